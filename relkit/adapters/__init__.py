@@ -1,0 +1,1 @@
+"""One outside system per module; each turns foreign errors into RelkitError."""

@@ -1,0 +1,1 @@
+"""Frozen types and errors that every layer speaks; standard library only."""

@@ -1,0 +1,66 @@
+"""One scored item of a run: a row of results.parquet, and its texts kept apart."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relkit.domain.counts import ErrorCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredText:
+    """What comparing one hypothesis with its reference gave; no text inside.
+
+    ``counts`` are on normalized tokens, ``raw`` on the tokens as they came. ``stage_errors`` are
+    the word errors after each step of the normalizer, raw first. Entities and keywords that could
+    not be found in the reference are left out of their totals and counted as ``unlocated``.
+    """
+
+    counts: ErrorCounts
+    raw: ErrorCounts
+    characters: ErrorCounts
+    entities: int = 0
+    entity_errors: int = 0
+    keywords: int = 0
+    keyword_errors: int = 0
+    unlocated: int = 0
+    loop: bool = False
+    stage_errors: tuple[int, ...] = ()
+
+    @property
+    def runaway(self) -> bool:
+        """I > max(10, N) (rules.md section 2)."""
+        return self.counts.insertions > max(10, self.counts.reference_length)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Reference and hypothesis of one item, raw and normalized; never uploaded."""
+
+    reference: str
+    hypothesis: str | None
+    reference_normalized: str
+    hypothesis_normalized: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One utterance and repeat of a run.
+
+    ``score`` is None where the item was unusable; a failed item is scored as all deleted and names
+    its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
+    """
+
+    id: str
+    repeat: int
+    cluster: str
+    slices: Mapping[str, str]
+    duration: float | None
+    score: ScoredText | None
+    texts: Texts
+    failure: str | None = None
+    unusable: str | None = None
+    latency_ms: float | None = None
+    first_byte_ms: float | None = None
+    attempts: int = 0
+    cached: bool = False
+    load: str = ""

@@ -1,0 +1,1 @@
+"""Versioned files to domain types and back; no I/O."""

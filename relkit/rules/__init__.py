@@ -1,0 +1,1 @@
+"""Pure decisions and mathematics: no I/O, no clock, no outside system."""

@@ -1,0 +1,1 @@
+"""The verbs: each takes ports, runs one job and returns domain types."""
