@@ -46,7 +46,7 @@ TIMING_STATISTICS = ("mean", "p50", "p95", "p99")
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return metric names with timings spelled out: ``latency_ms`` gives ``latency_ms.mean`` and so on."""
+    """Return metric names with timings spelled out, ``latency_ms.p95`` and so on."""
     expanded: list[str] = []
     for name in names:
         if name in TIMING_METRICS:
