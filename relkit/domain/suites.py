@@ -6,6 +6,7 @@ from typing import Literal
 
 Scalar = str | int | float | bool | None
 Task = Literal["asr"]
+Segmenter = Literal["auto", "words", "characters"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Suite:
     system: SystemSpec
     digest: str
     task: Task = "asr"
+    segmenter: Segmenter = "auto"
     cluster: str | None = None
     keywords: tuple[str, ...] = ()
     max_audio_s: float = 600.0

@@ -1,0 +1,45 @@
+"""Settings of one command, frozen: where the workspace is and what relkit.yaml says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlflowSettings:
+    """Where runs are tracked; without ``tracking_uri`` a database inside the workspace."""
+
+    tracking_uri: str | None = None
+    experiment: str = "relkit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a command needs to know beyond its own options.
+
+    ``workspace`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is
+    not configured. ``environment`` is a copy of the variables the process was started with.
+    """
+
+    workspace: Path
+    name: str
+    datasets: Path
+    suites: Path
+    normalizers: Path
+    mlflow: MlflowSettings | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        """The folder of runs, caches and the local tracking database."""
+        return self.workspace / ".relkit"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of runs."""
+        return self.state / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be made again."""
+        return self.state / "cache"
