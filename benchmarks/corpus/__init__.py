@@ -1,0 +1,1 @@
+"""How the bundled dataset `datasets/assistant-commands` is made from Debian's speech engines."""
