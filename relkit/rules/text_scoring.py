@@ -1,0 +1,154 @@
+"""Scoring one hypothesis against its reference: all counts of a result row (rules.md section 2)."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from relkit.domain.results import ScoredText
+from relkit.rules.alignment import changes
+from relkit.rules.spans import NO_KEYWORDS, Keywords, count_wrong, locate
+from relkit.rules.word_errors import (
+    Segmenter,
+    count_errors,
+    count_text,
+    count_unit_errors,
+    graphemes,
+    tokens,
+)
+
+SCORER = "relkit-text/1"
+"""Name and version of these rules; it changes whenever the same texts would score differently."""
+
+Stages = Callable[[str], Sequence[str]]
+"""A normalizer's ``stages``: the text after each of its steps, none for no steps."""
+
+_LONGEST_LOOP = 8
+_LOOP_REPEATS = 4
+_LOOP_TOKENS = 8
+
+
+class TextScorer:
+    """Scores texts with one normalizer, one list of keywords and one segmenter.
+
+    Normalizing is most of the work; give it a ``stages`` that remembers texts
+    (:class:`relkit.rules.normalizing.Pipeline` does).
+    """
+
+    def __init__(
+        self, stages: Stages, *, keywords: Sequence[str] = (), segmenter: Segmenter = "auto"
+    ) -> None:
+        """Normalize the keywords as the texts will be."""
+        self._stages = stages
+        self._segmenter = segmenter
+        normalized = (self.normalize(keyword) for keyword in keywords)
+        self._keywords = Keywords.of(normalized, segmenter)
+
+    def normalize(self, text: str) -> str:
+        """Return the text after the last step of the normalizer."""
+        stages = self._stages(text)
+        return stages[-1] if stages else text
+
+    def score(
+        self, reference: str, hypothesis: str | None, entities: Sequence[str] = ()
+    ) -> ScoredText:
+        """Return the score of one item; ``entities`` are texts as labelled, not normalized."""
+        return score_text(
+            reference,
+            hypothesis,
+            reference_stages=self._stages(reference),
+            hypothesis_stages=() if hypothesis is None else self._stages(hypothesis),
+            entities=[self.normalize(entity) for entity in entities],
+            keywords=self._keywords,
+            segmenter=self._segmenter,
+        )
+
+
+def score_text(
+    reference: str,
+    hypothesis: str | None,
+    *,
+    reference_stages: Sequence[str] = (),
+    hypothesis_stages: Sequence[str] = (),
+    entities: Sequence[str] = (),
+    keywords: Keywords = NO_KEYWORDS,
+    segmenter: Segmenter = "auto",
+) -> ScoredText:
+    """Return everything that comparing the two texts gives.
+
+    ``reference_stages`` and ``hypothesis_stages`` are the texts after each step of the same
+    normalizer, raw text excluded; entities and keywords are normalized already. A hypothesis of
+    None is a failure: all tokens count as deleted, all located spans as wrong. Raises ValueError
+    where the two texts went through a different number of steps.
+    """
+    if hypothesis is None:
+        hypothesis, hypothesis_stages = "", [""] * len(reference_stages)
+    if len(reference_stages) != len(hypothesis_stages):
+        raise ValueError("both texts must go through the same steps")
+    references, hypotheses = [reference, *reference_stages], [hypothesis, *hypothesis_stages]
+    expected, given = tokens(references[-1], segmenter), tokens(hypotheses[-1], segmenter)
+    counts = count_errors(expected, given)
+    raw = count_text(reference, hypothesis, segmenter) if reference_stages else counts
+    entity_spans, unlocated = locate([tokens(text, segmenter) for text in entities], expected)
+    keyword_spans = keywords.spans(expected)
+    wrong = changes(expected, given) if counts.errors and (entity_spans or keyword_spans) else []
+    return ScoredText(
+        counts=counts,
+        raw=raw,
+        characters=count_errors(graphemes(references[-1]), graphemes(hypotheses[-1])),
+        entities=len(entity_spans),
+        entity_errors=count_wrong(entity_spans, wrong),
+        keywords=len(keyword_spans),
+        keyword_errors=count_wrong(keyword_spans, wrong),
+        unlocated=unlocated,
+        loop=has_new_loop(expected, given),
+        stage_errors=(
+            raw.errors,
+            *_errors_between(references, hypotheses, raw.errors, segmenter),
+            *([counts.errors] if reference_stages else []),
+        ),
+    )
+
+
+def _errors_between(
+    references: Sequence[str], hypotheses: Sequence[str], errors: int, segmenter: Segmenter
+) -> Iterator[int]:
+    """Yield the word errors after each step but the last; ``errors`` are those before the first.
+
+    A step that changed neither text has the errors of the step before it.
+    """
+    before = references[0], hypotheses[0]
+    for after in zip(references[1:-1], hypotheses[1:-1], strict=True):
+        if after != before:
+            errors = count_unit_errors(tokens(after[0], segmenter), tokens(after[1], segmenter))
+        yield errors
+        before = after
+
+
+def has_new_loop(reference: Sequence[str], hypothesis: Sequence[str]) -> bool:
+    """Tell whether the hypothesis repeats an n-gram in a loop that the reference does not have.
+
+    A loop is an n-gram of 1 to 8 tokens at least 4 times in a row, over 8 tokens or more.
+    """
+    loops = _loops(hypothesis)
+    return bool(loops) and bool(loops - _loops(reference))
+
+
+def _loops(words: Sequence[str]) -> set[tuple[str, ...]]:
+    """Return the n-grams that are repeated in a loop, each in its one canonical spelling."""
+    # The shortest loop (a pair four times) leaves 6 tokens that are no new ones.
+    if len(words) - len(set(words)) < _LOOP_TOKENS - 2:
+        return set()
+    found: set[tuple[str, ...]] = set()
+    for size in range(1, _LONGEST_LOOP + 1):
+        needed = max(_LOOP_REPEATS * size, _LOOP_TOKENS) - size
+        run = 0
+        for at in range(size, len(words)):
+            run = run + 1 if words[at] == words[at - size] else 0
+            if run == needed:
+                found.add(_canonical(tuple(words[at - size + 1 : at + 1])))
+    return found
+
+
+def _canonical(ngram: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the shortest unit that the n-gram repeats, in its first rotation."""
+    size = len(ngram)
+    unit = next(n for n in range(1, size + 1) if ngram == ngram[:n] * (size // n))
+    return min(ngram[start:unit] + ngram[:start] for start in range(unit))
