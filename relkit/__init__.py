@@ -1,3 +1,22 @@
-"""relkit: evaluation and release decisions for served speech assistants."""
+"""relkit: evaluation and release decisions for served speech assistants.
 
+>>> import relkit
+>>> relkit.score(["turn on the light"], ["turn of the light"]).wer
+0.25
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from relkit.api import Run, evaluate, load_run, rescore, score
+
+__all__ = ["Run", "__version__", "evaluate", "load_run", "rescore", "score"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Load the verbs when one is first used: importing relkit costs next to nothing."""
+    if name in __all__:
+        return getattr(import_module("relkit.api"), name)
+    raise AttributeError(f"module 'relkit' has no attribute {name!r}")

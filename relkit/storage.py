@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from relkit.domain.errors import Busy, InvalidInput, StorageFailed
+from relkit.records.strict import decode
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as mkstemp names it
 
 
 def _failed(path: Path, error: OSError) -> StorageFailed:
@@ -61,6 +65,13 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def drop_leftovers(folder: Path) -> None:
+    """Remove the temp files that a kill inside :func:`replacing` left; hold the folder's lock."""
+    for path in folder.glob(".*.*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     # The mask can only be read by setting it; mkstemp gives 0600, which a team could not read.
     mask = os.umask(0)
@@ -104,17 +115,25 @@ class AppendLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             whole = whole_length(path)
-            self._file = path.open("ab")
+            # Unbuffered: what could not be written must not be tried again when it is closed.
+            self._file = path.open("ab", buffering=0)
             self._file.truncate(whole)
         except OSError as error:
             raise _failed(path, error) from error
 
     def append(self, line: str) -> None:
-        """Append one line and hand it to the operating system, so that SIGKILL cannot lose it."""
+        """Append one line and hand it to the operating system, so that SIGKILL cannot lose it.
+
+        Where it cannot be written whole it is taken back. Raises StorageFailed.
+        """
+        rest = line.encode("utf-8") + b"\n"
+        before = os.fstat(self._file.fileno()).st_size
         try:
-            self._file.write(line.encode("utf-8") + b"\n")
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(before)
             raise _failed(self._path, error) from error
 
     def sync(self) -> None:
@@ -126,6 +145,8 @@ class AppendLog:
 
     def close(self) -> None:
         """Sync and close."""
+        if self._file.closed:
+            return
         with suppress(OSError):
             os.fsync(self._file.fileno())
         self._file.close()
@@ -154,12 +175,16 @@ def whole_length(path: Path) -> int:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the whole lines of an append log; a torn last line is left out."""
+    """Return the whole lines of an append log; a torn last line is left out.
+
+    Only a line feed ends a line: JSON may hold U+2028 and U+0085 as they are. Raises InvalidInput
+    for what is no UTF-8 text.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return []
-    return data[: data.rfind(b"\n") + 1].decode("utf-8").splitlines()
+    return decode(data[: data.rfind(b"\n") + 1], source=path.name).split("\n")[:-1]
 
 
 @contextmanager
@@ -180,6 +205,8 @@ def lock(path: Path, *, what: str) -> Iterator[None]:
             raise Busy(
                 f"{what} is in use by another relkit process", hint="wait until it has ended"
             ) from error
+        except OSError as error:  # a file system without locks
+            raise _failed(path, error) from error
         yield
     finally:
         os.close(descriptor)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relkit.domain.counts import ErrorCounts
+from relkit.domain.utterances import Prediction, Unusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +65,19 @@ class Result:
     attempts: int = 0
     cached: bool = False
     load: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one utterance and repeat: a prediction, or why it could not be used.
+
+    Exactly one of ``prediction`` and ``unusable`` is set. ``audio`` is the digest of the decoded
+    samples and ``duration`` their length in s, where the audio could be decoded.
+    """
+
+    id: str
+    repeat: int
+    prediction: Prediction | None = None
+    unusable: Unusable | None = None
+    audio: str | None = None
+    duration: float | None = None

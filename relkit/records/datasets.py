@@ -1,27 +1,20 @@
 """``dataset.yaml`` and ``manifest.jsonl`` to domain types; no file is opened here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from relkit.domain.errors import InvalidInput
 from relkit.domain.utterances import AudioSpan, Consent, Entity, Utterance
 from relkit.records.digests import JsonValue
 from relkit.records.strict import Record, check, parse_json, parse_yaml
 from relkit.records.yaml_text import shown, where
+from relkit.rules.result_columns import CORE_COLUMNS
 
-_COUNTS = ("hits", "substitutions", "deletions", "insertions")
-RESERVED = frozenset(
-    (
-        *("id", "repeat", "cluster", "overall", "duration", "failure", "unusable", "attempts"),
-        *(prefix + name for prefix in ("", "raw_", "char_") for name in _COUNTS),
-        *("capped_errors", "entities", "entity_errors", "keywords", "keyword_errors"),
-        *("runaway", "loop", "latency_ms", "first_byte_ms", "cached", "load"),
-    )
-)
+RESERVED = frozenset({*CORE_COLUMNS, "overall"})
 """Names of result columns, which a slice column cannot have."""
 
 Seconds = Annotated[float, Field(ge=0)]
@@ -33,6 +26,20 @@ class BinsRecord(Record):
     name: Annotated[str, Field(min_length=1)]
     column: Annotated[str, Field(min_length=1)]
     edges: Annotated[list[float], Field(min_length=1)]
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f'the name "{name}" is taken: results use it')
+        return name
+
+    @field_validator("edges")
+    @classmethod
+    def _ascending(cls, edges: list[float]) -> list[float]:
+        if sorted(set(edges)) != edges:
+            raise ValueError("the edges must increase")
+        return edges
 
 
 class DatasetRecord(Record):
@@ -72,13 +79,7 @@ class ManifestRow(Record):
 
 def parse_dataset(text: str, *, source: str) -> DatasetRecord:
     """Return ``dataset.yaml`` as a record; raises InvalidInput, also for edges out of order."""
-    record = parse_yaml(text, DatasetRecord, source=source)
-    for bins in record.bins:
-        if sorted(set(bins.edges)) != bins.edges:
-            raise InvalidInput(f'{source}: the edges of bins "{shown(bins.name)}" must increase')
-        if bins.name in RESERVED:
-            raise InvalidInput(f'{source}: bins cannot be called "{bins.name}": the name is taken')
-    return record
+    return parse_yaml(text, DatasetRecord, source=source)
 
 
 def parse_manifest(text: str, *, source: str) -> tuple[Utterance, ...]:
@@ -86,21 +87,26 @@ def parse_manifest(text: str, *, source: str) -> tuple[Utterance, ...]:
 
     Duplicate ids are refused; blank lines are passed over.
     """
+    utterances = tuple(
+        _utterance(line, source, number)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    )
+    refuse_duplicates(utterances, source=source)
+    return utterances
+
+
+def refuse_duplicates(utterances: Iterable[Utterance], *, source: str) -> None:
+    """Raise InvalidInput with both lines where two utterances have the same id."""
     lines: dict[str, int] = {}
-    utterances: list[Utterance] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        utterance = _utterance(line, source, number)
+    for utterance in utterances:
         if utterance.id in lines:
             raise InvalidInput(
-                f'{where(source, number)}: the id "{shown(utterance.id)}" stands already in '
-                f"line {lines[utterance.id]}",
+                f'{where(source, utterance.line)}: the id "{shown(utterance.id)}" stands already '
+                f"in line {lines[utterance.id]}",
                 hint="give every utterance an id of its own",
             )
-        lines[utterance.id] = number
-        utterances.append(utterance)
-    return tuple(utterances)
+        lines[utterance.id] = utterance.line
 
 
 def _utterance(line: str, source: str, number: int) -> Utterance:
@@ -119,9 +125,13 @@ def _utterance(line: str, source: str, number: int) -> Utterance:
 
 
 def default_id(path: str, offset: float | None) -> str:
-    """Return the path without its ending, with ``#offset`` where there is one (cli.md)."""
-    stem = str(PurePosixPath(path).with_suffix(""))
-    return stem if offset is None else f"{stem}#{offset:g}"
+    """Return the path without its ending, with ``#offset`` where there is one (cli.md).
+
+    The offset is written in full: segments of one long recording differ in late digits.
+    """
+    pure = PurePosixPath(path)
+    stem = str(pure.with_suffix("") if pure.name else pure)
+    return stem if offset is None else f"{stem}#{str(offset).removesuffix('.0')}"
 
 
 def _attributes(extra: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:

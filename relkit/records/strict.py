@@ -3,7 +3,8 @@
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +16,9 @@ from relkit.records.digests import JsonValue
 from relkit.records.yaml_text import shown, where
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_DEPTH = 100
+"""How deeply a JSON document may be nested: far less than what writing it again can take."""
 
 
 class Record(BaseModel):
@@ -56,14 +60,13 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
     def finite(number: str) -> float:
         value = float(number)
         if not math.isfinite(value):
-            raise InvalidInput(f"{where(source, line)}: the number {number} is out of range")
+            raise InvalidInput(f"{where(source, line)}: the number {shown(number)} is out of range")
         return value
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(pairs)
         if len(document) != len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
             raise InvalidInput(
                 f'{where(source, line)}: the key "{shown(twice)}" stands twice',
                 hint="keep one of them",
@@ -81,7 +84,31 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
         raise InvalidInput(f"{where(source, line)}: nested too deeply") from error
     except ValueError as error:  # an integer of more digits than Python converts
         raise InvalidInput(f"{where(source, line)}: a number has too many digits") from error
+    _refuse_what_cannot_be_written(document, text, where(source, line))
     return document
+
+
+def _refuse_what_cannot_be_written(document: JsonValue, text: str, at: str) -> None:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+        raise InvalidInput(f"{at}: nested too deeply")
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
+
+
+def _depth(document: JsonValue) -> int:
+    depth, level = 0, [document]
+    while level := [value for item in level for value in _inside(item)]:
+        depth += 1
+    return depth
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def parse_yaml(text: str, model: type[M], *, source: str) -> M:
@@ -113,21 +140,26 @@ def check(
         return model.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        path = _real_path(document, tuple(first["loc"]))
+        path = _real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
         at = where(source, _line(path, lines or {}) or line)
         message, hint = _explain(model, path, first, document, inside)
         raise InvalidInput(f"{at}: {message}", hint=hint) from error
 
 
-def _real_path(document: JsonValue, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Drop the names of union members, which pydantic puts into the path of a value."""
+def _real_path(
+    document: JsonValue, path: tuple[str | int, ...], *, absent: bool
+) -> tuple[str | int, ...]:
+    """Drop the names of union members, which pydantic puts into the path of a value.
+
+    ``absent`` says that the last part names a key which the document lacks.
+    """
     real: list[str | int] = []
     for i, part in enumerate(path):
         if isinstance(document, Mapping) and part in document:
             document = document[str(part)]
         elif isinstance(document, list) and isinstance(part, int):
             document = document[part]
-        elif i < len(path) - 1 or not isinstance(document, Mapping):
+        elif i < len(path) - 1 or not absent:
             continue
         real.append(part)
     return tuple(real)
@@ -157,6 +189,8 @@ def _explain(
         return f'the key "{name}" is missing', None
     if not path and not isinstance(document, Mapping):
         return "a mapping of keys to values was expected", f"it needs {_required(model)}"
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return f'"{name}": a mapping of keys to values was expected', None
     return f'"{name}": {text.removeprefix("Value error, ")}', None
 
 

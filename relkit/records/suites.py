@@ -1,6 +1,7 @@
 """Suites: ``eval/suites/NAME.yaml`` to :class:`Suite`, with ``--system KEY=VALUE`` applied."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -122,12 +123,20 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
     document, lines = yaml_text.load(text, source=source)
     if not isinstance(document, Mapping):
         raise InvalidInput(f"{source}: a mapping of keys to values was expected")
-    return _suite(_overridden(document, system), source, lines)
+    overrides = _overrides(system)
+    if overrides:
+        own = document.get("system")
+        merged = {**(own if isinstance(own, Mapping) else {}), **overrides}
+        document = {**document, "system": merged}
+        given = {("system",), *(("system", key) for key in overrides)}
+        lines = {path: line for path, line in lines.items() if path not in given}
+    from_where = ", ".join([source, *(f"--system {yaml_text.shown(key)}" for key in overrides)])
+    _check_system(document.get("system"), from_where, lines)
+    return to_suite(check(SuiteRecord, document, source=source, lines=lines))
 
 
-def _overridden(document: Mapping[str, JsonValue], system: Iterable[str]) -> JsonValue:
-    own = document.get("system")
-    merged = dict(own) if isinstance(own, Mapping) else {}
+def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
+    found: dict[str, JsonValue] = {}
     for text in system:
         key, sign, value = text.partition("=")
         if not sign or not key:
@@ -135,34 +144,93 @@ def _overridden(document: Mapping[str, JsonValue], system: Iterable[str]) -> Jso
                 f'--system "{yaml_text.shown(text)}": KEY=VALUE was expected',
                 hint="for example --system beam_size=5",
             )
-        parsed, _ = yaml_text.load(value, source=f"--system {key}")
-        merged[key] = parsed
-    return {**document, "system": merged} if merged else document
+        found[key], _ = yaml_text.load(value, source=f"--system {yaml_text.shown(key)}")
+    return found
 
 
-def _suite(document: JsonValue, source: str, lines: Mapping[tuple[str | int, ...], int]) -> Suite:
-    system = document.get("system") if isinstance(document, Mapping) else None
-    kind = system.get("kind") if isinstance(system, Mapping) else None
+def _check_system(
+    system: JsonValue, source: str, lines: Mapping[tuple[str | int, ...], int]
+) -> None:
+    """Check a system by its kind, which gives better errors than the union of all kinds."""
+    if not isinstance(system, Mapping):
+        return
     at = yaml_text.where(source, lines.get(("system", "kind")) or lines.get(("system",)))
-    if isinstance(system, Mapping) and kind not in KINDS:
+    if "kind" not in system:
+        raise InvalidInput(
+            f'{at}: the key "system.kind" is missing', hint="known: " + ", ".join(KINDS)
+        )
+    kind = system["kind"]
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidInput(
             f'{at}: unknown system kind "{yaml_text.shown(str(kind))}"',
             hint=nearest(str(kind), KINDS),
         )
-    if isinstance(system, Mapping):
-        inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("system",)}
-        check(_BY_KIND[str(kind)], system, source=source, lines=inner, inside="system")
-    return to_suite(check(SuiteRecord, document, source=source, lines=lines))
+    inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("system",)}
+    check(_BY_KIND[kind], system, source=source, lines=inner, inside="system")
+
+
+def suite_document(suite: Suite) -> dict[str, JsonValue]:
+    """Return a suite as the JSON document that :func:`suite_from_document` reads back."""
+    where: dict[str, JsonValue] = {k: list(v) for k, v in suite.dataset.where.items()}
+    return {
+        "name": suite.name,
+        "dataset": {"name": suite.dataset.name, "rev": suite.dataset.rev, "where": where},
+        "task": suite.task,
+        "normalizer": suite.normalizer,
+        "segmenter": suite.segmenter,
+        "metrics": list(suite.metrics),
+        "slices": list(suite.slices),
+        "cluster": suite.cluster,
+        "keywords": list(suite.keywords),
+        "max_audio_s": suite.max_audio_s,
+        "system": system_document(suite.system),
+    }
+
+
+def system_document(system: SystemSpec) -> dict[str, JsonValue]:
+    """Return the effective system as a JSON document."""
+    bounds = {"timeout_s": system.timeout_s, "retries": system.retries}
+    return {"kind": system.kind, **bounds, **system.options}
+
+
+def suite_from_document(document: JsonValue, *, digest: str, source: str) -> Suite:
+    """Return a stored suite under the digest it was given; raises InvalidInput."""
+    return replace(to_suite(check(SuiteRecord, document, source=source)), digest=digest)
+
+
+def with_normalizer(suite: Suite, name: str) -> Suite:
+    """Return the suite with another normalizer, under the digest of that suite."""
+    document = {**suite_document(suite), "normalizer": name}
+    return to_suite(check(SuiteRecord, document, source=suite.name))
+
+
+_DEFAULTS: dict[str, JsonValue] = {
+    "segmenter": "auto",
+    "cluster": None,
+    "keywords": [],
+    "max_audio_s": 600.0,
+}
+
+
+def suite_digest(suite: Suite) -> str:
+    """Return the digest of the effective suite without its system (cli.md, A run).
+
+    Optional keys at their defaults are left out, so that a later relkit with more keys gives an
+    old suite the same digest.
+    """
+    document = suite_document(suite)
+    del document["system"]
+    kept = {k: v for k, v in document.items() if k not in _DEFAULTS or _DEFAULTS[k] != v}
+    return digest_of(kept)
 
 
 def to_suite(record: SuiteRecord) -> Suite:
-    """Return the domain type with its digest: everything that was set, the system aside."""
-    effective = record.model_dump(mode="json", exclude_defaults=True, exclude={"system", "schema_"})
+    """Return the domain type with its digest."""
     options: dict[str, Scalar] = record.system.model_dump(
         exclude={"kind", "timeout_s", "retries"}, exclude_none=True
     )
     slices = dict.fromkeys(SliceSpec.parse(name).name for name in [OVERALL, *record.slices])
-    return Suite(
+    suite = Suite(
         name=record.name,
         dataset=DatasetRef(
             name=record.dataset.name,
@@ -186,5 +254,6 @@ def to_suite(record: SuiteRecord) -> Suite:
             retries=record.system.retries,
             options=options,
         ),
-        digest=digest_of(effective),
+        digest="",
     )
+    return replace(suite, digest=suite_digest(suite))

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 import yaml
+from yaml.reader import ReaderError
 
 from relkit.domain.errors import InvalidInput
 from relkit.records.digests import JsonValue
@@ -41,7 +42,7 @@ def load(text: str, *, source: str) -> tuple[JsonValue, dict[Path, int]]:
     Raises InvalidInput for aliases, tags, duplicate keys, a second document, NaN and infinities,
     deep nesting and more than 1 MiB.
     """
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
         raise InvalidInput(f"{source}: larger than 1 MiB", hint="a settings file is small")
     lines: dict[Path, int] = {}
     try:
@@ -52,19 +53,22 @@ def load(text: str, *, source: str) -> tuple[JsonValue, dict[Path, int]]:
         mark: yaml.Mark | None = error.problem_mark
         at = source if mark is None else where(source, mark.line + 1)
         raise InvalidInput(f"{at}: not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"{source}: not YAML: it holds a forbidden character") from error
-    except RecursionError as error:
-        raise InvalidInput(f"{source}: nested too deeply") from error
+    except ReaderError as error:
+        at = where(source, text.count("\n", 0, error.position) + 1)
+        raise InvalidInput(f"{at}: not YAML: it holds a forbidden character") from error
 
 
 def _refuse_events(text: str, source: str) -> None:
     """Refuse what means more than it says, before anything is built from it."""
-    documents = 0
+    documents = depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         start = event.start_mark
         at = source if start is None else where(source, start.line + 1)
         documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:  # here and not later: PyYAML's time grows with the square of it
+            raise InvalidInput(f"{at}: nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise InvalidInput(f"{at}: anchors and aliases are not allowed", hint="write it out")
         if getattr(event, "tag", None):
@@ -74,14 +78,12 @@ def _refuse_events(text: str, source: str) -> None:
 
 
 def _value(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> JsonValue:
-    at = where(source, node.start_mark.line + 1)
-    if len(path) > MAX_DEPTH:
-        raise InvalidInput(f"{at}: nested too deeply")
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, source, lines)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, i), source, lines) for i, item in enumerate(node.value)]
+    at = where(source, node.start_mark.line + 1)
     return _scalar(node, at) if isinstance(node, yaml.ScalarNode) else None
 
 
@@ -106,6 +108,8 @@ def _mapping(
 def _scalar(node: yaml.ScalarNode, at: str) -> str | int | float | bool | None:
     """Resolve a scalar by the YAML 1.2 core schema (PyYAML's own resolver is YAML 1.1)."""
     text = str(node.value)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidInput(f"{at}: holds a character that is no text", hint="remove the escape")
     if node.style is not None:  # quoted or block text is always a string
         return text
     if text in _CONSTANTS:

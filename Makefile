@@ -1,0 +1,65 @@
+# Two commands matter: `make demo` and `make test`. Each sets itself up on a machine with Python 3.11.
+PYTHON ?= python3.11
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+DEMO := .venv-demo
+DEV := .venv
+BENCH := .venv-bench
+
+# An environment is complete when its stamp exists and is newer than what it was made from.
+define environment
+	rm -rf $(1)
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --require-hashes -r requirements/build.lock
+	$(1)/bin/python -m pip install --quiet --require-hashes -r $(2)
+	$(1)/bin/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+endef
+
+.PHONY: help demo test lint bench lock schemas clean
+
+help:
+	@echo "make demo   evaluate a real recogniser on the bundled dataset"
+	@echo "make test   lint, types, layers and tests"
+	@echo "make bench  benchmarks beside other tools"
+	@echo "make lock   resolve the locks under requirements/ again (needs uv)"
+
+$(DEMO)/.complete: requirements/build.lock requirements/demo.lock pyproject.toml
+	$(call environment,$(DEMO),requirements/demo.lock)
+
+$(DEV)/.complete: requirements/build.lock requirements/dev.lock pyproject.toml
+	$(call environment,$(DEV),requirements/dev.lock)
+
+$(BENCH)/.complete: requirements/build.lock requirements/bench.lock pyproject.toml
+	$(call environment,$(BENCH),requirements/bench.lock)
+
+demo: $(DEMO)/.complete
+	$(DEMO)/bin/relkit eval demo --jobs 2
+	$(DEMO)/bin/relkit report $$(ls .relkit/runs | tail -n 1) --markdown --output .relkit/demo-report.md
+
+lint: $(DEV)/.complete
+	$(DEV)/bin/ruff check
+	$(DEV)/bin/ruff format --check
+	$(DEV)/bin/lint-imports --no-cache
+	$(DEV)/bin/mypy
+
+test: lint
+	$(DEV)/bin/python -m pytest -n 2 --dist loadfile
+
+bench: $(BENCH)/.complete
+	$(BENCH)/bin/python -m benchmarks
+
+lock:
+	for name in build demo dev bench; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url $$(if [ $$name = build ]; then echo requirements/build.in; \
+	    else echo pyproject.toml --extra $$name; fi) --output-file requirements/$$name.lock; \
+	done
+
+schemas: $(DEV)/.complete
+	$(DEV)/bin/python -c "from pathlib import Path; from relkit.records.schemas import schemas; [Path('registry/schema', n).write_text(t) for n, t in schemas()]"
+
+clean:
+	rm -rf $(DEMO) $(DEV) $(BENCH) dist build .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,38 @@
+"""JSON Schemas of the files relkit reads and writes, so that editors can complete them."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel
+
+from relkit.records.answers import AnswerRecord
+from relkit.records.datasets import DatasetRecord, ManifestRow
+from relkit.records.journal import JournalLine
+from relkit.records.normalizers import NormalizerRecord
+from relkit.records.reports import ReportRecord
+from relkit.records.runs import RunRecord
+from relkit.records.suites import SuiteRecord
+from relkit.records.workspace import WorkspaceRecord
+
+KINDS: Mapping[str, type[BaseModel]] = {
+    "answer": AnswerRecord,
+    "dataset": DatasetRecord,
+    "journal": JournalLine,
+    "manifest": ManifestRow,
+    "normalizer": NormalizerRecord,
+    "report": ReportRecord,
+    "run": RunRecord,
+    "suite": SuiteRecord,
+    "workspace": WorkspaceRecord,
+}
+
+
+def schemas() -> Iterator[tuple[str, str]]:
+    """Yield (file name, JSON text) of every schema, as they stand in ``registry/schema``."""
+    for kind, model in KINDS.items():
+        document = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **model.model_json_schema(by_alias=True),
+            "title": f"relkit {kind}",
+        }
+        yield f"{kind}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,128 @@
+"""What can be summed over result rows: the one table of names and expressions.
+
+A row is one utterance and repeat, as results.parquet holds it. The expressions are plain SQL over
+its columns, written here and nowhere else; nothing a user types becomes part of one.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+CORE_COLUMNS = (
+    "id",
+    "repeat",
+    "cluster",
+    "hits",
+    "substitutions",
+    "deletions",
+    "insertions",
+    "raw_hits",
+    "raw_substitutions",
+    "raw_deletions",
+    "raw_insertions",
+    "char_hits",
+    "char_substitutions",
+    "char_deletions",
+    "char_insertions",
+    "capped_errors",
+    "entities",
+    "entity_errors",
+    "keywords",
+    "keyword_errors",
+    "runaway",
+    "loop",
+    "failure",
+    "unusable",
+    "latency_ms",
+    "first_byte_ms",
+    "duration",
+    "attempts",
+    "cached",
+    "load",
+)
+"""Columns of every row; any other column of a result file is a slice column."""
+
+COUNT_COLUMNS = CORE_COLUMNS[3:22]
+"""Columns that every scored row must hold, as counts or booleans."""
+
+_WORDS = "hits + substitutions + deletions"
+_ERRORS = "substitutions + deletions + insertions"
+_RAW_WORDS = "raw_hits + raw_substitutions + raw_deletions"
+_CHARACTERS = "char_hits + char_substitutions + char_deletions"
+_EMPTY = f"{_WORDS} = 0 AND failure IS NULL"
+_LATENCY = "latency_ms IS NOT NULL AND isfinite(latency_ms)"
+_FIRST_BYTE = "first_byte_ms IS NOT NULL AND isfinite(first_byte_ms)"
+_PACED = f"{_LATENCY} AND duration IS NOT NULL AND isfinite(duration) AND duration > 0"
+
+
+def _sum(expression: str, when: str = "TRUE") -> str:
+    """Return an expression that is 0 for unusable rows, which have no score."""
+    return f"CASE WHEN unusable IS NULL AND {when} THEN {expression} ELSE 0 END"
+
+
+def _count(when: str) -> str:
+    return _sum("1", when)
+
+
+SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "expected": "1",
+        "unusable": "CASE WHEN unusable IS NULL THEN 0 ELSE 1 END",
+        "utterances": _count("TRUE"),
+        "failures": _count("failure IS NOT NULL"),
+        "hits": _sum("hits"),
+        "substitutions": _sum("substitutions"),
+        "deletions": _sum("deletions"),
+        "insertions": _sum("insertions"),
+        "errors": _sum(_ERRORS),
+        "words": _sum(_WORDS),
+        "hypothesis_words": _sum("hits + substitutions + insertions"),
+        "aligned": _sum(f"hits + {_ERRORS}"),
+        "capped_errors": _sum("capped_errors"),
+        "raw_errors": _sum("raw_substitutions + raw_deletions + raw_insertions"),
+        "raw_words": _sum(_RAW_WORDS),
+        "char_errors": _sum("char_substitutions + char_deletions + char_insertions"),
+        "characters": _sum(_CHARACTERS),
+        "entities": _sum("entities"),
+        "entity_errors": _sum("entity_errors"),
+        "keywords": _sum("keywords"),
+        "keyword_errors": _sum("keyword_errors"),
+        "with_words": _count(f"{_WORDS} > 0"),
+        "with_raw_words": _count(f"{_RAW_WORDS} > 0"),
+        "with_characters": _count(f"{_CHARACTERS} > 0"),
+        "with_aligned": _count(f"hits + {_ERRORS} > 0"),
+        "with_entities": _count("entities > 0"),
+        "with_keywords": _count("keywords > 0"),
+        "wrong": _count(f"{_ERRORS} > 0"),
+        "runaways": _count("runaway"),
+        "loops": _count("loop"),
+        "empty_clips": _count(_EMPTY),
+        "hallucinated": _count(f"{_EMPTY} AND insertions > 0"),
+        "hallucinated_words": _sum("insertions", _EMPTY),
+        "empty_clip_s": _sum("duration", f"{_EMPTY} AND isfinite(duration)"),
+        "paced": _count(_PACED),
+        "processing_s": _sum("latency_ms / 1000.0", _PACED),
+        "audio_s": _sum("duration", _PACED),
+        "timed": _count(_LATENCY),
+        "latency_ms": _sum("latency_ms", _LATENCY),
+        "first_byte_timed": _count(_FIRST_BYTE),
+        "first_byte_ms": _sum("first_byte_ms", _FIRST_BYTE),
+    }
+)
+"""Name of a sum to the SQL expression whose values over rows are summed; 0 for unusable rows."""
+
+SLICE_COLUMNS = (
+    "expected",
+    "unusable",
+    "utterances",
+    "failures",
+    "hits",
+    "substitutions",
+    "deletions",
+    "insertions",
+)
+"""Sums that every slice of a report shows, whatever its metrics."""
+
+
+def expressions(names: Iterable[str]) -> dict[str, str]:
+    """Return the expressions of sums by name, each once; KeyError for an unknown name."""
+    return {name: SUM_COLUMNS[name] for name in dict.fromkeys(names)}

@@ -1,0 +1,99 @@
+"""How a dataset is cut: which utterances a suite takes, and the slice values of each."""
+
+import bisect
+import difflib
+from collections.abc import Iterable, Mapping
+
+from relkit.domain.datasets import Bins, Dataset
+from relkit.domain.errors import InvalidInput
+from relkit.domain.slices import SliceSpec
+from relkit.domain.suites import Suite
+from relkit.domain.utterances import NO_VALUE, Utterance
+
+DURATION = "duration"
+
+
+def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:
+    """Return the utterances whose columns have one of the wanted values, sorted by id.
+
+    Raises InvalidInput for an unknown column and for a selection that matches nothing.
+    """
+    chosen = dataset.utterances
+    for column, wanted in where.items():
+        values = {item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
+        if values == {NO_VALUE}:
+            raise _unknown(column, _attribute_columns(dataset), "where")
+        chosen = tuple(u for u in chosen if u.attributes.get(column, NO_VALUE) in wanted)
+        if not chosen:
+            shown = ", ".join(sorted(values)[:8])
+            raise InvalidInput(
+                f"no utterance of {dataset.version.name} has {column} in {', '.join(wanted)}",
+                hint=f"values of {column}: {shown}",
+            )
+    return chosen
+
+
+def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
+    """Return the columns that results carry: the suite's and the dataset's slices, in order.
+
+    Raises InvalidInput for a column that no utterance has.
+    """
+    wanted = [column for name in suite.slices for column in SliceSpec.parse(name).columns]
+    known = _attribute_columns(dataset) | {bins.name for bins in dataset.bins}
+    for column in wanted:
+        if column not in known:
+            raise _unknown(column, known, "slice")
+    extra = [column for column in dataset.slices if column in known]
+    return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.bins)]))
+
+
+def cluster_column(dataset: Dataset, suite: Suite) -> str:
+    """Return the column of independent units, the suite's word first; raises InvalidInput."""
+    column = suite.cluster or dataset.cluster
+    known = _attribute_columns(dataset)
+    if column not in known:
+        raise _unknown(column, known, "cluster")
+    return column
+
+
+def slice_values(
+    utterance: Utterance, columns: Iterable[str], bins: Iterable[Bins], duration: float | None
+) -> dict[str, str]:
+    """Return the value of each column for one utterance, ``(none)`` where it has none."""
+    values = {column: utterance.attributes.get(column, NO_VALUE) for column in columns}
+    for derived in bins:
+        if derived.name in values:
+            values[derived.name] = _bin(utterance, derived, duration)
+    return values
+
+
+def _bin(utterance: Utterance, bins: Bins, duration: float | None) -> str:
+    if bins.column == DURATION:
+        return bin_label(duration, bins.edges)
+    text = utterance.attributes.get(bins.column)
+    try:
+        return bin_label(None if text is None else float(text), bins.edges)
+    except ValueError:
+        return NO_VALUE
+
+
+def bin_label(value: float | None, edges: tuple[float, ...]) -> str:
+    """Return ``[a,b)`` for the bin a number falls into; the outer bins end in -inf and inf."""
+    if value is None or value != value:  # noqa: PLR0124  # NaN is the one number unequal to itself
+        return NO_VALUE
+    ends = [f"{edge:g}" for edge in edges]
+    i = bisect.bisect_right(edges, value)
+    low = ends[i - 1] if i else "-inf"
+    high = ends[i] if i < len(ends) else "inf"
+    return f"[{low},{high})"
+
+
+def _attribute_columns(dataset: Dataset) -> set[str]:
+    return {column for item in dataset.utterances for column in item.attributes}
+
+
+def _unknown(column: str, known: Iterable[str], what: str) -> InvalidInput:
+    names = sorted(known)
+    close = difflib.get_close_matches(column, names, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else f"columns: {', '.join(names)}"
+    return InvalidInput(f'unknown {what} column "{column}"', hint=hint)
