@@ -1,0 +1,536 @@
+"""DuckDB's sums and estimates against a reference of dictionaries and the math module."""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet as pq
+from scipy import stats
+
+from relkit.adapters.duckdb_slices import DuckDBSlices
+from relkit.domain.errors import InvalidInput, StorageFailed
+from relkit.domain.estimates import Estimate
+from relkit.domain.metrics import METRICS, expand
+from relkit.domain.slices import SliceSpec
+from relkit.ports import By
+from relkit.rules.cluster_sums import ClusterSums, SliceValues
+from relkit.rules.intervals import RateEvidence
+from relkit.rules.ordered_values import TimingEvidence
+from relkit.rules.result_columns import CORE_COLUMNS, SUM_COLUMNS
+from relkit.rules.statistics import estimate_metrics, sums_needed
+
+Row = dict[str, Any]
+Sums = dict[str, dict[object, dict[str, float]]]
+
+SPECS = ("overall", "accent", 'we"ird na;me', "Hits", "accent&noise", "cluster")
+VALUES = ("plain", "a&b", "x=y", "*", "50%", 'O\'Brien "q"', "", "ünï 日本", None, "(none)")
+_ALL_BY: tuple[By, ...] = ("cluster", "repeat", "utterance")
+_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+_TYPES = {
+    **dict.fromkeys(CORE_COLUMNS, pa.int64()),
+    **dict.fromkeys(("id", "cluster", "failure", "unusable", "load"), pa.string()),
+    **dict.fromkeys(("runaway", "loop", "cached"), pa.bool_()),
+    **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), pa.float64()),
+}
+
+
+def make_rows(seed: int, size: int, *, clusters: int, repeats: int = 1) -> list[Row]:
+    """Return result rows as the scorer would write them, with everything that can be missing."""
+    rng = random.Random(seed)  # noqa: S311 - test data, not a secret
+    rows: list[Row] = []
+    for number in range(size):
+        fixed = {
+            "id": f"u{number}",
+            "accent": rng.choice(VALUES),
+            "noise": rng.choice(VALUES[:3]),
+            "Hits": rng.choice(["h0", None]),
+            'we"ird na;me': rng.choice(["p", "q"]),
+            "cluster": f"speaker {rng.randrange(clusters)}",
+            "duration": rng.choice([None, 0.0, 1.5, 2.0, 7.25]),
+            "entities": rng.choice([0, 0, 1, 2]),
+            "keywords": rng.choice([0, 1]),
+            "words": rng.choice([0, 1, 4, 9]),
+        }
+        rows.extend(_answered(dict(fixed), repeat, rng) for repeat in range(repeats))
+    rng.shuffle(rows)
+    return rows
+
+
+def _answered(row: Row, repeat: int, rng: random.Random) -> Row:
+    words = row.pop("words")
+    row |= {"repeat": repeat, "attempts": 1, "cached": rng.random() < 0.5, "load": "l"}
+    row |= dict.fromkeys(("failure", "unusable"))
+    row["latency_ms"] = rng.choice([None, math.nan, 20.0, 20.0, 35.5, 90.0, rng.random() * 100])
+    row["first_byte_ms"] = rng.choice([None, 5.0, rng.random() * 9])
+    fate = rng.random()
+    if fate < 0.1:
+        row["unusable"] = "empty"
+        scored = [name for name in CORE_COLUMNS[3:22] if name not in row]
+        return row | dict.fromkeys((*scored, "entities", "keywords", "latency_ms"))
+    if fate < 0.2:
+        row["failure"] = "timeout"
+    for prefix, units in (("", words), ("raw_", words), ("char_", 4 * words)):
+        wrong = units if row["failure"] else rng.choice([0, 0, 1, 2])
+        deleted = min(units, wrong if row["failure"] else wrong // 2)
+        substituted = min(units - deleted, wrong - deleted)
+        inserted = 0 if row["failure"] else rng.choice([0, 0, 0, 1, 30])
+        counts = (units - deleted - substituted, substituted, deleted, inserted)
+        row |= dict(zip((prefix + name for name in _COUNTS), counts, strict=True))
+    errors = row["substitutions"] + row["deletions"] + row["insertions"]
+    row["capped_errors"] = min(errors, max(1, words))
+    row["entity_errors"] = rng.randint(0, row["entities"])
+    row["keyword_errors"] = rng.randint(0, row["keywords"])
+    row["runaway"] = row["insertions"] > max(10, words)
+    row["loop"] = bool(row["runaway"] and rng.random() < 0.5)
+    return row
+
+
+def table_of(rows: Sequence[Row]) -> pa.Table:
+    """Return the rows as results.parquet holds them: slice columns before the counts."""
+    extra = ("accent", "noise", "Hits", 'we"ird na;me')
+    names = ("id", "repeat", *extra, *CORE_COLUMNS[2:])
+    return pa.table(
+        {name: pa.array([r[name] for r in rows], _TYPES.get(name, pa.string())) for name in names}
+    )
+
+
+# The reference: what each sum and estimate means, row by row, in plain Python.
+
+
+def _number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _addends(row: Row) -> dict[str, float]:
+    found = dict.fromkeys(SUM_COLUMNS, 0.0)
+    found["expected"] = 1.0
+    if row["unusable"] is not None:
+        return found | {"unusable": 1.0}
+    h, s, d, i = (row[name] for name in _COUNTS)
+    raw_h, raw_s, raw_d, raw_i = (row["raw_" + name] for name in _COUNTS)
+    char_h, char_s, char_d, char_i = (row["char_" + name] for name in _COUNTS)
+    words, errors = h + s + d, s + d + i
+    found |= {
+        "utterances": 1,
+        "failures": row["failure"] is not None,
+        "hits": h,
+        "substitutions": s,
+        "deletions": d,
+        "insertions": i,
+        "errors": errors,
+        "words": words,
+        "hypothesis_words": h + s + i,
+        "aligned": h + errors,
+        "capped_errors": row["capped_errors"],
+        "raw_errors": raw_s + raw_d + raw_i,
+        "raw_words": raw_h + raw_s + raw_d,
+        "char_errors": char_s + char_d + char_i,
+        "characters": char_h + char_s + char_d,
+        "with_words": words > 0,
+        "with_raw_words": raw_h + raw_s + raw_d > 0,
+        "with_characters": char_h + char_s + char_d > 0,
+        "with_aligned": h + errors > 0,
+        "wrong": errors > 0,
+        "runaways": row["runaway"],
+        "loops": row["loop"],
+    }
+    for name in ("entities", "entity_errors", "keywords", "keyword_errors"):
+        found[name] = row[name]
+    found |= {"with_entities": row["entities"] > 0, "with_keywords": row["keywords"] > 0}
+    if words == 0 and row["failure"] is None:
+        found |= {"empty_clips": 1, "hallucinated": i > 0, "hallucinated_words": i}
+        found["empty_clip_s"] = row["duration"] or 0.0
+    if _number(row["latency_ms"]):
+        found |= {"timed": 1, "latency_ms": row["latency_ms"]}
+        if row["duration"]:
+            found["paced"] = 1
+            found["processing_s"] = row["latency_ms"] / 1000
+            found["audio_s"] = row["duration"]
+    if _number(row["first_byte_ms"]):
+        found |= {"first_byte_timed": 1, "first_byte_ms": row["first_byte_ms"]}
+    return found
+
+
+def _key(spec: SliceSpec, row: Row) -> str:
+    return spec.key("(none)" if row[c] is None else row[c] for c in spec.columns)
+
+
+def reference_sums(rows: Iterable[Row], specs: Sequence[str], by: str) -> Sums:
+    """Return slice to part to sums."""
+    found: Sums = {}
+    for row in rows:
+        addends = _addends(row)
+        for name in specs:
+            parts = found.setdefault(_key(SliceSpec.parse(name), row), {})
+            sums = parts.setdefault(row[by], dict.fromkeys(SUM_COLUMNS, 0.0))
+            for column, value in addends.items():
+                sums[column] += value
+    return found
+
+
+def _within(rows: Sequence[Row], specs: Sequence[str]) -> Sums:
+    clusters: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["unusable"] is None:
+            for name in specs:
+                clusters[_key(SliceSpec.parse(name), row)].add(row["cluster"])
+    by_id = reference_sums(rows, specs, "id")
+    return {key: parts for key, parts in by_id.items() if len(clusters[key]) == 1}
+
+
+def _share(events: str, units: str) -> Callable[[Mapping[str, float]], float]:
+    return lambda sums: sums[events] / sums[units]
+
+
+def _wil(sums: Mapping[str, float]) -> float:
+    said = sums["hypothesis_words"]
+    return 1 - sums["hits"] ** 2 / (sums["words"] * said) if said else 1.0
+
+
+_RATES: dict[str, tuple[Callable[[Mapping[str, float]], float], str, str, str]] = {
+    # name: function, n, utterances, what it is (word rate, share, time)
+    "wer": (_share("errors", "words"), "words", "with_words", "rate"),
+    "wer_raw": (_share("raw_errors", "raw_words"), "raw_words", "with_raw_words", "rate"),
+    "wer_capped": (_share("capped_errors", "words"), "words", "with_words", "rate"),
+    "cer": (_share("char_errors", "characters"), "characters", "with_characters", "rate"),
+    "ser": (_share("wrong", "utterances"), "utterances", "utterances", "share"),
+    "mer": (_share("errors", "aligned"), "aligned", "with_aligned", "share"),
+    "wil": (_wil, "words", "with_words", "share"),
+    "entity_error_rate": (
+        _share("entity_errors", "entities"),
+        "entities",
+        "with_entities",
+        "share",
+    ),
+    "keyword_error_rate": (
+        _share("keyword_errors", "keywords"),
+        "keywords",
+        "with_keywords",
+        "share",
+    ),
+    "runaway_rate": (_share("runaways", "utterances"), "utterances", "utterances", "share"),
+    "hallucination_rate": (
+        _share("hallucinated", "empty_clips"),
+        "empty_clips",
+        "empty_clips",
+        "share",
+    ),
+    "failure_rate": (_share("failures", "utterances"), "utterances", "utterances", "share"),
+    "rtf": (_share("processing_s", "audio_s"), "paced", "paced", "time"),
+    "rtfx": (_share("audio_s", "processing_s"), "paced", "paced", "time"),
+    "latency_ms.mean": (_share("latency_ms", "timed"), "timed", "timed", "time"),
+    "first_byte_ms.mean": (
+        _share("first_byte_ms", "first_byte_timed"),
+        "first_byte_timed",
+        "first_byte_timed",
+        "time",
+    ),
+}
+
+Ends = tuple[float | None, float | None, float | None, int, int, str]
+"""Value, low, high, n, clusters, method."""
+
+
+def _total(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total = dict.fromkeys(SUM_COLUMNS, 0.0)
+    for part in parts:
+        for name, value in part.items():
+            total[name] += value
+    return total
+
+
+def _half_width(logs: Sequence[float]) -> tuple[float, float]:
+    """Return se and df of leave-one-out logarithms."""
+    count, mean = len(logs), math.fsum(logs) / len(logs)
+    q = [0.0 if abs(x - mean) <= 1e-12 * (1 + abs(x)) else x - mean for x in logs]
+    largest = max(abs(x) for x in q) or 1.0
+    second, fourth = (math.fsum((x / largest) ** k for x in q) for k in (2, 4))
+    df = min(max(second**2 / fourth, 1.5), count - 1) if fourth else count - 1
+    return math.sqrt((count - 1) / count * second) * largest, df
+
+
+def reference_rate(
+    metric: str,
+    parts: Mapping[object, Mapping[str, float]],
+    within: Mapping[object, Mapping[str, float]] | None,
+    run: Mapping[object, Mapping[str, float]],
+) -> Ends:
+    """Return a rate as rules.md section 4 has it."""
+    function, n, utterances, kind = _RATES[metric]
+    used = [part for part in parts.values() if part[n] > 0]
+    if not used:
+        return None, None, None, 0, 0, "none"
+    inside = len(used) == 1 and within is not None
+    if inside and within is not None:
+        used = [part for part in within.values() if part[n] > 0]
+    total = _total(used)
+    value = function(total)
+    clusters = 1 if inside else len(used)
+    nothing: Ends = (value, None, None, round(total[n]), clusters, "none")
+    if len(used) < 5 or (value == 0 and kind == "time"):
+        return nothing
+    method = "within-cluster" if inside else "log-jackknife"
+    if value == 0:
+        high = 3.7 / total[utterances]
+        if not inside:
+            method = "no-errors"
+            worst = max(function(part) for part in run.values() if part[n] > 0)
+            high = max(high, (1 - 0.025 ** (1 / len(used))) * worst)
+        low = 0.0
+    else:
+        left = [_total(other for other in used if other is not part) for part in used]
+        if any(part[n] == 0 or function(part) == 0 for part in left):
+            return nothing
+        se, df = _half_width([math.log(function(part)) for part in left])
+        factor = math.exp(stats.t.ppf(0.975, df) * se)
+        low, high = value / factor, value * factor
+    high = min(1.0, high) if kind == "share" else high
+    return value, low, high, round(total[n]), clusters, method
+
+
+def reference_percentile(share: float, pairs: Sequence[tuple[float, object]]) -> Ends:
+    """Return a percentile with Woodruff's interval; pairs of (value, cluster)."""
+    if not pairs:
+        return None, None, None, 0, 0, "none"
+    values = sorted(v for v, _ in pairs)
+    size, clusters = len(values), sorted({str(c) for _, c in pairs})
+    position = (size - 1) * share
+    before, after = math.floor(position), math.ceil(position)
+    point = values[before] + (position - before) * (values[after] - values[before])
+    tied = sum(v == point for v in values)
+    missing = (1 - share) * size - sum(v > point for v in values)
+    fraction = min(1.0, max(0.0, missing / tied)) if tied else 0.0
+    nothing: Ends = (point, None, None, size, len(clusters), "none")
+    if len(clusters) < 8:
+        return nothing
+    logits = []
+    for out in clusters:
+        left = [v for v, c in pairs if c != out]
+        above = math.fsum(1.0 if v > point else fraction * (v == point) for v in left)
+        below = len(left) - above
+        if above <= 1e-9 or below <= 1e-9:
+            return nothing
+        logits.append(math.log(above / below))
+    se, df = _half_width(logits)
+    odds, factor = (1 - share) / share, math.exp(stats.t.ppf(0.975, df) * se)
+    low_rank = math.floor(size / (1 + odds * factor))
+    high_rank = math.ceil(size / (1 + odds / factor)) + 1
+    low = values[low_rank - 1] if low_rank >= 1 else None
+    enough = share**size <= 0.025 and high_rank <= size
+    high = values[high_rank - 1] if enough else None
+    method = "none" if low is None and high is None else "woodruff"
+    return point, low, high, size, len(clusters), method
+
+
+# What DuckDB and numpy make of the same rows.
+
+
+def _as_dictionaries(sums: ClusterSums) -> dict[str, list[dict[str, float]]]:
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in sums.slices}
+    for row, slice_ in enumerate(sums.slice_index.tolist()):
+        found[sums.slices[slice_]].append({n: float(c[row]) for n, c in sums.columns.items()})
+    return found
+
+
+def _comparable(parts: Iterable[Mapping[str, float]]) -> list[tuple[float, ...]]:
+    return sorted(tuple(round(part[name], 6) for name in SUM_COLUMNS) for part in parts)
+
+
+def _same(found: Estimate, expected: Ends) -> None:
+    value, low, high, n, clusters, method = expected
+    assert (found.n, found.clusters, found.method) == (n, clusters, method)
+    for end, other in ((found.value, value), (found.low, low), (found.high, high)):
+        assert (end is None) == (other is None)
+        assert end is None or end == pytest.approx(other, rel=1e-8)
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.sampled_from([1, 12, 90]),
+    clusters=st.sampled_from([1, 6, 12]),
+    repeats=st.sampled_from([1, 2]),
+)
+@settings(max_examples=8, deadline=None)
+def test_sums_are_those_of_the_reference(seed: int, size: int, clusters: int, repeats: int) -> None:
+    """By cluster, by repeat and by utterance, with missing values, escapes and failures."""
+    rows = make_rows(seed, size, clusters=clusters, repeats=repeats)
+    with DuckDBSlices(table_of(rows), threads=1) as slices:
+        references: dict[By, Sums] = {
+            "cluster": reference_sums(rows, SPECS, "cluster"),
+            "repeat": reference_sums(rows, SPECS, "repeat"),
+            "utterance": _within(rows, SPECS),
+        }
+        for by, expected in references.items():
+            sums = slices.sums(SPECS, SUM_COLUMNS, by=by)
+            found = _as_dictionaries(sums)
+            assert set(found) == set(expected)
+            for key, parts in expected.items():
+                assert _comparable(found[key]) == _comparable(parts.values())
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.sampled_from([3, 40, 200]),
+    clusters=st.sampled_from([1, 4, 12]),
+)
+@settings(max_examples=5, deadline=None)
+def test_estimates_are_those_of_the_reference(seed: int, size: int, clusters: int) -> None:
+    """Every metric of every slice: value, ends, n, clusters and method."""
+    rows = make_rows(seed, size, clusters=clusters)
+    by_cluster = reference_sums(rows, SPECS, "cluster")
+    within = _within(rows, SPECS)
+    timings = ("latency_ms", "first_byte_ms")
+    with DuckDBSlices(table_of(rows), threads=1) as slices:
+        needed = sums_needed(METRICS)
+        evidence = RateEvidence(
+            sums=slices.sums(SPECS, needed), within=slices.sums(SPECS, needed, by="utterance")
+        )
+        found = estimate_metrics(
+            METRICS,
+            evidence,
+            {n: TimingEvidence(values=slices.values(SPECS, n)) for n in timings},
+        )
+    assert set(found) == set(by_cluster)
+    for key, parts in by_cluster.items():
+        for metric in _RATES:
+            expected = reference_rate(metric, parts, within.get(key), by_cluster["overall"])
+            _same(found[key][metric], expected)
+    pairs = _timings(rows, timings)
+    for metric in set(expand(tuple(METRICS))) - set(_RATES):
+        column, _, statistic = metric.partition(".")
+        for key in by_cluster:
+            expected = reference_percentile(int(statistic[1:]) / 100, pairs[key, column])
+            _same(found[key][metric], expected)
+
+
+def _timings(
+    rows: Iterable[Row], columns: Iterable[str]
+) -> dict[tuple[str, str], list[tuple[float, object]]]:
+    found: dict[tuple[str, str], list[tuple[float, object]]] = defaultdict(list)
+    for row in rows:
+        for column in columns:
+            if row["unusable"] is None and _number(row[column]):
+                for name in SPECS:
+                    key = _key(SliceSpec.parse(name), row)
+                    found[key, column].append((row[column], row["cluster"]))
+    return found
+
+
+def _by_slice(values: SliceValues) -> dict[str, list[tuple[float, int]]]:
+    found: dict[str, list[tuple[float, int]]] = {name: [] for name in values.slices}
+    for i, c, v in zip(values.slice_index, values.cluster_index, values.values, strict=True):
+        found[values.slices[int(i)]].append((float(v), int(c)))
+    return found
+
+
+def test_values_are_finite_scored_and_ascending_within_slices() -> None:
+    """Null, NaN and unusable rows are left out; clusters are numbered as in the sums."""
+    rows = make_rows(11, 200, clusters=6)
+    with DuckDBSlices(table_of(rows)) as slices:
+        values = slices.values(SPECS, "latency_ms")
+        sums = slices.sums(["overall"], {"timed": SUM_COLUMNS["timed"]})
+        utterances = slices.values(SPECS, "latency_ms", by="utterance")
+    found, expected = _by_slice(values), _timings(rows, ["latency_ms"])
+    assert set(found) == {key for key, _ in expected}
+    for key, pairs in found.items():
+        assert [v for v, _ in pairs] == sorted(v for v, _ in expected[key, "latency_ms"])
+    counted = [sum(c == k for _, c in found["overall"]) for k in sums.cluster_index.tolist()]
+    assert counted == sums.columns["timed"].tolist()
+    alone = _by_slice(utterances)
+    assert set(alone) == set(_within(rows, SPECS)) & set(found)
+    assert "overall" not in alone
+    assert all(len({c for _, c in pairs}) == len(pairs) for pairs in alone.values())
+
+
+def test_clusters_are_numbered_alike_in_every_slice_and_slices_follow_their_specifications() -> (
+    None
+):
+    """Overall comes first because it was asked first, and values are in order."""
+    rows = make_rows(3, 120, clusters=5)
+    names = sorted({row["cluster"] for row in rows})
+    with DuckDBSlices(table_of(rows)) as slices:
+        sums = slices.sums(["overall", "noise", "accent & noise", "noise"], {"n": "1"})
+    reference = reference_sums(rows, ["noise"], "cluster")
+    assert sums.slices[:4] == ("overall", "noise=a%26b", "noise=plain", "noise=x%3Dy")
+    assert all("&noise=" in name for name in sums.slices[4:])
+    assert list(sums.slices[4:]) == sorted(set(sums.slices[4:]), key=sums.slices.index)
+    for i, name in enumerate(sums.slices[1:4], start=1):
+        rows_of = sums.slice_index == i
+        seen = {names[c] for c in sums.cluster_index[rows_of].tolist()}
+        assert seen == set(reference[name])
+
+
+def test_results_file_of_any_name_gives_what_the_table_gives(tmp_path: Path) -> None:
+    """Wildcards in a folder's name are no wildcards."""
+    rows = make_rows(5, 60, clusters=6)
+    folder = tmp_path / "run [a-z]*?"
+    folder.mkdir()
+    path = folder / "results.parquet"
+    pq.write_table(table_of(rows), path)
+    pq.write_table(table_of(rows[:9]), tmp_path / "run b.parquet")
+    with DuckDBSlices(path, threads=2) as of_file, DuckDBSlices(table_of(rows)) as of_table:
+        first, second = (s.sums(SPECS, SUM_COLUMNS) for s in (of_file, of_table))
+    assert first.slices == second.slices
+    for name in SUM_COLUMNS:
+        assert first.columns[name].tolist() == pytest.approx(second.columns[name].tolist())
+
+
+def test_a_run_without_rows_has_no_slices() -> None:
+    """Nothing scored is no slice, not a slice of zeros."""
+    with DuckDBSlices(table_of([])) as slices:
+        for by in _ALL_BY:
+            sums = slices.sums(SPECS, SUM_COLUMNS, by=by)
+            assert (sums.slices, len(sums.slice_index)) == ((), 0)
+        assert slices.values(SPECS, "latency_ms").slices == ()
+
+
+def test_unknown_columns_are_refused_with_the_known_ones() -> None:
+    """Spelling counts, case included."""
+    with DuckDBSlices(table_of(make_rows(1, 5, clusters=2))) as slices:
+        for ask in (
+            lambda: slices.sums(["Accent"], {"n": "1"}),
+            lambda: slices.values(["overall"], "latency"),
+        ):
+            with pytest.raises(InvalidInput, match="no column") as caught:
+                ask()
+            assert caught.value.hint is not None
+            assert "accent, noise, Hits" in caught.value.hint
+
+
+def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
+    """Missing, garbled, incomplete, or with rows that were never counted."""
+    garbled = tmp_path / "results.parquet"
+    garbled.write_bytes(b"PAR1 but not really")
+    table = table_of(make_rows(1, 5, clusters=2))
+    uncounted = [row | {"hits": None, "unusable": None} for row in make_rows(1, 5, clusters=2)]
+    negative = [row | {"deletions": -1, "unusable": None} for row in make_rows(1, 5, clusters=2)]
+    unnamed = [row | {"id": None} for row in make_rows(1, 5, clusters=2)]
+    words = (
+        table.set_column(0, "hits_", table["id"]).drop(["hits"]).rename_columns({"hits_": "hits"})
+    )
+    for source, message in (
+        (tmp_path / "absent.parquet", "absent.parquet: cannot be read"),
+        (garbled, "results.parquet: cannot be read"),
+        (table.drop(["failure"]), "no column failure"),
+        (table_of(uncounted), "5 scored rows without counts"),
+        (table_of(negative), "5 scored rows without counts"),
+        (table_of(unnamed), "5 rows without id"),
+        (words.append_column("id", table["id"]), "cannot be read as results"),
+    ):
+        with pytest.raises(InvalidInput, match=message) as caught:
+            DuckDBSlices(source)
+        assert str(tmp_path) not in str(caught.value)
+
+
+def test_too_little_memory_is_said_as_such() -> None:
+    """A sum that fits nowhere is no invalid input."""
+    table = table_of(make_rows(2, 3000, clusters=900))
+    with DuckDBSlices(table, memory_limit="1MB", threads=1) as slices, pytest.raises(StorageFailed):
+        slices.sums(SPECS, SUM_COLUMNS)
