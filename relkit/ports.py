@@ -1,13 +1,20 @@
 """What the workflows need from the outside, as narrow Protocols."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from relkit.domain.datasets import Dataset
 from relkit.domain.reports import EvalReport
+from relkit.domain.results import Outcome, Result
+from relkit.domain.runs import Candidate, RunHeader, RunStatus
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, Prediction, Unusable
-from relkit.rules.cluster_sums import ClusterSums, SliceValues
+
+if TYPE_CHECKING:  # numpy is not loaded by commands that aggregate nothing
+    from relkit.rules.cluster_sums import ClusterSums, SliceValues
 
 
 class SpeechSystem(Protocol):
@@ -27,6 +34,10 @@ class RecordedSystem(Protocol):
 
     def lookup(self, utterance_id: str) -> Answer | Failure:
         """Return the recorded answer, or the failure ``no_answer`` where there is none."""
+        ...
+
+    def unknown(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Return the recorded ids, sorted, that are not among ``ids``."""
         ...
 
 
@@ -93,16 +104,114 @@ class PredictionCache(Protocol):
         ...
 
 
+By = Literal["cluster", "utterance", "repeat"]
+"""What a row of sums stands for within its slice."""
+
+
 class SliceAggregator(Protocol):
-    """Sums results by slice and cluster."""
+    """Sums results by slice and cluster; a ``with`` block bounds its resources."""
 
-    def sums(self, slices: Sequence[str], columns: Mapping[str, str]) -> ClusterSums:
-        """Return sums of SQL expressions (name → expression) for each slice specification."""
+    def __enter__(self) -> Self:
+        """Return itself."""
         ...
 
-    def values(self, slices: Sequence[str], column: str) -> SliceValues:
-        """Return the non-null values of a column by slice."""
+    def __exit__(self, *_: object) -> None:
+        """Let go of memory and spilled files."""
         ...
+
+    def sums(
+        self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
+    ) -> "ClusterSums":
+        """Return sums of SQL expressions (name to expression) for each slice specification.
+
+        ``by="utterance"`` keeps only slices that are one cluster.
+        """
+        ...
+
+    def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> "SliceValues":
+        """Return the finite values of a column by slice, ascending."""
+        ...
+
+
+class OpenRun(Protocol):
+    """A run that is under way, held by this process."""
+
+    @property
+    def header(self) -> RunHeader:
+        """What the run was asked to do."""
+        ...
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what is done so far."""
+        ...
+
+    def append(self, outcome: Outcome) -> None:
+        """Keep an outcome, safe against a kill."""
+        ...
+
+    def log(self, at: str, event: str, **facts: Scalar) -> None:
+        """Note an event with numbers and digests, never a text."""
+        ...
+
+    def write_results(self, results: Sequence[Result], outcomes: Sequence[Outcome]) -> Path:
+        """Write results and texts (rows in the same order); return the path of the results."""
+        ...
+
+    def finish(self, report: EvalReport, at: str) -> None:
+        """Write the report and close the run for good."""
+        ...
+
+
+class RunStore(Protocol):
+    """All runs of a workspace."""
+
+    def new_id(self, now: str) -> str:
+        """Return a fresh run id."""
+        ...
+
+    def create(self, header: RunHeader) -> AbstractContextManager[OpenRun]:
+        """Make and hold a new run."""
+        ...
+
+    def resume(self, run: str) -> AbstractContextManager[OpenRun]:
+        """Hold a run that was interrupted; raises InvalidInput where it is finished."""
+        ...
+
+    def read_header(self, run: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
+        """Return a run's header, status and output digests."""
+        ...
+
+    def read_report(self, run: str) -> EvalReport:
+        """Return a finished run's report."""
+        ...
+
+    def read_outcomes(self, run: str) -> list[Outcome]:
+        """Return the stored predictions of a finished run."""
+        ...
+
+
+class Renderer(Protocol):
+    """Turns a report into a page for people."""
+
+    def report_markdown(self, report: EvalReport) -> str:
+        """Return the report as Markdown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemUnderTest:
+    """A system that is ready to be measured: identity, load fingerprint, and a way to ask it.
+
+    Exactly one of ``executor`` (asked now, needs the audio) and ``recorded`` (asked earlier) is
+    set. ``versions`` maps a distribution that shapes the answers to its version.
+    """
+
+    candidate: Candidate
+    load: Mapping[str, Scalar]
+    load_digest: str
+    versions: Mapping[str, str]
+    executor: Executor | None = None
+    recorded: RecordedSystem | None = None
 
 
 class RunTracker(Protocol):

@@ -58,7 +58,7 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def metric_of(name: str) -> Metric:
     """Return the metric behind ``wer`` or ``latency_ms.p95``; KeyError where there is none."""
-    base, _, statistic = name.partition(".")
-    if statistic and (base not in TIMING_METRICS or statistic not in TIMING_STATISTICS):
+    base, dot, statistic = name.partition(".")
+    if dot and (base not in TIMING_METRICS or statistic not in TIMING_STATISTICS):
         raise KeyError(name)
     return METRICS[base]

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-import regex
-
 from relkit.rules.digit_words import split_digits
 
 Description = str | Sequence["Description"] | Mapping[str, "Description"]
@@ -116,13 +114,6 @@ def lowercase(text: str) -> str:
     return text.lower()
 
 
-_APOSTROPHES = "'\u2019\uff07\u02bc"
-_WORD = r"[\p{L}\p{M}\p{N}]"
-_STRIPPED = regex.compile(
-    rf"(?<!{_WORD})[{_APOSTROPHES}]|[{_APOSTROPHES}](?!{_WORD})|[[\p{{P}}\p{{S}}]--[{_APOSTROPHES}]]",
-    regex.VERSION1,
-)
-_ONE_APOSTROPHE = str.maketrans(dict.fromkeys(_APOSTROPHES, "'"))
 _ASCII_STRIPPED = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
@@ -134,8 +125,9 @@ def strip_punctuation(text: str) -> str:
     """
     if text.isascii() and "'" not in text:  # the same, a dozen times as fast
         return text.translate(_ASCII_STRIPPED)
-    stripped: str = _STRIPPED.sub(" ", text)
-    return stripped.translate(_ONE_APOSTROPHE)
+    from relkit.rules.unicode_text import without_punctuation  # noqa: PLC0415  # 50 ms to load
+
+    return without_punctuation(text)
 
 
 def replace(mapping: Mapping[str, str]) -> Step:

@@ -81,7 +81,7 @@ def bin_label(value: float | None, edges: tuple[float, ...]) -> str:
     """Return ``[a,b)`` for the bin a number falls into; the outer bins end in -inf and inf."""
     if value is None or value != value:  # noqa: PLR0124  # NaN is the one number unequal to itself
         return NO_VALUE
-    ends = [f"{edge:g}" for edge in edges]
+    ends = [str(edge).removesuffix(".0") for edge in edges]
     i = bisect.bisect_right(edges, value)
     low = ends[i - 1] if i else "-inf"
     high = ends[i] if i < len(ends) else "inf"

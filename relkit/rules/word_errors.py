@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import regex
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
@@ -18,16 +17,6 @@ and one token per grapheme cluster in scripts that are written without spaces.""
 
 IntArray = NDArray[np.int64]
 
-# Scripts of line-breaking class SA (UAX #14) and the ideographic ones, with the punctuation and
-# the sound mark that belong to them but carry the script "Common".
-_UNSPACED = (
-    r"\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-    r"\p{Tibetan}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}\p{Javanese}\p{Balinese}"
-    r"\u3001-\u303f\u30a0\u30fb\u30fc\uff61-\uff65\uff70"
-)
-_UNSPACED_CHARACTER = regex.compile(f"[{_UNSPACED}]")
-_AUTO_TOKEN = regex.compile(rf"(?=[{_UNSPACED}])\X|(?:(?![{_UNSPACED} ])\X)+")
-_CLUSTER = regex.compile(r"\X")
 _FIRST_UNSPACED = "\u0e00"  # no script written without spaces lies below Thai
 _FIRST_JOINING = "\u0300"  # below it, every character but CR LF is a cluster of its own
 
@@ -89,10 +78,11 @@ def tokens(text: str, segmenter: Segmenter = "auto") -> list[str]:
     if text.isascii():
         return text.split()
     text = _composed(text)
-    if segmenter == "words" or max(text) < _FIRST_UNSPACED or not _UNSPACED_CHARACTER.search(text):
+    if segmenter == "words" or max(text) < _FIRST_UNSPACED:
         return text.split()
-    found: list[str] = _AUTO_TOKEN.findall(" ".join(text.split()))
-    return found
+    from relkit.rules.unicode_text import auto_tokens  # noqa: PLC0415  # 50 ms to load
+
+    return auto_tokens(text)
 
 
 def graphemes(text: str) -> Sequence[str]:
@@ -104,8 +94,10 @@ def graphemes(text: str) -> Sequence[str]:
     text = " ".join((text if text.isascii() else _composed(text)).split())
     if text.isascii() or max(text) < _FIRST_JOINING:
         return text
-    clusters: list[str] = _CLUSTER.findall(text)
-    return text if len(clusters) == len(text) else clusters
+    from relkit.rules.unicode_text import clusters  # noqa: PLC0415  # 50 ms to load
+
+    found = clusters(text)
+    return text if len(found) == len(text) else found
 
 
 def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:

@@ -1,0 +1,19 @@
+"""``python -m benchmarks [NAME …]``: run all benchmarks, or the named ones."""
+
+import sys
+from importlib import import_module
+
+NAMES = ("start_up", "counts", "score_files", "aggregate_speed", "coverage", "eval_speed")
+
+
+def main() -> None:
+    """Run them one after the other, so that none disturbs another."""
+    for name in sys.argv[1:] or NAMES:
+        sys.argv = [f"benchmarks.{name}"]  # each reads its own options, here none
+        print(f"== {name}")
+        import_module(f"benchmarks.{name}").main()
+        print(flush=True)
+
+
+if __name__ == "__main__":
+    main()
