@@ -139,7 +139,9 @@ def check(
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
+        # A misspelt key is both unknown and missing, and only the first can be named.
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         path = _real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
         at = where(source, _line(path, lines or {}) or line)
         message, hint = _explain(model, path, first, document, inside)

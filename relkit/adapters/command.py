@@ -1,0 +1,253 @@
+"""Programs that answer utterances: one JSON line in, one JSON line out (cli.md)."""
+
+import json
+import os
+import secrets
+import selectors
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from relkit.domain.errors import BackendUnavailable, InvalidInput
+from relkit.domain.suites import Scalar
+from relkit.domain.utterances import Answer, Clip, Failure, FailureReason
+from relkit.records.answers import MAX_LINE, parse_answer
+from relkit.records.strict import check
+from relkit.records.suites import CommandRecord
+from relkit.rules.waveforms import wav_bytes
+
+GIVE_UP = 10
+"""How often in a row a program may end or break the protocol before it has ever answered."""
+
+CLOSE_S = 2.0
+"""How long a program may take to end after its input is closed."""
+
+_BLOCK = 1 << 16
+_BROKEN = (FailureReason.CRASHED, FailureReason.PROTOCOL)
+
+
+class CommandSystem:
+    """Implements SpeechSystem with a program that is started once and answers line by line.
+
+    It gets ``{"id", "audio", "duration", "sample_rate"}`` (a token, an absolute path, s, Hz) on its
+    standard input and answers with the same id; at the end of its input it should end. Its standard
+    error is read and thrown away, as it may hold anything. No shell is involved. The first answer
+    after a start has no latency unless the program measures itself: starting would be part of it.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Scalar],
+        *,
+        timeout_s: float,
+        folder: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        """Start the program in ``folder``; raises InvalidInput where that cannot be done.
+
+        ``timeout_s`` bounds one answer; a program that misses it is killed with all it started.
+        """
+        record = check(CommandRecord, {"kind": "command", **options}, source="system")
+        self._arguments = _arguments(record.run)
+        self._timeout_s = timeout_s
+        self._folder = folder
+        # Buffered output is the usual reason why a Python program seems to answer nothing.
+        self._environment = {"PYTHONUNBUFFERED": "1", **environment}
+        self._broken = 0
+        self._answered = False
+        self._fresh = True
+        self._program: _Program | None = self._start()
+        self._clips = tempfile.TemporaryDirectory(prefix="relkit-clip-")
+
+    def answer(self, clip: Clip) -> Answer | Failure:
+        """Ask the program once; after a time-out, an end or a broken line it is started anew.
+
+        Raises BackendUnavailable where it fails from the start, again and again.
+        """
+        if self._program is None:
+            self._program, self._fresh = self._start(), True
+        token = secrets.token_hex(8)
+        request = {
+            "id": token,
+            "audio": self._path_of(clip),
+            "duration": clip.duration_s,
+            "sample_rate": clip.sample_rate,
+        }
+        started = time.perf_counter()
+        outcome = self._ask(self._program, json.dumps(request).encode() + b"\n", token)
+        if isinstance(outcome, Failure):
+            return self._count(outcome)
+        latency_ms = (time.perf_counter() - started) * 1000
+        timed = _timed(outcome, None if self._fresh else latency_ms)
+        self._answered, self._fresh = True, False
+        return timed
+
+    def close(self) -> None:
+        """Close the program's input, wait a little, then kill its whole process group."""
+        if self._program is not None:
+            self._program.end(CLOSE_S)
+            self._program = None
+        self._clips.cleanup()
+
+    def _start(self) -> "_Program":
+        try:
+            return _Program(self._arguments, self._folder, self._environment)
+        except (OSError, ValueError) as error:
+            raise InvalidInput(
+                f'system: the program "{Path(self._arguments[0]).name}" cannot be started',
+                hint="check system.run: the program's name, then its arguments",
+            ) from error
+
+    def _ask(self, program: "_Program", request: bytes, token: str) -> Answer | Failure:
+        try:
+            line = program.ask(request, time.monotonic() + self._timeout_s)
+        except TimeoutError:
+            self._stop(program)
+            detail = f"no answer in {self._timeout_s:g} s"
+            return Failure(reason=FailureReason.TIMEOUT, detail=detail, retryable=True)
+        except EOFError:
+            code = self._stop(program)
+            return Failure(reason=FailureReason.CRASHED, detail=_ending(code), retryable=True)
+        except OverflowError:
+            self._stop(program)
+            return Failure(reason=FailureReason.PROTOCOL, detail="a line of more than 1 MiB")
+        try:
+            echoed, outcome = parse_answer(line.decode("utf-8"), source="answer")
+        except (InvalidInput, UnicodeDecodeError):
+            self._stop(program)  # what else it may have written would be taken for later answers
+            return Failure(reason=FailureReason.PROTOCOL, detail="a line that is no answer")
+        if echoed != token:
+            self._stop(program)
+            return Failure(reason=FailureReason.PROTOCOL, detail="the answer to another id")
+        return outcome
+
+    def _stop(self, program: "_Program") -> int:
+        self._program = None
+        return program.end(0.0)
+
+    def _count(self, failure: Failure) -> Failure:
+        self._answered |= failure.reason not in {*_BROKEN, FailureReason.TIMEOUT}
+        self._broken += failure.reason in _BROKEN
+        if self._broken >= GIVE_UP and not self._answered:
+            raise BackendUnavailable(
+                f"the program of the system never answered: {failure.reason.value}, "
+                f"{failure.detail}, {GIVE_UP} times",
+                hint='try it by hand: it reads {"id", "audio"} and writes {"id", "text"}',
+            )
+        return failure
+
+    def _path_of(self, clip: Clip) -> str:
+        if clip.whole and Path(clip.path).is_file():
+            return str(Path(clip.path).absolute())
+        path = Path(self._clips.name) / "clip.wav"
+        path.write_bytes(wav_bytes(clip.samples, clip.sample_rate))
+        return str(path)
+
+
+class _Program:
+    """A running program, its pipes, and what it has written but nobody has read."""
+
+    def __init__(self, arguments: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        # A session of its own: a kill reaches everything the program has started, and Ctrl-C,
+        # which a terminal sends to its whole group, is ours to handle.
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=dict(environment),
+            bufsize=0,
+            start_new_session=True,
+        )
+        self._rest = bytearray()
+        self._selector = selectors.DefaultSelector()
+        self._output, self._errors = self._process.stdout, self._process.stderr
+        for stream in (self._output, self._errors):
+            self._selector.register(stream or 0, selectors.EVENT_READ)
+
+    def ask(self, request: bytes, deadline: float) -> bytes:
+        """Write a line and return the next one.
+
+        Raises TimeoutError, EOFError where the program has ended, OverflowError for a long line.
+        """
+        if self._process.stdin is None:
+            raise EOFError
+        with suppress(BrokenPipeError):  # then its output has ended, too, and says so
+            self._process.stdin.write(request)
+        return self._line(deadline)
+
+    def end(self, grace_s: float) -> int:
+        """End the program and everything it started; return its exit code (or -signal)."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            # A program that is at its end needs a moment to say how: a crash is no kill of ours.
+            self._process.wait(grace_s or 0.05)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        self._selector.close()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+        return code
+
+    def _line(self, deadline: float) -> bytes:
+        scanned = 0
+        while (end := self._rest.find(b"\n", scanned)) < 0:
+            scanned = len(self._rest)
+            if scanned > MAX_LINE:
+                raise OverflowError
+            self._read(deadline)
+        line = bytes(self._rest[:end])
+        del self._rest[: end + 1]
+        return line
+
+    def _read(self, deadline: float) -> None:
+        """Wait for output until the deadline; standard error is drained and dropped."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        for key, _ in self._selector.select(left):
+            data = os.read(key.fd, _BLOCK)
+            if not data:
+                self._selector.unregister(key.fileobj)
+            if key.fileobj is self._output:
+                if not data:
+                    raise EOFError
+                self._rest += data
+
+
+def _arguments(run: str) -> list[str]:
+    try:
+        arguments = shlex.split(run)
+    except ValueError:
+        arguments = []
+    if not arguments:
+        raise InvalidInput(
+            "system: run is no command line", hint="quote its arguments as in a shell"
+        )
+    return arguments
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _timed(answer: Answer, latency_ms: float | None) -> Answer:
+    """Keep the program's own times only if it says that they are by its clock."""
+    if answer.clock == "system" and answer.latency_ms is not None:
+        return answer
+    return replace(answer, latency_ms=latency_ms, first_byte_ms=None, clock="harness")

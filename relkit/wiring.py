@@ -1,0 +1,392 @@
+"""Composition root: the only place that builds adapters, each when it is needed."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit import storage
+from relkit.config import Settings
+from relkit.domain.errors import InvalidInput, UsageError
+from relkit.domain.runs import Candidate
+from relkit.domain.suites import Scalar, Suite, SystemSpec
+from relkit.ports import (
+    Executor,
+    Normalizer,
+    Progress,
+    RecordedSystem,
+    Renderer,
+    RunTracker,
+    SpeechSystem,
+    SystemUnderTest,
+)
+from relkit.records.digests import digest_of
+from relkit.records.strict import decode, nearest
+from relkit.records.yaml_text import shown
+
+if TYPE_CHECKING:
+    from relkit.adapters.run_folders import RunFolders
+    from relkit.domain.reports import EvalReport
+    from relkit.domain.scores import ScoreResult, TrnOptions
+    from relkit.domain.suites import Segmenter
+    from relkit.records.score_files import Format
+    from relkit.workflows.evaluate import EvalPorts, EvalResult
+
+
+def settings(start: Path) -> Settings:
+    """Return the settings of the workspace at or above a folder; raises InvalidInput."""
+    from relkit.adapters.workspace import find_workspace
+
+    return find_workspace(start, os.environ)
+
+
+def settings_if_any(start: Path) -> Settings | None:
+    """Return the settings of the workspace at or above a folder, None where there is none."""
+    from relkit.adapters.workspace import read_workspace, workspace_folder
+
+    folder = workspace_folder(start)
+    return None if folder is None else read_workspace(folder, os.environ)
+
+
+def init_workspace(folder: Path) -> tuple[list[str], bool]:
+    """Write a workspace and return (names written, whether a git repository was made)."""
+    from relkit.adapters.scaffold import git_init, scaffold_source, write_scaffold
+
+    written = write_scaffold(folder, scaffold_source())
+    return written, git_init(folder)
+
+
+def score_files(
+    reference: Path,
+    hypothesis: Path,
+    *,
+    settings: Settings | None,
+    format_: "Format",
+    normalizer: str = "none",
+    segmenter: "Segmenter" = "auto",
+    trn: "TrnOptions | None" = None,
+    against_jiwer: bool = False,
+) -> "ScoreResult":
+    """Score one file against another; see :func:`relkit.workflows.score.score_files`."""
+    from relkit.workflows import score as workflow
+
+    peer = None
+    if against_jiwer:
+        from relkit.adapters.jiwer_scores import jiwer_score
+
+        peer = jiwer_score
+    files = (
+        workflow.ScoreFile(name=path.name, data=storage.read_bytes(path, what=path.name))
+        for path in (reference, hypothesis)
+    )
+    return workflow.score_files(
+        *files,
+        format_=format_,
+        normalizer=_normalizer(settings, normalizer),
+        segmenter=segmenter,
+        trn=trn,
+        peer=peer,
+    )
+
+
+def score_texts(
+    settings: Settings | None,
+    references: Sequence[str],
+    hypotheses: Sequence[str | None],
+    *,
+    normalizer: str = "none",
+) -> "ScoreResult":
+    """Score texts in memory; see :func:`relkit.workflows.score.score_texts`."""
+    from relkit.workflows import score as workflow
+
+    chosen = _normalizer(settings, normalizer)
+    return workflow.score_texts(references, hypotheses, normalizer=chosen)
+
+
+def evaluate(
+    settings: Settings,
+    suite: str,
+    *,
+    system: tuple[str, ...] = (),
+    repeats: int | None = None,
+    resume: str | None = None,
+    jobs: int = 1,
+    progress: Progress,
+) -> "EvalResult":
+    """Run a suite by name or path; see :func:`relkit.workflows.evaluate.evaluate`."""
+    from relkit.workflows import evaluate as workflow
+
+    wanted = read_suite(settings, suite, system)
+    with eval_ports(settings) as ports:
+        planned = workflow.plan(wanted, normalizer(settings, wanted.normalizer), ports)
+        under_test = system_under_test(settings, wanted, jobs=jobs)
+        return workflow.evaluate(
+            planned, under_test, ports, repeats=repeats, resume=resume, progress=progress
+        )
+
+
+def rescore(
+    settings: Settings, run: str, *, normalizer: str | None = None, suite: str | None = None
+) -> "EvalResult":
+    """Score a run again; see :func:`relkit.workflows.rescore.rescore`."""
+    from dataclasses import replace
+
+    from relkit.records.suites import with_normalizer
+    from relkit.workflows import evaluate as workflow
+    from relkit.workflows.rescore import rescore as workflow_rescore
+
+    header, _, _ = run_folders(settings).read_header(run)
+    wanted = header.suite if suite is None else read_suite(settings, suite, ())
+    if normalizer is not None:
+        wanted = with_normalizer(wanted, normalizer)
+    with eval_ports(settings) as ports:
+        chosen = _normalizer(settings, wanted.normalizer)
+        planned = workflow.plan(replace(wanted, system=header.suite.system), chosen, ports)
+        return workflow_rescore(planned, run, ports)
+
+
+def read_report(settings: Settings, run: str) -> "EvalReport":
+    """Return the report of a finished run; raises InvalidInput, UsageError."""
+    return run_folders(settings).read_report(run)
+
+
+def renderer() -> Renderer:
+    """Return the renderer of pages."""
+    from relkit.adapters.jinja_pages import JinjaPages
+
+    return JinjaPages()
+
+
+def run_folders(settings: Settings) -> "RunFolders":
+    """Return the runs of a workspace."""
+    return runs_in(settings.runs)
+
+
+def runs_in(folder: Path) -> "RunFolders":
+    """Return the runs below a folder."""
+    from relkit.adapters.parquet_results import ParquetResults
+    from relkit.adapters.run_folders import RunFolders
+
+    return RunFolders(folder, ParquetResults())
+
+
+def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> Suite:
+    """Return a suite by its name in the suites folder, or by path; raises UsageError."""
+    from relkit.records.suites import parse_suite
+
+    path = Path(name) if name.endswith((".yaml", ".yml")) else settings.suites / f"{name}.yaml"
+    if not path.is_file():
+        known = tuple(sorted(found.stem for found in settings.suites.glob("*.yaml")))
+        raise UsageError(
+            f'no suite "{shown(name)}"', hint=nearest(name, known) or "make one, or: relkit init"
+        )
+    source = path.name
+    text = decode(storage.read_bytes(path, what=source), source=source)
+    return parse_suite(text, source=source, system=system)
+
+
+def normalizer(settings: Settings | None, name: str) -> Normalizer:
+    """Return a built-in normalizer, or one of the workspace's; raises UsageError."""
+    from relkit.adapters.whisper_normalizers import whisper_steps
+    from relkit.records.normalizers import parse_normalizer
+    from relkit.rules.normalizing import BUILT_IN, PURE_STEPS, built_in
+
+    if name in ("none", "digits"):
+        return built_in(name, PURE_STEPS, digest_of)
+    available = {**PURE_STEPS, **whisper_steps()}
+    if name in BUILT_IN:
+        return built_in(name, available, digest_of)
+    folder = settings.normalizers if settings is not None else None
+    path = folder / f"{name}.yaml" if folder is not None else None
+    if path is None or folder is None or Path(name).name != name or not path.is_file():
+        own = () if folder is None else tuple(found.stem for found in folder.glob("*.yaml"))
+        raise UsageError(
+            f'unknown normalizer "{shown(name)}"', hint=nearest(name, (*BUILT_IN, *own))
+        )
+    source = f"normalizers/{path.name}"
+    text = decode(storage.read_bytes(path, what=source), source=source)
+    return parse_normalizer(text, source=source, available=available)
+
+
+_normalizer = normalizer
+
+
+@contextmanager
+def eval_ports(settings: Settings) -> Iterator["EvalPorts"]:
+    """Give the ports of an evaluation; what they hold open is closed with the block."""
+    from relkit.adapters.audio import SoundfileReader
+    from relkit.adapters.dataset_files import DatasetFiles
+    from relkit.adapters.duckdb_slices import DuckDBSlices
+    from relkit.adapters.git_revisions import GitRevisions
+    from relkit.adapters.prediction_cache import SqliteCache
+    from relkit.adapters.system_clock import SystemClock, versions
+    from relkit.workflows.evaluate import EvalPorts
+
+    datasets = DatasetFiles(
+        settings.datasets, cache=settings.cache / "datasets", revisions=GitRevisions
+    )
+    with SqliteCache(settings.cache / "predictions.sqlite") as cache:
+        yield EvalPorts(
+            datasets=datasets,
+            audio=SoundfileReader(),
+            cache=cache,
+            runs=run_folders(settings),
+            aggregators=DuckDBSlices,
+            clock=SystemClock(),
+            renderer=renderer(),
+            versions=versions(),
+            tracker=tracker(settings),
+        )
+
+
+def tracker(settings: Settings) -> RunTracker | None:
+    """Return the MLflow tracker where tracking is configured."""
+    if settings.mlflow is None:
+        return None
+    from relkit.adapters.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(settings.mlflow, state=settings.state, environment=settings.environment)
+
+
+def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemUnderTest:
+    """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
+    builders = {
+        "faster-whisper": _faster_whisper,
+        "openai-http": _openai_http,
+        "command": _command,
+        "recorded": _recorded,
+    }
+    return builders[suite.system.kind](settings, suite.system, jobs)
+
+
+def _recorded(settings: Settings, system: SystemSpec, _jobs: int) -> SystemUnderTest:
+    from relkit.adapters.recorded import RecordedAnswers
+
+    relative = str(system.options["path"])
+    answers = RecordedAnswers(_inside(settings, relative), source=relative)
+    # Nobody knows under which load a file was made: its latencies compare with no other file's.
+    load: dict[str, Scalar] = {"recorded": answers.artifact}
+    return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)
+
+
+def _command(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+    build = partial(
+        build_command,
+        dict(system.options),
+        system.timeout_s,
+        settings.workspace,
+        dict(settings.environment),
+    )
+    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
+
+
+def _openai_http(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+    build = partial(
+        build_openai_http, dict(system.options), system.timeout_s, dict(settings.environment)
+    )
+    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
+
+
+def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+    from relkit.adapters.processes import threads_per_job
+    from relkit.adapters.weights import find_weights
+
+    weights = find_weights(
+        str(system.options["model"]),
+        base=settings.workspace,
+        cache=settings.cache / "weights",
+        environment=settings.environment,
+    )
+    threads = int(system.options.get("cpu_threads") or 0) or threads_per_job(jobs)
+    build = partial(build_faster_whisper, weights.folder, dict(system.options), threads)
+    return _asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
+
+
+def build_faster_whisper(folder: Path, options: Mapping[str, Scalar], threads: int) -> SpeechSystem:
+    """Build the recogniser inside a worker process."""
+    from relkit.adapters.faster_whisper_asr import FasterWhisperSystem
+
+    return FasterWhisperSystem(folder, options, cpu_threads=threads)
+
+
+def build_openai_http(
+    options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
+) -> SpeechSystem:
+    """Build the HTTP client inside a worker process."""
+    from relkit.adapters.openai_http import OpenAIHttpSystem
+
+    return OpenAIHttpSystem(options, timeout_s=timeout_s, environment=environment)
+
+
+def build_command(
+    options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
+) -> SpeechSystem:
+    """Start the user's program inside a worker process, in the workspace's folder."""
+    from relkit.adapters.command import CommandSystem
+
+    return CommandSystem(options, timeout_s=timeout_s, folder=folder, environment=environment)
+
+
+def _asked(
+    system: SystemSpec,
+    build: Callable[[], SpeechSystem],
+    *,
+    artifact: str | None,
+    jobs: int,
+    threads: int,
+) -> SystemUnderTest:
+    """Return a system that is asked now, by ``jobs`` processes."""
+    from relkit.adapters.processes import ProcessExecutor
+    from relkit.adapters.system_clock import load_fingerprint
+
+    load = load_fingerprint(jobs=jobs, threads=threads)
+    executor = ProcessExecutor(
+        build,
+        jobs=jobs,
+        timeout_s=system.timeout_s,
+        retries=system.retries,
+        load=digest_of(load),
+    )
+    return _under_test(system, artifact=artifact, load=load, executor=executor)
+
+
+def _under_test(
+    system: SystemSpec,
+    *,
+    artifact: str | None,
+    load: Mapping[str, Scalar],
+    executor: Executor | None = None,
+    recorded: RecordedSystem | None = None,
+) -> SystemUnderTest:
+    """Return a system with its identity: the digest of its settings and its artifact."""
+    from relkit.records.suites import system_document
+
+    named = system.options.get("artifact")
+    if artifact and named and artifact != named:
+        raise InvalidInput(
+            "system.artifact is not the digest of what was found", hint=f"it is {artifact}"
+        )
+    artifact = artifact or (str(named) if named else None)
+    return SystemUnderTest(
+        candidate=Candidate(
+            digest=digest_of({**system_document(system), "artifact": artifact}),
+            artifact=artifact,
+        ),
+        load=load,
+        load_digest=digest_of(load),
+        versions={},
+        executor=executor,
+        recorded=recorded,
+    )
+
+
+def _inside(settings: Settings, relative: str) -> Path:
+    """Return a path of the workspace; raises InvalidInput where it leaves it."""
+    path = Path(os.path.normpath(settings.workspace / relative))
+    if not path.is_relative_to(settings.workspace):
+        raise InvalidInput(
+            "system.path leaves the workspace", hint="copy the file into the workspace"
+        )
+    return path

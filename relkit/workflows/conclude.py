@@ -1,0 +1,148 @@
+"""Scored results to a report: aggregate by slice, estimate, say what is missing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from relkit.domain.counts import ErrorCounts
+from relkit.domain.estimates import Estimate
+from relkit.domain.reports import EvalReport, SliceResult
+from relkit.domain.results import Outcome, Result
+from relkit.domain.suites import Suite
+from relkit.domain.utterances import NO_VALUE, Utterance
+from relkit.ports import Normalizer, OpenRun, SliceAggregator
+from relkit.rules.extremes import hallucinations, runaways
+from relkit.rules.intervals import RateEvidence
+from relkit.rules.masking import masking_steps
+from relkit.rules.ordered_values import TimingEvidence
+from relkit.rules.statistics import estimate_metrics, slice_totals, sums_needed, timings_needed
+from relkit.rules.text_scoring import SCORER
+from relkit.workflows.scoring import Cut, score_outcomes
+
+Aggregators = Callable[[Path], SliceAggregator]
+"""Opens the aggregator of a results file."""
+
+MIXED_LOAD = "mixed"
+"""The load of results that were measured under different conditions: comparable to nothing."""
+
+
+def conclude(
+    run: OpenRun,
+    outcomes: Sequence[Outcome],
+    utterances: Mapping[str, Utterance],
+    *,
+    normalizer: Normalizer,
+    cut: Cut,
+    aggregators: Aggregators,
+) -> EvalReport:
+    """Score outcomes, write the results into the run, and return the report (not yet written)."""
+    header = run.header
+    suite = header.suite
+    results = score_outcomes(outcomes, utterances, suite=suite, normalizer=normalizer, cut=cut)
+    path = run.write_results(results, outcomes)
+    with aggregators(path) as aggregator:
+        slices = _slices(aggregator, suite, repeats=header.repeats)
+    scored = [result for result in results if result.score is not None]
+    stages = [result.score.stage_errors for result in results if result.score is not None]
+    return EvalReport(
+        run=header.run,
+        suite=suite.name,
+        suite_digest=suite.digest,
+        candidate_digest=header.candidate.digest,
+        artifact_digest=header.candidate.artifact,
+        dataset=header.dataset,
+        normalizer=header.normalizer,
+        normalizer_digest=header.normalizer_digest,
+        scorer=SCORER,
+        tool_version=header.versions.get("relkit", ""),
+        created=header.created,
+        expected=len(results),
+        scored=len(scored),
+        failures=sum(result.failure is not None for result in scored),
+        unusable=len(results) - len(scored),
+        repeats=header.repeats,
+        load_digest=_load(scored) or header.load_digest,
+        slices=slices,
+        masking=masking_steps(normalizer.steps, stages),
+        runaways=runaways(results),
+        hallucinations=hallucinations(results),
+        failure_reasons=_counted(result.failure for result in scored),
+        unusable_reasons=_counted(result.unusable for result in results),
+        notes=_notes(scored, cut),
+    )
+
+
+def _slices(aggregator: SliceAggregator, suite: Suite, *, repeats: int) -> tuple[SliceResult, ...]:
+    """Return every slice that occurs, ``overall`` first, in the order of the suite."""
+    wanted = sums_needed(suite.metrics)
+    repeated = repeats > 1
+    rates = RateEvidence(
+        sums=aggregator.sums(suite.slices, wanted),
+        within=aggregator.sums(suite.slices, wanted, by="utterance"),
+        by_repeat=aggregator.sums(suite.slices, wanted, by="repeat") if repeated else None,
+    )
+    timings = {
+        column: TimingEvidence(
+            values=aggregator.values(suite.slices, column),
+            within=aggregator.values(suite.slices, column, by="utterance"),
+            by_repeat=(aggregator.values(suite.slices, column, by="repeat") if repeated else None),
+        )
+        for column in timings_needed(suite.metrics)
+    }
+    estimates = estimate_metrics(suite.metrics, rates, timings)
+    totals = {name: values.tolist() for name, values in slice_totals(rates.sums).items()}
+    return tuple(
+        _slice(
+            name,
+            {column: round(values[i]) for column, values in totals.items()},
+            estimates,
+            repeats=repeats,
+        )
+        for i, name in enumerate(rates.sums.slices)
+    )
+
+
+def _slice(
+    name: str,
+    totals: Mapping[str, int],
+    estimates: Mapping[str, Mapping[str, Estimate]],
+    *,
+    repeats: int,
+) -> SliceResult:
+    """Return one slice; utterances count once whatever the repeats, errors in all of them."""
+    return SliceResult(
+        slice=name,
+        utterances=round(totals["utterances"] / repeats),
+        clusters=totals["clusters"],
+        failures=totals["failures"],
+        counts=ErrorCounts(
+            hits=totals["hits"],
+            substitutions=totals["substitutions"],
+            deletions=totals["deletions"],
+            insertions=totals["insertions"],
+        ),
+        metrics=estimates[name],
+    )
+
+
+def _load(scored: Sequence[Result]) -> str | None:
+    loads = {result.load for result in scored if result.latency_ms is not None}
+    return next(iter(loads)) if len(loads) == 1 else MIXED_LOAD if loads else None
+
+
+def _counted(reasons: Iterable[str | None]) -> dict[str, int]:
+    return dict(sorted(Counter(reason for reason in reasons if reason is not None).items()))
+
+
+def _notes(scored: Sequence[Result], cut: Cut) -> tuple[str, ...]:
+    """Return what a reader has to know to read the numbers rightly."""
+    notes = []
+    if nobody := sum(result.cluster == NO_VALUE for result in scored):
+        notes.append(f"{nobody} results have no {cut.cluster}: together they count as one cluster")
+    if cached := sum(result.cached for result in scored):
+        notes.append(f"{cached} answers came from the cache, with the latency measured then")
+    if _load(scored) == MIXED_LOAD:
+        notes.append("latencies were measured under different loads: compare them with nothing")
+    if unlocated := sum(result.score.unlocated for result in scored if result.score is not None):
+        notes.append(f"{unlocated} labelled spans were not found in their reference and left out")
+    return tuple(notes)

@@ -1,0 +1,87 @@
+"""Turns outcomes into scored results: one row per utterance and repeat."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relkit.domain.datasets import Bins, Dataset
+from relkit.domain.results import Outcome, Result, Texts
+from relkit.domain.suites import Suite
+from relkit.domain.utterances import NO_VALUE, Answer, Prediction, Utterance
+from relkit.ports import Normalizer
+from relkit.rules.slicing import cluster_column, slice_columns, slice_values
+from relkit.rules.text_scoring import TextScorer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How results are cut: slice columns, derived bins, and the column of independent units."""
+
+    columns: tuple[str, ...]
+    bins: tuple[Bins, ...]
+    cluster: str
+
+    @classmethod
+    def of(cls, dataset: Dataset, suite: Suite) -> "Cut":
+        """Return how a suite cuts a dataset; raises InvalidInput for unknown columns."""
+        return cls(
+            columns=slice_columns(dataset, suite),
+            bins=dataset.bins,
+            cluster=cluster_column(dataset, suite),
+        )
+
+
+def score_outcomes(
+    outcomes: Sequence[Outcome],
+    utterances: Mapping[str, Utterance],
+    *,
+    suite: Suite,
+    normalizer: Normalizer,
+    cut: Cut,
+) -> list[Result]:
+    """Return a result per outcome, in the same order.
+
+    A failed item is scored as all deleted; an unusable one has no score.
+    """
+    scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
+    return [_result(outcome, utterances[outcome.id], scorer, cut) for outcome in outcomes]
+
+
+def _result(outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut) -> Result:
+    prediction = outcome.prediction
+    answer = _answer(prediction)
+    hypothesis = None if answer is None else answer.text
+    entities = [entity.text for entity in utterance.entities]
+    usable = prediction is not None
+    return Result(
+        id=outcome.id,
+        repeat=outcome.repeat,
+        cluster=utterance.attributes.get(cut.cluster, NO_VALUE),
+        slices=slice_values(utterance, cut.columns, cut.bins, outcome.duration),
+        duration=outcome.duration,
+        score=scorer.score(utterance.reference, hypothesis, entities) if usable else None,
+        texts=Texts(
+            reference=utterance.reference,
+            hypothesis=hypothesis,
+            reference_normalized=scorer.normalize(utterance.reference),
+            hypothesis_normalized=None if hypothesis is None else scorer.normalize(hypothesis),
+        ),
+        failure=_failure(prediction),
+        unusable=None if outcome.unusable is None else outcome.unusable.reason.value,
+        latency_ms=None if answer is None else answer.latency_ms,
+        first_byte_ms=None if answer is None else answer.first_byte_ms,
+        attempts=0 if prediction is None else prediction.attempts,
+        cached=prediction is not None and prediction.cached,
+        load="" if prediction is None else prediction.load,
+    )
+
+
+def _answer(prediction: Prediction | None) -> Answer | None:
+    if prediction is not None and isinstance(prediction.outcome, Answer):
+        return prediction.outcome
+    return None
+
+
+def _failure(prediction: Prediction | None) -> str | None:
+    if prediction is None or isinstance(prediction.outcome, Answer):
+        return None
+    return prediction.outcome.reason.value

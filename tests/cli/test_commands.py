@@ -1,0 +1,87 @@
+"""The command line: options before and after the name, help with examples, one JSON document."""
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from relkit.cli.app import COMMANDS
+from relkit.cli.boundary import run
+from tests.conftest import Workspace
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_shows_its_job_and_one_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--help`` of every command says what it does as the list does, and how it is called."""
+    assert run([name, "--help"]) == 0
+    flat = " ".join(capsys.readouterr().out.split())
+    assert COMMANDS[name] in flat
+    assert f"Example: relkit {name} " in flat
+    for option in ("--workspace", "--json", "--quiet", "--debug"):
+        assert option in flat
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says(name: str) -> None:
+    """The one-line help stands twice (the list imports no command) and must not drift."""
+    module = importlib.import_module(f"relkit.cli.{name}_command")
+    first = (inspect.getdoc(module.command) or "").splitlines()[0]
+    assert first == COMMANDS[name]
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_common_options_stand_before_or_after_the_name(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str], *, before: bool
+) -> None:
+    """``relkit --json eval`` and ``relkit eval --json`` are the same."""
+    common = ["--json", "--workspace", str(workspace.folder)]
+    arguments = [*common, "eval", "nope"] if before else ["eval", "nope", *common]
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert '"code": "usage"' in captured.out
+
+
+def test_quiet_says_only_the_result(workspace: Workspace) -> None:
+    """With ``--quiet`` stderr stays empty."""
+    name = workspace.recorded(lambda row: {"text": row["text"]})
+    said = workspace.relkit("eval", name, "--quiet")
+    assert said.code == 0
+    assert said.err == ""
+    assert "overall" not in said.out
+    assert re.search(r"^wer +0\.0 %", said.out, re.MULTILINE)
+
+
+def test_worst_slices_come_first(workspace: Workspace) -> None:
+    """The terminal table begins with the slice that needs attention."""
+
+    def answer(row: dict[str, str]) -> dict[str, str]:
+        return {"text": "no" if row["noise"] == "babble" else row["text"]}
+
+    said = workspace.relkit("eval", workspace.recorded(answer))
+    table = said.out[said.out.index("slice, worst first") :].splitlines()
+    assert table[1].startswith("noise=babble")
+
+
+def test_the_markdown_report_goes_to_stdout_or_a_file(workspace: Workspace) -> None:
+    """``relkit report --markdown`` prints the page; ``--output`` writes it and names it."""
+    name = workspace.recorded(lambda row: {"text": row["text"]})
+    workspace.relkit("eval", name)
+    run_id = workspace.runs[0].name
+    page = workspace.relkit("report", run_id[:12], "--markdown").out
+    assert page.startswith("# recorded: run ")
+    target = workspace.folder / "page.md"
+    said = workspace.relkit("report", run_id, "--markdown", "--output", str(target))
+    assert target.read_text(encoding="utf-8") == page
+    assert said.err.strip().endswith("page.md")
+
+
+def test_the_page_that_does_not_exist_yet_is_not_promised(workspace: Workspace) -> None:
+    """Without ``--markdown`` the command says what there is instead."""
+    workspace.relkit("eval", workspace.recorded(lambda row: {"text": row["text"]}))
+    said = workspace.relkit("report", workspace.runs[0].name)
+    assert said.code == 2
+    assert "--markdown" in said.err

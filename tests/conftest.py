@@ -1,0 +1,100 @@
+"""Fixtures: a real workspace, and the command line as a user calls it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relkit.adapters.scaffold import scaffold_source, write_scaffold
+from relkit.cli.boundary import run
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+CLIPS = """\
+schema: relkit.suite/v1
+name: clips
+dataset: {{name: assistant-commands, where: {{voice: [{voices}]}}}}
+normalizer: english
+metrics: [wer, wer_capped, cer, rtf, latency_ms, failure_rate]
+slices: [accent, noise]
+system: {system}
+"""
+VOICES = ("flite-slt", "flite-rms")
+"""Two voices of eight clips each: the smallest suite that decodes real speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one command line answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON document on stdout."""
+        document: dict[str, Any] = json.loads(self.out)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A workspace in a temporary folder."""
+
+    folder: Path
+    capture: pytest.CaptureFixture[str]
+
+    def relkit(self, *arguments: str) -> Said:
+        """Run the command line in this process, in the workspace."""
+        self.capture.readouterr()
+        code = run([*arguments, "--workspace", str(self.folder)])
+        captured = self.capture.readouterr()
+        return Said(code=code, out=captured.out, err=captured.err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command line as a process of its own, in a session of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "relkit", *arguments, "--workspace", str(self.folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def suite(self, system: str, name: str = "clips", voices: tuple[str, ...] = VOICES) -> str:
+        """Write a small suite with this system, and return its name."""
+        text = CLIPS.format(voices=", ".join(voices), system=system).replace("clips", name, 1)
+        (self.folder / "eval" / "suites" / f"{name}.yaml").write_text(text, encoding="utf-8")
+        return name
+
+    def manifest(self) -> list[dict[str, Any]]:
+        """Return the rows of the bundled dataset's manifest."""
+        path = self.folder / "datasets" / "assistant-commands" / "manifest.jsonl"
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def recorded(self, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> str:
+        """Write a recorded answer for every utterance, and return the suite that uses them."""
+        lines = [json.dumps({"id": row["id"], **answer(row)}) for row in self.manifest()]
+        (self.folder / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return self.suite("{kind: recorded, path: answers.jsonl}", name="recorded")
+
+    @property
+    def runs(self) -> list[Path]:
+        """The run folders, oldest first."""
+        folders = (self.folder / ".relkit" / "runs").glob("*/")
+        return sorted(folders, key=lambda folder: folder.stat().st_ctime_ns)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
+    """Give a workspace as ``relkit init`` writes it."""
+    folder = tmp_path / "workspace"
+    write_scaffold(folder, scaffold_source())
+    return Workspace(folder=folder, capture=capsys)
