@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from relkit.domain.errors import InvalidInput
+from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AnswerEvent, Clip, Failure, FailureReason
 from relkit.records.strict import check
@@ -36,6 +36,7 @@ CONNECT_S = 10.0
 """How long opening a connection may take; a host that stays silent is unreachable, not slow."""
 
 _RETRYABLE = {408, 409, 429}
+_NOT_LET_IN = {401, 403}  # every later call would end the same way
 _BLOCK = 1 << 16
 
 
@@ -157,6 +158,11 @@ class OpenAIHttpSystem:
     def _refused(self, response: http.client.HTTPResponse) -> Failure:
         """Return the failure for a status; the body is not looked at, as it may repeat the key."""
         status = response.status
+        if status in _NOT_LET_IN:
+            raise BackendUnavailable(
+                f"the server does not let us in (status {status})",
+                hint="check the key in the variable that api_key_env names",
+            )
         wait_s = _retry_after(response.getheader("Retry-After"))
         if wait_s is not None:
             self._not_before = time.monotonic() + min(wait_s, LONGEST_WAIT_S)

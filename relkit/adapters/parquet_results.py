@@ -84,7 +84,8 @@ class ParquetResults:
                 hint="run the suite again with: relkit eval SUITE",
             ) from error
         by_key = {(row["id"], row["repeat"]): row for row in told.to_pylist()}
-        if len(by_key) != len(rows) or any((r["id"], r["repeat"]) not in by_key for r in rows):
+        keys = {(row["id"], row["repeat"]) for row in rows}
+        if keys != set(by_key) or not len(keys) == len(rows) == told.num_rows:
             raise InvalidInput("results.parquet and texts.parquet hold different utterances")
         return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
 

@@ -33,10 +33,14 @@ class SqliteCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_BUSY_S)
+        except (OSError, sqlite3.Error) as error:
+            raise _failed(path) from error
+        try:
             _let_others_read(self._db)
             self._db.execute(_SCHEMA)
             self._db.commit()
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
+            self._db.close()
             raise _failed(path) from error
         self._path = path
         self._pending: list[tuple[str, str, int, str, str]] = []

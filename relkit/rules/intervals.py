@@ -28,6 +28,7 @@ WITHIN = "within-cluster"
 ADVISORY = "advisory: says nothing about other clusters"
 _UNSEEN = 3.7
 _MISSED = 0.025
+_SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
 _LARGEST = 600.0  # keeps exp() finite
 
 
@@ -171,6 +172,8 @@ def _around(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Es
     value, half = float(parts.value[i]), float(parts.half_width[i])
     high = value * math.exp(min(half, _LARGEST))
     note = f"no spread: all {parts.part}s have the same rate" if half == 0.0 else None
+    if half > _SAYS_LITTLE:
+        note = f"says little: a few {parts.part}s make most of it"
     method = CLUSTERED if parts.repeats == 1 else CLUSTERED_REPEATS
     if parts.part == "utterance":
         method = WITHIN

@@ -11,7 +11,7 @@ import pytest
 
 from relkit.adapters.audio import SoundfileReader
 from relkit.adapters.openai_http import OpenAIHttpSystem
-from relkit.domain.errors import InvalidInput
+from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure
 from relkit.rules.waveforms import wav_bytes
@@ -158,7 +158,6 @@ def test_a_stream_gives_its_events_and_the_final_text(server: AsrServer, client:
     ("fault", "expected"),
     [
         ("400", ("refused", False)),
-        ("401", ("refused", False)),
         ("404", ("refused", False)),
         ("413", ("refused", False)),
         ("307", ("refused", False)),
@@ -185,6 +184,17 @@ def test_every_fault_has_its_name_and_the_next_call_works(
     system = client(server.base_url)
     assert _failure(system.answer(tone(1))) == expected
     assert isinstance(system.answer(tone(2)), Answer)
+
+
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_refused_key_is_no_failure_of_the_candidate(
+    server: AsrServer, client: Client, status: str
+) -> None:
+    """A wrong key ends the run with its reason instead of scoring every clip as deleted."""
+    server.faults = [status]
+    with pytest.raises(BackendUnavailable, match=status) as caught:
+        client(server.base_url).answer(tone(1))
+    assert "api_key_env" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])
