@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 
 from relkit.cli.output import safe
+from relkit.domain.estimates import Estimate
 from relkit.domain.reports import EvalReport, SliceResult
 from relkit.domain.slices import OVERALL
+from relkit.rules.intervals import WITHIN
 from relkit.rules.presenting import interval, number, overall, primary_metric, worst_first
 
 MOST_SLICES = 30
 
 
-def columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
-    """Return rows as aligned columns: the first ``left`` to the left, the others to the right."""
+def columns(rows: Sequence[Sequence[str]], *, left: tuple[int, ...] = (0,)) -> str:
+    """Return rows as aligned columns: those numbered in ``left`` to the left, others right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if i < left else cell.rjust(width)
+            cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -40,12 +42,12 @@ def eval_summary(report: EvalReport) -> str:
 
 
 def _metrics(item: SliceResult) -> str:
-    rows = [["metric", "value", "95 % interval", "n", "clusters"]]
+    rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
     rows += [
-        [name, number(e.value, e.unit), interval(e), str(e.n), str(e.clusters)]
+        [name, number(e.value, e.unit), interval(e), str(e.n), str(e.clusters), e.note or ""]
         for name, e in item.metrics.items()
     ]
-    return columns(rows)
+    return columns(rows, left=(0, 5))
 
 
 def _slices(report: EvalReport) -> str:
@@ -64,12 +66,18 @@ def _slices(report: EvalReport) -> str:
                 interval(estimate),
                 str(item.utterances),
                 str(item.clusters),
-                "*" if estimate.note else "",
+                _mark(estimate),
             ]
         )
     hidden = len(ranked) - MOST_SLICES
     more = f"\n… and {hidden} more in the report" if hidden > 0 else ""
-    return columns(rows) + more + _notes(ranked[:MOST_SLICES], metric)
+    return columns(rows, left=(0, 5)) + more + _notes(ranked[:MOST_SLICES], metric)
+
+
+def _mark(estimate: Estimate) -> str:
+    """Return what sets a slice apart: an interval inside one cluster, a note below the table."""
+    within = [WITHIN] if estimate.method == WITHIN else []
+    return " ".join([*within, *(["*"] if estimate.note else [])])
 
 
 def _notes(items: Sequence[SliceResult], metric: str) -> str:
