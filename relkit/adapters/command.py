@@ -20,6 +20,7 @@ from relkit.domain.utterances import Answer, Clip, Failure, FailureReason
 from relkit.records.answers import MAX_LINE, parse_answer
 from relkit.records.strict import check
 from relkit.records.suites import CommandRecord
+from relkit.rules.exit_status import describe_exit
 from relkit.rules.waveforms import wav_bytes
 
 GIVE_UP = 10
@@ -113,7 +114,7 @@ class CommandSystem:
             return Failure(reason=FailureReason.TIMEOUT, detail=detail, retryable=True)
         except EOFError:
             code = self._stop(program)
-            return Failure(reason=FailureReason.CRASHED, detail=_ending(code), retryable=True)
+            return Failure(reason=FailureReason.CRASHED, detail=describe_exit(code), retryable=True)
         except OverflowError:
             self._stop(program)
             return Failure(reason=FailureReason.PROTOCOL, detail="a line of more than 1 MiB")
@@ -235,15 +236,6 @@ def _arguments(run: str) -> list[str]:
             "system: run is no command line", hint="quote its arguments as in a shell"
         )
     return arguments
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"
 
 
 def _timed(answer: Answer, latency_ms: float | None) -> Answer:

@@ -3,7 +3,6 @@
 import sqlite3
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from relkit.domain.errors import InvalidInput, StorageFailed
@@ -86,12 +85,7 @@ class SqliteCache:
         """Return the cache itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Keep what was put and close the file."""
         try:
             self.flush()

@@ -5,8 +5,6 @@ from typing import Annotated
 import typer
 
 from relkit.cli.common import Common
-from relkit.cli.output import print_json, put, say
-from relkit.domain.errors import ExitCode
 
 
 def command(
@@ -34,8 +32,7 @@ def command(
     """
     from relkit import wiring
     from relkit.cli.progress import progress_bar
-    from relkit.cli.tables import eval_summary
-    from relkit.records.reports import report_document
+    from relkit.cli.results import show_result
 
     settings = wiring.settings(common.start)
     with progress_bar("decoding", quiet=common.quiet) as progress:
@@ -48,13 +45,4 @@ def command(
             jobs=jobs,
             progress=progress,
         )
-    for warning in result.warnings:
-        say(f"relkit: warning: {warning}")
-    if common.as_json:
-        print_json(report_document(result.report))
-    else:
-        put(eval_summary(result.report))
-    say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
-    if not result.report.scored:
-        say("relkit: nothing could be scored: every item was unusable")
-        raise typer.Exit(ExitCode.NO_DATA)
+    show_result(result, common)

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from relkit.cli.common import Common
-from relkit.cli.output import print_json, put, say
 
 
 def command(
@@ -24,15 +23,8 @@ def command(
     Example: relkit rescore 20260131 --normalizer digits
     """
     from relkit import wiring
-    from relkit.cli.tables import eval_summary
-    from relkit.records.reports import report_document
+    from relkit.cli.results import show_result
 
     settings = wiring.settings(common.start)
     result = wiring.rescore(settings, run, normalizer=normalizer, suite=suite)
-    for warning in result.warnings:
-        say(f"relkit: warning: {warning}")
-    if common.as_json:
-        print_json(report_document(result.report))
-    else:
-        put(eval_summary(result.report))
-    say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
+    show_result(result, common)

@@ -16,6 +16,7 @@ from relkit.adapters.processes.threads import threads_in_environment
 from relkit.domain.errors import BackendUnavailable, RelkitError
 from relkit.domain.utterances import Answer, Clip, Failure, FailureReason
 from relkit.ports import SpeechSystem
+from relkit.rules.exit_status import describe_exit
 
 Build = Callable[[], SpeechSystem]
 
@@ -111,7 +112,7 @@ class Worker:
         """End the worker and say how it was lost."""
         if reason is FailureReason.TIMEOUT:
             self._process.terminate()
-        detail = _ending(self.end())
+        detail = describe_exit(self.end())
         self.alive = False
         if self._ready:
             return Failure(reason=reason, detail=detail, retryable=True)
@@ -164,12 +165,3 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # first politely, so that the system is closed
     time.sleep(END_S)
     os._exit(1)
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

@@ -1,27 +1,16 @@
 """Composition root: the only place that builds adapters, each when it is needed."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit import storage
 from relkit.config import Settings
-from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.runs import Candidate
-from relkit.domain.suites import Scalar, Suite, SystemSpec
-from relkit.ports import (
-    Executor,
-    Normalizer,
-    Progress,
-    RecordedSystem,
-    Renderer,
-    RunTracker,
-    SpeechSystem,
-    SystemUnderTest,
-)
+from relkit.domain.errors import UsageError
+from relkit.domain.suites import Suite
+from relkit.ports import Normalizer, Progress, Renderer, RunTracker
 from relkit.records.digests import digest_of
 from relkit.records.strict import decode, nearest
 from relkit.records.yaml_text import shown
@@ -116,6 +105,7 @@ def evaluate(
     progress: Progress,
 ) -> "EvalResult":
     """Run a suite by name or path; see :func:`relkit.workflows.evaluate.evaluate`."""
+    from relkit.wiring.systems import system_under_test
     from relkit.workflows import evaluate as workflow
 
     wanted = read_suite(settings, suite, system)
@@ -248,145 +238,3 @@ def tracker(settings: Settings) -> RunTracker | None:
     from relkit.adapters.mlflow_tracker import MlflowTracker
 
     return MlflowTracker(settings.mlflow, state=settings.state, environment=settings.environment)
-
-
-def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemUnderTest:
-    """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
-    builders = {
-        "faster-whisper": _faster_whisper,
-        "openai-http": _openai_http,
-        "command": _command,
-        "recorded": _recorded,
-    }
-    return builders[suite.system.kind](settings, suite.system, jobs)
-
-
-def _recorded(settings: Settings, system: SystemSpec, _jobs: int) -> SystemUnderTest:
-    from relkit.adapters.recorded import RecordedAnswers
-
-    relative = str(system.options["path"])
-    answers = RecordedAnswers(_inside(settings, relative), source=relative)
-    # Nobody knows under which load a file was made: its latencies compare with no other file's.
-    load: dict[str, Scalar] = {"recorded": answers.artifact}
-    return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)
-
-
-def _command(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    build = partial(
-        build_command,
-        dict(system.options),
-        system.timeout_s,
-        settings.workspace,
-        dict(settings.environment),
-    )
-    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
-
-
-def _openai_http(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    build = partial(
-        build_openai_http, dict(system.options), system.timeout_s, dict(settings.environment)
-    )
-    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
-
-
-def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    from relkit.adapters.processes import threads_per_job
-    from relkit.adapters.weights import find_weights
-
-    weights = find_weights(
-        str(system.options["model"]),
-        base=settings.workspace,
-        cache=settings.cache / "weights",
-        environment=settings.environment,
-    )
-    threads = int(system.options.get("cpu_threads") or 0) or threads_per_job(jobs)
-    build = partial(build_faster_whisper, weights.folder, dict(system.options), threads)
-    return _asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
-
-
-def build_faster_whisper(folder: Path, options: Mapping[str, Scalar], threads: int) -> SpeechSystem:
-    """Build the recogniser inside a worker process."""
-    from relkit.adapters.faster_whisper_asr import FasterWhisperSystem
-
-    return FasterWhisperSystem(folder, options, cpu_threads=threads)
-
-
-def build_openai_http(
-    options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
-) -> SpeechSystem:
-    """Build the HTTP client inside a worker process."""
-    from relkit.adapters.openai_http import OpenAIHttpSystem
-
-    return OpenAIHttpSystem(options, timeout_s=timeout_s, environment=environment)
-
-
-def build_command(
-    options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
-) -> SpeechSystem:
-    """Start the user's program inside a worker process, in the workspace's folder."""
-    from relkit.adapters.command import CommandSystem
-
-    return CommandSystem(options, timeout_s=timeout_s, folder=folder, environment=environment)
-
-
-def _asked(
-    system: SystemSpec,
-    build: Callable[[], SpeechSystem],
-    *,
-    artifact: str | None,
-    jobs: int,
-    threads: int,
-) -> SystemUnderTest:
-    """Return a system that is asked now, by ``jobs`` processes."""
-    from relkit.adapters.processes import ProcessExecutor
-    from relkit.adapters.system_clock import load_fingerprint
-
-    load = load_fingerprint(jobs=jobs, threads=threads)
-    executor = ProcessExecutor(
-        build,
-        jobs=jobs,
-        timeout_s=system.timeout_s,
-        retries=system.retries,
-        load=digest_of(load),
-    )
-    return _under_test(system, artifact=artifact, load=load, executor=executor)
-
-
-def _under_test(
-    system: SystemSpec,
-    *,
-    artifact: str | None,
-    load: Mapping[str, Scalar],
-    executor: Executor | None = None,
-    recorded: RecordedSystem | None = None,
-) -> SystemUnderTest:
-    """Return a system with its identity: the digest of its settings and its artifact."""
-    from relkit.records.suites import system_document
-
-    named = system.options.get("artifact")
-    if artifact and named and artifact != named:
-        raise InvalidInput(
-            "system.artifact is not the digest of what was found", hint=f"it is {artifact}"
-        )
-    artifact = artifact or (str(named) if named else None)
-    return SystemUnderTest(
-        candidate=Candidate(
-            digest=digest_of({**system_document(system), "artifact": artifact}),
-            artifact=artifact,
-        ),
-        load=load,
-        load_digest=digest_of(load),
-        versions={},
-        executor=executor,
-        recorded=recorded,
-    )
-
-
-def _inside(settings: Settings, relative: str) -> Path:
-    """Return a path of the workspace; raises InvalidInput where it leaves it."""
-    path = Path(os.path.normpath(settings.workspace / relative))
-    if not path.is_relative_to(settings.workspace):
-        raise InvalidInput(
-            "system.path leaves the workspace", hint="copy the file into the workspace"
-        )
-    return path
