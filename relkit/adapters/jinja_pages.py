@@ -11,8 +11,9 @@ from relkit.rules.presenting import interval, number, overall, primary_metric, w
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-# A colon is special only before a letter (":emoji:", "https://"); escaping every one reads badly.
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|~$@&]|:(?=\S)")
+# A colon is special only before a character (":emoji:", "https://"), so the others stay readable.
+# A dot is only after "www", which GitHub makes a link of.
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|~$@&]|:(?=\S)|(?<=www)\.")
 _MOST_METRICS = 3
 
 

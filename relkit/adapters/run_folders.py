@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relkit import storage
-from relkit.domain.errors import InvalidInput, UsageError
+from relkit.domain.errors import Busy, InvalidInput, UsageError
 from relkit.domain.reports import EvalReport
 from relkit.domain.results import Outcome, Result
 from relkit.domain.runs import RunHeader, RunStatus
@@ -113,6 +113,8 @@ class RunFolders:
         """Make and hold a new run; raises Busy, StorageFailed."""
         path = self._folder / header.run
         with self._held(path):
+            if (path / "run.json").exists():
+                raise Busy(f"the run {path.name} exists already", hint="start the command again")
             text = render_run(header, status="running", finished=None, outputs={})
             storage.write_text(path / "run.json", text)
             yield from self._open(path, header)

@@ -14,6 +14,7 @@ from relkit.records.strict import Record, check, parse_json, parse_yaml
 from relkit.records.yaml_text import shown, where
 from relkit.rules.result_columns import CORE_COLUMNS
 
+_NOT_IN_COLUMN = frozenset("&=*%")
 RESERVED = frozenset({*CORE_COLUMNS, "overall"})
 """Names of result columns, which a slice column cannot have."""
 
@@ -144,6 +145,11 @@ def _attributes(extra: Mapping[str, JsonValue], source: str, line: int) -> dict[
             raise InvalidInput(
                 f'{where(source, line)}: the column "{name}" has a name that results use',
                 hint="rename the column",
+            )
+        if not name or _NOT_IN_COLUMN.intersection(name):
+            raise InvalidInput(
+                f'{where(source, line)}: the column "{shown(name)}" cannot be named in a slice',
+                hint="rename it without & = * %",
             )
         if isinstance(value, str):
             attributes[name] = value

@@ -126,7 +126,10 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
     overrides = _overrides(system)
     if overrides:
         own = document.get("system")
-        merged = {**(own if isinstance(own, Mapping) else {}), **overrides}
+        kept = own if isinstance(own, Mapping) else {}
+        if "kind" in overrides and overrides["kind"] != kept.get("kind"):
+            kept = {}  # another kind of system: the keys of the old one mean nothing to it
+        merged = {**kept, **overrides}
         document = {**document, "system": merged}
         given = {("system",), *(("system", key) for key in overrides)}
         lines = {path: line for path, line in lines.items() if path not in given}

@@ -1,0 +1,187 @@
+"""What ``relkit init`` writes: whole or not at all, and good to work with at once."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from relkit.adapters.dataset_files import DatasetFiles
+from relkit.adapters.git_revisions import GitRevisions
+from relkit.adapters.scaffold import FOLDERS, git_init, scaffold_source, write_scaffold
+from relkit.adapters.workspace import find_workspace
+from relkit.domain.errors import InvalidInput, StorageFailed
+from relkit.records.suites import parse_suite
+from relkit.rules.slicing import cluster_column, select, slice_columns
+from tests.builders import git, tiny_disk
+
+SOURCE = scaffold_source()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Give a small reference workspace, with what a working copy has beside it."""
+    folder = tmp_path / "source"
+    for name in ("datasets/words/manifest.jsonl", "eval/suites/demo.yaml", "gates/README.md"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (folder / "relkit.yaml").write_text("name: here\n")
+    for left in ("tests/x.py", ".git/config", "eval/.cache/x", "eval/__pycache__/x.pyc", ".env"):
+        path = folder / left
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("left out")
+    return folder
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Return every file below a folder with its text."""
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_workspace_is_copied_and_nothing_else(source: Path, tmp_path: Path) -> None:
+    """Its folders and marker; no caches, no hidden files, no tests of the tool."""
+    target = tmp_path / "new" / "workspace"
+    written = write_scaffold(target, source)
+    assert sorted(written) == [".gitignore", "datasets", "eval", "gates", "relkit.yaml"]
+    assert files(target) == {
+        ".gitignore": ".relkit/\n",
+        "datasets/words/manifest.jsonl": "datasets/words/manifest.jsonl",
+        "eval/suites/demo.yaml": "eval/suites/demo.yaml",
+        "gates/README.md": "gates/README.md",
+        "relkit.yaml": "name: here\n",
+    }
+    assert sorted(path.name for path in target.iterdir()) == sorted(written)
+
+
+@pytest.mark.parametrize("name", ["relkit.yaml", "datasets", "eval", "gates"])
+@pytest.mark.parametrize("kind", ["file", "folder", "link to nowhere"])
+def test_nothing_that_exists_is_overwritten(
+    source: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    """Whatever stands in the way is named, and everything stays as it was."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "mine").write_text("mine")
+    if kind == "file":
+        (target / name).write_text("mine")
+    elif kind == "folder":
+        (target / name).mkdir()
+    else:
+        (target / name).symlink_to("nowhere")
+    with pytest.raises(InvalidInput) as caught:
+        write_scaffold(target, source)
+    assert caught.value.message == f"{name} exists already in the folder"
+    assert caught.value.hint
+    assert sorted(path.name for path in target.iterdir()) == sorted(["mine", name])
+    assert set(files(target).values()) <= {"mine"}
+
+
+def test_a_second_time_is_refused(source: Path, tmp_path: Path) -> None:
+    """The workspace that was written is in the way of itself."""
+    write_scaffold(tmp_path / "target", source)
+    before = files(tmp_path / "target")
+    with pytest.raises(InvalidInput, match=r"^relkit\.yaml exists already"):
+        write_scaffold(tmp_path / "target", source)
+    assert files(tmp_path / "target") == before
+
+
+def test_other_files_and_an_own_gitignore_stay(source: Path, tmp_path: Path) -> None:
+    """A workspace can be added to a project that has something already."""
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / ".gitignore").write_text("mine\n")
+    (target / "README.md").write_text("mine\n")
+    assert ".gitignore" not in write_scaffold(target, source)
+    assert (target / ".gitignore").read_text() == "mine\n"
+    assert (target / "README.md").read_text() == "mine\n"
+
+
+def test_a_file_is_no_folder_to_fill(source: Path, tmp_path: Path) -> None:
+    """The user named the wrong thing; the disk is fine."""
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidInput, match="file is a file"):
+        write_scaffold(tmp_path / "file", source)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("free", [0, 4, 8, 12, 16])
+def test_a_full_disk_leaves_nothing_half_written(source: Path, tmp_path: Path, free: int) -> None:
+    """A real disk with room for a part only: no file, and the second try works."""
+    with tiny_disk(tmp_path / "disk", kibibytes=64) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(b"x" * (64 - free) * 1024)
+        target = disk / "workspace"
+        with pytest.raises(StorageFailed) as caught:
+            write_scaffold(target, source)
+        assert caught.value.hint
+        assert files(disk).keys() == {"ballast"}
+        ballast.unlink()
+        write_scaffold(target, source)
+        assert files(target)["relkit.yaml"] == "name: here\n"
+
+
+def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
+    """It is found, its suites are read, and its dataset loads and can be cut as they say."""
+    target = tmp_path / "workspace"
+    written = write_scaffold(target, SOURCE)
+    assert set(written) <= {"relkit.yaml", ".gitignore", *FOLDERS}
+    settings = find_workspace(target / "eval", {})
+    assert settings.workspace == target.resolve()
+    store = DatasetFiles(settings.datasets, cache=settings.cache, revisions=GitRevisions)
+    suites = sorted(settings.suites.glob("*.yaml"))
+    assert suites
+    for path in suites:
+        suite = parse_suite(path.read_text(encoding="utf-8"), source=path.name)
+        assert suite.name == path.stem
+        data = store.load(suite.dataset.name, rev=suite.dataset.rev)
+        assert select(data, suite.dataset.where)
+        assert slice_columns(data, suite)
+        assert cluster_column(data, suite)
+        missing = [item.id for item in data.utterances if not Path(item.audio.path).is_file()]
+        assert missing == []
+
+
+def test_the_copied_dataset_is_the_same_version(tmp_path: Path) -> None:
+    """Everyone who starts from the reference workspace measures on the same digest."""
+    write_scaffold(tmp_path / "a", SOURCE)
+    digests = {
+        store.load("assistant-commands", rev=None).version.digest
+        for store in (
+            DatasetFiles(folder / "datasets", cache=tmp_path / "cache", revisions=GitRevisions)
+            for folder in (SOURCE, tmp_path / "a")
+        )
+    }
+    assert len(digests) == 1
+
+
+def test_a_repository_is_made_once(tmp_path: Path) -> None:
+    """Not inside one that is there."""
+    assert git_init(tmp_path) is True
+    assert git(tmp_path, "rev-parse", "--is-inside-work-tree") == "true"
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    assert git_init(inner) is False
+    assert not (inner / ".git").exists()
+
+
+def test_without_git_no_repository_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workspace works without one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_init(tmp_path) is False
+
+
+def test_a_fresh_workspace_is_clean_after_its_first_commit(source: Path, tmp_path: Path) -> None:
+    """What relkit writes there later is ignored."""
+    target = tmp_path / "target"
+    write_scaffold(target, source)
+    assert git_init(target)
+    git(target, "add", "--all")
+    git(target, "commit", "--quiet", "--message", "first")
+    (target / ".relkit" / "runs").mkdir(parents=True)
+    (target / ".relkit" / "runs" / "x").touch()
+    assert git(target, "status", "--porcelain") == ""
+    assert subprocess.run(["git", "--version"], capture_output=True, check=True).returncode == 0
