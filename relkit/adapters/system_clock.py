@@ -1,6 +1,5 @@
 """The machine's clock and what can be said about the machine itself."""
 
-import os
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
@@ -37,25 +36,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_fingerprint(*, jobs: int, threads: int) -> dict[str, Scalar]:
+def load_fingerprint(*, cores: int, jobs: int, threads: int) -> dict[str, Scalar]:
     """Return the conditions that latencies depend on: hardware, system, processes, threads."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores,
         "system": platform.system(),
         "machine": platform.machine(),
         "jobs": jobs,
         "threads_per_job": threads,
     }
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux; macOS has no affinity
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -101,10 +101,10 @@ def _asked(
     threads: int,
 ) -> SystemUnderTest:
     """Return a system that is asked now, by ``jobs`` processes."""
-    from relkit.adapters.processes import ProcessExecutor
+    from relkit.adapters.processes import ProcessExecutor, cores
     from relkit.adapters.system_clock import load_fingerprint
 
-    load = load_fingerprint(jobs=jobs, threads=threads)
+    load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
     executor = ProcessExecutor(
         build,
         jobs=jobs,
