@@ -1,0 +1,70 @@
+"""Builds what ``relkit dataset candidates`` needs."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relkit import storage
+from relkit.config import Settings
+from relkit.records.strict import decode
+from relkit.wiring import run_folders
+
+if TYPE_CHECKING:
+    from relkit.adapters.run_folders import RunFolders
+    from relkit.domain.candidates import ConsentTerms, ReviewList, ScoredItem
+    from relkit.domain.runs import RunHeader
+
+
+class _Runs:
+    """Finished runs of a workspace, or by path."""
+
+    def __init__(self, folders: "RunFolders") -> None:
+        self._folders = folders
+
+    def header(self, run: str) -> "RunHeader":
+        """Return a finished run's header; reading the report refuses unfinished ones."""
+        self._folders.read_report(run)
+        return self._folders.read_header(run)[0]
+
+    def items(self, run: str) -> "tuple[ScoredItem, ...]":
+        """Return the utterances of a run."""
+        from relkit.adapters.run_items import read_items
+
+        header, _, outputs = self._folders.read_header(run)
+        return read_items(self._folders.find(run), outputs, header.suite.segmenter)
+
+
+def review_candidates(
+    settings: Settings,
+    runs: tuple[str, ...],
+    *,
+    baseline: str | None = None,
+    limit: int = 50,
+) -> "ReviewList":
+    """Rank utterances for review; see :func:`relkit.workflows.candidates.candidates`."""
+    from relkit.workflows import candidates as workflow
+
+    return workflow.candidates(
+        workflow.ReviewRequest(runs=runs, baseline=baseline, limit=limit),
+        _Runs(run_folders(settings)),
+        partial(_terms, settings),
+    )
+
+
+def _terms(settings: Settings, name: str) -> "ConsentTerms":
+    """Return what today's manifest says: consent that was revoked after a run counts."""
+    from relkit.adapters.dataset_files import DatasetFiles
+    from relkit.adapters.git_revisions import GitRevisions
+    from relkit.domain.candidates import ConsentTerms
+    from relkit.records.datasets import parse_dataset
+
+    files = DatasetFiles(
+        settings.datasets, cache=settings.cache / "datasets", revisions=GitRevisions
+    )
+    dataset = files.snapshot(name, rev=None).dataset
+    source = f"{name}/dataset.yaml"
+    data = storage.read_bytes(settings.datasets / name / "dataset.yaml", what=source)
+    record = parse_dataset(decode(data, source=source), source=source)
+    return ConsentTerms(
+        required=record.consent == "required",
+        by_id={item.id: item.consent for item in dataset.utterances},
+    )
