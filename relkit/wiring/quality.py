@@ -1,0 +1,41 @@
+"""Builds what scores the quality of clips, when a suite asks for it."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from relkit.config import Settings
+
+if TYPE_CHECKING:
+    from relkit.ports import QualityScorer, SpeechSystem
+    from relkit.workflows.quality import QualityPorts
+
+TIMEOUT_S = 600.0
+"""How long one clip may take in s, loading the models aside."""
+
+
+def quality_ports(settings: Settings, *, jobs: int) -> "QualityPorts":
+    """Return the ports of quality scoring; nothing is opened before a metric is asked for."""
+    from relkit.adapters.quality_cache import SqliteQualityCache
+    from relkit.workflows.quality import QualityPorts
+
+    return QualityPorts(
+        scorer=partial(quality_scorer, jobs=jobs),
+        cache=partial(SqliteQualityCache, settings.cache / "quality.sqlite"),
+    )
+
+
+def quality_scorer(metrics: tuple[str, ...], *, jobs: int) -> "QualityScorer":
+    """Return the scorer of some quality metrics; raises MissingDependency, InvalidInput."""
+    from relkit.adapters.mos import MosScorer
+    from relkit.adapters.processes import ProcessExecutor
+
+    build = partial(build_quality_system, metrics)
+    executor = ProcessExecutor(build, jobs=jobs, timeout_s=TIMEOUT_S, retries=0)
+    return MosScorer(metrics, executor)
+
+
+def build_quality_system(metrics: tuple[str, ...]) -> "SpeechSystem":
+    """Open the models inside a worker process."""
+    from relkit.adapters.mos import MosSystem
+
+    return MosSystem(metrics)
