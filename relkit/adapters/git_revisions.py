@@ -63,6 +63,18 @@ class GitRevisions:
             hint="name a commit, branch or tag of the workspace's repository",
         )
 
+    def read(self, commit: str, name: str) -> bytes | None:
+        """Return a file of the folder as it was at ``commit``; None where there was none."""
+        found = self._git("cat-file", "blob", f"{commit}:./{name}")
+        return None if found is None or found.returncode else found.stdout
+
+    def below(self, commit: str, ending: str) -> tuple[str, ...]:
+        """Return the files at the top of the folder at ``commit`` whose names end so, sorted."""
+        found = self._git("ls-tree", "--name-only", "-z", commit, "--", "./")
+        names = b"" if found is None or found.returncode else found.stdout
+        every = names.decode(errors="replace").split("\0")
+        return tuple(sorted(name for name in every if name.endswith(ending) and name != ending))
+
     def export(self, commit: str, target: Path) -> None:
         """Write the folder as it was at ``commit`` to ``target``, which must not exist yet.
 

@@ -12,6 +12,8 @@ FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
 MARKER = "relkit.yaml"
 _GITIGNORE = ".gitignore"
 _IGNORED = ".relkit/\n"
+_POINTER = ".dvc"
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", f"*{_POINTER}")
 
 
 def scaffold_source() -> Path:
@@ -32,6 +34,8 @@ def scaffold_source() -> Path:
 def write_scaffold(target: Path, source: Path) -> list[str]:
     """Copy the reference workspace to ``target`` and return the names written at its top.
 
+    Audio comes as plain files: a copy of DVC's ``*.dvc`` files would point to objects that the
+    new workspace does not have, and ``relkit dataset lock`` makes them again.
     Nothing that exists is changed: raises InvalidInput naming the first name that is in the way.
     All is copied beside the target first, so that a full disk leaves nothing half-written.
     """
@@ -43,6 +47,7 @@ def write_scaffold(target: Path, source: Path) -> list[str]:
             raise InvalidInput(
                 f"{name} exists already in the folder", hint="choose another folder, or move it"
             )
+    _refuse_absent_audio(source)
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
@@ -61,9 +66,19 @@ def write_scaffold(target: Path, source: Path) -> list[str]:
     return names
 
 
+def _refuse_absent_audio(source: Path) -> None:
+    for pointer in source.glob(f"datasets/*/*{_POINTER}"):
+        if not pointer.with_suffix("").exists():
+            raise InvalidInput(
+                f"{pointer.parent.name}/{pointer.stem}: the audio of the reference workspace is "
+                "not here",
+                hint="run dvc pull where relkit's source lies, or install relkit from its wheel",
+            )
+
+
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        shutil.copytree(source, target, ignore=_LEFT_OUT)
     else:
         shutil.copyfile(source, target)
 

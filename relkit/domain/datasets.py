@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from relkit.domain.utterances import NO_VALUE, Utterance
 
@@ -37,7 +38,9 @@ class Dataset:
     """A dataset's version, settings and utterances (sorted by id).
 
     ``cluster`` is the column whose values are the independent units (speakers, conversations).
-    ``root`` is the absolute folder that audio paths are resolved from.
+    ``root`` is the absolute folder that audio paths are resolved from. ``registered`` maps each
+    slice column to the values it had when the dataset was locked; None where it was not.
+    ``consent`` says whether an utterance needs its speaker's consent to be used.
     """
 
     version: DatasetVersion
@@ -47,6 +50,8 @@ class Dataset:
     bins: tuple[Bins, ...]
     utterances: tuple[Utterance, ...]
     manifest: str = "manifest.jsonl"
+    consent: Literal["optional", "required"] = "optional"
+    registered: Mapping[str, tuple[str, ...]] | None = None
 
     def columns(self) -> frozenset[str]:
         """Return every slice column that occurs: manifest attributes, ``duration`` and bins."""

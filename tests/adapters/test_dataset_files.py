@@ -460,3 +460,24 @@ def test_an_old_revision_is_read_exactly(tmp_path: Path) -> None:
         git(tmp_path / "repo", "status", "--porcelain") == "M words/audio/a.wav\n?? .cache/"[:0]
         or True
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", 'words/lock.json: the key "schema" is missing'),
+        ("", "words/lock.json, line 1: not JSON"),
+        (
+            '{"schema": "relkit.dataset-lock/v1", "name": "other", "digest": "sha256:%s", '
+            '"utterances": 1, "slices": {}, "audio": {"dvc": {}, "sha256": {}}}' % ("0" * 64),
+            'words/lock.json: is the lock of "other"',
+        ),
+    ],
+)
+def test_a_lock_that_cannot_be_believed_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    """Also by whoever only reads the working tree: its registered values would be wrong."""
+    folder = write_dataset(tmp_path / "words", [row()])
+    (folder / "lock.json").write_text(text)
+    with pytest.raises(InvalidInput) as caught:
+        load(folder)
+    assert caught.value.message.startswith(message)

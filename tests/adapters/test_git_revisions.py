@@ -240,3 +240,22 @@ def test_an_export_that_cannot_be_written_is_a_storage_error(folder: Path, tmp_p
     (tmp_path / "cache").touch()
     with pytest.raises(StorageFailed, match="could not be written"):
         GitRevisions(folder).export(git(folder, "rev-parse", "HEAD"), tmp_path / "cache" / "x")
+
+
+def test_a_file_of_a_revision_is_read_without_an_export(folder: Path) -> None:
+    """Its bytes as they were, None where there was none."""
+    commit = git(folder, "rev-parse", "HEAD")
+    (folder / "file").write_text("changed")
+    assert GitRevisions(folder).read(commit, "file") == b"first"
+    assert GitRevisions(folder).read(commit, "other") is None
+    assert GitRevisions(folder.parent / "nowhere").read(commit, "file") is None
+
+
+def test_files_with_an_ending_are_found_at_the_top_of_the_folder(folder: Path) -> None:
+    """Not below it, not beside it, and not the ending alone."""
+    for name in ("b.dvc", "é.dvc", "deep/c.dvc", ".dvc", "../d.dvc"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("x")
+    commit = commit_all(folder.parent)
+    assert GitRevisions(folder).below(commit, ".dvc") == ("b.dvc", "é.dvc")
+    assert GitRevisions(folder).below("0" * 40, ".dvc") == ()

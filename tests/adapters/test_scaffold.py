@@ -185,3 +185,26 @@ def test_a_fresh_workspace_is_clean_after_its_first_commit(source: Path, tmp_pat
     (target / ".relkit" / "runs" / "x").touch()
     assert git(target, "status", "--porcelain") == ""
     assert subprocess.run(["git", "--version"], capture_output=True, check=True).returncode == 0
+
+
+def test_a_locked_dataset_is_copied_with_its_audio(source: Path, tmp_path: Path) -> None:
+    """The lock and the files, not the pointer to objects that the new workspace lacks."""
+    words = source / "datasets" / "words"
+    for name in ("lock.json", "audio.dvc", ".gitignore", "audio/a.flac"):
+        (words / name).parent.mkdir(exist_ok=True)
+        (words / name).write_text(name)
+    write_scaffold(tmp_path / "target", source)
+    assert sorted(files(tmp_path / "target" / "datasets" / "words")) == [
+        "audio/a.flac",
+        "lock.json",
+        "manifest.jsonl",
+    ]
+
+
+def test_a_source_whose_audio_is_not_here_is_refused(source: Path, tmp_path: Path) -> None:
+    """A workspace without it could not be evaluated; nothing is written."""
+    (source / "datasets" / "words" / "audio.dvc").write_text("outs: []\n")
+    with pytest.raises(InvalidInput, match="words/audio: the audio of the reference") as caught:
+        write_scaffold(tmp_path / "target", source)
+    assert "dvc pull" in (caught.value.hint or "")
+    assert not (tmp_path / "target").exists()

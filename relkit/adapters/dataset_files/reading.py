@@ -1,16 +1,15 @@
-"""Datasets as folders: ``dataset.yaml``, a manifest, audio inside declared roots only."""
+"""Reads the folder of a dataset: settings, manifest, and the digests of its audio."""
 
 import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
 from relkit import storage
-from relkit.domain.datasets import Bins, Dataset, DatasetVersion
+from relkit.domain.dataset_versions import DatasetLock
 from relkit.domain.errors import InvalidInput
 from relkit.domain.utterances import Utterance
 from relkit.records.datasets import (
@@ -21,80 +20,43 @@ from relkit.records.datasets import (
     refuse_duplicates,
 )
 from relkit.records.digests import JsonValue, digest_of
-from relkit.records.strict import decode, nearest
+from relkit.records.strict import decode
 from relkit.records.yaml_text import shown, where
 
 _BLOCK = 1 << 20
+_POINTER_SIZE = 1024
+_POINTERS = {
+    b"version https://git-lfs": "is a Git LFS pointer",
+    b"outs:": "is a DVC pointer",
+}
 
 
-class Revisions(Protocol):
-    """Versions of a dataset's folder."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDataset:
+    """A dataset's folder as it was read; ``digests`` by absolute path of the audio."""
 
-    def state(self) -> tuple[str | None, bool | None]:
-        """Return (commit, dirty) of the working tree."""
-        ...
+    record: DatasetRecord
+    utterances: tuple[Utterance, ...]
+    digests: Mapping[str, str | None]
+    lock: DatasetLock | None
 
-    def resolve(self, revision: str) -> str:
-        """Return the commit of a revision."""
-        ...
-
-    def export(self, commit: str, target: Path) -> None:
-        """Write the folder as it was at a commit to a new folder."""
-        ...
-
-
-class RevisionsOf(Protocol):
-    """Makes the :class:`Revisions` of a folder."""
-
-    def __call__(self, folder: Path, /) -> Revisions:
-        """Return the versions of ``folder``."""
-        ...
+    @property
+    def digest(self) -> str:
+        """SHA-256 over settings, rows and audio, in the order of the ids."""
+        return _digest(self.record, self.utterances, self.digests)
 
 
-class DatasetFiles:
-    """The datasets of a workspace; implements the ``DatasetStore`` port."""
-
-    def __init__(self, folder: Path, *, cache: Path, revisions: RevisionsOf) -> None:
-        """Look for datasets in ``folder``; old revisions are exported below ``cache``."""
-        self._folder = folder
-        self._cache = cache
-        self._revisions = revisions
-
-    def load(self, name: str, *, rev: str | None) -> Dataset:
-        """Return the dataset at a git revision, or the working tree; raises InvalidInput."""
-        root = self._root(name)
-        revisions = self._revisions(root)
-        if rev is None:
-            commit, dirty = revisions.state()
-        else:
-            commit, dirty = revisions.resolve(rev), False
-            old = self._cache / name / commit
-            if not old.is_dir():
-                revisions.export(commit, old)
-            root = old
-        record = _read_record(root, name)
-        utterances = _read_manifest(root, name, record)
-        version = DatasetVersion(
-            name=name,
-            revision=commit,
-            dirty=dirty,
-            digest=_digest(record, utterances),
-            utterances=len(utterances),
-        )
-        return _dataset(root, record, version, utterances)
-
-    def _root(self, name: str) -> Path:
-        root = self._folder / name
-        if Path(name).name != name or not (root / "dataset.yaml").is_file():
-            known = tuple(sorted(path.parent.name for path in self._folder.glob("*/dataset.yaml")))
-            raise InvalidInput(
-                f'no dataset "{shown(name)}" in {self._folder.name}/',
-                hint=nearest(name, known) or "make one, or start from: relkit init DIR",
-            )
-        return root
+def read(root: Path, name: str, lock: DatasetLock | None) -> ReadDataset:
+    """Return a folder's dataset with the digests of the audio that lies in it."""
+    record = read_record(root, name)
+    utterances = read_manifest(root, name, record)
+    paths = dict.fromkeys(item.audio.path for item in utterances)
+    digests = {path: _file_digest(path) for path in paths}
+    return ReadDataset(record=record, utterances=utterances, digests=digests, lock=lock)
 
 
-def _read_record(root: Path, name: str) -> DatasetRecord:
+def read_record(root: Path, name: str) -> DatasetRecord:
+    """Return ``dataset.yaml``; raises InvalidInput, also where it has another name."""
     source = f"{name}/dataset.yaml"
     data = storage.read_bytes(root / "dataset.yaml", what=source)
     record = parse_dataset(decode(data, source=source), source=source)
@@ -105,7 +67,11 @@ def _read_record(root: Path, name: str) -> DatasetRecord:
     return record
 
 
-def _read_manifest(root: Path, name: str, record: DatasetRecord) -> tuple[Utterance, ...]:
+def read_manifest(root: Path, name: str, record: DatasetRecord) -> tuple[Utterance, ...]:
+    """Return the utterances sorted by id, their audio as absolute paths that lie under a root.
+
+    Raises InvalidInput with the line of what is wrong.
+    """
     source = f"{name}/{shown(record.manifest)}"
     roots = [root, *(root / extra for extra in record.audio_roots)]
     real = tuple(os.path.realpath(path) for path in roots)
@@ -167,14 +133,13 @@ def _root_of(path: str, roots: Iterable[str]) -> str | None:
     return next((root for root in roots if path.startswith(root.rstrip(os.sep) + os.sep)), None)
 
 
-def _digest(record: DatasetRecord, utterances: tuple[Utterance, ...]) -> str:
+def _digest(
+    record: DatasetRecord,
+    utterances: tuple[Utterance, ...],
+    digests: Mapping[str, str | None],
+) -> str:
     """Return a digest over every row and the bytes of its audio, in the order of the ids."""
-    digests: dict[str, str | None] = {}
-    rows: list[JsonValue] = []
-    for item in utterances:
-        if item.audio.path not in digests:
-            digests[item.audio.path] = _file_digest(item.audio.path)
-        rows.append(_row(item, digests[item.audio.path]))
+    rows: list[JsonValue] = [_row(item, digests[item.audio.path]) for item in utterances]
     bins: list[JsonValue] = [b.model_dump() for b in record.bins]
     settings: dict[str, JsonValue] = {"cluster": record.cluster, "bins": bins}
     return digest_of({"settings": settings, "utterances": rows})
@@ -207,18 +172,20 @@ def _file_digest(path: str) -> str | None:
     return digest.hexdigest()
 
 
-def _dataset(
-    root: Path,
-    record: DatasetRecord,
-    version: DatasetVersion,
-    utterances: tuple[Utterance, ...],
-) -> Dataset:
-    return Dataset(
-        version=version,
-        root=str(root),
-        cluster=record.cluster,
-        slices=tuple(record.slices),
-        bins=tuple(Bins(name=b.name, column=b.column, edges=tuple(b.edges)) for b in record.bins),
-        utterances=utterances,
-        manifest=f"{version.name}/{record.manifest}",
-    )
+def defect(path: Path) -> str | None:
+    """Return what is wrong with a file that should hold audio."""
+    try:
+        if not path.is_file():
+            return "is missing"
+        size = path.stat().st_size
+        if size == 0:
+            return "has zero bytes"
+        head = path.read_bytes() if size < _POINTER_SIZE else b""
+    except OSError:
+        return "cannot be read"
+    return next((words for start, words in _POINTERS.items() if head.startswith(start)), None)
+
+
+def inside(item: Utterance, root: Path) -> str:
+    """Return the audio's path relative to the dataset, with forward slashes."""
+    return os.path.relpath(item.audio.path, root)
