@@ -18,6 +18,13 @@ define environment
 	touch $@
 endef
 
+# PESQ has no wheel. Where there is no C compiler its tests skip, saying so.
+define compiled
+	if command -v cc >/dev/null; then \
+	  $(1)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements/pesq.lock; \
+	fi
+endef
+
 .PHONY: help demo test lint bench lock schemas clean
 
 help:
@@ -29,15 +36,16 @@ help:
 $(DEMO)/.complete: requirements/build.lock requirements/demo.lock pyproject.toml
 	$(call environment,$(DEMO),requirements/demo.lock)
 
-$(DEV)/.complete: requirements/build.lock requirements/dev.lock pyproject.toml
+$(DEV)/.complete: requirements/build.lock requirements/dev.lock requirements/pesq.lock pyproject.toml
 	$(call environment,$(DEV),requirements/dev.lock)
+	$(call compiled,$(DEV))
 
 $(BENCH)/.complete: requirements/build.lock requirements/bench.lock pyproject.toml
 	$(call environment,$(BENCH),requirements/bench.lock)
 
 demo: $(DEMO)/.complete
 	$(DEMO)/bin/relkit eval demo --jobs 2
-	$(DEMO)/bin/relkit report $$(ls .relkit/runs | tail -n 1) --markdown --output .relkit/demo-report.md
+	$(DEMO)/bin/relkit report $$(ls .relkit/runs | tail -n 1) --with-text
 
 lint: $(DEV)/.complete
 	$(DEV)/bin/ruff check
@@ -52,10 +60,11 @@ bench: $(BENCH)/.complete
 	$(BENCH)/bin/python -m benchmarks
 
 lock:
-	for name in build demo dev bench; do \
+	for name in build pesq demo dev bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-annotate --no-emit-index-url $$(if [ $$name = build ]; then echo requirements/build.in; \
-	    else echo pyproject.toml --extra $$name; fi) --output-file requirements/$$name.lock; \
+	    --no-annotate --no-emit-index-url $$(case $$name in \
+	      build) echo requirements/build.in;; pesq) echo --no-deps requirements/pesq.in;; \
+	      *) echo pyproject.toml --extra $$name;; esac) --output-file requirements/$$name.lock; \
 	done
 
 schemas: $(DEV)/.complete

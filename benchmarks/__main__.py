@@ -3,7 +3,15 @@
 import sys
 from importlib import import_module
 
-NAMES = ("start_up", "counts", "score_files", "aggregate_speed", "coverage", "eval_speed")
+NAMES = (
+    "start_up",
+    "counts",
+    "score_files",
+    "aggregate_speed",
+    "coverage",
+    "mos_speed",
+    "eval_speed",
+)
 
 
 def main() -> None:

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from relkit.domain.contracts import Contract, ContractOutcome, FactTable, Judged
+from relkit.domain.dataset_versions import DatasetLock, DatasetSnapshot
 from relkit.domain.datasets import Dataset
+from relkit.domain.pages import Page
+from relkit.domain.quality import ComparedClip, Quality
 from relkit.domain.reports import EvalReport
 from relkit.domain.results import Outcome, Result
 from relkit.domain.runs import Candidate, RunHeader, RunStatus
+from relkit.domain.speech import Script
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, Prediction, Unusable
 
@@ -26,6 +31,38 @@ class SpeechSystem(Protocol):
 
     def close(self) -> None:
         """Let go of processes, sockets and memory."""
+        ...
+
+
+class SpeechEngine(Protocol):
+    """Something that turns text into a WAV file, piece by piece; serves one process."""
+
+    def say(self, text: str) -> Iterator[bytes]:
+        """Yield the pieces as they come; raises Unspoken, BackendUnavailable if hope is lost."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes, sockets and memory."""
+        ...
+
+
+class SpeakingSystem(Protocol):
+    """A system under test that speaks; one instance serves one process."""
+
+    def answer(self, script: Script) -> Answer | Failure:
+        """Speak one text: an answer names the clip in the script's folder."""
+        ...
+
+    def close(self) -> None:
+        """Let go of processes, sockets and memory."""
+        ...
+
+
+class Speaker(Protocol):
+    """Gives texts to a system that speaks, on one or many processes, with bounded time."""
+
+    def predict(self, clips: Iterable[tuple[str, int, Script]]) -> Iterator[Prediction]:
+        """Yield a prediction per (utterance id, repeat, script), in any order."""
         ...
 
 
@@ -65,6 +102,69 @@ class DatasetStore(Protocol):
         ...
 
 
+class VersionedDatasets(DatasetStore, Protocol):
+    """Datasets whose versions can be locked and compared."""
+
+    def snapshot(self, name: str, *, rev: str | None) -> DatasetSnapshot:
+        """Return the dataset with the digests of its audio, fetching none of it."""
+        ...
+
+    def locked(self, name: str, *, rev: str) -> DatasetLock | None:
+        """Return what a revision's lock says, None where it has none."""
+        ...
+
+    def write_lock(self, lock: DatasetLock) -> bool:
+        """Write a dataset's lock whole; False where it says the same already."""
+        ...
+
+    def defects(self, name: str) -> Mapping[str, str]:
+        """Return what is wrong with audio files, path inside the dataset to words."""
+        ...
+
+    def folder(self, name: str) -> Path:
+        """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
+        ...
+
+
+class ContractStore(Protocol):
+    """The contracts of datasets, and the outcomes of having checked them."""
+
+    def read(self, dataset: Dataset) -> Contract | None:
+        """Return the contract of a dataset, None where it has none; raises InvalidInput."""
+        ...
+
+    def write(self, dataset: Dataset, contract: Contract, *, notes: str) -> str:
+        """Write a first contract and return its name; raises InvalidInput where there is one."""
+        ...
+
+    def keep(self, outcome: ContractOutcome) -> None:
+        """Store an outcome."""
+        ...
+
+    def outcome(self, dataset: Dataset) -> str:
+        """Return ``passed``, ``failed`` or ``not_checked`` for this data and its contract."""
+        ...
+
+
+class ContractChecker(Protocol):
+    """Judges facts about a dataset by its contract."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the versions of what judges."""
+        ...
+
+    def check(
+        self,
+        contract: Contract,
+        tables: Mapping[str, FactTable],
+        *,
+        shown: frozenset[str],
+        with_run: bool,
+    ) -> tuple[Judged, ...]:
+        """Return what came of each expectation, in order; values only of ``shown`` columns."""
+        ...
+
+
 class Normalizer(Protocol):
     """A named, versioned text normalizer made of steps."""
 
@@ -97,6 +197,50 @@ class PredictionCache(Protocol):
 
     def put(self, candidate: str, audio: str, repeat: int, answer: Answer, load: str) -> None:
         """Keep an answer; it is on disk when ``flush`` returns."""
+        ...
+
+    def flush(self) -> None:
+        """Make everything put so far durable."""
+        ...
+
+
+class QualityScorer(Protocol):
+    """Scores how good audio sounds, on one or many processes, with bounded time."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The quality metrics it was made for."""
+        ...
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """What makes the scores: model file to SHA-256 digest, library to version."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """What is done to the audio before it is scored, level included."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over metrics, models and protocol: scores under another differ."""
+        ...
+
+    def score(self, clips: Iterable[tuple[str, ComparedClip]]) -> Iterator[tuple[str, Quality]]:
+        """Yield a quality per (id, clip), in any order; a bad clip has reasons and no scores."""
+        ...
+
+
+class QualityCache(Protocol):
+    """Qualities of earlier runs by scorer and audio."""
+
+    def get(self, scorer: str, audio: str) -> Quality | None:
+        """Return the quality of a clip by a scorer, or None."""
+        ...
+
+    def put(self, scorer: str, audio: str, quality: Quality) -> None:
+        """Keep a quality; it is on disk when ``flush`` returns."""
         ...
 
     def flush(self) -> None:
@@ -197,13 +341,18 @@ class Renderer(Protocol):
         """Return the report as Markdown."""
         ...
 
+    def report_html(self, page: Page) -> str:
+        """Return one HTML document that needs nothing but a browser."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemUnderTest:
     """A system that is ready to be measured: identity, load fingerprint, and a way to ask it.
 
-    Exactly one of ``executor`` (asked now, needs the audio) and ``recorded`` (asked earlier) is
-    set. ``versions`` maps a distribution that shapes the answers to its version.
+    Exactly one of ``executor`` (asked now, needs the audio), ``recorded`` (asked earlier) and
+    ``round_trip`` (speaks now) is set. ``versions`` maps a distribution that shapes the answers to
+    its version.
     """
 
     candidate: Candidate
@@ -212,6 +361,19 @@ class SystemUnderTest:
     versions: Mapping[str, str]
     executor: Executor | None = None
     recorded: RecordedSystem | None = None
+    round_trip: "RoundTrip | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundTrip:
+    """How a system that speaks is measured: it speaks, and a recogniser listens.
+
+    ``folder`` maps a run's id to the absolute folder that its clips are kept in.
+    """
+
+    speaker: Speaker
+    recogniser: SystemUnderTest
+    folder: Callable[[str], Path]
 
 
 class RunTracker(Protocol):

@@ -1,24 +1,27 @@
 """Programs that answer utterances: one JSON line in, one JSON line out (cli.md)."""
 
+import errno
 import json
 import os
 import secrets
 import selectors
 import shlex
 import signal
+import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from relkit.domain.errors import BackendUnavailable, InvalidInput
+from relkit.domain.speech import WARM_UP, Script
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, Clip, Failure, FailureReason
-from relkit.records.answers import MAX_LINE, parse_answer
-from relkit.records.strict import check
+from relkit.records.answers import MAX_LINE, answer_from, parse_answer
+from relkit.records.strict import check, parse_json
 from relkit.records.suites import CommandRecord
 from relkit.rules.exit_status import describe_exit
 from relkit.rules.waveforms import wav_bytes
@@ -28,6 +31,9 @@ GIVE_UP = 10
 
 CLOSE_S = 2.0
 """How long a program may take to end after its input is closed."""
+
+MAX_CLIP = 64 << 20
+"""The largest clip that a program may have spoken, in bytes."""
 
 _BLOCK = 1 << 16
 _BROKEN = (FailureReason.CRASHED, FailureReason.PROTOCOL)
@@ -71,15 +77,19 @@ class CommandSystem:
 
         Raises BackendUnavailable where it fails from the start, again and again.
         """
+        return self._answer(
+            {
+                "audio": self._path_of(clip),
+                "duration": clip.duration_s,
+                "sample_rate": clip.sample_rate,
+            }
+        )
+
+    def _answer(self, asked: Mapping[str, object]) -> Answer | Failure:
         if self._program is None:
             self._program, self._fresh = self._start(), True
         token = secrets.token_hex(8)
-        request = {
-            "id": token,
-            "audio": self._path_of(clip),
-            "duration": clip.duration_s,
-            "sample_rate": clip.sample_rate,
-        }
+        request = {"id": token, **asked}
         started = time.perf_counter()
         outcome = self._ask(self._program, json.dumps(request).encode() + b"\n", token)
         if isinstance(outcome, Failure):
@@ -119,7 +129,7 @@ class CommandSystem:
             self._stop(program)
             return Failure(reason=FailureReason.PROTOCOL, detail="a line of more than 1 MiB")
         try:
-            echoed, outcome = parse_answer(line.decode("utf-8"), source="answer")
+            echoed, outcome = self._parse(line.decode("utf-8"))
         except (InvalidInput, UnicodeDecodeError):
             self._stop(program)  # what else it may have written would be taken for later answers
             return Failure(reason=FailureReason.PROTOCOL, detail="a line that is no answer")
@@ -127,6 +137,9 @@ class CommandSystem:
             self._stop(program)
             return Failure(reason=FailureReason.PROTOCOL, detail="the answer to another id")
         return outcome
+
+    def _parse(self, line: str) -> tuple[str, Answer | Failure]:
+        return parse_answer(line, source="answer")
 
     def _stop(self, program: "_Program") -> int:
         self._program = None
@@ -149,6 +162,80 @@ class CommandSystem:
         path = Path(self._clips.name) / "clip.wav"
         path.write_bytes(wav_bytes(clip.samples, clip.sample_rate))
         return str(path)
+
+
+class CommandSpeech:
+    """Implements SpeakingSystem with such a program.
+
+    It gets ``{"id", "text", "folder"}`` and answers ``{"id", "audio"}``, the path of a file that it
+    has written, to ``folder`` (which is removed at the end) or anywhere else; relative paths are
+    below the workspace. With ``"clock": "system"`` its own ``latency_ms`` and ``first_byte_ms``
+    count; else latency is ours, and when the first byte was there is not known.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Scalar],
+        *,
+        timeout_s: float,
+        folder: Path,
+        environment: Mapping[str, str],
+        keep: Callable[[str, bytes], str],
+    ) -> None:
+        """Start the program; see :class:`CommandSystem`.
+
+        ``keep`` puts a clip into a folder and returns its path inside the run.
+        """
+        self._program = _Speaking(
+            options, timeout_s=timeout_s, folder=folder, environment=environment
+        )
+        self._folder = folder
+        self._keep = keep
+
+    def answer(self, script: Script) -> Answer | Failure:
+        """Ask the program once and keep its clip in the script's folder."""
+        said = self._program.say(script.text)
+        if isinstance(said, Failure):
+            return said
+        if said.audio is None:
+            return Failure(reason=FailureReason.NO_SPEECH, detail="an answer without audio")
+        try:
+            data = _regular_file(self._folder / said.audio)
+        except OSError as error:
+            return Failure(reason=FailureReason.BAD_AUDIO, detail=type(error).__name__)
+        return replace(said, text="", audio=self._keep(script.folder, data))
+
+    def close(self) -> None:
+        """End the program."""
+        self._program.close()
+
+
+class _Speaking(CommandSystem):
+    """The program as it is asked to speak."""
+
+    def say(self, text: str) -> Answer | Failure:
+        fresh, started = self._program is None or self._fresh, time.perf_counter()
+        said = self._answer({"text": text, "folder": self._clips.name})
+        if not fresh or isinstance(said, Failure):
+            return said
+        own = said.latency_ms if said.clock == "system" else None
+        took_ms = (time.perf_counter() - started) * 1000 if own is None else own
+        usage = {**said.usage, WARM_UP: took_ms}
+        return replace(said, latency_ms=None, first_byte_ms=None, usage=usage)
+
+    def _parse(self, line: str) -> tuple[str, Answer | Failure]:
+        document = parse_json(line, source="answer")
+        if isinstance(document, Mapping) and "audio" in document:
+            document = {"text": "", **document}
+        return answer_from(document, source="answer")
+
+
+def _regular_file(path: Path) -> bytes:
+    """Return the bytes of a file; raises OSError, also for pipes, devices and huge files."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_CLIP:
+        raise OSError(errno.EFBIG, "no regular file of at most 64 MiB")
+    return path.read_bytes()
 
 
 class _Program:

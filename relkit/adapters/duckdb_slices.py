@@ -15,18 +15,25 @@ from relkit.domain.slices import SliceSpec
 from relkit.domain.utterances import NO_VALUE
 from relkit.ports import By
 from relkit.rules.cluster_sums import ClusterSums, SliceValues
-from relkit.rules.result_columns import CORE_COLUMNS, COUNT_COLUMNS
+from relkit.rules.result_columns import (
+    CORE_COLUMNS,
+    COUNT_COLUMNS,
+    LATER_COLUMNS,
+    QUALITY_COLUMNS,
+    SPEECH_COLUMNS,
+)
 from relkit.rules.slice_numbers import Array, SliceRows, number_slices, sort_by_slice, stack
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _HINT = "write it anew with: relkit eval SUITE"
-_TEXT = ("id", "cluster", "failure", "unusable", "load")
+_TEXT = ("id", "cluster", "failure", "unusable", "load", "quality_reason")
 _TYPES: Mapping[str, str] = {
     **dict.fromkeys(CORE_COLUMNS, "BIGINT"),
     **dict.fromkeys(("runaway", "loop", "cached"), "BOOLEAN"),
     **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), "DOUBLE"),
+    **dict.fromkeys((*QUALITY_COLUMNS, *SPEECH_COLUMNS), "DOUBLE"),
     **dict.fromkeys(_TEXT, "VARCHAR"),
 }
 
@@ -183,15 +190,16 @@ class DuckDBSlices:
         except (duckdb.Error, ArrowException, OSError) as error:
             raise self._unreadable() from error
         missing = [name for name in CORE_COLUMNS if name not in names]
-        if missing:
-            raise InvalidInput(f"{self._name}: no column {missing[0]}", hint=_HINT)
+        if needed := [name for name in missing if name not in LATER_COLUMNS]:
+            raise InvalidInput(f"{self._name}: no column {needed[0]}", hint=_HINT)
         own = {name: name if name in CORE_COLUMNS else f"c{i}" for i, name in enumerate(names)}
         shown = [
             f"CAST({_quoted(there)} AS {_TYPES.get(name, 'VARCHAR')}) AS {own[name]}"
             for name, there in zip(names, relation.columns, strict=True)
         ]
+        shown += [f"CAST(NULL AS {_TYPES[name]}) AS {name}" for name in missing]
         relation.project(", ".join(shown)).create_view("results")
-        return own
+        return own | {name: name for name in missing}
 
     def _check_rows(self) -> None:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""

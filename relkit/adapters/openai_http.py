@@ -1,19 +1,16 @@
 """Servers that speak OpenAI's transcription API, over the standard library's HTTP client."""
 
 import http.client
-import math
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AnswerEvent, Clip, Failure, FailureReason
+from relkit.records.endpoints import connection_to, key_in, retry_after_s
 from relkit.records.strict import check
 from relkit.records.suites import OpenAIHttpRecord
 from relkit.records.transcriptions import (
@@ -60,11 +57,11 @@ class OpenAIHttpSystem:
         """
         record = check(OpenAIHttpRecord, {"kind": "openai-http", **options}, source="system")
         address = urlsplit(record.base_url)
-        self._connection = _connection_to(address)
+        self._connection = connection_to(address)
         self._path = address.path.rstrip("/") + "/audio/transcriptions"
         self._headers = {"Accept": "application/json", "User-Agent": "relkit"}
         if record.api_key_env is not None:
-            self._headers["Authorization"] = f"Bearer {_key(record.api_key_env, environment)}"
+            self._headers["Authorization"] = f"Bearer {key_in(environment, record.api_key_env)}"
         self._fields = form_fields(record)
         self._timeout_s = timeout_s
         self._not_before = 0.0
@@ -163,42 +160,12 @@ class OpenAIHttpSystem:
                 f"the server does not let us in (status {status})",
                 hint="check the key in the variable that api_key_env names",
             )
-        wait_s = _retry_after(response.getheader("Retry-After"))
+        wait_s = retry_after_s(response.getheader("Retry-After"))
         if wait_s is not None:
             self._not_before = time.monotonic() + min(wait_s, LONGEST_WAIT_S)
         self.close()
         retryable = status in _RETRYABLE or status >= 500  # noqa: PLR2004 - server errors, RFC 9110
         return Failure(reason=FailureReason.REFUSED, detail=f"status {status}", retryable=retryable)
-
-
-def _connection_to(address: SplitResult) -> http.client.HTTPConnection:
-    try:
-        host, port = address.hostname, address.port
-        plain = bool((host or "").encode("idna")) and address.path.isascii()
-    except ValueError:  # a port that is no number, a name that is none
-        host, port, plain = None, None, False
-    if not host or not plain or address.query or address.fragment or address.username:
-        raise InvalidInput(
-            "system: base_url is no plain address",
-            hint="for example https://api.example.com/v1, the key in the variable of api_key_env",
-        )
-    if address.scheme == "https":
-        return http.client.HTTPSConnection(host, port, context=ssl.create_default_context())
-    return http.client.HTTPConnection(host, port)
-
-
-def _key(name: str, environment: Mapping[str, str]) -> str:
-    key = environment.get(name, "").strip()
-    if not key:
-        raise InvalidInput(
-            f"system: the environment variable {name} is not set",
-            hint=f"export {name} with the key of the server, or leave api_key_env out",
-        )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise InvalidInput(
-            f"system: the environment variable {name} holds no key", hint="look at it"
-        )
-    return key
 
 
 def _audio(clip: Clip) -> tuple[bytes, str]:
@@ -233,19 +200,6 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
     yield rest
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Return the seconds a server asks to wait (RFC 9110, 10.2.3), None where it does not."""
-    if value is None:
-        return None
-    with suppress(ValueError, TypeError, OverflowError):
-        seconds = float(value)
-        return seconds if math.isfinite(seconds) and seconds > 0 else None
-    with suppress(ValueError, TypeError):
-        date = parsedate_to_datetime(value)
-        return (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return None
 
 
 def _left(deadline: float) -> float:

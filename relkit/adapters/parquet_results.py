@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from relkit.domain.errors import InvalidInput
+from relkit.domain.quality import QUALITY_METRICS, Quality
 from relkit.domain.results import Outcome, Result
+from relkit.domain.speech import AudioFacts, SpokenAudio
 from relkit.domain.utterances import (
     Answer,
     Failure,
@@ -15,7 +17,9 @@ from relkit.domain.utterances import (
     UnusableReason,
 )
 from relkit.records.answers import parse_answer, render_answer
+from relkit.rules.result_columns import SPEECH_COLUMNS
 
+_FACTS = ("leading_silence_ms", "trailing_silence_ms", "clipped", "dropouts")
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
 _SCORES = ("entities", "entity_errors", "keywords", "keyword_errors", "runaway", "loop")
 
@@ -46,6 +50,8 @@ class ParquetResults:
             "cached": pa.array([r.cached for r in results], pa.bool_()),
             "load": pa.array([r.load for r in results], pa.string()),
         }
+        table |= _qualities(results)
+        table |= _speech(results)
         _write(path, table)
 
     def write_texts(
@@ -76,6 +82,8 @@ class ParquetResults:
 
         names = ["id", "repeat", "failure", "unusable", "attempts", "cached", "load", "duration"]
         try:
+            held = set(pq.read_schema(results).names)  # older runs know nothing of speech
+            names += [name for name in SPEECH_COLUMNS if name in held]
             rows = pq.read_table(results, columns=names).to_pylist()
             told = pq.read_table(texts, columns=["id", "repeat", "answer", "detail", "audio"])
         except (OSError, ArrowException) as error:
@@ -106,6 +114,45 @@ def _scores(results: Sequence[Result]) -> dict[str, Any]:
         values = [None if r.score is None else getattr(r.score, name) for r in results]
         columns[name] = pa.array(values, pa.bool_() if name in {"runaway", "loop"} else pa.int64())
     return columns
+
+
+def _qualities(results: Sequence[Result]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    found = [Quality() if r.quality is None else r.quality for r in results]
+    columns: dict[str, Any] = {
+        name: pa.array([quality.scores.get(name) for quality in found], pa.float64())
+        for name in QUALITY_METRICS
+    }
+    levels = [None if q.level is None else q.level.active_dbfs for q in found]
+    reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in found]
+    columns["level_dbfs"] = pa.array(levels, pa.float64())
+    columns["quality_reason"] = pa.array(reasons, pa.string())
+    return columns
+
+
+def _speech(results: Sequence[Result]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for name in ("first_audio_ms", "warm_up_ms"):
+        own = [None if r.speech is None else getattr(r.speech, name) for r in results]
+        columns[name] = pa.array(own, pa.float64())
+    for name in _FACTS:
+        facts = [None if r.speech is None else getattr(r.speech.facts, name) for r in results]
+        kind = pa.int64() if name in {"clipped", "dropouts"} else pa.float64()
+        columns[name] = pa.array(facts, kind)
+    return {name: columns[name] for name in SPEECH_COLUMNS}
+
+
+def _spoken(row: dict[str, Any]) -> SpokenAudio | None:
+    if row.get("leading_silence_ms") is None:
+        return None
+    return SpokenAudio(
+        facts=AudioFacts(**{name: row[name] for name in _FACTS}),
+        first_audio_ms=row["first_audio_ms"],
+        warm_up_ms=row["warm_up_ms"],
+    )
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:
@@ -150,6 +197,7 @@ def _outcome(row: dict[str, Any], told: dict[str, Any]) -> Outcome:
         unusable=unusable,
         audio=told["audio"],
         duration=row["duration"],
+        speech=_spoken(row),
     )
 
 

@@ -1,7 +1,7 @@
 """The program: its commands by name, each imported when it is called."""
 
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -15,34 +15,70 @@ COMMANDS = {
     "rescore": "Score the stored predictions of a run again; nothing is decoded.",
     "score": "Score text against text.",
     "report": "Show a finished run as a page.",
+    "dataset": "Check, version, compare and import datasets.",
 }
 """Command name to the one-line help; the module of the same name holds it."""
 
-_MODULES = {name: f"relkit.cli.{name}_command" for name in COMMANDS}
+GROUPS: dict[str, dict[str, str]] = {
+    "dataset": {
+        "check": "Check a dataset against its contract.",
+        "lock": "Put the audio under DVC and record the version.",
+        "stats": "Show slices, speakers and coverage.",
+        "diff": "Say what changed between two revisions.",
+        "import": "Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.",
+        "candidates": "Rank the utterances of a run for human review; ids only.",
+    }
+}
+"""Commands that are groups, with theirs: ``dataset lock`` is in ``dataset_lock_command``."""
 
 
 class LazyGroup(TyperGroup):
     """Commands that are imported when called, so that ``--help`` stays fast."""
 
+    table: ClassVar[dict[str, str]] = COMMANDS
+    prefix: ClassVar[str] = ""
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # Typer's own context type is private
         """Return the names in the order of the table above."""
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002  # as above
         """Return the command, imported now; None for an unknown name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
         if cmd_name not in self.commands:
-            one = typer.Typer(add_completion=False, rich_markup_mode=None)
-            module = import_module(_MODULES[cmd_name])
-            one.command(name=cmd_name)(with_common(module.command))
-            self.commands[cmd_name] = built(one)
+            named = f"{self.prefix}{cmd_name}"
+            self.commands[cmd_name] = _group(named) if named in GROUPS else _command(named)
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # as above
         """List the commands from the table, without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.table.items()))
+
+
+def _command(name: str) -> Any:  # noqa: ANN401  # Typer's own command type is private
+    """Return the command that lives in the module of its name."""
+    one = typer.Typer(add_completion=False, rich_markup_mode=None)
+    module = import_module(f"relkit.cli.{name}_command")
+    one.command(name=name.rpartition("_")[2])(with_common(module.command))
+    return built(one)
+
+
+def _group(name: str) -> Any:  # noqa: ANN401  # as above
+    """Return a group of commands that are imported when called, too."""
+
+    class Inner(LazyGroup):
+        table = GROUPS[name]
+        prefix = f"{name}_"
+
+    one = typer.Typer(cls=Inner, name=name, add_completion=False, rich_markup_mode=None)
+
+    def group(*, common: Common) -> None:
+        """Take the common options before the name of the inner command, too."""
+
+    one.callback(help=COMMANDS[name])(with_common(group))
+    return built(one)
 
 
 app = typer.Typer(

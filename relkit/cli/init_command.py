@@ -20,9 +20,10 @@ def command(
     """
     from relkit import wiring
 
-    written, git = wiring.init_workspace(folder)
+    written, made = wiring.init_workspace(folder)
     if common.as_json:
-        print_json({"written": sorted(written), "git": git})
+        print_json({"written": sorted(written), "made": list(made)})
         return
-    say(f"wrote {', '.join(sorted(written))}" + (" and made a git repository" if git else ""))
+    repository = f" and made a {' and '.join(made)} repository" if made else ""
+    say(f"wrote {', '.join(sorted(written))}{repository}")
     say(f"next: cd {folder.name or folder} && relkit eval demo", quiet=common.quiet)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from relkit.domain.quality import QUALITY_METRICS
+from relkit.domain.speech import SPEECH_TIMINGS
+
 Better = Literal["down", "up"]
 
 
@@ -18,6 +21,10 @@ class Metric:
 
 def _rate(name: str, text: str) -> Metric:
     return Metric(name=name, unit="fraction", better="down", help=text)
+
+
+def _mos(name: str, text: str) -> Metric:
+    return Metric(name=name, unit="mos", better="up", help=text)
 
 
 _ALL = (
@@ -37,28 +44,52 @@ _ALL = (
     Metric(name="rtfx", unit="ratio", better="up", help="audio time per processing time"),
     Metric(name="latency_ms", unit="ms", better="down", help="time to the whole answer"),
     Metric(name="first_byte_ms", unit="ms", better="down", help="time to the first byte"),
+    Metric(
+        name="first_audio_ms", unit="ms", better="down", help="time to the first audible sample"
+    ),
+    Metric(name="leading_silence_ms", unit="ms", better="down", help="silence before spoken audio"),
+    _rate("clipping_rate", "share of spoken clips with samples at full scale"),
+    _rate("dropout_rate", "share of spoken clips with a hole inside speech"),
+    _mos("dnsmos_sig", "predicted MOS of the speech, 1 to 5 (DNSMOS P.835 SIG)"),
+    _mos("dnsmos_bak", "predicted MOS of the background, 1 to 5 (DNSMOS P.835 BAK)"),
+    _mos("dnsmos_ovrl", "predicted MOS overall, 1 to 5 (DNSMOS P.835 OVRL)"),
+    _mos("dnsmos_p808", "predicted MOS overall, 1 to 5 (DNSMOS P.808)"),
+    _mos("plcmos", "predicted MOS after packet loss, 1 to 5 (PLCMOS v2)"),
+    _mos("pesq", "objective MOS-LQO against a reference recording, 1 to 4.64 (PESQ wide band)"),
+    Metric(
+        name="stoi",
+        unit="ratio",
+        better="up",
+        help="short-time objective intelligibility against a reference recording, 0 to 1",
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
-TIMING_METRICS = ("latency_ms", "first_byte_ms")
+TIMING_METRICS = ("latency_ms", "first_byte_ms", *SPEECH_TIMINGS)
 TIMING_STATISTICS = ("mean", "p50", "p95", "p99")
+
+DNSMOS_METRICS = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
+STATISTICS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(TIMING_METRICS, TIMING_STATISTICS),
+    **dict.fromkeys(DNSMOS_METRICS, ("mean", "p10")),
+    **dict.fromkeys(QUALITY_METRICS[len(DNSMOS_METRICS) :], ("mean",)),
+}
+"""Metrics that are measured once per item, and the statistics of them that are reported."""
 
 
 def expand(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return metric names with timings spelled out, ``latency_ms.p95`` and so on."""
+    """Return metric names with their statistics spelled out, ``latency_ms.p95`` and so on."""
     expanded: list[str] = []
     for name in names:
-        if name in TIMING_METRICS:
-            expanded.extend(f"{name}.{statistic}" for statistic in TIMING_STATISTICS)
-        else:
-            expanded.append(name)
+        statistics = STATISTICS.get(name)
+        expanded.extend([name] if statistics is None else [f"{name}.{one}" for one in statistics])
     return tuple(dict.fromkeys(expanded))
 
 
 def metric_of(name: str) -> Metric:
     """Return the metric behind ``wer`` or ``latency_ms.p95``; KeyError where there is none."""
     base, dot, statistic = name.partition(".")
-    if dot and (base not in TIMING_METRICS or statistic not in TIMING_STATISTICS):
+    if dot and statistic not in STATISTICS.get(base, ()):
         raise KeyError(name)
     return METRICS[base]

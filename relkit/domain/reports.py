@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.datasets import DatasetVersion
 from relkit.domain.estimates import Estimate
+from relkit.domain.quality import QualitySummary
+from relkit.domain.speech import SpeechSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class EvalReport:
     failure_reasons: Mapping[str, int] = field(default_factory=dict)
     unusable_reasons: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    quality: QualitySummary | None = None
+    speech: SpeechSummary | None = None
 
     @property
     def coverage(self) -> float | None:

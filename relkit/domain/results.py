@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relkit.domain.counts import ErrorCounts
+from relkit.domain.quality import Quality
+from relkit.domain.speech import SpokenAudio
 from relkit.domain.utterances import Prediction, Unusable
 
 
@@ -49,6 +51,7 @@ class Result:
 
     ``score`` is None where the item was unusable; a failed item is scored as all deleted and names
     its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
+    ``quality`` is that of the audio, None where the suite does not ask for it.
     """
 
     id: str
@@ -65,6 +68,8 @@ class Result:
     attempts: int = 0
     cached: bool = False
     load: str = ""
+    quality: Quality | None = None
+    speech: SpokenAudio | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,8 @@ class Outcome:
     """What became of one utterance and repeat: a prediction, or why it could not be used.
 
     Exactly one of ``prediction`` and ``unusable`` is set. ``audio`` is the digest of the decoded
-    samples and ``duration`` their length in s, where the audio could be decoded.
+    samples and ``duration`` their length in s, where the audio could be decoded. For a system that
+    speaks they are those of the spoken clip, and ``speech`` is what was measured on it.
     """
 
     id: str
@@ -81,3 +87,4 @@ class Outcome:
     unusable: Unusable | None = None
     audio: str | None = None
     duration: float | None = None
+    speech: SpokenAudio | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Scalar = str | int | float | bool | None
-Task = Literal["asr"]
+Task = Literal["asr", "tts"]
 Segmenter = Literal["auto", "words", "characters"]
 
 
@@ -38,6 +38,7 @@ class Suite:
 
     ``digest`` is the SHA-256 of the effective suite without its system (cli.md, A run);
     ``cluster`` overrides the dataset's; ``max_audio_s`` bounds what is decoded of one clip.
+    ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
     """
 
     name: str
@@ -52,3 +53,4 @@ class Suite:
     cluster: str | None = None
     keywords: tuple[str, ...] = ()
     max_audio_s: float = 600.0
+    recogniser: SystemSpec | None = None

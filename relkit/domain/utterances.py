@@ -128,7 +128,11 @@ class Answer:
 
 
 class FailureReason(StrEnum):
-    """Why a system gave no answer; all words of the utterance then count as deleted."""
+    """Why a system gave no answer; all words of the utterance then count as deleted.
+
+    The last three belong to systems that speak: the clip is empty or silent, it cannot be decoded,
+    or the recogniser (not the system under test) did not answer.
+    """
 
     TIMEOUT = "timeout"
     REFUSED = "refused"
@@ -137,6 +141,9 @@ class FailureReason(StrEnum):
     PROTOCOL = "protocol"
     NO_ANSWER = "no_answer"
     REPORTED = "reported"
+    NO_SPEECH = "no_speech"
+    BAD_AUDIO = "bad_audio"
+    NOT_HEARD = "not_heard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,14 @@
 """``journal.jsonl``: one line per finished item of a run that is under way."""
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from relkit.domain.errors import InvalidInput
 from relkit.domain.results import Outcome
+from relkit.domain.speech import AudioFacts, SpokenAudio
 from relkit.domain.utterances import (
     Answer,
     Failure,
@@ -34,6 +36,17 @@ class UnusableRecord(Record):
     detail: str = ""
 
 
+class SpeechRecord(Record):
+    """What was measured on a spoken clip; see :class:`relkit.domain.speech.SpokenAudio`."""
+
+    leading_silence_ms: float
+    trailing_silence_ms: float
+    clipped: int
+    dropouts: int
+    first_audio_ms: float | None = None
+    warm_up_ms: float | None = None
+
+
 class JournalLine(Record):
     """One outcome."""
 
@@ -48,6 +61,7 @@ class JournalLine(Record):
     load: str = ""
     audio: str | None = None
     duration: float | None = None
+    speech: SpeechRecord | None = None
 
 
 def render_line(outcome: Outcome) -> str:
@@ -57,6 +71,10 @@ def render_line(outcome: Outcome) -> str:
         document["audio"] = outcome.audio
     if outcome.duration is not None:  # also without audio: recorded answers have a length only
         document["duration"] = outcome.duration
+    if (speech := outcome.speech) is not None:
+        times = {"first_audio_ms": speech.first_audio_ms, "warm_up_ms": speech.warm_up_ms}
+        known = {name: value for name, value in times.items() if value is not None}
+        document["speech"] = {**asdict(speech.facts), **known}
     if outcome.unusable is not None:
         unusable = outcome.unusable
         document["unusable"] = {"reason": unusable.reason.value, "detail": unusable.detail}
@@ -92,6 +110,15 @@ def parse_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcom
         else None,
         audio=record.audio,
         duration=record.duration,
+        speech=None if record.speech is None else _speech(record.speech),
+    )
+
+
+def _speech(record: SpeechRecord) -> SpokenAudio:
+    return SpokenAudio(
+        facts=AudioFacts(**record.model_dump(exclude={"first_audio_ms", "warm_up_ms"})),
+        first_audio_ms=record.first_audio_ms,
+        warm_up_ms=record.warm_up_ms,
     )
 
 

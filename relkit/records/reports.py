@@ -1,6 +1,7 @@
 """``report.json``: what a run says, as users and later decisions read it."""
 
 import json
+from dataclasses import asdict
 from typing import Literal
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.datasets import DatasetVersion
 from relkit.domain.estimates import Estimate
+from relkit.domain.quality import NoiseFloor, QualitySummary
 from relkit.domain.reports import (
     EvalReport,
     Hallucinations,
@@ -15,6 +17,7 @@ from relkit.domain.reports import (
     Runaways,
     SliceResult,
 )
+from relkit.domain.speech import Floor, SpeechSummary
 from relkit.records.digests import JsonValue
 from relkit.records.strict import Record, check, parse_json
 
@@ -107,6 +110,46 @@ class CandidateRecord(Record):
     artifact: str | None
 
 
+class NoiseFloorRecord(Record):
+    """How far a clip's score moves between repeats, in the metric's unit."""
+
+    sd: float
+    repeated: int
+
+
+class QualityRecord(Record):
+    """How the audio's quality was scored; the scores are predicted or computed, never human."""
+
+    protocol: str
+    models: dict[str, str]
+    clips: int
+    windows: int
+    dropped_windows: int
+    levels_dbfs: dict[str, float]
+    noise_floor: dict[str, NoiseFloorRecord]
+    unscored: dict[str, dict[str, int]]
+
+
+class FloorRecord(Record):
+    """What the recogniser gets wrong on the dataset's own recordings."""
+
+    recordings: int
+    failures: int
+    missing: int
+    metrics: dict[str, EstimateRecord]
+
+
+class SpeechRecord(Record):
+    """A round trip besides its metrics: who listened, warm-up, and the recogniser's floor."""
+
+    recogniser: str
+    artifact: str | None
+    warm_ups: int
+    warm_up_ms: float | None
+    warm_ms: float | None
+    floor: FloorRecord | None
+
+
 class ReportRecord(Record):
     """The whole of ``report.json``."""
 
@@ -134,6 +177,8 @@ class ReportRecord(Record):
     runaways: RunawaysRecord
     hallucinations: HallucinationsRecord
     notes: list[str]
+    quality: QualityRecord | None = None
+    speech: SpeechRecord | None = None
 
 
 def report_document(report: EvalReport) -> dict[str, JsonValue]:
@@ -164,6 +209,8 @@ def report_document(report: EvalReport) -> dict[str, JsonValue]:
             "runaways": _fields(report.runaways),
             "hallucinations": _fields(report.hallucinations),
             "notes": list(report.notes),
+            "quality": None if report.quality is None else asdict(report.quality),
+            "speech": None if report.speech is None else asdict(report.speech),
         }
     )
     document: dict[str, JsonValue] = record.model_dump(mode="json", by_alias=True)
@@ -221,6 +268,43 @@ def parse_report(text: str, *, source: str) -> EvalReport:
         runaways=Runaways(**record.runaways.model_dump()),
         hallucinations=Hallucinations(**record.hallucinations.model_dump()),
         notes=tuple(record.notes),
+        quality=None if record.quality is None else _quality(record.quality),
+        speech=None if record.speech is None else _speech(record.speech),
+    )
+
+
+def _speech(record: SpeechRecord) -> SpeechSummary:
+    floor = record.floor
+    return SpeechSummary(
+        recogniser=record.recogniser,
+        artifact=record.artifact,
+        warm_ups=record.warm_ups,
+        warm_up_ms=record.warm_up_ms,
+        warm_ms=record.warm_ms,
+        floor=None
+        if floor is None
+        else Floor(
+            recordings=floor.recordings,
+            failures=floor.failures,
+            missing=floor.missing,
+            metrics={name: Estimate(**e.model_dump()) for name, e in floor.metrics.items()},
+        ),
+    )
+
+
+def _quality(record: QualityRecord) -> QualitySummary:
+    return QualitySummary(
+        protocol=record.protocol,
+        models=record.models,
+        clips=record.clips,
+        windows=record.windows,
+        dropped_windows=record.dropped_windows,
+        levels_dbfs=record.levels_dbfs,
+        noise_floor={
+            name: NoiseFloor(sd=floor.sd, repeated=floor.repeated)
+            for name, floor in record.noise_floor.items()
+        },
+        unscored=record.unscored,
     )
 
 

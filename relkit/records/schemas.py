@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from relkit.records.answers import AnswerRecord
+from relkit.records.dataset_locks import LockRecord
 from relkit.records.datasets import DatasetRecord, ManifestRow
 from relkit.records.journal import JournalLine
 from relkit.records.normalizers import NormalizerRecord
@@ -17,6 +18,7 @@ from relkit.records.workspace import WorkspaceRecord
 KINDS: Mapping[str, type[BaseModel]] = {
     "answer": AnswerRecord,
     "dataset": DatasetRecord,
+    "dataset-lock": LockRecord,
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerRecord,

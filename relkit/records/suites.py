@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from relkit.domain.errors import InvalidInput, UsageError
 from relkit.domain.metrics import METRICS, expand, metric_of
@@ -16,6 +16,9 @@ from relkit.records.strict import Record, check, nearest
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+_VOICE = r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$"
+_RECOGNISER = 'the task tts needs a "recogniser", and no other task has one'
+_RECOGNISER_HINT = "for example recogniser: {kind: faster-whisper, model: tiny.en, language: en}"
 
 
 class _SystemRecord(Record):
@@ -52,6 +55,45 @@ class OpenAIHttpRecord(_SystemRecord):
     stream: bool = False
 
 
+class OpenAISpeechRecord(_SystemRecord):
+    """A server that speaks OpenAI's speech API; ``rate`` is its ``speed``."""
+
+    kind: Literal["openai-http"]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")]
+    model: Name
+    voice: Name
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    rate: Annotated[float, Field(ge=0.25, le=4)] | None = None
+    instructions: str | None = None
+
+
+class EspeakRecord(_SystemRecord):
+    """espeak-ng on this machine; ``rate`` in words per minute, ``pitch`` 0 to 99."""
+
+    kind: Literal["espeak-ng"]
+    voice: Annotated[str, Field(pattern=_VOICE)] = "en-us"
+    rate: Annotated[int, Field(ge=80, le=450)] = 175
+    pitch: Annotated[int, Field(ge=0, le=99)] = 50
+
+
+class FliteRecord(_SystemRecord):
+    """flite on this machine; ``rate`` 1 is the voice's own, ``pitch`` its mean in Hz."""
+
+    kind: Literal["flite"]
+    voice: Annotated[str, Field(pattern=_VOICE)] = "slt"
+    rate: Annotated[float, Field(ge=0.25, le=4)] = 1.0
+    pitch: Annotated[float, Field(ge=40, le=400)] | None = None
+
+
+class HibariRecord(_SystemRecord):
+    """hibari-tts in this process; ``rate`` 1 is the voice's own."""
+
+    kind: Literal["hibari-tts"]
+    voice: Annotated[str, Field(pattern=_VOICE)] = "heart"
+    rate: Annotated[float, Field(ge=0.5, le=2)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+
+
 class CommandRecord(_SystemRecord):
     """A program that reads utterances as JSON lines and answers one line each."""
 
@@ -66,17 +108,45 @@ class RecordedRecord(_SystemRecord):
     path: Name
 
 
+def _tag(system: object) -> str:
+    """Return which record describes a system: one that speaks has a voice."""
+    kind = _key(system, "kind")
+    speaks = kind == "openai-http" and _key(system, "voice") is not None
+    return SPEECH_SERVER if speaks else str(kind)
+
+
+def _key(system: object, name: str) -> object:
+    return system.get(name) if isinstance(system, Mapping) else getattr(system, name, None)
+
+
+SPEECH_SERVER = "openai-http-speech"
 SystemRecord = Annotated[
-    FasterWhisperRecord | OpenAIHttpRecord | CommandRecord | RecordedRecord,
-    Field(discriminator="kind"),
+    Annotated[FasterWhisperRecord, Tag("faster-whisper")]
+    | Annotated[OpenAIHttpRecord, Tag("openai-http")]
+    | Annotated[OpenAISpeechRecord, Tag(SPEECH_SERVER)]
+    | Annotated[CommandRecord, Tag("command")]
+    | Annotated[RecordedRecord, Tag("recorded")]
+    | Annotated[EspeakRecord, Tag("espeak-ng")]
+    | Annotated[FliteRecord, Tag("flite")]
+    | Annotated[HibariRecord, Tag("hibari-tts")],
+    Discriminator(_tag),
 ]
-KINDS = ("faster-whisper", "openai-http", "command", "recorded")
-_BY_KIND: dict[str, type[_SystemRecord]] = {
+_LISTENING: dict[str, type[_SystemRecord]] = {
     "faster-whisper": FasterWhisperRecord,
     "openai-http": OpenAIHttpRecord,
     "command": CommandRecord,
     "recorded": RecordedRecord,
 }
+_SPEAKING: dict[str, type[_SystemRecord]] = {
+    "openai-http": OpenAISpeechRecord,
+    "command": CommandRecord,
+    "espeak-ng": EspeakRecord,
+    "flite": FliteRecord,
+    "hibari-tts": HibariRecord,
+}
+_RECOGNISERS = {kind: record for kind, record in _LISTENING.items() if kind != "recorded"}
+_OF_TASK: Mapping[str, dict[str, type[_SystemRecord]]] = {"asr": _LISTENING, "tts": _SPEAKING}
+_JOBS = {"asr": "listens", "tts": "speaks"}
 
 
 class DatasetRefRecord(Record):
@@ -93,7 +163,7 @@ class SuiteRecord(Record):
     schema_: Literal["relkit.suite/v1"] | None = Field(default=None, alias="schema")
     name: Name
     dataset: DatasetRefRecord
-    task: Literal["asr"] = "asr"
+    task: Literal["asr", "tts"] = "asr"
     normalizer: Name = "none"
     segmenter: Literal["auto", "words", "characters"] = "auto"
     metrics: Annotated[list[str], Field(min_length=1)] = ["wer", "wer_capped", "cer"]
@@ -102,6 +172,17 @@ class SuiteRecord(Record):
     keywords: list[Name] = []
     max_audio_s: Annotated[float, Field(gt=0, le=86400)] = 600.0
     system: SystemRecord
+    recogniser: SystemRecord | None = None
+
+    @model_validator(mode="after")
+    def _systems_of_the_task(self) -> Self:
+        if not isinstance(self.system, tuple(_OF_TASK[self.task].values())):
+            raise ValueError(_wrong_kind(self.system.kind, self.task))  # noqa: TRY004 - pydantic's protocol
+        if (self.recogniser is None) == (self.task == "tts"):
+            raise ValueError(_RECOGNISER)
+        if self.recogniser and not isinstance(self.recogniser, tuple(_RECOGNISERS.values())):
+            raise ValueError(_wrong_kind(self.recogniser.kind, "asr"))
+        return self
 
     @field_validator("metrics")
     @classmethod
@@ -134,7 +215,10 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         given = {("system",), *(("system", key) for key in overrides)}
         lines = {path: line for path, line in lines.items() if path not in given}
     from_where = ", ".join([source, *(f"--system {yaml_text.shown(key)}" for key in overrides)])
-    _check_system(document.get("system"), from_where, lines)
+    task = document.get("task", "asr")
+    if task in _OF_TASK:  # another one is refused with the rest of the suite
+        _check_system(document.get("system"), from_where, lines, _OF_TASK[str(task)], str(task))
+        _check_recogniser(document, source, lines)
     return to_suite(check(SuiteRecord, document, source=source, lines=lines))
 
 
@@ -151,25 +235,56 @@ def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
     return found
 
 
+def _check_recogniser(
+    document: Mapping[str, JsonValue], source: str, lines: Mapping[tuple[str | int, ...], int]
+) -> None:
+    """Refuse a recogniser that is missing, not wanted, or none."""
+    given = document.get("recogniser")
+    if (given is None) == (document.get("task", "asr") == "tts"):
+        at = yaml_text.where(source, lines.get(("recogniser",)) or lines.get(("task",)))
+        raise InvalidInput(f"{at}: {_RECOGNISER}", hint=_RECOGNISER_HINT)
+    if given is not None:
+        _check_system(given, source, lines, _RECOGNISERS, "asr", key="recogniser")
+
+
+def _wrong_kind(kind: str, task: str) -> str:
+    return f'the system kind "{kind}" is no system that {_JOBS[task]}'
+
+
 def _check_system(
-    system: JsonValue, source: str, lines: Mapping[tuple[str | int, ...], int]
+    system: JsonValue,
+    source: str,
+    lines: Mapping[tuple[str | int, ...], int],
+    known: Mapping[str, type[_SystemRecord]],
+    task: str,
+    *,
+    key: str = "system",
 ) -> None:
     """Check a system by its kind, which gives better errors than the union of all kinds."""
-    if not isinstance(system, Mapping):
+    if system is None:
         return
-    at = yaml_text.where(source, lines.get(("system", "kind")) or lines.get(("system",)))
+    at = yaml_text.where(source, lines.get((key, "kind")) or lines.get((key,)))
+    if not isinstance(system, Mapping):
+        raise InvalidInput(f'{at}: "{key}": a mapping of keys to values was expected')
+    kinds = tuple(known)
     if "kind" not in system:
         raise InvalidInput(
-            f'{at}: the key "system.kind" is missing', hint="known: " + ", ".join(KINDS)
+            f'{at}: the key "{key}.kind" is missing', hint="known: " + ", ".join(kinds)
         )
     kind = system["kind"]
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in known:
+        every = {**_LISTENING, **_SPEAKING}
+        if isinstance(kind, str) and kind in every:
+            raise InvalidInput(
+                f"{at}: {_wrong_kind(kind, task)}",
+                hint=f"that {_JOBS[task]}: " + ", ".join(sorted(kinds)),
+            )
         raise InvalidInput(
             f'{at}: unknown system kind "{yaml_text.shown(str(kind))}"',
-            hint=nearest(str(kind), KINDS),
+            hint=nearest(str(kind), kinds),
         )
-    inner = {path[1:]: line for path, line in lines.items() if path[:1] == ("system",)}
-    check(_BY_KIND[kind], system, source=source, lines=inner, inside="system")
+    inner = {path[1:]: line for path, line in lines.items() if path[:1] == (key,)}
+    check(known[kind], system, source=source, lines=inner, inside=key)
 
 
 def suite_document(suite: Suite) -> dict[str, JsonValue]:
@@ -187,6 +302,7 @@ def suite_document(suite: Suite) -> dict[str, JsonValue]:
         "keywords": list(suite.keywords),
         "max_audio_s": suite.max_audio_s,
         "system": system_document(suite.system),
+        "recogniser": None if suite.recogniser is None else system_document(suite.recogniser),
     }
 
 
@@ -212,6 +328,7 @@ _DEFAULTS: dict[str, JsonValue] = {
     "cluster": None,
     "keywords": [],
     "max_audio_s": 600.0,
+    "recogniser": None,
 }
 
 
@@ -229,9 +346,6 @@ def suite_digest(suite: Suite) -> str:
 
 def to_suite(record: SuiteRecord) -> Suite:
     """Return the domain type with its digest."""
-    options: dict[str, Scalar] = record.system.model_dump(
-        exclude={"kind", "timeout_s", "retries"}, exclude_none=True
-    )
     slices = dict.fromkeys(SliceSpec.parse(name).name for name in [OVERALL, *record.slices])
     suite = Suite(
         name=record.name,
@@ -251,12 +365,17 @@ def to_suite(record: SuiteRecord) -> Suite:
         cluster=record.cluster,
         keywords=tuple(record.keywords),
         max_audio_s=record.max_audio_s,
-        system=SystemSpec(
-            kind=record.system.kind,
-            timeout_s=record.system.timeout_s,
-            retries=record.system.retries,
-            options=options,
-        ),
+        system=_spec(record.system),
+        recogniser=None if record.recogniser is None else _spec(record.recogniser),
         digest="",
     )
     return replace(suite, digest=suite_digest(suite))
+
+
+def _spec(record: SystemRecord) -> SystemSpec:
+    options: dict[str, Scalar] = record.model_dump(
+        exclude={"kind", "timeout_s", "retries"}, exclude_none=True
+    )
+    return SystemSpec(
+        kind=record.kind, timeout_s=record.timeout_s, retries=record.retries, options=options
+    )

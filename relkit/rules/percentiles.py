@@ -1,4 +1,4 @@
-"""Percentiles of latencies by slice, with intervals that know about clusters.
+"""Percentiles of single measurements by slice, with intervals that know about clusters.
 
 The interval inverts that of the share of values above the estimated percentile (Woodruff 1952,
 JASA 47:635): leave one cluster out, on the logit scale, effective degrees of freedom. With 10, 20
@@ -37,7 +37,10 @@ _NONE = 1e-9  # shares of tied values add up with rounding
 
 
 def values_needed(share: float) -> int:
-    """Return how many values a two-sided 95 % upper end of a percentile needs: share^n <= 2.5 %."""
+    """Return how many values a two-sided 95 % upper end of a percentile needs: share^n <= 2.5 %.
+
+    The lower end needs those of ``1 - share``.
+    """
     return math.ceil(math.log(_MISSED) / math.log(share))
 
 
@@ -47,8 +50,8 @@ def estimate_percentiles(
     """Return a percentile (share 0.95: p95) of each of ``evidence.values.slices``, in that order.
 
     The point is the type 7 quantile (Hyndman and Fan 1996). Its interval needs 8 clusters, and its
-    upper end :func:`values_needed` values of distinct utterances; an end that would lie beyond the
-    data is None and the note says so. A slice that is one cluster gets an interval over its
+    ends :func:`values_needed` values of distinct utterances; an end that would lie beyond the data
+    is None and the note says so. A slice that is one cluster gets an interval over its
     utterances, method ``within-cluster``, advisory. ``n`` counts values, once whatever the number
     of repeats; a slice without values has the value None.
     """
@@ -152,7 +155,10 @@ def _with_ends(
     notes = []
     if slice_.part == "utterance":
         notes.append(ADVISORY)
-    if low_rank < 1:
+    if estimate.n < values_needed(1.0 - share):
+        low_rank = 0
+        notes.append(f"no lower end: it needs {values_needed(1.0 - share)} values")
+    elif low_rank < 1:
         notes.append("no lower end: too few values below")
     if estimate.n < values_needed(share):
         high_rank = size + 1

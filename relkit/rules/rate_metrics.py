@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from relkit.domain.quality import QUALITY_METRICS
 from relkit.rules.cluster_sums import FloatArray
 
 Sums = Mapping[str, FloatArray]
@@ -123,6 +124,22 @@ _ALL = (
         "first_byte_timed",
         "first_byte_timed",
         "no first-byte times",
+    ),
+    _measure(
+        "first_audio_ms.mean",
+        "first_audio_ms",
+        "first_audio_timed",
+        "first_audio_timed",
+        "no timed spoken clips",
+    ),
+    _measure(
+        "leading_silence_ms.mean", "leading_silence_ms", "spoken", "spoken", "no spoken clips"
+    ),
+    _share("clipping_rate", "clipped_clips", "spoken", "spoken", "no spoken clips"),
+    _share("dropout_rate", "dropout_clips", "spoken", "spoken", "no spoken clips"),
+    *(
+        _measure(f"{name}.mean", name, f"{name}_scored", f"{name}_scored", "no scored clips")
+        for name in QUALITY_METRICS
     ),
 )
 

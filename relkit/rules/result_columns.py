@@ -7,6 +7,24 @@ its columns, written here and nowhere else; nothing a user types becomes part of
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from relkit.domain.quality import QUALITY_METRICS
+
+QUALITY_COLUMNS = (*QUALITY_METRICS, "level_dbfs")
+"""Numbers about the audio itself; null where they were not asked for or could not be made."""
+
+SPEECH_COLUMNS = (
+    "first_audio_ms",
+    "leading_silence_ms",
+    "trailing_silence_ms",
+    "clipped",
+    "dropouts",
+    "warm_up_ms",
+)
+"""Numbers about clips that a system spoke; null for systems that listen."""
+
+LATER_COLUMNS = (*QUALITY_COLUMNS, "quality_reason", *SPEECH_COLUMNS)
+"""Columns that results of earlier versions lack: they are read as null."""
+
 CORE_COLUMNS = (
     "id",
     "repeat",
@@ -38,6 +56,7 @@ CORE_COLUMNS = (
     "attempts",
     "cached",
     "load",
+    *LATER_COLUMNS,
 )
 """Columns of every row; any other column of a result file is a slice column."""
 
@@ -52,6 +71,10 @@ _EMPTY = f"{_WORDS} = 0 AND failure IS NULL"
 _LATENCY = "latency_ms IS NOT NULL AND isfinite(latency_ms)"
 _FIRST_BYTE = "first_byte_ms IS NOT NULL AND isfinite(first_byte_ms)"
 _PACED = f"{_LATENCY} AND duration IS NOT NULL AND isfinite(duration) AND duration > 0"
+
+
+def _known(column: str) -> str:
+    return f"{column} IS NOT NULL AND isfinite({column})"
 
 
 def _sum(expression: str, when: str = "TRUE") -> str:
@@ -106,6 +129,14 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
         "latency_ms": _sum("latency_ms", _LATENCY),
         "first_byte_timed": _count(_FIRST_BYTE),
         "first_byte_ms": _sum("first_byte_ms", _FIRST_BYTE),
+        "first_audio_timed": _count(_known("first_audio_ms")),
+        "first_audio_ms": _sum("first_audio_ms", _known("first_audio_ms")),
+        "spoken": _count(_known("leading_silence_ms")),
+        "leading_silence_ms": _sum("leading_silence_ms", _known("leading_silence_ms")),
+        "clipped_clips": _count("clipped IS NOT NULL AND clipped > 0"),
+        "dropout_clips": _count("dropouts IS NOT NULL AND dropouts > 0"),
+        **{name: _sum(name, _known(name)) for name in QUALITY_METRICS},
+        **{f"{name}_scored": _count(_known(name)) for name in QUALITY_METRICS},
     }
 )
 """Name of a sum to the SQL expression whose values over rows are summed; 0 for unusable rows."""

@@ -11,6 +11,9 @@ from relkit.domain.suites import Suite
 from relkit.domain.utterances import NO_VALUE, Utterance
 
 DURATION = "duration"
+ID = "id"
+CONSENT = "consent"
+"""A column that can be selected by and is no slice."""
 
 
 def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:
@@ -20,10 +23,10 @@ def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utte
     """
     chosen = dataset.utterances
     for column, wanted in where.items():
-        values = {item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
+        values = {_selectable(item, column) for item in dataset.utterances}
         if values == {NO_VALUE}:
-            raise _unknown(column, _attribute_columns(dataset), "where")
-        chosen = tuple(u for u in chosen if u.attributes.get(column, NO_VALUE) in wanted)
+            raise _unknown(column, _attribute_columns(dataset) | {CONSENT}, "where")
+        chosen = tuple(u for u in chosen if _selectable(u, column) in wanted)
         if not chosen:
             shown = ", ".join(sorted(values)[:8])
             raise InvalidInput(
@@ -31,6 +34,12 @@ def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utte
                 hint=f"values of {column}: {shown}",
             )
     return chosen
+
+
+def _selectable(utterance: Utterance, column: str) -> str:
+    if column == CONSENT:
+        return utterance.consent.value
+    return utterance.attributes.get(column, NO_VALUE)
 
 
 def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
@@ -48,12 +57,22 @@ def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
 
 
 def cluster_column(dataset: Dataset, suite: Suite) -> str:
-    """Return the column of independent units, the suite's word first; raises InvalidInput."""
+    """Return the column of independent units, the suite's word first; raises InvalidInput.
+
+    A suite of the task tts may name ``id``: every text is a unit of its own.
+    """
     column = suite.cluster or dataset.cluster
+    if column == ID and suite.task == "tts":
+        return column
     known = _attribute_columns(dataset)
     if column not in known:
         raise _unknown(column, known, "cluster")
     return column
+
+
+def cluster_of(utterance: Utterance, column: str) -> str:
+    """Return the cluster of an utterance, ``(none)`` where it has none."""
+    return utterance.id if column == ID else utterance.attributes.get(column, NO_VALUE)
 
 
 def slice_values(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from relkit.domain.estimates import Estimate
-from relkit.domain.metrics import TIMING_METRICS, expand, metric_of
+from relkit.domain.metrics import STATISTICS, expand, metric_of
 from relkit.rules.cluster_sums import ClusterSums, FloatArray
 from relkit.rules.intervals import RateEvidence, estimate_rates
 from relkit.rules.jackknife import group_sum
@@ -18,7 +18,7 @@ from relkit.rules.percentiles import estimate_percentiles
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.result_columns import SLICE_COLUMNS, expressions
 
-PERCENTILES: Mapping[str, float] = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+PERCENTILES: Mapping[str, float] = {"p10": 0.10, "p50": 0.50, "p95": 0.95, "p99": 0.99}
 
 
 def sums_needed(metrics: Iterable[str]) -> dict[str, str]:
@@ -37,7 +37,7 @@ def sums_needed(metrics: Iterable[str]) -> dict[str, str]:
 def timings_needed(metrics: Iterable[str]) -> tuple[str, ...]:
     """Return the columns of single measurements that percentiles among the metrics need."""
     bases = {metric.partition(".")[0] for metric in _known(metrics) if metric not in RATE_METRICS}
-    return tuple(name for name in TIMING_METRICS if name in bases)
+    return tuple(name for name in STATISTICS if name in bases)
 
 
 def estimate_metrics(

@@ -39,12 +39,16 @@ def settings_if_any(start: Path) -> Settings | None:
     return None if folder is None else read_workspace(folder, os.environ)
 
 
-def init_workspace(folder: Path) -> tuple[list[str], bool]:
-    """Write a workspace and return (names written, whether a git repository was made)."""
+def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``)."""
+    from relkit.adapters.dvc_data import dvc_init
     from relkit.adapters.scaffold import git_init, scaffold_source, write_scaffold
 
     written = write_scaffold(folder, scaffold_source())
-    return written, git_init(folder)
+    made = [("git", git_init(folder))]
+    root = folder.absolute()
+    made.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
+    return written, tuple(name for name, done in made if done)
 
 
 def score_files(
@@ -109,7 +113,7 @@ def evaluate(
     from relkit.workflows import evaluate as workflow
 
     wanted = read_suite(settings, suite, system)
-    with eval_ports(settings) as ports:
+    with eval_ports(settings, jobs=jobs) as ports:
         planned = workflow.plan(wanted, normalizer(settings, wanted.normalizer), ports)
         under_test = system_under_test(settings, wanted, jobs=jobs)
         return workflow.evaluate(
@@ -204,22 +208,23 @@ _normalizer = normalizer
 
 
 @contextmanager
-def eval_ports(settings: Settings) -> Iterator["EvalPorts"]:
-    """Give the ports of an evaluation; what they hold open is closed with the block."""
+def eval_ports(settings: Settings, *, jobs: int = 1) -> Iterator["EvalPorts"]:
+    """Give the ports of an evaluation; what they hold open is closed with the block.
+
+    ``jobs`` processes score the quality of audio, where a suite asks for it.
+    """
     from relkit.adapters.audio import SoundfileReader
-    from relkit.adapters.dataset_files import DatasetFiles
     from relkit.adapters.duckdb_slices import DuckDBSlices
-    from relkit.adapters.git_revisions import GitRevisions
     from relkit.adapters.prediction_cache import SqliteCache
     from relkit.adapters.system_clock import SystemClock, versions
+    from relkit.wiring.contracts import contract_files
+    from relkit.wiring.dataset_versions import dataset_files
+    from relkit.wiring.quality import quality_ports
     from relkit.workflows.evaluate import EvalPorts
 
-    datasets = DatasetFiles(
-        settings.datasets, cache=settings.cache / "datasets", revisions=GitRevisions
-    )
     with SqliteCache(settings.cache / "predictions.sqlite") as cache:
         yield EvalPorts(
-            datasets=datasets,
+            datasets=dataset_files(settings),
             audio=SoundfileReader(),
             cache=cache,
             runs=run_folders(settings),
@@ -228,6 +233,8 @@ def eval_ports(settings: Settings) -> Iterator["EvalPorts"]:
             renderer=renderer(),
             versions=versions(),
             tracker=tracker(settings),
+            contracts=contract_files(settings),
+            quality=quality_ports(settings, jobs=jobs),
         )
 
 

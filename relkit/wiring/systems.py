@@ -15,6 +15,10 @@ from relkit.records.digests import digest_of
 
 def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemUnderTest:
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
+    if suite.task == "tts":
+        from relkit.wiring.speech import speaking_system
+
+        return speaking_system(settings, suite, jobs=jobs)
     builders = {
         "faster-whisper": _faster_whisper,
         "openai-http": _openai_http,
@@ -42,14 +46,14 @@ def _command(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTe
         settings.workspace,
         dict(settings.environment),
     )
-    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
+    return asked(system, build, artifact=None, jobs=jobs, threads=0)
 
 
 def _openai_http(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
     build = partial(
         build_openai_http, dict(system.options), system.timeout_s, dict(settings.environment)
     )
-    return _asked(system, build, artifact=None, jobs=jobs, threads=0)
+    return asked(system, build, artifact=None, jobs=jobs, threads=0)
 
 
 def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
@@ -64,7 +68,7 @@ def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> System
     )
     threads = int(system.options.get("cpu_threads") or 0) or threads_per_job(jobs)
     build = partial(build_faster_whisper, weights.folder, dict(system.options), threads)
-    return _asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
+    return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
 
 
 def build_faster_whisper(folder: Path, options: Mapping[str, Scalar], threads: int) -> SpeechSystem:
@@ -92,7 +96,7 @@ def build_command(
     return CommandSystem(options, timeout_s=timeout_s, folder=folder, environment=environment)
 
 
-def _asked(
+def asked(
     system: SystemSpec,
     build: Callable[[], SpeechSystem],
     *,

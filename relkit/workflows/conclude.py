@@ -6,6 +6,7 @@ from pathlib import Path
 
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.estimates import Estimate
+from relkit.domain.quality import PREDICTED, QualityEvidence
 from relkit.domain.reports import EvalReport, SliceResult
 from relkit.domain.results import Outcome, Result
 from relkit.domain.suites import Suite
@@ -15,6 +16,7 @@ from relkit.rules.extremes import hallucinations, runaways
 from relkit.rules.intervals import RateEvidence
 from relkit.rules.masking import masking_steps
 from relkit.rules.ordered_values import TimingEvidence
+from relkit.rules.quality import bases_of
 from relkit.rules.statistics import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.rules.text_scoring import SCORER
 from relkit.workflows.scoring import Cut, score_outcomes
@@ -26,7 +28,7 @@ MIXED_LOAD = "mixed"
 """The load of results that were measured under different conditions: comparable to nothing."""
 
 
-def conclude(
+def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
     run: OpenRun,
     outcomes: Sequence[Outcome],
     utterances: Mapping[str, Utterance],
@@ -34,11 +36,23 @@ def conclude(
     normalizer: Normalizer,
     cut: Cut,
     aggregators: Aggregators,
+    quality: QualityEvidence | None = None,
+    notes: tuple[str, ...] = (),
 ) -> EvalReport:
-    """Score outcomes, write the results into the run, and return the report (not yet written)."""
+    """Score outcomes, write the results into the run, and return the report (not yet written).
+
+    ``quality`` is that of the audio, where the suite asks for it; ``notes`` come after our own.
+    """
     header = run.header
     suite = header.suite
-    results = score_outcomes(outcomes, utterances, suite=suite, normalizer=normalizer, cut=cut)
+    results = score_outcomes(
+        outcomes,
+        utterances,
+        suite=suite,
+        normalizer=normalizer,
+        cut=cut,
+        qualities=None if quality is None else quality.by_id,
+    )
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
         slices = _slices(aggregator, suite, repeats=header.repeats)
@@ -68,7 +82,8 @@ def conclude(
         hallucinations=hallucinations(results),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in results),
-        notes=_notes(scored, cut),
+        notes=(*_notes(scored, cut), *_predicted(suite), *notes),
+        quality=None if quality is None else quality.summary,
     )
 
 
@@ -132,6 +147,13 @@ def _load(scored: Sequence[Result]) -> str | None:
 
 def _counted(reasons: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(reason for reason in reasons if reason is not None).items()))
+
+
+def _predicted(suite: Suite) -> tuple[str, ...]:
+    found = bases_of(suite.metrics, PREDICTED)
+    if not found:
+        return ()
+    return (f"{', '.join(found)}: predicted MOS, made by models; nobody listened",)
 
 
 def _notes(scored: Sequence[Result], cut: Cut) -> tuple[str, ...]:

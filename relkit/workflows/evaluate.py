@@ -1,31 +1,46 @@
 """``relkit eval``: predict, score, aggregate, report; resumable at any moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relkit.domain.datasets import Dataset
 from relkit.domain.errors import BackendUnavailable, InvalidInput, MissingDependency
+from relkit.domain.quality import QualityEvidence
 from relkit.domain.reports import EvalReport
+from relkit.domain.results import Outcome
 from relkit.domain.runs import RunHeader
 from relkit.domain.suites import Scalar, Suite
 from relkit.domain.utterances import Utterance
 from relkit.ports import (
     AudioReader,
     Clock,
+    ContractStore,
     DatasetStore,
     Normalizer,
     OpenRun,
     PredictionCache,
     Progress,
+    QualityScorer,
     Renderer,
+    RoundTrip,
     RunStore,
     RunTracker,
     SystemUnderTest,
 )
+from relkit.rules.consent import require_consent
 from relkit.rules.slicing import select
 from relkit.workflows.conclude import Aggregators, conclude
 from relkit.workflows.predict import predict
+from relkit.workflows.quality import QualityPorts, quality_scorer, recordings, score_quality
 from relkit.workflows.scoring import Cut
+from relkit.workflows.speak import (
+    check_texts,
+    recogniser_floor,
+    speak,
+    speech_notes,
+    speech_summary,
+    spoken_clips,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +56,8 @@ class EvalPorts:
     renderer: Renderer
     versions: Mapping[str, str]
     tracker: RunTracker | None = None
+    contracts: ContractStore | None = None
+    quality: QualityPorts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,24 +70,38 @@ class EvalResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A suite with everything it names found and checked; nothing has been decoded."""
+    """A suite with everything it names found and checked; nothing has been decoded.
+
+    ``notes`` are what a reader of the report has to know about the selection.
+    """
 
     suite: Suite
     dataset: Dataset
     utterances: tuple[Utterance, ...]
     cut: Cut
     normalizer: Normalizer
+    notes: tuple[str, ...] = ()
 
 
 def plan(suite: Suite, normalizer: Normalizer, ports: EvalPorts) -> Plan:
-    """Return what a suite will do; raises InvalidInput for anything it names and is not there."""
+    """Return what a suite will do; raises InvalidInput for anything it names and is not there.
+
+    Utterances without the consent they need are left out or refused, see
+    :func:`relkit.rules.consent.require_consent`.
+    """
     dataset = ports.datasets.load(suite.dataset.name, rev=suite.dataset.rev)
+    if ports.contracts is not None:
+        contract = ports.contracts.outcome(dataset)
+        dataset = replace(dataset, version=replace(dataset.version, contract=contract))
+    selected = select(dataset, suite.dataset.where)
+    usable = require_consent(selected, dataset.consent, dataset=dataset.version.name)
     return Plan(
         suite=suite,
         dataset=dataset,
-        utterances=select(dataset, suite.dataset.where),
+        utterances=usable.utterances,
         cut=Cut.of(dataset, suite),
         normalizer=normalizer,
+        notes=usable.notes,
     )
 
 
@@ -89,8 +120,11 @@ def evaluate(
     the system cannot be reached; what was answered until then stays in the run.
     """
     _check_recorded(planned, system)
+    if system.round_trip is not None:
+        check_texts(planned.utterances, planned.dataset.manifest)
+    scorer = quality_scorer(planned.suite.metrics, ports.quality)
     if resume is None:
-        header = _header(planned, system, ports, repeats or 1)
+        header = _header(planned, system, ports, repeats or 1, scorer)
         opened = ports.runs.create(header)
     else:
         header, _, _ = ports.runs.read_header(resume)
@@ -98,6 +132,10 @@ def evaluate(
         opened = ports.runs.resume(resume)
     with opened as run:
         run.log(ports.clock.now(), "started" if resume is None else "resumed")
+        if system.round_trip is not None:
+            return finish(
+                run, _round_trip(run, planned, system.round_trip, ports, scorer, progress), ports
+            )
         outcomes = predict(
             run,
             planned.utterances,
@@ -107,6 +145,7 @@ def evaluate(
             root=planned.dataset.root,
             progress=progress,
         )
+        quality = quality_of(planned, outcomes, scorer, ports, progress)
         report = conclude(
             run,
             outcomes,
@@ -114,8 +153,57 @@ def evaluate(
             normalizer=planned.normalizer,
             cut=planned.cut,
             aggregators=ports.aggregators,
+            quality=quality,
+            notes=planned.notes,
         )
         return finish(run, report, ports)
+
+
+def _round_trip(
+    run: OpenRun,
+    planned: Plan,
+    trip: RoundTrip,
+    ports: EvalPorts,
+    scorer: QualityScorer | None,
+    progress: Progress,
+) -> EvalReport:
+    """Speak, listen, and conclude; see :func:`relkit.workflows.speak.speak`."""
+    outcomes = speak(
+        run, planned.utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
+    )
+    floor = recogniser_floor(
+        planned.utterances,
+        trip.recogniser,
+        audio=ports.audio,
+        cache=ports.cache,
+        root=planned.dataset.root,
+        suite=planned.suite,
+        normalizer=planned.normalizer,
+        cut=planned.cut,
+    )
+    quality = None
+    if scorer is not None and ports.quality is not None:
+        quality = score_quality(
+            spoken_clips(outcomes),
+            scorer,
+            ports.quality,
+            audio=ports.audio,
+            root=str(trip.folder(run.header.run)),
+            max_s=planned.suite.max_audio_s,
+            progress=progress,
+        )
+    summary = speech_summary(outcomes, trip.recogniser, floor)
+    report = conclude(
+        run,
+        outcomes,
+        {item.id: item for item in planned.utterances},
+        normalizer=planned.normalizer,
+        cut=planned.cut,
+        aggregators=ports.aggregators,
+        quality=quality,
+        notes=(*planned.notes, *speech_notes(summary)),
+    )
+    return replace(report, speech=summary)
 
 
 def finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
@@ -164,7 +252,40 @@ def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
         )
 
 
-def _header(planned: Plan, system: SystemUnderTest, ports: EvalPorts, repeats: int) -> RunHeader:
+def quality_of(
+    planned: Plan,
+    outcomes: Sequence[Outcome],
+    scorer: QualityScorer | None,
+    ports: EvalPorts,
+    progress: Progress,
+) -> QualityEvidence | None:
+    """Return the quality of what the system was given, None where no metric asks for it."""
+    if scorer is None or ports.quality is None:
+        return None
+    items = recordings(planned.utterances, outcomes, manifest=planned.dataset.manifest)
+    return score_quality(
+        items,
+        scorer,
+        ports.quality,
+        audio=ports.audio,
+        root=planned.dataset.root,
+        max_s=planned.suite.max_audio_s,
+        progress=progress,
+    )
+
+
+def quality_versions(scorer: QualityScorer | None) -> dict[str, str]:
+    """Return what makes the quality scores, as versions of a run: models by their digest."""
+    return {} if scorer is None else dict(scorer.models)
+
+
+def _header(
+    planned: Plan,
+    system: SystemUnderTest,
+    ports: EvalPorts,
+    repeats: int,
+    scorer: QualityScorer | None,
+) -> RunHeader:
     now = ports.clock.now()
     return RunHeader(
         run=ports.runs.new_id(now),
@@ -177,7 +298,7 @@ def _header(planned: Plan, system: SystemUnderTest, ports: EvalPorts, repeats: i
         repeats=repeats,
         load=system.load,
         load_digest=system.load_digest,
-        versions={**ports.versions, **system.versions},
+        versions={**ports.versions, **system.versions, **quality_versions(scorer)},
     )
 
 
@@ -189,6 +310,7 @@ def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repea
         ("dataset", header.dataset.digest, planned.dataset.version.digest),
         ("normalizer", header.normalizer_digest, planned.normalizer.digest),
         ("number of repeats", header.repeats, repeats),
+        ("recogniser", header.versions.get("recogniser"), system.versions.get("recogniser")),
     )
     for what, before, now in pairs:
         if before != now:

@@ -1,6 +1,6 @@
 """Asks the system under test about every clip that has no answer yet, and keeps each outcome."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from relkit.domain.results import Outcome
 from relkit.domain.utterances import Answer, Clip, Prediction, Unusable, Utterance
@@ -38,7 +38,8 @@ def predict(
     if system.recorded is not None:
         found = _recorded(missing, system, system.recorded)
     elif system.executor is not None:
-        asking = _Asking(run, audio, cache, root)
+        limit = run.header.suite.max_audio_s
+        asking = Asking(run.header.candidate.digest, audio, cache, root, limit)
         found = asking.outcomes(missing, system.executor)
     for outcome in found:
         run.append(outcome)
@@ -61,14 +62,29 @@ def _recorded(
         yield Outcome(id=utterance.id, repeat=repeat, prediction=prediction, duration=length)
 
 
-class _Asking:
+Look = Callable[[Utterance, int, Clip], Outcome | None]
+"""Looks at a decoded clip before anybody is asked about it; an outcome settles it."""
+
+
+class Asking:
     """Feeds clips to an executor, taking the unusable and the already answered out on the way."""
 
-    def __init__(self, run: OpenRun, audio: AudioReader, cache: PredictionCache, root: str) -> None:
-        self._run = run
+    def __init__(
+        self,
+        candidate: str,
+        audio: AudioReader,
+        cache: PredictionCache,
+        root: str,
+        limit_s: float,
+        look: Look | None = None,
+    ) -> None:
+        """Ask the system with the digest ``candidate`` about audio below the folder ``root``."""
+        self._candidate = candidate
         self._audio = audio
         self._cache = cache
         self._root = root
+        self._limit_s = limit_s
+        self._look = look
         self._known: list[Outcome] = []
         self._asked: dict[Key, tuple[str, float]] = {}
 
@@ -87,11 +103,12 @@ class _Asking:
             yield self._known.pop(0)
 
     def _clips(self, missing: Sequence[tuple[Utterance, int]]) -> Iterator[tuple[str, int, Clip]]:
-        limit = self._run.header.suite.max_audio_s
         for utterance, repeat in missing:
-            clip = self._audio.read(self._root, utterance.audio, max_s=limit)
+            clip = self._audio.read(self._root, utterance.audio, max_s=self._limit_s)
             if isinstance(clip, Unusable):
                 self._known.append(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
+            elif self._look and (seen := self._look(utterance, repeat, clip)) is not None:
+                self._known.append(seen)
             elif (earlier := self._earlier(utterance.id, repeat, clip)) is not None:
                 self._known.append(earlier)
             else:
@@ -99,7 +116,7 @@ class _Asking:
                 yield utterance.id, repeat, clip
 
     def _earlier(self, utterance_id: str, repeat: int, clip: Clip) -> Outcome | None:
-        found = self._cache.get(self._run.header.candidate.digest, clip.digest, repeat)
+        found = self._cache.get(self._candidate, clip.digest, repeat)
         if found is None:
             return None
         answer, load = found
@@ -117,9 +134,8 @@ class _Asking:
     def _answered(self, prediction: Prediction) -> Outcome:
         audio, duration = self._asked.pop((prediction.id, prediction.repeat))
         if isinstance(prediction.outcome, Answer):
-            candidate = self._run.header.candidate.digest
             answer = prediction.outcome
-            self._cache.put(candidate, audio, prediction.repeat, answer, prediction.load)
+            self._cache.put(self._candidate, audio, prediction.repeat, answer, prediction.load)
         return Outcome(
             id=prediction.id,
             repeat=prediction.repeat,

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relkit.domain.datasets import Bins, Dataset
+from relkit.domain.quality import Quality
 from relkit.domain.results import Outcome, Result, Texts
 from relkit.domain.suites import Suite
-from relkit.domain.utterances import NO_VALUE, Answer, Prediction, Utterance
+from relkit.domain.utterances import Answer, Prediction, Utterance
 from relkit.ports import Normalizer
-from relkit.rules.slicing import cluster_column, slice_columns, slice_values
+from relkit.rules.slicing import cluster_column, cluster_of, slice_columns, slice_values
 from relkit.rules.text_scoring import TextScorer
 
 
@@ -37,16 +38,24 @@ def score_outcomes(
     suite: Suite,
     normalizer: Normalizer,
     cut: Cut,
+    qualities: Mapping[str, Quality] | None = None,
 ) -> list[Result]:
     """Return a result per outcome, in the same order.
 
-    A failed item is scored as all deleted; an unusable one has no score.
+    A failed item is scored as all deleted; an unusable one has no score. ``qualities`` are those of
+    the audio by utterance id.
     """
     scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
-    return [_result(outcome, utterances[outcome.id], scorer, cut) for outcome in outcomes]
+    known = qualities or {}
+    return [
+        _result(outcome, utterances[outcome.id], scorer, cut, known.get(outcome.id))
+        for outcome in outcomes
+    ]
 
 
-def _result(outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut) -> Result:
+def _result(
+    outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut, quality: Quality | None
+) -> Result:
     prediction = outcome.prediction
     answer = _answer(prediction)
     hypothesis = None if answer is None else answer.text
@@ -55,7 +64,7 @@ def _result(outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut
     return Result(
         id=outcome.id,
         repeat=outcome.repeat,
-        cluster=utterance.attributes.get(cut.cluster, NO_VALUE),
+        cluster=cluster_of(utterance, cut.cluster),
         slices=slice_values(utterance, cut.columns, cut.bins, outcome.duration),
         duration=outcome.duration,
         score=scorer.score(utterance.reference, hypothesis, entities) if usable else None,
@@ -72,6 +81,8 @@ def _result(outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut
         attempts=0 if prediction is None else prediction.attempts,
         cached=prediction is not None and prediction.cached,
         load="" if prediction is None else prediction.load,
+        quality=quality if usable else None,
+        speech=outcome.speech,
     )
 
 

@@ -18,13 +18,15 @@ from relkit.adapters.duckdb_slices import DuckDBSlices
 from relkit.domain.errors import InvalidInput, StorageFailed
 from relkit.domain.estimates import Estimate
 from relkit.domain.metrics import METRICS, expand
+from relkit.domain.quality import QUALITY_METRICS
 from relkit.domain.slices import SliceSpec
 from relkit.ports import By
 from relkit.rules.cluster_sums import ClusterSums, SliceValues
 from relkit.rules.intervals import RateEvidence
 from relkit.rules.ordered_values import TimingEvidence
-from relkit.rules.result_columns import CORE_COLUMNS, SUM_COLUMNS
-from relkit.rules.statistics import estimate_metrics, sums_needed
+from relkit.rules.rate_metrics import RATE_METRICS
+from relkit.rules.result_columns import CORE_COLUMNS, LATER_COLUMNS, QUALITY_COLUMNS, SUM_COLUMNS
+from relkit.rules.statistics import estimate_metrics, sums_needed, timings_needed
 
 Row = dict[str, Any]
 Sums = dict[str, dict[object, dict[str, float]]]
@@ -36,6 +38,8 @@ _COUNTS = ("hits", "substitutions", "deletions", "insertions")
 _TYPES = {
     **dict.fromkeys(CORE_COLUMNS, pa.int64()),
     **dict.fromkeys(("id", "cluster", "failure", "unusable", "load"), pa.string()),
+    **dict.fromkeys(QUALITY_COLUMNS, pa.float64()),
+    "quality_reason": pa.string(),
     **dict.fromkeys(("runaway", "loop", "cached"), pa.bool_()),
     **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), pa.float64()),
 }
@@ -69,6 +73,8 @@ def _answered(row: Row, repeat: int, rng: random.Random) -> Row:
     row |= dict.fromkeys(("failure", "unusable"))
     row["latency_ms"] = rng.choice([None, math.nan, 20.0, 20.0, 35.5, 90.0, rng.random() * 100])
     row["first_byte_ms"] = rng.choice([None, 5.0, rng.random() * 9])
+    row |= {name: rng.choice([None, 1.0 + 4.0 * rng.random()]) for name in QUALITY_COLUMNS}
+    row["quality_reason"] = None
     fate = rng.random()
     if fate < 0.1:
         row["unusable"] = "empty"
@@ -97,7 +103,11 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
     extra = ("accent", "noise", "Hits", 'we"ird na;me')
     names = ("id", "repeat", *extra, *CORE_COLUMNS[2:])
     return pa.table(
-        {name: pa.array([r[name] for r in rows], _TYPES.get(name, pa.string())) for name in names}
+        {
+            name: pa.array([r[name] for r in rows], _TYPES.get(name, pa.string()))
+            for name in names
+            if not rows or name in rows[0] or name not in LATER_COLUMNS
+        }
     )
 
 
@@ -155,6 +165,9 @@ def _addends(row: Row) -> dict[str, float]:
             found["audio_s"] = row["duration"]
     if _number(row["first_byte_ms"]):
         found |= {"first_byte_timed": 1, "first_byte_ms": row["first_byte_ms"]}
+    for name in QUALITY_METRICS:
+        if row[name] is not None:
+            found |= {name: row[name], f"{name}_scored": 1}
     return found
 
 
@@ -232,6 +245,10 @@ _RATES: dict[str, tuple[Callable[[Mapping[str, float]], float], str, str, str]] 
         "first_byte_timed",
         "time",
     ),
+    **{
+        f"{name}.mean": (_share(name, f"{name}_scored"), f"{name}_scored", f"{name}_scored", "time")
+        for name in QUALITY_METRICS
+    },
 }
 
 Ends = tuple[float | None, float | None, float | None, int, int, str]
@@ -322,7 +339,7 @@ def reference_percentile(share: float, pairs: Sequence[tuple[float, object]]) ->
     odds, factor = (1 - share) / share, math.exp(stats.t.ppf(0.975, df) * se)
     low_rank = math.floor(size / (1 + odds * factor))
     high_rank = math.ceil(size / (1 + odds / factor)) + 1
-    low = values[low_rank - 1] if low_rank >= 1 else None
+    low = values[low_rank - 1] if low_rank >= 1 and (1 - share) ** size <= 0.025 else None
     enough = share**size <= 0.025 and high_rank <= size
     high = values[high_rank - 1] if enough else None
     method = "none" if low is None and high is None else "woodruff"
@@ -386,7 +403,7 @@ def test_estimates_are_those_of_the_reference(seed: int, size: int, clusters: in
     rows = make_rows(seed, size, clusters=clusters)
     by_cluster = reference_sums(rows, SPECS, "cluster")
     within = _within(rows, SPECS)
-    timings = ("latency_ms", "first_byte_ms")
+    timings = timings_needed(METRICS)
     with DuckDBSlices(table_of(rows), threads=1) as slices:
         needed = sums_needed(METRICS)
         evidence = RateEvidence(
@@ -403,7 +420,7 @@ def test_estimates_are_those_of_the_reference(seed: int, size: int, clusters: in
             expected = reference_rate(metric, parts, within.get(key), by_cluster["overall"])
             _same(found[key][metric], expected)
     pairs = _timings(rows, timings)
-    for metric in set(expand(tuple(METRICS))) - set(_RATES):
+    for metric in (name for name in expand(tuple(METRICS)) if name not in RATE_METRICS):
         column, _, statistic = metric.partition(".")
         for key in by_cluster:
             expected = reference_percentile(int(statistic[1:]) / 100, pairs[key, column])
@@ -416,7 +433,7 @@ def _timings(
     found: dict[tuple[str, str], list[tuple[float, object]]] = defaultdict(list)
     for row in rows:
         for column in columns:
-            if row["unusable"] is None and _number(row[column]):
+            if row["unusable"] is None and _number(row.get(column)):
                 for name in SPECS:
                     key = _key(SliceSpec.parse(name), row)
                     found[key, column].append((row[column], row["cluster"]))
@@ -527,6 +544,19 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=message) as caught:
             DuckDBSlices(source)
         assert str(tmp_path) not in str(caught.value)
+
+
+def test_results_of_an_earlier_version_have_no_quality() -> None:
+    """Their metrics stay what they were, and a quality is missing rather than 0."""
+    table = table_of(make_rows(3, 50, clusters=5))
+    with DuckDBSlices(table) as slices:
+        now = slices.sums(SPECS, {"errors": SUM_COLUMNS["errors"]})
+    with DuckDBSlices(table.drop([*QUALITY_COLUMNS, "quality_reason"])) as slices:
+        before = slices.sums(SPECS, {"errors": SUM_COLUMNS["errors"]})
+        assert slices.values(["overall"], "plcmos").values.size == 0
+        scored = slices.sums(["overall"], {"n": SUM_COLUMNS["plcmos_scored"]})
+    assert before.columns["errors"].tolist() == now.columns["errors"].tolist()
+    assert not scored.columns["n"].any()
 
 
 def test_too_little_memory_is_said_as_such() -> None:

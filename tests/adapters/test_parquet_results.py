@@ -99,7 +99,8 @@ def test_the_columns_of_results_are_known(tmp_path: Path) -> None:
     assert set(schema.names) == {*CORE_COLUMNS, "accent", "Hits"}
     assert len(schema.names) == len(set(schema.names))
     strings = {name for name in schema.names if schema.field(name).type == pa.string()}
-    assert strings == {"id", "accent", "Hits", "cluster", "failure", "unusable", "load"}
+    names = {"id", "accent", "Hits", "cluster", "failure", "unusable", "load", "quality_reason"}
+    assert strings == names
     texts = pq.read_schema(_texts(tmp_path, [outcome()]))
     assert texts.names == [
         "id",

@@ -6,30 +6,44 @@ import re
 
 import pytest
 
-from relkit.cli.app import COMMANDS
+from relkit.cli.app import COMMANDS, GROUPS
 from relkit.cli.boundary import run
 from tests.conftest import Workspace
 
+SIMPLE = {name: text for name, text in COMMANDS.items() if name not in GROUPS}
+INNER = {f"{group} {name}": GROUPS[group][name] for group in GROUPS for name in GROUPS[group]}
+ALL = SIMPLE | INNER
+"""Every command as it is typed, with its one-line help."""
 
-@pytest.mark.parametrize("name", COMMANDS)
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_command_shows_its_job_and_one_example(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``--help`` of every command says what it does as the list does, and how it is called."""
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     flat = " ".join(capsys.readouterr().out.split())
-    assert COMMANDS[name] in flat
+    assert ALL[name] in flat
     assert f"Example: relkit {name} " in flat
     for option in ("--workspace", "--json", "--quiet", "--debug"):
         assert option in flat
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_its_commands(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``relkit dataset --help`` says what there is, without loading any of it."""
+    assert run([group, "--help"]) == 0
+    flat = " ".join(capsys.readouterr().out.split())
+    for name, text in GROUPS[group].items():
+        assert f"{name} {text}" in flat
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_the_list_says_what_the_command_says(name: str) -> None:
     """The one-line help stands twice (the list imports no command) and must not drift."""
-    module = importlib.import_module(f"relkit.cli.{name}_command")
+    module = importlib.import_module(f"relkit.cli.{name.replace(' ', '_')}_command")
     first = (inspect.getdoc(module.command) or "").splitlines()[0]
-    assert first == COMMANDS[name]
+    assert first == ALL[name]
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -79,9 +93,13 @@ def test_the_markdown_report_goes_to_stdout_or_a_file(workspace: Workspace) -> N
     assert said.err.strip().endswith("page.md")
 
 
-def test_the_page_that_does_not_exist_yet_is_not_promised(workspace: Workspace) -> None:
-    """Without ``--markdown`` the command says what there is instead."""
+def test_the_page_is_written_below_reports_and_named_on_stderr(workspace: Workspace) -> None:
+    """Without ``--markdown`` it is one HTML file, and stdout stays empty."""
     workspace.relkit("eval", workspace.recorded(lambda row: {"text": row["text"]}))
-    said = workspace.relkit("report", workspace.runs[0].name)
-    assert said.code == 2
-    assert "--markdown" in said.err
+    run_id = workspace.runs[0].name
+    said = workspace.relkit("report", run_id)
+    assert (said.code, said.out) == (0, "")
+    assert said.err == f"report: .relkit/reports/{run_id}.html\n"
+    page = workspace.folder / ".relkit" / "reports" / f"{run_id}.html"
+    assert page.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+    assert workspace.relkit("report", run_id, "--quiet").err == ""

@@ -33,7 +33,7 @@ def test_every_metric_is_a_rate_or_a_percentile_made_of_known_sums() -> None:
         if name in RATE_METRICS:
             assert set(RATE_METRICS[name].needs) <= set(SUM_COLUMNS)
         else:
-            assert name.rpartition(".")[2] in {"p50", "p95", "p99"}
+            assert name.rpartition(".")[2] in {"p10", "p50", "p95", "p99"}
     assert set(RATE_METRICS) <= set(expand(tuple(METRICS)))
 
 
@@ -54,6 +54,7 @@ def test_sums_needed_holds_what_slices_show_and_metrics_need_once() -> None:
         (["latency_ms.mean"], ()),
         (["latency_ms.p95"], ("latency_ms",)),
         (["first_byte_ms", "latency_ms"], ("latency_ms", "first_byte_ms")),
+        (["dnsmos_ovrl", "plcmos", "stoi.mean"], ("dnsmos_ovrl",)),
     ],
 )
 def test_single_measurements_are_read_for_percentiles_only(
@@ -63,7 +64,9 @@ def test_single_measurements_are_read_for_percentiles_only(
     assert timings_needed(metrics) == columns
 
 
-@pytest.mark.parametrize("name", ["wre", "wer.p95", "latency_ms.p90", ""])
+@pytest.mark.parametrize(
+    "name", ["wre", "wer.p95", "latency_ms.p90", "plcmos.p10", "dnsmos_sig.p50", ""]
+)
 def test_unknown_metrics_are_refused(name: str) -> None:
     """A misspelled metric is no metric without data."""
     with pytest.raises(KeyError):
