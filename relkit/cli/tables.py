@@ -95,6 +95,11 @@ def _remarks(report: EvalReport) -> str:
         f"{step.errors_after} after ({step.hidden} hidden)"
         for step in report.masking
     ]
+    if report.entity_types:
+        by_type = ", ".join(
+            f"{safe(item.type)} {item.errors} of {item.entities}" for item in report.entity_types
+        )
+        lines.append(f"entities wrong: {by_type}")
     runaways = report.runaways
     if runaways.count == 0 and runaways.hidden_rate is not None:
         cost = number(runaways.hidden_wer, "fraction")

@@ -37,6 +37,20 @@ class MaskingStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EntityType:
+    """How labelled entities of one type came out: found in references, and wrong among them."""
+
+    type: str
+    entities: int
+    errors: int
+
+    @property
+    def rate(self) -> float | None:
+        """Errors / entities as a fraction; None without an entity."""
+        return self.errors / self.entities if self.entities else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runaways:
     """Utterances with far more insertions than words, and what an unseen rate could cost.
 
@@ -93,6 +107,7 @@ class EvalReport:
     failure_reasons: Mapping[str, int] = field(default_factory=dict)
     unusable_reasons: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    entity_types: tuple[EntityType, ...] = ()
     quality: QualitySummary | None = None
     speech: SpeechSummary | None = None
 

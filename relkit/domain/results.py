@@ -16,6 +16,8 @@ class ScoredText:
     ``counts`` are on normalized tokens, ``raw`` on the tokens as they came. ``stage_errors`` are
     the word errors after each step of the normalizer, raw first. Entities and keywords that could
     not be found in the reference are left out of their totals and counted as ``unlocated``.
+    ``entity_marks`` says of each labelled entity, in the order of the labels, whether it is wrong,
+    None where it was not found.
     """
 
     counts: ErrorCounts
@@ -26,6 +28,7 @@ class ScoredText:
     keywords: int = 0
     keyword_errors: int = 0
     unlocated: int = 0
+    entity_marks: tuple[bool | None, ...] = ()
     loop: bool = False
     stage_errors: tuple[int, ...] = ()
 

@@ -11,6 +11,7 @@ from relkit.domain.datasets import DatasetVersion
 from relkit.domain.estimates import Estimate
 from relkit.domain.quality import NoiseFloor, QualitySummary
 from relkit.domain.reports import (
+    EntityType,
     EvalReport,
     Hallucinations,
     MaskingStep,
@@ -75,6 +76,15 @@ class MaskingRecord(Record):
     errors_before: int
     errors_after: int
     hidden: int
+
+
+class EntityTypeRecord(Record):
+    """How labelled entities of one type came out."""
+
+    type: str
+    entities: int
+    errors: int
+    rate: float | None
 
 
 class RunawaysRecord(Record):
@@ -177,6 +187,7 @@ class ReportRecord(Record):
     runaways: RunawaysRecord
     hallucinations: HallucinationsRecord
     notes: list[str]
+    entity_types: list[EntityTypeRecord] = []
     quality: QualityRecord | None = None
     speech: SpeechRecord | None = None
 
@@ -209,6 +220,7 @@ def report_document(report: EvalReport) -> dict[str, JsonValue]:
             "runaways": _fields(report.runaways),
             "hallucinations": _fields(report.hallucinations),
             "notes": list(report.notes),
+            "entity_types": [{**_fields(e), "rate": e.rate} for e in report.entity_types],
             "quality": None if report.quality is None else asdict(report.quality),
             "speech": None if report.speech is None else asdict(report.speech),
         }
@@ -268,6 +280,10 @@ def parse_report(text: str, *, source: str) -> EvalReport:
         runaways=Runaways(**record.runaways.model_dump()),
         hallucinations=Hallucinations(**record.hallucinations.model_dump()),
         notes=tuple(record.notes),
+        entity_types=tuple(
+            EntityType(type=e.type, entities=e.entities, errors=e.errors)
+            for e in record.entity_types
+        ),
         quality=None if record.quality is None else _quality(record.quality),
         speech=None if record.speech is None else _speech(record.speech),
     )

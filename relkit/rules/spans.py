@@ -45,23 +45,29 @@ NO_KEYWORDS = Keywords()
 
 
 def locate(spans: Iterable[Sequence[str]], reference: Sequence[str]) -> tuple[list[Span], int]:
-    """Return where the spans' tokens lie in the reference, and how many were not found.
+    """Return where the spans' tokens lie in the reference, and how many were not found."""
+    placed = place(spans, reference)
+    found = [span for span in placed if span is not None]
+    return found, len(placed) - len(found)
+
+
+def place(spans: Iterable[Sequence[str]], reference: Sequence[str]) -> list[Span | None]:
+    """Return where each span's tokens lie in the reference, None where they were not found.
 
     Spans are taken as written, from left to right: each lies at the first place after the one
     before it, else (nested or unordered labels) at the first place that no equal span has taken.
     """
-    found: list[Span] = []
-    unlocated = after = 0
+    found: list[Span | None] = []
+    after = 0
     for words in spans:
-        places = _places(words, reference)
-        free = [place for place in places if place not in found]
+        free = [span for span in _places(words, reference) if span not in found]
         if not free:
-            unlocated += 1
+            found.append(None)
             continue
-        place = next((place for place in free if place[0] >= after), free[0])
-        found.append(place)
-        after = place[1]
-    return found, unlocated
+        taken = next((span for span in free if span[0] >= after), free[0])
+        found.append(taken)
+        after = taken[1]
+    return found
 
 
 def _places(words: Sequence[str], reference: Sequence[str]) -> list[Span]:
@@ -77,7 +83,12 @@ def _places(words: Sequence[str], reference: Sequence[str]) -> list[Span]:
 
 def count_wrong(spans: Iterable[Span], changes: Sequence[Change]) -> int:
     """Return how many spans hold a substitution, a deletion or, strictly inside, an insertion."""
-    return sum(any(_touches(change, span) for change in changes) for span in spans)
+    return sum(is_wrong(span, changes) for span in spans)
+
+
+def is_wrong(span: Span, changes: Sequence[Change]) -> bool:
+    """Tell whether a span holds a substitution, a deletion or, strictly inside, an insertion."""
+    return any(_touches(change, span) for change in changes)
 
 
 def _touches(change: Change, span: Span) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from relkit.domain.results import ScoredText
 from relkit.rules.alignment import changes
-from relkit.rules.spans import NO_KEYWORDS, Keywords, count_wrong, locate
+from relkit.rules.spans import NO_KEYWORDS, Keywords, count_wrong, is_wrong, place
 from relkit.rules.word_errors import (
     Segmenter,
     count_errors,
@@ -86,7 +86,8 @@ def score_text(
     expected, given = tokens(references[-1], segmenter), tokens(hypotheses[-1], segmenter)
     counts = count_errors(expected, given)
     raw = count_text(reference, hypothesis, segmenter) if reference_stages else counts
-    entity_spans, unlocated = locate([tokens(text, segmenter) for text in entities], expected)
+    placed = place([tokens(text, segmenter) for text in entities], expected)
+    entity_spans = [span for span in placed if span is not None]
     keyword_spans = keywords.spans(expected)
     wrong = changes(expected, given) if counts.errors and (entity_spans or keyword_spans) else []
     return ScoredText(
@@ -97,7 +98,8 @@ def score_text(
         entity_errors=count_wrong(entity_spans, wrong),
         keywords=len(keyword_spans),
         keyword_errors=count_wrong(keyword_spans, wrong),
-        unlocated=unlocated,
+        unlocated=len(placed) - len(entity_spans),
+        entity_marks=tuple(None if span is None else is_wrong(span, wrong) for span in placed),
         loop=has_new_loop(expected, given),
         stage_errors=(
             raw.errors,

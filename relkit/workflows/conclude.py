@@ -12,6 +12,7 @@ from relkit.domain.results import Outcome, Result
 from relkit.domain.suites import Suite
 from relkit.domain.utterances import NO_VALUE, Utterance
 from relkit.ports import Normalizer, OpenRun, SliceAggregator
+from relkit.rules.entity_types import entity_types
 from relkit.rules.extremes import hallucinations, runaways
 from relkit.rules.intervals import RateEvidence
 from relkit.rules.masking import masking_steps
@@ -84,6 +85,14 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
         unusable_reasons=_counted(result.unusable for result in results),
         notes=(*_notes(scored, cut), *_predicted(suite), *notes),
         quality=None if quality is None else quality.summary,
+        entity_types=entity_types(
+            (
+                [entity.type for entity in utterances[result.id].entities],
+                result.score.entity_marks,
+            )
+            for result in results
+            if result.score is not None
+        ),
     )
 
 
