@@ -1,10 +1,15 @@
 """Errors by the type of an entity."""
 
+from dataclasses import replace
+
 import pytest
 
+from relkit.adapters.jinja_pages import JinjaPages
 from relkit.domain.reports import EntityType
+from relkit.records.reports import parse_report, render_report
 from relkit.rules.entity_types import entity_types
 from relkit.rules.text_scoring import score_text
+from tests.builders import report
 
 
 def test_the_worst_type_comes_first_and_the_unlocated_are_left_out() -> None:
@@ -45,3 +50,12 @@ def test_marks_and_labels_must_belong_together() -> None:
 def test_a_type_without_an_entity_has_no_rate() -> None:
     """Nothing seen is no 0 %."""
     assert EntityType(type="city", entities=0, errors=0).rate is None
+
+
+def test_the_types_are_in_the_report_and_on_its_page() -> None:
+    """They survive the file, and a hostile label stays text."""
+    types = (EntityType(type="a|<b>", entities=4, errors=3),)
+    measured = replace(report(), entity_types=types)
+    assert parse_report(render_report(measured), source="report.json") == measured
+    page = JinjaPages().report_markdown(measured)
+    assert r"| a\|\<b\> | 4 | 3 | 75.0 % |" in page
