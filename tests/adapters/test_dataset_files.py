@@ -147,6 +147,14 @@ def test_the_digest_changes_with_everything_that_is_measured(tmp_path: Path) -> 
     assert len(set(seen.values())) == len(seen), seen
 
 
+def test_required_consent_makes_another_dataset(tmp_path: Path) -> None:
+    """It decides which utterances are evaluated; where it is optional nothing changes."""
+    plain = digest(write_dataset(tmp_path / "words", ROWS))
+    optional = digest(write_dataset(tmp_path / "words", ROWS, "consent: optional\n"))
+    required = digest(write_dataset(tmp_path / "words", ROWS, "consent: required\n"))
+    assert plain == optional != required
+
+
 def test_the_length_of_a_segment_is_in_the_digest(tmp_path: Path) -> None:
     """With an offset it bounds the segment; without one it is only said, and the bytes count."""
     segment = [

@@ -142,6 +142,8 @@ def _digest(
     rows: list[JsonValue] = [_row(item, digests[item.audio.path]) for item in utterances]
     bins: list[JsonValue] = [b.model_dump() for b in record.bins]
     settings: dict[str, JsonValue] = {"cluster": record.cluster, "bins": bins}
+    if record.consent == "required":  # it decides which utterances are evaluated
+        settings["consent"] = record.consent
     return digest_of({"settings": settings, "utterances": rows})
 
 
