@@ -121,7 +121,7 @@ def test_kaldi_paths_start_from_the_recipe(tmp_path: Path) -> None:
 def test_what_is_no_audio_by_name_is_refused(tmp_path: Path, name: str) -> None:
     """A manifest that names a key or a table gets neither read nor copied."""
     with pytest.raises(InvalidInput, match=r"m\.csv, line 3"):
-        source(NEMO, tmp_path).locate([row(f"/root/{name}")])
+        source(NEMO, tmp_path).locate([row(f"/elsewhere/{name}")])
     assert ".wav" in READ
 
 
