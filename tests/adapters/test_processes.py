@@ -298,12 +298,15 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     """However the parent ends, even killed with a worker busy, its workers end, too."""
     diary = tmp_path / "diary"
     script = textwrap.dedent(f"""
+        import signal
         from functools import partial
         from pathlib import Path
         from relkit.adapters.processes import ProcessExecutor
         from tests.fakes import EchoSystem, tones
 
         if __name__ == "__main__":
+            # A shell's background job inherits SIGINT ignored; the test is about one that arrives.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             build = partial(EchoSystem, {{"1": "hang"}}, Path({str(diary)!r}))
             list(ProcessExecutor(build, jobs=2, timeout_s=60, retries=0).predict(tones(9)))
     """)
