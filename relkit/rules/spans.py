@@ -44,13 +44,6 @@ class Keywords:
 NO_KEYWORDS = Keywords()
 
 
-def locate(spans: Iterable[Sequence[str]], reference: Sequence[str]) -> tuple[list[Span], int]:
-    """Return where the spans' tokens lie in the reference, and how many were not found."""
-    placed = place(spans, reference)
-    found = [span for span in placed if span is not None]
-    return found, len(placed) - len(found)
-
-
 def place(spans: Iterable[Sequence[str]], reference: Sequence[str]) -> list[Span | None]:
     """Return where each span's tokens lie in the reference, None where they were not found.
 

@@ -87,19 +87,19 @@ def score_text(
     counts = count_errors(expected, given)
     raw = count_text(reference, hypothesis, segmenter) if reference_stages else counts
     placed = place([tokens(text, segmenter) for text in entities], expected)
-    entity_spans = [span for span in placed if span is not None]
     keyword_spans = keywords.spans(expected)
-    wrong = changes(expected, given) if counts.errors and (entity_spans or keyword_spans) else []
+    wrong = changes(expected, given) if counts.errors and (any(placed) or keyword_spans) else []
+    marks = tuple(None if span is None else is_wrong(span, wrong) for span in placed)
     return ScoredText(
         counts=counts,
         raw=raw,
         characters=count_errors(graphemes(references[-1]), graphemes(hypotheses[-1])),
-        entities=len(entity_spans),
-        entity_errors=count_wrong(entity_spans, wrong),
+        entities=len(marks) - marks.count(None),
+        entity_errors=marks.count(True),
         keywords=len(keyword_spans),
         keyword_errors=count_wrong(keyword_spans, wrong),
-        unlocated=len(placed) - len(entity_spans),
-        entity_marks=tuple(None if span is None else is_wrong(span, wrong) for span in placed),
+        unlocated=marks.count(None),
+        entity_marks=marks,
         loop=has_new_loop(expected, given),
         stage_errors=(
             raw.errors,

@@ -3,9 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from relkit import storage
 from relkit.config import Settings
-from relkit.records.strict import decode
 from relkit.wiring import run_folders
 
 if TYPE_CHECKING:
@@ -52,19 +50,11 @@ def review_candidates(
 
 def _terms(settings: Settings, name: str) -> "ConsentTerms":
     """Return what today's manifest says: consent that was revoked after a run counts."""
-    from relkit.adapters.dataset_files import DatasetFiles
-    from relkit.adapters.git_revisions import GitRevisions
     from relkit.domain.candidates import ConsentTerms
-    from relkit.records.datasets import parse_dataset
+    from relkit.wiring.dataset_versions import dataset_files
 
-    files = DatasetFiles(
-        settings.datasets, cache=settings.cache / "datasets", revisions=GitRevisions
-    )
-    dataset = files.snapshot(name, rev=None).dataset
-    source = f"{name}/dataset.yaml"
-    data = storage.read_bytes(settings.datasets / name / "dataset.yaml", what=source)
-    record = parse_dataset(decode(data, source=source), source=source)
+    dataset = dataset_files(settings).snapshot(name, rev=None).dataset
     return ConsentTerms(
-        required=record.consent == "required",
+        required=dataset.consent == "required",
         by_id={item.id: item.consent for item in dataset.utterances},
     )

@@ -10,7 +10,7 @@ from relkit.domain.counts import ErrorCounts
 from relkit.domain.reports import MaskingStep
 from relkit.rules.alignment import changes
 from relkit.rules.masking import masking_steps
-from relkit.rules.spans import Keywords, count_wrong, locate
+from relkit.rules.spans import Keywords, count_wrong, place
 from relkit.rules.text_scoring import TextScorer, has_new_loop, score_text
 from relkit.rules.word_errors import Segmenter, count_text
 
@@ -129,7 +129,7 @@ def test_entities(
 
 def test_entities_take_places_from_left_to_right() -> None:
     """A word that occurs before the previous entity is the one behind it."""
-    assert locate([["b"], ["a"]], ["a", "b", "a"]) == ([(1, 2), (2, 3)], 0)
+    assert place([["b"], ["a"]], ["a", "b", "a"]) == [(1, 2), (2, 3)]
 
 
 def test_keywords_are_found_wherever_they_stand() -> None:
