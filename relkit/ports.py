@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
+from relkit.domain.comparisons import Pairing
 from relkit.domain.contracts import Contract, ContractOutcome, FactTable, Judged
 from relkit.domain.dataset_versions import DatasetLock, DatasetSnapshot
 from relkit.domain.datasets import Dataset
@@ -19,7 +20,7 @@ from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, Prediction, Unusable
 
 if TYPE_CHECKING:  # numpy is not loaded by commands that aggregate nothing
-    from relkit.rules.cluster_sums import ClusterSums, SliceValues
+    from relkit.rules.cluster_sums import ClusterSums, PairedSums, PairedValues, SliceValues
 
 
 class SpeechSystem(Protocol):
@@ -263,6 +264,11 @@ class SliceAggregator(Protocol):
         """Let go of memory and spilled files."""
         ...
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The slice columns that results can be cut by."""
+        ...
+
     def sums(
         self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
     ) -> "ClusterSums":
@@ -274,6 +280,37 @@ class SliceAggregator(Protocol):
 
     def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> "SliceValues":
         """Return the finite values of a column by slice, ascending."""
+        ...
+
+
+class PairAggregator(Protocol):
+    """Sums the results of two runs over the same utterances; a ``with`` block bounds its resources.
+
+    Where the baseline failed it counts as perfect: its errors are 0 and its words are all hits, and
+    single measurements of such an utterance are left out of both.
+    """
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of memory and spilled files."""
+        ...
+
+    def pairing(self, slices: Sequence[str] | None = None) -> Pairing:
+        """Return how the rows of the two runs match; ``slices`` are the cuts that have to agree.
+
+        Without them all slice columns have to.
+        """
+        ...
+
+    def sums(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
+        """Return sums of SQL expressions by slice and cluster over rows that both runs scored."""
+        ...
+
+    def values(self, slices: Sequence[str], column: str) -> "PairedValues":
+        """Return the finite values of a column over rows for which both runs have one."""
         ...
 
 
@@ -331,6 +368,10 @@ class RunStore(Protocol):
 
     def read_outcomes(self, run: str) -> list[Outcome]:
         """Return the stored predictions of a finished run."""
+        ...
+
+    def results(self, run: str) -> Path | None:
+        """Return a finished run's results, None where only its report is left."""
         ...
 
 

@@ -195,6 +195,19 @@ class RunFolders:
             _unchanged(path / name, outputs)
         return self._tables.read_outcomes(path / "results.parquet", path / "texts.parquet")
 
+    def results(self, run: str) -> Path | None:
+        """Return a finished run's results, None where only its report is left.
+
+        Raises InvalidInput where the run is unfinished or its results were changed.
+        """
+        path = self.find(run) / "results.parquet"
+        self.read_report(run)
+        if not path.exists():
+            return None
+        _, _, outputs = self.read_header(run)
+        _unchanged(path, outputs)
+        return path
+
 
 def _unchanged(path: Path, outputs: Mapping[str, str]) -> bytes:
     """Return a run's file; raises InvalidInput where it is not what the run wrote."""

@@ -80,7 +80,9 @@ class EvalReport:
     """The result of a run: what was measured, on what, with which system.
 
     ``expected`` items were asked for, ``scored`` of them could be given to the system (failures
-    included), ``unusable`` could not. ``coverage`` = scored / expected.
+    included), ``unusable`` could not. ``coverage`` = scored / expected. ``registered`` maps each
+    slice column to the values that the dataset's lock promises for the suite's selection; None
+    where the dataset is not locked. ``cluster`` is the column of the independent units.
     """
 
     run: str
@@ -110,6 +112,8 @@ class EvalReport:
     entity_types: tuple[EntityType, ...] = ()
     quality: QualitySummary | None = None
     speech: SpeechSummary | None = None
+    registered: Mapping[str, tuple[str, ...]] | None = None
+    cluster: str = "cluster"
 
     @property
     def coverage(self) -> float | None:

@@ -190,6 +190,8 @@ class ReportRecord(Record):
     entity_types: list[EntityTypeRecord] = []
     quality: QualityRecord | None = None
     speech: SpeechRecord | None = None
+    registered: dict[str, list[str]] | None = None
+    cluster: str = "cluster"
 
 
 def report_document(report: EvalReport) -> dict[str, JsonValue]:
@@ -223,6 +225,10 @@ def report_document(report: EvalReport) -> dict[str, JsonValue]:
             "entity_types": [{**_fields(e), "rate": e.rate} for e in report.entity_types],
             "quality": None if report.quality is None else asdict(report.quality),
             "speech": None if report.speech is None else asdict(report.speech),
+            "cluster": report.cluster,
+            "registered": None
+            if report.registered is None
+            else {column: list(values) for column, values in report.registered.items()},
         }
     )
     document: dict[str, JsonValue] = record.model_dump(mode="json", by_alias=True)
@@ -286,6 +292,10 @@ def parse_report(text: str, *, source: str) -> EvalReport:
         ),
         quality=None if record.quality is None else _quality(record.quality),
         speech=None if record.speech is None else _speech(record.speech),
+        cluster=record.cluster,
+        registered=None
+        if record.registered is None
+        else {column: tuple(values) for column, values in record.registered.items()},
     )
 
 

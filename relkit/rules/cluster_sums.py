@@ -37,3 +37,28 @@ class SliceValues:
     slice_index: IntArray
     cluster_index: IntArray
     values: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedSums:
+    """The sums of two systems over the same utterances, row by row the same slice and cluster.
+
+    ``candidate`` and ``baseline`` share slices, ``slice_index`` and ``cluster_index``. An utterance
+    counts only where both have a score; where the baseline failed it counts as perfect
+    (rules.md section 4). ``clusters`` is how many clusters there are in all, numbered from 0.
+    """
+
+    candidate: ClusterSums
+    baseline: ClusterSums
+    clusters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedValues:
+    """Single measurements of two systems over the same utterances, as :class:`SliceValues` each.
+
+    Only utterances that both have a value for are in it.
+    """
+
+    candidate: SliceValues
+    baseline: SliceValues

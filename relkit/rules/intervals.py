@@ -13,6 +13,7 @@ import numpy as np
 from relkit.domain.estimates import Estimate
 from relkit.domain.metrics import metric_of
 from relkit.domain.slices import OVERALL
+from relkit.rules.binomial import exact_ends
 from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray
 from relkit.rules.jackknife import group_sum, leave_one_out_spread, with_repeats
 from relkit.rules.rate_metrics import RateMetric
@@ -24,12 +25,14 @@ MIN_CLUSTERS = 5
 CLUSTERED = "log-jackknife"
 CLUSTERED_REPEATS = "log-jackknife+repeats"
 NO_ERRORS = "no-errors"
+FEW_EVENTS = "few-events"
 WITHIN = "within-cluster"
 ADVISORY = "advisory: says nothing about other clusters"
 _UNSEEN = 3.7
 _MISSED = 0.025
 _SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
 _LARGEST = 600.0  # keeps exp() finite
+_ROUNDING = 1e-9  # a share times its count comes back with rounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,8 @@ class _Parts:
     """One metric over all slices (S,): value, units, utterances, parts, half width of log value.
 
     A part is a cluster, or an utterance inside one. ``lopsided`` counts the parts without which no
-    error or no unit is left; ``highest`` is the highest rate of one part of the run.
+    error or no unit is left; ``eventful`` counts the parts with an event; ``highest`` is the
+    highest rate of one part of the run.
     """
 
     part: Literal["cluster", "utterance"]
@@ -69,6 +73,7 @@ class _Parts:
     count: IntArray
     half_width: FloatArray
     lopsided: FloatArray
+    eventful: FloatArray
     highest: float
     repeats: int
 
@@ -87,6 +92,9 @@ def estimate_rates(metric: RateMetric, evidence: RateEvidence) -> tuple[Estimate
       that fails counts as lost whole, since words do not fail one by one: utterances are the units,
       whatever the denominator. The second supposes that the share of clusters that can go unseen is
       as bad as the worst one seen.
+    - A share of utterances of which fewer than 5 clusters had an event has exact binomial ends
+      (Clopper and Pearson 1934): the wider ones of the utterances, and of the clusters times the
+      highest rate of a cluster of the run. Of no event this is the rule above.
     - A slice that is one cluster gets an interval over its utterances, which says nothing about
       other clusters: method ``within-cluster``, and the note says that it is advisory.
     - Upper ends of shares stop at 1. ``n`` counts the units once, whatever the number of repeats.
@@ -118,6 +126,7 @@ def _parts(
     present = left > 0
     logs = np.log(left, out=np.full(len(left), np.nan), where=present)
     spread = leave_one_out_spread(logs, group, groups)
+    own = metric.function(rows)
     if evidence.by_repeat is not None:
         variance, repeats = between_repeats(metric, sums.slices, value, evidence.by_repeat)
         spread = with_repeats(spread, variance, repeats)
@@ -129,7 +138,8 @@ def _parts(
         count=spread.clusters,
         half_width=spread.half_width,
         lopsided=group_sum((~present).astype(np.float64), group, groups),
-        highest=_highest(metric.function(rows), group, sums.slices),
+        eventful=group_sum((own > 0).astype(np.float64), group, groups),
+        highest=_highest(own, group, sums.slices),
         repeats=evidence.repeats,
     )
 
@@ -161,6 +171,8 @@ def _estimate(metric: RateMetric, parts: _Parts, i: int) -> Estimate:
         )
     if parts.value[i] == 0.0:
         return _nothing_seen(metric, estimate, parts, i)
+    if _is_share(metric) and parts.eventful[i] < MIN_CLUSTERS:
+        return _few_seen(estimate, parts, i)
     if parts.lopsided[i]:
         what = "errors" if metric.counted else "amount"
         return replace(estimate, note=f"no interval: one {parts.part} has all the {what}")
@@ -211,4 +223,28 @@ def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int)
         high=min(1.0, high) if metric.bounded else high,
         method=method,
         note=note,
+    )
+
+
+def _is_share(metric: RateMetric) -> bool:
+    """Return whether a metric counts utterances, each with an event or without."""
+    return metric.counted and metric.bounded and metric.n == metric.utterances
+
+
+def _few_seen(estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+    """Return the exact interval of a share of which few clusters had an event."""
+    utterances = max(1, round(parts.utterances[i] / parts.repeats))
+    events = min(utterances, max(1, math.ceil(parts.value[i] * utterances - _ROUNDING)))
+    count, eventful = int(parts.count[i]), int(parts.eventful[i])
+    low, high = exact_ends(events, utterances)
+    note = f"few events: {events} of {utterances} utterances, exact binomial ends"
+    if parts.part == "utterance":
+        return replace(estimate, low=low, high=high, method=WITHIN, note=f"{ADVISORY}; {note}")
+    fewest, most = (end * parts.highest for end in exact_ends(eventful, count))
+    return replace(
+        estimate,
+        low=min(low, fewest),
+        high=min(1.0, max(high, most)),
+        method=FEW_EVENTS,
+        note=f"{note}, in {eventful} of {count} clusters",
     )

@@ -56,6 +56,33 @@ def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.bins)]))
 
 
+def promised_values(
+    dataset: Dataset, suite: Suite, columns: Iterable[str]
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the values of each column that the dataset's lock promises for a suite's selection.
+
+    A value that the whole dataset has and the selection has not was never in it; one that the whole
+    dataset lost is still promised. A lock knows nothing of the bins of a part of the data, so a
+    suite that selects has none of them. None where the dataset is not locked.
+    """
+    if dataset.registered is None:
+        return None
+    chosen = select(dataset, suite.dataset.where)
+    derived = {bins.name for bins in dataset.bins}
+    promised: dict[str, tuple[str, ...]] = {}
+    for column in columns:
+        if column not in dataset.registered or (suite.dataset.where and column in derived):
+            continue
+        anywhere = {item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
+        here = {item.attributes.get(column, NO_VALUE) for item in chosen}
+        promised[column] = tuple(
+            value
+            for value in dataset.registered[column]
+            if column in derived or value in here or value not in anywhere
+        )
+    return promised
+
+
 def cluster_column(dataset: Dataset, suite: Suite) -> str:
     """Return the column of independent units, the suite's word first; raises InvalidInput.
 

@@ -56,7 +56,7 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
     )
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
-        slices = _slices(aggregator, suite, repeats=header.repeats)
+        slices = slice_results(aggregator, suite.metrics, suite.slices, repeats=header.repeats)
     scored = [result for result in results if result.score is not None]
     stages = [result.score.stage_errors for result in results if result.score is not None]
     return EvalReport(
@@ -85,6 +85,8 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
         unusable_reasons=_counted(result.unusable for result in results),
         notes=(*_notes(scored, cut), *_predicted(suite), *notes),
         quality=None if quality is None else quality.summary,
+        registered=cut.registered,
+        cluster=cut.cluster,
         entity_types=entity_types(
             (
                 [entity.type for entity in utterances[result.id].entities],
@@ -96,24 +98,26 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
     )
 
 
-def _slices(aggregator: SliceAggregator, suite: Suite, *, repeats: int) -> tuple[SliceResult, ...]:
-    """Return every slice that occurs, ``overall`` first, in the order of the suite."""
-    wanted = sums_needed(suite.metrics)
+def slice_results(
+    aggregator: SliceAggregator, metrics: Sequence[str], specs: Sequence[str], *, repeats: int
+) -> tuple[SliceResult, ...]:
+    """Return every slice that occurs with its metrics, in the order of the cuts ``specs``."""
+    wanted = sums_needed(metrics)
     repeated = repeats > 1
     rates = RateEvidence(
-        sums=aggregator.sums(suite.slices, wanted),
-        within=aggregator.sums(suite.slices, wanted, by="utterance"),
-        by_repeat=aggregator.sums(suite.slices, wanted, by="repeat") if repeated else None,
+        sums=aggregator.sums(specs, wanted),
+        within=aggregator.sums(specs, wanted, by="utterance"),
+        by_repeat=aggregator.sums(specs, wanted, by="repeat") if repeated else None,
     )
     timings = {
         column: TimingEvidence(
-            values=aggregator.values(suite.slices, column),
-            within=aggregator.values(suite.slices, column, by="utterance"),
-            by_repeat=(aggregator.values(suite.slices, column, by="repeat") if repeated else None),
+            values=aggregator.values(specs, column),
+            within=aggregator.values(specs, column, by="utterance"),
+            by_repeat=(aggregator.values(specs, column, by="repeat") if repeated else None),
         )
-        for column in timings_needed(suite.metrics)
+        for column in timings_needed(metrics)
     }
-    estimates = estimate_metrics(suite.metrics, rates, timings)
+    estimates = estimate_metrics(metrics, rates, timings)
     totals = {name: values.tolist() for name, values in slice_totals(rates.sums).items()}
     return tuple(
         _slice(

@@ -9,25 +9,38 @@ from relkit.domain.results import Outcome, Result, Texts
 from relkit.domain.suites import Suite
 from relkit.domain.utterances import Answer, Prediction, Utterance
 from relkit.ports import Normalizer
-from relkit.rules.slicing import cluster_column, cluster_of, slice_columns, slice_values
+from relkit.rules.slicing import (
+    cluster_column,
+    cluster_of,
+    promised_values,
+    slice_columns,
+    slice_values,
+)
 from relkit.rules.text_scoring import TextScorer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How results are cut: slice columns, derived bins, and the column of independent units."""
+    """How results are cut: slice columns, derived bins, and the column of independent units.
+
+    ``registered`` maps slice columns to the values that the dataset's lock promises, None where the
+    dataset is not locked.
+    """
 
     columns: tuple[str, ...]
     bins: tuple[Bins, ...]
     cluster: str
+    registered: Mapping[str, tuple[str, ...]] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, suite: Suite) -> "Cut":
         """Return how a suite cuts a dataset; raises InvalidInput for unknown columns."""
+        columns = slice_columns(dataset, suite)
         return cls(
-            columns=slice_columns(dataset, suite),
+            columns=columns,
             bins=dataset.bins,
             cluster=cluster_column(dataset, suite),
+            registered=promised_values(dataset, suite, columns),
         )
 
 

@@ -1,13 +1,10 @@
 """DuckDB's sums and estimates against a reference of dictionaries and the math module."""
 
 import math
-import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,167 +22,23 @@ from relkit.rules.cluster_sums import ClusterSums, SliceValues
 from relkit.rules.intervals import RateEvidence
 from relkit.rules.ordered_values import TimingEvidence
 from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.result_columns import CORE_COLUMNS, LATER_COLUMNS, QUALITY_COLUMNS, SUM_COLUMNS
+from relkit.rules.result_columns import QUALITY_COLUMNS, SUM_COLUMNS
 from relkit.rules.statistics import estimate_metrics, sums_needed, timings_needed
+from tests.result_rows import (
+    SPECS,
+    Row,
+    Sums,
+    is_number,
+    key_of,
+    make_rows,
+    reference_sums,
+    table_of,
+)
 
-Row = dict[str, Any]
-Sums = dict[str, dict[object, dict[str, float]]]
-
-SPECS = ("overall", "accent", 'we"ird na;me', "Hits", "accent&noise", "cluster")
-VALUES = ("plain", "a&b", "x=y", "*", "50%", 'O\'Brien "q"', "", "ünï 日本", None, "(none)")
 _ALL_BY: tuple[By, ...] = ("cluster", "repeat", "utterance")
-_COUNTS = ("hits", "substitutions", "deletions", "insertions")
-_TYPES = {
-    **dict.fromkeys(CORE_COLUMNS, pa.int64()),
-    **dict.fromkeys(("id", "cluster", "failure", "unusable", "load"), pa.string()),
-    **dict.fromkeys(QUALITY_COLUMNS, pa.float64()),
-    "quality_reason": pa.string(),
-    **dict.fromkeys(("runaway", "loop", "cached"), pa.bool_()),
-    **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), pa.float64()),
-}
 
 
-def make_rows(seed: int, size: int, *, clusters: int, repeats: int = 1) -> list[Row]:
-    """Return result rows as the scorer would write them, with everything that can be missing."""
-    rng = random.Random(seed)  # noqa: S311 - test data, not a secret
-    rows: list[Row] = []
-    for number in range(size):
-        fixed = {
-            "id": f"u{number}",
-            "accent": rng.choice(VALUES),
-            "noise": rng.choice(VALUES[:3]),
-            "Hits": rng.choice(["h0", None]),
-            'we"ird na;me': rng.choice(["p", "q"]),
-            "cluster": f"speaker {rng.randrange(clusters)}",
-            "duration": rng.choice([None, 0.0, 1.5, 2.0, 7.25]),
-            "entities": rng.choice([0, 0, 1, 2]),
-            "keywords": rng.choice([0, 1]),
-            "words": rng.choice([0, 1, 4, 9]),
-        }
-        rows.extend(_answered(dict(fixed), repeat, rng) for repeat in range(repeats))
-    rng.shuffle(rows)
-    return rows
-
-
-def _answered(row: Row, repeat: int, rng: random.Random) -> Row:
-    words = row.pop("words")
-    row |= {"repeat": repeat, "attempts": 1, "cached": rng.random() < 0.5, "load": "l"}
-    row |= dict.fromkeys(("failure", "unusable"))
-    row["latency_ms"] = rng.choice([None, math.nan, 20.0, 20.0, 35.5, 90.0, rng.random() * 100])
-    row["first_byte_ms"] = rng.choice([None, 5.0, rng.random() * 9])
-    row |= {name: rng.choice([None, 1.0 + 4.0 * rng.random()]) for name in QUALITY_COLUMNS}
-    row["quality_reason"] = None
-    fate = rng.random()
-    if fate < 0.1:
-        row["unusable"] = "empty"
-        scored = [name for name in CORE_COLUMNS[3:22] if name not in row]
-        return row | dict.fromkeys((*scored, "entities", "keywords", "latency_ms"))
-    if fate < 0.2:
-        row["failure"] = "timeout"
-    for prefix, units in (("", words), ("raw_", words), ("char_", 4 * words)):
-        wrong = units if row["failure"] else rng.choice([0, 0, 1, 2])
-        deleted = min(units, wrong if row["failure"] else wrong // 2)
-        substituted = min(units - deleted, wrong - deleted)
-        inserted = 0 if row["failure"] else rng.choice([0, 0, 0, 1, 30])
-        counts = (units - deleted - substituted, substituted, deleted, inserted)
-        row |= dict(zip((prefix + name for name in _COUNTS), counts, strict=True))
-    errors = row["substitutions"] + row["deletions"] + row["insertions"]
-    row["capped_errors"] = min(errors, max(1, words))
-    row["entity_errors"] = rng.randint(0, row["entities"])
-    row["keyword_errors"] = rng.randint(0, row["keywords"])
-    row["runaway"] = row["insertions"] > max(10, words)
-    row["loop"] = bool(row["runaway"] and rng.random() < 0.5)
-    return row
-
-
-def table_of(rows: Sequence[Row]) -> pa.Table:
-    """Return the rows as results.parquet holds them: slice columns before the counts."""
-    extra = ("accent", "noise", "Hits", 'we"ird na;me')
-    names = ("id", "repeat", *extra, *CORE_COLUMNS[2:])
-    return pa.table(
-        {
-            name: pa.array([r[name] for r in rows], _TYPES.get(name, pa.string()))
-            for name in names
-            if not rows or name in rows[0] or name not in LATER_COLUMNS
-        }
-    )
-
-
-# The reference: what each sum and estimate means, row by row, in plain Python.
-
-
-def _number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def _addends(row: Row) -> dict[str, float]:
-    found = dict.fromkeys(SUM_COLUMNS, 0.0)
-    found["expected"] = 1.0
-    if row["unusable"] is not None:
-        return found | {"unusable": 1.0}
-    h, s, d, i = (row[name] for name in _COUNTS)
-    raw_h, raw_s, raw_d, raw_i = (row["raw_" + name] for name in _COUNTS)
-    char_h, char_s, char_d, char_i = (row["char_" + name] for name in _COUNTS)
-    words, errors = h + s + d, s + d + i
-    found |= {
-        "utterances": 1,
-        "failures": row["failure"] is not None,
-        "hits": h,
-        "substitutions": s,
-        "deletions": d,
-        "insertions": i,
-        "errors": errors,
-        "words": words,
-        "hypothesis_words": h + s + i,
-        "aligned": h + errors,
-        "capped_errors": row["capped_errors"],
-        "raw_errors": raw_s + raw_d + raw_i,
-        "raw_words": raw_h + raw_s + raw_d,
-        "char_errors": char_s + char_d + char_i,
-        "characters": char_h + char_s + char_d,
-        "with_words": words > 0,
-        "with_raw_words": raw_h + raw_s + raw_d > 0,
-        "with_characters": char_h + char_s + char_d > 0,
-        "with_aligned": h + errors > 0,
-        "wrong": errors > 0,
-        "runaways": row["runaway"],
-        "loops": row["loop"],
-    }
-    for name in ("entities", "entity_errors", "keywords", "keyword_errors"):
-        found[name] = row[name]
-    found |= {"with_entities": row["entities"] > 0, "with_keywords": row["keywords"] > 0}
-    if words == 0 and row["failure"] is None:
-        found |= {"empty_clips": 1, "hallucinated": i > 0, "hallucinated_words": i}
-        found["empty_clip_s"] = row["duration"] or 0.0
-    if _number(row["latency_ms"]):
-        found |= {"timed": 1, "latency_ms": row["latency_ms"]}
-        if row["duration"]:
-            found["paced"] = 1
-            found["processing_s"] = row["latency_ms"] / 1000
-            found["audio_s"] = row["duration"]
-    if _number(row["first_byte_ms"]):
-        found |= {"first_byte_timed": 1, "first_byte_ms": row["first_byte_ms"]}
-    for name in QUALITY_METRICS:
-        if row[name] is not None:
-            found |= {name: row[name], f"{name}_scored": 1}
-    return found
-
-
-def _key(spec: SliceSpec, row: Row) -> str:
-    return spec.key("(none)" if row[c] is None else row[c] for c in spec.columns)
-
-
-def reference_sums(rows: Iterable[Row], specs: Sequence[str], by: str) -> Sums:
-    """Return slice to part to sums."""
-    found: Sums = {}
-    for row in rows:
-        addends = _addends(row)
-        for name in specs:
-            parts = found.setdefault(_key(SliceSpec.parse(name), row), {})
-            sums = parts.setdefault(row[by], dict.fromkeys(SUM_COLUMNS, 0.0))
-            for column, value in addends.items():
-                sums[column] += value
-    return found
+# The reference: what each estimate means, row by row, in plain Python.
 
 
 def _within(rows: Sequence[Row], specs: Sequence[str]) -> Sums:
@@ -193,7 +46,7 @@ def _within(rows: Sequence[Row], specs: Sequence[str]) -> Sums:
     for row in rows:
         if row["unusable"] is None:
             for name in specs:
-                clusters[_key(SliceSpec.parse(name), row)].add(row["cluster"])
+                clusters[key_of(SliceSpec.parse(name), row)].add(row["cluster"])
     by_id = reference_sums(rows, specs, "id")
     return {key: parts for key, parts in by_id.items() if len(clusters[key]) == 1}
 
@@ -273,6 +126,20 @@ def _half_width(logs: Sequence[float]) -> tuple[float, float]:
     return math.sqrt((count - 1) / count * second) * largest, df
 
 
+def _eventful(
+    function: Callable[[Mapping[str, float]], float], parts: Iterable[Mapping[str, float]]
+) -> int:
+    return sum(function(part) > 0 for part in parts)
+
+
+def _exact(events: int, trials: int) -> tuple[float, float]:
+    """Return the interval of Clopper and Pearson by quantiles of the beta distribution."""
+    low = float(stats.beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
+    return low, float(
+        stats.beta.ppf(0.975, events + 1, trials - events)
+    ) if events < trials else 1.0
+
+
 def reference_rate(
     metric: str,
     parts: Mapping[object, Mapping[str, float]],
@@ -301,6 +168,13 @@ def reference_rate(
             worst = max(function(part) for part in run.values() if part[n] > 0)
             high = max(high, (1 - 0.025 ** (1 / len(used))) * worst)
         low = 0.0
+    elif kind == "share" and n == utterances and _eventful(function, used) < 5:
+        low, high = _exact(round(value * total[n]), round(total[n]))
+        if not inside:
+            method = "few-events"
+            worst = max(function(part) for part in run.values() if part[n] > 0)
+            fewest, most = _exact(_eventful(function, used), len(used))
+            low, high = min(low, fewest * worst), max(high, most * worst)
     else:
         left = [_total(other for other in used if other is not part) for part in used]
         if any(part[n] == 0 or function(part) == 0 for part in left):
@@ -433,9 +307,9 @@ def _timings(
     found: dict[tuple[str, str], list[tuple[float, object]]] = defaultdict(list)
     for row in rows:
         for column in columns:
-            if row["unusable"] is None and _number(row.get(column)):
+            if row["unusable"] is None and is_number(row.get(column)):
                 for name in SPECS:
-                    key = _key(SliceSpec.parse(name), row)
+                    key = key_of(SliceSpec.parse(name), row)
                     found[key, column].append((row[column], row["cluster"]))
     return found
 

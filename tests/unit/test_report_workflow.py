@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,10 @@ class OneRun:
 
     def read_outcomes(self, run: str) -> list[Outcome]:
         """Refuse: a page reads rows, not whole answers."""
+        raise AssertionError(run)
+
+    def results(self, run: str) -> Path | None:
+        """Refuse: a page reads rows, not sums."""
         raise AssertionError(run)
 
 

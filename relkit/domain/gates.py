@@ -1,0 +1,247 @@
+"""A promotion decision: the policy that asks, what came of each rule, and the verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from relkit.domain.slices import OVERALL
+
+
+class Verdict(StrEnum):
+    """What came of a rule or a policy, the most blocking first (rules.md section 1)."""
+
+    FAIL = "fail"
+    ERROR = "error"
+    NO_DATA = "no_data"
+    INCONCLUSIVE = "inconclusive"
+    PASS = "pass"  # noqa: S105 - a verdict
+
+
+ORDER: tuple[Verdict, ...] = tuple(Verdict)
+"""Overall is the first of these that occurs among required results."""
+
+Test = Literal["bound", "non_inferiority", "no_regression", "min_change"]
+Mode = Literal["required", "advisory", "dry_run"]
+Enforcement = Literal["enforce", "shadow"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What must hold, where, with which bound and evidence.
+
+    ``metric`` is spelled out (``latency_ms.p95``); ``slice`` is ``overall``, ``col=value``,
+    ``col=*`` or a crossing of those. All bounds are in the metric's own unit (fractions, ms);
+    ``margin`` and ``anchor_margin`` are the largest acceptable worsening against the baseline and
+    against the anchor; ``detectable`` is a ratio of rates. ``line`` is its place in the file.
+    """
+
+    id: str
+    metric: str
+    slice: str = OVERALL
+    test: Test = "bound"
+    mode: Mode = "required"
+    max: float | None = None
+    min: float | None = None
+    margin: float | None = None
+    detectable: float = 2.0
+    min_change: float | None = None
+    min_relative_change: float | None = None
+    anchor_margin: float | None = None
+    min_clusters: int = 5
+    min_utterances: int = 30
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """A named check or approval that has to be there; ``signed`` asks for a trusted signature.
+
+    ``max_age_s`` is in seconds, None for no limit besides the record's own expiry.
+    """
+
+    name: str
+    signed: bool = False
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy:
+    """What a candidate has to show before it may be promoted.
+
+    Ages in seconds; ``baseline_max_age_s`` None: a baseline ages by its digests only. ``paired``
+    False allows runs that did not answer the same utterances. ``anchor`` names an older run.
+    ``parts`` maps the name of a part (``asr``) to the name of its own policy, for a launch that is
+    decided over several runs. ``signature`` says that only signed decisions can promote.
+    ``digest`` is the SHA-256 of the policy as it was read, with those of its parts; ``document`` is
+    what it was read from, for those who check that.
+    """
+
+    name: str
+    digest: str
+    rules: tuple[Rule, ...]
+    enforcement: Enforcement = "enforce"
+    coverage: float = 0.99
+    max_age_s: float = 86400.0
+    baseline_max_age_s: float | None = None
+    valid_for_s: float = 86400.0
+    paired: bool = True
+    anchor: str | None = None
+    requires: tuple[Requirement, ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
+    signature: bool = False
+    source: str = ""
+    document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResult:
+    """What came of one rule in one slice, always with a reason in words.
+
+    ``code`` is the reason as one of a fixed set of words (``worse_than_margin``). ``quantity`` says
+    what ``observed``, ``low``, ``high`` and ``bound`` are about: the candidate's ``value``, its
+    ``worsening`` against the baseline, or its ``improvement``. ``candidate`` and ``baseline`` are
+    the two values; all are in ``unit``. ``detects`` is the smallest ratio of rates that this data
+    finds with 80 % power, ``needed_clusters`` how many clusters would decide. ``part`` names the
+    part of a launch. ``harm`` is extra wrong words per thousand turns.
+    """
+
+    rule: str
+    slice: str
+    metric: str
+    test: str
+    mode: Mode
+    verdict: Verdict
+    code: str
+    reason: str
+    quantity: Literal["value", "worsening", "improvement"] = "value"
+    unit: str = "fraction"
+    observed: float | None = None
+    low: float | None = None
+    high: float | None = None
+    candidate: float | None = None
+    baseline: float | None = None
+    bound: float | None = None
+    p_adjusted: float | None = None
+    detects: float | None = None
+    n: int = 0
+    clusters: int = 0
+    utterances: int = 0
+    needed_clusters: int | None = None
+    against: Literal["baseline", "anchor"] | None = None
+    part: str | None = None
+    harm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much of what was asked for could be scored (a run's counts)."""
+
+    expected: int
+    scored: int
+    unusable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullReplay:
+    """The run's own data replayed as comparisons of equal systems (A/A).
+
+    ``blocked`` of ``replays`` failed and ``undecided`` were neither failed nor passed. ``method``
+    says how the labels of candidate and baseline were exchanged.
+    """
+
+    replays: int
+    blocked: int
+    undecided: int
+    method: str
+
+    @property
+    def false_block_rate(self) -> float | None:
+        """Blocked / replays, a fraction; None where nothing was replayed."""
+        return self.blocked / self.replays if self.replays else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRun:
+    """A run that a decision rests on, by digest; ``report`` is the digest of its report.json."""
+
+    run: str
+    report: str
+    candidate: str
+    artifact: str | None
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPart:
+    """What one policy was asked about: the runs and what they were measured with.
+
+    ``name`` is None for a policy without parts.
+    """
+
+    name: str | None
+    policy: str
+    policy_digest: str
+    candidate: JudgedRun
+    baseline: JudgedRun | None
+    anchor: JudgedRun | None
+    dataset: str
+    dataset_revision: str | None
+    dataset_digest: str
+    suite: str
+    suite_digest: str
+    normalizer: str
+    normalizer_digest: str
+    scorer: str
+    coverage: Coverage
+    baseline_failures: tuple[str, ...] = ()
+    null_replay: NullReplay | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecord:
+    """What another tool or a person says about a candidate: a load test, a budget, an approval.
+
+    ``candidate`` is the digest of what was checked (artifact or candidate digest), None where the
+    check is not about one. ``digest`` is that of the record's bytes; ``key`` the key id of a
+    trusted signature over it, None without one. Times are UTC; ``by`` is who or what says so.
+    """
+
+    name: str
+    verdict: Verdict
+    reason: str
+    by: str
+    created: str
+    digest: str
+    expires: str | None = None
+    candidate: str | None = None
+    key: str | None = None
+    ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDecision:
+    """The verdict of a policy over everything it was given, with what it rests on by digest.
+
+    ``reason_codes`` are the codes of every result that is no pass, the most blocking first.
+    ``serial`` counts a workspace's decisions upward; ``previous`` is the digest of the one before.
+    """
+
+    policy: str
+    policy_digest: str
+    enforcement: Enforcement
+    verdict: Verdict
+    reason_codes: tuple[str, ...]
+    results: tuple[RuleResult, ...]
+    parts: tuple[JudgedPart, ...]
+    checks: tuple[CheckRecord, ...] = ()
+    created: str = ""
+    expires: str = ""
+    serial: int = 0
+    previous: str | None = None
+    tool_version: str = ""
+
+    @property
+    def promotes(self) -> bool:
+        """Whether this decision may promote: a shadow decision never does."""
+        return self.verdict is Verdict.PASS and self.enforcement == "enforce"
