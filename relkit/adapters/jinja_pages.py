@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -13,16 +12,15 @@ from relkit.domain.reports import EvalReport
 from relkit.domain.slices import OVERALL
 from relkit.rules.charts import histogram, waterfall
 from relkit.rules.confusions import confusions
+from relkit.rules.escaping import code, markdown
 from relkit.rules.explorer import align_row, explorer_columns, most_errors_first, pairs
+from relkit.rules.gate_view import GateView
 from relkit.rules.presenting import interval, number, overall, primary_metric, worst_first
 from relkit.rules.report_view import ReportView, number_text, span_text
 
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-# A colon is special only before a character (":emoji:", "https://"), so the others stay readable.
-# A dot is only after "www", which GitHub makes a link of.
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|~$@&]|:(?=\S)|(?<=www)\.")
 _MOST_METRICS = 3
 _FIRST_ROWS = 20
 """Rows of the explorer that are there without JavaScript."""
@@ -72,6 +70,7 @@ class JinjaPages:
                 report=page.report,
                 header=page.header,
                 view=view,
+                gate=None if page.decision is None else GateView(page.decision, page.overrides),
                 first=[
                     (row, None if item is None else pairs(item))
                     for row, item in zip(rows[:_FIRST_ROWS], aligned, strict=False)
@@ -170,17 +169,6 @@ def _environment() -> "ImmutableSandboxedEnvironment":
         "percent": lambda value: number(value, "fraction"),
     }
     return environment
-
-
-def markdown(text: str) -> str:
-    """Return text that stays text in Markdown, in a table cell, too."""
-    flat = "".join(char if char.isprintable() else " " for char in text)
-    return _MARKDOWN.sub(r"\\\g<0>", flat)
-
-
-def code(text: str) -> str:
-    """Return text for a code span: back-ticks and line ends have no escape there."""
-    return "".join(char if char.isprintable() and char not in "`|" else " " for char in text)
 
 
 def _value(estimate: Estimate) -> str:

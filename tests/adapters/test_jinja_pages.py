@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relkit.adapters.jinja_pages import JinjaPages, code, markdown
+from relkit.adapters.jinja_pages import JinjaPages
 from relkit.domain.estimates import Estimate
 from relkit.domain.reports import EvalReport, Hallucinations, MaskingStep, Runaways
+from relkit.rules.escaping import code, markdown
 from tests.builders import DIGEST, counts, estimate, report, slice_result, version
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "report.md"

@@ -1,0 +1,280 @@
+"""What two runs say when they stand side by side: findings, harm, and what comes first.
+
+A finding is a reading of the evidence in words. Slices are one family: all of those that are shown
+are tested together, so that among many slices an equal candidate is called worse in at most 5 % of
+comparisons, and called better in at most 5 % (rules.md section 4).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from relkit.domain.compare_reports import Finding, Harm, OverallChange, SliceChange, WordChange
+from relkit.domain.comparisons import Difference, Regression
+from relkit.domain.estimates import Estimate
+from relkit.domain.metrics import metric_of
+from relkit.domain.reports import EvalReport
+from relkit.domain.slices import OVERALL
+from relkit.rules.cluster_sums import FloatArray, PairedSums, PairedValues
+from relkit.rules.differences import clusters_needed, rate_differences
+from relkit.rules.gate_words import amount, clusters_words
+from relkit.rules.jackknife import group_sum
+from relkit.rules.percentile_differences import percentile_differences
+from relkit.rules.rate_metrics import RATE_METRICS
+from relkit.rules.result_columns import expressions
+from relkit.rules.sign_flips import FAMILY_METRICS, test_regressions
+from relkit.rules.statistics import PERCENTILES, sums_needed
+
+LEVEL = 0.05
+"""Chance of one wrong ``worse`` (and one wrong ``better``) among all slices of equal systems."""
+
+DETECTABLE = 2.0
+"""A slice that could not show this ratio of rates cannot say that nothing is different."""
+
+SMALL = 0.10
+"""A difference of the whole below this share of the baseline's value counts as small."""
+
+UNCORRECTED = "its own interval: not corrected for the number of slices"
+_TURNS = 1000.0
+_WORDS = ("substitutions", "deletions", "insertions")
+_PERCENTILE_UNIT = "ms"
+
+
+def columns_needed(metric: str) -> dict[str, str]:
+    """Return the sums that comparing needs for a metric, name to SQL expression."""
+    return sums_needed([metric] if metric in RATE_METRICS else []) | expressions(["capped_errors"])
+
+
+def swapped(pairs: PairedSums) -> PairedSums:
+    """Return the same sums with the two systems exchanged."""
+    return replace(pairs, candidate=pairs.baseline, baseline=pairs.candidate)
+
+
+def differences(
+    metric: str, pairs: PairedSums, values: PairedValues | None
+) -> dict[str, Difference]:
+    """Return the difference in each slice; ``values`` are those of a percentile's column."""
+    if metric in RATE_METRICS:
+        return {item.slice: item for item in rate_differences(RATE_METRICS[metric], pairs)}
+    if values is None:
+        raise ValueError(f"{metric} needs single measurements")
+    return percentiles(metric, values)
+
+
+def percentiles(metric: str, values: PairedValues) -> dict[str, Difference]:
+    """Return the difference of a percentile (``latency_ms.p95``) in each slice."""
+    share = PERCENTILES[metric.partition(".")[2]]
+    known = metric_of(metric)
+    found = percentile_differences(share, values, unit=known.unit, better=known.better)
+    return {item.slice: item for item in found}
+
+
+def tested(
+    metric: str, pairs: PairedSums, found: Mapping[str, Difference], *, seed: str
+) -> list[tuple[Regression, float | None]]:
+    """Return what the test says of every slice but the whole, and the p-value of being better.
+
+    Error rates are tested together by joint sign flips. For measured amounts there is no such test:
+    each slice has its own interval (one of ``found``), and the note says so.
+    """
+    keys = tuple(name for name in pairs.candidate.slices if name != OVERALL)
+    if not keys:
+        return []
+    if metric not in FAMILY_METRICS:
+        return [(_alone(found[key]), None) for key in keys if key in found]
+    known = RATE_METRICS[metric]
+    worse = test_regressions(known, pairs, keys, seed=seed, detectable=DETECTABLE)
+    better = test_regressions(known, swapped(pairs), keys, seed=seed, detectable=DETECTABLE)
+    p_better = {item.slice: item.p_adjusted for item in better}
+    return [(item, p_better.get(item.slice)) for item in worse]
+
+
+def slice_changes(
+    results: Sequence[tuple[Regression, float | None]], pairs: PairedSums, *, cluster: str
+) -> tuple[SliceChange, ...]:
+    """Return the slices in words, the strongest evidence of being worse first."""
+    harm, words = harms(pairs), word_changes(pairs)
+    found = []
+    for regression, p_better in results:
+        finding = _finding(regression, p_better)
+        needed = _needed(regression) if finding is Finding.CANNOT_TELL else None
+        found.append(
+            SliceChange(
+                slice=regression.slice,
+                finding=finding,
+                reason=_reason(finding, regression, needed, cluster),
+                regression=regression,
+                p_better=p_better,
+                harm=harm[regression.slice],
+                words=words[regression.slice],
+                needed_clusters=needed,
+            )
+        )
+    return tuple(sorted(found, key=_by_evidence))
+
+
+def overall_change(difference: Difference, pairs: PairedSums, *, cluster: str) -> OverallChange:
+    """Return the whole in words: by the two-sided 95 % interval of its difference.
+
+    Where that holds 0, "no difference seen" needs ends within a tenth of the baseline's value; else
+    it cannot be told, and ``needed_clusters`` would show a difference of that size.
+    """
+    finding = _by_interval(difference)
+    margin = _small(difference)
+    needed = clusters_needed(difference, margin) if finding is Finding.CANNOT_TELL else None
+    return OverallChange(
+        finding=finding,
+        reason=_words(finding, difference, needed, cluster),
+        difference=difference,
+        harm=harms(pairs)[OVERALL],
+        words=word_changes(pairs)[OVERALL],
+        needed_clusters=needed,
+    )
+
+
+def by_harm(slices: Sequence[SliceChange]) -> tuple[SliceChange, ...]:
+    """Return slices by the wrong words they add per thousand of all turns, the most first."""
+    return tuple(sorted(slices, key=lambda item: (-(item.harm.of_all or 0.0), item.slice)))
+
+
+def harms(pairs: PairedSums) -> dict[str, Harm]:
+    """Return what each slice's difference means to users; see :class:`Harm`."""
+    turns = _totals(pairs.candidate.columns["utterances"], pairs)
+    extra = _totals(
+        pairs.candidate.columns["capped_errors"] - pairs.baseline.columns["capped_errors"], pairs
+    )
+    whole = turns.get(OVERALL, 0.0)
+    return {
+        name: Harm(
+            turns=round(turns[name]),
+            per_thousand=_TURNS * extra[name] / turns[name] if turns[name] else None,
+            share=turns[name] / whole if whole else None,
+            of_all=_TURNS * extra[name] / whole if whole else None,
+        )
+        for name in pairs.candidate.slices
+    }
+
+
+def word_changes(pairs: PairedSums) -> dict[str, WordChange]:
+    """Return how many more words of each kind are wrong, by slice."""
+    totals = {
+        name: _totals(pairs.candidate.columns[name] - pairs.baseline.columns[name], pairs)
+        for name in _WORDS
+    }
+    return {
+        key: WordChange(**{name: round(totals[name][key]) for name in _WORDS})
+        for key in pairs.candidate.slices
+    }
+
+
+def new_and_vanished(
+    candidate: EvalReport, baseline: EvalReport
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the slices only the candidate scored something in, and those only the baseline did."""
+    ours, theirs = (
+        [item.slice for item in report.slices if item.utterances > 0]
+        for report in (candidate, baseline)
+    )
+    return (
+        tuple(name for name in ours if name not in set(theirs)),
+        tuple(name for name in theirs if name not in set(ours)),
+    )
+
+
+def timing_metrics(report: EvalReport) -> dict[str, Estimate]:
+    """Return the metrics of the whole that a clock made."""
+    return {
+        name: estimate
+        for item in report.slices
+        if item.slice == OVERALL
+        for name, estimate in item.metrics.items()
+        if estimate.unit == _PERCENTILE_UNIT or name in {"rtf", "rtfx"}
+    }
+
+
+def _alone(difference: Difference) -> Regression:
+    """Return a slice that is judged by its own interval."""
+    return Regression(slice=difference.slice, difference=difference, note=UNCORRECTED)
+
+
+def _totals(values: FloatArray, pairs: PairedSums) -> Mapping[str, float]:
+    slices = pairs.candidate.slices
+    summed = group_sum(values, pairs.candidate.slice_index, len(slices))
+    return dict(zip(slices, summed.tolist(), strict=True))
+
+
+def _finding(regression: Regression, p_better: float | None) -> Finding:
+    difference = regression.difference
+    if regression.note == UNCORRECTED:
+        return _by_interval(difference)
+    worsening, p_worse = difference.worsening, regression.p_adjusted
+    if worsening is None or p_worse is None:
+        return Finding.CANNOT_TELL
+    if worsening > 0 and p_worse <= LEVEL:
+        return Finding.WORSE
+    if worsening < 0 and p_better is not None and p_better <= LEVEL:
+        return Finding.BETTER
+    seen = regression.detects is not None and regression.detects <= DETECTABLE
+    return Finding.NOT_SEEN if seen else Finding.CANNOT_TELL
+
+
+def _by_interval(difference: Difference) -> Finding:
+    low, high = difference.low, difference.high
+    if difference.worsening is None or low is None or high is None:
+        return Finding.CANNOT_TELL
+    if low > 0:
+        return Finding.WORSE
+    if high < 0:
+        return Finding.BETTER
+    return Finding.NOT_SEEN if max(-low, high) <= _small(difference) else Finding.CANNOT_TELL
+
+
+def _small(difference: Difference) -> float:
+    return SMALL * abs(difference.baseline or 0.0)
+
+
+def _needed(regression: Regression) -> int | None:
+    if regression.note == UNCORRECTED:
+        return clusters_needed(regression.difference, _small(regression.difference))
+    return regression.needed_clusters
+
+
+def _reason(finding: Finding, regression: Regression, needed: int | None, cluster: str) -> str:
+    if finding is Finding.NOT_SEEN and regression.detects is not None:
+        return f"{finding.value}: a rate {regression.detects:.2g} times as high would have shown"
+    note = None if regression.note == UNCORRECTED else regression.note
+    return _words(finding, regression.difference, needed, cluster, note)
+
+
+def _words(
+    finding: Finding,
+    difference: Difference,
+    needed: int | None,
+    cluster: str,
+    note: str | None = None,
+) -> str:
+    if finding in {Finding.WORSE, Finding.BETTER}:
+        return f"{finding.value} by {amount(difference.worsening or 0.0, difference.unit)}"
+    if finding is Finding.NOT_SEEN:
+        return finding.value
+    more = None if needed is None else needed - difference.clusters
+    if more is not None and more > 0:
+        return f"{finding.value}: needs about {clusters_words(_rounded(more), cluster)} more"
+    return f"{finding.value}: {note or difference.note or 'more of the same data would not do'}"
+
+
+def _rounded(count: int) -> int:
+    """Return a count with two digits that mean something, never less than it was."""
+    step = int(10 ** max(0, len(str(count)) - 2))
+    return math.ceil(count / step) * step
+
+
+def _by_evidence(item: SliceChange) -> tuple[float, float, str]:
+    p_worse = item.regression.p_adjusted
+    worsening = item.difference.worsening
+    first = item.finding is Finding.WORSE and p_worse is None
+    return (
+        0.0 if first else 1.0 if p_worse is None else p_worse,
+        -(worsening if worsening is not None else -math.inf),
+        item.slice,
+    )
