@@ -18,7 +18,9 @@ class Settings:
     """Everything a command needs to know beyond its own options.
 
     ``workspace`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is
-    not configured. ``environment`` is a copy of the variables the process was started with.
+    not configured. ``trusted_keys`` are the public keys whose signatures count: PEM files relative
+    to the workspace, or ``ed25519:<base64>``. ``environment`` is a copy of the variables the
+    process was started with.
     """
 
     workspace: Path
@@ -26,6 +28,8 @@ class Settings:
     datasets: Path
     suites: Path
     normalizers: Path
+    gates: Path
+    trusted_keys: tuple[str, ...] = ()
     mlflow: MlflowSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from relkit.domain.errors import InvalidInput, StorageFailed
@@ -13,6 +14,9 @@ MARKER = "relkit.yaml"
 _GITIGNORE = ".gitignore"
 _IGNORED = ".relkit/\n"
 _POINTER = ".dvc"
+CI = Path(".github", "actions", "relkit-gate")
+"""The action that gates in CI; it comes with an example of a workflow that uses it."""
+WORKFLOW = Path(".github", "workflows", "relkit-gate.yml")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", f"*{_POINTER}")
 
 
@@ -31,8 +35,14 @@ def scaffold_source() -> Path:
     )
 
 
-def write_scaffold(target: Path, source: Path) -> list[str]:
+def write_scaffold(
+    target: Path, source: Path, *, prepare: Callable[[Path], object] | None = None
+) -> list[str]:
     """Copy the reference workspace to ``target`` and return the names written at its top.
+
+    ``prepare`` is called with the folder of the copy before any of it is put in place. The action
+    and the workflow for CI are added where the folder has neither; whatever else is in
+    ``.github`` stays as it is.
 
     Audio comes as plain files: a copy of DVC's ``*.dvc`` files would point to objects that the
     new workspace does not have, and ``relkit dataset lock`` makes them again.
@@ -54,16 +64,31 @@ def write_scaffold(target: Path, source: Path) -> list[str]:
             made = Path(temporary)
             for name in names:
                 _copy(source / name, made / name)
+            if prepare is not None:
+                prepare(made)
             if not os.path.lexists(target / _GITIGNORE):
                 (made / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
                 names.append(_GITIGNORE)
             for name in names:
                 (made / name).rename(target / name)
+            if _write_ci(source, target):
+                names.append(CI.parts[0])
     except OSError as error:
         raise StorageFailed(
             "the workspace could not be written", hint="check free disk space and permissions"
         ) from error
     return names
+
+
+def _write_ci(source: Path, target: Path) -> bool:
+    """Copy the action and its workflow; False where the source or the target says otherwise."""
+    taken = any(os.path.lexists(target / path) for path in (CI, WORKFLOW))
+    if taken or not (source / CI).is_dir():
+        return False
+    shutil.copytree(source / CI, target / CI, ignore=_LEFT_OUT)
+    (target / WORKFLOW).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / CI / "example.yml", target / WORKFLOW)
+    return True
 
 
 def _refuse_absent_audio(source: Path) -> None:

@@ -40,6 +40,8 @@ def read_workspace(folder: Path, environment: Mapping[str, str]) -> Settings:
         datasets=_inside(root, record.paths.datasets, "paths.datasets"),
         suites=_inside(root, record.paths.suites, "paths.suites"),
         normalizers=_inside(root, record.paths.normalizers, "paths.normalizers"),
+        gates=_inside(root, record.paths.gates, "paths.gates"),
+        trusted_keys=() if record.signing is None else tuple(record.signing.keys),
         mlflow=_mlflow(record, environment),
         environment=dict(environment),
     )

@@ -13,6 +13,7 @@ class PathsRecord(Record):
     datasets: str = "datasets"
     suites: str = "eval/suites"
     normalizers: str = "eval/normalizers"
+    gates: str = "gates"
 
 
 class MlflowRecord(Record):

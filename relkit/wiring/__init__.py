@@ -40,11 +40,15 @@ def settings_if_any(start: Path) -> Settings | None:
 
 
 def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``)."""
+    """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``).
+
+    The margins of its policies are those that its own data can decide.
+    """
     from relkit.adapters.dvc_data import dvc_init
     from relkit.adapters.scaffold import git_init, scaffold_source, write_scaffold
+    from relkit.wiring.margins import set_margins
 
-    written = write_scaffold(folder, scaffold_source())
+    written = write_scaffold(folder, scaffold_source(), prepare=set_margins)
     made = [("git", git_init(folder))]
     root = folder.absolute()
     made.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))

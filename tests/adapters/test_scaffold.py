@@ -7,7 +7,14 @@ import pytest
 
 from relkit.adapters.dataset_files import DatasetFiles
 from relkit.adapters.git_revisions import GitRevisions
-from relkit.adapters.scaffold import FOLDERS, git_init, scaffold_source, write_scaffold
+from relkit.adapters.scaffold import (
+    CI,
+    FOLDERS,
+    WORKFLOW,
+    git_init,
+    scaffold_source,
+    write_scaffold,
+)
 from relkit.adapters.workspace import find_workspace
 from relkit.domain.errors import InvalidInput, StorageFailed
 from relkit.records.suites import parse_suite
@@ -128,7 +135,7 @@ def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
     """It is found, its suites are read, and its dataset loads and can be cut as they say."""
     target = tmp_path / "workspace"
     written = write_scaffold(target, SOURCE)
-    assert set(written) <= {"relkit.yaml", ".gitignore", *FOLDERS}
+    assert set(written) <= {"relkit.yaml", ".gitignore", ".github", *FOLDERS}
     settings = find_workspace(target / "eval", {})
     assert settings.workspace == target.resolve()
     store = DatasetFiles(settings.datasets, cache=settings.cache, revisions=GitRevisions)
@@ -208,3 +215,20 @@ def test_a_source_whose_audio_is_not_here_is_refused(source: Path, tmp_path: Pat
         write_scaffold(tmp_path / "target", source)
     assert "dvc pull" in (caught.value.hint or "")
     assert not (tmp_path / "target").exists()
+
+
+def test_the_action_for_ci_comes_along_unless_there_is_one(source: Path, tmp_path: Path) -> None:
+    """A new workspace has its gate in CI; a repository that has a workflow keeps its own."""
+    action = source / CI
+    action.mkdir(parents=True)
+    (action / "action.yml").write_text("name: gate\n")
+    (action / "example.yml").write_text("name: example\n")
+    assert ".github" in write_scaffold(tmp_path / "new", source)
+    assert (tmp_path / "new" / CI / "action.yml").read_text() == "name: gate\n"
+    assert (tmp_path / "new" / WORKFLOW).read_text() == "name: example\n"
+    own = tmp_path / "own" / WORKFLOW
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    assert ".github" not in write_scaffold(tmp_path / "own", source)
+    assert own.read_text() == "mine"
+    assert not (tmp_path / "own" / CI).exists()

@@ -23,6 +23,7 @@ def test_schema_on_disk_is_the_one_of_the_records(name: str, text: str) -> None:
     ("kind", "pattern"),
     [
         ("suite", "eval/suites/*.yaml"),
+        ("gate", "gates/*.yaml"),
         ("normalizer", "eval/normalizers/*.yaml"),
         ("dataset", "datasets/*/dataset.yaml"),
         ("workspace", "relkit.yaml"),

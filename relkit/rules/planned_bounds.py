@@ -1,0 +1,166 @@
+"""What a limit on a value can decide: how far inside it a system has to be to pass."""
+
+import math
+from dataclasses import replace
+from statistics import NormalDist
+
+import numpy as np
+
+from relkit.domain.estimates import Estimate
+from relkit.domain.gates import Rule
+from relkit.domain.plans import SlicePlan, Supposed
+from relkit.rules import percentiles
+from relkit.rules.metric_ranges import metric_range
+from relkit.rules.planned_words import amount
+from relkit.rules.power import POWER, expected_df
+from relkit.rules.rate_metrics import RATE_METRICS
+from relkit.rules.statistics import PERCENTILES
+from relkit.rules.student import t_quantile
+
+UNSEEN = 3.7
+"""A rate below this over the utterances can go unseen (rules.md section 4, no errors)."""
+
+SPEAKERS_VARY = 0.3
+"""Standard deviation of a rate between clusters, as a share of it: supposed of the bundled kind."""
+
+CLUMPING = 1.5
+"""Variance of an utterance's errors over a binomial's, as for differences (rules/power.py)."""
+
+_TWO_SIDED_95 = 0.975
+_POWER_Z = NormalDist().inv_cdf(POWER)
+_STEPS = 1000
+
+
+def unseen(utterances: int) -> float:
+    """Return the upper end of a rate of which nothing was seen in so many utterances."""
+    return UNSEEN / max(1, utterances)
+
+
+def plan_bound(rule: Rule, plan: SlicePlan, measured: Estimate | None) -> SlicePlan:
+    """Return what ``bound`` can decide in a slice; ``measured`` is a finished run's value there."""
+    if (short := _never(rule, plan)) is not None:
+        return short
+    if measured is not None and measured.value is not None:
+        return _around_measured(rule, plan, measured)
+    known = RATE_METRICS.get(rule.metric)
+    if known is None or not known.counted:
+        says = f"how far {rule.metric} varies only a finished run can tell: name one"
+        return replace(plan, outlook="unknown", says=says)
+    return _around_limit(rule, plan)
+
+
+def _never(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
+    """Return the plan of a slice in which the end that has to be inside can never be."""
+    known = RATE_METRICS.get(rule.metric)
+    if known is None:
+        return _too_few_values(rule, plan)
+    shares = known.counted and known.n == known.utterances
+    if shares and rule.max is not None and rule.max < unseen(plan.units):
+        utterances = math.ceil(UNSEEN / rule.max) if rule.max > 0 else 0
+        wanted = f"; it takes {utterances}" if utterances else ""
+        says = (
+            f"without a single one in {plan.units} {plan.unit} the rate may still be "
+            f"{amount(rule.metric, unseen(plan.units))}{wanted}"
+        )
+        return _grown(replace(plan, outlook="cannot", says=says), utterances)
+    return None
+
+
+def _too_few_values(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
+    share = PERCENTILES[rule.metric.partition(".")[2]]
+    ends = [share] if rule.max is not None else []
+    ends += [1.0 - share] if rule.min is not None else []
+    needed = max(percentiles.values_needed(end) for end in ends)
+    if plan.clusters < percentiles.MIN_CLUSTERS:
+        least = percentiles.MIN_CLUSTERS
+        return replace(
+            plan,
+            outlook="cannot",
+            says=f"{plan.clusters} of {least} clusters that the interval of a percentile needs",
+            needed_clusters=least,
+            missing_clusters=least - plan.clusters,
+        )
+    if plan.units < needed:
+        says = f"{plan.units} of {needed} values that the end of {rule.metric} needs"
+        return _grown(replace(plan, outlook="cannot", says=says), needed)
+    return None
+
+
+def _grown(plan: SlicePlan, units: int) -> SlicePlan:
+    """Return the plan with the clusters like these that hold so many units; 0: none would do."""
+    if not units or not plan.units:
+        return plan
+    needed = math.ceil(units * plan.clusters / plan.units)
+    return replace(plan, needed_clusters=needed, missing_clusters=max(0, needed - plan.clusters))
+
+
+def _around_measured(rule: Rule, plan: SlicePlan, measured: Estimate) -> SlicePlan:
+    """Return what the rule would say of the value that a run had, and how far it is from there."""
+    value = measured.value or 0.0
+    plan = replace(plan, supposed=Supposed(rate=value, rate_from="measured"))
+    shown = amount(rule.metric, value)
+    end_max, end_min = measured.high, measured.low
+    if end_max is None and end_min is None:
+        note = measured.note or "no interval"
+        says = f"a run like the one named ({shown}) would be inconclusive: {note}"
+        return replace(plan, outlook="weak", says=says)
+    fails = (rule.max is not None and end_min is not None and end_min > rule.max) or (
+        rule.min is not None and end_max is not None and end_max < rule.min
+    )
+    holds = (rule.max is None or (end_max is not None and end_max <= rule.max)) and (
+        rule.min is None or (end_min is not None and end_min >= rule.min)
+    )
+    would = "pass" if holds else "fail" if fails else "be inconclusive"
+    low = "…" if end_min is None else amount(rule.metric, end_min)
+    high = "…" if end_max is None else amount(rule.metric, end_max)
+    return replace(
+        plan,
+        outlook="decides" if holds or fails else "weak",
+        smallest=_reach(rule, measured),
+        says=f"a run like the one named, {shown} ({low} to {high}), would {would}",
+    )
+
+
+def _reach(rule: Rule, measured: Estimate) -> float | None:
+    """Return the value whose interval, as wide as the measured one relative to it, still passes."""
+    value = measured.value
+    if value is None or value <= 0:
+        return None
+    if rule.max is not None and measured.high is not None:
+        return rule.max * value / measured.high
+    if rule.min is not None and measured.low is not None and measured.low > 0:
+        return rule.min * value / measured.low
+    return None
+
+
+def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
+    """Return from which value on a rate would be shown to be inside its limits, with 80 %."""
+    if rule.max is None:
+        says = "a rate has to be above a lower limit: only a finished run can tell how far"
+        return replace(plan, outlook="unknown", says=says)
+    bounded = math.isfinite(metric_range(rule.metric).high)
+    plan = replace(plan, supposed=Supposed(rate=None, rate_from="the limit itself"))
+    reach = _passing_rate(rule.max, plan.units, plan.clusters, bounded=bounded)
+    if reach is not None:
+        says = f"passes in 80 % if the true value is {amount(rule.metric, reach)} or less"
+        return replace(plan, outlook="decides", smallest=reach, says=says)
+    reach = -math.log(POWER) / plan.units
+    says = (
+        f"passes only if none is seen, which 80 % of systems with {amount(rule.metric, reach)} "
+        "manage"
+    )
+    return replace(plan, outlook="weak", smallest=reach, says=says)
+
+
+def _passing_rate(limit: float, units: int, clusters: int, *, bounded: bool) -> float | None:
+    """Return the highest true rate whose upper end stays inside the limit with 80 %.
+
+    That is r exp((t + z) se(r)) <= limit. The se of the log grows without bound as the rate falls,
+    so the limit is approached from above; None where no rate with events does.
+    """
+    t = float(t_quantile(_TWO_SIDED_95, np.array([expected_df(clusters)]))[0])
+    rates = limit * np.geomspace(1.0, 1e-3, _STEPS)
+    spare = np.maximum(0.1, 1.0 - rates) if bounded else np.ones(_STEPS)
+    se = np.sqrt(CLUMPING * spare / (rates * units) + SPEAKERS_VARY**2 / clusters)
+    inside = np.log(rates) + (t + _POWER_Z) * se <= math.log(limit)
+    return float(rates[np.argmax(inside)]) if inside.any() else None
