@@ -11,6 +11,10 @@ NAMES = (
     "coverage",
     "mos_speed",
     "eval_speed",
+    "gate_speed",
+    "decision_quality",
+    "rollback_speed",
+    "bisect_power",
 )
 
 

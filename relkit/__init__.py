@@ -9,9 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from relkit.api import Run, evaluate, load_run, rescore, score
+    from relkit.api import Run, compare, evaluate, gate, load_run, rescore, score
 
-__all__ = ["Run", "__version__", "evaluate", "load_run", "rescore", "score"]
+__all__ = [
+    "Run",
+    "__version__",
+    "compare",
+    "evaluate",
+    "gate",
+    "load_run",
+    "rescore",
+    "score",
+]
 __version__ = "0.1.0"
 
 

@@ -1,12 +1,14 @@
 """The verbs of the command line for notebooks and pipelines; nothing heavy is imported here."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relkit.domain.compare_reports import CompareReport
+    from relkit.domain.gates import GateDecision
     from relkit.domain.reports import EvalReport
     from relkit.domain.scores import ScoreResult
     from relkit.ports import Progress
@@ -97,6 +99,70 @@ def rescore(
     settings = wiring.settings(Path(workspace))
     result = wiring.rescore(settings, os.fspath(run), normalizer=normalizer, suite=suite)
     return Run(path=settings.runs / result.report.run, report=result.report)
+
+
+def compare(
+    baseline: str | Path,
+    candidate: str | Path,
+    *,
+    workspace: str | Path = ".",
+    metric: str | None = None,
+    with_text: bool = False,
+    top: int = 10,
+) -> "CompareReport":
+    """Return where two runs differ, slice by slice; the options of ``relkit compare``."""
+    from relkit import wiring
+    from relkit.wiring.comparing import compare as compared
+
+    return compared(
+        wiring.settings(Path(workspace)),
+        os.fspath(baseline),
+        os.fspath(candidate),
+        metric=metric,
+        with_text=with_text,
+        most=top,
+    )
+
+
+def gate(
+    policy: str | Path,
+    *,
+    candidate: str | Path | Mapping[str, str | Path],
+    baseline: str | Path | Mapping[str, str | Path] | None = None,
+    anchor: str | Path | Mapping[str, str | Path] | None = None,
+    check: Mapping[str, str | Path] | None = None,
+    decision: str | Path | None = None,
+    sign: str | Path | None = None,
+    workspace: str | Path = ".",
+) -> "GateDecision":
+    """Return whether a candidate may be promoted, and why; the options of ``relkit gate``.
+
+    Runs are ids, unique prefixes or folders; a mapping of parts to runs for a policy with parts.
+    The decision is written before this returns. Raises InvalidInput, UsageError, StorageFailed.
+    """
+    from relkit import wiring
+    from relkit.wiring import gating
+
+    decided = gating.gate(
+        wiring.settings(Path(workspace)),
+        os.fspath(policy),
+        candidates=_runs(candidate),
+        baselines=_runs(baseline),
+        anchors=_runs(anchor),
+        checks=[f"{name}={os.fspath(path)}" for name, path in (check or {}).items()],
+        sign=None if sign is None else Path(sign),
+        decision=None if decision is None else Path(decision),
+    )
+    return decided.decision
+
+
+def _runs(given: str | Path | Mapping[str, str | Path] | None) -> list[str]:
+    """Return runs as the command line spells them."""
+    if given is None:
+        return []
+    if isinstance(given, Mapping):
+        return [f"{part}={os.fspath(run)}" for part, run in given.items()]
+    return [os.fspath(given)]
 
 
 def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:

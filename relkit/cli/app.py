@@ -11,11 +11,20 @@ from relkit.cli.common import Common, with_common
 
 COMMANDS = {
     "init": "Make a workspace with a dataset, suites and settings to start from.",
+    "doctor": "Look at this machine and workspace, and say how to mend what is missing.",
     "eval": "Run a suite: decode, score by slice, write a run.",
     "rescore": "Score the stored predictions of a run again; nothing is decoded.",
     "score": "Score text against text.",
     "report": "Show a finished run as a page.",
+    "compare": "Show where two runs differ, slice by slice.",
+    "gate": "Decide whether a candidate may be promoted, and why.",
+    "override": "Let a candidate go although its gate did not pass, signed.",
+    "approve": "Sign a named check or approval that a policy requires.",
+    "verify": "Verify a signed decision, override or check, offline.",
     "dataset": "Check, version, compare and import datasets.",
+    "registry": "Keep releases and the ledger of what was served when.",
+    "rollback": "Find the release to go back to; --apply goes there.",
+    "bisect": "Find the first bad release, or the set that cannot be told apart.",
 }
 """Command name to the one-line help; the module of the same name holds it."""
 
@@ -27,7 +36,15 @@ GROUPS: dict[str, dict[str, str]] = {
         "diff": "Say what changed between two revisions.",
         "import": "Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.",
         "candidates": "Rank the utterances of a run for human review; ids only.",
-    }
+    },
+    "registry": {
+        "register": "Register a release: check it, compute its digests, write it to the ledger.",
+        "validate": "Say everything that is wrong with releases and ledgers, file and line.",
+        "promote": "Let a release be served, by a decision that passed.",
+        "yank": "Withdraw a release: it is never promoted or rolled back to again.",
+        "history": "Show what was served when, by share of traffic.",
+        "verify": "Prove the chain of the ledger and every digest.",
+    },
 }
 """Commands that are groups, with theirs: ``dataset lock`` is in ``dataset_lock_command``."""
 

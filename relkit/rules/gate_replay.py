@@ -1,0 +1,41 @@
+"""The A/A certificate of a gate: how often its own data would block a candidate that is as good."""
+
+from relkit.domain.gates import GatePolicy, NullReplay
+from relkit.rules.gate_evidence import Evidence
+from relkit.rules.gate_slices import rule_slices
+from relkit.rules.gate_tests import FAMILY_ALPHA
+from relkit.rules.null_replays import ReplayedFamily, ReplayedMargin, replay_null
+from relkit.rules.rate_metrics import RATE_METRICS
+
+
+def replay(policy: GatePolicy, evidence: Evidence) -> NullReplay | None:
+    """Return the replay of a policy's required comparing rules of rates.
+
+    None without paired sums. Bounds compare nothing, percentiles are no function of sums, and a
+    wanted improvement is not met by equal systems: those rules take no part.
+    """
+    baseline = evidence.baseline
+    if baseline is None or baseline.pairs is None:
+        return None
+    pairs = baseline.pairs
+    rules: list[ReplayedMargin | ReplayedFamily] = []
+    for rule in policy.rules:
+        if rule.mode != "required" or rule.metric not in RATE_METRICS:
+            continue
+        known = [key for key in evidence.utterances if key in pairs.candidate.slices]
+        found = rule_slices(
+            rule.slice, known, evidence.candidate.registered, pairs.baseline.slices
+        ).found
+        if rule.test == "non_inferiority" and rule.margin is not None:
+            margin = rule.margin
+            rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in found]
+        elif rule.test == "no_regression" and found:
+            rules.append(
+                ReplayedFamily(metric=rule.metric, slices=found, detectable=rule.detectable)
+            )
+    return replay_null(
+        {rule.metric: pairs for rule in rules},
+        rules,
+        seed=evidence.seed,
+        alpha=FAMILY_ALPHA / evidence.families,
+    )

@@ -1,0 +1,116 @@
+"""The tests a rule can ask for, on numbers alone: interval and bound to verdict.
+
+Boundaries are inclusive and compared in decimal, to 12 places: 0.3 - 0.1 is 0.2 here.
+"""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+
+from relkit.domain.gates import Verdict
+
+PLACES = 12
+FAMILY_ALPHA = 0.05
+"""The chance that ``no_regression`` blocks equal systems, over all families of a policy."""
+
+_STRICTLY = 1e-10
+"""What a relative change of a baseline of 0 has to reach: better by something."""
+
+Interval = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A verdict with its reason as one of a fixed set of words."""
+
+    verdict: Verdict
+    code: str
+
+
+def decimal(value: float) -> Decimal:
+    """Return a number as people wrote it, rounded to 12 places."""
+    return round(Decimal(repr(value)), PLACES)
+
+
+def at_most(value: float, bound: float) -> bool:
+    """Return whether value <= bound in decimal."""
+    return decimal(value) <= decimal(bound)
+
+
+def defect(*values: float | None) -> bool:
+    """Return whether some value is NaN or infinite: such a number says nothing."""
+    return any(value is not None and not math.isfinite(value) for value in values)
+
+
+def within_bounds(interval: Interval, *, maximum: float | None, minimum: float | None) -> Outcome:
+    """``bound``: pass if the whole interval is inside, fail if it is wholly outside.
+
+    An end that is None is open. Without any interval the verdict is inconclusive.
+    """
+    low, high = interval
+    if low is None and high is None:
+        return Outcome(verdict=Verdict.INCONCLUSIVE, code="no_interval")
+    above = maximum is not None and low is not None and not at_most(low, maximum)
+    below = minimum is not None and high is not None and not at_most(minimum, high)
+    if above or below:
+        return Outcome(verdict=Verdict.FAIL, code="above_maximum" if above else "below_minimum")
+    inside_top = maximum is None or (high is not None and at_most(high, maximum))
+    inside_bottom = minimum is None or (low is not None and at_most(minimum, low))
+    if inside_top and inside_bottom:
+        return Outcome(verdict=Verdict.PASS, code="within_bounds")
+    return Outcome(verdict=Verdict.INCONCLUSIVE, code="bound_inside_interval")
+
+
+def not_worse(worsening: Interval, margin: float) -> Outcome:
+    """``non_inferiority``: pass if the upper end <= margin, fail if the lower end > margin."""
+    low, high = worsening
+    if low is None and high is None:
+        return Outcome(verdict=Verdict.INCONCLUSIVE, code="no_interval")
+    if high is not None and at_most(high, margin):
+        return Outcome(verdict=Verdict.PASS, code="within_margin")
+    if low is not None and not at_most(low, margin):
+        return Outcome(verdict=Verdict.FAIL, code="worse_than_margin")
+    return Outcome(verdict=Verdict.INCONCLUSIVE, code="margin_inside_interval")
+
+
+def better_by(improvement: Interval, wanted: float) -> Outcome:
+    """``min_change``: pass if the lower end >= wanted, fail if the upper end is below it."""
+    low, high = improvement
+    if low is None and high is None:
+        return Outcome(verdict=Verdict.INCONCLUSIVE, code="no_interval")
+    if low is not None and at_most(wanted, low):
+        return Outcome(verdict=Verdict.PASS, code="better_enough")
+    if high is not None and not at_most(wanted, high):
+        return Outcome(verdict=Verdict.FAIL, code="not_better_enough")
+    return Outcome(verdict=Verdict.INCONCLUSIVE, code="change_inside_interval")
+
+
+def wanted_change(
+    baseline: float, *, absolute: float | None, relative: float | None
+) -> float | None:
+    """Return how much better a candidate has to be, the larger where both are asked for.
+
+    A relative change is of |baseline|; of a baseline of 0 the absolute one counts, and without one
+    the candidate has to be better by something. None where nothing is asked for.
+    """
+    asked = [] if absolute is None else [absolute]
+    if relative is not None and baseline != 0:
+        asked.append(float(decimal(relative) * abs(decimal(baseline))))
+    elif relative is not None and absolute is None:
+        asked.append(_STRICTLY)
+    return max(asked, default=None)
+
+
+def no_regression(
+    p_adjusted: float, worsening: float, *, detects: float | None, detectable: float
+) -> Outcome:
+    """``no_regression``: fail where the family's test finds it, pass where it would have.
+
+    ``p_adjusted`` is one-sided over the family at 5 %; ``detects`` is the smallest ratio of rates
+    that this data finds with 80 % power. Data too weak for ``detectable`` never pass.
+    """
+    if worsening > 0 and at_most(p_adjusted, FAMILY_ALPHA):
+        return Outcome(verdict=Verdict.FAIL, code="regressed")
+    if detects is None or not at_most(detects, detectable):
+        return Outcome(verdict=Verdict.INCONCLUSIVE, code="too_weak_to_see")
+    return Outcome(verdict=Verdict.PASS, code="no_regression_seen")

@@ -1,0 +1,267 @@
+"""`relkit gate` as a user runs it: runs on disk, a decision on disk, and an exit code."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import relkit
+from relkit.domain.gates import Verdict
+from relkit.records.digests import sha256_bytes
+from tests.conftest import ROOT, Said, Workspace
+
+POLICY = """\
+schema: relkit.gate/v1
+name: small
+coverage: 0.9
+rules:
+  - {id: whole, metric: wer_capped, test: non_inferiority, margin: 0.05}
+  - {id: accents, metric: wer_capped, slice: "accent=*", test: no_regression, detectable: 3.0}
+  - {id: failures, metric: failure_rate, test: bound, max: 0.1}
+"""
+SUITE = """\
+schema: relkit.suite/v1
+name: small
+dataset: {name: assistant-commands}
+normalizer: english
+metrics: [wer, wer_capped, failure_rate, runaway_rate]
+slices: [accent]
+system: {kind: recorded, path: answers.jsonl}
+"""
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def spoilt(share: int, *, accent: str | None = None) -> Answer:
+    """Return answers in which the last word of every ``share``-th utterance is wrong.
+
+    With ``accent`` half of each utterance of that accent is wrong besides.
+    """
+
+    def answer(row: dict[str, Any]) -> dict[str, Any]:
+        words = str(row["text"]).split()
+        if accent is not None and row.get("accent") == accent:
+            return {"text": " ".join(["wrong" for _ in words[::2]] + words[len(words[::2]) :])}
+        if words and sum(map(ord, row["audio_filepath"])) % share == 0:
+            words[-1] = "wrong"
+        return {"text": " ".join(words)}
+
+    return answer
+
+
+def answered(workspace: Workspace, answer: Answer) -> str:
+    """Run the suite over recorded answers and return the run."""
+    lines = [json.dumps({"id": row["id"], **answer(row)}) for row in workspace.manifest()]
+    (workspace.folder / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (workspace.folder / "eval" / "suites" / "small.yaml").write_text(SUITE, encoding="utf-8")
+    (workspace.folder / "gates" / "small.yaml").write_text(POLICY, encoding="utf-8")
+    said = workspace.relkit("eval", "small", "--json")
+    assert said.code == 0, said.err
+    run: str = said.document["run"]
+    return run
+
+
+def gate(workspace: Workspace, candidate: str, baseline: str, *more: str) -> Said:
+    """Run the gate with ``--json``."""
+    return workspace.relkit(
+        "gate", "small", "--candidate", candidate, "--baseline", baseline, "--json", *more
+    )
+
+
+def test_a_better_candidate_passes_and_its_decision_is_on_disk(workspace: Workspace) -> None:
+    """Exit 0, a document, and a decision file that says the same."""
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(9))
+    said = gate(workspace, candidate, baseline)
+    document = said.document
+    assert (said.code, document["verdict"], document["reason_codes"]) == (0, "pass", [])
+    assert document["decision_file"] == f".relkit/decisions/small-{candidate}.json"
+    envelope = json.loads((workspace.folder / document["decision_file"]).read_text())
+    assert envelope["payloadType"] == "application/vnd.in-toto+json"
+    assert envelope["signatures"] == []
+    assert {check["rule"] for check in document["checks"]} == {"whole", "accents", "failures"}
+    assert document["parts"][0]["null_replay"]["replays"] == 400
+
+
+def test_a_slice_that_became_worse_blocks_although_the_whole_is_better(
+    workspace: Workspace,
+) -> None:
+    """The average improves, one accent does not: exit 1, and the accent is named."""
+    baseline = answered(workspace, spoilt(1))
+    candidate = answered(workspace, spoilt(50, accent="scottish"))
+    said = gate(workspace, candidate, baseline)
+    failed = [check for check in said.document["checks"] if check["verdict"] == "fail"]
+    whole = next(check for check in said.document["checks"] if check["rule"] == "whole")
+    assert said.code == 1
+    assert [(check["rule"], check["slice"]) for check in failed] == [("accents", "accent=scottish")]
+    assert whole["observed"] < 0
+    shown = workspace.relkit("gate", "small", "--candidate", candidate, "--baseline", baseline)
+    assert "BLOCKED" in shown.out
+    assert shown.out.index("accent=scottish") < shown.out.index("failures")
+
+
+def test_serials_go_up_and_a_shadow_policy_leaves_with_0(workspace: Workspace) -> None:
+    """Each decision names the one before; shadow shows the verdict and lets the pipeline go on."""
+    baseline = answered(workspace, spoilt(9))
+    candidate = answered(workspace, spoilt(1))
+    first = gate(workspace, candidate, baseline)
+    assert first.code == 1
+    path = workspace.folder / "gates" / "small.yaml"
+    path.write_text(POLICY + "enforcement: shadow\n", encoding="utf-8")
+    second = gate(workspace, candidate, baseline)
+    assert (second.code, second.document["verdict"]) == (0, "fail")
+    assert not second.document["promotes"]
+    assert (first.document["serial"], second.document["serial"]) == (1, 2)
+    assert second.document["previous"] is not None
+
+
+def edit(path: Path, change: Callable[[str], str]) -> None:
+    """Change a file behind relkit's back."""
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _same(_workspace: Workspace, candidate: str, _baseline: str) -> tuple[str, str]:
+    return candidate, candidate
+
+
+def _edited_report(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    report = workspace.folder / ".relkit" / "runs" / candidate / "report.json"
+    edit(report, lambda text: text.replace('"failures": 0', '"failures": 1', 1))
+    return candidate, baseline
+
+
+def _edited_results(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    path = workspace.folder / ".relkit" / "runs" / baseline / "results.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    return candidate, baseline
+
+
+def _nan_report(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    folder = workspace.folder / ".relkit" / "runs" / candidate
+    edit(folder / "report.json", lambda text: text.replace('"coverage": 1.0', '"coverage": NaN'))
+    return _with_digest(folder), baseline
+
+
+def _nested_report(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    folder = workspace.folder / ".relkit" / "runs" / candidate
+    deep = "[" * 5000 + "]" * 5000
+    edit(folder / "report.json", lambda text: text.replace('"notes": [', f'"notes": [{deep},', 1))
+    return _with_digest(folder), baseline
+
+
+def _double_key(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    folder = workspace.folder / ".relkit" / "runs" / candidate
+    edit(folder / "report.json", lambda text: text.replace("{", '{"run": "x",', 1))
+    return _with_digest(folder), baseline
+
+
+def _with_digest(folder: Path) -> str:
+    """Write the digest of a damaged report into its run, as a careful forger would."""
+    document = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    outputs = document["outputs"]
+    outputs["report.json"] = sha256_bytes((folder / "report.json").read_bytes())
+    (folder / "run.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder.name
+
+
+def _gone(workspace: Workspace, candidate: str, _baseline: str) -> tuple[str, str]:
+    shutil.rmtree(workspace.folder / ".relkit" / "runs" / _baseline)
+    return candidate, _baseline
+
+
+def _no_results(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+    (workspace.folder / ".relkit" / "runs" / candidate / "results.parquet").unlink()
+    return candidate, baseline
+
+
+def _policy(old: str, new: str) -> Callable[[Workspace, str, str], tuple[str, str]]:
+    def change(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
+        edit(workspace.folder / "gates" / "small.yaml", lambda text: text.replace(old, new))
+        return candidate, baseline
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "word"),
+    [
+        (_same, 2, "same_run"),
+        (_edited_report, 2, "was changed after the run"),
+        (_edited_results, 2, "was changed after the run"),
+        (_nan_report, 2, "NaN"),
+        (_nested_report, 2, "nested too deeply"),
+        (_double_key, 2, "stands twice"),
+        (_gone, 2, "names no run"),
+        (_no_results, 4, "not_comparable"),
+        (_policy("relkit.gate/v1", "relkit.gate/v9"), 2, "relkit.gate/v1"),
+        (_policy("relkit.gate/v1", "relkit.suite/v1"), 2, "relkit.gate/v1"),
+        (_policy("rules:", "rulez:"), 2, "rules"),
+        (_policy("metric: failure_rate", "metric: failure_rte"), 2, "failure_rate"),
+        (_policy("id: accents", "id: whole"), 2, "whole"),
+        (_policy("margin: 0.05", "margin: -0.05"), 2, "line 5"),
+        (_policy("margin: 0.05", "margin: .nan"), 2, "line 5"),
+        (_policy('"accent=*"', '"acent=*"'), 2, "acent"),
+        (_policy('"accent=*"', '"accent=welsh"'), 4, "slice_missing"),
+        (_policy("max: 0.1}", "max: 0.1, mode: advisory}"), 0, "pass"),
+        (_policy("test: bound, max: 0.1", "test: bound, max: 1"), 2, "never"),
+        (_policy("coverage: 0.9", "max_age: 0s"), 2, "max_age"),
+        (_policy("coverage: 0.9", "requires: [load-test]"), 4, "check_missing"),
+        (_policy("coverage: 0.9", "anchor: nobody"), 2, "names no run"),
+    ],
+)
+def test_what_is_damaged_never_promotes(
+    workspace: Workspace,
+    damage: Callable[[Workspace, str, str], tuple[str, str]],
+    code: int,
+    word: str,
+) -> None:
+    """Each damage to runs or policy has its exit code, and says what is wrong."""
+    baseline = answered(workspace, spoilt(3))
+    candidate, baseline = damage(workspace, answered(workspace, spoilt(9)), baseline)
+    said = gate(workspace, candidate, baseline)
+    assert said.code == code, said.out + said.err
+    assert word in said.out
+    assert "Traceback" not in said.err
+
+
+def test_a_decision_that_cannot_be_written_is_no_pass(workspace: Workspace) -> None:
+    """The file comes before the exit code: without it there is no 0."""
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(9))
+    (workspace.folder / "taken").mkdir()
+    said = gate(workspace, candidate, baseline, "--decision", str(workspace.folder / "taken"))
+    assert said.code != 0
+    assert "error" in said.document
+
+
+def test_from_python_the_decision_is_the_same(workspace: Workspace) -> None:
+    """`relkit.gate` and `relkit.compare` answer as the commands do."""
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(9))
+    printed = gate(workspace, candidate, baseline).document
+    decision = relkit.gate(
+        "small", candidate=candidate, baseline=baseline, workspace=workspace.folder
+    )
+    assert decision.verdict is Verdict(printed["verdict"])
+    assert [item.observed for item in decision.results] == [
+        check["observed"] for check in printed["checks"]
+    ]
+    found = relkit.compare(baseline, candidate, workspace=workspace.folder)
+    shown = workspace.relkit("compare", baseline, candidate, "--json").document
+    assert [item.slice for item in found.slices] == [item["slice"] for item in shown["slices"]]
+
+
+def test_the_policies_of_the_project_are_read_and_plan_the_demo(workspace: Workspace) -> None:
+    """What ships is valid: each policy plans, or is a launch whose parts do."""
+    for path in sorted((ROOT / "gates").glob("*.yaml")):
+        suite = {"asr-promotion": "demo", "tts-promotion": "speech"}.get(path.stem)
+        if suite is None:
+            continue
+        said = workspace.relkit(
+            "gate", path.stem, "--plan", "--dataset", "assistant-commands", "--suite", suite
+        )
+        assert said.code == 0, said.err
+        assert "decides" in said.out
