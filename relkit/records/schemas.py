@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel
 
 from relkit.records.answers import AnswerRecord
+from relkit.records.checks import CheckFileRecord
 from relkit.records.dataset_locks import LockRecord
 from relkit.records.datasets import DatasetRecord, ManifestRow
+from relkit.records.events import EventRecord
 from relkit.records.journal import JournalLine
 from relkit.records.normalizers import NormalizerRecord
+from relkit.records.policies import PolicyRecord
+from relkit.records.release_records import ReleaseRecord
 from relkit.records.reports import ReportRecord
 from relkit.records.runs import RunRecord
 from relkit.records.suites import SuiteRecord
@@ -17,11 +21,15 @@ from relkit.records.workspace import WorkspaceRecord
 
 KINDS: Mapping[str, type[BaseModel]] = {
     "answer": AnswerRecord,
+    "check": CheckFileRecord,
     "dataset": DatasetRecord,
     "dataset-lock": LockRecord,
+    "event": EventRecord,
+    "gate": PolicyRecord,
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerRecord,
+    "release": ReleaseRecord,
     "report": ReportRecord,
     "run": RunRecord,
     "suite": SuiteRecord,

@@ -1,0 +1,1 @@
+"""For auditors: a verifier in one file that needs no relkit. Nothing here is imported."""

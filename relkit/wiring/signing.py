@@ -1,0 +1,300 @@
+"""Builds what signs, verifies, overrides and approves; ``cryptography`` only when it is needed."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit import storage
+from relkit.config import Settings
+from relkit.domain.decisions import DecisionStatement, Override, TrustedKey
+from relkit.domain.errors import InvalidInput
+from relkit.domain.gates import CheckRecord, GateDecision
+
+if TYPE_CHECKING:
+    from relkit.adapters.decision_files import DecisionFiles
+    from relkit.adapters.signing import SigningKey
+    from relkit.records.envelopes import Envelope
+    from relkit.records.verifying import Verification, Wanted
+    from relkit.workflows.exceptions import Said
+
+DECISIONS = "decisions"
+CHECKS = "checks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenDecision:
+    """A decision as it was written: with its serial, where, by which digest and signed by whom."""
+
+    path: Path
+    decision: GateDecision
+    digest: str
+    key: str | None
+
+
+def make_key(folder: Path) -> tuple[Path, Path]:
+    """Write a new signing key; see :func:`relkit.adapters.signing.make_key`."""
+    from relkit.adapters import signing
+
+    return signing.make_key(folder, os.environ)
+
+
+def trusted_keys(settings: Settings) -> tuple[TrustedKey, ...]:
+    """Return the public keys that relkit.yaml trusts; raises InvalidInput."""
+    return public_keys(settings.trusted_keys, relative_to=settings.workspace)
+
+
+def public_keys(texts: Iterable[str], *, relative_to: Path) -> tuple[TrustedKey, ...]:
+    """Return public keys by path or ``ed25519:<base64>``, each once; raises InvalidInput."""
+    texts = tuple(texts)
+    if not texts:
+        return ()
+    from relkit.adapters.signing import load_public
+
+    found = (load_public(text, relative_to=relative_to) for text in texts)
+    return tuple({key.key: key for key in found}.values())
+
+
+def keys_to_verify(start: Path, texts: Sequence[str]) -> tuple[TrustedKey, ...]:
+    """Return the keys that were named, else those of the workspace at or above a folder.
+
+    What was named counts alone: who pins a signer does not want another one's word.
+    """
+    if texts:
+        return public_keys(texts, relative_to=Path())
+    from relkit.wiring import settings_if_any
+
+    settings = settings_if_any(start)
+    return () if settings is None else trusted_keys(settings)
+
+
+def auditors_verifier() -> str:
+    """Return the source of the verifier that needs no relkit."""
+    from importlib.resources import files
+
+    return (files("relkit.auditor") / "verify_decision.py").read_text(encoding="utf-8")
+
+
+def decision_files(settings: Settings) -> "DecisionFiles":
+    """Return the decisions of a workspace."""
+    from relkit.adapters.decision_files import DecisionFiles
+
+    return DecisionFiles(settings.state / DECISIONS)
+
+
+def write_decision(
+    settings: Settings,
+    statement: DecisionStatement,
+    *,
+    path: Path | None = None,
+    key: Path | None = None,
+) -> WrittenDecision:
+    """Give a decision its serial, sign it where there is a key, and write it.
+
+    The key is read first: a decision that cannot be signed as asked is not written at all.
+    """
+    from relkit.adapters.decision_files import Facts
+    from relkit.records.envelopes import Envelope
+    from relkit.records.statements import render_decision
+
+    signer = None if key is None else _signer(key)
+    decision = statement.decision
+    run = decision.parts[0].candidate.run if decision.parts else "none"
+
+    def make(serial: int, previous: str | None) -> Envelope:
+        numbered = replace(decision, serial=serial, previous=previous)
+        envelope = Envelope(payload=render_decision(replace(statement, decision=numbered)))
+        return envelope if signer is None else signer.sign(envelope)
+
+    facts = Facts(
+        policy=decision.policy,
+        run=run,
+        verdict=str(decision.verdict),
+        created=decision.created,
+    )
+    written, entry = decision_files(settings).append(facts, make, path=path)
+    return WrittenDecision(
+        path=written,
+        decision=replace(decision, serial=entry.serial, previous=entry.previous),
+        digest=entry.digest,
+        key=None if signer is None else signer.public.key,
+    )
+
+
+def verify_file(
+    path: Path, keys: Sequence[TrustedKey], wanted: "Wanted", *, now: str | None = None
+) -> "Verification":
+    """Return what is wrong with a signed file; raises InvalidInput where it cannot be read."""
+    from relkit.records.verifying import verify
+
+    data = storage.read_bytes(path, what=path.name)
+    return verify(data, keys, now=now or _now(), wanted=wanted, source=path.name)
+
+
+def overrides_of(settings: Settings, decision: GateDecision) -> tuple[Override, ...]:
+    """Return the overrides about the candidates of a decision; see :func:`overrides_for`."""
+    digests = {
+        digest
+        for part in decision.parts
+        for digest in (part.candidate.artifact, part.candidate.candidate)
+        if digest is not None
+    }
+    return overrides_for(settings, {p.candidate.run for p in decision.parts}, digests)
+
+
+def overrides_for(
+    settings: Settings, runs: Iterable[str], digests: Iterable[str] = ()
+) -> tuple[Override, ...]:
+    """Return every override about some runs or candidates, expired ones too, oldest first.
+
+    ``key`` is None where no trusted key has signed it, or the file is not what was signed: such a
+    one allows nothing, and is shown so that nobody takes it for one that does. What is no override
+    at all is passed over.
+    """
+    from relkit.records.envelopes import parse_envelope, parse_statement
+    from relkit.records.overrides import override_of
+    from relkit.records.verifying import signed_by
+
+    keys = trusted_keys(settings)
+    wanted_runs, wanted_digests = set(runs), set(digests)
+    found = []
+    for name, data in decision_files(settings).overrides():
+        try:
+            envelope = parse_envelope(data, source=name)
+            override = override_of(parse_statement(envelope.payload, source=name), source=name)
+        except InvalidInput:
+            continue
+        if wanted_runs & set(override.runs) or wanted_digests & set(override.subjects):
+            signers, problems = signed_by(envelope, keys)
+            good = signers and not problems
+            found.append(replace(override, key=signers[0] if good else None))
+    return tuple(sorted(found, key=lambda one: one.created))
+
+
+def read_checks(
+    settings: Settings, names: Iterable[str], given: Mapping[str, Path]
+) -> dict[str, CheckRecord | str]:
+    """Return the record of each name, or why there is none that can be used.
+
+    ``given`` maps names to files; the others are looked for below ``.relkit/checks``. A name that
+    has no file is left out.
+    """
+    from relkit.adapters.check_files import CheckFiles
+    from relkit.records.check_reading import read_check
+
+    files = CheckFiles(settings.state / CHECKS)
+    keys = trusted_keys(settings)
+    found: dict[str, CheckRecord | str] = {}
+    for name in names:
+        read = files.read(name, given)
+        if read is not None:
+            found[name] = read_check(name, read[1], keys, source=read[0])
+    return found
+
+
+def override(
+    settings: Settings, decision: Path, said: "Said", *, key: Path, output: Path | None = None
+) -> tuple[Path, Override]:
+    """Write a signed override of a decision; see :func:`relkit.workflows.exceptions.plan_override`.
+
+    The signing key is one of those that may have signed the decision.
+    """
+    from relkit import __version__
+    from relkit.records.envelopes import Envelope
+    from relkit.records.verifying import Wanted
+    from relkit.workflows.exceptions import plan_override
+
+    signer = _signer(key)
+    keys = (*trusted_keys(settings), signer.public)
+    now = _now()
+    verification = verify_file(decision, keys, Wanted(unsigned=True), now=now)
+    made, payload = plan_override(
+        verification, said, now=now, tool_version=__version__, source=decision.name
+    )
+    envelope = Envelope(payload=payload)
+    path = output or decision_files(settings).override_path(decision)
+    _write(path, signer.sign(envelope))
+    return path, replace(made, key=signer.public.key)
+
+
+def approve(
+    settings: Settings,
+    record: CheckRecord,
+    *,
+    key: Path,
+    valid_for_s: float | None,
+    output: Path | None = None,
+) -> tuple[Path, CheckRecord]:
+    """Sign a check and write it; see :func:`relkit.workflows.exceptions.plan_approval`."""
+    from relkit.adapters.check_files import CheckFiles
+    from relkit.records.checks import render_check
+    from relkit.records.envelopes import Envelope
+    from relkit.workflows.exceptions import plan_approval
+
+    signer = _signer(key)
+    made = plan_approval(record, now=_now(), valid_for_s=valid_for_s)
+    envelope = Envelope(payload=render_check(made))
+    path = output or CheckFiles(settings.state / CHECKS).path(made.name)
+    _write(path, signer.sign(envelope))
+    return path, replace(made, digest=envelope.digest, key=signer.public.key)
+
+
+def approval(
+    settings: Settings,
+    name: str,
+    *,
+    verdict: str,
+    by: str | None,
+    reason: str | None,
+    run: str | None,
+    key: Path,
+) -> CheckRecord:
+    """Return a new approval by a person, about a run's candidate where one is named.
+
+    ``by`` falls back to the id of the key. Raises InvalidInput.
+    """
+    from relkit.records.checks import new_check
+
+    by = by or f"key {_signer(key).public.key[:16]}"
+    return new_check(
+        name,
+        verdict=verdict,
+        by=by,
+        reason=reason or f"{verdict} by {by}",
+        created=_now(),
+        candidate=None if run is None else candidate_digest(settings, run),
+    )
+
+
+def candidate_digest(settings: Settings, run: str) -> str:
+    """Return the digest of what a run measured: its artifact, or the system's settings."""
+    from relkit.wiring import read_report
+
+    report = read_report(settings, run)
+    return report.artifact_digest or report.candidate_digest
+
+
+def read_record(path: Path) -> CheckRecord:
+    """Return the plain check that another tool wrote; raises InvalidInput."""
+    from relkit.records.checks import parse_check
+
+    return parse_check(storage.read_bytes(path, what=path.name), source=path.name)
+
+
+def _write(path: Path, envelope: "Envelope") -> None:
+    from relkit.records.envelopes import render_envelope
+
+    storage.write_bytes(path, render_envelope(envelope))
+
+
+def _signer(key: Path) -> "SigningKey":
+    from relkit.adapters.signing import load_private
+
+    return load_private(key, os.environ)
+
+
+def _now() -> str:
+    from relkit.adapters.system_clock import SystemClock
+
+    return SystemClock().now()

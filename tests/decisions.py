@@ -1,0 +1,277 @@
+"""Gate decisions with their evidence, made from random sums by the real rules."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from relkit.adapters.signing import SigningKey, load_private, make_key
+from relkit.domain.comparisons import Pairing
+from relkit.domain.datasets import DatasetVersion
+from relkit.domain.decisions import DecisionStatement
+from relkit.domain.estimates import Estimate
+from relkit.domain.gates import Coverage, GatePolicy, JudgedPart, JudgedRun
+from relkit.domain.reports import EvalReport, Hallucinations, Runaways
+from relkit.records import yaml_text
+from relkit.records.envelopes import Envelope, render_envelope
+from relkit.records.policies import parse_policy
+from relkit.records.statements import render_decision
+from relkit.rules.cluster_sums import (
+    ClusterSums,
+    FloatArray,
+    IntArray,
+    PairedSums,
+    PairedValues,
+    SliceValues,
+)
+from relkit.rules.decision_evidence import decision_evidence
+from relkit.rules.gate_evidence import Compared, Evidence
+from relkit.rules.gating import decide, judge
+from relkit.rules.intervals import RateEvidence, estimate_rates
+from relkit.rules.ordered_values import TimingEvidence
+from relkit.rules.percentiles import estimate_percentiles
+from relkit.rules.rate_metrics import RATE_METRICS
+
+NOW = "2026-01-31T12:00:00Z"
+LATER = "2026-01-31T18:00:00Z"
+ARTIFACT = "sha256:" + "a" * 64
+BASELINE = "sha256:" + "b" * 64
+DATASET = "sha256:" + "d" * 64
+OTHER = "sha256:" + "e" * 64
+
+POLICY = """\
+schema: relkit.gate/v1
+name: asr-promotion
+rules:
+  - {id: wer-overall, metric: wer_capped, test: non_inferiority, margin: 0.05}
+  - {id: wer-limit, metric: wer_capped, test: bound, max: 0.40}
+  - {id: wer-slices, metric: wer_capped, slice: "noise=*", test: no_regression, detectable: 4}
+  - {id: runaways, metric: runaway_rate, test: bound, max: 0.05}
+  - {id: faster, metric: latency_ms.mean, test: bound, max: 900, mode: advisory}
+  - {id: latency-p95, metric: latency_ms.p95, test: bound, max: 900}
+  - {id: latency-same, metric: latency_ms.p50, test: non_inferiority, margin: 200}
+"""
+
+
+def judged_run(run: str, candidate: str, *, artifact: str | None = None) -> JudgedRun:
+    """Return a run by digests."""
+    return JudgedRun(
+        run=run,
+        report=OTHER,
+        candidate=candidate,
+        artifact=artifact,
+        created="2026-01-31T11:00:00Z",
+    )
+
+
+def part(*, artifact: str | None = ARTIFACT) -> JudgedPart:
+    """Return what was judged."""
+    return JudgedPart(
+        name=None,
+        policy="asr-promotion",
+        policy_digest=policy().digest,
+        candidate=judged_run("new-run", "sha256:" + "c" * 64, artifact=artifact),
+        baseline=judged_run("old-run", BASELINE),
+        anchor=None,
+        dataset="words",
+        dataset_revision=None,
+        dataset_digest=DATASET,
+        suite="demo",
+        suite_digest=OTHER,
+        normalizer="english",
+        normalizer_digest=OTHER,
+        scorer="relkit-score/1",
+        coverage=Coverage(expected=1000, scored=1000, unusable=0),
+    )
+
+
+def policy(text: str = POLICY) -> GatePolicy:
+    """Return a policy from its YAML."""
+    return parse_policy(text, source="asr-promotion.yaml")
+
+
+def report(run: JudgedRun) -> EvalReport:
+    """Return the report of a run, as much of it as a gate looks at."""
+    return EvalReport(
+        run=run.run,
+        suite="demo",
+        suite_digest=OTHER,
+        candidate_digest=run.candidate,
+        artifact_digest=run.artifact,
+        dataset=DatasetVersion(
+            name="words", revision=None, dirty=None, digest=DATASET, utterances=1000
+        ),
+        normalizer="english",
+        normalizer_digest=OTHER,
+        scorer="relkit-score/1",
+        tool_version="0",
+        created=run.created,
+        expected=1000,
+        scored=1000,
+        failures=0,
+        unusable=0,
+        repeats=1,
+        load_digest=OTHER,
+        slices=(),
+        masking=(),
+        runaways=Runaways(count=0, loops=0),
+        hallucinations=Hallucinations(clips=0, with_words=0, words=0, words_per_minute=None),
+        cluster="voice",
+    )
+
+
+def random_pairs(
+    seed: int = 0, *, speakers: int = 14, slices: int = 3, worse: float = 1.0
+) -> tuple[PairedSums, PairedValues]:
+    """Return sums and latencies of two systems; ``worse`` multiplies the errors in the last slice.
+
+    Slices are ``overall`` and ``noise=0`` …; clusters have gaps in their numbers, as real ones do.
+    """
+    draw = np.random.default_rng(seed)
+    names = ("overall", *(f"noise={i}" for i in range(slices)))
+    words = draw.integers(60, 120, (slices, speakers)).astype(np.float64)
+    rate = 0.12 * draw.lognormal(0, 0.3, speakers)
+    both = draw.poisson(words * rate * 0.5).astype(np.float64)
+    systems = []
+    for factor in (worse, 1.0):
+        scale = np.ones((slices, 1))
+        scale[-1] = factor
+        own = draw.poisson(words * rate * (0.5 * scale + (scale - 1) * 0.5)).astype(np.float64)
+        systems.append(np.minimum(both + own, words))
+    sums = [_sums(names, words, errors, draw) for errors in systems]
+    values = [_values(speakers, draw) for _ in range(2)]
+    return (
+        PairedSums(candidate=sums[0], baseline=sums[1], clusters=3 * speakers),
+        PairedValues(candidate=values[0], baseline=values[1]),
+    )
+
+
+def _sums(
+    names: tuple[str, ...], words: FloatArray, errors: FloatArray, draw: np.random.Generator
+) -> ClusterSums:
+    slices, speakers = words.shape
+    utterances = np.full_like(words, 10.0)
+    columns = {
+        "capped_errors": errors,
+        "excused_capped_errors": np.where(np.arange(speakers) == 2, np.minimum(errors, 3.0), 0.0),
+        "words": words,
+        "with_words": utterances,
+        "utterances": utterances,
+        "runaways": np.zeros_like(words),
+        "latency_ms": utterances * 400.0 + draw.normal(0, 1, words.shape),
+        "timed": utterances,
+    }
+    return ClusterSums(
+        slices=names,
+        slice_index=np.repeat(np.arange(slices + 1), speakers),
+        cluster_index=np.tile(np.arange(speakers) * 3 + 1, slices + 1),
+        columns={
+            name: np.concatenate([column.sum(axis=0), column.ravel()])
+            for name, column in columns.items()
+        },
+    )
+
+
+def _values(speakers: int, draw: np.random.Generator) -> SliceValues:
+    values = draw.lognormal(6.0, 0.3, speakers * 30)
+    clusters: IntArray = np.repeat(np.arange(speakers) * 3 + 1, 30)
+    order = np.argsort(values, kind="stable")
+    return SliceValues(
+        slices=("overall",),
+        slice_index=np.zeros(len(values), dtype=np.int64),
+        cluster_index=clusters[order],
+        values=values[order],
+    )
+
+
+def statement(  # noqa: PLR0913 - a builder: every field can be given
+    seed: int = 0,
+    *,
+    worse: float = 1.0,
+    speakers: int = 14,
+    slices: int = 3,
+    text: str = POLICY,
+    artifact: str | None = ARTIFACT,
+    alike: bool = False,
+    errors: bool = True,
+) -> DecisionStatement:
+    """Return a decision about random data, judged by the real rules, with its evidence.
+
+    ``alike`` makes both systems give the same, without ``errors`` none at all.
+    """
+    rules = policy(text)
+    pairs, values = random_pairs(seed, worse=worse, speakers=speakers, slices=slices)
+    if alike:
+        same = pairs.baseline
+        none = {**same.columns, "capped_errors": np.zeros(len(same.slice_index))}
+        same = same if errors else replace(same, columns=none)
+        pairs = replace(pairs, candidate=same, baseline=same)
+    judged = replace(part(artifact=artifact), policy_digest=rules.digest)
+    assert judged.baseline is not None
+    baseline = Compared(
+        report=report(judged.baseline),
+        pairing=Pairing(
+            both=1, compared=1, only_candidate=0, only_baseline=0, moved=0, duplicates=0
+        ),
+        pairs=pairs,
+        values={"latency_ms": values},
+    )
+    rates = RateEvidence(sums=pairs.candidate)
+    timings = {"latency_ms": TimingEvidence(values=values.candidate)}
+    evidence = Evidence(
+        candidate=report(judged.candidate),
+        estimates=_estimates(rates, timings),
+        utterances={
+            name: 10 * speakers * (slices if name == "overall" else 1)
+            for name in pairs.candidate.slices
+        },
+        specs=frozenset({"overall", "noise"}),
+        baseline=baseline,
+    )
+    results = [result for rule in rules.rules for result in judge(rule, evidence)]
+    decision = decide(rules, results, parts=(judged,))
+    document, _ = yaml_text.load(text, source="asr-promotion.yaml")
+    assert isinstance(document, Mapping)
+    return DecisionStatement(
+        decision=replace(
+            decision, created=NOW, expires="2026-02-01T12:00:00Z", serial=7, tool_version="0.1.0"
+        ),
+        evidence=(
+            decision_evidence(
+                rules.rules,
+                rates=rates,
+                timings=timings,
+                utterances=evidence.utterances,
+                compared={"baseline": baseline},
+            ),
+        ),
+        policies={rules.name: document},
+    )
+
+
+def _estimates(
+    rates: RateEvidence, timings: Mapping[str, TimingEvidence]
+) -> dict[str, dict[str, Estimate]]:
+    names = rates.sums.slices
+    found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
+    for metric in ("wer_capped", "runaway_rate", "latency_ms.mean"):
+        for name, estimate in zip(names, estimate_rates(RATE_METRICS[metric], rates), strict=True):
+            found[name][metric] = estimate
+    (p95,) = estimate_percentiles(0.95, timings["latency_ms"], unit="ms")
+    found["overall"]["latency_ms.p95"] = p95
+    return found
+
+
+def new_key(folder: Path) -> SigningKey:
+    """Return a fresh key, written to a folder and read from it."""
+    private, _ = make_key(folder, {})
+    return load_private(private, {})
+
+
+def signed(content: DecisionStatement, *keys: SigningKey) -> bytes:
+    """Return a decision as a file, signed by some keys."""
+    envelope = Envelope(payload=render_decision(content))
+    for key in keys:
+        envelope = key.sign(envelope)
+    return render_envelope(envelope)
