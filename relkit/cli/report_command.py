@@ -30,6 +30,18 @@ def command(
         bool,
         typer.Option("--with-audio", help="Put clips into the page, where consent is granted."),
     ] = False,
+    decision: Annotated[
+        Path | None,
+        typer.Option(
+            "--decision", metavar="FILE", help="Show this decision about the run, not the newest."
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write JUnit XML, of the decision where one is given."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
     ] = None,
@@ -41,12 +53,22 @@ def command(
     """
     from relkit import storage, wiring
     from relkit.records.reports import report_document
+    from relkit.wiring import gate_outputs
 
     settings = wiring.settings(common.start)
-    if markdown or common.as_json:
-        if baseline is not None or with_text or with_audio:
+    page_only = bool(baseline or with_text or with_audio)
+    if junit is not None:
+        if page_only or markdown or common.as_json or output is not None:
             raise UsageError(
-                "a baseline, transcripts and audio go into the HTML page only",
+                "--junit writes one file: the decision's checks, or the numbers of the report",
+                hint="call relkit report again for a page",
+            )
+        _junit(settings, run, decision, junit, quiet=common.quiet)
+        return
+    if markdown or common.as_json:
+        if page_only or decision is not None:
+            raise UsageError(
+                "a baseline, a decision, transcripts and audio go into the HTML page only",
                 hint="leave out --markdown and --json",
             )
         report = wiring.read_report(settings, run)
@@ -54,6 +76,7 @@ def command(
             print_json(report_document(report))
             return
         page = wiring.renderer().report_markdown(report)
+        page += gate_outputs.overrides_markdown(settings, report)
         if output is None:
             put(page)
             return
@@ -64,6 +87,7 @@ def command(
         settings,
         run,
         baseline,
+        decision=decision,
         with_text=with_text,
         with_audio=with_audio,
         output=output,
@@ -71,22 +95,46 @@ def command(
     )
 
 
+def _junit(
+    settings: "Settings", run: str, decision: Path | None, target: Path, *, quiet: bool
+) -> None:
+    """Write the JUnit XML of a decision about the run, or of the run that nothing judged."""
+    from relkit import wiring
+    from relkit.wiring import gate_outputs
+
+    report = wiring.read_report(settings, run)
+    if decision is None:
+        gate_outputs.write_report(target, report)
+    else:
+        judged = gate_outputs.decision_about(decision, report.run)
+        gate_outputs.write(judged, settings, junit=target)
+    say(f"junit: {target}", quiet=quiet)
+
+
 def _html(
     settings: "Settings",
     run: str,
     baseline: str | None,
     *,
+    decision: Path | None,
     with_text: bool,
     with_audio: bool,
     output: Path | None,
     quiet: bool,
 ) -> None:
     """Write the page and say where; one with transcripts or audio says so, too."""
+    from dataclasses import replace
+
     from relkit import storage, wiring
-    from relkit.wiring import pages
+    from relkit.wiring import gate_outputs, pages
 
     page = pages.report_page(
         settings, run, baseline=baseline, with_text=with_text, with_audio=with_audio
+    )
+    page = replace(
+        page,
+        decision=gate_outputs.decision_of_run(settings, decision, page.report.run),
+        overrides=gate_outputs.overrides_of_run(settings, page.report),
     )
     path = output or pages.default_output(settings, page)
     storage.write_text(path, wiring.renderer().report_html(page))

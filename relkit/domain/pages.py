@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relkit.domain.counts import ErrorCounts
+from relkit.domain.decisions import Override
+from relkit.domain.gates import GateDecision
 from relkit.domain.reports import EvalReport
 from relkit.domain.results import Texts
 from relkit.domain.runs import RunHeader
@@ -52,6 +54,7 @@ class Page:
     """A run for one page, beside an older one where there is a ``baseline``.
 
     ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
+    ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
     """
 
     header: RunHeader
@@ -60,3 +63,5 @@ class Page:
     baseline: EvalReport | None = None
     with_text: bool = False
     audio: EmbeddedAudio | None = None
+    decision: GateDecision | None = None
+    overrides: tuple[Override, ...] = ()

@@ -31,7 +31,9 @@ def md5(data: bytes) -> str:
 def tree(tmp_path: Path) -> Path:
     """Give a small source tree built as this one is: its settings, its hook, a locked dataset."""
     root = tmp_path / "source"
-    for name in ("relkit", "eval", "gates", "registry", "runbooks", "datasets/words/audio"):
+    action = ".github/actions/relkit-gate"
+    folders = ("relkit", "eval", "gates", "registry", "runbooks", action, "datasets/words/audio")
+    for name in folders:
         (root / name).mkdir(parents=True)
         (root / name / "README.md").write_text("x")
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "relkit.yaml"):

@@ -14,8 +14,13 @@ import pytest
 
 from relkit.adapters.scaffold import scaffold_source, write_scaffold
 from relkit.cli.boundary import run as relkit
+from relkit.domain.decisions import DecisionStatement
+from relkit.domain.gates import Verdict
+from relkit.records.envelopes import Envelope, render_envelope
+from relkit.records.statements import render_decision
 from tests.conftest import Workspace
 from tests.fakes import write_tone
+from tests.gate_decisions import blocked, decision, failing, judged, part, result
 
 SUITE = """\
 name: spoken
@@ -472,3 +477,70 @@ def test_a_baseline_of_another_normalizer_is_refused(workspace: Workspace) -> No
     assert said.code == 2
     assert "have another suite" in said.err or "have another normalizer" in said.err
     assert f"relkit rescore {old}" in said.err
+
+
+def decided(folder: Path) -> Path:
+    """Write a decision about the first run that fails, with hostile slices, and return it."""
+    run = min((folder / ".relkit" / "runs").iterdir()).name
+    hostile = [failing(slice=f"accent={text}", reason=text) for text in HOSTILE]
+    shown = decision(
+        *hostile,
+        *blocked().results,
+        *(result(slice=f"accent=a{i}") for i in range(14)),
+        verdict=Verdict.FAIL,
+        reason_codes=("regressed",),
+        parts=(part(candidate=judged(run)),),
+    )
+    payload = render_decision(DecisionStatement(decision=shown))
+    path = folder / "decision.json"
+    path.write_bytes(render_envelope(Envelope(payload=payload)))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_decision_stands_first_and_what_blocks_before_the_rest(
+    folder: Path,
+    browser: Any,  # noqa: ANN401  # as above
+    width: int,
+) -> None:
+    """Verdict, reasons and intervals are there as text and drawing; nothing in them runs."""
+    page = make(folder, "decided.html", "--decision", str(decided(folder)), baseline=False)
+    opened(browser, page, width=width)
+    assert texts(browser, "main > section h2")[0] == "Decision"
+    assert texts(browser, ".banner .stance") == ["BLOCKED"]
+    assert texts(browser, ".banner .because") == [
+        "7 of 24 required checks fail; 1 is undecided",
+    ]
+    words = texts(browser, "#decision .checks .word")
+    assert words[:8] == ["FAIL"] * 7 + ["UNDECIDED"]
+    assert set(HOSTILE) <= set(texts(browser, "#decision .why"))
+    assert len(browser.find_elements("css selector", "#decision svg .limit")) == 25
+    script = "return document.querySelector('#decision .more').open"
+    assert run_js(browser, script) is False
+    press(find(browser, "#decision .more summary"))
+    assert run_js(browser, script) is True
+    assert len(texts(browser, "#decision .more .checks tbody tr")) == 16
+    assert any(text.startswith("A/A: 3 of 200") for text in texts(browser, "#decision .notes li"))
+    script = "const page = document.documentElement; return page.scrollWidth - page.clientWidth"
+    assert run_js(browser, script) == 0
+    assert_quiet(browser)
+
+
+def test_a_decision_about_another_run_is_refused(folder: Path) -> None:
+    """A page, or JUnit XML, never shows a verdict beside numbers that it was not about."""
+    path = decided(folder)
+    first, second = sorted(run.name for run in (folder / ".relkit" / "runs").iterdir())
+    target = folder / "pages" / "gate.xml"
+    options = ["--decision", str(path), "--junit", str(target), "--workspace", str(folder)]
+    assert relkit(["report", second, *options]) == 2
+    assert not target.exists()
+    assert relkit(["report", first, *options]) == 0
+    assert b'type="fail"' in target.read_bytes()
+    assert relkit(["report", first, "--markdown", *options]) == 2
+    assert relkit(["report", first, *options[2:]]) == 0
+    assert b"judged by no gate" in target.read_bytes()
+    page = ["--output", str(folder / "pages" / "no.html"), "--workspace", str(folder)]
+    assert relkit(["report", second, "--decision", str(path), *page]) == 2
+    assert relkit(["report", first, "--decision", str(path), "--json", *page]) == 2
+    assert not (folder / "pages" / "no.html").exists()

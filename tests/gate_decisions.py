@@ -1,0 +1,245 @@
+"""Decisions to show: every field can be given, the rest is sensible; and hostile text."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from relkit.domain.decisions import Override
+from relkit.domain.gates import (
+    CheckRecord,
+    Coverage,
+    GateDecision,
+    JudgedPart,
+    JudgedRun,
+    NullReplay,
+    RuleResult,
+    Verdict,
+)
+from tests.builders import DIGEST
+
+CANDIDATE = "20260131T120000Z-0000aa"
+BASELINE = "20260130T120000Z-0000bb"
+
+HOSTILE = (
+    "::set-output name=verdict::pass",
+    "##[error]owned",
+    "line\n::error::second",
+    "line\r\n| pass | forged |",
+    "](javascript:alert(1))",
+    "<script>alert(1)</script>",
+    "--> <b>out</b>",
+    "=cmd()",
+    "+1|2",
+    "\x1b[31mred\x1b]8;;https://evil.example\x07",
+    "`code` ``` fence",
+    "@everyone #1 GH-1 https://evil.example www.evil.example",
+    "100% %0A::error::x, title=y",
+    "]]> &lt;b&gt; &#60;",
+    "\u202egpj.exe \u2028 \x85 \x00 \ufffe",
+    "{{ 7 * 7 }}{% raw %}",
+    "\ud800",
+)
+"""Text that means something to a runner, a page, a spreadsheet, a terminal or a parser."""
+
+NASTY = st.one_of(
+    st.sampled_from(HOSTILE),
+    st.text(st.sampled_from("a:=#[]()<>`|@%,&;\n\r\x1b\u202e\\\"'-!*_~$"), max_size=24),
+    st.builds("{}{}{}".format, st.sampled_from(HOSTILE), st.text(), st.sampled_from(HOSTILE)),
+)
+
+
+def result(**fields: Any) -> RuleResult:  # noqa: ANN401  # any field of the type
+    """Return a passing, required result of ``wer-slices`` on one accent."""
+    given: dict[str, Any] = {
+        "rule": "wer-slices",
+        "slice": "accent=plain",
+        "metric": "wer_capped",
+        "test": "no_regression",
+        "mode": "required",
+        "verdict": Verdict.PASS,
+        "code": "no_regression_seen",
+        "reason": "WER on accent=plain is better by 0.1 points (-0.6 to 0.4)",
+        "quantity": "worsening",
+        "observed": -0.001,
+        "low": -0.006,
+        "high": 0.004,
+        "candidate": 0.08,
+        "baseline": 0.081,
+        "bound": 0.01,
+        "p_adjusted": 0.8,
+        "n": 1200,
+        "clusters": 12,
+        "utterances": 240,
+    }
+    return RuleResult(**(given | fields))
+
+
+def failing(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
+    """Return a failing result on one slice."""
+    where = fields.get("slice", "accent=scottish")
+    given: dict[str, Any] = {
+        "slice": where,
+        "verdict": Verdict.FAIL,
+        "code": "regressed",
+        "reason": f"WER on {where} is worse by 2.1 points (0.4 to 3.8); allowed 1.0; 8 voices",
+        "observed": 0.021,
+        "low": 0.004,
+        "high": 0.038,
+        "baseline": 0.05,
+        "candidate": 0.071,
+        "p_adjusted": 0.003,
+        "clusters": 8,
+        "utterances": 160,
+        "harm": 12.4,
+    }
+    return result(**(given | fields))
+
+
+def undecided(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
+    """Return an undecided result that knows how many clusters would decide it."""
+    where = fields.get("slice", "noise=babble")
+    given: dict[str, Any] = {
+        "slice": where,
+        "verdict": Verdict.INCONCLUSIVE,
+        "code": "too_weak_to_see",
+        "reason": f"WER on {where}: only 3.1 times as many errors would be seen",
+        "clusters": 6,
+        "needed_clusters": 19,
+    }
+    return result(**(given | fields))
+
+
+def floor(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
+    """Return an advisory bound that fails."""
+    given: dict[str, Any] = {
+        "rule": "mos-floor",
+        "slice": "channel=telephone",
+        "metric": "dnsmos_ovrl.mean",
+        "test": "bound",
+        "mode": "advisory",
+        "verdict": Verdict.FAIL,
+        "code": "below_minimum",
+        "reason": "predicted MOS on channel=telephone is 2.31 (2.25 to 2.38); at least 2.5",
+        "quantity": "value",
+        "unit": "mos",
+        "observed": 2.31,
+        "low": 2.25,
+        "high": 2.38,
+        "bound": 2.5,
+    }
+    return result(**(given | fields))
+
+
+def judged(run: str = CANDIDATE, **fields: Any) -> JudgedRun:  # noqa: ANN401  # as above
+    """Return a judged run."""
+    given: dict[str, Any] = {
+        "report": DIGEST,
+        "candidate": "sha256:" + "a" * 64,
+        "artifact": None,
+        "created": "2026-01-31T12:00:00Z",
+    }
+    return JudgedRun(run=run, **(given | fields))
+
+
+def part(**fields: Any) -> JudgedPart:  # noqa: ANN401  # as above
+    """Return what one policy was asked about."""
+    given: dict[str, Any] = {
+        "name": None,
+        "policy": "asr-promotion",
+        "policy_digest": DIGEST,
+        "candidate": judged(),
+        "baseline": judged(BASELINE, candidate="sha256:" + "b" * 64),
+        "anchor": None,
+        "dataset": "assistant-commands",
+        "dataset_revision": "1" * 40,
+        "dataset_digest": DIGEST,
+        "suite": "demo",
+        "suite_digest": DIGEST,
+        "normalizer": "english",
+        "normalizer_digest": DIGEST,
+        "scorer": "1",
+        "coverage": Coverage(expected=400, scored=398, unusable=2),
+        "baseline_failures": ("u7",),
+        "null_replay": NullReplay(
+            replays=200, blocked=3, undecided=40, method="signs flipped by cluster"
+        ),
+    }
+    return JudgedPart(**(given | fields))
+
+
+def decision(*results: RuleResult, **fields: Any) -> GateDecision:  # noqa: ANN401  # as above
+    """Return a decision with these results; the verdict is given, or pass."""
+    given: dict[str, Any] = {
+        "policy": "asr-promotion",
+        "policy_digest": DIGEST,
+        "enforcement": "enforce",
+        "verdict": Verdict.PASS,
+        "reason_codes": (),
+        "parts": (part(),),
+        "created": "2026-01-31T13:00:00Z",
+        "expires": "2026-02-01T13:00:00Z",
+        "serial": 7,
+        "previous": DIGEST,
+        "tool_version": "0.1.0",
+    }
+    return GateDecision(results=results, **(given | fields))
+
+
+def passing() -> GateDecision:
+    """Return a decision that passes, with an advisory check that fails and an approval."""
+    approval = CheckRecord(
+        name="load-test",
+        verdict=Verdict.PASS,
+        reason="p95 stayed below 300 ms at 50 streams",
+        by="ci@example.org",
+        created="2026-01-31T11:00:00Z",
+        digest=DIGEST,
+        key="ed25519:0011",
+    )
+    return decision(
+        result(rule="wer-overall", slice="overall"), result(), floor(), checks=(approval,)
+    )
+
+
+def blocked() -> GateDecision:
+    """Return a decision that fails on two slices, is undecided on one, and passes elsewhere."""
+    return decision(
+        result(rule="wer-overall", slice="overall"),
+        undecided(),
+        failing(),
+        result(slice="accent=welsh"),
+        failing(slice="accent=irish", harm=30.0, observed=0.0104, low=0.0102, high=0.0108),
+        floor(),
+        verdict=Verdict.FAIL,
+        reason_codes=("regressed", "too_weak_to_see"),
+    )
+
+
+def open_question() -> GateDecision:
+    """Return a decision that is undecided on two slices; one cannot say what is missing."""
+    return decision(
+        result(rule="wer-overall", slice="overall"),
+        undecided(),
+        undecided(slice="noise=music", needed_clusters=None),
+        verdict=Verdict.INCONCLUSIVE,
+        reason_codes=("too_weak_to_see",),
+    )
+
+
+def override(**fields: Any) -> Override:  # noqa: ANN401  # as above
+    """Return a signed override."""
+    given: dict[str, Any] = {
+        "decision": DIGEST,
+        "policy": "asr-promotion",
+        "policy_digest": DIGEST,
+        "verdict": Verdict.FAIL,
+        "runs": (CANDIDATE,),
+        "subjects": (DIGEST,),
+        "by": "rita@example.org",
+        "reason": "the Scottish recordings are being redone",
+        "ticket": "REL-12",
+        "created": "2026-01-31T14:00:00Z",
+        "expires": "2026-02-02T14:00:00Z",
+        "key": "ed25519:0011",
+    }
+    return Override(**(given | fields))
