@@ -1,0 +1,56 @@
+"""`relkit doctor`: what is there, what is missing, and the command that mends it."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from relkit.adapters.health import look
+from relkit.cli.doctor_command import doctor_summary
+from relkit.config import MlflowSettings, Settings
+from relkit.domain.health import Health
+from tests.conftest import Workspace
+
+
+def test_every_line_is_ok_or_says_what_mends_it(workspace: Workspace) -> None:
+    """A healthy workspace leaves with 0, and nothing optional is missing without a command."""
+    said = workspace.relkit("doctor", "--json")
+    checks = said.document["checks"]
+    assert said.code == 0, checks
+    by_name = {item["name"]: item for item in checks}
+    assert by_name["python"]["state"] == by_name["workspace"]["state"] == "ok"
+    assert all(item["mend"] for item in checks if item["state"] != "ok")
+
+
+def test_a_tracking_server_that_is_configured_and_down_is_missing(tmp_path: Path) -> None:
+    """What the workspace asks for has to answer."""
+    settings = Settings(
+        workspace=tmp_path,
+        name="w",
+        datasets=tmp_path,
+        suites=tmp_path,
+        normalizers=tmp_path,
+        gates=tmp_path,
+        mlflow=MlflowSettings(tracking_uri="http://127.0.0.1:9"),
+    )
+    found = {item.name: item for item in look(settings)}
+    assert found["mlflow"].state == "missing"
+    assert "MLFLOW_TRACKING_URI" in found["mlflow"].mend
+
+
+def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) -> None:
+    """The private key is readable by nobody else, and the public one can be trusted."""
+    said = workspace.relkit("doctor", "--make-key", str(tmp_path / "keys"))
+    assert said.code == 0, said.err
+    files = sorted((tmp_path / "keys").iterdir())
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in files}
+    assert len(files) == 2
+    assert 0o600 in modes
+    assert workspace.relkit("doctor", "--make-key", str(tmp_path / "keys")).code == 2
+
+
+@pytest.mark.parametrize("state", ["missing", "absent"])
+def test_the_summary_shows_the_mending_command(state: str) -> None:
+    """A newcomer copies the line below what is missing."""
+    item = Health(name="x", state=state, detail="not there", mend="pip install x")  # type: ignore[arg-type]  # one of the states
+    assert "-> pip install x" in doctor_summary([item])
