@@ -1,0 +1,123 @@
+"""What a release's schema cannot say: parts that contradict each other, paths that lead out."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from relkit.domain.releases import ReleaseKind
+from relkit.records.defects import Path
+from relkit.records.digests import PREFIX, sha256_bytes
+from relkit.records.release_records import ArtifactRecord, ReleaseRecord
+from relkit.records.yaml_text import shown
+from relkit.rules.slice_patterns import normal_slice
+from relkit.rules.version_ranges import VersionRange
+
+_HINT = "docs/registry.md says what a release holds"
+Wrong = tuple[Path, str, str | None]
+"""Which key is wrong, what is wrong with it, and what to do."""
+
+
+def tree_digest(files: Mapping[str, str]) -> str:
+    """Return the digest of files by path: SHA-256 of the sorted ``path, sha256`` lines (cli.md)."""
+    lines = sorted(f"{path}, {digest.removeprefix(PREFIX)}\n" for path, digest in files.items())
+    return sha256_bytes("".join(lines).encode("utf-8"))
+
+
+def kind_of(record: ReleaseRecord) -> ReleaseKind:
+    """Return how a release is served, told by what there is."""
+    if record.component == "stack":
+        return "stack"
+    if record.hosted is not None:
+        return "hosted"
+    if record.artifact is not None and record.artifact.reference is not None:
+        return "reference"
+    return "files"
+
+
+def contradictions(record: ReleaseRecord) -> Iterator[Wrong]:
+    """Yield what is wrong with a record whose every part is right."""
+    kind = kind_of(record)
+    if record.kind is not None and record.kind != kind:
+        yield ("kind",), f'says "{record.kind}", and the release is "{kind}"', "leave it out"
+    legacy = record.attested == "legacy"
+    if not record.owner and not legacy:
+        yield ("owner",), 'the key "owner" is missing or empty', "who answers for this release?"
+    if not record.licence and not legacy and kind != "stack":
+        yield ("licence",), 'the key "licence" is missing or empty', "for example Apache-2.0"
+    if record.attested == "gate" and record.decision is None:
+        yield ("attested",), '"attested": says gate, and there is no decision', "name its digest"
+    yield from _wrong_parts(record, kind)
+    if record.model in record.requires:
+        yield ("requires", record.model), f'"requires": names {record.model} itself', None
+    for model, text in record.requires.items():
+        try:
+            VersionRange.parse(text)
+        except ValueError as error:
+            yield ("requires", model), f'"requires.{model}": {error}', "for example >=1.2,<2"
+    for i, name in enumerate(record.worse_slices):
+        try:
+            normal_slice(name)
+        except ValueError as error:
+            yield ("worse_slices", i), f'the slice "{shown(name)}" {error.args[0]}', None
+
+
+def _wrong_parts(record: ReleaseRecord, kind: ReleaseKind) -> Iterator[Wrong]:
+    if kind == "stack":
+        if not record.pins:
+            yield ("pins",), "a stack pins one version of every component", 'pins: {"asr": "1.0"}'
+        for key in ("artifact", "hosted"):
+            if getattr(record, key) is not None:
+                yield (key,), f'a stack has no "{key}": its components have theirs', None
+        return
+    if record.pins:
+        yield ("pins",), "only a stack pins versions", "use requires with a range of versions"
+    if record.artifact is not None and record.hosted is not None:
+        yield ("hosted",), "a hosted model has no artifact", "keep one of the two"
+    elif record.artifact is None and record.hosted is None:
+        yield ("artifact",), 'the key "artifact" (or "hosted") is missing', _HINT
+    elif record.artifact is not None:
+        yield from _wrong_artifact(record.artifact)
+
+
+def _wrong_artifact(artifact: ArtifactRecord) -> Iterator[Wrong]:
+    for path in artifact.files:
+        if not _plain(path):
+            message = f'the path "{shown(path)}" leaves its folder or is not plain'
+            yield ("artifact", "files", path), message, None
+    if artifact.root is not None and artifact.root != "." and not _plain(artifact.root):
+        message = f'the folder "{shown(artifact.root)}" leaves the workspace or is not plain'
+        yield ("artifact", "root"), message, None
+    if artifact.reference is not None:
+        if artifact.files:
+            yield ("artifact", "files"), "a reference has no files", "keep one of the two"
+        yield from _wrong_reference(artifact.reference, artifact.digest)
+        return
+    if not artifact.files or artifact.root is None:
+        hint = "register fills in the files of a root"
+        yield ("artifact",), "an artifact needs root and files, or a reference", hint
+        return
+    one = next(iter(artifact.files.values())) if len(artifact.files) == 1 else None
+    if artifact.digest not in (one, tree_digest(artifact.files)):
+        message = '"artifact.digest" is not that of the files'
+        yield ("artifact", "digest"), message, f"it is {tree_digest(artifact.files)}"
+
+
+def _wrong_reference(reference: str, digest: str) -> Iterator[Wrong]:
+    path: Path = ("artifact", "reference")
+    if reference.startswith(("http://", "https://")):
+        parts = urlsplit(reference)
+        if not parts.hostname or parts.username is not None or parts.query:
+            hint = "a plain address without user, password or query: they may hold a secret"
+            yield path, "the address is refused", hint
+        return
+    name, _, pinned = reference.removeprefix("oci://").partition("@")
+    if "/" not in name or not pinned:
+        yield path, "an image by digest or an HTTP address was expected", "ghcr.io/a/b@sha256:…"
+    elif pinned != digest:
+        yield path, "names another digest than artifact.digest", "they have to be the same"
+
+
+def _plain(path: str) -> bool:
+    pure = PurePosixPath(path)
+    inside = not pure.is_absolute() and ".." not in pure.parts and "." not in path.split("/")
+    return inside and str(pure) == path and path.isprintable() and "\\" not in path

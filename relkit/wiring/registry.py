@@ -1,0 +1,262 @@
+"""Builds what the registry needs; MLflow is never imported here."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit import storage
+from relkit.config import Settings
+from relkit.domain.decisions import DecisionStatement, Override
+from relkit.domain.errors import InvalidInput, UsageError
+from relkit.rules.ledger_plans import Entry
+
+if TYPE_CHECKING:
+    from relkit.adapters.ledger_files import LedgerFiles
+    from relkit.adapters.release_files import ReleaseFiles
+    from relkit.domain.releases import ReleaseEvent
+    from relkit.domain.reports import EvalReport
+    from relkit.rules.ledger import LedgerState
+    from relkit.rules.promotion import DecisionFacts, OverrideFacts
+    from relkit.workflows.registry import Recorded
+    from relkit.workflows.registry_ports import Mirror, RegistryPorts
+    from relkit.workflows.registry_register import Registered
+    from relkit.workflows.registry_verify import Validation, Verification
+
+FOLDER = "registry"
+_NAMES = ("RELKIT_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME")
+"""Variables that say who acts, the first that is set."""
+
+
+def release_files(settings: Settings) -> "ReleaseFiles":
+    """Return the releases of a workspace."""
+    from relkit.adapters.release_files import ReleaseFiles
+
+    return ReleaseFiles(settings.workspace / FOLDER / "releases")
+
+
+def ledger_files(settings: Settings) -> "LedgerFiles":
+    """Return the ledgers of a workspace."""
+    from relkit.adapters.ledger_files import LedgerFiles
+
+    return LedgerFiles(settings.workspace / FOLDER / "events", locks=settings.state / "locks")
+
+
+def registry_ports(settings: Settings) -> "RegistryPorts":
+    """Return what the registry's verbs need."""
+    from relkit.adapters.artifact_files import ArtifactFiles
+    from relkit.adapters.system_clock import SystemClock
+    from relkit.workflows.registry_ports import RegistryPorts
+
+    releases = release_files(settings)
+    return RegistryPorts(
+        releases=releases,
+        ledger=ledger_files(settings),
+        artifacts=ArtifactFiles(
+            settings.workspace, settings.cache / "artifacts", read=releases.read
+        ),
+        clock=SystemClock(),
+        report=lambda run: _report(settings, run),
+        decision=lambda digest: _decision(settings, digest),
+        mirror=mirror(settings),
+    )
+
+
+def mirror(settings: Settings) -> "Mirror | None":  # noqa: ARG001 - which mirror, the settings will say
+    """Return the registry that serving systems read, None where none is configured."""
+    return None
+
+
+def entry(settings: Settings, by: str | None, reason: str = "") -> Entry:
+    """Return who acts now and why; the name falls back to the environment's."""
+    from relkit.adapters.system_clock import SystemClock
+
+    found = by or next((v for n in _NAMES if (v := settings.environment.get(n))), "unknown")
+    return Entry(at=SystemClock().now(), by=found.strip(), reason=reason)
+
+
+def register(settings: Settings, path: Path, *, by: str | None) -> "Registered":
+    """Register a release; see :func:`relkit.workflows.registry_register.register`."""
+    from relkit.workflows.registry_register import register as workflow
+
+    data = storage.read_bytes(path, what=path.name, hint="docs/registry.md shows one")
+    ports = registry_ports(settings)
+    return workflow(data, source=path.name, by=entry(settings, by).by, ports=ports)
+
+
+def validate(settings: Settings, *, artifacts: bool) -> "Validation":
+    """Say all that is wrong; see :func:`relkit.workflows.registry_verify.validate`."""
+    from relkit.workflows.registry_verify import validate as workflow
+
+    return workflow(registry_ports(settings), artifacts=artifacts)
+
+
+def verify(
+    settings: Settings,
+    model: str | None,
+    *,
+    repair: bool,
+    record: bool = False,
+    by: str | None = None,
+) -> "Verification":
+    """Prove the ledgers; see :func:`relkit.workflows.registry_verify.verify`.
+
+    ``record`` notes what verified in the ledger, where nothing is wrong.
+    """
+    from dataclasses import replace
+
+    from relkit.workflows.registry_verify import record_verified
+    from relkit.workflows.registry_verify import verify as workflow
+
+    ports = registry_ports(settings)
+    found = workflow(ports, model, repair=repair)
+    if not record or found.problems:
+        return found
+    recorded = record_verified(ports, found.models, entry=entry(settings, by))
+    return replace(found, recorded=recorded)
+
+
+def yank(
+    settings: Settings, model: str, version: str, *, by: str | None, reason: str, restore: bool
+) -> "Recorded":
+    """Withdraw or restore a version; see :func:`relkit.workflows.registry_yank.yank`."""
+    from relkit.workflows.registry_yank import yank as workflow
+
+    ports = registry_ports(settings)
+    return workflow(model, version, ports, entry=entry(settings, by, reason), restore=restore)
+
+
+def history(settings: Settings, model: str) -> "tuple[tuple[ReleaseEvent, ...], LedgerState]":
+    """Return a model's events and state; raises UsageError for an unknown model."""
+    from relkit.workflows.registry import read_history
+
+    return read_history(registry_ports(settings), model)
+
+
+def promote(
+    settings: Settings,
+    model: str,
+    version: str,
+    *,
+    decision: Path,
+    override: Path | None = None,
+    share: float | None = None,
+    by: str | None = None,
+    reason: str = "",
+) -> "Recorded":
+    """Promote by a decision; see :func:`relkit.workflows.registry_promote.promote`."""
+    from relkit.workflows.registry_promote import Evidence
+    from relkit.workflows.registry_promote import promote as workflow
+
+    evidence = Evidence(
+        name=decision.name,
+        facts=read_decision(settings, decision),
+        data=storage.read_bytes(decision, what=decision.name),
+        override=None if override is None else read_override(settings, override),
+        override_data=b"" if override is None else override.read_bytes(),
+    )
+    return workflow(
+        model,
+        version,
+        evidence,
+        registry_ports(settings),
+        entry=lambda default: entry(settings, by, reason or default),
+        share=share,
+    )
+
+
+def hold(
+    settings: Settings,
+    model: str,
+    version: str,
+    *,
+    share: float | None,
+    by: str | None,
+    reason: str,
+) -> "Recorded":
+    """Hold a canary; see :func:`relkit.workflows.registry_promote.hold`."""
+    from relkit.workflows.registry_promote import hold as workflow
+
+    ports = registry_ports(settings)
+    return workflow(model, version, ports, entry=entry(settings, by, reason), share=share)
+
+
+def read_decision(settings: Settings, path: Path) -> "DecisionFacts":
+    """Return what is known of a decision's file; raises InvalidInput where it is none.
+
+    The one place that knows how decisions are verified: :mod:`relkit.records.verifying`.
+    """
+    from relkit.records.verifying import Wanted
+    from relkit.rules.promotion import DecisionFacts
+    from relkit.wiring.policies import read_policy
+    from relkit.wiring.signing import trusted_keys, verify_file
+
+    found = verify_file(path, trusted_keys(settings), Wanted(unsigned=True))
+    if not isinstance(found.content, DecisionStatement) or found.digest is None:
+        why = "; ".join(found.problems) or f"is a signed {found.kind}"
+        raise InvalidInput(
+            f"{path.name}: is no decision that can be believed: {why}",
+            hint="make one: relkit gate POLICY …",
+        )
+    decision = found.content.decision
+    policy = None
+    with suppress(UsageError):
+        policy, _ = read_policy(settings, decision.policy)
+    return DecisionFacts(
+        decision=decision,
+        digest=found.digest,
+        problems=found.problems,
+        signed=bool(found.signers),
+        policy=None if policy is None else policy.digest,
+        signature=policy is not None and policy.signature,
+        newer=next(_newer(settings, decision.policy, decision.serial, found.content), None),
+    )
+
+
+def read_override(settings: Settings, path: Path) -> "OverrideFacts":
+    """Return what is known of an override's file; raises InvalidInput where it is none."""
+    from relkit.records.verifying import Wanted
+    from relkit.rules.promotion import OverrideFacts
+    from relkit.wiring.signing import trusted_keys, verify_file
+
+    found = verify_file(path, trusted_keys(settings), Wanted())
+    if not isinstance(found.content, Override) or found.digest is None:
+        why = "; ".join(found.problems) or f"is a signed {found.kind}"
+        raise InvalidInput(f"{path.name}: is no override that can be believed: {why}")
+    return OverrideFacts(override=found.content, digest=found.digest, problems=found.problems)
+
+
+def _newer(
+    settings: Settings, policy: str, serial: int, content: DecisionStatement
+) -> Iterator[str]:
+    """Yield later decisions of the same policy about the same run that stand in the log."""
+    from relkit.wiring.signing import decision_files
+
+    runs = {part.candidate.run for part in content.decision.parts}
+    for logged in decision_files(settings).log():
+        if logged.serial > serial and logged.policy == policy and logged.run in runs:
+            yield f"{logged.file} (serial {logged.serial}, {logged.verdict})"
+
+
+def _report(settings: Settings, run: str) -> "tuple[EvalReport, bytes] | None":
+    """Return a finished run's report and its bytes, None where the run is not here."""
+    from relkit.wiring import run_folders
+
+    runs = run_folders(settings)
+    try:
+        folder = runs.find(run)
+    except UsageError:
+        return None
+    report = runs.read_report(run)
+    return report, storage.read_bytes(folder / "report.json", what=f"{run}: report.json")
+
+
+def _decision(settings: Settings, digest: str) -> bytes | None:
+    """Return the bytes of a decision of the workspace by its digest, None where it is not here."""
+    from relkit.wiring.signing import DECISIONS, decision_files
+
+    for logged in decision_files(settings).log():
+        path = settings.state / DECISIONS / logged.file
+        if logged.digest == digest and path.is_file():
+            return path.read_bytes()
+    return None
