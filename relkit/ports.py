@@ -10,16 +10,16 @@ from relkit.domain.comparisons import Pairing
 from relkit.domain.contracts import Contract, ContractOutcome, FactTable, Judged
 from relkit.domain.dataset_versions import DatasetLock, DatasetSnapshot
 from relkit.domain.datasets import Dataset
-from relkit.domain.pages import Page
 from relkit.domain.quality import ComparedClip, Quality
-from relkit.domain.reports import EvalReport
 from relkit.domain.results import Outcome, Result
 from relkit.domain.runs import Candidate, RunHeader, RunStatus
 from relkit.domain.speech import Script
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, Prediction, Unusable
 
-if TYPE_CHECKING:  # numpy is not loaded by commands that aggregate nothing
+if TYPE_CHECKING:  # numpy is not loaded by commands that aggregate nothing, nor what they show
+    from relkit.domain.pages import Page
+    from relkit.domain.reports import EvalReport
     from relkit.rules.cluster_sums import ClusterSums, PairedSums, PairedValues, SliceValues
 
 
@@ -338,7 +338,7 @@ class OpenRun(Protocol):
         """Write results and texts (rows in the same order); return the path of the results."""
         ...
 
-    def finish(self, report: EvalReport, at: str) -> None:
+    def finish(self, report: "EvalReport", at: str) -> None:
         """Write the report and close the run for good."""
         ...
 
@@ -362,7 +362,7 @@ class RunStore(Protocol):
         """Return a run's header, status and output digests."""
         ...
 
-    def read_report(self, run: str) -> EvalReport:
+    def read_report(self, run: str) -> "EvalReport":
         """Return a finished run's report."""
         ...
 
@@ -378,11 +378,11 @@ class RunStore(Protocol):
 class Renderer(Protocol):
     """Turns a report into a page for people."""
 
-    def report_markdown(self, report: EvalReport) -> str:
+    def report_markdown(self, report: "EvalReport") -> str:
         """Return the report as Markdown."""
         ...
 
-    def report_html(self, page: Page) -> str:
+    def report_html(self, page: "Page") -> str:
         """Return one HTML document that needs nothing but a browser."""
         ...
 
@@ -420,7 +420,7 @@ class RoundTrip:
 class RunTracker(Protocol):
     """Tells an experiment tracker about a finished run; never sees a text."""
 
-    def track(self, report: EvalReport, *, parameters: Mapping[str, Scalar], page: str) -> None:
+    def track(self, report: "EvalReport", *, parameters: Mapping[str, Scalar], page: str) -> None:
         """Record the run; raises BackendUnavailable when the tracker does not answer in time."""
         ...
 

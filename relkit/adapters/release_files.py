@@ -27,15 +27,17 @@ class ReleaseFiles:
     def models(self) -> tuple[str, ...]:
         """Return the models that have releases, sorted."""
         names = sorted(path.name for path in _folders(self._folder))
-        return tuple(name for name in names if self.versions(name))
+        return tuple(name for name in names if any(self._versions(name)))
 
     def versions(self, model: str) -> tuple[str, ...]:
         """Return a model's versions, 1.9 before 1.10; none for an unknown model."""
-        if not re.fullmatch(MODEL_NAME, model):
-            return ()
-        folders = _folders(self._folder / model)
-        names = (path.name for path in folders if (path / NAME).is_file())
-        return tuple(sorted(names, key=_natural))
+        return tuple(sorted(self._versions(model), key=_natural))
+
+    def _versions(self, model: str) -> Iterator[str]:
+        if re.fullmatch(MODEL_NAME, model):
+            for path in _folders(self._folder / model):
+                if (path / NAME).is_file():
+                    yield path.name
 
     def read(self, model: str, version: str) -> Release:
         """Return a release; raises UsageError for an unknown one, InvalidInput for a bad file."""

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 from relkit import storage
 from relkit.config import Settings
 from relkit.domain.errors import UsageError
-from relkit.domain.suites import Suite
-from relkit.ports import Normalizer, Progress, Renderer, RunTracker
 from relkit.records.digests import digest_of
 from relkit.records.strict import decode, nearest
 from relkit.records.yaml_text import shown
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what only annotates costs no command its start-up
     from relkit.adapters.run_folders import RunFolders
     from relkit.domain.reports import EvalReport
     from relkit.domain.scores import ScoreResult, TrnOptions
-    from relkit.domain.suites import Segmenter
+    from relkit.domain.suites import Segmenter, Suite
+    from relkit.ports import Normalizer, Progress, Renderer, RunTracker
     from relkit.records.score_files import Format
     from relkit.workflows.evaluate import EvalPorts, EvalResult
 
@@ -110,7 +109,7 @@ def evaluate(
     repeats: int | None = None,
     resume: str | None = None,
     jobs: int = 1,
-    progress: Progress,
+    progress: "Progress",
 ) -> "EvalResult":
     """Run a suite by name or path; see :func:`relkit.workflows.evaluate.evaluate`."""
     from relkit.wiring.systems import system_under_test
@@ -150,7 +149,7 @@ def read_report(settings: Settings, run: str) -> "EvalReport":
     return run_folders(settings).read_report(run)
 
 
-def renderer() -> Renderer:
+def renderer() -> "Renderer":
     """Return the renderer of pages."""
     from relkit.adapters.jinja_pages import JinjaPages
 
@@ -170,7 +169,7 @@ def runs_in(folder: Path) -> "RunFolders":
     return RunFolders(folder, ParquetResults())
 
 
-def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> Suite:
+def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> "Suite":
     """Return a suite by its name in the suites folder, or by path; raises UsageError."""
     from relkit.records.suites import parse_suite
 
@@ -185,7 +184,7 @@ def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> Suite:
     return parse_suite(text, source=source, system=system)
 
 
-def normalizer(settings: Settings | None, name: str) -> Normalizer:
+def normalizer(settings: Settings | None, name: str) -> "Normalizer":
     """Return a built-in normalizer, or one of the workspace's; raises UsageError."""
     from relkit.adapters.whisper_normalizers import whisper_steps
     from relkit.records.normalizers import parse_normalizer
@@ -242,7 +241,7 @@ def eval_ports(settings: Settings, *, jobs: int = 1) -> Iterator["EvalPorts"]:
         )
 
 
-def tracker(settings: Settings) -> RunTracker | None:
+def tracker(settings: Settings) -> "RunTracker | None":
     """Return the MLflow tracker where tracking is configured."""
     if settings.mlflow is None:
         return None
