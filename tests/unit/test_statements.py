@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.domain.decisions import Override, candidate_digests, why_not_promotable
 from relkit.domain.errors import InvalidInput
 from relkit.domain.gates import CheckRecord, NullReplay, Verdict
+from relkit.records.digests import JsonValue
 from relkit.records.envelopes import canonical, parse_statement
 from relkit.records.overrides import override_of, render_override
 from relkit.records.statements import parse_decision, render_decision
@@ -186,3 +188,31 @@ def test_an_override_says_who_why_and_where(change: dict[str, Any]) -> None:
     payload = render_override(replace(OVERRIDE, **change))
     with pytest.raises(InvalidInput):
         override_of(parse_statement(payload, source="o.json"), source="o.json")
+
+
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inside: (
+        st.lists(inside, max_size=5)
+        | st.lists(st.integers(-9, 9), max_size=5)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inside, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(DOCUMENTS)
+def test_the_canonical_form_is_the_librarys(document: JsonValue) -> None:
+    """What is written faster here is byte by byte what RFC 8785's library writes."""
+    assert canonical(document) == rfc8785.dumps(document)
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53)])
+def test_a_number_that_readers_disagree_on_is_refused(number: int) -> None:
+    """Beyond 2^53 - 1 a whole number is not the same everywhere."""
+    with pytest.raises(rfc8785.CanonicalizationError):
+        canonical([1, number])
