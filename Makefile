@@ -46,6 +46,11 @@ $(BENCH)/.complete: requirements/build.lock requirements/bench.lock pyproject.to
 demo: $(DEMO)/.complete
 	$(DEMO)/bin/relkit eval demo --jobs 2
 	$(DEMO)/bin/relkit report $$(ls .relkit/runs | tail -n 1) --with-text
+	$(DEMO)/bin/relkit gate asr-promotion --plan --dataset assistant-commands --suite demo
+	$(DEMO)/bin/relkit eval demo --jobs 2 --quiet --system beam_size=5
+	set -- $$(ls .relkit/runs | tail -n 2) && \
+	  $(DEMO)/bin/relkit compare $$1 $$2 --top 3 && \
+	  { $(DEMO)/bin/relkit gate asr-promotion --baseline $$1 --candidate $$2 || test $$? -eq 3; }
 
 lint: $(DEV)/.complete
 	$(DEV)/bin/ruff check

@@ -50,6 +50,16 @@ def fewer_clips(workspace: Path) -> None:
         path.write_text(shorter, encoding="utf-8")
 
 
+def with_runs(command: str, folder: Path) -> str:
+    """Put runs where the tour has words for them: the newest, and the one before it."""
+    paths = folder.iterdir() if folder.is_dir() else ()
+    names = [path.name for path in sorted(paths, key=lambda path: path.stat().st_mtime)]
+    for word, place in (("BASELINE", -2), ("CANDIDATE", -1), ("RUN", -1)):
+        if word in command:
+            command = command.replace(word, names[place])
+    return command
+
+
 @pytest.mark.slow
 def test_every_relkit_command_of_the_tour_runs(home: Path) -> None:
     """The commands run in the order of the README, RUN being the run that came before."""
@@ -58,15 +68,14 @@ def test_every_relkit_command_of_the_tour_runs(home: Path) -> None:
     environment = {**os.environ, "PATH": f"{relkit_path}{os.pathsep}{os.environ['PATH']}"}
     folder = home
     for command in COMMANDS:
-        runs = folder / ".relkit" / "runs"
-        newest = (
-            max(runs.iterdir(), key=lambda path: path.stat().st_mtime) if runs.is_dir() else None
-        )
-        arguments = shlex.split(command.replace("RUN", newest.name if newest else "RUN"))
+        arguments = shlex.split(with_runs(command, folder / ".relkit" / "runs"))
         done = subprocess.run(
             arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        decided = arguments[1] == "gate" and "--plan" not in arguments
+        # Two voices decide nothing; that a decision was made and written is what counts here.
+        fine = "decision: " in done.stderr if decided else done.returncode == 0
+        assert fine, f"{command}\n{done.stderr}"
         if arguments[1] == "init":
             folder = home / arguments[2]
             fewer_clips(folder)
