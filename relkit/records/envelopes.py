@@ -167,6 +167,17 @@ def canonical(document: JsonValue) -> bytes:
     return rfc8785.dumps(document)
 
 
+def as_json(value: object) -> JsonValue:
+    """Return what was parsed from YAML or JSON as the JSON it is; raises InvalidInput."""
+    if isinstance(value, Mapping):
+        return {str(key): as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise InvalidInput("a policy holds a value that is no JSON")
+
+
 _MOST = 2**53 - 1
 """The largest whole number that JSON readers agree on."""
 

@@ -21,7 +21,13 @@ from relkit.domain.gates import (
     Verdict,
 )
 from relkit.records.digests import JsonValue
-from relkit.records.envelopes import Digest, Statement, parse_statement, render_statement
+from relkit.records.envelopes import (
+    Digest,
+    Statement,
+    as_json,
+    parse_statement,
+    render_statement,
+)
 from relkit.records.evidence import EvidenceRecord, evidence_document
 from relkit.records.overrides import KnownOverrideRecord, known_override_document
 from relkit.records.strict import Record, check
@@ -274,18 +280,7 @@ def _predicate(statement: DecisionStatement) -> Mapping[str, JsonValue]:
 
 
 def _documents(policies: Mapping[str, Mapping[str, object]]) -> dict[str, JsonValue]:
-    return {name: _json(document) for name, document in policies.items()}
-
-
-def _json(value: object) -> JsonValue:
-    """Return what was parsed from YAML or JSON as the JSON it is."""
-    if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise TypeError(type(value).__name__)
+    return {name: as_json(document) for name, document in policies.items()}
 
 
 def _part_document(part: JudgedPart) -> JsonValue:

@@ -12,10 +12,11 @@ from relkit.domain.decisions import DecisionStatement, Override, TrustedKey
 from relkit.domain.errors import InvalidInput
 from relkit.domain.gates import CheckRecord, GatePolicy
 from relkit.records import checks, overrides, statements
-from relkit.records.digests import JsonValue, digest_of
+from relkit.records.digests import digest_of
 from relkit.records.envelopes import (
     Envelope,
     Statement,
+    as_json,
     canonical,
     parse_envelope,
     parse_statement,
@@ -221,7 +222,7 @@ def policies_of(content: DecisionStatement, *, source: str) -> dict[str, GatePol
     """Return the policies whose documents a decision holds; raises InvalidInput."""
     found = {}
     for name, document in content.policies.items():
-        text = canonical(_json(document)).decode("utf-8")
+        text = canonical(as_json(document)).decode("utf-8")
         policy = parse_policy(text, source=f"{source}: policy {name}")
         if policy.name != name:
             raise InvalidInput(f"{source}: the policy {name} calls itself otherwise")
@@ -234,7 +235,7 @@ def _policy_problems(
 ) -> Iterator[str]:
     """Yield digests of policies that are not those of the documents."""
     decision = content.decision
-    digests = {name: digest_of(_json(one)) for name, one in content.policies.items()}
+    digests = {name: digest_of(as_json(one)) for name, one in content.policies.items()}
     for part in decision.parts:
         if digests.get(part.policy) != part.policy_digest:
             yield f"the policy {part.policy} does not have the digest that the decision names"
@@ -245,14 +246,3 @@ def _policy_problems(
     parts = {name: policies[used] for name, used in policy.parts.items() if used in policies}
     if policy_digest(own, parts) != decision.policy_digest:
         yield f"the policy {decision.policy} does not have the digest that the decision names"
-
-
-def _json(value: object) -> JsonValue:
-    """Return parsed JSON as the type it has."""
-    if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise InvalidInput("a policy holds a value that is no JSON")
