@@ -265,3 +265,31 @@ def test_the_policies_of_the_project_are_read_and_plan_the_demo(workspace: Works
         )
         assert said.code == 0, said.err
         assert "decides" in said.out
+
+
+def test_an_override_is_printed_in_every_later_report(workspace: Workspace) -> None:
+    """Page, Markdown, summary and document name author, reason and ticket of the exception."""
+    baseline = answered(workspace, spoilt(50))
+    candidate = answered(workspace, spoilt(1))
+    assert workspace.relkit("doctor", "--make-key", str(workspace.folder / "keys")).code == 0
+    settings = "schema: relkit.workspace/v1\nname: w\nsigning: {keys: [keys/relkit.pub]}\n"
+    (workspace.folder / "relkit.yaml").write_text(settings, encoding="utf-8")
+    key = str(workspace.folder / "keys" / "relkit.key")
+    blocked = gate(workspace, candidate, baseline, "--sign", key)
+    assert blocked.code == 1
+    decision = str(workspace.folder / blocked.document["decision_file"])
+    said = ("--by", "A. Lee", "--reason", "only the last word", "--ticket", "REL-7")
+    done = workspace.relkit("override", decision, *said, "--sign", key)
+    assert done.code == 0, done.err
+    page = workspace.folder / "page.html"
+    assert workspace.relkit("report", candidate, "--output", str(page)).code == 0
+    shown = (
+        page.read_text(encoding="utf-8"),
+        workspace.relkit("report", candidate, "--markdown").out,
+        workspace.relkit("gate", "small", "--candidate", candidate, "--baseline", baseline).out,
+    )
+    for text in shown:
+        assert all(word in text for word in ("A. Lee", "REL", "only the last word"))
+    (override,) = gate(workspace, candidate, baseline).document["overrides"]
+    assert (override["by"], override["ticket"]) == ("A. Lee", "REL-7")
+    assert gate(workspace, candidate, baseline).code == 1
