@@ -5,22 +5,29 @@
 Speakers are drawn from a population whose rate or percentile is known; an interval should hold it
 in 95 % of the draws. Word errors: 20 utterances of 4 to 14 words a speaker on average, the WER of a
 speaker beta distributed with a standard deviation of half its mean. Latencies: 50 a speaker on
-average, log-normal, speakers differing by 0.25 of the logarithm. Seeds are fixed; the full run
-stays under four minutes on one core, the quick one under 40 s.
+average, log-normal, speakers differing by 0.25 of the logarithm. Rare events: shares of utterances,
+the share of a speaker beta distributed. Seeds are fixed; the full run stays under five minutes on
+one core, the quick one under 40 s.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from statistics import NormalDist
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.domain.estimates import Estimate
+from relkit.domain.slices import OVERALL
+from relkit.rules import intervals
+from relkit.rules.binomial import exact_ends
 from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray, SliceValues
-from relkit.rules.intervals import RateEvidence, estimate_rates
+from relkit.rules.intervals import FEW_EVENTS, NO_ERRORS, RateEvidence, estimate_rates
 from relkit.rules.jackknife import group_sum, leave_one_out_spread
 from relkit.rules.ordered_values import TimingEvidence
 from relkit.rules.percentiles import estimate_percentiles
@@ -242,13 +249,85 @@ def latency_rows(draws: int) -> Iterator[str]:
             )
 
 
+SHAPES = ((40, 4), (20, 20), (10, 20), (40, 20))
+RARE = (0.005, 0.01, 0.03)
+STRENGTHS = (("alike", None), ("different, beta 20", 20.0), ("very different, beta 3", 3.0))
+"""How much speakers differ: a beta distribution of this strength a + b, None for not at all."""
+
+
+def rare_rows(draws: int) -> Iterator[str]:
+    """Yield a line per kind of speakers, shape and rate: coverage, and truths above the interval.
+
+    Then how many draws had no event and how many few, and in how many of all draws the truth was
+    above such an interval; the coverage of those with few; and the exact binomial interval, which
+    knows no speakers.
+    """
+    for number, (name, strength) in enumerate(STRENGTHS):
+        for clusters, each in SHAPES:
+            for rate in RARE:
+                random = np.random.default_rng([number, clusters, each, round(1000 * rate)])
+                own = np.full((draws, clusters), rate)
+                if strength is not None:
+                    own = random.beta(rate * strength, (1.0 - rate) * strength, own.shape)
+                events = random.binomial(each, own)
+                found = _of_events(events, each)
+                held, above = _held(found, rate)
+                none, few = (
+                    np.array([one.method == kind for one in found])
+                    for kind in (NO_ERRORS, FEW_EVENTS)
+                )
+                total = events.sum(axis=1).tolist()
+                ends = np.array([_exact(count, clusters * each) for count in total])
+                plain = (ends[:, 0] <= rate) & (rate <= ends[:, 1])
+                yield (
+                    f"{name:24}{clusters:3d} x {each:2d} {100 * rate:4.1f} %"
+                    f"{percent(held)}{percent(above)}{percent(none)}{percent(none & above)}"
+                    f"{percent(few)}{percent(few & above)}{percent(held[few])}"
+                    f"{percent(plain)}{percent(ends[:, 1] < rate)}"
+                )
+
+
+_exact = cache(exact_ends)
+
+
+def _of_events(events: IntArray, each: int) -> tuple[Estimate, ...]:
+    """Return the rate of runaways of every draw, from events (draws, C); each draw is a run."""
+    return tuple(_of_run(tuple(row), each) for row in np.sort(events, axis=1).tolist())
+
+
+@cache  # the same few counts come again and again, and the order of speakers does not matter
+def _of_run(events: tuple[int, ...], each: int) -> Estimate:
+    clusters = len(events)
+    sums = ClusterSums(
+        slices=(OVERALL,),
+        slice_index=np.zeros(clusters, dtype=np.int64),
+        cluster_index=np.arange(clusters),
+        columns={
+            "runaways": np.array(events, dtype=np.float64),
+            "utterances": np.full(clusters, float(each)),
+        },
+    )
+    with patch.object(intervals, "exact_ends", _exact):
+        return estimate_rates(RATE_METRICS["runaway_rate"], RateEvidence(sums=sums))[0]
+
+
+def _held(found: tuple[Estimate, ...], truth: float) -> tuple[Covered, Covered]:
+    """Return whether an interval holds the truth, and whether the truth is above it (draws,).
+
+    An end that does not exist is open.
+    """
+    low = np.array([0.0 if one.low is None else one.low for one in found])
+    high = np.array([1.0 if one.high is None else one.high for one in found])
+    return (low <= truth) & (truth <= high), high < truth
+
+
 def percent(outcomes: Covered) -> str:
     """Return a share in percent."""
     return f"{100 * outcomes.mean():9.1f}" if len(outcomes) else "        -"
 
 
 def main() -> None:
-    """Print the two tables."""
+    """Print the three tables."""
     parser = argparse.ArgumentParser(description="simulated coverage of 95 % intervals")
     parser.add_argument("--quick", action="store_true", help="fewer draws")
     quick = parser.parse_args().quick
@@ -261,6 +340,12 @@ def main() -> None:
     print(f"\nPercentiles of latency, {timed_draws} draws a line")
     print("        ours, open ends   both ends  have both  no claim  speaker bootstrap")
     for row in latency_rows(timed_draws):
+        print(row, flush=True)
+    rare_draws = 500 if quick else 10_000
+    print(f"\nRare events among utterances, {rare_draws} draws a line")
+    heads = ("ours", "above", "none", "above", "few", "above", "these", "plain", "above")
+    print(f"{'':39}" + "".join(f"{head:>9}" for head in heads))
+    for row in rare_rows(rare_draws):
         print(row, flush=True)
     print(f"\n{time.perf_counter() - began:.0f} s")
 

@@ -361,6 +361,11 @@ def d_of(row: Row) -> float:
     return row[2] - row[3] - row[4]
 
 
+def blocks_as_family(rule: Json) -> bool:
+    """Return whether the slices of a rule are tested together, and can block."""
+    return bool(rule["test"] == "no_regression" and rule["mode"] == "required")
+
+
 class Family:
     """The tested slices of a rule: differences by cluster, units and errors."""
 
@@ -829,17 +834,18 @@ class Audit:
         if table is None or check["slice"] not in table.slices:
             return None
         fresh = check["reason"].startswith(NEW)
+        together = {rule["id"]} if fresh else self._together(part, rule)
         names = [
             one["slice"]
             for one in checks
-            if one["rule"] == rule["id"]
+            if one["rule"] in together
             and one["code"] not in UNKNOWABLE
             and one["reason"].startswith(NEW) == fresh
         ]
         families = self._count_families(part)
-        key = (part["name"], rule["id"], fresh)
+        key = (part["name"], min(together), fresh)
         if key not in self._families:
-            known = [name for name in names if name in table.slices]
+            known = [name for name in dict.fromkeys(names) if name in table.slices]
             family = Family(table, known, alpha=0.05 / families)
             if family.rows:
                 family.flip(
@@ -860,9 +866,19 @@ class Audit:
 
     def _count_families(self, part: Json) -> int:
         """Return over how many families of slices a policy shares its 5 % (Bonferroni)."""
+        rules = self._rules_of(part)
+        return max(1, len({rule["metric"] for rule in rules if blocks_as_family(rule)}))
+
+    def _rules_of(self, part: Json) -> list[Json]:
         evidence = (e for e in self.predicate["evidence"]["parts"] if e["part"] == part["name"])
-        kinds = [(rule["test"], rule["mode"]) for one in evidence for rule in one["rules"]]
-        return max(1, kinds.count(("no_regression", "required")))
+        return [rule for one in evidence for rule in one["rules"]]
+
+    def _together(self, part: Json, rule: Json) -> set[str]:
+        """Return the ids of the rules whose slices are one family with those of a rule."""
+        if not blocks_as_family(rule):
+            return {rule["id"]}
+        rules = [one for one in self._rules_of(part) if blocks_as_family(one)]
+        return {one["id"] for one in rules if one["metric"] == rule["metric"]}
 
     def _of_slice(self, family: Family, table: Table, rule: Json, name: str) -> Json:
         found = difference(table, name)

@@ -66,7 +66,8 @@ class Evidence:
     report was not cut that way; ``utterances`` counts them by slice. ``specs`` are the cuts that
     were possible (``accent``, ``channel&noise``). ``rates`` and ``timings`` (by column) are what
     the candidate's own bounds rest on, for those who recompute the verdict. ``families`` is over
-    how many families of slices a policy shares its chance of blocking equal systems.
+    how many families of slices a policy shares its chance of blocking equal systems; ``together``
+    maps a metric to the slices of its family: those of all required ``no_regression`` rules.
     """
 
     candidate: EvalReport
@@ -78,6 +79,7 @@ class Evidence:
     rates: RateEvidence | None = None
     timings: Mapping[str, TimingEvidence] = field(default_factory=dict)
     families: int = 1
+    together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def seed(self) -> str:
@@ -93,9 +95,25 @@ def comparing_rules(policy: GatePolicy) -> tuple[Rule, ...]:
 
 
 def family_count(rules: Iterable[Rule]) -> int:
-    """Return how many families of slices can block: they share one chance of a false alarm."""
-    counted = (r for r in rules if r.test == "no_regression" and r.mode == "required")
-    return max(1, sum(1 for _ in counted))
+    """Return how many families of slices can block: they share one chance of a false alarm.
+
+    The slices of all rules about one metric are one family.
+    """
+    return max(1, len({rule.metric for rule in rules if blocks_as_family(rule)}))
+
+
+def blocks_as_family(rule: Rule) -> bool:
+    """Return whether the slices of a rule are tested together, and can block."""
+    return rule.test == "no_regression" and rule.mode == "required"
+
+
+def joined(slices: Iterable[tuple[Rule, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    """Return the families of a policy by metric, from its rules with the slices of each."""
+    found: dict[str, dict[str, None]] = {}
+    for rule, keys in slices:
+        if blocks_as_family(rule):
+            found.setdefault(rule.metric, {}).update(dict.fromkeys(keys))
+    return {metric: tuple(keys) for metric, keys in found.items()}
 
 
 def slice_specs(rules: Iterable[Rule]) -> tuple[str, ...]:

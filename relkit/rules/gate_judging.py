@@ -205,7 +205,7 @@ def vanished(rule: Rule, key: str) -> RuleResult:
 def judge_family(
     rule: Rule, keys: Sequence[str], other: Compared, evidence: Evidence
 ) -> list[RuleResult]:
-    """Judge all slices of a rule together."""
+    """Judge all slices of a rule together, and with those of rules about the same metric."""
     if rule.metric not in FAMILY_METRICS:
         reason = f"no_regression is about error rates, {rule.metric} is none"
         outcome = Outcome(verdict=Verdict.ERROR, code="no_error_rate")
@@ -213,7 +213,9 @@ def judge_family(
     if other.pairs is None:
         reason = "the slices of two runs are compared utterance by utterance"
         return [no_data(rule, key, "not_comparable", reason) for key in keys]
-    there = [key for key in keys if key in other.pairs.candidate.slices]
+    joint = evidence.together.get(rule.metric, ()) if rule.mode == "required" else ()
+    known = frozenset(other.pairs.candidate.slices)
+    there = [key for key in dict.fromkeys((*keys, *joint)) if key in known]
     tested = {
         found.slice: found
         for found in test_regressions(

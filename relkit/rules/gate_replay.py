@@ -1,6 +1,6 @@
 """The A/A certificate of a gate: how often its own data would block a candidate that is as good."""
 
-from relkit.domain.gates import GatePolicy, NullReplay
+from relkit.domain.gates import GatePolicy, NullReplay, Rule
 from relkit.rules.gate_evidence import Evidence
 from relkit.rules.gate_slices import rule_slices
 from relkit.rules.gate_tests import FAMILY_ALPHA
@@ -19,6 +19,7 @@ def replay(policy: GatePolicy, evidence: Evidence) -> NullReplay | None:
         return None
     pairs = baseline.pairs
     rules: list[ReplayedMargin | ReplayedFamily] = []
+    families: dict[str, ReplayedFamily] = {}
     for rule in policy.rules:
         if rule.mode != "required" or rule.metric not in RATE_METRICS:
             continue
@@ -30,12 +31,18 @@ def replay(policy: GatePolicy, evidence: Evidence) -> NullReplay | None:
             margin = rule.margin
             rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in found]
         elif rule.test == "no_regression" and found:
-            rules.append(
-                ReplayedFamily(metric=rule.metric, slices=found, detectable=rule.detectable)
-            )
+            families[rule.metric] = _joined(families.get(rule.metric), rule, found)
+    together = [*rules, *families.values()]
     return replay_null(
-        {rule.metric: pairs for rule in rules},
-        rules,
+        {rule.metric: pairs for rule in together},
+        together,
         seed=evidence.seed,
         alpha=FAMILY_ALPHA / evidence.families,
     )
+
+
+def _joined(known: ReplayedFamily | None, rule: Rule, found: tuple[str, ...]) -> ReplayedFamily:
+    """Return the family of a metric with the slices of one more rule; the stricter ratio counts."""
+    slices = found if known is None else tuple(dict.fromkeys((*known.slices, *found)))
+    ratio = rule.detectable if known is None else min(known.detectable, rule.detectable)
+    return ReplayedFamily(metric=rule.metric, slices=slices, detectable=ratio)

@@ -18,7 +18,7 @@ from relkit.domain.gates import (
     Verdict,
 )
 from relkit.domain.metrics import TIMING_METRICS, metric_of
-from relkit.rules.gate_evidence import COMPARING, Compared, Evidence
+from relkit.rules.gate_evidence import COMPARING, Compared, Evidence, joined
 from relkit.rules.gate_judging import judge_bound, judge_differences, judge_family, vanished
 from relkit.rules.gate_preconditions import EVIDENCE, finding, preconditions
 from relkit.rules.gate_results import new_result, no_data
@@ -41,6 +41,8 @@ def judge_all(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[Rule
 
     Raises nothing: what cannot be judged is a result that says so.
     """
+    slices = ((rule, _slices(rule, evidence).found) for rule in policy.rules)
+    evidence = replace(evidence, together=joined(slices))
     results = [result for rule in policy.rules for result in judge(rule, evidence)]
     return (*preconditions(policy, evidence, now=now), *results)
 

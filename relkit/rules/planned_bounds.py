@@ -10,8 +10,10 @@ from relkit.domain.estimates import Estimate
 from relkit.domain.gates import Rule
 from relkit.domain.plans import SlicePlan, Supposed
 from relkit.rules import percentiles
+from relkit.rules.binomial import at_most, exact_ends
+from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.metric_ranges import metric_range
-from relkit.rules.planned_words import amount
+from relkit.rules.planned_words import amount, few_words
 from relkit.rules.power import POWER, expected_df
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.statistics import PERCENTILES
@@ -29,6 +31,8 @@ CLUMPING = 1.5
 _TWO_SIDED_95 = 0.975
 _POWER_Z = NormalDist().inv_cdf(POWER)
 _STEPS = 1000
+_BISECTIONS = 50
+_MOST_FEW = MIN_CLUSTERS - 1
 
 
 def unseen(utterances: int) -> float:
@@ -54,8 +58,8 @@ def _never(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
     known = RATE_METRICS.get(rule.metric)
     if known is None:
         return _too_few_values(rule, plan)
-    shares = known.counted and known.n == known.utterances
-    if shares and rule.max is not None and rule.max < unseen(plan.units):
+    one_each = known.counted and known.n == known.utterances
+    if one_each and rule.max is not None and rule.max < unseen(plan.units):
         utterances = math.ceil(UNSEEN / rule.max) if rule.max > 0 else 0
         wanted = f"; it takes {utterances}" if utterances else ""
         says = (
@@ -141,15 +145,42 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
     bounded = math.isfinite(metric_range(rule.metric).high)
     plan = replace(plan, supposed=Supposed(rate=None, rate_from="the limit itself"))
     reach = _passing_rate(rule.max, plan.units, plan.clusters, bounded=bounded)
-    if reach is not None:
+    known = RATE_METRICS[rule.metric]
+    share = known.bounded and known.n == known.utterances
+    few = _few_events(rule.max, plan) if share else 0
+    manage = _rate_with(few, plan.units)
+    unlimited = few == _MOST_FEW or not share
+    if reach is not None and unlimited and reach > manage:
         says = f"passes in 80 % if the true value is {amount(rule.metric, reach)} or less"
         return replace(plan, outlook="decides", smallest=reach, says=says)
-    reach = -math.log(POWER) / plan.units
-    says = (
-        f"passes only if none is seen, which 80 % of systems with {amount(rule.metric, reach)} "
-        "manage"
-    )
-    return replace(plan, outlook="weak", smallest=reach, says=says)
+    says = few_words(rule.metric, few, plan.units, plan.unit, manage)
+    return replace(plan, outlook="decides" if few else "weak", smallest=manage, says=says)
+
+
+def _few_events(limit: float, plan: SlicePlan) -> int:
+    """Return how many events of a share still pass, at most 4: of more the jackknife decides.
+
+    Events in fewer than 5 clusters have exact ends (rules/intervals.py). Each is taken to be in a
+    cluster of its own, and clusters to be alike.
+    """
+    passing = (k for k in range(1, _MOST_FEW + 1) if _few_end(k, plan) <= limit)
+    return max(passing, default=0)
+
+
+def _few_end(events: int, plan: SlicePlan) -> float:
+    """Return the upper end of a share with so many events, each in a cluster of its own."""
+    highest = plan.clusters / plan.units
+    of_clusters = exact_ends(min(events, plan.clusters), plan.clusters)[1] * min(1.0, highest)
+    return max(exact_ends(min(events, plan.units), plan.units)[1], of_clusters)
+
+
+def _rate_with(events: int, units: int) -> float:
+    """Return the rate of which at most so many events are seen with 80 % chance."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if at_most(events, units, middle) > POWER else (low, middle)
+    return low
 
 
 def _passing_rate(limit: float, units: int, clusters: int, *, bounded: bool) -> float | None:

@@ -41,6 +41,15 @@ def change(rule: Rule, value: float | None) -> str:
     return amount(rule.metric, value)
 
 
+def few_words(metric: str, events: int, units: int, unit: str, reach: float) -> str:
+    """Return how many events still pass a limit; of ``reach`` 80 % of systems have no more."""
+    manage = f"80 % of systems with {amount(metric, reach)} manage"
+    if not events:
+        return f"passes only if none is seen, which {manage}"
+    plural = "" if events == 1 else "s"
+    return f"passes with up to {events} event{plural} among {units} {unit}; {manage}"
+
+
 def times(ratio: float) -> str:
     """Return a ratio of rates for people."""
     return f"{ratio:.3g} times"

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from relkit.domain.gates import GatePolicy, Rule
 from relkit.domain.plans import Outlook, RulePlan, SelectionFacts, SliceFacts, SlicePlan, Supposed
-from relkit.rules.gate_tests import at_most
+from relkit.rules.gate_evidence import blocks_as_family, family_count, joined
+from relkit.rules.gate_tests import FAMILY_ALPHA, at_most
 from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.planned_bounds import plan_bound
 from relkit.rules.planned_words import asks, change, times, units_name
@@ -44,8 +45,10 @@ def plan_rules(
 
 def _plan(rule: Rule, policy: GatePolicy, facts: SelectionFacts, measured: Measured) -> RulePlan:
     keys = slices_of(rule, facts)
+    together = joined((one, slices_of(one, facts)) for one in policy.rules)
+    joint = together.get(rule.metric, ()) if blocks_as_family(rule) else keys
     slices = tuple(
-        _slice(rule, policy, facts.slices[key], measured, family=len(keys)) for key in keys
+        _slice(rule, policy, facts.slices[key], measured, family=len(joint)) for key in keys
     )
     return RulePlan(
         rule=rule.id,
@@ -187,8 +190,9 @@ def _family(
         supposed = Supposed(rate=known.reference, rate_from="measured by both runs")
     else:
         assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
-        found = detectable_ratio(size, assumptions, slices=family)
-        needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family)
+        alpha = FAMILY_ALPHA / family_count(policy.rules)
+        found = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
+        needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
     enough = found is not None and found <= rule.detectable
     sees = "would find no ratio" if found is None else f"finds {times(found)} the rate in 80 %"
     asked = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"

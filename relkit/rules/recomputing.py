@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from relkit.domain.decisions import DecisionStatement, PartEvidence
 from relkit.domain.gates import GateDecision, GatePolicy, JudgedPart, Rule, RuleResult, Verdict
 from relkit.domain.utterances import NO_VALUE
-from relkit.rules.gate_evidence import Evidence
+from relkit.rules.gate_evidence import Evidence, joined
 from relkit.rules.gate_judging import judge_bound, judge_differences, judge_family
 from relkit.rules.gate_preconditions import EVIDENCE
 from relkit.rules.gate_requirements import REQUIREMENT
@@ -199,10 +199,18 @@ def _judged(
         if not own:
             continue
         if rule.metric not in again:
-            again[rule.metric] = rebuilt(part, evidence, rule.metric)
+            again[rule.metric] = replace(
+                rebuilt(part, evidence, rule.metric), together=_families(evidence.rules, results)
+            )
         for fresh in (False, True):
             group = [r for r in own if r.reason.startswith(NEW) == fresh]
             yield from zip(group, _again(rule, group, again[rule.metric]), strict=True)
+
+
+def _families(rules: Sequence[Rule], results: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
+    """Return the slices by metric that were tested together."""
+    known = [r for r in results if r.code not in _UNKNOWABLE and not r.reason.startswith(NEW)]
+    return joined((rule, (r.slice for r in known if r.rule == rule.id)) for rule in rules)
 
 
 def _again(

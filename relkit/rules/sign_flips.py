@@ -11,7 +11,7 @@ Young 1993). The denominators do not change under flips, so the test is exact wh
     T = sum of D / sqrt(V)
 
 A slice of ten speakers knows its own variance badly, and a regression inflates it. The family knows
-well how much variance comes with an error. benchmarks/decision_quality.py compares the choices.
+well how much variance comes with an error. benchmarks/decision_quality compares the choices.
 """
 
 import math

@@ -14,6 +14,8 @@ from relkit.domain.slices import OVERALL
 from relkit.domain.suites import Suite
 from relkit.ports import PairAggregator, RunStore
 from relkit.rules.differences import rate_differences
+from relkit.rules.gate_evidence import blocks_as_family, family_count, joined
+from relkit.rules.gate_tests import FAMILY_ALPHA
 from relkit.rules.percentile_differences import percentile_differences
 from relkit.rules.planning import plan_rules
 from relkit.rules.policy_lint import lint
@@ -150,11 +152,19 @@ def _with_pairs(
             else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
         )
         differences |= {(metric, item.slice): item for item in found}
+    families = joined((rule, slices_of(rule, facts)) for rule in rules)
+    known = frozenset(sums.candidate.slices)
     for rule in rules:
         if rule.test == "no_regression":
-            there = [key for key in slices_of(rule, facts) if key in sums.candidate.slices]
+            own = slices_of(rule, facts)
+            joint = families.get(rule.metric, ()) if blocks_as_family(rule) else ()
             for item in test_regressions(
-                RATE_METRICS[rule.metric], sums, there, seed=_SEED, detectable=rule.detectable
+                RATE_METRICS[rule.metric],
+                sums,
+                [key for key in dict.fromkeys((*own, *joint)) if key in known],
+                seed=_SEED,
+                detectable=rule.detectable,
+                alpha=FAMILY_ALPHA / family_count(rules),
             ):
                 regressions[(rule.id, item.slice)] = item
     return replace(measured, differences=differences, regressions=regressions)

@@ -1,0 +1,181 @@
+"""The shipped policy on simulated runs, judged by the engine that decides promotions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.decision_quality.worlds import MEAN_WORDS, NOISES, World
+from relkit.domain.comparisons import Pairing
+from relkit.domain.counts import ErrorCounts
+from relkit.domain.datasets import DatasetVersion
+from relkit.domain.estimates import Estimate
+from relkit.domain.gates import GatePolicy, Rule, RuleResult, Verdict
+from relkit.domain.reports import EvalReport, Hallucinations, Runaways, SliceResult
+from relkit.domain.slices import OVERALL
+from relkit.records.policies import parse_policy
+from relkit.rules import gate_judging
+from relkit.rules.cluster_sums import ClusterSums, PairedSums
+from relkit.rules.gate_evidence import Compared, Evidence, family_count
+from relkit.rules.gating import decide, judge_all, worst_of
+from relkit.rules.intervals import RateEvidence, estimate_rates
+from relkit.rules.jackknife import group_sum
+from relkit.rules.power import Assumptions, SliceSize, expected_precision, smallest_margin
+from relkit.rules.rate_metrics import RATE_METRICS
+from relkit.rules.sign_flips import test_regressions
+
+SHIPPED = Path(__file__).resolve().parents[2] / "gates" / "asr-promotion.yaml"
+METRICS = ("wer_capped", "runaway_rate", "failure_rate")
+OF_PEOPLE = 0.20
+"""The ceiling on WER that the shipped policy suggests for recordings of people."""
+
+FLIPS = 2000
+_DIGEST = "sha256:" + "0" * 64
+_MEASURED, _NOW = "2026-01-31T12:00:00Z", "2026-01-31T13:00:00Z"
+
+
+def default_policy(margin: float) -> GatePolicy:
+    """Return the shipped policy: its rules about word errors, runaways and failures.
+
+    Those about entities and latencies, which are not simulated, are left out.
+    """
+    policy = parse_policy(SHIPPED.read_text(encoding="utf-8"), source=SHIPPED.name)
+    return replace(policy, rules=tuple(_rules(policy, margin)))
+
+
+def _rules(policy: GatePolicy, margin: float) -> Iterator[Rule]:
+    for rule in policy.rules:
+        if rule.metric not in METRICS:
+            continue
+        if rule.test == "non_inferiority":
+            yield replace(rule, margin=margin)
+        elif rule.metric == "wer_capped" and rule.test == "bound":
+            yield replace(rule, max=OF_PEOPLE)
+        else:
+            yield rule
+
+
+def planned_margin(world: World) -> float:
+    """Return the margin of the plan: at it an equal system passes four times in five."""
+    utterances = world.utterances * world.speakers * world.slices
+    size = SliceSize(
+        slice=OVERALL,
+        clusters=world.clusters,
+        utterances=utterances,
+        units=utterances * MEAN_WORDS,
+    )
+    precision = expected_precision(size, Assumptions(rate=world.rate))
+    return max(0.002, smallest_margin(precision)) if precision is not None else 1.0
+
+
+def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evidence:
+    """Return what a gate is given of two runs; ``number`` makes the flips of each gate its own."""
+    own, before = _report(pairs.candidate, number), _report(pairs.baseline, None)
+    both = own.expected
+    return Evidence(
+        candidate=own,
+        estimates={item.slice: dict(item.metrics) for item in own.slices},
+        utterances={item.slice: item.utterances for item in own.slices},
+        specs=frozenset({OVERALL, "accent", "noise"}),
+        rates=RateEvidence(sums=pairs.candidate),
+        baseline=Compared(
+            report=before,
+            pairing=Pairing(
+                both=both, compared=both, only_candidate=0, only_baseline=0, moved=0, duplicates=0
+            ),
+            pairs=pairs,
+        ),
+        families=family_count(rules),
+    )
+
+
+def _report(sums: ClusterSums, number: int | None) -> EvalReport:
+    """Return the report of a run; None is the baseline, of which only what it counted is used."""
+    found = {} if number is None else _estimates(sums)
+    many = group_sum(sums.columns["utterances"], sums.slice_index, len(sums.slices))
+    failures = group_sum(sums.columns["failures"], sums.slice_index, len(sums.slices))
+    speakers = np.bincount(sums.slice_index, minlength=len(sums.slices))
+    slices = tuple(
+        SliceResult(
+            slice=name,
+            utterances=int(many[i]),
+            clusters=int(speakers[i]),
+            failures=int(failures[i]),
+            counts=ErrorCounts(),
+            metrics={metric: values[i] for metric, values in found.items()},
+        )
+        for i, name in enumerate(sums.slices)
+    )
+    return EvalReport(
+        run="baseline" if number is None else f"candidate-{number}",
+        suite="simulated",
+        suite_digest=_DIGEST,
+        candidate_digest=_DIGEST if number is None else f"sha256:{number:064d}",
+        artifact_digest=None,
+        dataset=DatasetVersion(
+            name="simulated",
+            revision=None,
+            dirty=None,
+            digest=_DIGEST,
+            utterances=int(many[0]),
+        ),
+        normalizer="english",
+        normalizer_digest=_DIGEST,
+        scorer="simulated",
+        tool_version="0",
+        created=_MEASURED,
+        expected=int(many[0]),
+        scored=int(many[0]),
+        failures=int(failures[0]),
+        unusable=0,
+        repeats=1,
+        load_digest=_DIGEST,
+        slices=slices,
+        masking=(),
+        runaways=Runaways(count=0, loops=0),
+        hallucinations=Hallucinations(clips=0, with_words=0, words=0, words_per_minute=None),
+        registered={
+            "accent": tuple(s.removeprefix("accent=") for s in sums.slices if "accent=" in s),
+            "noise": NOISES,
+        },
+        cluster="speaker",
+    )
+
+
+def _estimates(sums: ClusterSums) -> dict[str, tuple[Estimate, ...]]:
+    given = RateEvidence(sums=sums)
+    return {name: estimate_rates(RATE_METRICS[name], given) for name in METRICS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What the engine decided, and each of its results."""
+
+    verdict: Verdict
+    results: tuple[RuleResult, ...]
+
+    def of(self, rule: str) -> Verdict:
+        """Return the verdict of one rule over all its slices."""
+        return worst_of(item.verdict for item in self.results if item.rule == rule)
+
+    def at(self, rule: str, key: str) -> RuleResult:
+        """Return the result of a rule in a slice."""
+        return next(item for item in self.results if (item.rule, item.slice) == (rule, key))
+
+
+def judged(policy: GatePolicy, pairs: PairedSums, number: int) -> Judged:
+    """Return what ``relkit gate`` would say of two runs."""
+    results = judge_all(policy, evidence_of(pairs, policy.rules, number), now=_NOW)
+    return Judged(verdict=decide(policy, results).verdict, results=results)
+
+
+@contextmanager
+def fewer_flips() -> Iterator[None]:
+    """Let the engine use the first 2,000 of its 10,000 flips."""
+    few = partial(test_regressions, flips=FLIPS)
+    with patch.object(gate_judging, "test_regressions", few):
+        yield

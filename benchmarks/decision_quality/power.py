@@ -1,0 +1,118 @@
+"""Power of single rules by speakers and effect, judged by the engine; claimed ratios kept?"""
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from benchmarks.decision_quality.gates import evidence_of, fewer_flips
+from benchmarks.decision_quality.tables import percent
+from benchmarks.decision_quality.worlds import World, draw
+from relkit.domain.gates import Rule, RuleResult, Verdict
+from relkit.rules.cluster_sums import PairedSums
+from relkit.rules.gating import judge
+
+SPEAKERS = (5, 8, 10, 20, 50, 100)
+MARGIN = Rule(id="wer-overall", metric="wer_capped", test="non_inferiority", margin=0.01)
+ACCENTS = Rule(id="wer-accents", metric="wer_capped", slice="accent=*", test="no_regression")
+NOISE = Rule(id="wer-noise", metric="wer_capped", slice="noise=*", test="no_regression")
+SHOWN = (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)
+
+MARGIN_HEAD = (
+    "speakers  worsening       pass undecided      fail   unequal: pass undecided      fail"
+)
+SLICE_HEAD = (
+    "speakers   ratio   gates      pass undecided      fail   detects   alone: pass undecided"
+    "      fail   detects"
+)
+CLAIM_HEAD = f"{'':28} families   detects     found"
+
+
+def margin_rows(gates: int) -> Iterator[str]:
+    """Yield a line per number of speakers and effect: non-inferiority at a margin of 1 point."""
+    margin = MARGIN.margin or 0.0
+    for speakers in SPEAKERS:
+        for label, effect in (("equal", 0.0), ("half", 0.5), ("at margin", 1.0), ("twice", 2.0)):
+            shares = []
+            for k, unequal in enumerate((0.0, 1.0)):
+                world = World(name="", slices=1, speakers=speakers, unequal=unequal)
+                random = np.random.default_rng([2, speakers, k])
+                verdicts = Counter(
+                    one_of(MARGIN, draw(world, random, worse=effect * margin).pairs(), n).verdict
+                    for n in range(gates)
+                )
+                shares += [percent(verdicts[verdict], gates) for verdict in SHOWN]
+            yield f"{speakers:8d}  {label:10}" + "".join(shares[:3]) + "     " + "".join(shares[3:])
+
+
+def one_of(rule: Rule, pairs: PairedSums, number: int, rules: tuple[Rule, ...] = ()) -> RuleResult:
+    """Return what the engine says of a rule, in its first slice; ``rules`` are the policy's."""
+    return judge(rule, evidence_of(pairs, rules or (rule,), number))[0]
+
+
+def slice_rows(gates: int, counts: tuple[int, ...]) -> Iterator[str]:
+    """Yield a line per number of speakers and ratio: what is said about the changed slice.
+
+    First as one of the two families of the shipped policy, then as a policy's only family.
+    """
+    for speakers in counts:
+        world = World(name="", speakers=speakers)
+        random = np.random.default_rng([3, speakers])
+        many = max(5, gates * 10 // max(speakers, 10))
+        for ratio in (1.0, 1.5, 2.0, 3.0):
+            runs = [draw(world, random, ratio=ratio).pairs() for _ in range(many)]
+            cells = [_slice_cells(runs, rules) for rules in ((ACCENTS, NOISE), (ACCENTS,))]
+            yield f"{speakers:8d}  {ratio:6.1f} {many:7d}{cells[0]}   {cells[1]}"
+
+
+def _slice_cells(runs: list[PairedSums], rules: tuple[Rule, ...]) -> str:
+    with fewer_flips():
+        found = [one_of(ACCENTS, pairs, k, rules) for k, pairs in enumerate(runs)]
+    verdicts = Counter(one.verdict for one in found)
+    shares = "".join(percent(verdicts[verdict], len(runs)) for verdict in SHOWN)
+    return f"{shares}{_claimed(found):10.2f}"
+
+
+def _claimed(found: list[RuleResult]) -> float:
+    """Return the median ratio that the data promises to find; infinite where there is none."""
+    return float(np.median([np.inf if one.detects is None else one.detects for one in found]))
+
+
+def claim_rows(gates: int) -> Iterator[str]:
+    """Yield a line per world: how often a regression as large as the claimed ratio is found.
+
+    Runs of equal systems say which ratio they would find; fresh runs with that ratio follow. Of
+    fewer than 8 speakers one of two families claims none, so that they are a policy's only one.
+    """
+    two, alone = (ACCENTS, NOISE), (ACCENTS,)
+    cases = (
+        *((World(name=f"{count} speakers", speakers=count), alone) for count in (5, 6, 7, 8, 10)),
+        *((World(name=f"{count} speakers", speakers=count), two) for count in (8, 10, 20, 50)),
+        (World(name="10, same in all slices", crossed=True), two),
+        (World(name="20, same in all slices", crossed=True, speakers=20), two),
+        (World(name="10, unequal", unequal=1.0), two),
+        (World(name="10, uneven slices", uneven=0.5), two),
+        (World(name="20, 1 % errors", speakers=20, rate=0.01), two),
+        (World(name="10, 70 % discordant", discordance=0.7), two),
+    )
+    for number, (world, rules) in enumerate(cases):
+        random = np.random.default_rng([4, number])
+        claim, found = _claim(world, random, rules, gates)
+        shown = percent(found, gates) if np.isfinite(claim) else f"{'-':>10}"
+        yield f"{world.name:28}{len(rules):9d}{claim:10.2f}{shown}"
+
+
+def _claim(
+    world: World, random: np.random.Generator, rules: tuple[Rule, ...], gates: int
+) -> tuple[float, int]:
+    """Return the claimed ratio, and in how many of as many fresh runs it was found."""
+    with fewer_flips():
+        equal = [one_of(ACCENTS, draw(world, random).pairs(), k, rules) for k in range(gates // 2)]
+        claim = _claimed(equal)
+        if not np.isfinite(claim):
+            return claim, 0
+        fresh = (
+            one_of(ACCENTS, draw(world, random, ratio=claim).pairs(), k, rules)
+            for k in range(gates)
+        )
+        return claim, sum(one.verdict is Verdict.FAIL for one in fresh)

@@ -1,0 +1,143 @@
+"""Simulated runs of which the truth is known: two systems over the same utterances."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from relkit.domain.slices import OVERALL
+from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray, PairedSums
+from relkit.rules.jackknife import group_sum
+from relkit.rules.sign_flips import EXCUSED
+
+SHORTEST, LONGEST = 4, 14
+MEAN_WORDS = (SHORTEST + LONGEST) / 2
+RATE = 0.08
+NOISES = ("babble", "clean", "pink", "street")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Data and systems: ``speakers`` and ``utterances`` of each per slice.
+
+    ``crossed``: the same speakers are in all slices. ``unequal`` is the sd of the log amount of a
+    speaker, ``loops`` and ``failing`` (of the baseline) are shares of utterances, ``uneven`` the sd
+    of the log rate between slices.
+    """
+
+    name: str
+    slices: int = 50
+    speakers: int = 10
+    utterances: int = 20
+    crossed: bool = False
+    unequal: float = 0.0
+    loops: float = 0.0
+    failing: float = 0.0
+    uneven: float = 0.0
+    rate: float = RATE
+    discordance: float = 0.3
+
+    @property
+    def clusters(self) -> int:
+        """How many speakers there are in all."""
+        return self.speakers * (1 if self.crossed else self.slices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """Utterances (U,): slice, noise, speaker, words, and what the two systems made of them.
+
+    ``loops`` and ``failed`` are those of candidate and baseline (2, U).
+    """
+
+    world: World
+    slice: IntArray
+    noise: IntArray
+    speaker: IntArray
+    words: FloatArray
+    candidate: FloatArray
+    baseline: FloatArray
+    loops: FloatArray
+    failed: FloatArray
+
+    def pairs(self) -> PairedSums:
+        """Return the sums: overall first, then the slices of ``accent``, then those of noise."""
+        cuts = (
+            ([OVERALL], np.zeros(len(self.slice), dtype=np.int64)),
+            ([f"accent={i}" for i in range(self.world.slices)], self.slice),
+            ([f"noise={name}" for name in NOISES], self.noise),
+        )
+        clusters = self.world.clusters
+        names: list[str] = []
+        cells: list[IntArray] = []
+        for keys, value in cuts:
+            cells.append((value + len(names)) * clusters + self.speaker)
+            names += keys
+        cell = np.concatenate(cells)
+        size = len(names) * clusters
+        used = np.flatnonzero(np.bincount(cell, minlength=size))
+        times = len(cuts)
+
+        def sums(values: FloatArray) -> FloatArray:
+            return group_sum(np.tile(values, times), cell, size)[used]
+
+        ones = sums(np.ones(len(self.slice)))
+        common = {
+            "words": sums(self.words),
+            "with_words": ones,
+            "utterances": ones,
+            EXCUSED + "capped_errors": sums(self.candidate * self.failed[1]),
+        }
+        systems = [
+            ClusterSums(
+                slices=tuple(names),
+                slice_index=used // clusters,
+                cluster_index=used % clusters,
+                columns={
+                    **common,
+                    "capped_errors": sums(errors),
+                    "runaways": sums(self.loops[k]),
+                    "failures": sums(self.failed[k]),
+                },
+            )
+            for k, errors in enumerate((self.candidate, self.baseline))
+        ]
+        return PairedSums(candidate=systems[0], baseline=systems[1], clusters=clusters)
+
+
+def draw(
+    world: World, random: np.random.Generator, *, worse: float = 0.0, ratio: float = 1.0
+) -> Draw:
+    """Return one run: the candidate ``worse`` by so much overall, and ``ratio`` in slice 0."""
+    size = (world.slices, world.speakers)
+    amount = np.exp(world.unequal * random.standard_normal(size) - world.unequal**2 / 2)
+    many = np.maximum(1, np.round(world.utterances * amount)).astype(np.int64).ravel()
+    cell = np.repeat(np.arange(len(many)), many)
+    slice_ = cell // world.speakers
+    speaker = cell % world.speakers if world.crossed else cell
+    strength = (1.0 - world.rate) / (0.25 * world.rate) - 1.0
+    own = random.beta(world.rate * strength, (1.0 - world.rate) * strength, world.clusters)
+    level = np.exp(world.uneven * random.standard_normal(world.slices) - world.uneven**2 / 2)
+    level[0] = 1.0
+    level[1:] /= level[1:].mean() if len(level) > 1 else 1.0  # so that "worse" is worse by so much
+    hard = random.gamma(2.0, 0.5, len(cell))
+    p = np.minimum(0.6, own[speaker] * level[slice_] * hard)
+    words = random.integers(SHORTEST, LONGEST + 1, len(cell))
+    shared = random.binomial(words, p * (1.0 - world.discordance))
+    errors = [shared + random.binomial(words, p * world.discordance) for _ in range(2)]
+    extra = np.minimum(1.0, p * (worse / world.rate + np.where(slice_ == 0, ratio - 1.0, 0.0)))
+    errors[0] = errors[0] + random.binomial(words, extra)
+    loops = random.random((2, len(cell))) < world.loops
+    capped = np.where(loops, words, np.minimum(words, errors))
+    failed = np.zeros((2, len(cell)))
+    failed[1] = random.random(len(cell)) < world.failing
+    return Draw(
+        world=world,
+        slice=slice_,
+        noise=random.integers(0, len(NOISES), len(cell)),
+        speaker=speaker,
+        words=words.astype(np.float64),
+        candidate=capped[0].astype(np.float64),
+        baseline=np.where(failed[1] > 0, 0, capped[1]).astype(np.float64),
+        loops=loops.astype(np.float64),
+        failed=failed,
+    )
