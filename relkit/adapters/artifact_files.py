@@ -34,7 +34,7 @@ class ArtifactFiles:
         if release.hosted is not None:
             return None  # its identity is its configuration: nothing of it is here
         if release.artifact is None:
-            return "the release has no artifact"
+            return _unknown(release)
         try:
             if release.artifact.reference is not None:
                 return self._verify_reference(release.artifact.reference, release.artifact.digest)
@@ -43,7 +43,9 @@ class ArtifactFiles:
             return f"the artifact cannot be read: {error.strerror or 'unknown error'}"
 
     def absent(self, release: Release) -> bool:
-        """Return whether the only thing amiss is that a download is not on this machine."""
+        """Return whether the only thing amiss is that what is served is not on this machine."""
+        if release.artifact is None and release.hosted is None and release.kind != "stack":
+            return release.origin is not None
         reference = None if release.artifact is None else release.artifact.reference
         return (
             reference is not None
@@ -121,6 +123,16 @@ class ArtifactFiles:
 
     def _download(self, digest: str) -> Path:
         return self._downloads / digest.removeprefix(PREFIX)
+
+
+def _unknown(release: Release) -> str:
+    origin = release.origin
+    if origin is None:
+        return "the release has no artifact"
+    return (
+        f"it was imported from {origin.registry} (version {origin.version}), and its files were "
+        "not here to be digested: what it is cannot be verified"
+    )
 
 
 def _is_http(reference: str) -> bool:

@@ -44,6 +44,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "yank": "Withdraw a release: it is never promoted or rolled back to again.",
         "history": "Show what was served when, by share of traffic.",
         "verify": "Prove the chain of the ledger and every digest.",
+        "import": "Bring in what another registry has: versions and aliases, marked as legacy.",
     },
 }
 """Commands that are groups, with theirs: ``dataset lock`` is in ``dataset_lock_command``."""

@@ -12,6 +12,10 @@ from relkit.cli.output import print_json, put, safe, say
 def command(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release, JSON or YAML.")],
     *,
+    probe: Annotated[
+        str | None,
+        typer.Option("--probe", metavar="RUN", help="A run that shows how a hosted model behaves."),
+    ] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Who registers (default: the user).")
     ] = None,
@@ -25,7 +29,7 @@ def command(
     from relkit import wiring
     from relkit.wiring.registry import register
 
-    done = register(wiring.settings(common.start), release, by=by)
+    done = register(wiring.settings(common.start), release, by=by, probe=probe)
     found = done.release
     for note in done.notes:
         say(f"relkit: warning: {safe(note)}")

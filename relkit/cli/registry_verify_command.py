@@ -21,6 +21,10 @@ def command(
         bool,
         typer.Option("--record", help="Note it for releases without a gate: rollback asks for it."),
     ] = False,
+    probe: Annotated[
+        str | None,
+        typer.Option("--probe", metavar="RUN", help="A new run over a hosted model's probe clips."),
+    ] = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the user).")
     ] = None,
@@ -28,13 +32,15 @@ def command(
 ) -> None:
     """Prove the chain of the ledger and every digest.
 
-    Exits 1 where something is not as it was recorded.
+    Exits 1 where something is not as it was recorded, 5 where only the mirror did not answer.
     Example: relkit registry verify asr --repair
     """
     from relkit import wiring
     from relkit.wiring.registry import verify
 
-    found = verify(wiring.settings(common.start), model, repair=repair, record=record, by=by)
+    found = verify(
+        wiring.settings(common.start), model, repair=repair, record=record, by=by, probe=probe
+    )
     if common.as_json:
         print_json(
             {
@@ -46,6 +52,7 @@ def command(
                 "unchecked": list(found.unchecked),
                 "recorded": list(found.recorded),
                 "mirror": found.mirror,
+                "mirror_error": None if found.silent is None else found.silent.message,
             }
         )
     else:
@@ -61,4 +68,8 @@ def command(
             say(f"not checked: {safe(line)}", quiet=common.quiet)
         if found.mirror == "skipped":
             say("no mirror is configured: none was compared", quiet=common.quiet)
-    raise typer.Exit(ExitCode.FAILED if found.problems else ExitCode.OK)
+    if found.silent is not None and not common.as_json:
+        say(f"relkit: the mirror was not compared: {safe(found.silent.message)}")
+        say(f"  {safe(found.silent.hint or '')}".rstrip())
+    silent = ExitCode.OK if found.silent is None else ExitCode.BACKEND
+    raise typer.Exit(ExitCode.FAILED if found.problems else silent)

@@ -80,13 +80,24 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an imported release comes from: a registry, its number there, and what it knew."""
+
+    registry: str
+    version: str
+    source: str | None = None
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """One version of a model, as ``release.json`` has it.
 
     ``report`` and ``decision`` are digests of the evaluation's report and of the gate's decision.
     ``requires`` maps a partner model to a range of its versions (``>=1.2,<2``), ``pins`` of a stack
     each component model to its one version. ``worse_slices`` are slices this release is known to be
-    worse on. ``digest`` is that of the record, canonical.
+    worse on. ``digest`` is that of the record, canonical. ``origin`` says where an imported one
+    comes from.
     """
 
     model: str
@@ -110,6 +121,7 @@ class Release:
     serving_cost: ServingCost | None = None
     runtime: str | None = None
     attested: Attested = "none"
+    origin: Origin | None = None
 
     @property
     def artifact_digest(self) -> str | None:

@@ -74,6 +74,8 @@ def _wrong_parts(record: ReleaseRecord, kind: ReleaseKind) -> Iterator[Wrong]:
     if record.artifact is not None and record.hosted is not None:
         yield ("hosted",), "a hosted model has no artifact", "keep one of the two"
     elif record.artifact is None and record.hosted is None:
+        if record.attested == "legacy" and record.origin is not None:
+            return  # imported without its files: it never verifies, and is no target
         yield ("artifact",), 'the key "artifact" (or "hosted") is missing', _HINT
     elif record.artifact is not None:
         yield from _wrong_artifact(record.artifact)

@@ -108,6 +108,17 @@ class LineageRecord(Record):
     use: Literal["evaluation", "training"] = "evaluation"
 
 
+class OriginRecord(Record):
+    """Where an imported release comes from."""
+
+    registry: Line
+    version: Line
+    source: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(printable)] | (
+        None
+    ) = None
+    run: Line | None = None
+
+
 class ReleaseRecord(Record):
     """The whole of ``release.json``; ``kind`` is told by what there is where it is left out."""
 
@@ -132,3 +143,4 @@ class ReleaseRecord(Record):
     serving_cost: CostRecord | None = None
     runtime: Line | None = None
     attested: Attested = "none"
+    origin: OriginRecord | None = None

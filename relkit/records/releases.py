@@ -12,6 +12,7 @@ from relkit.domain.releases import (
     HostedIdentity,
     Interface,
     Lineage,
+    Origin,
     Release,
     ServingCost,
 )
@@ -138,6 +139,7 @@ def release_document(release: Release) -> dict[str, JsonValue]:
         "serving_cost": None if release.serving_cost is None else _present(release.serving_cost),
         "runtime": release.runtime,
         "attested": None if release.attested == "none" else release.attested,
+        "origin": None if release.origin is None else _present(release.origin),
     }
     return {key: value for key, value in document.items() if value not in (None, "", [], {})}
 
@@ -161,7 +163,9 @@ def _artifact_document(artifact: Artifact) -> JsonValue:
     }
 
 
-def _present(value: HostedIdentity | Interface | Lineage | ServingCost) -> dict[str, JsonValue]:
+def _present(
+    value: HostedIdentity | Interface | Lineage | Origin | ServingCost,
+) -> dict[str, JsonValue]:
     fields = {name: getattr(value, name) for name in value.__dataclass_fields__}
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in fields.items()}
     return {key: v for key, v in plain.items() if v not in (None, [])}
@@ -194,6 +198,7 @@ def _release(record: ReleaseRecord) -> Release:
         serving_cost=None if cost is None else ServingCost(**cost.model_dump()),
         runtime=record.runtime,
         attested=record.attested,
+        origin=None if record.origin is None else Origin(**record.origin.model_dump()),
     )
 
 

@@ -245,6 +245,6 @@ def tracker(settings: Settings) -> "RunTracker | None":
     """Return the MLflow tracker where tracking is configured."""
     if settings.mlflow is None:
         return None
-    from relkit.adapters.mlflow_tracker import MlflowTracker
+    from relkit.adapters.mlflow_server import MlflowTracker
 
     return MlflowTracker(settings.mlflow, state=settings.state, environment=settings.environment)

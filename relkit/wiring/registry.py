@@ -62,9 +62,13 @@ def registry_ports(settings: Settings) -> "RegistryPorts":
     )
 
 
-def mirror(settings: Settings) -> "Mirror | None":  # noqa: ARG001 - which mirror, the settings will say
-    """Return the registry that serving systems read, None where none is configured."""
-    return None
+def mirror(settings: Settings) -> "Mirror | None":
+    """Return MLflow's registry where MLflow is configured; it is neither imported nor asked yet."""
+    if settings.mlflow is None:
+        return None
+    from relkit.adapters.mlflow_server import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow, state=settings.state, environment=settings.environment)
 
 
 def entry(settings: Settings, by: str | None, reason: str = "") -> Entry:
@@ -75,13 +79,20 @@ def entry(settings: Settings, by: str | None, reason: str = "") -> Entry:
     return Entry(at=SystemClock().now(), by=found.strip(), reason=reason)
 
 
-def register(settings: Settings, path: Path, *, by: str | None) -> "Registered":
-    """Register a release; see :func:`relkit.workflows.registry_register.register`."""
+def register(
+    settings: Settings, path: Path, *, by: str | None, probe: str | None = None
+) -> "Registered":
+    """Register a release; see :func:`relkit.workflows.registry_register.register`.
+
+    ``probe`` is a finished run of a vendor's model over fixed clips.
+    """
+    from relkit.wiring.registry_probe import fingerprint
     from relkit.workflows.registry_register import register as workflow
 
     data = storage.read_bytes(path, what=path.name, hint="docs/registry.md shows one")
     ports = registry_ports(settings)
-    return workflow(data, source=path.name, by=entry(settings, by).by, ports=ports)
+    taken = None if probe is None else fingerprint(settings, probe)
+    return workflow(data, source=path.name, by=entry(settings, by).by, ports=ports, probe=taken)
 
 
 def validate(settings: Settings, *, artifacts: bool) -> "Validation":
@@ -98,18 +109,28 @@ def verify(
     repair: bool,
     record: bool = False,
     by: str | None = None,
+    probe: str | None = None,
 ) -> "Verification":
     """Prove the ledgers; see :func:`relkit.workflows.registry_verify.verify`.
 
-    ``record`` notes what verified in the ledger, where nothing is wrong.
+    ``record`` notes what verified in the ledger, where nothing is wrong. ``probe`` is a finished
+    run over the clips that ``model``, a vendor's, was probed with when it was registered.
     """
     from dataclasses import replace
 
+    from relkit.wiring.registry_probe import fingerprint
+    from relkit.workflows.registry_probe import probe_problems
     from relkit.workflows.registry_verify import record_verified
     from relkit.workflows.registry_verify import verify as workflow
 
     ports = registry_ports(settings)
+    if probe is not None and model is None:
+        raise UsageError("--probe needs the model that was probed", hint="name it: MODEL")
+    taken = None if probe is None else fingerprint(settings, probe)
     found = workflow(ports, model, repair=repair)
+    if taken is not None and model is not None:
+        changed = probe_problems(model, taken, ports)
+        found = replace(found, problems=(*found.problems, *changed))
     if not record or found.problems:
         return found
     recorded = record_verified(ports, found.models, entry=entry(settings, by))

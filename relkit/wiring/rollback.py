@@ -27,10 +27,10 @@ class _Follower:
         expected: str | None,  # noqa: ARG002
     ) -> None:
         """Move what differs; raises BackendUnavailable."""
-        from relkit.workflows.registry import mirrored, read_state
+        from relkit.workflows.registry import follow, read_state
 
         if self._ports.mirror is not None:
-            self._ports.mirror.repair(mirrored(self._ports, read_state(self._ports, model)))
+            follow(self._ports, self._ports.mirror, read_state(self._ports, model))
 
 
 def rollback_ports(settings: Settings) -> workflow.RollbackPorts:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from relkit.domain.errors import BackendUnavailable
-from relkit.domain.releases import ReleaseEvent
+from relkit.domain.mirrors import Mirrored
+from relkit.domain.releases import EventKind, ReleaseEvent
 from relkit.rules.ledger import LedgerState, state_of
-from relkit.workflows.registry_ports import Mirrored, RegistryPorts
+from relkit.rules.mirroring import served_after
+from relkit.workflows.registry_ports import Mirror, RegistryPorts
 
 MirrorState = Literal["none", "updated"]
 
@@ -53,11 +55,14 @@ def record(ports: RegistryPorts, planned: ReleaseEvent) -> Recorded:
 
 
 def tell_mirror(ports: RegistryPorts, state: LedgerState) -> MirrorState:
-    """Make the mirror say what the ledger says; raises BackendUnavailable."""
+    """Make the mirror follow the ledger.
+
+    Raises BackendUnavailable where it does not answer, or somebody else moved an alias.
+    """
     if ports.mirror is None:
         return "none"
     try:
-        ports.mirror.repair(mirrored(ports, state))
+        follow(ports, ports.mirror, state)
     except BackendUnavailable as error:
         raise BackendUnavailable(
             f"event {state.sequence} is in the ledger, and the mirror was not told: "
@@ -67,9 +72,31 @@ def tell_mirror(ports: RegistryPorts, state: LedgerState) -> MirrorState:
     return "updated"
 
 
-def mirrored(ports: RegistryPorts, state: LedgerState) -> Mirrored:
-    """Return what a mirror has to say; releases whose files are gone are left out."""
+def follow(ports: RegistryPorts, mirror: Mirror, state: LedgerState) -> None:
+    """Make a mirror follow, past events that others append meanwhile; raises BackendUnavailable."""
+    while True:
+        try:
+            mirror.repair(mirrored(ports, state, guarded=True))
+        except BackendUnavailable:
+            newer = read_state(ports, state.model)
+            if newer.sequence <= state.sequence:
+                raise
+            state = newer
+        else:
+            return
+
+
+def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False) -> Mirrored:
+    """Return what a mirror has to say; releases whose files are gone are left out.
+
+    ``guarded``: the mirror follows an event, and what somebody else did there is left alone.
+    """
     there = set(ports.releases.versions(state.model))
+    events = ports.ledger.events(state.model)
+    registered: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.REGISTERED:
+            registered.setdefault(event.version, event.sequence)
     return Mirrored(
         model=state.model,
         releases=tuple(
@@ -82,4 +109,8 @@ def mirrored(ports: RegistryPorts, state: LedgerState) -> Mirrored:
         previous=state.previous,
         share=state.share,
         yanked=frozenset(state.yanked),
+        sequence=state.sequence,
+        registered=registered,
+        history=tuple(served_after(events)),
+        guarded=guarded,
     )

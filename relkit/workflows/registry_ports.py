@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Release, ReleaseEvent
 from relkit.domain.reports import EvalReport
 from relkit.ports import Clock
@@ -107,23 +108,6 @@ class ArtifactListing(ArtifactStore, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mirrored:
-    """What a registry that serving systems read has to say of a model.
-
-    ``releases`` are all registered ones in the order of registration, ``champion`` what is live;
-    ``share`` is the candidate's share of traffic.
-    """
-
-    model: str
-    releases: tuple[Release, ...]
-    champion: str | None
-    candidate: str | None
-    previous: str | None
-    share: float = 0.0
-    yanked: frozenset[str] = frozenset()
-
-
 class Mirror(Protocol):
     """Another registry that follows the ledger, such as MLflow's."""
 
@@ -132,7 +116,10 @@ class Mirror(Protocol):
         ...
 
     def repair(self, wanted: Mirrored) -> tuple[str, ...]:
-        """Make the mirror say it and return what was changed; raises BackendUnavailable."""
+        """Make the mirror say it and return what was changed; raises BackendUnavailable.
+
+        Where ``wanted`` is guarded, an alias that somebody else moved is refused the same way.
+        """
         ...
 
 

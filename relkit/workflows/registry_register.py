@@ -6,12 +6,14 @@ from typing import Any
 from relkit.domain.errors import Busy, InvalidInput
 from relkit.domain.releases import Release
 from relkit.records.digests import sha256_bytes
+from relkit.records.fingerprints import Fingerprint
 from relkit.records.releases import load_document, release_of
 from relkit.rules.ledger import state_of
 from relkit.rules.ledger_plans import Entry, plan_registered
 from relkit.workflows.registry import Recorded, record
 from relkit.workflows.registry_evidence import DECISION, REPORT, evidence_name
 from relkit.workflows.registry_ports import RegistryPorts
+from relkit.workflows.registry_probe import keep_probe, with_fingerprint
 
 _ATTEMPTS = 20
 
@@ -28,16 +30,21 @@ class Registered:
     notes: tuple[str, ...] = ()
 
 
-def register(data: bytes, *, source: str, by: str, ports: RegistryPorts) -> Registered:
+def register(
+    data: bytes, *, source: str, by: str, ports: RegistryPorts, probe: Fingerprint | None = None
+) -> Registered:
     """Register a release from the bytes of its file (JSON, or YAML by the name ``source``).
 
     The digests of an artifact's files are computed; time, and a run's report and dataset, are
     filled in where the file leaves them out. The file is written first, then the event: after a
-    kill between the two the same command finishes. Raises InvalidInput for every defect of the
+    kill between the two the same command finishes. ``probe`` is how a vendor's model behaves; it
+    becomes part of its identity. Raises InvalidInput for every defect of the
     file (all of them in one message) and for another digest of a version that is there.
     """
     document, text = load_document(data, source=source)
     _complete(document, ports)
+    if probe is not None:
+        document["hosted"] = with_fingerprint(document.get("hosted"), probe)
     found = release_of(document, source=source, text=text)
     if found.release is None:
         first = found.defects[0]
@@ -48,6 +55,8 @@ def register(data: bytes, *, source: str, by: str, ports: RegistryPorts) -> Regi
     _refuse_other(release, ports)
     ports.releases.write(release)
     notes = tuple(_keep_evidence(release, ports))
+    if probe is not None:
+        keep_probe(release, probe, ports)
     return Registered(release=release, recorded=_record(release, by, ports), notes=notes)
 
 

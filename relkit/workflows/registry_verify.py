@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from relkit.domain.errors import InvalidInput
+from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.records.defects import Defect
 from relkit.rules.ledger import LedgerState, state_of
 from relkit.rules.ledger_plans import Entry, plan_verified
@@ -25,7 +25,8 @@ class Verification:
     """What is wrong with models' ledgers and digests; none: all of it is as it was recorded.
 
     ``repaired`` says what was mended, ``unchecked`` what could not be looked at here, ``recorded``
-    which verifications are in the ledger now, ``mirror`` whether there is one.
+    which verifications are in the ledger now, ``mirror`` whether there is one. ``silent`` says why
+    it could not be asked; what it says is not known then.
     """
 
     models: tuple[str, ...]
@@ -34,7 +35,8 @@ class Verification:
     repaired: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
-    mirror: Literal["skipped", "compared"] = "skipped"
+    mirror: Literal["skipped", "compared", "silent"] = "skipped"
+    silent: BackendUnavailable | None = None
 
 
 def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
@@ -59,9 +61,10 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
 
 
 def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = False) -> Verification:
-    """Prove chains and digests; raises UsageError for an unknown model, BackendUnavailable.
+    """Prove chains and digests; raises UsageError for an unknown model.
 
-    ``repair`` first mends ledgers from what is certain, and the mirror from the ledger.
+    ``repair`` first mends ledgers from what is certain, and the mirror from the ledger. A mirror
+    that does not answer is asked once, and all the rest is proven without it.
     """
     models = _models(ports)
     if model is not None:
@@ -72,6 +75,7 @@ def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = Fal
     repaired: list[str] = []
     unchecked: list[str] = []
     events = 0
+    silent: BackendUnavailable | None = None
     for name in models:
         if repair:
             try:
@@ -91,9 +95,17 @@ def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = Fal
         unchecked += checks.unchecked(ports, releases)
         read = ports.ledger.read(name)
         events += len(read.events)
-        if ports.mirror is not None and not read.problems:
+        if ports.mirror is not None and (read.problems or defects):
+            unchecked.append(
+                f"{name}: what the mirror says, until the ledger and releases are whole"
+            )
+        elif ports.mirror is not None and silent is None:
             state = state_of(name, read.events)
-            done, differing = _mirror(ports, ports.mirror, state, repair=repair)
+            try:
+                done, differing = _mirror(ports, ports.mirror, state, repair=repair)
+            except BackendUnavailable as error:
+                silent = error
+                continue
             repaired += done
             problems += differing
     return Verification(
@@ -102,7 +114,8 @@ def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = Fal
         problems=tuple(problems),
         repaired=tuple(repaired),
         unchecked=tuple(unchecked),
-        mirror="skipped" if ports.mirror is None else "compared",
+        mirror="skipped" if ports.mirror is None else "silent" if silent else "compared",
+        silent=silent,
     )
 
 

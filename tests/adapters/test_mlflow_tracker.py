@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit.adapters.mlflow_tracker import MlflowTracker
+from relkit.adapters.mlflow_server import MlflowTracker
 from relkit.config import MlflowSettings
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.datasets import DatasetVersion

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from relkit.adapters.scaffold import scaffold_source, write_scaffold
 from relkit.adapters.signing import make_key
 from relkit.cli.boundary import run
 from relkit.domain.errors import BackendUnavailable, Busy
+from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Release
 from relkit.records.envelopes import canonical, parse_envelope, render_envelope
 from relkit.wiring import registry
 from relkit.wiring.signing import override
 from relkit.workflows.exceptions import Said as Word
-from relkit.workflows.registry_ports import Mirrored
 from tests.conftest import Said, Workspace
 
 SUITE = """\
@@ -676,3 +677,21 @@ def test_the_event_is_safe_before_the_mirror_is_told(
     assert (repaired.code, repaired.document["mirror"]) == (0, "compared")
     assert mirror.told["asr"] == ("1.0.0", None)
     assert reg.events()[-1]["sequence"] == 2
+
+
+@pytest.mark.slow
+def test_a_promotion_moves_the_alias_in_mlflow(reg: Registry) -> None:
+    """Register, canary, promote: what serving systems read in the workspace's own database."""
+    marker = reg.folder / "relkit.yaml"
+    marker.write_text(f"{marker.read_text(encoding='utf-8')}mlflow: {{}}\n", encoding="utf-8")
+    reg.register()
+    assert reg.promote("1.0.0", "own").code == 0
+    assert reg.relkit("verify").code == 0
+    database = sqlite3.connect(reg.folder / ".relkit" / "mlflow.db")
+    try:
+        aliases = "SELECT alias, version FROM registered_model_aliases"
+        assert database.execute(aliases).fetchall() == [("champion", 1)]
+        tags = "SELECT key, value FROM model_version_tags"
+        assert ("relkit.version", "1.0.0") in database.execute(tags).fetchall()
+    finally:
+        database.close()

@@ -16,13 +16,13 @@ import pytest
 from relkit import wiring
 from relkit.cli import app
 from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput
+from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Artifact, ArtifactFile, Attested, EventKind, Interface, Release
 from relkit.records.releases import sealed
 from relkit.rules.ledger import state_of
 from relkit.rules.ledger_plans import Entry, plan_promoted, plan_registered, plan_yanked
 from relkit.wiring import registry
 from relkit.wiring.rollback import rollback_ports
-from relkit.workflows.registry_ports import Mirrored
 from relkit.workflows.registry_verify import record_verified
 from relkit.workflows.rollback import RollbackRequest, apply, plan
 from tests.conftest import Said, Workspace

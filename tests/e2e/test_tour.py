@@ -99,6 +99,7 @@ def test_the_tour_ends_where_the_page_says(tmp_path: Path) -> None:
     history = tour.json("relkit registry history asr")
     assert history["live"] == "1.1.0"
     assert tour.json("relkit registry verify")["valid"]
+    assert tour.printed["python alias.py"].strip() == "1.1.0"
     again = tour.json("relkit rollback asr --bad 1.2.0 --to 1.2.0")
     assert again["target"] is None
     blocked = tour.printed["relkit gate slices --candidate CANDIDATE --baseline BASELINE"]
