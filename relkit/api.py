@@ -65,6 +65,7 @@ def evaluate(
     repeat: int | None = None,
     resume: str | None = None,
     jobs: int = 1,
+    fresh: bool = False,
     progress: "Progress | None" = None,
 ) -> Run:
     """Run a suite and return the finished run; the options of ``relkit eval``.
@@ -81,6 +82,7 @@ def evaluate(
         repeats=repeat,
         resume=resume,
         jobs=jobs,
+        fresh=fresh,
         progress=progress or (lambda _done, _total: None),
     )
     return Run(path=settings.runs / result.report.run, report=result.report)

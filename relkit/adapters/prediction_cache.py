@@ -27,8 +27,9 @@ class SqliteCache:
     Every method raises StorageFailed where the file cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file."""
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+        """Open or make the file; ``fresh`` finds nothing in it, and keeps what comes anew."""
+        self._fresh = fresh
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_BUSY_S)
@@ -46,6 +47,8 @@ class SqliteCache:
 
     def get(self, candidate: str, audio: str, repeat: int) -> tuple[Answer, str] | None:
         """Return an answer and the digest of its load fingerprint, or None."""
+        if self._fresh:
+            return None
         try:
             row = self._db.execute(
                 "SELECT answer, load FROM answers WHERE candidate=? AND audio=? AND repeat=?",

@@ -23,6 +23,9 @@ def command(
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, max=256, help="Processes, each with its own system.")
     ] = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask for everything again; use no stored answer.")
+    ] = False,
     common: Common,
 ) -> None:
     """Run a suite: decode, score by slice, write a run.
@@ -43,6 +46,7 @@ def command(
             repeats=repeat,
             resume=resume,
             jobs=jobs,
+            fresh=fresh,
             progress=progress,
         )
     show_result(result, common)

@@ -109,6 +109,7 @@ def evaluate(
     repeats: int | None = None,
     resume: str | None = None,
     jobs: int = 1,
+    fresh: bool = False,
     progress: "Progress",
 ) -> "EvalResult":
     """Run a suite by name or path; see :func:`relkit.workflows.evaluate.evaluate`."""
@@ -116,7 +117,7 @@ def evaluate(
     from relkit.workflows import evaluate as workflow
 
     wanted = read_suite(settings, suite, system)
-    with eval_ports(settings, jobs=jobs) as ports:
+    with eval_ports(settings, jobs=jobs, fresh=fresh) as ports:
         planned = workflow.plan(wanted, normalizer(settings, wanted.normalizer), ports)
         under_test = system_under_test(settings, wanted, jobs=jobs)
         return workflow.evaluate(
@@ -211,10 +212,11 @@ _normalizer = normalizer
 
 
 @contextmanager
-def eval_ports(settings: Settings, *, jobs: int = 1) -> Iterator["EvalPorts"]:
+def eval_ports(settings: Settings, *, jobs: int = 1, fresh: bool = False) -> Iterator["EvalPorts"]:
     """Give the ports of an evaluation; what they hold open is closed with the block.
 
-    ``jobs`` processes score the quality of audio, where a suite asks for it.
+    ``jobs`` processes score the quality of audio, where a suite asks for it. ``fresh`` uses no
+    answer of an earlier run.
     """
     from relkit.adapters.audio import SoundfileReader
     from relkit.adapters.duckdb_slices import DuckDBSlices
@@ -225,7 +227,7 @@ def eval_ports(settings: Settings, *, jobs: int = 1) -> Iterator["EvalPorts"]:
     from relkit.wiring.quality import quality_ports
     from relkit.workflows.evaluate import EvalPorts
 
-    with SqliteCache(settings.cache / "predictions.sqlite") as cache:
+    with SqliteCache(settings.cache / "predictions.sqlite", fresh=fresh) as cache:
         yield EvalPorts(
             datasets=dataset_files(settings),
             audio=SoundfileReader(),

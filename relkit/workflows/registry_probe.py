@@ -65,7 +65,7 @@ def _answers(
         if one.prediction is not None and one.prediction.cached:
             raise InvalidInput(
                 f"the run {run} has answers from the cache, which say nothing about today",
-                hint="remove .relkit/cache/predictions.sqlite, then: relkit eval SUITE",
+                hint="ask again: relkit eval SUITE --fresh",
             )
         yield one.id, one.repeat, (answer.text, *normalizer.stages(answer.text))[-1]
 

@@ -36,6 +36,18 @@ def test_the_last_answer_wins(tmp_path: Path) -> None:
         assert cache.get("c", "a", 0) == (Answer(text="two"), "two")
 
 
+def test_a_fresh_cache_finds_nothing_and_keeps_what_comes(tmp_path: Path) -> None:
+    """Who asks for everything again gets today's answers, and so does the next run."""
+    path = tmp_path / "cache.sqlite"
+    with SqliteCache(path) as cache:
+        cache.put("c", "a", 0, Answer(text="then"), "load")
+    with SqliteCache(path, fresh=True) as cache:
+        assert cache.get("c", "a", 0) is None
+        cache.put("c", "a", 0, Answer(text="now"), "load")
+    with SqliteCache(path) as cache:
+        assert cache.get("c", "a", 0) == (Answer(text="now"), "load")
+
+
 def test_the_end_of_the_block_keeps_everything(tmp_path: Path) -> None:
     """Also after an error: what was answered was answered."""
     with suppress(KeyError), SqliteCache(tmp_path / "cache.db") as cache:

@@ -44,7 +44,16 @@ def modules_of(*arguments: str) -> set[str]:
     return set(modules)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("eval", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("eval", "--help"),
+        ("gate", "--help"),
+        ("rollback", "--help"),
+    ],
+)
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     """Help costs no more than the command line itself."""
     modules = modules_of(*arguments)

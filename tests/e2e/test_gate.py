@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,53 @@ def test_serials_go_up_and_a_shadow_policy_leaves_with_0(workspace: Workspace) -
     assert not second.document["promotes"]
     assert (first.document["serial"], second.document["serial"]) == (1, 2)
     assert second.document["previous"] is not None
+
+
+LOADED = """
+import json, sys
+from relkit.cli.boundary import run
+code = run(json.loads(sys.argv[1]))
+sys.stderr.write("\\n" + json.dumps([code, sorted(sys.modules)]))
+"""
+
+
+def test_a_gate_loads_nothing_that_it_does_not_need(workspace: Workspace) -> None:
+    """Trackers, frames and contract libraries cost seconds, and judge nothing."""
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(9))
+    arguments = ("gate", "small", "--candidate", candidate, "--baseline", baseline)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            LOADED,
+            json.dumps([*arguments, "--workspace", str(workspace.folder)]),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, modules = json.loads(done.stderr.splitlines()[-1])
+    assert code == 0
+    heavy = {"mlflow", "dvc", "great_expectations", "pandas", "scipy", "faster_whisper", "jinja2"}
+    assert not heavy & set(modules)
+
+
+def test_unpaired_runs_need_a_policy_that_says_so(workspace: Workspace) -> None:
+    """A run that asked twice has rows without a partner: refused, unless `paired: false`."""
+    baseline = answered(workspace, spoilt(3))
+    answered(workspace, spoilt(9))
+    candidate = workspace.relkit("eval", "small", "--repeat", "2", "--json").document["run"]
+    path = workspace.folder / "gates" / "small.yaml"
+    whole = "".join(line for line in POLICY.splitlines(keepends=True) if "accents" not in line)
+    path.write_text(whole, encoding="utf-8")
+    refused = gate(workspace, candidate, baseline)
+    assert (refused.code, refused.document["reason_codes"]) == (2, ["unpaired", "not_comparable"])
+    path.write_text(whole + "paired: false\n", encoding="utf-8")
+    allowed = gate(workspace, candidate, baseline)
+    assert (allowed.code, allowed.document["verdict"]) == (0, "pass"), allowed.out
+    worse = next(one for one in allowed.document["checks"] if one["rule"] == "whole")
+    assert worse["low"] < worse["observed"] < 0
 
 
 def edit(path: Path, change: Callable[[str], str]) -> None:

@@ -30,12 +30,9 @@ class Vendor:
 
     def probe(self, answer: str, *, fresh: bool = True) -> str:
         """Run the probe suite and return the run."""
-        if fresh:
-            (self.workspace.folder / ".relkit" / "cache" / "predictions.sqlite").unlink(
-                missing_ok=True
-            )
         self.server.recognise = always(answer)
-        done = self.workspace.relkit("eval", self.suite, "--json")
+        again = ("--fresh",) if fresh else ()
+        done = self.workspace.relkit("eval", self.suite, "--json", *again)
         assert done.code == 0, done
         run: str = done.document["run"]
         return run
