@@ -889,7 +889,7 @@ class Audit:
                 p_adjusted=family.reached(family.statistic(name) - 1e-9),
                 low=family.low(name),
                 detects=detects(family, name, reference),
-                bound=reference * (rule["detectable"] - 1.0) if reference > 0 else None,
+                bound=0.0 if reference > 0 else None,
             )
         return found
 

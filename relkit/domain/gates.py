@@ -101,9 +101,10 @@ class RuleResult:
     ``code`` is the reason as one of a fixed set of words (``worse_than_margin``). ``quantity`` says
     what ``observed``, ``low``, ``high`` and ``bound`` are about: the candidate's ``value``, its
     ``worsening`` against the baseline, or its ``improvement``. ``candidate`` and ``baseline`` are
-    the two values; all are in ``unit``. ``detects`` is the smallest ratio of rates that this data
-    finds with 80 % power, ``needed_clusters`` how many clusters would decide. ``part`` names the
-    part of a launch. ``harm`` is extra wrong words per thousand turns.
+    the two values; all are in ``unit``. ``bound`` is what ``observed`` is held against, 0 for a
+    family of slices: a worsening that the family's test finds is one. ``detects`` is the smallest
+    ratio of rates that this data finds with 80 % power, ``needed_clusters`` how many clusters would
+    decide. ``part`` names the part of a launch. ``harm`` is extra wrong words per thousand turns.
     """
 
     rule: str

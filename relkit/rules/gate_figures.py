@@ -116,6 +116,8 @@ def _allowed(result: RuleResult, text: str) -> str:
     """Return the bound, and of a change which way it is meant."""
     if result.bound is None:
         return NONE
+    if result.test == "no_regression":
+        return "no worsening"
     before = {"worsening": "worse by ", "improvement": "better by "}.get(result.quantity, "")
     return f"{before}{text}{_points(result)}"
 

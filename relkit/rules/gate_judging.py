@@ -250,7 +250,7 @@ def _slice_of_family(
         high=None,
         p_adjusted=found.p_adjusted,
         detects=found.detects,
-        bound=None if found.reference is None else found.reference * (rule.detectable - 1.0),
+        bound=None if found.reference is None else 0.0,
     )
     numbers = (difference.worsening, found.low, found.p_adjusted)
     if gate_tests.defect(*numbers, difference.candidate, difference.baseline):

@@ -50,6 +50,12 @@ def test_the_summary_is_the_golden_one(name: str, shown: GateDecision) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+def test_a_family_of_slices_allows_no_worsening() -> None:
+    """What the family's test finds is one: a number that is allowed would contradict it."""
+    shown = figures(result(test="no_regression", bound=0.0))
+    assert shown.allowed == "no worsening"
+
+
 ERROR = Verdict.ERROR
 HEADLINES = [
     (passing(), "PASS: all 2 required checks pass"),
