@@ -20,7 +20,10 @@ NAMES = (
 
 def main() -> None:
     """Run them one after the other, so that none disturbs another."""
-    for name in sys.argv[1:] or NAMES:
+    names = sys.argv[1:] or NAMES
+    if unknown := [name for name in names if name not in NAMES]:
+        sys.exit(f"no benchmark {unknown[0]}; options go with: python -m benchmarks.NAME")
+    for name in names:
         sys.argv = [f"benchmarks.{name}"]  # each reads its own options, here none
         print(f"== {name}")
         import_module(f"benchmarks.{name}").main()

@@ -20,7 +20,8 @@ from relkit.domain.slices import OVERALL
 from relkit.records.policies import parse_policy
 from relkit.rules import gate_judging
 from relkit.rules.cluster_sums import ClusterSums, PairedSums
-from relkit.rules.gate_evidence import Compared, Evidence, family_count
+from relkit.rules.gate_evidence import Compared, Evidence, family_count, joined
+from relkit.rules.gate_slices import rule_slices
 from relkit.rules.gating import decide, judge_all, worst_of
 from relkit.rules.intervals import RateEvidence, estimate_rates
 from relkit.rules.jackknife import group_sum
@@ -73,9 +74,12 @@ def planned_margin(world: World) -> float:
 
 
 def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evidence:
-    """Return what a gate is given of two runs; ``number`` makes the flips of each gate its own."""
+    """Return what a gate is given of two runs; ``number`` makes the flips of each gate its own.
+
+    The families are joined as :func:`relkit.rules.gating.judge_all` does, for who judges one rule.
+    """
     own, before = _report(pairs.candidate, number), _report(pairs.baseline, None)
-    both = own.expected
+    both, names = own.expected, pairs.candidate.slices
     return Evidence(
         candidate=own,
         estimates={item.slice: dict(item.metrics) for item in own.slices},
@@ -90,6 +94,9 @@ def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evid
             pairs=pairs,
         ),
         families=family_count(rules),
+        together=joined(
+            (rule, rule_slices(rule.slice, names, own.registered).found) for rule in rules
+        ),
     )
 
 

@@ -18,8 +18,7 @@ from benchmarks.decision_quality.worlds import World, draw
 from relkit.domain.gates import Verdict
 from relkit.rules.gate_replay import replay
 
-FAMILIES = ("wer-accents", "wer-noise")
-RULES = ("wer-overall", *FAMILIES)
+RULES = ("wer-overall", "wer-accents", "wer-noise")
 WORLDS = (
     World(name="own speakers per slice"),
     World(name="same speakers in all slices", crossed=True),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from relkit.domain.comparisons import Difference, Pairing
+from relkit.domain.comparisons import Difference, Pairing, Regression
 from relkit.domain.estimates import Estimate
 from relkit.domain.gates import GatePolicy, Rule
 from relkit.domain.metrics import metric_of
@@ -68,6 +68,7 @@ class Evidence:
     the candidate's own bounds rest on, for those who recompute the verdict. ``families`` is over
     how many families of slices a policy shares its chance of blocking equal systems; ``together``
     maps a metric to the slices of its family: those of all required ``no_regression`` rules.
+    ``tested`` maps (metric, detectable ratio) to what the test of that family said, once it did.
     """
 
     candidate: EvalReport
@@ -80,6 +81,7 @@ class Evidence:
     timings: Mapping[str, TimingEvidence] = field(default_factory=dict)
     families: int = 1
     together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tested: Mapping[tuple[str, float], Mapping[str, Regression]] = field(default_factory=dict)
 
     @property
     def seed(self) -> str:

@@ -1,12 +1,13 @@
 """One rule in one slice, or in a family of slices: numbers to a result in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from relkit.domain.comparisons import Difference, Regression
 from relkit.domain.estimates import Estimate
 from relkit.domain.gates import Rule, RuleResult, Verdict
 from relkit.rules import gate_tests
+from relkit.rules.cluster_sums import PairedSums
 from relkit.rules.differences import clusters_needed
 from relkit.rules.gate_evidence import Compared, Evidence
 from relkit.rules.gate_results import (
@@ -214,21 +215,29 @@ def judge_family(
         reason = "the slices of two runs are compared utterance by utterance"
         return [no_data(rule, key, "not_comparable", reason) for key in keys]
     joint = evidence.together.get(rule.metric, ()) if rule.mode == "required" else ()
-    known = frozenset(other.pairs.candidate.slices)
-    there = [key for key in dict.fromkeys((*keys, *joint)) if key in known]
-    tested = {
-        found.slice: found
-        for found in test_regressions(
-            RATE_METRICS[rule.metric],
-            other.pairs,
-            there,
-            seed=f"{evidence.seed}\n{rule.metric}",
-            detectable=rule.detectable,
-            alpha=gate_tests.FAMILY_ALPHA / evidence.families,
-        )
-    }
-    shared = {key: _of_families(one, evidence.families) for key, one in tested.items()}
-    return [_slice_of_family(rule, key, shared.get(key), evidence) for key in keys]
+    found = evidence.tested.get((rule.metric, rule.detectable)) if joint else None
+    if found is None:
+        found = run_family(rule, dict.fromkeys((*keys, *joint)), other.pairs, evidence)
+    return [_slice_of_family(rule, key, found.get(key), evidence) for key in keys]
+
+
+def run_family(
+    rule: Rule, keys: Iterable[str], pairs: PairedSums, evidence: Evidence
+) -> dict[str, Regression]:
+    """Return what the joint test of slices says, p-values over all families of the policy.
+
+    Slices that are not in the sums are left out. A rule's test is that of its metric and ratio.
+    """
+    known = frozenset(pairs.candidate.slices)
+    tested = test_regressions(
+        RATE_METRICS[rule.metric],
+        pairs,
+        [key for key in keys if key in known],
+        seed=f"{evidence.seed}\n{rule.metric}",
+        detectable=rule.detectable,
+        alpha=gate_tests.FAMILY_ALPHA / evidence.families,
+    )
+    return {one.slice: _of_families(one, evidence.families) for one in tested}
 
 
 def _of_families(found: Regression, families: int) -> Regression:

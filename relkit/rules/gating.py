@@ -7,6 +7,7 @@ for the results of one policy, then :func:`decide`.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from relkit.domain.comparisons import Regression
 from relkit.domain.gates import (
     ORDER,
     CheckRecord,
@@ -18,12 +19,25 @@ from relkit.domain.gates import (
     Verdict,
 )
 from relkit.domain.metrics import TIMING_METRICS, metric_of
-from relkit.rules.gate_evidence import COMPARING, Compared, Evidence, joined
-from relkit.rules.gate_judging import judge_bound, judge_differences, judge_family, vanished
+from relkit.rules.gate_evidence import (
+    COMPARING,
+    Compared,
+    Evidence,
+    blocks_as_family,
+    joined,
+)
+from relkit.rules.gate_judging import (
+    judge_bound,
+    judge_differences,
+    judge_family,
+    run_family,
+    vanished,
+)
 from relkit.rules.gate_preconditions import EVIDENCE, finding, preconditions
 from relkit.rules.gate_results import new_result, no_data
 from relkit.rules.gate_slices import RuleSlices, rule_slices
 from relkit.rules.gate_tests import Outcome
+from relkit.rules.sign_flips import FAMILY_METRICS
 from relkit.rules.slice_patterns import spec_of
 
 _LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
@@ -42,9 +56,22 @@ def judge_all(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[Rule
     Raises nothing: what cannot be judged is a result that says so.
     """
     slices = ((rule, _slices(rule, evidence).found) for rule in policy.rules)
-    evidence = replace(evidence, together=joined(slices))
+    evidence = _families_tested(policy, replace(evidence, together=joined(slices)))
     results = [result for rule in policy.rules for result in judge(rule, evidence)]
     return (*preconditions(policy, evidence, now=now), *results)
+
+
+def _families_tested(policy: GatePolicy, evidence: Evidence) -> Evidence:
+    """Return the evidence with each family tested once, however many rules it is made of."""
+    pairs = None if evidence.baseline is None else evidence.baseline.pairs
+    if pairs is None:
+        return evidence
+    tested: dict[tuple[str, float], dict[str, Regression]] = {}
+    for rule in policy.rules:
+        key = (rule.metric, rule.detectable)
+        if blocks_as_family(rule) and rule.metric in FAMILY_METRICS and key not in tested:
+            tested[key] = run_family(rule, evidence.together[rule.metric], pairs, evidence)
+    return replace(evidence, tested=tested)
 
 
 def judge(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
