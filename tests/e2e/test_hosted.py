@@ -130,3 +130,46 @@ def test_a_probe_needs_a_model(vendor: Vendor) -> None:
         2,
         "--probe needs the model that was probed",
     )
+
+
+LIMITS = """\
+schema: relkit.gate/v1
+name: limits
+rules:
+  - {id: failures, metric: failure_rate, slice: overall, test: bound, max: 0.5}
+"""
+
+
+def test_a_vendors_model_is_promoted_by_its_configuration(vendor: Vendor) -> None:
+    """A decision about these settings promotes it; one about other settings does not."""
+    workspace = vendor.workspace
+    (workspace.folder / "gates" / "limits.yaml").write_text(LIMITS, encoding="utf-8")
+    voices = (
+        "flite-slt",
+        "flite-rms",
+        "flite-awb",
+        "flite-slt-low",
+        "festival-slt",
+        "flite-awb-low",
+    )
+    system = f'{{kind: openai-http, base_url: "{vendor.server.base_url}", model: speech-2}}'
+    workspace.suite(system, name="probe", voices=voices)
+    first = vendor.probe("turn on the light")
+    text = RELEASE.format(version="1", identity=f"{HOSTED}\nrun: {first}")
+    path = workspace.folder / "cloud.yaml"
+    path.write_text(text, encoding="utf-8")
+    done = workspace.relkit("registry", "register", str(path), "--probe", first)
+    assert done.code == 0, done.err
+    good, bad = workspace.folder / "good.json", workspace.folder / "bad.json"
+    passed = workspace.relkit("gate", "limits", "--candidate", first, "--decision", str(good))
+    assert passed.code == 0, passed.out
+    workspace.suite(system.replace("speech-2", "speech-3"), name="probe", voices=voices)
+    other = vendor.probe("turn on the light")
+    passed = workspace.relkit("gate", "limits", "--candidate", other, "--decision", str(bad))
+    assert passed.code == 0, passed.out
+    promote = ("registry", "promote", "cloud", "1", "--decision")
+    refused = workspace.relkit(*promote, str(bad))
+    assert (refused.code, "it is not about the artifact of cloud 1" in refused.err) == (2, True)
+    done = workspace.relkit(*promote, str(good))
+    assert done.code == 0, done.err
+    assert workspace.relkit("registry", "history", "cloud", "--json").document["live"] == "1"
