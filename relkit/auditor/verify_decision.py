@@ -859,7 +859,7 @@ class Audit:
                     )
                 )
             self._families[key] = family
-        found = self._of_slice(self._families[key], table, rule, check["slice"])
+        found = self._of_slice(self._families[key], table, check["slice"])
         if found["p_adjusted"] is not None:
             found["p_adjusted"] = min(1.0, found["p_adjusted"] * families)
         return found
@@ -880,7 +880,7 @@ class Audit:
         rules = [one for one in self._rules_of(part) if blocks_as_family(one)]
         return {one["id"] for one in rules if one["metric"] == rule["metric"]}
 
-    def _of_slice(self, family: Family, table: Table, rule: Json, name: str) -> Json:
+    def _of_slice(self, family: Family, table: Table, name: str) -> Json:
         found = difference(table, name)
         found.update(low=None, high=None)
         if name in family.rows:

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from relkit.domain.errors import InvalidInput
 from relkit.domain.gates import CheckRecord, Verdict
-from relkit.records.digests import JsonValue, sha256_bytes
-from relkit.records.envelopes import Digest, Statement, canonical, render_statement
+from relkit.records.digests import JsonValue, canonical, sha256_bytes
+from relkit.records.envelopes import Digest, Statement, render_statement
 from relkit.records.strict import Record, check, decode, parse_json
 from relkit.records.times import Time
 from relkit.records.words import Line, Reason, VerdictWord

@@ -27,3 +27,30 @@ def _plain(value: JsonValue) -> rfc8785._impl._Value:  # the library names its i
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return value
+
+
+def canonical(document: JsonValue) -> bytes:
+    """Return a document of dicts, lists and plain values in canonical form (RFC 8785).
+
+    The library writes it, but for the containers that hold the sums: rows of whole numbers are most
+    of a decision, and it would look at each number twice.
+    """
+    if isinstance(document, dict):
+        keys = sorted(document, key=_code_units)
+        inside = (rfc8785.dumps(key) + b":" + canonical(document[key]) for key in keys)
+        return b"{" + b",".join(inside) + b"}"
+    if isinstance(document, list):
+        counts = set(map(type, document)) == {int}
+        if counts and min(document) >= -_MOST and max(document) <= _MOST:
+            return str(document).replace(" ", "").encode("ascii")
+        return b"[" + b",".join(map(canonical, document)) + b"]"
+    return rfc8785.dumps(document)
+
+
+_MOST = 2**53 - 1
+"""The largest whole number that JSON readers agree on."""
+
+
+def _code_units(key: str) -> bytes:
+    """Return what keys are sorted by: their UTF-16 code units."""
+    return key.encode("utf-16-be", "surrogatepass")

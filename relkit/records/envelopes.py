@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import rfc8785
 from pydantic import Field
 
 from relkit.domain.errors import InvalidInput
-from relkit.records.digests import PREFIX, JsonValue, sha256_bytes
+from relkit.records.digests import PREFIX, JsonValue, canonical, sha256_bytes
 from relkit.records.strict import Record, check, decode, parse_json
 
 PAYLOAD_TYPE: Literal["application/vnd.in-toto+json"] = "application/vnd.in-toto+json"
@@ -149,24 +148,6 @@ def parse_statement(payload: bytes, *, source: str) -> Statement:
     )
 
 
-def canonical(document: JsonValue) -> bytes:
-    """Return a document of dicts, lists and plain values in canonical form (RFC 8785).
-
-    The library writes it, but for the containers that hold the sums: rows of whole numbers are most
-    of a decision, and it would look at each number twice.
-    """
-    if isinstance(document, dict):
-        keys = sorted(document, key=_code_units)
-        inside = (rfc8785.dumps(key) + b":" + canonical(document[key]) for key in keys)
-        return b"{" + b",".join(inside) + b"}"
-    if isinstance(document, list):
-        counts = set(map(type, document)) == {int}
-        if counts and min(document) >= -_MOST and max(document) <= _MOST:
-            return str(document).replace(" ", "").encode("ascii")
-        return b"[" + b",".join(map(canonical, document)) + b"]"
-    return rfc8785.dumps(document)
-
-
 def as_json(value: object) -> JsonValue:
     """Return what was parsed from YAML or JSON as the JSON it is; raises InvalidInput."""
     if isinstance(value, Mapping):
@@ -176,15 +157,6 @@ def as_json(value: object) -> JsonValue:
     if value is None or isinstance(value, str | int | float):
         return value
     raise InvalidInput("a policy holds a value that is no JSON")
-
-
-_MOST = 2**53 - 1
-"""The largest whole number that JSON readers agree on."""
-
-
-def _code_units(key: str) -> bytes:
-    """Return what keys are sorted by: their UTF-16 code units."""
-    return key.encode("utf-16-be", "surrogatepass")
 
 
 def _encoded(data: bytes) -> str:

@@ -8,8 +8,7 @@ from pydantic import AfterValidator, Field
 
 from relkit.domain.errors import InvalidInput
 from relkit.domain.releases import Attested, EventKind, ReleaseEvent
-from relkit.records.digests import JsonValue, digest_of, sha256_bytes
-from relkit.records.envelopes import canonical
+from relkit.records.digests import JsonValue, canonical, digest_of, sha256_bytes
 from relkit.records.release_records import Digest, Line, ModelName, Time, VersionName
 from relkit.records.strict import Record, check, parse_json
 from relkit.rules.ledger_chain import Anchor, ChainProblem, LedgerLine

@@ -12,12 +12,11 @@ from relkit.domain.decisions import DecisionStatement, Override, TrustedKey
 from relkit.domain.errors import InvalidInput
 from relkit.domain.gates import CheckRecord, GatePolicy
 from relkit.records import checks, overrides, statements
-from relkit.records.digests import digest_of
+from relkit.records.digests import canonical, digest_of
 from relkit.records.envelopes import (
     Envelope,
     Statement,
     as_json,
-    canonical,
     parse_envelope,
     parse_statement,
     render_statement,

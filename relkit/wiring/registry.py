@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from relkit import storage
 from relkit.config import Settings
-from relkit.domain.decisions import DecisionStatement, Override
 from relkit.domain.errors import InvalidInput, UsageError
 from relkit.rules.ledger_plans import Entry
 
 if TYPE_CHECKING:
     from relkit.adapters.ledger_files import LedgerFiles
     from relkit.adapters.release_files import ReleaseFiles
+    from relkit.domain.decisions import DecisionStatement
     from relkit.domain.releases import ReleaseEvent
     from relkit.domain.reports import EvalReport
     from relkit.rules.ledger import LedgerState
@@ -207,6 +207,7 @@ def read_decision(settings: Settings, path: Path) -> "DecisionFacts":
 
     The one place that knows how decisions are verified: :mod:`relkit.records.verifying`.
     """
+    from relkit.domain.decisions import DecisionStatement
     from relkit.records.verifying import Wanted
     from relkit.rules.promotion import DecisionFacts
     from relkit.wiring.policies import read_policy
@@ -236,6 +237,7 @@ def read_decision(settings: Settings, path: Path) -> "DecisionFacts":
 
 def read_override(settings: Settings, path: Path) -> "OverrideFacts":
     """Return what is known of an override's file; raises InvalidInput where it is none."""
+    from relkit.domain.decisions import Override
     from relkit.records.verifying import Wanted
     from relkit.rules.promotion import OverrideFacts
     from relkit.wiring.signing import trusted_keys, verify_file
@@ -248,7 +250,7 @@ def read_override(settings: Settings, path: Path) -> "OverrideFacts":
 
 
 def _newer(
-    settings: Settings, policy: str, serial: int, content: DecisionStatement
+    settings: Settings, policy: str, serial: int, content: "DecisionStatement"
 ) -> Iterator[str]:
     """Yield later decisions of the same policy about the same run that stand in the log."""
     from relkit.wiring.signing import decision_files

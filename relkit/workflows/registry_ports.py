@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Release, ReleaseEvent
-from relkit.domain.reports import EvalReport
-from relkit.ports import Clock
 from relkit.records.events import ReadLedger
 from relkit.records.releases import ReadRelease
+
+if TYPE_CHECKING:  # planning a rollback has no time for what only annotates
+    from relkit.domain.reports import EvalReport
+    from relkit.ports import Clock
 
 
 class ReleaseStore(Protocol):
@@ -134,7 +136,7 @@ class RegistryPorts:
     releases: ReleaseFolder
     ledger: MendableLedger
     artifacts: ArtifactListing
-    clock: Clock
-    report: Callable[[str], tuple[EvalReport, bytes] | None]
+    clock: "Clock"
+    report: "Callable[[str], tuple[EvalReport, bytes] | None]"
     decision: Callable[[str], bytes | None]
     mirror: Mirror | None = None

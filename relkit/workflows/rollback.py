@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput, RelkitError, UsageError
 from relkit.domain.releases import (
@@ -12,7 +12,6 @@ from relkit.domain.releases import (
     ReleaseEvent,
     RollbackTarget,
 )
-from relkit.ports import Clock
 from relkit.records.strict import nearest
 from relkit.records.yaml_text import shown
 from relkit.rules.compatibility import Running
@@ -22,6 +21,9 @@ from relkit.rules.rollback_refusals import Question, Shelf
 from relkit.rules.serving import Stacks, served_now
 from relkit.rules.slice_patterns import is_pattern, normal_slice
 from relkit.workflows.registry_ports import ArtifactStore, ReleaseLedger, ReleaseStore
+
+if TYPE_CHECKING:  # it has to answer in 0.3 s: what only annotates is not loaded
+    from relkit.ports import Clock
 
 REPAIR = "relkit registry verify --repair"
 SIGN = "@"
@@ -57,7 +59,7 @@ class RollbackPorts:
     releases: ReleaseStore
     ledger: Ledger
     artifacts: ArtifactStore
-    clock: Clock
+    clock: "Clock"
     mirror: Mirror | None = None
 
 

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ from relkit.cli.boundary import run
 from relkit.domain.errors import BackendUnavailable, Busy
 from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Release
-from relkit.records.envelopes import canonical, parse_envelope, render_envelope
+from relkit.records.digests import canonical
+from relkit.records.envelopes import parse_envelope, render_envelope
 from relkit.wiring import registry
 from relkit.wiring.signing import override
 from relkit.workflows.exceptions import Said as Word
@@ -248,6 +250,8 @@ REFUSED = [
 def test_a_decision_that_does_not_let_it_go(reg: Registry, decision: str, why: str) -> None:
     """Exit 2 with the reason; the ledger is as it was, also for a canary."""
     reg.register()
+    if decision == "expired":
+        time.sleep(2.1)  # it was valid for a second, and times are whole seconds
     before = reg.ledger.read_bytes()
     for more in ((), ("--canary", "5%")):
         done = reg.promote("1.0.0", decision, *more)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from relkit.auditor import verify_decision as auditor
 from relkit.domain.metrics import metric_of
-from relkit.records.digests import digest_of
-from relkit.records.envelopes import Envelope, canonical, parse_envelope, render_envelope
+from relkit.records.digests import canonical, digest_of
+from relkit.records.envelopes import Envelope, parse_envelope, render_envelope
 from relkit.rules.flips import packed_flips
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.student import t_quantile

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from relkit.domain.decisions import Override, candidate_digests, why_not_promotable
 from relkit.domain.errors import InvalidInput
 from relkit.domain.gates import CheckRecord, NullReplay, Verdict
-from relkit.records.digests import JsonValue
-from relkit.records.envelopes import canonical, parse_statement
+from relkit.records.digests import JsonValue, canonical
+from relkit.records.envelopes import parse_statement
 from relkit.records.overrides import override_of, render_override
 from relkit.records.statements import parse_decision, render_decision
 from tests.decisions import ARTIFACT, LATER, NOW, OTHER, statement

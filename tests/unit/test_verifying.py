@@ -9,7 +9,8 @@ from relkit.domain.decisions import DecisionStatement, PartEvidence, SumsTable
 from relkit.domain.gates import CheckRecord, RuleResult, Verdict
 from relkit.records.check_reading import read_check
 from relkit.records.checks import check_document, new_check, parse_check, render_check
-from relkit.records.envelopes import Envelope, canonical, render_envelope
+from relkit.records.digests import canonical
+from relkit.records.envelopes import Envelope, render_envelope
 from relkit.records.verifying import Verification, Wanted, verify
 from tests.decisions import ARTIFACT, LATER, NOW, POLICY, signed, statement
 
