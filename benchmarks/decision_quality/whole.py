@@ -160,7 +160,7 @@ def replay_rows(runs: int) -> Iterator[str]:
             rates = []
             for k in range(runs):
                 pairs = draw(world, random, ratio=ratio).pairs()
-                found = replay(policy, evidence_of(pairs, policy.rules, k))
+                found = replay(policy, evidence_of(pairs, policy.rules, k), replays=400)
                 rates.append(100 * (found.false_block_rate or 0.0) if found else np.nan)
             cells.append(rates)
         equal, twice = cells

@@ -85,7 +85,7 @@ def test_a_better_candidate_passes_and_its_decision_is_on_disk(workspace: Worksp
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     assert envelope["signatures"] == []
     assert {check["rule"] for check in document["checks"]} == {"whole", "accents", "failures"}
-    assert document["parts"][0]["null_replay"]["replays"] == 400
+    assert document["parts"][0]["null_replay"]["replays"] == 2000
 
 
 def test_a_slice_that_became_worse_blocks_although_the_whole_is_better(
