@@ -197,7 +197,10 @@ def _nan_report(workspace: Workspace, candidate: str, baseline: str) -> tuple[st
 def _nested_report(workspace: Workspace, candidate: str, baseline: str) -> tuple[str, str]:
     folder = workspace.folder / ".relkit" / "runs" / candidate
     deep = "[" * 5000 + "]" * 5000
-    edit(folder / "report.json", lambda text: text.replace('"notes": [', f'"deep": {deep}, "notes": [', 1))
+    edit(
+        folder / "report.json",
+        lambda text: text.replace('"notes": [', f'"deep": {deep}, "notes": [', 1),
+    )
     return _with_digest(folder), baseline
 
 
