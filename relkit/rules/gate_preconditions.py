@@ -10,6 +10,7 @@ from relkit.domain.gates import GatePolicy, RuleResult, Verdict
 from relkit.domain.reports import EvalReport
 from relkit.domain.slices import OVERALL
 from relkit.rules.gate_evidence import Compared, Evidence, comparing_rules
+from relkit.rules.same_measure import other_measures
 
 EVIDENCE = "evidence"
 """The rule and test under which findings about the runs themselves are listed."""
@@ -79,19 +80,12 @@ def _against(
 
 
 def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterator[RuleResult]:
-    pairs = (
-        ("dataset", candidate.dataset.digest, report.dataset.digest),
-        ("suite", candidate.suite_digest, report.suite_digest),
-        ("normalizer", candidate.normalizer_digest, report.normalizer_digest),
-        ("scorer", candidate.scorer, report.scorer),
-    )
-    for name, ours, theirs in pairs:
-        if ours != theirs:
-            yield finding(
-                f"other_{name}",
-                Verdict.ERROR,
-                f"candidate and {what} were measured with another {name}",
-            )
+    for name in other_measures(candidate, report):
+        yield finding(
+            f"other_{name}",
+            Verdict.ERROR,
+            f"candidate and {what} were measured with another {name}",
+        )
 
 
 def _unpaired(policy: GatePolicy, other: Compared, what: str) -> Iterator[RuleResult]:

@@ -11,6 +11,7 @@ from relkit.domain.runs import RunHeader
 from relkit.domain.utterances import Clip, Consent, Unusable, Utterance
 from relkit.ports import AudioReader, DatasetStore, RunStore
 from relkit.rules.explorer import most_errors_first
+from relkit.rules.same_measure import other_measures
 
 MOST_AUDIO_BYTES = 16 << 20
 """Encoded audio that one page carries at most; clips with the most errors come first."""
@@ -68,19 +69,12 @@ def check_same_measure(report: EvalReport, baseline: EvalReport) -> None:
     """Refuse two runs whose numbers do not measure the same; raises UsageError, InvalidInput."""
     if report.run == baseline.run:
         raise UsageError("RUN and BASELINE are the same run", hint="name an older run as BASELINE")
-    digests = (
-        ("dataset", report.dataset.digest, baseline.dataset.digest),
-        ("suite", report.suite_digest, baseline.suite_digest),
-        ("normalizer", report.normalizer_digest, baseline.normalizer_digest),
-        ("scorer", report.scorer, baseline.scorer),
-    )
-    for what, ours, theirs in digests:
-        if ours != theirs:
-            raise InvalidInput(
-                f"{report.run} and {baseline.run} have another {what}: "
-                "their numbers cannot stand side by side",
-                hint=f"score the baseline alike: relkit rescore {baseline.run}",
-            )
+    for what in other_measures(report, baseline):
+        raise InvalidInput(
+            f"{report.run} and {baseline.run} have another {what}: "
+            "their numbers cannot stand side by side",
+            hint=f"score the baseline alike: relkit rescore {baseline.run}",
+        )
 
 
 def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:
