@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import relkit
+from relkit.adapters.scaffold import scaffold_source, write_scaffold
 from relkit.domain.gates import Verdict
 from relkit.records.digests import sha256_bytes
 from tests.conftest import ROOT, Said, Workspace
@@ -54,16 +55,35 @@ def spoilt(share: int, *, accent: str | None = None) -> Answer:
     return answer
 
 
+def write_answers(folder: Path, answer: Answer) -> None:
+    """Write recorded answers, the suite that uses them, and a policy."""
+    manifest = folder / "datasets" / "assistant-commands" / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({"id": row["id"], **answer(row)}) for row in rows]
+    (folder / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "eval" / "suites" / "small.yaml").write_text(SUITE, encoding="utf-8")
+    (folder / "gates" / "small.yaml").write_text(POLICY, encoding="utf-8")
+
+
 def answered(workspace: Workspace, answer: Answer) -> str:
     """Run the suite over recorded answers and return the run."""
-    lines = [json.dumps({"id": row["id"], **answer(row)}) for row in workspace.manifest()]
-    (workspace.folder / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (workspace.folder / "eval" / "suites" / "small.yaml").write_text(SUITE, encoding="utf-8")
-    (workspace.folder / "gates" / "small.yaml").write_text(POLICY, encoding="utf-8")
+    write_answers(workspace.folder, answer)
     said = workspace.relkit("eval", "small", "--json")
     assert said.code == 0, said.err
     run: str = said.document["run"]
     return run
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """Give a workspace with a better candidate and its baseline: folder and the two runs."""
+    folder = tmp_path_factory.mktemp("evaluated") / "workspace"
+    write_scaffold(folder, scaffold_source())
+    runs = []
+    for share in (9, 3):
+        write_answers(folder, spoilt(share))
+        runs.append(relkit.evaluate("small", workspace=folder).path.name)
+    return folder, runs[0], runs[1]
 
 
 def gate(workspace: Workspace, candidate: str, baseline: str, *more: str) -> Said:
@@ -265,14 +285,19 @@ def _policy(old: str, new: str) -> Callable[[Workspace, str, str], tuple[str, st
     ],
 )
 def test_what_is_damaged_never_promotes(
-    workspace: Workspace,
+    evaluated: tuple[Path, str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     damage: Callable[[Workspace, str, str], tuple[str, str]],
     code: int,
     word: str,
 ) -> None:
     """Each damage to runs or policy has its exit code, and says what is wrong."""
-    baseline = answered(workspace, spoilt(3))
-    candidate, baseline = damage(workspace, answered(workspace, spoilt(9)), baseline)
+    source, *runs = evaluated
+    # A gate reads runs and policies, never the recordings.
+    shutil.copytree(source, tmp_path / "copy", ignore=shutil.ignore_patterns("audio"))
+    workspace = Workspace(folder=tmp_path / "copy", capture=capsys)
+    candidate, baseline = damage(workspace, runs[0], runs[1])
     said = gate(workspace, candidate, baseline)
     assert said.code == code, said.out + said.err
     assert word in said.out
