@@ -4,11 +4,11 @@ Each finding blocks; what is in order is not listed: it cannot be the only thing
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from relkit.domain.gates import GatePolicy, RuleResult, Verdict
 from relkit.domain.reports import EvalReport
 from relkit.domain.slices import OVERALL
+from relkit.rules.elapsed import seconds_between
 from relkit.rules.gate_evidence import Compared, Evidence, comparing_rules
 from relkit.rules.same_measure import other_measures
 
@@ -145,17 +145,6 @@ def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Itera
             Verdict.NO_DATA,
             f"the {what} is {duration_words(age)} old, {duration_words(most_s)} are allowed",
         )
-
-
-def seconds_between(earlier: str, later: str) -> float | None:
-    """Return the seconds from one UTC time to another; None where one is no UTC time."""
-    try:
-        start, end = (datetime.fromisoformat(text) for text in (earlier, later))
-    except ValueError:
-        return None
-    if start.utcoffset() is None or end.utcoffset() is None:
-        return None
-    return (end - start).total_seconds()
 
 
 _UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 
 from relkit.domain.gates import CheckRecord, GatePolicy, Requirement, RuleResult, Verdict
 from relkit.domain.slices import OVERALL
-from relkit.rules.gate_preconditions import duration_words, seconds_between
+from relkit.rules.elapsed import seconds_between
+from relkit.rules.gate_preconditions import duration_words
 
 REQUIREMENT = "requirement"
 """The test under which required checks and approvals are listed."""

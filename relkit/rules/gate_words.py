@@ -1,6 +1,5 @@
 """How the results of a gate are put into words for a release manager."""
 
-from relkit.domain.metrics import metric_of
 from relkit.domain.slices import OVERALL
 from relkit.rules.presenting import number
 
@@ -92,11 +91,3 @@ def clusters_words(count: int, column: str) -> str:
 def worse_or_better(worsening: float) -> str:
     """Return ``worse`` or ``better``."""
     return "worse" if worsening > 0 else "better"
-
-
-def is_lower_better(metric: str) -> bool:
-    """Return whether less of a metric is better; True for one that is not known."""
-    try:
-        return metric_of(metric).better == "down"
-    except KeyError:
-        return True

@@ -37,11 +37,11 @@ from relkit.rules.gate_preconditions import EVIDENCE, finding, preconditions
 from relkit.rules.gate_results import new_result, no_data
 from relkit.rules.gate_slices import RuleSlices, rule_slices
 from relkit.rules.gate_tests import Outcome
+from relkit.rules.same_measure import MIXED_LOAD
 from relkit.rules.sign_flips import FAMILY_METRICS
 from relkit.rules.slice_patterns import spec_of
 
 _LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
-MIXED_LOAD = "mixed"
 
 
 def worst_of(verdicts: Iterable[Verdict]) -> Verdict:

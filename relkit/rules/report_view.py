@@ -11,6 +11,7 @@ from relkit.domain.reports import EvalReport, SliceResult
 from relkit.domain.slices import OVERALL
 from relkit.rules.charts import Mark, Scale, estimate_scale, mark
 from relkit.rules.presenting import number, overall, primary_metric, worst_first
+from relkit.rules.same_measure import MIXED_LOAD
 
 MOST_ROWS = 40
 """Slices a forest plot shows; the table below it has them all."""
@@ -18,7 +19,6 @@ MOST_ROWS = 40
 OPINION = "mos"
 """The unit of (predicted) mean opinion scores, 1 to 5."""
 
-_MIXED = "mixed"
 _PACED = ("rtf", "rtfx")
 _WITHIN = "within-cluster"
 
@@ -143,7 +143,7 @@ def comparable(name: str, unit: str, report: EvalReport, baseline: EvalReport) -
     """Tell whether a number may stand beside the baseline's: times only under the same load."""
     if unit != "ms" and name not in _PACED:
         return True
-    return report.load_digest == baseline.load_digest != _MIXED
+    return report.load_digest == baseline.load_digest != MIXED_LOAD
 
 
 class ReportView:

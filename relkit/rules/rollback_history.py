@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 
 from relkit.domain.releases import EventKind, ReleaseEvent
@@ -191,12 +190,3 @@ def _verified(own: Sequence[ReleaseEvent]) -> ReleaseEvent | None:
         elif event.kind in _CHANGES:
             found = None
     return found
-
-
-def seconds_between(earlier: str, later: str) -> float | None:
-    """Return the seconds from one UTC time to another, None where one cannot be read."""
-    try:
-        start, end = datetime.fromisoformat(earlier), datetime.fromisoformat(later)
-        return (end - start).total_seconds()
-    except (ValueError, TypeError):  # no time, or one of them without a zone
-        return None

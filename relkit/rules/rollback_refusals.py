@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from relkit.domain.releases import HostedIdentity, Refused, Release, ReleaseEvent
 from relkit.domain.slices import OVERALL
 from relkit.rules.compatibility import Running, interface_misfits, partner_misfits
-from relkit.rules.rollback_history import GateProof, History, Life, seconds_between
+from relkit.rules.elapsed import seconds_between
+from relkit.rules.rollback_history import GateProof, History, Life
 
 LEGACY_WINDOW_S = 24 * 3600.0
 """How old the verification of a release without a gate may be: a day, as a decision is valid."""

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from relkit.domain.reports import EvalReport
 
+MIXED_LOAD = "mixed"
+"""The load of results that were measured under different conditions: comparable to nothing."""
+
 
 def other_measures(report: EvalReport, baseline: EvalReport) -> Iterator[str]:
     """Yield what two runs were measured with otherwise: dataset, suite, normalizer, scorer."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,12 +111,13 @@ def _keep(
 ) -> Decided:
     """Write the decision with its evidence, signed where a key is given, under the next serial."""
     from relkit.adapters.system_clock import versions
+    from relkit.records.times import after
     from relkit.wiring.signing import overrides_of, write_decision
 
     whole = replace(
         judged.decision,
         created=now,
-        expires=_later(now, policy.valid_for_s),
+        expires=after(now, policy.valid_for_s),
         tool_version=versions()["relkit"],
     )
     overrides = overrides_of(settings, whole)
@@ -166,8 +166,3 @@ def _statement(
         policies={one.name: one.document for one in read},
         overrides=overrides,
     )
-
-
-def _later(now: str, seconds: float) -> str:
-    moment = datetime.fromisoformat(now).astimezone(UTC) + timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

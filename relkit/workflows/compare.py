@@ -29,8 +29,8 @@ from relkit.rules.paired_segments import segment_test
 from relkit.rules.presenting import primary_metric
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.report_view import comparable
+from relkit.rules.same_measure import MIXED_LOAD
 from relkit.rules.sign_flips import FAMILY_METRICS
-from relkit.workflows.conclude import MIXED_LOAD
 from relkit.workflows.report import Rows, check_same_measure
 
 if TYPE_CHECKING:

@@ -18,15 +18,13 @@ from relkit.rules.intervals import RateEvidence
 from relkit.rules.masking import masking_steps
 from relkit.rules.ordered_values import TimingEvidence
 from relkit.rules.quality import bases_of
+from relkit.rules.same_measure import MIXED_LOAD
 from relkit.rules.statistics import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.rules.text_scoring import SCORER
 from relkit.workflows.scoring import Cut, score_outcomes
 
 Aggregators = Callable[[Path], SliceAggregator]
 """Opens the aggregator of a results file."""
-
-MIXED_LOAD = "mixed"
-"""The load of results that were measured under different conditions: comparable to nothing."""
 
 
 def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
