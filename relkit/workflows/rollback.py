@@ -1,7 +1,7 @@
 """Going back: plan from the ledger and what lies here, then, if asked, one event and one alias."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,8 @@ from relkit.domain.releases import (
 from relkit.records.strict import nearest
 from relkit.records.yaml_text import shown
 from relkit.rules.compatibility import Running
+from relkit.rules.ledger import state_of
+from relkit.rules.ledger_plans import Entry, plan_rolled_back
 from relkit.rules.rollback import already_there, plan_rollback
 from relkit.rules.rollback_history import History
 from relkit.rules.rollback_refusals import Question, Shelf
@@ -75,15 +77,18 @@ class RollbackRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """One event that a plan would append; ``expected`` is the ledger's last number when planned."""
+    """One event that a plan would append to a ledger as it was when planned."""
 
-    model: str
+    history: History
     version: str
     from_version: str | None
     live: str | None
-    release: str
     bad: tuple[str, ...]
-    expected: int
+
+    @property
+    def model(self) -> str:
+        """The model that goes back."""
+        return self.history.model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +158,16 @@ def plan(request: RollbackRequest, ports: RollbackPorts) -> Plan:
     question = Question(now=ports.clock.now(), bad=request.bad, to=request.to, slice=slice_)
     parts = _parts(registry, request.model, served)
     _check(request, shelf, parts)
+    moves: tuple[Move, ...] = ()
     if parts is None:
         target = plan_rollback(shelf, question)
-        moves = () if already_there(shelf, target) else _moves(registry, shelf, target)
+        if target.target is not None and not already_there(shelf, target):
+            moves = (_move(shelf, target.target, target.bad),)
     else:
         from relkit.rules.rollback_stack import plan_stack_rollback  # noqa: PLC0415 - only stacks pay
 
         target = plan_stack_rollback(shelf, parts, question)
-        moves = _stack_moves(registry, shelf, parts, target)
+        moves = _stack_moves(shelf, parts, target)
     serving = shelf.history.serving
     rolled = serving is not None and serving.kind is EventKind.ROLLED_BACK
     return Plan(target=target, slice=slice_, moves=moves, by_rollback=serving if rolled else None)
@@ -244,40 +251,28 @@ def _known(version: str, history: History, option: str) -> None:
         )
 
 
-def _moves(registry: _Registry, shelf: Shelf, target: RollbackTarget) -> tuple[Move, ...]:
-    if target.target is None:
-        return ()
-    return (_move(registry, shelf, target.target, target.bad),)
-
-
-def _move(registry: _Registry, shelf: Shelf, version: str, bad: tuple[str, ...]) -> Move:
-    model = shelf.history.model
-    release = registry.read(model, version)
-    if isinstance(release, str):  # a target was read before it was chosen
-        raise InvalidInput(f"{model} {version}: {release}")
+def _move(shelf: Shelf, version: str, bad: tuple[str, ...]) -> Move:
     canary = next((one for one in bad if one in shelf.history.shares), None)
     return Move(
-        model=model,
+        history=shelf.history,
         version=version,
         from_version=canary if version == shelf.live else shelf.live,
         live=shelf.live,
-        release=release.digest,
         bad=bad,
-        expected=shelf.history.sequence,
     )
 
 
 def _stack_moves(
-    registry: _Registry, stack: Shelf, parts: Mapping[str, Shelf], target: RollbackTarget
+    stack: Shelf, parts: Mapping[str, Shelf], target: RollbackTarget
 ) -> tuple[Move, ...]:
     if target.target is None or target.target == stack.live:
         return ()
     if target.target in stack.history.places:
         bad = tuple(one for one in target.bad if one in stack.history.places)
         live = () if stack.live is None else (stack.live,)
-        return (_move(registry, stack, target.target, bad or live),)
+        return (_move(stack, target.target, bad or live),)
     return tuple(
-        _move(registry, parts[name], version, _removed(parts[name], name, target))
+        _move(parts[name], version, _removed(parts[name], name, target))
         for name, version in target.revert.items()
     )
 
@@ -306,10 +301,10 @@ def apply(
             "to be meant",
             hint=f"say what is bad: relkit rollback {event.model} --bad {event.version} --apply",
         )
-    at = ports.clock.now()
+    entry = Entry(at=ports.clock.now(), by=by, reason=reason)
     done: list[ReleaseEvent] = []
     for move in planned.moves:
-        event = _event(planned, move, at=at, by=by, reason=reason)
+        event = _event(planned, move, entry)
         done.append(_append(event, move, ports.ledger, done))
     if ports.mirror is None:
         return Applied(events=tuple(done))
@@ -318,31 +313,23 @@ def apply(
     return Applied(events=tuple(done), mirrored=True)
 
 
-def _event(planned: Plan, move: Move, *, at: str, by: str, reason: str) -> ReleaseEvent:
-    return ReleaseEvent(
-        model=move.model,
-        sequence=move.expected + 1,
-        kind=EventKind.ROLLED_BACK,
-        version=move.version,
-        at=at,
-        by=by,
-        digest="",
-        previous=None,
-        reason=reason,
-        from_version=move.from_version,
-        traffic=1.0,
-        release=move.release,
+def _event(planned: Plan, move: Move, entry: Entry) -> ReleaseEvent:
+    event = plan_rolled_back(
+        state_of(move.model, move.history.events),
+        move.version,
+        entry,
         bad=move.bad,
-        slice=planned.slice,
+        failing_slice=planned.slice,
         attested=planned.target.attested,
     )
+    return replace(event, from_version=move.from_version)  # a stack or a canary may have served it
 
 
 def _append(
     event: ReleaseEvent, move: Move, ledger: Ledger, done: list[ReleaseEvent]
 ) -> ReleaseEvent:
     try:
-        return ledger.append(event, expected=move.expected)
+        return ledger.append(event, expected=move.history.sequence)
     except RelkitError as error:
         before = "".join(f"{one.model} went back to {one.version}; " for one in done)
         again = "plan again: relkit rollback " + move.model
