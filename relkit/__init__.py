@@ -8,6 +8,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from relkit._version import __version__
+
 if TYPE_CHECKING:
     from relkit.api import Run, compare, evaluate, gate, load_run, rescore, score
 
@@ -21,7 +23,6 @@ __all__ = [
     "rescore",
     "score",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

@@ -127,7 +127,15 @@ class VersionedDatasets(DatasetStore, Protocol):
         ...
 
 
-class ContractStore(Protocol):
+class ContractOutcomes(Protocol):
+    """What came of checking the data of a dataset against its contract."""
+
+    def outcome(self, dataset: Dataset) -> str:
+        """Return ``passed``, ``failed`` or ``not_checked`` for this data and its contract."""
+        ...
+
+
+class ContractStore(ContractOutcomes, Protocol):
     """The contracts of datasets, and the outcomes of having checked them."""
 
     def read(self, dataset: Dataset) -> Contract | None:
@@ -140,10 +148,6 @@ class ContractStore(Protocol):
 
     def keep(self, outcome: ContractOutcome) -> None:
         """Store an outcome."""
-        ...
-
-    def outcome(self, dataset: Dataset) -> str:
-        """Return ``passed``, ``failed`` or ``not_checked`` for this data and its contract."""
         ...
 
 
@@ -375,12 +379,16 @@ class RunStore(Protocol):
         ...
 
 
-class Renderer(Protocol):
+class ReportRenderer(Protocol):
     """Turns a report into a page for people."""
 
     def report_markdown(self, report: "EvalReport") -> str:
         """Return the report as Markdown."""
         ...
+
+
+class Renderer(ReportRenderer, Protocol):
+    """Turns a report and its baseline into one document for a browser, too."""
 
     def report_html(self, page: "Page") -> str:
         """Return one HTML document that needs nothing but a browser."""

@@ -108,7 +108,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:  # Typer calls it with the flag
     if value:
-        from relkit import __version__
+        from relkit._version import __version__
 
         typer.echo(f"relkit {__version__}")
         raise typer.Exit

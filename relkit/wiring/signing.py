@@ -200,7 +200,7 @@ def override(
 
     The signing key is one of those that may have signed the decision.
     """
-    from relkit import __version__
+    from relkit._version import __version__
     from relkit.records.envelopes import Envelope
     from relkit.records.verifying import Wanted
     from relkit.workflows.exceptions import plan_override

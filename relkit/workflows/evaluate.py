@@ -14,14 +14,14 @@ from relkit.domain.utterances import Utterance
 from relkit.ports import (
     AudioReader,
     Clock,
-    ContractStore,
+    ContractOutcomes,
     DatasetStore,
     Normalizer,
     OpenRun,
     PredictionCache,
     Progress,
     QualityScorer,
-    Renderer,
+    ReportRenderer,
     RoundTrip,
     RunStore,
     RunTracker,
@@ -53,10 +53,10 @@ class EvalPorts:
     runs: RunStore
     aggregators: Aggregators
     clock: Clock
-    renderer: Renderer
+    renderer: ReportRenderer
     versions: Mapping[str, str]
     tracker: RunTracker | None = None
-    contracts: ContractStore | None = None
+    contracts: ContractOutcomes | None = None
     quality: QualityPorts | None = None
 
 
