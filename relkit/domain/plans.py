@@ -56,8 +56,8 @@ class SelectionFacts:
     """What a policy would be judged on, counted from a manifest.
 
     ``values`` maps every slice column to its values; ``slices`` are those that the policy's rules
-    name or match, those without an utterance left out. Words are counted before normalizing, by
-    white space. ``task`` and ``metrics`` are those of the suite, None without one.
+    name or match, those without an utterance left out. Words are the scorer's tokens of the texts
+    before normalizing. ``task`` and ``metrics`` are those of the suite, None without one.
     ``noise_floors`` maps a quality metric to the standard deviation of one clip's score.
     """
 

@@ -14,6 +14,7 @@ from relkit.rules.heard import Heard
 from relkit.rules.label_doubts import Doubt
 from relkit.rules.leakage import elsewhere, near_elsewhere
 from relkit.rules.slicing import slice_values
+from relkit.rules.word_errors import tokens
 
 AUDIO = (
     "audio_state",
@@ -109,7 +110,7 @@ _JOINERS = "\u200b\u200c\u200d"  # needed to write Khmer, Persian, Hindi …
 def _text_columns(texts: Sequence[str]) -> dict[str, Sequence[Cell]]:
     return {
         "text_characters": [len(text) for text in texts],
-        "text_words": [len(text.split()) for text in texts],
+        "text_words": [len(tokens(text)) for text in texts],
         "text_control_characters": [sum(map(_is_control, text)) for text in texts],
         "text_nfc": [unicodedata.is_normalized("NFC", text) for text in texts],
         "text_double_spaces": [len(_SPACES.findall(text)) for text in texts],

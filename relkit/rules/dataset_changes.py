@@ -8,6 +8,7 @@ from relkit.domain.datasets import Dataset
 from relkit.domain.slices import OVERALL, SliceSpec
 from relkit.domain.utterances import NO_VALUE, Utterance
 from relkit.rules.slicing import DURATION, slice_values
+from relkit.rules.word_errors import tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class DatasetChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextNumbers:
-    """Numbers about references: words are separated by white space."""
+    """Numbers about references: words are the scorer's tokens."""
 
     words: int
     empty: int
@@ -105,7 +106,7 @@ def coverage(dataset: Dataset) -> tuple[SliceCoverage, ...]:
 
 def text_numbers(utterances: Iterable[Utterance]) -> TextNumbers:
     """Return how long the references are, in words; at least one utterance."""
-    lengths = [len(item.reference.split()) for item in utterances]
+    lengths = [len(tokens(item.reference)) for item in utterances]
     return TextNumbers(
         words=sum(lengths), empty=lengths.count(0), shortest=min(lengths), longest=max(lengths)
     )

@@ -13,6 +13,8 @@ from relkit.domain.utterances import Utterance
 from relkit.rules.consent import require_consent
 from relkit.rules.slice_patterns import columns_of, matches, spec_of
 from relkit.rules.slicing import cluster_column, cluster_of, select, slice_columns, slice_values
+from relkit.rules.spans import NO_KEYWORDS, Keywords
+from relkit.rules.word_errors import Segmenter, graphemes, tokens
 
 UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_clips")
 """Denominators of metrics that a manifest can count before anything is decoded."""
@@ -95,12 +97,13 @@ def _facts(
     cuttable = [pattern for pattern in patterns if set(columns_of(pattern)) <= set(columns)]
     counters: dict[str, _Counter] = {OVERALL: _Counter()}
     values: dict[str, set[str]] = {column: set() for column in columns}
-    keywords = frozenset(() if suite is None else suite.keywords)
+    segmenter: Segmenter = "auto" if suite is None else suite.segmenter
+    keywords = NO_KEYWORDS if suite is None else Keywords.of(suite.keywords, segmenter)
     for item in utterances:
         own = slice_values(item, columns, dataset.bins, item.audio.length_s)
         for column, value in own.items():
             values[column].add(value)
-        units, group = _units(item, keywords), cluster_of(item, cluster)
+        units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
         for key in {_key(pattern, own) for pattern in cuttable}:
             if any(matches(pattern, key) for pattern in cuttable):
                 counters.setdefault(key, _Counter()).add(group, units)
@@ -122,14 +125,14 @@ def _key(pattern: str, values: Mapping[str, str]) -> str:
     return spec.key([values[column] for column in spec.columns])
 
 
-def _units(item: Utterance, keywords: frozenset[str]) -> dict[str, int]:
+def _units(item: Utterance, keywords: Keywords, segmenter: Segmenter) -> dict[str, int]:
     """Return how many units of each kind an utterance has, before any normalizing."""
-    words = item.reference.split()
+    words = tokens(item.reference, segmenter)
     return {
         "utterances": 1,
         "words": len(words),
-        "characters": len("".join(words)),
+        "characters": len(graphemes(item.reference)),
         "entities": len(item.entities),
-        "keywords": sum(word in keywords for word in words),
+        "keywords": len(keywords.spans(words)),
         "empty_clips": int(not words),
     }

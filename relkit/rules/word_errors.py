@@ -77,7 +77,7 @@ def tokens(text: str, segmenter: Segmenter = "auto") -> list[str]:
         return [cluster for cluster in graphemes(text) if cluster != " "]
     if text.isascii():
         return text.split()
-    text = _composed(text)
+    text = composed(text)
     if segmenter == "words" or max(text) < _FIRST_UNSPACED:
         return text.split()
     from relkit.rules.unicode_text import auto_tokens  # noqa: PLC0415  # 50 ms to load
@@ -91,7 +91,7 @@ def graphemes(text: str) -> Sequence[str]:
     A run of white space counts as one space, and white space at either end as nothing. Where
     every character is a cluster the text itself is returned, which is much faster to compare.
     """
-    text = " ".join((text if text.isascii() else _composed(text)).split())
+    text = " ".join((text if text.isascii() else composed(text)).split())
     if text.isascii() or max(text) < _FIRST_JOINING:
         return text
     from relkit.rules.unicode_text import clusters  # noqa: PLC0415  # 50 ms to load
@@ -191,8 +191,8 @@ def _columns(lengths: list[int], answered: list[int], distances: list[int]) -> C
     )
 
 
-def _composed(text: str) -> str:
-    """Return the text in NFC with zero width separators as spaces."""
+def composed(text: str) -> str:
+    """Return the text in NFC with zero width separators as spaces: what is cut into tokens."""
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
     if "\u200b" in text or "\ufeff" in text:

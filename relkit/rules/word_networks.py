@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, NamedTuple
 
-from relkit.rules.word_errors import Segmenter, tokens
+from relkit.rules.word_errors import Segmenter, composed, tokens
 
 Fragment = Literal["", "start", "end"]
 
@@ -129,7 +129,7 @@ def _tokens_of(element: str | Marked, segmenter: Segmenter) -> list[Token]:
     text = element if isinstance(element, str) else element.text
     found = [
         Token(token, "" if at else " ")
-        for word in text.split()
+        for word in composed(text).split()
         for at, token in enumerate(tokens(word, segmenter))
     ]
     if isinstance(element, str) or not found:

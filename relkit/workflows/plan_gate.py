@@ -190,7 +190,7 @@ def _observed(measured: Measured) -> dict[tuple[str, str], float]:
 
 
 def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[str, ...]:
-    remarks = ["words are counted by white space, before normalizing"]
+    remarks = ["words are counted as the scorer counts them, before normalizing"]
     remarks += [
         f"{report.run} was measured on another version of {facts.dataset}"
         for report in reports.values()

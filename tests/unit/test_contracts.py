@@ -87,6 +87,7 @@ def test_audio_that_cannot_be_decoded_has_a_reason_and_no_numbers() -> None:
         (" before", "text_outer_spaces", True),
         ("after\n", "text_outer_spaces", True),
         ("three short words", "text_words", 3),
+        ("打开客厅的灯", "text_words", 6),
         ("three", "text_characters", 5),
     ],
 )

@@ -149,9 +149,10 @@ def test_coverage_counts_utterances_clusters_and_seconds() -> None:
 
 
 def test_text_is_told_in_numbers() -> None:
-    """Words by white space; an empty reference has none."""
-    found = text_numbers([said("a", reference=" one  two "), said("b", reference=" ")])
-    assert (found.words, found.empty, found.shortest, found.longest) == (2, 1, 0, 2)
+    """Words are the scorer's, in every script; an empty reference has none."""
+    references = {"a": " one  two ", "b": " ", "c": "打开客厅的灯", "d": "\u200b"}
+    found = text_numbers([said(name, reference=text) for name, text in references.items()])
+    assert (found.words, found.empty, found.shortest, found.longest) == (8, 2, 0, 6)
 
 
 ACCENTS = st.sampled_from(["x", "y", ""])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from relkit.rules.planning import plan_rules
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.selection_facts import facts_of_dataset, facts_of_suite
 from relkit.rules.supposing import Measured, sentences
+from relkit.rules.text_scoring import TextScorer
 from tests.builders import MINIMAL_SUITE, dataset, suite, utterance
 
 NI = "metric: wer_capped, test: non_inferiority, margin: {}"
@@ -303,6 +305,45 @@ def test_a_suite_selects_and_clusters() -> None:
     assert (found.suite, found.cluster) == ("small", "accent")
     assert set(found.slices) == {"overall", "accent=a1"}
     assert (found.slices["overall"].utterances, found.slices["overall"].clusters) == (14, 1)
+
+
+SPACES = "turn\u00a0on\u3000the\u2009light"
+COMBINING = "cafe\u0301 o\u031bn\u0323"
+THAI = "เปิดไฟ"
+
+
+@pytest.mark.parametrize(
+    ("segmenter", "reference", "words", "characters"),
+    [
+        ("auto", "打开客厅的灯", 6, 6),
+        ("words", "打开客厅的灯", 1, 6),
+        ("auto", "リビングの電気をつけて", 11, 11),
+        ("auto", THAI, 5, 5),
+        ("auto", "播放 Hello World", 4, 14),
+        ("auto", SPACES, 4, 17),
+        ("auto", "one\u200btwo\ufeffthree", 3, 13),
+        ("auto", COMBINING, 2, 7),
+        ("characters", "on it", 4, 5),
+        ("auto", "\u200b \u3000", 0, 0),
+    ],
+)
+def test_a_plan_counts_as_the_scorer_counts(
+    segmenter: Literal["auto", "words", "characters"], reference: str, words: int, characters: int
+) -> None:
+    """Whatever the script and the suite's segmenter, the units are the scorer's denominators."""
+    asked = policy("metric: wer_capped, max: 0.5")
+    keywords = (reference, f"{reference} x")
+    changed = replace(
+        suite(MINIMAL_SUITE), segmenter=segmenter, keywords=keywords, cluster="accent"
+    )
+    facts = facts_of_suite(dataset([utterance(reference=reference)]), changed, asked.rules)
+    units = {name: unit.total for name, unit in facts.slices["overall"].units.items()}
+    scorer = TextScorer(lambda _: (), keywords=keywords, segmenter=segmenter)
+    scored = scorer.score(reference, None)
+    assert units["words"] == words == scored.counts.reference_length
+    assert units["characters"] == characters == scored.characters.reference_length
+    assert units["keywords"] == scored.keywords == int(words > 0)
+    assert units["empty_clips"] == int(words == 0)
 
 
 def test_a_rule_without_a_slice_cannot_decide() -> None:
