@@ -1,60 +1,173 @@
 """The program: its commands by name, each imported when it is called."""
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from importlib import import_module
-from typing import Annotated, Any, ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, cast
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command as built
 
-from relkit.cli.common import Common, with_common
+from relkit.domain.errors import UsageError
 
 COMMANDS = {
-    "init": "Make a workspace with a dataset, suites and settings to start from.",
-    "doctor": "Look at this machine and workspace, and say how to mend what is missing.",
-    "eval": "Run a suite: decode, score by slice, write a run.",
-    "rescore": "Score the stored predictions of a run again; nothing is decoded.",
-    "score": "Score text against text.",
-    "report": "Show a finished run as a page.",
-    "compare": "Show where two runs differ, slice by slice.",
-    "gate": "Decide whether a candidate may be promoted, and why.",
-    "override": "Let a candidate go although its gate did not pass, signed.",
-    "approve": "Sign a named check or approval that a policy requires.",
-    "verify": "Verify a signed decision, override or check, offline.",
-    "dataset": "Check, version, compare and import datasets.",
-    "registry": "Keep releases and the ledger of what was served when.",
-    "rollback": "Find the release to go back to; --apply goes there.",
-    "bisect": "Find the first bad release, or the set that cannot be told apart.",
+    "init": (
+        "workspace:init",
+        "Make a workspace with a dataset, suites and settings to start from.",
+    ),
+    "doctor": (
+        "workspace:doctor",
+        "Look at this machine and workspace, and say how to mend what is missing.",
+    ),
+    "eval": ("evaluate:evaluate", "Run a suite: decode, score by slice, write a run."),
+    "rescore": (
+        "evaluate:rescore",
+        "Score the stored predictions of a run again; nothing is decoded.",
+    ),
+    "score": ("evaluate:score", "Score text against text."),
+    "report": ("evaluate:report", "Show a finished run as a page."),
+    "compare": ("evaluate:compare", "Show where two runs differ, slice by slice."),
+    "gate": ("gate:gate", "Decide whether a candidate may be promoted, and why."),
+    "override": (
+        "gate:override",
+        "Let a candidate go although its gate did not pass, signed.",
+    ),
+    "approve": ("gate:approve", "Sign a named check or approval that a policy requires."),
+    "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
+    "dataset": ("", "Check, version, compare and import datasets."),
+    "registry": ("", "Keep releases and the ledger of what was served when."),
+    "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
+    "bisect": (
+        "rollback:bisect",
+        "Find the first bad release, or the set that cannot be told apart.",
+    ),
 }
-"""Command name to the one-line help; the module of the same name holds it."""
+"""Command name to the function that is the command (``module:function``), and its one-line help."""
 
-GROUPS: dict[str, dict[str, str]] = {
+GROUPS = {
     "dataset": {
-        "check": "Check a dataset against its contract.",
-        "lock": "Put the audio under DVC and record the version.",
-        "stats": "Show slices, speakers and coverage.",
-        "diff": "Say what changed between two revisions.",
-        "import": "Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.",
-        "candidates": "Rank the utterances of a run for human review; ids only.",
+        "check": ("dataset:check", "Check a dataset against its contract."),
+        "lock": ("dataset:lock", "Put the audio under DVC and record the version."),
+        "stats": ("dataset:stats", "Show slices, speakers and coverage."),
+        "diff": ("dataset:diff", "Say what changed between two revisions."),
+        "import": (
+            "dataset:import_",
+            "Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.",
+        ),
+        "candidates": (
+            "dataset:candidates",
+            "Rank the utterances of a run for human review; ids only.",
+        ),
     },
     "registry": {
-        "register": "Register a release: check it, compute its digests, write it to the ledger.",
-        "validate": "Say everything that is wrong with releases and ledgers, file and line.",
-        "promote": "Let a release be served, by a decision that passed.",
-        "yank": "Withdraw a release: it is never promoted or rolled back to again.",
-        "history": "Show what was served when, by share of traffic.",
-        "verify": "Prove the chain of the ledger and every digest.",
-        "import": "Bring in what another registry has: versions and aliases, marked as legacy.",
+        "register": (
+            "registry:register",
+            "Register a release: check it, compute its digests, write it to the ledger.",
+        ),
+        "validate": (
+            "registry:validate",
+            "Say everything that is wrong with releases and ledgers, file and line.",
+        ),
+        "promote": ("registry:promote", "Let a release be served, by a decision that passed."),
+        "yank": (
+            "registry:yank",
+            "Withdraw a release: it is never promoted or rolled back to again.",
+        ),
+        "history": ("registry:history", "Show what was served when, by share of traffic."),
+        "verify": ("registry:verify", "Prove the chain of the ledger and every digest."),
+        "import": (
+            "registry:import_",
+            "Bring in what another registry has: versions and aliases, marked as legacy.",
+        ),
     },
 }
-"""Commands that are groups, with theirs: ``dataset lock`` is in ``dataset_lock_command``."""
+"""Commands that are groups, each with a table of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """What the common options say; ``workspace`` is None for the nearest one upward."""
+
+    workspace: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    def over(self, outer: "Common") -> "Common":
+        """Return these options, falling back to those given before the command's name."""
+        return Common(
+            workspace=self.workspace or outer.workspace,
+            as_json=self.as_json or outer.as_json,
+            quiet=self.quiet or outer.quiet,
+            debug=self.debug or outer.debug,
+        )
+
+    @property
+    def start(self) -> Path:
+        """The folder to look for the workspace from; raises UsageError where it does not exist."""
+        folder = self.workspace or Path.cwd()
+        if not folder.is_dir():
+            raise UsageError("--workspace: no such folder", hint="make one: relkit init DIR")
+        return folder
+
+
+def _option(name: str, kind: Any, option: Any, default: object) -> inspect.Parameter:  # noqa: ANN401  # Typer's own types
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option], default=default
+    )
+
+
+def _flag(name: str, spelling: str, text: str) -> inspect.Parameter:
+    return _option(name, bool, typer.Option(spelling, help=text), default=False)
+
+
+_WORKSPACE = "Workspace (default: nearest upward)."
+_OPTIONS = (
+    _option(
+        "workspace",
+        Path | None,
+        typer.Option("--workspace", metavar="DIR", help=_WORKSPACE),
+        default=None,
+    ),
+    _flag("as_json", "--json", "One JSON document on stdout."),
+    _flag("quiet", "--quiet", "Only results and errors."),
+    _flag("debug", "--debug", "Show tracebacks."),
+)
+_NAMES = tuple(option.name for option in _OPTIONS)
+
+
+def with_common(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the common options; it receives them as one ``common`` argument."""
+    own = inspect.signature(function, eval_str=True)
+    context = inspect.Parameter(
+        "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+    kept = [parameter for name, parameter in own.parameters.items() if name != "common"]
+
+    @wraps(function)
+    def command(ctx: typer.Context, **values: Any) -> None:  # noqa: ANN401  # whatever the command's options are
+        common = Common(**{name: values.pop(name) for name in _NAMES})
+        if isinstance(ctx.obj, Common):
+            common = common.over(ctx.obj)
+        ctx.obj = common
+        function(common=common, **values)
+
+    signature = inspect.Signature([context, *kept, *_OPTIONS])
+    typed = cast("Any", command)
+    typed.__signature__ = signature
+    typed.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    del typed.__wrapped__  # Typer would look through it and find the original signature
+    return command
 
 
 class LazyGroup(TyperGroup):
     """Commands that are imported when called, so that ``--help`` stays fast."""
 
-    table: ClassVar[dict[str, str]] = COMMANDS
-    prefix: ClassVar[str] = ""
+    table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # Typer's own context type is private
         """Return the names in the order of the table above."""
@@ -65,22 +178,24 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self.table:
             return None
         if cmd_name not in self.commands:
-            named = f"{self.prefix}{cmd_name}"
-            self.commands[cmd_name] = _group(named) if named in GROUPS else _command(named)
+            place, _ = self.table[cmd_name]
+            command = _command(cmd_name, place) if place else _group(cmd_name)
+            self.commands[cmd_name] = command
         return self.commands[cmd_name]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # as above
         """List the commands from the table, without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(self.table.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
-def _command(name: str) -> Any:  # noqa: ANN401  # Typer's own command type is private
-    """Return the command that lives in the module of its name."""
-    one = typer.Typer(add_completion=False, rich_markup_mode=None)
-    module = import_module(f"relkit.cli.{name}_command")
-    one.command(name=name.rpartition("_")[2])(with_common(module.command))
-    return built(one)
+def _command(name: str, place: str) -> Any:  # noqa: ANN401  # Typer's own command type is private
+    """Return the command that is the function ``module:function``."""
+    module, function = place.split(":")
+    program = typer.Typer(add_completion=False, rich_markup_mode=None)
+    implementation = getattr(import_module(f"relkit.cli.{module}"), function)
+    program.command(name=name)(with_common(implementation))
+    return built(program)
 
 
 def _group(name: str) -> Any:  # noqa: ANN401  # as above
@@ -88,15 +203,14 @@ def _group(name: str) -> Any:  # noqa: ANN401  # as above
 
     class Inner(LazyGroup):
         table = GROUPS[name]
-        prefix = f"{name}_"
 
-    one = typer.Typer(cls=Inner, name=name, add_completion=False, rich_markup_mode=None)
+    program = typer.Typer(cls=Inner, name=name, add_completion=False, rich_markup_mode=None)
 
     def group(*, common: Common) -> None:
         """Take the common options before the name of the inner command, too."""
 
-    one.callback(help=COMMANDS[name])(with_common(group))
-    return built(one)
+    program.callback(help=COMMANDS[name][1])(with_common(group))
+    return built(program)
 
 
 app = typer.Typer(

@@ -2,12 +2,35 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
-from relkit.records.digests import JsonValue
+from relkit.domain.errors import UsageError
+
+if TYPE_CHECKING:  # every command imports this module
+    from relkit.cli.app import Common
+    from relkit.ports import Progress
+    from relkit.records.digests import JsonValue
+
+T = TypeVar("T")
 
 
-def print_json(document: Mapping[str, JsonValue]) -> None:
+def show(
+    result: T,
+    common: "Common",
+    *,
+    text: Callable[[T], str],
+    document: "Callable[[T], Mapping[str, JsonValue]]",
+) -> None:
+    """Print a result on stdout: as text for people, or as the one document of ``--json``."""
+    if common.as_json:
+        print_json(document(result))
+    else:
+        put(text(result))
+
+
+def print_json(document: "Mapping[str, JsonValue]") -> None:
     """Print the one JSON document of ``--json``."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
@@ -26,3 +49,29 @@ def put(text: str) -> None:
 def safe(text: str) -> str:
     """Return text from data without control characters, so that it cannot steer a terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def seconds(text: str, option: str) -> float:
+    """Return a duration such as ``24h`` in seconds; raises UsageError."""
+    from relkit.records.durations import duration_s
+
+    try:
+        return duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+@contextmanager
+def progress_bar(what: str, *, quiet: bool) -> "Iterator[Progress]":
+    """Give a callback that draws (done, total); it does nothing where nobody would see it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,7 +1,6 @@
 """What the registry's commands print for people, and the documents of ``--json``."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from relkit.cli.output import safe
 from relkit.cli.tables import columns
@@ -10,9 +9,10 @@ from relkit.domain.releases import EventKind, ReleaseEvent
 from relkit.records.digests import JsonValue
 from relkit.records.events import event_document
 from relkit.rules.ledger import LedgerState, Served
-
-if TYPE_CHECKING:
-    from relkit.workflows.registry import Recorded
+from relkit.workflows.registry import Recorded
+from relkit.workflows.registry_import import ImportedModel
+from relkit.workflows.registry_register import Registered
+from relkit.workflows.registry_verify import Validation, Verification
 
 _SHOWN = 16
 
@@ -40,7 +40,7 @@ def event_json(event: ReleaseEvent) -> dict[str, JsonValue]:
     return {**event_document(event), "digest": event.digest}
 
 
-def recorded_json(done: "Recorded") -> dict[str, JsonValue]:
+def recorded_json(done: Recorded) -> dict[str, JsonValue]:
     """Return the document of a command that appended events."""
     event = done.event
     return {
@@ -59,6 +59,127 @@ def recorded_json(done: "Recorded") -> dict[str, JsonValue]:
     }
 
 
+def recorded_text(done: Recorded) -> str:
+    """Return in one line what was appended."""
+    event = done.event
+    return f"{safe(event.model)} {safe(event.version)}: {event.kind} (event {event.sequence})"
+
+
+def promoted_text(done: Recorded) -> str:
+    """Return what was appended, and what is served since."""
+    return f"{recorded_text(done)}\n{state_line(done.state)}"
+
+
+def registered_json(done: Registered) -> dict[str, JsonValue]:
+    """Return the document of ``relkit registry register``."""
+    release = done.release
+    return {
+        "model": release.model,
+        "version": release.version,
+        "digest": release.digest,
+        "artifact": release.artifact_digest,
+        "registered": done.recorded is not None,
+        "sequence": None if done.recorded is None else done.recorded.event.sequence,
+        "notes": list(done.notes),
+    }
+
+
+def registered_text(done: Registered) -> str:
+    """Return which release is registered, by which digest."""
+    return f"{done.release.model} {done.release.version}: {done.release.digest}"
+
+
+def validation_json(validation: Validation) -> dict[str, JsonValue]:
+    """Return the document of ``relkit registry validate``."""
+    return {
+        "valid": not validation.defects,
+        "releases": validation.releases,
+        "problems": [
+            {
+                "file": f"registry/{defect.source}",
+                "line": defect.line,
+                "message": defect.message,
+                "hint": defect.hint,
+            }
+            for defect in validation.defects
+        ],
+    }
+
+
+def validation_text(validation: Validation) -> str:
+    """Return every defect with its hint, and how many there are."""
+    lines = []
+    for defect in validation.defects:
+        lines.append(f"registry/{safe(str(defect))}")
+        if defect.hint:
+            lines.append(f"  {safe(defect.hint)}")
+    count = len(validation.defects)
+    lines.append(f"{validation.releases} releases, {count} problem{'' if count == 1 else 's'}")
+    return "\n".join(lines)
+
+
+def verification_json(verification: Verification) -> dict[str, JsonValue]:
+    """Return the document of ``relkit registry verify``."""
+    silent = verification.silent
+    return {
+        "valid": not verification.problems,
+        "problems": list(verification.problems),
+        "models": list(verification.models),
+        "events": verification.events,
+        "repaired": list(verification.repaired),
+        "unchecked": list(verification.unchecked),
+        "recorded": list(verification.recorded),
+        "mirror": verification.mirror,
+        "mirror_error": None if silent is None else silent.message,
+    }
+
+
+def verification_text(verification: Verification) -> str:
+    """Return what was repaired, what is wrong, and how much was looked at."""
+    lines = [f"repaired: {safe(line)}" for line in verification.repaired]
+    lines += [safe(line) for line in verification.problems]
+    state = f"{len(verification.problems)} problems" if verification.problems else "valid"
+    lines.append(f"{len(verification.models)} models, {verification.events} events: {state}")
+    return "\n".join(lines)
+
+
+def import_json(models: Sequence[ImportedModel]) -> dict[str, JsonValue]:
+    """Return the document of ``relkit registry import``."""
+    return {
+        "models": [
+            {
+                "name": model.name,
+                "model": model.model,
+                "registered": list(model.registered),
+                "unchanged": list(model.unchanged),
+                "unverifiable": list(model.unverifiable),
+                "live": model.live,
+                "previous": model.previous,
+                "notes": list(model.notes),
+            }
+            for model in models
+        ],
+        "conflicts": _conflicts(models),
+    }
+
+
+def import_text(models: Sequence[ImportedModel]) -> str:
+    """Return what came in by model, then what was refused."""
+    lines = []
+    for model in models:
+        versions = ", ".join(model.registered) or "no new version"
+        lines.append(f"{safe(model.name)}: {safe(versions)}; live: {safe(model.live or 'unknown')}")
+        lines += [f"  {safe(note)}" for note in model.notes]
+    count = sum(len(model.registered) for model in models)
+    lines.append(f"{len(models)} models, {count} versions came in")
+    lines += [f"refused: {safe(conflict)}" for conflict in _conflicts(models)]
+    return "\n".join(lines)
+
+
+def _conflicts(models: Sequence[ImportedModel]) -> list[str]:
+    return [f"{model.model}: {conflict}" for model in models for conflict in model.conflicts]
+
+
 def state_line(state: LedgerState) -> str:
     """Return in one line what is served."""
     if state.live is None:
@@ -69,8 +190,13 @@ def state_line(state: LedgerState) -> str:
     return line
 
 
-def history_json(events: Sequence[ReleaseEvent], state: LedgerState) -> dict[str, JsonValue]:
+History = tuple[Sequence[ReleaseEvent], LedgerState]
+"""A model's events, oldest first, and what they come to."""
+
+
+def history_json(history: History) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry history``."""
+    events, state = history
     return {
         "model": state.model,
         "live": state.live,
@@ -96,8 +222,9 @@ def _span(span: Served) -> dict[str, JsonValue]:
     }
 
 
-def history_table(events: Sequence[ReleaseEvent], state: LedgerState) -> str:
+def history_text(history: History) -> str:
     """Return what was served when, by share of traffic, and below it every event."""
+    events, state = history
     served = [["served", "traffic", "since", "until", "by event"]]
     served += [
         [

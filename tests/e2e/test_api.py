@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import relkit
-from relkit.cli import eval_command, rescore_command
+from relkit.cli import evaluate
 from relkit.domain.errors import InvalidInput, UsageError
 from tests.conftest import Workspace
 
@@ -17,7 +17,7 @@ RENAMED = {"common", "workspace", "progress"}
 
 @pytest.mark.parametrize(
     ("verb", "command"),
-    [(relkit.evaluate, eval_command.command), (relkit.rescore, rescore_command.command)],
+    [(relkit.evaluate, evaluate.evaluate), (relkit.rescore, evaluate.rescore)],
 )
 def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> None:  # noqa: ANN401  # any function
     """What can be said on the command line can be said from Python, by the same names."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relkit.adapters.health import look
-from relkit.cli.doctor_command import doctor_summary
+from relkit.cli.workspace import doctor_text
 from relkit.config import MlflowSettings, Settings
 from relkit.domain.health import Health
 from tests.conftest import Workspace
@@ -53,4 +53,4 @@ def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) 
 def test_the_summary_shows_the_mending_command(state: str) -> None:
     """A newcomer copies the line below what is missing."""
     item = Health(name="x", state=state, detail="not there", mend="pip install x")  # type: ignore[arg-type]  # one of the states
-    assert "-> pip install x" in doctor_summary([item])
+    assert "-> pip install x" in doctor_text([item])

@@ -14,7 +14,6 @@ import pytest
 from relkit import wiring
 from relkit.adapters.ledger_files import LedgerFiles
 from relkit.adapters.mlflow_server import MlflowRegistry
-from relkit.cli import app
 from relkit.config import MlflowSettings
 from relkit.domain.releases import Artifact, ArtifactFile, Release
 from relkit.records.digests import sha256_bytes
@@ -26,12 +25,6 @@ from tests.conftest import Said, Workspace
 from tests.mlflow_proxy import ALIAS, Proxy, Server, proxied, served
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the command line know the command, whether or not its table has it yet."""
-    monkeypatch.setitem(app.GROUPS["registry"], "import", "Bring in what another registry has.")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from relkit import wiring
-from relkit.cli import app
 from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput
 from relkit.domain.mirrors import Mirrored
 from relkit.domain.releases import Artifact, ArtifactFile, Attested, EventKind, Interface, Release
@@ -30,12 +29,6 @@ from tests.conftest import Said, Workspace
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "rollback.txt"
 SPEECH = Interface(sample_rate_hz=16_000, languages=("en",), label_schema="3", api_version="1.2")
 DECISION = "sha256:" + "d" * 64
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the command line know the command, whether or not its table has it yet."""
-    monkeypatch.setitem(app.COMMANDS, "rollback", "Find the release to go back to.")
 
 
 @dataclass
@@ -351,8 +344,6 @@ def test_planning_loads_nothing_heavy(served: Served) -> None:
     """No MLflow, no network, no numbers: a rollback is planned when all else is down."""
     script = (
         "import json, sys\n"
-        "from relkit.cli import app\n"
-        "app.COMMANDS.setdefault('rollback', 'x')\n"
         "from relkit.cli.boundary import run\n"
         "code = run(json.loads(sys.argv[1]))\n"
         "sys.stderr.write(json.dumps([code, sorted(sys.modules)]))\n"

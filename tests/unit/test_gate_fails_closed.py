@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relkit.cli.gate_command import EXIT_CODES, exit_code
+from relkit.cli.gate import EXIT_CODES, exit_code
 from relkit.domain.estimates import Estimate
 from relkit.domain.gates import CheckRecord, GatePolicy, Requirement, RuleResult, Verdict
 from relkit.rules.gate_evidence import Evidence

@@ -1,15 +1,13 @@
-"""``relkit bisect``."""
+"""``relkit bisect`` and ``relkit rollback``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from relkit.cli.common import Common
+from relkit.cli.app import Common
+from relkit.cli.output import say, show
 from relkit.domain.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from relkit.domain.bisections import Bisection
 
 _EXIT = {
     "found": ExitCode.OK,
@@ -21,7 +19,7 @@ _EXIT = {
 }
 
 
-def command(
+def bisect(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model with a ledger.")],
     *,
     good: Annotated[
@@ -69,7 +67,7 @@ def command(
     Example: relkit bisect assistant-asr --good 1.2.0 --run "./check-release"
     """
     from relkit import wiring
-    from relkit.cli.output import print_json, put, say
+    from relkit.cli.bisect_text import bisect_text
     from relkit.records.bisect_documents import bisect_document
     from relkit.wiring import bisecting
 
@@ -77,7 +75,7 @@ def command(
     if (run is None) == (metric is None):
         raise UsageError("needs --run or --metric, and not both", hint="see: relkit bisect --help")
     if run is not None:
-        found = bisecting.bisect_by_command(
+        bisection = bisecting.bisect_by_command(
             settings,
             model,
             run,
@@ -96,39 +94,63 @@ def command(
                 "--timeout, --on-timeout, --check-bounds and --log are for --run",
                 hint="leave them out with --metric",
             )
-        found = bisecting.bisect_by_metric(
+        bisection = bisecting.bisect_by_metric(
             settings, model, str(metric), good=good, bad=bad, slice_=slice_
         )
-    if common.as_json:
-        print_json(bisect_document(found))
+    show(bisection, common, text=bisect_text, document=bisect_document)
+    if _EXIT[bisection.status] != ExitCode.OK:
+        raise typer.Exit(_EXIT[bisection.status])
+
+
+def rollback(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model of the registry.")],
+    *,
+    bad: Annotated[
+        list[str] | None,
+        typer.Option("--bad", metavar="VERSION", help="The first bad one, or each of the set."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="Go to this one and no other.")
+    ] = None,
+    slice_: Annotated[
+        str | None, typer.Option("--slice", metavar="COL=VALUE", help="The slice that fails.")
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Append the event, then move the alias.")
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who does it (default: the user).")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; the ledger keeps it.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Find the release to go back to; --apply goes there.
+
+    Bad is what is live, unless said. Without --apply nothing is changed.
+    Example: relkit rollback assistant-asr --bad 2.1.0 --slice accent=scottish
+    """
+    from functools import partial
+
+    from relkit import wiring
+    from relkit.cli.rollback_text import rollback_json, rollback_lines
+    from relkit.wiring.rollback import apply_rollback, plan_rollback
+    from relkit.workflows.rollback import Applied, RollbackRequest
+
+    settings = wiring.settings(common.start)
+    request = RollbackRequest(model=model, bad=tuple(bad or ()), to=to, slice=slice_)
+    if apply:
+        planned, done = apply_rollback(settings, request, by=by, reason=reason)
     else:
-        put(_text(found))
-    if _EXIT[found.status] != ExitCode.OK:
-        raise typer.Exit(_EXIT[found.status])
-
-
-_HEAD = {
-    "contradiction": "contradiction: no one first bad release",
-    "no_bad": "no first bad release: nothing bad was found",
-    "no_good": "no first bad release: nothing good was found",
-    "no_data": "no data: too few releases have the metric",
-}
-
-
-def _text(found: "Bisection") -> str:
-    from relkit.cli.output import safe
-
-    head = _HEAD.get(found.status)
-    if head is None and found.first_bad is not None:
-        head = f"{found.first_bad} is the first bad release of {found.model}"
-    lines = [head or f"the first bad release of {found.model} is one of these:"]
-    if found.first_bad is None:
-        lines += [f"  {version}" for version in found.candidates]
-    lines += [f"  bad, though a later one is good: {one}" for one in found.bad_before]
-    lines += [f"  good, though an earlier one is bad: {one}" for one in found.good_after]
-    lines += [f"  {reason}" for reason in found.reasons]
-    lines += [f"  skipped: {version}: {why}" for version, why in found.skipped.items()]
-    noun = "tested" if found.by == "command" else "measured"
-    again = f", {found.replayed} from the log" if found.replayed else ""
-    lines.append(f"{found.steps} releases {noun}{again}")
-    return "\n".join(safe(line) for line in lines)
+        planned, done = plan_rollback(settings, request), Applied()
+    show(
+        planned,
+        common,
+        text=partial(rollback_lines, done=done),
+        document=partial(rollback_json, done=done),
+    )
+    if planned.moves and not apply and not common.as_json:
+        say("nothing was changed: --apply goes there", quiet=common.quiet)
+    if planned.target.target is None:
+        raise typer.Exit(ExitCode.FAILED)

@@ -1,0 +1,210 @@
+"""``relkit dataset``: check, lock, stats, diff, import and candidates."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.output import print_json, progress_bar, put, safe, say, show
+from relkit.domain.errors import ExitCode, UsageError
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name.")],
+    *,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run", metavar="RUN", help="Compare labels with what a run recognised; repeatable."
+        ),
+    ] = None,
+    rev: Annotated[
+        str | None, typer.Option("--rev", metavar="REV", help="Check it at a git revision.")
+    ] = None,
+    write_default: Annotated[
+        bool, typer.Option("--write-default", help="Write a first contract from the data.")
+    ] = False,
+    common: Common,
+) -> None:
+    """Check a dataset against its contract.
+
+    Exits 1 where the contract is broken. Needs Great Expectations: pip install 'relkit[contracts]'
+    Example: relkit dataset check assistant-commands --run 20260131
+    """
+    from relkit import wiring
+    from relkit.cli.curation_text import check_text
+    from relkit.records.contract_outcomes import outcome_document
+    from relkit.wiring.contracts import check_dataset
+    from relkit.wiring.contracts import write_default as write
+
+    if write_default and (run or rev):
+        raise UsageError("--write-default reads the working tree alone", hint="check it afterwards")
+    settings = wiring.settings(common.start)
+    with progress_bar("decoding", quiet=common.quiet) as progress:
+        if write_default:
+            written = write(settings, name, progress=progress)
+        else:
+            outcome = check_dataset(settings, name, rev=rev, runs=run or (), progress=progress)
+    if write_default:
+        if common.as_json:
+            print_json({"written": written})
+        say(f"wrote {written}: read it, then relkit dataset check {name}", quiet=common.quiet)
+        return
+    show(outcome, common, text=check_text, document=outcome_document)
+    if not outcome.passed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def lock(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name.")],
+    *,
+    common: Common,
+) -> None:
+    """Put the audio under DVC and record the version.
+
+    The manifest stays in git. Nothing is committed or pushed.
+    Example: relkit dataset lock assistant-commands
+    """
+    from relkit import wiring
+    from relkit.wiring.dataset_versions import lock_dataset
+
+    settings = wiring.settings(common.start)
+    outcome = lock_dataset(settings, name)
+    lock = outcome.lock
+    if outcome.initialised:
+        say("set up DVC in the workspace", quiet=common.quiet)
+    if outcome.untracked:
+        say(f"took {outcome.untracked} audio files out of git's index; they stay where they are")
+    if outcome.untold:
+        columns = ", ".join(safe(column) for column in outcome.untold)
+        say(f"relkit: warning: the manifest does not tell the values of {columns}")
+    if common.as_json:
+        print_json(
+            {
+                "name": lock.name,
+                "digest": lock.digest,
+                "utterances": lock.utterances,
+                "slices": {column: list(values) for column, values in lock.registered.items()},
+                "audio": dict(lock.outs),
+                "changed": outcome.changed,
+                "untracked": outcome.untracked,
+                "initialised": outcome.initialised,
+            }
+        )
+        return
+    put(
+        f"{safe(name)}: {lock.utterances} utterances, {len(lock.audio)} audio files\n"
+        f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
+    )
+    folder = settings.datasets.relative_to(settings.workspace) / name
+    push = "dvc push" if outcome.remote else "dvc remote add -d NAME URL && dvc push"
+    say(f"next: git add {folder} && git commit, then: {push}", quiet=common.quiet)
+
+
+def stats(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name.")],
+    *,
+    common: Common,
+) -> None:
+    """Show slices, speakers and coverage.
+
+    Lengths are those of the manifest. Example: relkit dataset stats assistant-commands
+    """
+    from relkit import wiring
+    from relkit.cli.dataset_text import stats_document, stats_text
+    from relkit.wiring.dataset_versions import dataset_stats
+
+    outcome = dataset_stats(wiring.settings(common.start), name)
+    show(outcome, common, text=stats_text, document=stats_document)
+
+
+def diff(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name.")],
+    before: Annotated[str, typer.Argument(metavar="REV", help="A git revision.")],
+    after: Annotated[
+        str | None,
+        typer.Argument(metavar="REV", help="Another one (default: the working tree)."),
+    ] = None,
+    *,
+    common: Common,
+) -> None:
+    """Say what changed between two revisions.
+
+    Ids only, no text; no audio is fetched.
+    Example: relkit dataset diff assistant-commands HEAD~1 HEAD
+    """
+    from functools import partial
+
+    from relkit import wiring
+    from relkit.cli.dataset_text import diff_document, diff_text
+    from relkit.wiring.dataset_versions import diff_dataset
+
+    outcome = diff_dataset(wiring.settings(common.start), name, before, after)
+    show(outcome, common, text=partial(diff_text, name), document=partial(diff_document, name))
+
+
+def import_(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="nemo, kaldi, common-voice or audiofolder.")
+    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The manifest, or the folder.")],
+    *,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name it (default: as the source).")
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option("--copy/--link-root", help="Copy the audio in, or name its folder only."),
+    ] = False,
+    common: Common,
+) -> None:
+    """Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.
+
+    Example: relkit dataset import kaldi data/test --name calls
+    """
+    from relkit import wiring
+    from relkit.cli.dataset_text import import_document, import_text
+    from relkit.wiring.importing import import_dataset
+
+    settings = wiring.settings(common.start)
+    with progress_bar("copying", quiet=common.quiet or not copy) as progress:
+        summary = import_dataset(settings, kind, path, name=name, copy=copy, progress=progress)
+    show(summary, common, text=import_text, document=import_document)
+    say(f"next: name it in a suite: dataset: {{name: {summary.dataset}}}", quiet=common.quiet)
+
+
+def candidates(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN", help="The run to review; more: other systems' runs."),
+    ],
+    *,
+    baseline: Annotated[
+        str | None, typer.Option("--baseline", metavar="RUN", help="Find slices worse than here.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=100_000, help="List at most so many.")
+    ] = 50,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write a CSV table.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Rank the utterances of a run for human review; ids only.
+
+    Revoked consent keeps an utterance out; unknown consent, too, where the dataset requires it.
+    Example: relkit dataset candidates 20260131 --limit 20
+    """
+    from relkit import storage, wiring
+    from relkit.cli.curation_text import review_text
+    from relkit.records.review_lists import review_csv, review_document
+    from relkit.wiring.candidates import review_candidates
+
+    settings = wiring.settings(common.start)
+    review = review_candidates(settings, tuple(runs), baseline=baseline, limit=limit)
+    if output is not None:
+        storage.write_text(output, review_csv(review))
+        say(f"wrote {output.name}", quiet=common.quiet)
+    if common.as_json or output is None or not common.quiet:
+        show(review, common, text=review_text, document=review_document)

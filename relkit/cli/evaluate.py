@@ -1,0 +1,331 @@
+"""``relkit eval``, ``rescore``, ``score``, ``report`` and ``compare``."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.output import print_json, progress_bar, put, say, show
+from relkit.domain.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from relkit.config import Settings
+    from relkit.workflows.evaluate import EvalResult
+
+
+def evaluate(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite's name, or its path.")],
+    *,
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", metavar="KEY=VALUE", help="Change an option of the system."),
+    ] = None,
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", min=1, max=100, help="Ask for every clip so often.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=1, max=256, help="Processes, each with its own system.")
+    ] = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask for everything again; use no stored answer.")
+    ] = False,
+    common: Common,
+) -> None:
+    """Run a suite: decode, score by slice, write a run.
+
+    Exits 0 once the run is written, whatever the metrics are; 4 if nothing could be scored.
+    Example: relkit eval demo --jobs 2
+    """
+    from relkit import wiring
+
+    settings = wiring.settings(common.start)
+    with progress_bar("decoding", quiet=common.quiet) as progress:
+        result = wiring.evaluate(
+            settings,
+            suite,
+            system=tuple(system or ()),
+            repeats=repeat,
+            resume=resume,
+            jobs=jobs,
+            fresh=fresh,
+            progress=progress,
+        )
+    _show_run(result, common)
+
+
+def rescore(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix, a path.")],
+    *,
+    normalizer: Annotated[
+        str | None, typer.Option("--normalizer", metavar="NAME", help="Use another normalizer.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="SUITE", help="Use another suite.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Score the stored predictions of a run again; nothing is decoded.
+
+    Example: relkit rescore 20260131 --normalizer digits
+    """
+    from relkit import wiring
+
+    settings = wiring.settings(common.start)
+    result = wiring.rescore(settings, run, normalizer=normalizer, suite=suite)
+    _show_run(result, common)
+
+
+def _show_run(result: "EvalResult", common: Common) -> None:
+    """Show warnings, the summary or the document, and where the report is; 4 for no data."""
+    from relkit.cli.tables import eval_summary
+    from relkit.records.reports import report_document
+
+    for warning in result.warnings:
+        say(f"relkit: warning: {warning}")
+    show(result.report, common, text=eval_summary, document=report_document)
+    say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
+    if not result.report.scored:
+        say("relkit: nothing could be scored: every item was unusable")
+        raise typer.Exit(ExitCode.NO_DATA)
+
+
+class Format(StrEnum):
+    """How the two files are written."""
+
+    TRN = "trn"
+    JSONL = "jsonl"
+    TXT = "txt"
+
+
+_ENDINGS = {".trn": Format.TRN, ".jsonl": Format.JSONL, ".json": Format.JSONL}
+
+
+def score(
+    *,
+    ref: Annotated[Path, typer.Option("--ref", metavar="FILE", help="What was said.")],
+    hyp: Annotated[Path, typer.Option("--hyp", metavar="FILE", help="What was recognised.")],
+    format_: Annotated[
+        Format | None,
+        typer.Option("--format", help="By default told by the ending of --ref; else txt."),
+    ] = None,
+    normalizer: Annotated[
+        str,
+        typer.Option("--normalizer", metavar="NAME", help="none, basic, english, digits or yours."),
+    ] = "none",
+    against_jiwer: Annotated[
+        bool, typer.Option("--against-jiwer", help="Explain why jiwer's number differs.")
+    ] = False,
+    optional_deletable: Annotated[
+        bool, typer.Option("-D", help="TRN: a missing (word) in parentheses is correct.")
+    ] = False,
+    fragments: Annotated[
+        bool, typer.Option("-F", help="TRN: a fragment (wo-) matches a word it begins or ends.")
+    ] = False,
+    case_sensitive: Annotated[
+        bool, typer.Option("-s", help="TRN: compare as written instead of in lower case.")
+    ] = False,
+    common: Common,
+) -> None:
+    """Score text against text.
+
+    Example: relkit score --ref ref.txt --hyp hyp.txt --normalizer english --against-jiwer
+    """
+    from relkit import wiring
+    from relkit.cli.score_text import score_summary
+    from relkit.domain.scores import TrnOptions
+    from relkit.records.scores import score_document
+    from relkit.rules.normalizing import BUILT_IN
+
+    settings = None if normalizer in BUILT_IN else wiring.settings_if_any(common.start)
+    chosen = format_ or _ENDINGS.get(ref.suffix, Format.TXT)
+    result = wiring.score_files(
+        ref,
+        hyp,
+        settings=settings,
+        format_=chosen.value,
+        normalizer=normalizer,
+        trn=TrnOptions(
+            optional_deletable=optional_deletable,
+            fragments=fragments,
+            case_sensitive=case_sensitive,
+        ),
+        against_jiwer=against_jiwer,
+    )
+    show(result, common, text=score_summary, document=score_document)
+
+
+def report(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix, a path.")],
+    baseline: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[BASELINE]", help="An older run to show beside it.", show_default=False
+        ),
+    ] = None,
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As Markdown.")] = False,
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="Put transcripts into the page.")
+    ] = False,
+    with_audio: Annotated[
+        bool,
+        typer.Option("--with-audio", help="Put clips into the page, where consent is granted."),
+    ] = False,
+    decision: Annotated[
+        Path | None,
+        typer.Option(
+            "--decision", metavar="FILE", help="Show this decision about the run, not the newest."
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(
+            "--junit", metavar="FILE", help="Write JUnit XML, of the decision where one is given."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Show a finished run as a page.
+
+    Example: relkit report 20260131 --with-text --output report.html
+    """
+    from relkit import storage, wiring
+    from relkit.records.reports import report_document
+    from relkit.wiring import gate_outputs
+
+    settings = wiring.settings(common.start)
+    page_only = bool(baseline or with_text or with_audio)
+    if junit is not None:
+        if page_only or markdown or common.as_json or output is not None:
+            raise UsageError(
+                "--junit writes one file: the decision's checks, or the numbers of the report",
+                hint="call relkit report again for a page",
+            )
+        _junit(settings, run, decision, junit, quiet=common.quiet)
+        return
+    if markdown or common.as_json:
+        if page_only or decision is not None:
+            raise UsageError(
+                "a baseline, a decision, transcripts and audio go into the HTML page only",
+                hint="leave out --markdown and --json",
+            )
+        finished = wiring.read_report(settings, run)
+        if common.as_json:
+            print_json(report_document(finished))
+            return
+        page = wiring.renderer().report_markdown(finished)
+        page += gate_outputs.overrides_markdown(settings, finished)
+        if output is None:
+            put(page)
+            return
+        storage.write_text(output, page)
+        say(f"report: {output}")
+        return
+    _html(
+        settings,
+        run,
+        baseline,
+        decision=decision,
+        with_text=with_text,
+        with_audio=with_audio,
+        output=output,
+        quiet=common.quiet,
+    )
+
+
+def _junit(
+    settings: "Settings", run: str, decision: Path | None, target: Path, *, quiet: bool
+) -> None:
+    """Write the JUnit XML of a decision about the run, or of the run that nothing judged."""
+    from relkit import wiring
+    from relkit.wiring import gate_outputs
+
+    report = wiring.read_report(settings, run)
+    if decision is None:
+        gate_outputs.write_report(target, report)
+    else:
+        judged = gate_outputs.decision_about(decision, report.run)
+        gate_outputs.write(judged, settings, junit=target)
+    say(f"junit: {target}", quiet=quiet)
+
+
+def _html(
+    settings: "Settings",
+    run: str,
+    baseline: str | None,
+    *,
+    decision: Path | None,
+    with_text: bool,
+    with_audio: bool,
+    output: Path | None,
+    quiet: bool,
+) -> None:
+    """Write the page and say where; one with transcripts or audio says so, too."""
+    from dataclasses import replace
+
+    from relkit import storage, wiring
+    from relkit.wiring import gate_outputs, pages
+
+    page = pages.report_page(
+        settings, run, baseline=baseline, with_text=with_text, with_audio=with_audio
+    )
+    page = replace(
+        page,
+        decision=gate_outputs.decision_of_run(settings, decision, page.report.run),
+        overrides=gate_outputs.overrides_of_run(settings, page.report),
+    )
+    path = output or pages.default_output(settings, page)
+    storage.write_text(path, wiring.renderer().report_html(page))
+    shown = path if output is not None else path.relative_to(settings.workspace)
+    say(f"report: {shown}", quiet=quiet)
+    if with_text or with_audio:
+        held = " and ".join(
+            name for name, has in (("transcripts", with_text), ("audio", with_audio)) if has
+        )
+        say(f"  it holds {held}: share it only with people who may have them", quiet=quiet)
+
+
+def compare(
+    baseline: Annotated[
+        str, typer.Argument(metavar="BASELINE", help="The run to compare with: id, prefix, path.")
+    ],
+    candidate: Annotated[
+        str, typer.Argument(metavar="CANDIDATE", help="The run that may have changed.")
+    ],
+    *,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="Compare this one, e.g. cer."),
+    ] = None,
+    with_text: Annotated[
+        bool, typer.Option("--with-text", help="Show confusions: words of transcripts.")
+    ] = False,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", min=1, max=1000, help="Show so many of each.")
+    ] = 10,
+    common: Common,
+) -> None:
+    """Show where two runs differ, slice by slice.
+
+    Example: relkit compare 20260131T09 20260131T12 --top 20
+    """
+    from functools import partial
+
+    from relkit import wiring
+    from relkit.cli.compare_text import compare_summary
+    from relkit.records.compare_documents import compare_document
+    from relkit.wiring.comparing import compare as compare_runs
+
+    settings = wiring.settings(common.start)
+    report = compare_runs(
+        settings, baseline, candidate, metric=metric, with_text=with_text, most=top
+    )
+    show(report, common, text=partial(compare_summary, top=top), document=compare_document)

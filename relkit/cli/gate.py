@@ -1,0 +1,392 @@
+"""``relkit gate``, ``override``, ``approve`` and ``verify``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.output import print_json, put, safe, say, seconds, show
+from relkit.domain.errors import ExitCode, UsageError
+from relkit.domain.gates import GateDecision, Verdict
+
+if TYPE_CHECKING:
+    from relkit.config import Settings
+    from relkit.domain.gates import CheckRecord
+
+EXIT_CODES = {
+    Verdict.PASS: ExitCode.OK,
+    Verdict.FAIL: ExitCode.FAILED,
+    Verdict.ERROR: ExitCode.INVALID,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.NO_DATA: ExitCode.NO_DATA,
+}
+"""How each verdict ends the command (rules.md section 1)."""
+
+
+def gate(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="A policy's name, or a path.")],
+    *,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option("--candidate", metavar="RUN", help="The run to judge; PART=RUN for parts."),
+    ] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="RUN", help="What it is compared with."),
+    ] = None,
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option("--anchor", metavar="RUN", help="An older run that margins also hold for."),
+    ] = None,
+    check: Annotated[
+        list[str] | None,
+        typer.Option("--check", metavar="NAME=FILE", help="The record of a required check."),
+    ] = None,
+    decision: Annotated[
+        Path | None, typer.Option("--decision", metavar="FILE", help="Where the decision goes.")
+    ] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private key.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")
+    ] = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Write GitHub's step summary and annotations.")
+    ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what each rule can decide; decide nothing.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="NAME", help="The dataset to plan on.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="SUITE", help="The suite to plan for.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Decide whether a candidate may be promoted, and why.
+
+    Example: relkit gate asr-promotion --candidate 20260131T12 --baseline 20260130T09
+    """
+    from relkit import wiring
+
+    settings = wiring.settings(common.start)
+    if plan:
+        _only(decision is None and sign is None, "--plan decides nothing, so it writes nothing")
+        _plan(settings, policy, candidate, baseline, dataset, suite, common)
+        return
+    _only(dataset is None and suite is None, "--dataset and --suite belong to --plan")
+    _gate(
+        settings,
+        policy,
+        runs=(candidate or [], baseline or [], anchor or []),
+        checks=check or [],
+        decision=decision,
+        sign=sign,
+        junit=junit,
+        github=github,
+        common=common,
+    )
+
+
+def _only(allowed: bool, message: str) -> None:
+    if not allowed:
+        raise UsageError(message, hint="see: relkit gate --help")
+
+
+def _plan(
+    settings: "Settings",
+    policy: str,
+    candidate: list[str] | None,
+    baseline: list[str] | None,
+    dataset: str | None,
+    suite: str | None,
+    common: Common,
+) -> None:
+    from relkit.cli.gate_plan import plan_summary
+    from relkit.records.plans import plan_document
+    from relkit.wiring.planning import plan_gate
+
+    for name, given in (("--candidate", candidate), ("--baseline", baseline)):
+        _only(len(given or []) <= 1, f"--plan takes one {name}")
+    plan = plan_gate(
+        settings,
+        policy,
+        dataset=dataset,
+        suite=suite,
+        baseline=baseline[0] if baseline else None,
+        candidate=candidate[0] if candidate else None,
+    )
+    show(plan, common, text=plan_summary, document=plan_document)
+
+
+def _gate(
+    settings: "Settings",
+    policy: str,
+    *,
+    runs: tuple[list[str], list[str], list[str]],
+    checks: list[str],
+    decision: Path | None,
+    sign: Path | None,
+    junit: Path | None,
+    github: bool,
+    common: Common,
+) -> None:
+    """Decide, write the decision, and only then show it and leave."""
+    from functools import partial
+
+    from relkit.cli.gate_summary import gate_summary
+    from relkit.records.decision_documents import decision_document
+    from relkit.wiring import gate_outputs, gating
+
+    judged = gating.gate(
+        settings,
+        policy,
+        candidates=runs[0],
+        baselines=runs[1],
+        anchors=runs[2],
+        checks=checks,
+        sign=sign,
+        decision=decision,
+    )
+    made = judged.decision
+    overrides = judged.overrides
+    for line in gate_outputs.write(made, settings, junit=junit, github=github, overrides=overrides):
+        say(line)
+    show(
+        made,
+        common,
+        text=partial(gate_summary, overrides=overrides),
+        document=partial(decision_document, decision_file=judged.shown, overrides=overrides),
+    )
+    signed = "" if sign is not None else " (not signed)"
+    say(f"decision: {judged.shown}{signed}", quiet=common.quiet)
+    raise typer.Exit(exit_code(made))
+
+
+def exit_code(decision: GateDecision) -> ExitCode:
+    """Return how a decision ends the command: a shadow one always lets the pipeline go on."""
+    if decision.enforcement == "shadow":
+        return ExitCode.OK
+    return EXIT_CODES[decision.verdict]
+
+
+def override(
+    decision: Annotated[Path, typer.Argument(metavar="DECISION", help="A decision's file.")],
+    *,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who answers for it.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is printed.")],
+    ticket: Annotated[str, typer.Option("--ticket", metavar="ID", help="Where it is followed up.")],
+    sign: Annotated[Path, typer.Option("--sign", metavar="KEY", help="A private key.")],
+    valid_for: Annotated[
+        str, typer.Option("--valid-for", metavar="TIME", help="At most 30d, nor past the decision.")
+    ] = "24h",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Let a candidate go although its gate did not pass, signed.
+
+    Every later report shows it. A decision that passed, expired or judged nothing has none.
+    Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
+    """
+    from relkit import wiring
+    from relkit.wiring import signing
+    from relkit.workflows.exceptions import Said
+
+    settings = wiring.settings(common.start)
+    said = Said(by=by, reason=reason, ticket=ticket, valid_for_s=seconds(valid_for, "--valid-for"))
+    path, made = signing.override(settings, decision, said, key=sign, output=output)
+    if common.as_json:
+        print_json(
+            {
+                "override": path.name,
+                "decision": made.decision,
+                "verdict": str(made.verdict),
+                "by": made.by,
+                "ticket": made.ticket,
+                "expires": made.expires,
+                "key": made.key,
+            }
+        )
+    say(
+        f"override: {path.name} of a decision that says {made.verdict}, by {safe(made.by)} "
+        f"({safe(made.ticket)}), until {made.expires}",
+        quiet=common.quiet,
+    )
+    if made.key not in {key.key for key in signing.trusted_keys(settings)}:
+        say("  the key is not one that relkit.yaml trusts: it will allow nothing here")
+
+
+def approve(
+    check: Annotated[
+        str, typer.Argument(metavar="CHECK", help="A name, or the JSON record of another tool.")
+    ],
+    *,
+    sign: Annotated[Path, typer.Option("--sign", metavar="KEY", help="A private key.")],
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the key).")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is printed.")
+    ] = None,
+    candidate: Annotated[
+        str | None, typer.Option("--candidate", metavar="RUN", help="Only about what this run is.")
+    ] = None,
+    verdict: Annotated[
+        str | None, typer.Option("--verdict", metavar="WORD", help="pass (default) or fail.")
+    ] = None,
+    valid_for: Annotated[
+        str | None, typer.Option("--valid-for", metavar="TIME", help="At most 30d (default: 24h).")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Sign a named check or approval that a policy requires.
+
+    Example: relkit approve security-review --sign relkit.key --by "A. Lee" --candidate 20260131
+    """
+    from relkit import wiring
+    from relkit.wiring import signing
+
+    settings = wiring.settings(common.start)
+    given = {"--by": by, "--reason": reason, "--candidate": candidate, "--verdict": verdict}
+    if check.endswith(".json"):
+        record = _of_another_tool(Path(check), [name for name, one in given.items() if one])
+        valid_for_s = None if valid_for is None else seconds(valid_for, "--valid-for")
+    else:
+        record = _own(settings, check, verdict, by=by, reason=reason, run=candidate, key=sign)
+        valid_for_s = seconds(valid_for or "24h", "--valid-for")
+    path, made = signing.approve(settings, record, key=sign, valid_for_s=valid_for_s, output=output)
+    if common.as_json:
+        print_json(
+            {
+                "check": made.name,
+                "file": path.name,
+                "verdict": str(made.verdict),
+                "by": made.by,
+                "candidate": made.candidate,
+                "expires": made.expires,
+                "digest": made.digest,
+                "key": made.key,
+            }
+        )
+    until = "" if made.expires is None else f", until {made.expires}"
+    say(f"{made.name}: {made.verdict} by {safe(made.by)}{until}: {path.name}", quiet=common.quiet)
+
+
+def _of_another_tool(path: Path, given: list[str]) -> "CheckRecord":
+    from relkit.wiring import signing
+
+    if given:
+        raise UsageError(
+            f"{given[0]} cannot change the record of another tool",
+            hint="sign it as it is, or approve under a name of your own",
+        )
+    return signing.read_record(path)
+
+
+def _own(
+    settings: "Settings",
+    name: str,
+    verdict: str | None,
+    *,
+    by: str | None,
+    reason: str | None,
+    run: str | None,
+    key: Path,
+) -> "CheckRecord":
+    from relkit.wiring import signing
+
+    word = verdict or "pass"
+    if word not in ("pass", "fail"):
+        raise UsageError("--verdict: pass or fail was expected")
+    return signing.approval(settings, name, verdict=word, by=by, reason=reason, run=run, key=key)
+
+
+def verify(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A decision, an override or a check."),
+    ] = None,
+    *,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key", metavar="PUB", help="A public key (default: those relkit.yaml trusts)."
+        ),
+    ] = None,
+    policy_digest: Annotated[
+        str | None,
+        typer.Option("--policy-digest", metavar="D", help="Only by this policy."),
+    ] = None,
+    min_serial: Annotated[
+        int | None,
+        typer.Option("--min-serial", metavar="N", min=1, help="No decision older than this."),
+    ] = None,
+    artifact: Annotated[
+        str | None, typer.Option("--artifact", metavar="D", help="Only about this artifact.")
+    ] = None,
+    allow_unsigned: Annotated[
+        bool, typer.Option("--allow-unsigned", help="Take a file without any signature.")
+    ] = False,
+    print_verifier: Annotated[
+        bool,
+        typer.Option("--print-verifier", help="Print the auditors' verifier, one file of Python."),
+    ] = False,
+    common: Common,
+) -> None:
+    """Verify a signed decision, override or check, offline.
+
+    A decision is judged again from the sums inside it. Exits 1 where it is not to be believed.
+    Example: relkit verify decision.json --key relkit.pub --min-serial 12
+    """
+    from functools import partial
+
+    from relkit.cli.verify_text import verify_document, verify_text
+    from relkit.records.verifying import Wanted
+    from relkit.wiring import signing
+
+    if print_verifier:
+        put(signing.auditors_verifier())
+        return
+    if file is None:
+        raise UsageError("no FILE was named", hint="see: relkit verify --help")
+    wanted = Wanted(
+        artifact=_digest(artifact, "--artifact"),
+        policy=_digest(policy_digest, "--policy-digest"),
+        serial=min_serial,
+        unsigned=allow_unsigned,
+    )
+    keys = signing.keys_to_verify(common.start, key or ())
+    if not keys and not allow_unsigned:
+        raise UsageError(
+            "no public key was named, and no workspace trusts one",
+            hint="--key relkit.pub, or signing: {keys: [...]} in relkit.yaml",
+        )
+    verification = signing.verify_file(file, keys, wanted)
+    show(
+        verification,
+        common,
+        text=partial(verify_text, name=file.name),
+        document=verify_document,
+    )
+    for note in verification.notes:
+        say(f"  note: {safe(note)}", quiet=common.quiet or common.as_json)
+    if not verification.valid:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _digest(text: str | None, option: str) -> str | None:
+    """Return a digest in relkit's spelling; the bare hexadecimal one is taken, too."""
+    if text is None:
+        return None
+    plain = text.removeprefix("sha256:").lower()
+    if len(plain) != 64 or set(plain) - set("0123456789abcdef"):  # noqa: PLR2004 - of SHA-256
+        raise UsageError(f"{option}: is no digest", hint="sha256: and 64 hexadecimal digits")
+    return f"sha256:{plain}"

@@ -1,0 +1,91 @@
+"""``relkit init`` and ``relkit doctor``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.output import print_json, put, safe, say, show
+from relkit.domain.errors import ExitCode
+from relkit.domain.health import Health
+
+if TYPE_CHECKING:
+    from relkit.records.digests import JsonValue
+
+_MARKS = {"ok": "ok", "missing": "MISSING", "absent": "-"}
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make or fill.")],
+    *,
+    common: Common,
+) -> None:
+    """Make a workspace with a dataset, suites and settings to start from.
+
+    Nothing that exists is changed. Example: relkit init my-assistant
+    """
+    from relkit import wiring
+
+    written, made = wiring.init_workspace(folder)
+    if common.as_json:
+        print_json({"written": sorted(written), "made": list(made)})
+        return
+    repository = f" and made a {' and '.join(made)} repository" if made else ""
+    say(f"wrote {', '.join(sorted(written))}{repository}")
+    say(f"next: cd {folder.name or folder} && relkit eval demo", quiet=common.quiet)
+
+
+def doctor(
+    *,
+    make_key: Annotated[
+        Path | None, typer.Option("--make-key", metavar="DIR", help="Make a signing key there.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Look at this machine and workspace, and say how to mend what is missing.
+
+    Example: relkit doctor --make-key ~/.config/relkit
+    """
+    from relkit import wiring
+    from relkit.wiring.health import health
+
+    if make_key is not None:
+        _make_key(make_key, common)
+        return
+    checks = health(wiring.settings_if_any(common.start))
+    show(checks, common, text=doctor_text, document=_doctor_json)
+    if any(item.state == "missing" for item in checks):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _make_key(folder: Path, common: Common) -> None:
+    from relkit.wiring.signing import make_key
+
+    private, public = make_key(folder)
+    if common.as_json:
+        print_json({"private": private.name, "public": public.name})
+        return
+    put(f"{private.name}: the private key; keep it to yourself, and sign with --sign")
+    put(f"{public.name}: the public key; trust it with signing: {{keys: [...]}} in relkit.yaml")
+
+
+def _doctor_json(checks: Sequence[Health]) -> "dict[str, JsonValue]":
+    return {
+        "checks": [
+            {"name": item.name, "state": item.state, "detail": item.detail, "mend": item.mend}
+            for item in checks
+        ]
+    }
+
+
+def doctor_text(checks: Sequence[Health]) -> str:
+    """Return a line for each thing: ok, missing with what mends it, or optional and not there."""
+    width = max(len(item.name) for item in checks)
+    lines = []
+    for item in checks:
+        lines.append(f"{_MARKS[item.state]:7}  {item.name:{width}}  {safe(item.detail)}")
+        if item.mend:
+            lines.append(f"{'':7}  {'':{width}}  -> {item.mend}")
+    return "\n".join(lines)
