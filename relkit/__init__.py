@@ -8,9 +8,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from relkit._version import __version__
-
 if TYPE_CHECKING:
+    from relkit._version import __version__
     from relkit.api import Run, compare, evaluate, gate, load_run, rescore, score
 
 __all__ = [
@@ -26,7 +25,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the verbs when one is first used: importing relkit costs next to nothing."""
+    """Load a verb when it is first used: importing relkit costs next to nothing."""
     if name in __all__:
-        return getattr(import_module("relkit.api"), name)
+        module = "relkit._version" if name == "__version__" else "relkit.api"
+        return getattr(import_module(module), name)
     raise AttributeError(f"module 'relkit' has no attribute {name!r}")
