@@ -1,6 +1,6 @@
 """Every defect of a document at once, each with its line: what ``validate`` commands print."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,12 +10,10 @@ from pydantic_core import ErrorDetails
 from relkit.domain.errors import InvalidInput
 from relkit.records import yaml_text
 from relkit.records.digests import JsonValue
-from relkit.records.strict import nearest
+from relkit.records.strict import Lines, line_of, nearest
 from relkit.records.yaml_text import shown, where
 
 M = TypeVar("M", bound=BaseModel)
-Path = tuple[str | int, ...]
-Lines = Mapping[Path, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +48,6 @@ def lines_of(text: str, *, source: str) -> Lines:
         return yaml_text.load(text, source=source)[1]
     except InvalidInput:  # JSON indented by tabs
         return {}
-
-
-def line_of(path: Path, lines: Lines) -> int | None:
-    """Return the line of a key, or of the nearest key around it."""
-    while path and path not in lines:
-        path = path[:-1]
-    return lines.get(path)
 
 
 def _defect(model: type[BaseModel], item: ErrorDetails, source: str, lines: Lines) -> Defect:

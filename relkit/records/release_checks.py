@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from relkit.domain.releases import ReleaseKind
-from relkit.records.defects import Path
 from relkit.records.digests import PREFIX, sha256_bytes
 from relkit.records.release_records import ArtifactRecord, ReleaseRecord
+from relkit.records.strict import Path
 from relkit.records.yaml_text import shown
 from relkit.rules.slice_patterns import normal_slice
 from relkit.rules.version_ranges import VersionRange

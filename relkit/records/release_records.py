@@ -1,13 +1,12 @@
 """``release.json`` as it is written: the published schema of a release."""
 
 import re
-from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from relkit.domain.releases import Attested, Component, ReleaseKind
+from relkit.domain.values import checked_time
 from relkit.records.strict import Record
 
 SCHEMA: Literal["relkit.release/v1"] = "relkit.release/v1"
@@ -17,22 +16,6 @@ VERSION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
 VersionName = Annotated[str, Field(pattern=VERSION_NAME)]
-
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-
-
-@lru_cache(maxsize=4096)
-def checked_time(text: str) -> str:
-    """Return a UTC time as it is written; raises ValueError for what is none.
-
-    What :func:`relkit.records.times.checked_time` takes, fast: ledgers hold thousands.
-    """
-    try:
-        datetime.fromisoformat(text if _TIME.fullmatch(text) else "")
-    except ValueError as error:
-        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected") from error
-    return text
-
 
 Time = Annotated[str, AfterValidator(checked_time)]
 

@@ -17,11 +17,11 @@ from relkit.domain.releases import (
     ServingCost,
 )
 from relkit.records import yaml_text
-from relkit.records.defects import Defect, Lines, checked, line_of, lines_of
+from relkit.records.defects import Defect, checked, lines_of
 from relkit.records.digests import JsonValue, digest_of, sha256_bytes
 from relkit.records.release_checks import contradictions, kind_of
 from relkit.records.release_records import SCHEMA, ArtifactRecord, ReleaseRecord
-from relkit.records.strict import decode, parse_json
+from relkit.records.strict import Lines, decode, line_of, parse_json
 
 _HINT = "docs/registry.md says what a release holds"
 

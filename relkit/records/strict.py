@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +16,8 @@ from relkit.records.digests import JsonValue
 from relkit.records.yaml_text import shown, where
 
 M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
+Lines = Mapping[Path, int]
 
 MAX_DEPTH = 100
 """How deeply a JSON document may be nested: far less than what writing it again can take."""
@@ -128,7 +130,7 @@ def check(
     *,
     source: str,
     line: int | None = None,
-    lines: Mapping[tuple[str | int, ...], int] | None = None,
+    lines: Lines | None = None,
     inside: str | None = None,
 ) -> M:
     """Return a document as a record, or raise InvalidInput for its first defect.
@@ -142,15 +144,13 @@ def check(
         errors = error.errors(include_url=False, include_input=False)
         # A misspelt key is both unknown and missing, and only the first can be named.
         first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-        path = _real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
-        at = where(source, _line(path, lines or {}) or line)
+        path = real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
+        at = where(source, line_of(path, lines or {}) or line)
         message, hint = _explain(model, path, first, document, inside)
         raise InvalidInput(f"{at}: {message}", hint=hint) from error
 
 
-def _real_path(
-    document: JsonValue, path: tuple[str | int, ...], *, absent: bool
-) -> tuple[str | int, ...]:
+def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
     """Drop the names of union members, which pydantic puts into the path of a value.
 
     ``absent`` says that the last part names a key which the document lacks.
@@ -159,7 +159,7 @@ def _real_path(
     for i, part in enumerate(path):
         if isinstance(document, Mapping) and part in document:
             document = document[str(part)]
-        elif isinstance(document, list) and isinstance(part, int):
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
             document = document[part]
         elif i < len(path) - 1 or not absent:
             continue
@@ -167,7 +167,8 @@ def _real_path(
     return tuple(real)
 
 
-def _line(path: tuple[str | int, ...], lines: Mapping[tuple[str | int, ...], int]) -> int | None:
+def line_of(path: Path, lines: Lines) -> int | None:
+    """Return the line of a key, or of the nearest key around it."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)
@@ -175,7 +176,7 @@ def _line(path: tuple[str | int, ...], lines: Mapping[tuple[str | int, ...], int
 
 def _explain(
     model: type[BaseModel],
-    path: tuple[str | int, ...],
+    path: Path,
     first: ErrorDetails,
     document: JsonValue,
     inside: str | None,
@@ -196,7 +197,7 @@ def _explain(
     return f'"{name}": {text.removeprefix("Value error, ")}', None
 
 
-def _keys(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+def _keys(model: type[BaseModel], path: Path) -> list[str]:
     """Return the keys a record knows at a path, following nested records."""
     for part in path:
         field = model.model_fields.get(str(part)) if isinstance(part, str) else None
@@ -223,7 +224,7 @@ def _required(model: type[BaseModel]) -> str:
     return "the keys " + ", ".join(names) if names else "a mapping"
 
 
-def nearest(name: str, known: list[str] | tuple[str, ...]) -> str | None:
+def nearest(name: str, known: Sequence[str]) -> str | None:
     """Return a hint with the nearest known name, or the whole short list."""
     if not known:
         return None

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from relkit.domain.releases import EventKind, Release, ReleaseEvent
-from relkit.records.defects import Defect, Path, line_of, lines_of
+from relkit.records.defects import Defect, lines_of
+from relkit.records.strict import Path, line_of
 from relkit.rules.ledger import state_of
 from relkit.rules.version_ranges import VersionRange
 from relkit.workflows.registry_evidence import evidence_digests

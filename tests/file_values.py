@@ -1,0 +1,93 @@
+"""Values of the types that are files, for the laws that hold for all of them."""
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hypothesis import strategies as st
+
+from relkit.domain.values import Checked, Limits, checked_time, one_line
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | _TEXT,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_TEXT, inner, max_size=2),
+    max_leaves=4,
+)
+CHECKED: dict[object, st.SearchStrategy[Any]] = {
+    checked_time: st.integers(0, 2**32).map(
+        lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    ),
+    one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
+}
+"""What passes a check: random text hardly ever would."""
+_PLAIN: dict[object, st.SearchStrategy[Any]] = {
+    str: _TEXT,
+    int: st.integers(-(2**53), 2**53),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
+    object: _JSON,
+    NoneType: st.none(),
+}
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - any annotation
+    """Return values of a type: what its annotations let each field hold."""
+    if dataclasses.is_dataclass(kind):
+        return _instances(kind)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return st.sampled_from(kind)
+    arguments: Any = get_args(kind)
+    match get_origin(kind):
+        case origin if origin is Annotated:
+            made = _limited(arguments[0], arguments[1:])
+        case origin if origin in (Union, UnionType):
+            made = st.one_of([values(member) for member in reversed(arguments)])
+        case origin if origin is Literal:
+            made = st.sampled_from(arguments)
+        case origin if origin is Mapping:
+            made = st.dictionaries(values(arguments[0]), values(arguments[1]), max_size=2)
+        case origin if origin is tuple and arguments[-1] is ...:
+            made = st.lists(values(arguments[0]), max_size=2).map(tuple)
+        case origin if origin is tuple:
+            made = st.tuples(*map(values, arguments))
+        case _:
+            made = _PLAIN[kind]
+    return made
+
+
+def _instances(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - as above
+    hints = get_type_hints(kind, include_extras=True)
+    needed, others = {}, {}
+    for item in dataclasses.fields(kind):
+        if item.default is item.default_factory is dataclasses.MISSING:
+            needed[item.name] = values(hints[item.name])
+        elif not item.metadata.get("outside"):  # later: a type may hold others of itself
+            others[item.name] = _later(hints[item.name])
+    return st.fixed_dictionaries(needed, optional=others).map(lambda made: kind(**made))
+
+
+def _later(hint: object) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: values(hint))
+
+
+def _limited(base: Any, marks: tuple[object, ...]) -> st.SearchStrategy[Any]:  # noqa: ANN401 - as above
+    limits: dict[str, Any] = {}
+    for mark in marks:
+        if isinstance(mark, Checked) and mark.check in CHECKED:
+            return CHECKED[mark.check]
+        if isinstance(mark, Limits):
+            limits |= mark.limits
+    if "pattern" in limits:
+        return st.from_regex(limits["pattern"].removesuffix("$") + r"\Z")
+    low, high = limits.get("ge"), limits.get("le")
+    if base is int:
+        return st.integers(low, high)
+    if base is float:
+        return st.floats(low, high, allow_nan=False, allow_infinity=False)
+    least, most = limits.get("min_length", 0), limits.get("max_length", 100)
+    made = values(base)
+    return made.filter(lambda value: least <= len(value) <= most) if limits else made
