@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MARKER = "relkit.yaml"
+"""The file that makes a folder a workspace."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MlflowSettings:

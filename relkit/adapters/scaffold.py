@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from relkit.config import MARKER
 from relkit.domain.errors import InvalidInput, StorageFailed
 
 FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
-MARKER = "relkit.yaml"
 _GITIGNORE = ".gitignore"
 _IGNORED = ".relkit/\n"
 _POINTER = ".dvc"

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from relkit import storage
-from relkit.config import MlflowSettings, Settings
+from relkit.config import MARKER, MlflowSettings, Settings
 from relkit.domain.errors import InvalidInput
 from relkit.records.strict import decode
 from relkit.records.workspace import MlflowRecord, WorkspaceRecord, parse_workspace
 
-MARKER = "relkit.yaml"
 _HINT = "make one with: relkit init DIR"
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 Scalar = str | int | float | bool | None
 Task = Literal["asr", "tts"]
 Segmenter = Literal["auto", "words", "characters"]
+"""``words``: white space alone; ``characters``: every grapheme cluster; ``auto``: white space,
+and one token per grapheme cluster in scripts that are written without spaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

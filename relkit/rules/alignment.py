@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
+from relkit.rules.cluster_sums import IntArray
 from relkit.rules.word_errors import count_errors
 
 EditKind = Literal["hit", "substitution", "deletion", "insertion"]
-IntArray = NDArray[np.int64]
 
 _KINDS: dict[str, EditKind] = {
     "replace": "substitution",

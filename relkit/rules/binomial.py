@@ -1,12 +1,29 @@
-"""Exact ends of a share of which few events were seen."""
+"""Exact ends of a share of which few events were seen, and what could go unseen."""
 
 import math
 from collections.abc import Callable
 
 import numpy as np
 
+from relkit.rules.student import MISSED
+
+UNSEEN = 3.7
+"""A rate below this over the utterances can go unseen (rules.md section 4, no errors)."""
+
 _STEPS = 60  # of bisection: 1e-18 of the unit interval
-_MISSED = 0.025
+
+
+def unseen(utterances: float) -> float:
+    """Return the upper end of a rate of which nothing was seen in so many utterances."""
+    return UNSEEN / max(1.0, utterances)
+
+
+def unseen_share(trials: int) -> float:
+    """Return the share that shows nothing in n trials with 2.5 % chance: 1 - 0.025^(1/n).
+
+    Clopper and Pearson (1934); at least one trial.
+    """
+    return 1.0 - math.pow(MISSED, 1.0 / trials)
 
 
 def exact_ends(events: int, trials: int) -> tuple[float, float]:
@@ -18,8 +35,8 @@ def exact_ends(events: int, trials: int) -> tuple[float, float]:
     if trials < 1 or not 0 <= events <= trials:
         raise ValueError(f"{events} of {trials}")
     # P(X >= events) rises with p, and P(X <= events) falls.
-    low = 0.0 if events == 0 else _solve(lambda p: 1.0 - at_most(events - 1, trials, p) < _MISSED)
-    high = 1.0 if events == trials else _solve(lambda p: at_most(events, trials, p) > _MISSED)
+    low = 0.0 if events == 0 else _solve(lambda p: 1.0 - at_most(events - 1, trials, p) < MISSED)
+    high = 1.0 if events == trials else _solve(lambda p: at_most(events, trials, p) > MISSED)
     return low, high
 
 

@@ -14,20 +14,18 @@ from numpy.typing import NDArray
 from relkit.domain.comparisons import Difference
 from relkit.domain.metrics import metric_of
 from relkit.domain.slices import OVERALL
+from relkit.rules.binomial import UNSEEN, unseen, unseen_share
 from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray, PairedSums
 from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.jackknife import Spread, group_sum, leave_one_out_spread
 from relkit.rules.power import MOST_CLUSTERS, POWER, clusters_to_pass, measured_precision
 from relkit.rules.rate_metrics import RateMetric
-from relkit.rules.student import t_quantile
+from relkit.rules.student import TWO_SIDED_95, t_quantile
 
 JACKKNIFE = "jackknife"
 NO_DISCORDANT = "no-discordant"
 FEW_DISCORDANT = "few-discordant"
 UNPAIRED = "unpaired-jackknife"
-_TWO_SIDED_95 = 0.975
-_UNSEEN = 3.7
-_MISSED = 0.025
 _BROKEN = "a sum behind it is not a number"
 
 
@@ -267,9 +265,9 @@ def _all_alike(metric: RateMetric, difference: Difference, highest: float) -> Di
     hidden, note = 0.0, f"all {count} clusters agree exactly"
     if metric.counted:
         hidden = _missed(difference.utterances, count, highest)
-        by_utterances = hidden <= _UNSEEN / max(1, difference.utterances)
+        by_utterances = hidden <= unseen(difference.utterances)
         note = f"no cluster differs in {difference.utterances} utterances: " + (
-            f"upper end {_UNSEEN} / utterances"
+            f"upper end {UNSEEN} / utterances"
             if by_utterances
             else f"upper end as if the share of clusters that {count} can miss differed like the "
             "most different of the run"
@@ -282,8 +280,7 @@ def _all_alike(metric: RateMetric, difference: Difference, highest: float) -> Di
 
 def _missed(utterances: float, clusters: int, highest: float) -> float:
     """Return the difference (or rate) that this much data can miss with 2.5 % chance."""
-    share = 1.0 - math.pow(_MISSED, 1.0 / clusters)
-    return max(_UNSEEN / max(1.0, utterances), share * highest)
+    return max(unseen(utterances), unseen_share(clusters) * highest)
 
 
 def _hidden(
@@ -315,7 +312,7 @@ def _unpaired(
     shares = [square / total if total > 0 else 0.5 for square in squares]
     parts = [share**2 / float(one.df[0]) for share, one in zip(shares, two, strict=True)]
     df = 1.0 / sum(parts)
-    half = float(t_quantile(_TWO_SIDED_95, np.array([df]))[0]) * math.sqrt(total)
+    half = float(t_quantile(TWO_SIDED_95, np.array([df]))[0]) * math.sqrt(total)
     up, down = hidden if metric_of(metric.name).better == "down" else hidden[::-1]
     return replace(
         difference,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from relkit.domain.reports import Hallucinations, Runaways
 from relkit.domain.results import Result
+from relkit.rules.binomial import unseen_share
 
-_MISSED = 0.025
 LOOP_WORDS = 200
 """How many words a repetition loop is taken to insert (rules.md section 2)."""
 
@@ -13,8 +13,7 @@ LOOP_WORDS = 200
 def runaways(results: Sequence[Result]) -> Runaways:
     """Return the runaways among results, and what an unseen rate of them would cost.
 
-    The rate that shows nothing in n utterances with 2.5 % chance is 1 - 0.025^(1/n) (Clopper and
-    Pearson 1934); each such utterance is taken to insert 200 words.
+    Each utterance of the rate that shows nothing with 2.5 % chance is taken to insert 200 words.
     """
     scored = [(result, result.score) for result in results if result.score is not None]
     count = sum(score.runaway for _, score in scored)
@@ -23,7 +22,7 @@ def runaways(results: Sequence[Result]) -> Runaways:
     words = sum(score.counts.reference_length for _, score in scored)
     if count or not utterances:
         return Runaways(count=count, loops=loops, loop_words=LOOP_WORDS)
-    rate = 1.0 - _MISSED ** (1.0 / utterances)
+    rate = unseen_share(utterances)
     cost = rate * LOOP_WORDS * len(scored) / words if words else None
     return Runaways(count=0, loops=loops, hidden_rate=rate, hidden_wer=cost, loop_words=LOOP_WORDS)
 

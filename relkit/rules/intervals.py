@@ -13,7 +13,7 @@ import numpy as np
 from relkit.domain.estimates import Estimate
 from relkit.domain.metrics import metric_of
 from relkit.domain.slices import OVERALL
-from relkit.rules.binomial import exact_ends
+from relkit.rules.binomial import UNSEEN, exact_ends, unseen, unseen_share
 from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray
 from relkit.rules.jackknife import group_sum, leave_one_out_spread, with_repeats
 from relkit.rules.rate_metrics import RateMetric
@@ -28,8 +28,6 @@ NO_ERRORS = "no-errors"
 FEW_EVENTS = "few-events"
 WITHIN = "within-cluster"
 ADVISORY = "advisory: says nothing about other clusters"
-_UNSEEN = 3.7
-_MISSED = 0.025
 _SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
 _LARGEST = 600.0  # keeps exp() finite
 _ROUNDING = 1e-9  # a share times its count comes back with rounding
@@ -204,13 +202,13 @@ def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int)
     if not metric.counted:
         return replace(estimate, note="no interval: all measured values are 0")
     utterances = max(1, round(parts.utterances[i] / parts.repeats))
-    high = _UNSEEN / utterances
-    note = f"no errors in {utterances} utterances: upper end {_UNSEEN} / utterances"
+    high = unseen(utterances)
+    note = f"no errors in {utterances} utterances: upper end {UNSEEN} / utterances"
     if parts.part == "utterance":
         method, note = WITHIN, f"{ADVISORY}; {note}"
     else:
         method = NO_ERRORS
-        hidden = (1.0 - _MISSED ** (1.0 / int(parts.count[i]))) * parts.highest
+        hidden = unseen_share(int(parts.count[i])) * parts.highest
         if hidden > high:
             high = hidden
             note = (

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relkit.rules.cluster_sums import FloatArray, IntArray
-from relkit.rules.student import t_quantile
+from relkit.rules.student import TWO_SIDED_95, t_quantile
 
 MIN_DF = 1.5
-_TWO_SIDED_95 = 0.975
 _EQUAL = 1e-12
 
 
@@ -30,7 +29,7 @@ class Spread:
     @property
     def half_width(self) -> FloatArray:
         """Half of the two-sided 95 % interval on the scale of the estimates (G,)."""
-        return np.asarray(t_quantile(_TWO_SIDED_95, self.df) * self.se, dtype=np.float64)
+        return np.asarray(t_quantile(TWO_SIDED_95, self.df) * self.se, dtype=np.float64)
 
 
 def group_sum(values: FloatArray, group: IntArray, groups: int) -> FloatArray:

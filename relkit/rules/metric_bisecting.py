@@ -8,7 +8,7 @@ from relkit.domain.metrics import Better
 from relkit.rules.change_points import ChangePoint, change_points
 from relkit.rules.change_statistics import MIN_POINTS
 
-_TWO_SIDED_95 = 2 * 1.959964
+_WIDTH_95 = 2 * 1.959964  # of a normal two-sided 95 % interval, in standard errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def judge_history(
 def _error(point: MetricPoint) -> float | None:
     if point.low is None or point.high is None:
         return None
-    return (point.high - point.low) / _TWO_SIDED_95
+    return (point.high - point.low) / _WIDTH_95
 
 
 def _level_change(

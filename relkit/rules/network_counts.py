@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate, product
 
 from relkit.domain.counts import ErrorCounts
-from relkit.rules.word_errors import Segmenter, count_errors, count_unit_errors, tokens
+from relkit.domain.suites import Segmenter
+from relkit.rules.word_errors import count_errors, count_unit_errors, tokens
 from relkit.rules.word_networks import (
     Phrase,
     Token,

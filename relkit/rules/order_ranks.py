@@ -10,7 +10,7 @@ import numpy as np
 
 from relkit.rules.cluster_sums import FloatArray
 from relkit.rules.jackknife import leave_one_out_spread
-from relkit.rules.percentiles import MIN_CLUSTERS, values_needed
+from relkit.rules.percentiles import MIN_CLUSTERS, end_ranks, left_out_logits, values_needed
 
 Ranks = tuple[int | None, int | None]
 """Of the low and the high end, 1 the smallest measurement; None for an end that is not there."""
@@ -21,16 +21,13 @@ Counts = tuple[FloatArray, FloatArray]
 Ends = tuple[float, float | None, float | None]
 """A percentile, and the measurements at its ranks."""
 
-_LARGEST = 600.0
-_NONE = 1e-9
-
 
 def order_ranks(share: float, sizes: FloatArray, exceeding: FloatArray) -> Ranks:
     """Return the ranks of the ends of a percentile's interval (share 0.95: p95).
 
     Without 8 clusters there is no interval.
     """
-    return _ranks(share, float(sizes.sum()), _half(_logits((sizes, exceeding))))
+    return _ranks(share, float(sizes.sum()), _half(left_out_logits(sizes, exceeding)))
 
 
 def paired_ranks(share: float, candidate: Counts, baseline: Counts) -> tuple[Ranks, Ranks]:
@@ -38,7 +35,7 @@ def paired_ranks(share: float, candidate: Counts, baseline: Counts) -> tuple[Ran
 
     Both count the same clusters in the same order, 0 where a system has no measurement of one.
     """
-    half = _half(_logits(candidate) - _logits(baseline))
+    half = _half(left_out_logits(*candidate) - left_out_logits(*baseline))
     return (
         _ranks(share, float(candidate[0].sum()), half),
         _ranks(share, float(baseline[0].sum()), half),
@@ -58,15 +55,6 @@ def worsening_ends(candidate: Ends, baseline: Ends) -> tuple[float | None, float
     )
 
 
-def _logits(counts: Counts) -> FloatArray:
-    """Return the logit of the share above without each cluster (C,); NaN where that is 0 or 1."""
-    sizes, exceeding = counts
-    above = exceeding.sum() - exceeding
-    below = (sizes.sum() - sizes) - above
-    odds = np.divide(above, below, out=np.zeros_like(above), where=below > _NONE)
-    return np.asarray(np.log(np.where(odds > _NONE, odds, np.nan)), dtype=np.float64)
-
-
 def _half(left: FloatArray) -> float:
     """Return half the width of the interval on the logit scale; NaN where there is none."""
     if len(left) < MIN_CLUSTERS:
@@ -76,13 +64,10 @@ def _half(left: FloatArray) -> float:
 
 
 def _ranks(share: float, size: float, half: float) -> Ranks:
-    """Return the ranks, rounded outward; none with fewer values than an end needs."""
+    """Return the ranks that are there; none with fewer values than an end needs."""
     if not math.isfinite(half):
         return None, None
-    odds = (1.0 - share) / share
-    factor = math.exp(min(half, _LARGEST))
-    low = math.floor(size / (1.0 + odds * factor))
-    high = math.ceil(size / (1.0 + odds / factor)) + 1
+    low, high = end_ranks(share, size, half)
     return (
         low if low >= 1 and size >= values_needed(1.0 - share) else None,
         high if high <= size and size >= values_needed(share) else None,

@@ -7,11 +7,10 @@ from itertools import pairwise
 
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.scores import ExplainedStep, Explanation
-from relkit.rules.word_errors import Segmenter, count_errors, tokens
+from relkit.domain.suites import Segmenter
+from relkit.rules.word_errors import ZERO_WIDTH, count_errors, tokens
 
 Words = Sequence[str]
-
-_ZERO_WIDTH = {0x200B: " ", 0xFEFF: " "}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +116,7 @@ def _token_stages(
         (
             "white space",
             "only the ASCII space separates words there; here every Unicode white space does",
-            lambda text: text.translate(_ZERO_WIDTH).split(),
+            lambda text: text.translate(ZERO_WIDTH).split(),
         ),
         (
             "composition",

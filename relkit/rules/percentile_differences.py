@@ -16,11 +16,9 @@ from relkit.domain.metrics import Better
 from relkit.rules.cluster_sums import FloatArray, IntArray, PairedValues, SliceValues
 from relkit.rules.jackknife import Spread, leave_one_out_spread
 from relkit.rules.ordered_values import OrderedValues, ordered_slice
-from relkit.rules.percentiles import MIN_CLUSTERS, values_needed
+from relkit.rules.percentiles import MIN_CLUSTERS, end_ranks, left_out_logits, values_needed
 
 METHOD = "paired-woodruff"
-_LARGEST = 600.0  # keeps exp() finite
-_NONE = 1e-9  # shares of tied values add up with rounding
 
 
 def percentile_differences(
@@ -90,7 +88,7 @@ def _moved(share: float, empty: Difference, here: _Values, there: _Values) -> Di
         plural = "" if len(clusters) == 1 else "s"
         note = f"{len(clusters)} cluster{plural}: the interval of a percentile needs {MIN_CLUSTERS}"
         return replace(difference, note=note)
-    left = _left_logits(above, sizes) - _left_logits(above_there, sizes_there)
+    left = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
     spread = leave_one_out_spread(left, np.zeros(len(left), dtype=np.int64), 1)
     return _with_ends(share, difference, here, there, spread)
 
@@ -111,15 +109,6 @@ def _aligned(per_cluster: FloatArray, clusters: IntArray, union: IntArray) -> Fl
     result = np.zeros(len(union))
     result[np.searchsorted(union, clusters)] = per_cluster
     return result
-
-
-def _left_logits(above: FloatArray, sizes: FloatArray) -> FloatArray:
-    """Return the logit of the share above without each cluster (C,); NaN where that is 0 or 1."""
-    over = above.sum() - above
-    under = (sizes.sum() - sizes) - over
-    odds = np.divide(over, under, out=np.zeros_like(over), where=under > _NONE)
-    some = odds > _NONE
-    return np.where(some, np.log(odds, where=some, out=np.zeros_like(odds)), np.nan)
 
 
 def _with_ends(
@@ -154,13 +143,10 @@ def _with_ends(
 def _ends(values: FloatArray, share: float, half: float) -> tuple[float, float]:
     """Return the values at which the logit of the share above differs by ``half``.
 
-    Ranks are rounded outward; infinite beyond the data, or with fewer values than an end needs.
+    Infinite beyond the data, or with fewer values than an end needs.
     """
     size = len(values)
-    odds = (1.0 - share) / share
-    factor = math.exp(min(half, _LARGEST))
-    low_rank = math.floor(size / (1.0 + odds * factor))
-    high_rank = math.ceil(size / (1.0 + odds / factor)) + 1
+    low_rank, high_rank = end_ranks(share, size, half)
     low = low_rank >= 1 and size >= values_needed(1.0 - share)
     high = high_rank <= size and size >= values_needed(share)
     return (

@@ -25,13 +25,13 @@ from relkit.rules.ordered_values import (
     ordered_slice,
     ordered_slices,
 )
+from relkit.rules.student import MISSED
 
 MIN_CLUSTERS = 8
 """Fewest clusters (or utterances of one cluster) that an interval of a percentile is made from."""
 
 WOODRUFF = "woodruff"
 WOODRUFF_REPEATS = "woodruff+repeats"
-_MISSED = 0.025
 _LARGEST = 600.0  # keeps exp() finite
 _NONE = 1e-9  # shares of tied values add up with rounding
 
@@ -41,7 +41,7 @@ def values_needed(share: float) -> int:
 
     The lower end needs those of ``1 - share``.
     """
-    return math.ceil(math.log(_MISSED) / math.log(share))
+    return math.ceil(math.log(MISSED) / math.log(share))
 
 
 def estimate_percentiles(
@@ -75,15 +75,34 @@ def _spread(slices: Sequence[OrderedValues], points: Sequence[Point | None]) -> 
     left, group = [], []
     for i, (slice_, point) in enumerate(zip(slices, points, strict=True)):
         if point is not None:
-            above = point.exceeding.sum() - point.exceeding
-            below = (slice_.sizes.sum() - slice_.sizes) - above
-            odds = np.divide(above, below, out=np.zeros_like(above), where=below > _NONE)
-            left.append(np.where(odds > _NONE, odds, np.nan))
-            group.append(np.full(len(odds), i, dtype=np.int64))
+            left.append(left_out_logits(slice_.sizes, point.exceeding))
+            group.append(np.full(len(slice_.sizes), i, dtype=np.int64))
     if not left:
         nothing = np.zeros(len(slices))
         return Spread(se=nothing * np.nan, df=nothing + MIN_DF, clusters=nothing.astype(np.int64))
-    return leave_one_out_spread(np.log(np.concatenate(left)), np.concatenate(group), len(slices))
+    return leave_one_out_spread(np.concatenate(left), np.concatenate(group), len(slices))
+
+
+def left_out_logits(sizes: FloatArray, exceeding: FloatArray) -> FloatArray:
+    """Return the logit of the share above without each cluster (C,); NaN where that is 0 or 1.
+
+    ``sizes`` are the measurements by cluster, ``exceeding`` those above the percentile, tied ones
+    by a fraction.
+    """
+    above = exceeding.sum() - exceeding
+    below = (sizes.sum() - sizes) - above
+    odds = np.divide(above, below, out=np.zeros_like(above), where=below > _NONE)
+    return np.asarray(np.log(np.where(odds > _NONE, odds, np.nan)), dtype=np.float64)
+
+
+def end_ranks(share: float, size: float, half: float) -> tuple[int, int]:
+    """Return the ranks at which the logit of the share above differs by ``half``, 1 the smallest.
+
+    Rounded outward: below 1 or above ``size`` where the end lies beyond the data.
+    """
+    odds = (1.0 - share) / share
+    factor = math.exp(min(half, _LARGEST))
+    return math.floor(size / (1.0 + odds * factor)), math.ceil(size / (1.0 + odds / factor)) + 1
 
 
 def _between_repeats(
@@ -144,14 +163,10 @@ def _with_ends(
 ) -> Estimate:
     """Return the estimate with the order statistics at the ends of the share's interval.
 
-    Ranks are rounded outward.
+    An end whose rank is not among the values is None, and the note says why.
     """
     size = len(slice_.values)
-    odds = (1.0 - share) / share
-    factor = math.exp(min(half, _LARGEST))
-    few, many = odds / factor, odds * factor
-    low_rank = math.floor(size / (1.0 + many))
-    high_rank = math.ceil(size / (1.0 + few)) + 1
+    low_rank, high_rank = end_ranks(share, size, half)
     notes = []
     if slice_.part == "utterance":
         notes.append(ADVISORY)

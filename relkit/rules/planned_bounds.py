@@ -10,17 +10,14 @@ from relkit.domain.estimates import Estimate
 from relkit.domain.gates import Rule
 from relkit.domain.plans import SlicePlan, Supposed
 from relkit.rules import percentiles
-from relkit.rules.binomial import at_most, exact_ends
+from relkit.rules.binomial import UNSEEN, at_most, exact_ends, unseen
 from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.metric_ranges import metric_range
 from relkit.rules.planned_words import amount, few_words
 from relkit.rules.power import POWER, expected_df
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.statistics import PERCENTILES
-from relkit.rules.student import t_quantile
-
-UNSEEN = 3.7
-"""A rate below this over the utterances can go unseen (rules.md section 4, no errors)."""
+from relkit.rules.student import TWO_SIDED_95, t_quantile
 
 SPEAKERS_VARY = 0.3
 """Standard deviation of a rate between clusters, as a share of it: supposed of the bundled kind."""
@@ -28,16 +25,10 @@ SPEAKERS_VARY = 0.3
 CLUMPING = 1.5
 """Variance of an utterance's errors over a binomial's, as for differences (rules/power.py)."""
 
-_TWO_SIDED_95 = 0.975
 _POWER_Z = NormalDist().inv_cdf(POWER)
 _STEPS = 1000
 _BISECTIONS = 50
 _MOST_FEW = MIN_CLUSTERS - 1
-
-
-def unseen(utterances: int) -> float:
-    """Return the upper end of a rate of which nothing was seen in so many utterances."""
-    return UNSEEN / max(1, utterances)
 
 
 def plan_bound(rule: Rule, plan: SlicePlan, measured: Estimate | None) -> SlicePlan:
@@ -189,7 +180,7 @@ def _passing_rate(limit: float, units: int, clusters: int, *, bounded: bool) -> 
     That is r exp((t + z) se(r)) <= limit. The se of the log grows without bound as the rate falls,
     so the limit is approached from above; None where no rate with events does.
     """
-    t = float(t_quantile(_TWO_SIDED_95, np.array([expected_df(clusters)]))[0])
+    t = float(t_quantile(TWO_SIDED_95, np.array([expected_df(clusters)]))[0])
     rates = limit * np.geomspace(1.0, 1e-3, _STEPS)
     spare = np.maximum(0.1, 1.0 - rates) if bounded else np.ones(_STEPS)
     se = np.sqrt(CLUMPING * spare / (rates * units) + SPEAKERS_VARY**2 / clusters)

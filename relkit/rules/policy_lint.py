@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from relkit.domain.gates import GatePolicy, Rule
 from relkit.domain.plans import Finding, RulePlan, SelectionFacts
 from relkit.domain.quality import PREDICTED, QUALITY_METRICS
+from relkit.rules.binomial import UNSEEN
 from relkit.rules.data_lint import finding_of, on_data, severity_of
 from relkit.rules.planned_words import change
 from relkit.rules.rate_metrics import RATE_METRICS
@@ -81,8 +82,8 @@ def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
             rule,
             severity_of(rule),
             "never_passes",
-            "a maximum of 0 never passes: a rate of which nothing was seen may still be 3.7 / "
-            "utterances",
+            f"a maximum of 0 never passes: a rate of which nothing was seen may still be {UNSEEN} "
+            "/ utterances",
             "write the rate that you can live with",
         )
     if rule.test == "no_regression" and not policy.paired:

@@ -21,13 +21,12 @@ from relkit.rules.cluster_sums import FloatArray
 from relkit.rules.detection import ALPHA, Slices, Tail, clusters_for, normal_tail, smallest_ratio
 from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.jackknife import MIN_DF
-from relkit.rules.student import t_quantile
+from relkit.rules.student import TWO_SIDED_95, t_quantile
 from relkit.rules.t_power import t_power
 
 POWER = 0.8
 MOST_CLUSTERS = 1_000_000
 """No more clusters than these are ever asked for: beyond them the answer is None."""
-_TWO_SIDED_95 = 0.975
 _KURTOSIS = 3.0  # of a normal distribution
 
 
@@ -110,7 +109,7 @@ def chance_to_pass(precision: Precision, margin: float, *, worsening: float = 0.
     """
     if precision.se == 0.0:
         return float(worsening <= margin)
-    critical = float(t_quantile(_TWO_SIDED_95, np.array([precision.df]))[0])
+    critical = float(t_quantile(TWO_SIDED_95, np.array([precision.df]))[0])
     return t_power((margin - worsening) / precision.se, precision.clusters - 1.0, critical)
 
 

@@ -25,6 +25,7 @@ from relkit.rules.rollback_refusals import (
     verification_reasons,
 )
 from relkit.rules.rollback_words import identity, numbered, proof, service, stuck
+from relkit.rules.serving import SIGN
 from relkit.rules.stack_search import Choice, RevertSet, StackSearch
 from relkit.rules.stack_words import (
     nearest_words,
@@ -34,7 +35,6 @@ from relkit.rules.stack_words import (
 )
 
 _KNOWN_BAD = {"yanked", "rolled_back", "worse_slice", "bad"}
-SIGN = "@"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from relkit.domain.suites import Segmenter
 from relkit.rules.network_counts import NetworkScore, count_phrases
 from relkit.rules.score_columns import count_characters, with_rows
-from relkit.rules.word_errors import CountColumns, Segmenter, count_texts
+from relkit.rules.word_errors import CountColumns, count_texts
 from relkit.rules.word_networks import Phrase, map_text
 
 PhrasePairs = Mapping[int, tuple[Phrase, Phrase]]

@@ -8,13 +8,13 @@ from relkit.domain.datasets import Dataset
 from relkit.domain.gates import Rule
 from relkit.domain.plans import SelectionFacts, SliceFacts, UnitCount
 from relkit.domain.slices import OVERALL
-from relkit.domain.suites import Suite
+from relkit.domain.suites import Segmenter, Suite
 from relkit.domain.utterances import Utterance
 from relkit.rules.consent import require_consent
 from relkit.rules.slice_patterns import columns_of, matches, spec_of
 from relkit.rules.slicing import cluster_column, cluster_of, select, slice_columns, slice_values
 from relkit.rules.spans import NO_KEYWORDS, Keywords
-from relkit.rules.word_errors import Segmenter, graphemes, tokens
+from relkit.rules.word_errors import graphemes, tokens
 
 UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_clips")
 """Denominators of metrics that a manifest can count before anything is decoded."""

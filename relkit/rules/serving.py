@@ -10,6 +10,9 @@ from relkit.rules.rollback_refusals import Lent
 ReadRelease = Callable[[str, str], Release | str]
 """Called with (model, version); returns the record, or why it cannot be read."""
 
+SIGN = "@"
+"""Between a component and its version, as in ``asr@1.4.0``."""
+
 
 def served_now(histories: Mapping[str, History], read: ReadRelease) -> dict[str, str]:
     """Return model to the version that is live, by its own ledger or that of a stack.

@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from relkit.domain.suites import Segmenter
 from relkit.rules.alignment import Change
-from relkit.rules.word_errors import Segmenter, tokens
+from relkit.rules.word_errors import tokens
 
 Span = tuple[int, int]
 """The first reference token of a span and the one after its last."""

@@ -7,6 +7,12 @@ import numpy as np
 
 from relkit.rules.cluster_sums import FloatArray
 
+MISSED = 0.025
+"""Chance that a value lies beyond one end of its two-sided 95 % interval (rules.md section 4)."""
+
+TWO_SIDED_95 = 0.975
+"""The quantile at the upper end of a two-sided 95 % interval."""
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _V = (_NODES + 1.0) / 2.0
 _SHRINK = _V**4

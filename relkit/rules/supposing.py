@@ -10,9 +10,9 @@ from relkit.domain.gates import GatePolicy, Rule
 from relkit.domain.plans import RulePlan, SelectionFacts, SliceFacts, Supposed
 from relkit.domain.slices import OVERALL
 from relkit.domain.utterances import NO_VALUE
+from relkit.rules.binomial import unseen
 from relkit.rules.intervals import MIN_CLUSTERS
 from relkit.rules.jackknife import MIN_DF
-from relkit.rules.planned_bounds import unseen
 from relkit.rules.power import (
     Assumptions,
     Precision,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from relkit.domain.results import ScoredText
+from relkit.domain.suites import Segmenter
 from relkit.rules.alignment import changes
 from relkit.rules.spans import NO_KEYWORDS, Keywords, count_wrong, is_wrong, place
 from relkit.rules.word_errors import (
-    Segmenter,
     count_errors,
     count_text,
     count_unit_errors,

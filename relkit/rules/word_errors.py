@@ -3,26 +3,20 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from relkit.domain.counts import ErrorCounts
-
-Segmenter = Literal["auto", "words", "characters"]
-"""``words``: white space alone; ``characters``: every grapheme cluster; ``auto``: white space,
-and one token per grapheme cluster in scripts that are written without spaces."""
-
-IntArray = NDArray[np.int64]
+from relkit.domain.suites import Segmenter
+from relkit.rules.cluster_sums import IntArray
 
 _FIRST_UNSPACED = "\u0e00"  # no script written without spaces lies below Thai
 _FIRST_JOINING = "\u0300"  # below it, every character but CR LF is a cluster of its own
 
 # Invisible separators that Unicode does not call white space: the zero width space that marks
 # word ends in Khmer, Lao, Myanmar and Thai text, and the byte order mark of a file's first line.
-_ZERO_WIDTH = {0x200B: " ", 0xFEFF: " "}
+ZERO_WIDTH = {0x200B: " ", 0xFEFF: " "}
 
 # One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
 # of the distance; the same as K = N + M + 1 of rules.md for all texts under 2^32 tokens.
@@ -196,5 +190,5 @@ def composed(text: str) -> str:
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
     if "\u200b" in text or "\ufeff" in text:
-        text = text.translate(_ZERO_WIDTH)
+        text = text.translate(ZERO_WIDTH)
     return text

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, NamedTuple
 
-from relkit.rules.word_errors import Segmenter, composed, tokens
+from relkit.domain.suites import Segmenter
+from relkit.rules.word_errors import composed, tokens
 
 Fragment = Literal["", "start", "end"]
 

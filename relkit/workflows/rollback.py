@@ -20,7 +20,7 @@ from relkit.rules.ledger_plans import Entry, plan_rolled_back
 from relkit.rules.rollback import already_there, plan_rollback
 from relkit.rules.rollback_history import History
 from relkit.rules.rollback_refusals import Question, Shelf
-from relkit.rules.serving import Stacks, served_now
+from relkit.rules.serving import SIGN, Stacks, served_now
 from relkit.rules.slice_patterns import is_pattern, normal_slice
 from relkit.workflows.registry_ports import ArtifactStore, ReleaseLedger, ReleaseStore
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:  # it has to answer in 0.3 s: what only annotates is not loade
     from relkit.ports import Clock
 
 REPAIR = "relkit registry verify --repair"
-SIGN = "@"
-"""Between a component and its version, as in ``asr@1.4.0``."""
 
 
 class Ledger(ReleaseLedger, Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.errors import InvalidInput
 from relkit.domain.scores import ScoreResult, TrnOptions
+from relkit.domain.suites import Segmenter
 from relkit.ports import Normalizer
 from relkit.records.score_files import Format, read_transcripts
 from relkit.records.transcripts import Transcripts, check_same_length, matching_rows
@@ -21,7 +22,7 @@ from relkit.rules.score_stages import (
     stages,
 )
 from relkit.rules.text_scoring import SCORER
-from relkit.rules.word_errors import CountColumns, Segmenter
+from relkit.rules.word_errors import CountColumns
 from relkit.rules.word_networks import Phrase, written_words
 
 _READING = "case, alternatives and marked words count as TRN has them"

@@ -12,9 +12,9 @@ import pytest
 
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.scores import ScoreResult, TrnOptions
+from relkit.domain.suites import Segmenter
 from relkit.records.digests import digest_of
 from relkit.rules.normalizing import Pipeline, Step
-from relkit.rules.word_errors import Segmenter
 from relkit.workflows.score import ScoreFile, score_files
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors" / "sctk"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relkit import storage, wiring
-from relkit.adapters.scaffold import MARKER
+from relkit.config import MARKER
 from relkit.domain.errors import StorageFailed
 from relkit.records.digests import sha256_bytes
 from relkit.wiring import registry

@@ -17,11 +17,11 @@ from relkit.domain.plans import GatePlan, RulePlan, SelectionFacts, SlicePlan
 from relkit.domain.utterances import Entity
 from relkit.records.plans import plan_document
 from relkit.records.policies import parse_policy
+from relkit.rules.binomial import unseen
 from relkit.rules.cluster_sums import ClusterSums
 from relkit.rules.intervals import RateEvidence, estimate_rates
 from relkit.rules.margins import margins
 from relkit.rules.percentiles import values_needed
-from relkit.rules.planned_bounds import unseen
 from relkit.rules.planning import plan_rules
 from relkit.rules.rate_metrics import RATE_METRICS
 from relkit.rules.selection_facts import facts_of_dataset, facts_of_suite

@@ -10,13 +10,14 @@ from relkit.domain.counts import ErrorCounts
 from relkit.domain.errors import InvalidInput
 from relkit.domain.reports import MaskingStep
 from relkit.domain.scores import ScoreResult, TrnOptions
+from relkit.domain.suites import Segmenter
 from relkit.records.digests import digest_of
 from relkit.records.score_files import Format
 from relkit.records.scores import score_document
 from relkit.rules.normalizing import PURE_STEPS, Pipeline, Step
 from relkit.rules.score_columns import count_characters
 from relkit.rules.text_scoring import SCORER, TextScorer
-from relkit.rules.word_errors import Segmenter, count_errors, graphemes
+from relkit.rules.word_errors import count_errors, graphemes
 from relkit.workflows.score import ScoreFile, score_files, score_texts
 
 

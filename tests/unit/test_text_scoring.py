@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from relkit.domain.counts import ErrorCounts
 from relkit.domain.reports import MaskingStep
+from relkit.domain.suites import Segmenter
 from relkit.rules.alignment import changes
 from relkit.rules.masking import masking_steps
 from relkit.rules.spans import Keywords, count_wrong, place
 from relkit.rules.text_scoring import TextScorer, has_new_loop, score_text
-from relkit.rules.word_errors import Segmenter, count_text
+from relkit.rules.word_errors import count_text
 
 SENTENCES = st.lists(st.sampled_from(["A", "a", "b,", "b", "c"]), max_size=8).map(" ".join)
 

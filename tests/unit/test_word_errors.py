@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relkit.domain.counts import ErrorCounts
+from relkit.domain.suites import Segmenter
 from relkit.rules.word_errors import (
-    Segmenter,
     count_errors,
     count_text,
     count_texts,
