@@ -12,6 +12,7 @@ import pytest
 
 from relkit.adapters.scaffold import scaffold_source, write_scaffold
 from relkit.cli.boundary import run
+from tests.documented import check_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -52,10 +53,15 @@ class Workspace:
     capture: pytest.CaptureFixture[str]
 
     def relkit(self, *arguments: str) -> Said:
-        """Run the command line in this process, in the workspace."""
+        """Run the command line in this process, in the workspace.
+
+        Every JSON document that it prints has to have the keys that docs/cli.md lists.
+        """
         self.capture.readouterr()
         code = run([*arguments, "--workspace", str(self.folder)])
         captured = self.capture.readouterr()
+        if "--json" in arguments and captured.out.startswith("{"):
+            check_keys(arguments, json.loads(captured.out))
         return Said(code=code, out=captured.out, err=captured.err)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
