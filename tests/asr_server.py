@@ -43,6 +43,8 @@ class Received:
     filename: str
     content_type: str
     audio: bytes
+    names: tuple[str, ...]
+    border: str
     connection: int
 
 
@@ -135,8 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _read(self, body: bytes) -> Received:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        parts = [part for part in message_from_bytes(head + body).walk() if not part.is_multipart()]
-        named = {str(part.get_param("name", header="content-disposition")): part for part in parts}
+        form = message_from_bytes(head + body)
+        parts = [part for part in form.walk() if not part.is_multipart()]
+        names = [str(part.get_param("name", header="content-disposition")) for part in parts]
+        named = dict(zip(names, parts, strict=True))
         file = named.pop("file")
         return Received(
             path=self.path,
@@ -145,6 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             filename=str(file.get_filename()),
             content_type=file.get_content_type(),
             audio=_content(file),
+            names=tuple(names),
+            border=str(form.get_boundary()),
             connection=self.client_address[1],
         )
 

@@ -89,8 +89,8 @@ def build_openai_speech(
     options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
 ) -> SpeakingSystem:
     """Build the HTTP client inside a worker process."""
-    from relkit.adapters.openai_speech import OpenAISpeechEngine
     from relkit.adapters.speaking import EngineSystem
+    from relkit.adapters.systems.openai import OpenAISpeechEngine
 
     return EngineSystem(OpenAISpeechEngine(options, timeout_s=timeout_s, environment=environment))
 

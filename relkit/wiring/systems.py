@@ -82,7 +82,7 @@ def build_openai_http(
     options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
 ) -> SpeechSystem:
     """Build the HTTP client inside a worker process."""
-    from relkit.adapters.openai_http import OpenAIHttpSystem
+    from relkit.adapters.systems.openai import OpenAIHttpSystem
 
     return OpenAIHttpSystem(options, timeout_s=timeout_s, environment=environment)
 

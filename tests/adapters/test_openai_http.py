@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.openai_http import OpenAIHttpSystem
+from relkit.adapters.systems.openai import OpenAIHttpSystem
 from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.domain.suites import Scalar
 from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure
@@ -88,6 +88,33 @@ def test_a_whole_file_is_sent_byte_for_byte_under_a_neutral_name(
         "response_format": "json",
         "temperature": "0",
     }
+
+
+def test_a_form_holds_every_field_once_and_the_audio_untouched(
+    server: AsrServer, client: Client, tmp_path: Path
+) -> None:
+    """Bytes of the audio that look like a form change nothing, and no two forms share a border."""
+    audio = b'\r\n--border\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n'
+    clip = write_tone(tmp_path / "a.wav")
+    Path(clip.path).write_bytes(audio)
+    system = client(server.base_url, {"language": "en", "stream": True})
+    assert isinstance(system.answer(clip), Answer)
+    assert isinstance(system.answer(clip), Answer)
+    first, second = server.received
+    assert first.fields["stream"] == "true"
+    assert "prompt" not in first.fields
+    assert len(first.names) == len(first.fields) + 1
+    assert (first.audio, first.content_type) == (audio, "audio/wav")
+    assert first.border != second.border
+
+
+def test_a_proxy_of_the_environment_is_not_asked(
+    server: AsrServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run measures the server that its suite names, whatever the shell is set to."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert isinstance(client(server.base_url).answer(tone(1)), Answer)
 
 
 @pytest.mark.parametrize("ending", ["segment", "odd", "gone"])

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import pytest
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.openai_speech import OpenAISpeechEngine
 from relkit.adapters.speaking import EngineSystem
+from relkit.adapters.systems.openai import OpenAISpeechEngine
 from relkit.domain.errors import BackendUnavailable, InvalidInput
 from relkit.domain.speech import Script
 from relkit.domain.suites import Scalar

@@ -2,15 +2,8 @@
 
 import pytest
 
+from relkit.adapters.systems.openai import Reply, parse_event, parse_reply
 from relkit.domain.errors import InvalidInput
-from relkit.records.suites import OpenAIHttpRecord
-from relkit.records.transcriptions import (
-    Reply,
-    form_fields,
-    parse_event,
-    parse_reply,
-    render_form,
-)
 
 
 def test_a_reply_is_its_text_and_the_plain_numbers_of_its_usage() -> None:
@@ -80,20 +73,3 @@ def test_an_event_without_its_text_is_refused(line: bytes) -> None:
     """A broken event never becomes an empty text."""
     with pytest.raises(InvalidInput):
         parse_event(line)
-
-
-def test_a_form_holds_every_field_once_and_the_audio_untouched() -> None:
-    """Bytes of the audio that look like a form change nothing, and no two forms share a border."""
-    record = OpenAIHttpRecord(
-        kind="openai-http", base_url="http://h/v1", model="m", language="en", stream=True
-    )
-    fields = form_fields(record)
-    assert fields["stream"] == "true"
-    assert "prompt" not in fields
-    audio = b'\r\n--border\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n'
-    body, kind = render_form(fields, audio=audio, ending=".wav")
-    border = kind.removeprefix("multipart/form-data; boundary=").encode()
-    parts = body.split(b"--" + border)
-    assert len(parts) == len(fields) + 3
-    assert parts[-2].endswith(b"Content-Type: audio/wav\r\n\r\n" + audio + b"\r\n")
-    assert render_form(fields, audio=audio, ending=".wav")[1] != kind

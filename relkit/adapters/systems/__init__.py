@@ -1,0 +1,1 @@
+"""Systems under test: what answers a clip or speaks a text."""
