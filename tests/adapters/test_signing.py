@@ -168,9 +168,7 @@ def test_trailing_bytes_and_other_types_are_refused(data: bytes, key: SigningKey
 
 def test_the_peer_reads_and_verifies_our_envelope(data: bytes, tmp_path: Path) -> None:
     """securesystemslib, which shares no code with this, accepts it and refuses a changed one."""
-    dsse = pytest.importorskip(
-        "securesystemslib.dsse", reason="securesystemslib is not installed (extra: sign)"
-    )
+    dsse = pytest.importorskip("securesystemslib.dsse", reason="securesystemslib is not installed")
     signer = pytest.importorskip("securesystemslib.signer")
     _, public = make_key(tmp_path, {})
     own = load_private(tmp_path / "relkit.key", {})
