@@ -1,12 +1,14 @@
 """Logs of searches as files, so that an interrupted search does not ask again."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from relkit import storage
-from relkit.domain.bisections import Answer
-from relkit.records.bisect_logs import parse_log, render_answer, render_head
+from relkit.domain.bisections import Answer, LogHead
+from relkit.records.bisect_logs import parse_log
+from relkit.records.codec import encode
 
 
 class LogFile:
@@ -23,7 +25,7 @@ class LogFile:
 
     def append(self, answer: Answer) -> None:
         """Append an answer and make it durable; raises StorageFailed."""
-        self._log.append(render_answer(answer))
+        self._log.append(_line(answer))
         self._log.sync()
 
 
@@ -39,13 +41,16 @@ class NoLog:
 
 
 @contextmanager
-def log_file(path: Path, *, model: str, command: str, on_timeout: str) -> Iterator[LogFile]:
+def log_file(path: Path, head: LogHead) -> Iterator[LogFile]:
     """Hold the log of one search, new or begun; raises Busy, InvalidInput, StorageFailed."""
-    head = render_head(model, command, on_timeout)
     with storage.lock(path.with_name(f".{path.name}.lock"), what=f"the log {path.name}"):
         lines = storage.read_lines(path)
         answers = parse_log(lines, head=head, source=path.name)
         with storage.AppendLog(path) as log:
             if not lines:
-                log.append(head)
+                log.append(_line(head))
             yield LogFile(log, answers)
+
+
+def _line(value: LogHead | Answer) -> str:
+    return json.dumps(encode(value), ensure_ascii=False)

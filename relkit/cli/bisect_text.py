@@ -22,7 +22,7 @@ def bisect_text(bisection: Bisection) -> str:
     lines += [f"  bad, though a later one is good: {version}" for version in bisection.bad_before]
     lines += [f"  good, though an earlier one is bad: {v}" for v in bisection.good_after]
     lines += [f"  {reason}" for reason in bisection.reasons]
-    lines += [f"  skipped: {version}: {why}" for version, why in bisection.skipped.items()]
+    lines += [f"  skipped: {item.version}: {item.reason}" for item in bisection.skipped]
     noun = "tested" if bisection.by == "command" else "measured"
     again = f", {bisection.replayed} from the log" if bisection.replayed else ""
     lines.append(f"{bisection.steps} releases {noun}{again}")

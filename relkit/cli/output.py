@@ -21,11 +21,16 @@ def show(
     common: "Common",
     *,
     text: Callable[[T], str],
-    document: "Callable[[T], Mapping[str, JsonValue]]",
+    document: "Callable[[T], Mapping[str, JsonValue]] | None" = None,
 ) -> None:
-    """Print a result on stdout: as text for people, or as the one document of ``--json``."""
+    """Print a result on stdout: as text for people, or as the one document of ``--json``.
+
+    Without ``document`` that is the result in the shape of its type.
+    """
     if common.as_json:
-        print_json(document(result))
+        from relkit.records.codec import encode
+
+        print_json((document or encode)(result))
     else:
         put(text(result))
 

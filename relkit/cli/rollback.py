@@ -68,7 +68,6 @@ def bisect(
     """
     from relkit import wiring
     from relkit.cli.bisect_text import bisect_text
-    from relkit.records.bisect_documents import bisect_document
     from relkit.wiring import bisecting
 
     settings = wiring.settings(common.start)
@@ -97,7 +96,7 @@ def bisect(
         bisection = bisecting.bisect_by_metric(
             settings, model, str(metric), good=good, bad=bad, slice_=slice_
         )
-    show(bisection, common, text=bisect_text, document=bisect_document)
+    show(bisection, common, text=bisect_text)
     if _EXIT[bisection.status] != ExitCode.OK:
         raise typer.Exit(_EXIT[bisection.status])
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from relkit.domain.errors import RelkitError
+from relkit.domain.values import Shape
 
 
 class Mark(StrEnum):
@@ -20,6 +21,10 @@ BisectStatus = Literal["found", "set", "contradiction", "no_bad", "no_good", "no
 """``found``: exactly one first bad release. ``set``: several that cannot be told apart."""
 
 
+OnTimeout = Literal["abort", "skip", "bad"]
+"""What a command that takes too long means."""
+
+
 class BisectAborted(RelkitError):
     """The command could not say anything about a release, and nothing may be concluded."""
 
@@ -27,10 +32,20 @@ class BisectAborted(RelkitError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a command said about one release; ``exit_code`` None where it took too long.
+class LogHead:
+    """The first line of a log: what its answers are answers to."""
 
-    ``release`` is the digest of the release's record.
+    schema: Literal["relkit.bisect/v1"] = "relkit.bisect/v1"
+    model: str
+    command: str
+    on_timeout: OnTimeout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A line of a log: what a command said about one release.
+
+    ``exit_code`` is None where it took too long, ``release`` is the digest of the release's record.
     """
 
     version: str
@@ -85,24 +100,34 @@ class LevelChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A version that could not be told, and why."""
+
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bisection:
     """The outcome: ``first_bad`` is None unless exactly one release can be it.
 
     ``steps`` counts the releases that were tested (or whose metric was read), ``replayed`` those
-    of them whose answer an earlier bisect had logged. ``skipped`` maps versions that could not be
-    told to the reason. ``reasons`` say in words what the outcome rests on or why there is none.
+    of them whose answer an earlier bisect had logged. ``reasons`` say in words
+    what the outcome rests on or why there is none.
     """
+
+    FILE: ClassVar = Shape(derived={"first_bad": "status"})
 
     model: str
     by: Literal["command", "metric"]
     status: BisectStatus
-    good: str | None
-    bad: str | None
     candidates: tuple[str, ...] = ()
     steps: int = 0
     replayed: int = 0
+    good: str | None
+    bad: str | None
     marks: Mapping[str, Mark] = field(default_factory=dict)
-    skipped: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[Skipped, ...] = ()
     bad_before: tuple[str, ...] = ()
     good_after: tuple[str, ...] = ()
     changes: tuple[LevelChange, ...] = ()

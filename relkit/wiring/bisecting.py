@@ -1,13 +1,13 @@
 """Builds what a search for the first bad release needs."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from relkit import storage
 from relkit.config import Settings
-from relkit.domain.bisections import Bisection, Mark, MetricPoint
+from relkit.domain.bisections import Bisection, LogHead, Mark, MetricPoint, OnTimeout
 from relkit.domain.errors import InvalidInput, UsageError
 from relkit.domain.releases import Release
 from relkit.records.digests import sha256_bytes
@@ -18,9 +18,6 @@ from relkit.wiring.registry import FOLDER, ledger_files, release_files
 
 if TYPE_CHECKING:
     from relkit.adapters.release_files import ReleaseFiles
-    from relkit.workflows.bisect import AnswerLog
-
-OnTimeout = Literal["abort", "skip", "bad"]
 
 _MEANING: dict[OnTimeout, Mark | None] = {"abort": None, "skip": Mark.SKIP, "bad": Mark.BAD}
 
@@ -40,6 +37,7 @@ def bisect_by_command(
     tell: Callable[[str], None],
 ) -> Bisection:
     """Search with a command; see :func:`relkit.workflows.bisect.bisect_by_command`."""
+    from relkit.adapters.bisect_logs import NoLog, log_file
     from relkit.adapters.release_command import ShellessCommand
     from relkit.workflows import bisect as workflow
 
@@ -59,7 +57,8 @@ def bisect_by_command(
         check_bounds=check_bounds,
         timed_out=_MEANING[on_timeout],
     )
-    with _answers(log, model=model, command=command, on_timeout=on_timeout) as answers:
+    head = LogHead(model=model, command=command, on_timeout=on_timeout)
+    with nullcontext(NoLog()) if log is None else log_file(log, head) as answers:
         return workflow.bisect_by_command(
             asked,
             ledger=ledger_files(settings),
@@ -106,16 +105,6 @@ def checked_slice(text: str) -> str:
     if is_pattern(key):
         raise UsageError("--slice names several slices", hint="name one: column=value")
     return key
-
-
-def _answers(
-    log: Path | None, *, model: str, command: str, on_timeout: str
-) -> "AbstractContextManager[AnswerLog]":
-    from relkit.adapters.bisect_logs import NoLog, log_file
-
-    if log is None:
-        return nullcontext(NoLog())
-    return log_file(log, model=model, command=command, on_timeout=on_timeout)
 
 
 class _StoredMetrics:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relkit.domain.bisections import Answer, BisectAborted, Bisection, Mark, Narrowed
+from relkit.domain.bisections import Answer, BisectAborted, Bisection, Mark, Narrowed, Skipped
 from relkit.domain.errors import UsageError
 from relkit.domain.releases import Release, ReleaseEvent
 from relkit.records.strict import nearest
@@ -158,7 +158,11 @@ def bisect_by_command(
         steps=search.steps,
         replayed=search.replayed,
         marks=dict(search.marks),
-        skipped={v: "skipped by the command" for v in versions if search.marks.get(v) is Mark.SKIP},
+        skipped=tuple(
+            Skipped(version=version, reason="skipped by the command")
+            for version in versions
+            if search.marks.get(version) is Mark.SKIP
+        ),
         bad_before=narrowed.bad_before,
         good_after=narrowed.good_after,
         reasons=(*_words(narrowed, good, bad), *reasons),

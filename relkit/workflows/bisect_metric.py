@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from relkit.domain.bisections import Bisection, MetricPoint
+from relkit.domain.bisections import Bisection, MetricPoint, Skipped
 from relkit.domain.errors import NoData, UsageError
 from relkit.domain.metrics import metric_of
 from relkit.domain.releases import Release
@@ -51,10 +51,14 @@ def bisect_by_metric(
     elif bad not in order:
         raise unknown_version(bad, order)
     points = history([releases.read(asked.model, one) for one in order], metric, slice_)
-    skipped = {one.version: one.reason or "no value" for one in points if one.value is None}
+    skipped = tuple(
+        Skipped(version=point.version, reason=point.reason or "no value")
+        for point in points
+        if point.value is None
+    )
     if len(skipped) == len(points):
         raise NoData(
-            f"no release of {asked.model} has {metric} of {slice_}: {next(iter(skipped.values()))}",
+            f"no release of {asked.model} has {metric} of {slice_}: {skipped[0].reason}",
             hint="releases name their report with report and run; see: relkit registry validate",
         )
     verdict = judge_history(points, better=better, good=asked.good, bad=bad)
