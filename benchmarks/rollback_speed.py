@@ -15,7 +15,6 @@ from relkit.adapters.release_files import ReleaseFiles
 from relkit.adapters.scaffold import scaffold_source, write_scaffold
 from relkit.domain.releases import (
     Artifact,
-    ArtifactFile,
     EventKind,
     Interface,
     Release,
@@ -74,7 +73,6 @@ def write_registry(folder: Path, *, worse: int, canary_steps: bool) -> int:
         path.parent.mkdir(parents=True)
         path.write_text(version)
         root, files, digest = artifacts.listing(f"models/{version}")
-        kept = tuple(ArtifactFile(path=name, digest=one) for name, one in files.items())
         release = sealed(
             Release(
                 model="asr",
@@ -83,7 +81,7 @@ def write_registry(folder: Path, *, worse: int, canary_steps: bool) -> int:
                 kind="files",
                 digest="",
                 created="2026-01-31T12:00:00Z",
-                artifact=Artifact(digest=digest, root=root, files=kept),
+                artifact=Artifact(digest=digest, root=root, files=files),
                 interface=SPEECH,
                 worse_slices=("accent=scottish",) if index >= RELEASES - worse else (),
                 owner="speech team",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from hypothesis import strategies as st
 
+from relkit.domain.releases import language_name, no_line_break, printable
 from relkit.domain.values import Checked, Limits, checked_time, one_line
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -22,6 +23,11 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
+    printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
+    no_line_break: st.text(st.characters(categories=["L", "N", "Zs"]), max_size=9).filter(
+        str.isprintable
+    ),
+    language_name: st.sampled_from(["en", "en-GB", "zh-Hant-TW"]),
 }
 """What passes a check: random text hardly ever would."""
 _PLAIN: dict[object, st.SearchStrategy[Any]] = {

@@ -87,18 +87,17 @@ class ArtifactFiles:
 
     def _verify_files(self, artifact: Artifact) -> str | None:
         folder = self._workspace / (artifact.root or ".")
-        listed = {one.path: one.digest for one in artifact.files}
-        for path, digest in listed.items():
+        for path, digest in artifact.files.items():
             if not (folder / path).is_file():
                 return f"{artifact.root}/{path} is missing"
             if _sha256(folder / path) != digest:
                 return f"{artifact.root}/{path} does not have its digest"
-        whole = tree_digest(listed)
+        whole = tree_digest(artifact.files)
         if artifact.digest == whole:
-            more = sorted(set(_names(folder)) - set(listed))
+            more = sorted(set(_names(folder)) - set(artifact.files))
             if more:
                 return f"{artifact.root}/{more[0]} is not among the release's files"
-        elif [artifact.digest] != list(listed.values()):
+        elif [artifact.digest] != list(artifact.files.values()):
             return "the artifact's digest is not that of its files"
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relkit import storage
 from relkit.domain.errors import Busy, InvalidInput, StorageFailed, UsageError
-from relkit.domain.releases import ReleaseEvent
+from relkit.domain.releases import MODEL_NAME, ReleaseEvent
 from relkit.records.events import (
     ParsedLedger,
     ReadLedger,
@@ -21,7 +21,6 @@ from relkit.records.events import (
     render_ledger,
     seal,
 )
-from relkit.records.release_records import MODEL_NAME
 from relkit.records.strict import decode, nearest
 from relkit.records.yaml_text import shown, where
 from relkit.rules.ledger import refusal, refusal_in, state_of

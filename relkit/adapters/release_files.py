@@ -6,9 +6,8 @@ from pathlib import Path
 
 from relkit import storage
 from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.releases import Release
+from relkit.domain.releases import MODEL_NAME, VERSION_NAME, Release
 from relkit.records.defects import Defect
-from relkit.records.release_records import MODEL_NAME, VERSION_NAME
 from relkit.records.releases import ReadRelease, parse_release, read_release, render_release
 from relkit.records.strict import nearest
 from relkit.records.yaml_text import shown

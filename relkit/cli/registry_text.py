@@ -6,8 +6,8 @@ from relkit.cli.output import safe
 from relkit.cli.tables import columns
 from relkit.domain.errors import UsageError
 from relkit.domain.releases import EventKind, ReleaseEvent
+from relkit.records.codec import encode
 from relkit.records.digests import JsonValue
-from relkit.records.events import event_document
 from relkit.rules.ledger import LedgerState, Served
 from relkit.workflows.registry import Recorded
 from relkit.workflows.registry_import import ImportedModel
@@ -33,11 +33,6 @@ def share_of(text: str) -> float:
 def percent(share: float) -> str:
     """Return a share for people."""
     return f"{share * 100:.6g} %"
-
-
-def event_json(event: ReleaseEvent) -> dict[str, JsonValue]:
-    """Return an event as a document: the line of the ledger."""
-    return {**event_document(event), "digest": event.digest}
 
 
 def recorded_json(done: Recorded) -> dict[str, JsonValue]:
@@ -205,7 +200,7 @@ def history_json(history: History) -> dict[str, JsonValue]:
         "previous": state.previous,
         "registered": list(state.registered),
         "yanked": dict(state.yanked),
-        "events": [event_json(event) for event in events],
+        "events": encode(tuple(events)),
         "served": [_span(span) for span in state.served],
     }
 

@@ -1,37 +1,78 @@
 """What can be served, and the ledger that says what was served when."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
+
+from relkit.domain.values import (
+    OUTSIDE,
+    REQUIRED,
+    WRITTEN,
+    Checked,
+    Digest,
+    Limits,
+    Rate,
+    Shape,
+    Time,
+    named,
+)
 
 Component = Literal["asr", "llm", "tts", "retriever", "safety", "stack"]
 ReleaseKind = Literal["files", "reference", "hosted", "stack"]
 Attested = Literal["gate", "legacy", "none"]
 """Whether a gate stands behind a release, or it came from a registry that knew of none."""
 
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+VERSION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArtifactFile:
-    """One file of an artifact: path relative to the release's folder or workspace, and digest."""
 
-    path: str
-    digest: str
+def printable(text: str) -> str:
+    """Return one line of text; raises ValueError for control characters and blanks around it."""
+    if not text.isprintable() or text.strip() != text:
+        raise ValueError("is not one plain line of text")
+    return text
+
+
+def no_line_break(text: str) -> str:
+    """Return text without control characters; raises ValueError."""
+    if not text.isprintable():
+        raise ValueError("holds a line break or another control character")
+    return text
+
+
+def language_name(text: str) -> str:
+    """Return a language (``en``, ``en-GB``); raises ValueError."""
+    if not _LANGUAGE.fullmatch(text):
+        raise ValueError("a language such as en or en-GB was expected")
+    return text
+
+
+ModelName = Annotated[str, Limits(pattern=MODEL_NAME)]
+VersionName = Annotated[str, Limits(pattern=VERSION_NAME)]
+Line = Annotated[str, Limits(min_length=1, max_length=200), Checked(printable)]
+_Text = Annotated[str, Limits(max_length=200), Checked(printable)]
+_Place = Annotated[str, Limits(min_length=1, max_length=1000)]
+_Address = Annotated[str, Limits(min_length=1, max_length=2000), Checked(printable)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """What is served: files by digest, or an OCI or HTTP reference with its digest.
+    """What is served: files below a folder of the workspace, or an OCI or HTTP reference.
 
     ``digest`` is that of decisions about it: the SHA-256 of the sorted ``path, sha256`` lines of
-    files, of the one file, or the one that the reference names. ``root`` is the folder of the
-    files, relative to the workspace.
+    the files, of the one file, or the one that the reference names. ``root`` is the folder of the
+    files, relative to the workspace; ``files`` maps their paths below it to their digests.
     """
 
-    digest: str
-    root: str | None = None
-    files: tuple[ArtifactFile, ...] = ()
-    reference: str | None = None
+    FILE: ClassVar = Shape(omitted=True)
+
+    digest: Digest
+    root: _Place | None = None
+    files: Mapping[_Place, Digest] = field(default_factory=dict)
+    reference: _Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,91 +83,123 @@ class HostedIdentity:
     answers to fixed probe clips (None: never taken).
     """
 
-    provider: str
-    model: str
-    configuration: str
-    fingerprint: str | None = None
+    FILE: ClassVar = Shape(omitted=True)
+
+    provider: Line
+    model: Line
+    configuration: Digest
+    fingerprint: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
     """What has to fit between a release and what runs beside it; None: it does not say."""
 
-    sample_rate_hz: int | None = None
-    languages: tuple[str, ...] = ()
-    label_schema: str | None = None
-    feature_schema: str | None = None
-    api_version: str | None = None
-    tokenizer: str | None = None
+    FILE: ClassVar = Shape(omitted=True)
+
+    sample_rate_hz: Annotated[int, Limits(ge=1, le=1_000_000)] | None = None
+    languages: tuple[Annotated[str, Checked(language_name)], ...] = ()
+    label_schema: Line | None = None
+    feature_schema: Line | None = None
+    api_version: Line | None = None
+    tokenizer: Line | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingCost:
     """What one unit of serving costs; ``per`` names it (``call``, ``minute``)."""
 
-    amount: float
-    currency: str
-    per: str
+    amount: Annotated[float, Limits(ge=0, le=1e9)]
+    currency: Annotated[str, Limits(pattern=r"^[A-Z]{3}$")]
+    per: Line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """A dataset a release was trained or evaluated on."""
 
-    dataset: str
-    digest: str
-    revision: str | None = None
-    use: Literal["evaluation", "training"] = "evaluation"
+    FILE: ClassVar = Shape(omitted=True)
+
+    dataset: Line
+    digest: Digest
+    revision: Line | None = None
+    use: Literal["evaluation", "training"] = field(default="evaluation", metadata=WRITTEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where an imported release comes from: a registry, its number there, and what it knew."""
 
-    registry: str
-    version: str
-    source: str | None = None
-    run: str | None = None
+    FILE: ClassVar = Shape(omitted=True)
+
+    registry: Line
+    version: Line
+    source: _Address | None = None
+    run: Line | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """One version of a model, as ``release.json`` has it.
 
+    ``kind`` is told by what there is where a file leaves it out; a sealed release has one.
     ``report`` and ``decision`` are digests of the evaluation's report and of the gate's decision.
     ``requires`` maps a partner model to a range of its versions (``>=1.2,<2``), ``pins`` of a stack
     each component model to its one version. ``worse_slices`` are slices this release is known to be
-    worse on. ``digest`` is that of the record, canonical. ``origin`` says where an imported one
-    comes from.
+    worse on. ``origin`` says where an imported one comes from. ``digest`` is that of the record,
+    canonical.
     """
 
-    model: str
-    version: str
+    FILE: ClassVar = Shape(omitted=True)
+
+    schema: Literal["relkit.release/v1"] = field(
+        default="relkit.release/v1", metadata=REQUIRED | WRITTEN
+    )
+    model: ModelName
+    version: VersionName
     component: Component
-    kind: ReleaseKind
-    digest: str
-    created: str
+    kind: ReleaseKind | None = None
+    created: Time
+    owner: _Text = ""
+    licence: _Text = ""
     artifact: Artifact | None = None
     hosted: HostedIdentity | None = None
-    report: str | None = None
-    run: str | None = None
-    decision: str | None = None
+    run: Line | None = None
+    report: Digest | None = None
+    decision: Digest | None = None
     lineage: tuple[Lineage, ...] = ()
     interface: Interface = Interface()
-    requires: Mapping[str, str] = field(default_factory=dict)
-    pins: Mapping[str, str] = field(default_factory=dict)
-    worse_slices: tuple[str, ...] = ()
-    owner: str = ""
-    licence: str = ""
+    requires: Mapping[ModelName, Line] = field(default_factory=dict)
+    pins: Mapping[ModelName, VersionName] = field(default_factory=dict)
+    worse_slices: tuple[Line, ...] = ()
     serving_cost: ServingCost | None = None
-    runtime: str | None = None
+    runtime: Line | None = None
     attested: Attested = "none"
     origin: Origin | None = None
+    digest: str = field(default="", metadata=OUTSIDE)
 
     @property
     def artifact_digest(self) -> str | None:
         """The digest a decision has to be about, None for what has no artifact."""
         return None if self.artifact is None else self.artifact.digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """How a vendor's model behaved on fixed probe clips: ``probe.json``, without any text.
+
+    ``digest`` is the SHA-256 of the RFC 8785 form of dataset, normalizer and all normalized
+    answers; two are comparable where ``dataset``, ``normalizer`` (digests) and ``clips``, the
+    number of answers, are the same. ``configuration`` is the digest of the system's settings.
+    """
+
+    schema: Literal["relkit.probe/v1"] = field(default="relkit.probe/v1", metadata=REQUIRED)
+    digest: Digest = field(metadata=named("fingerprint"))
+    configuration: Digest
+    dataset: Digest
+    normalizer: Digest
+    clips: Annotated[int, Limits(ge=1)]
+    run: Line
 
 
 class EventKind(StrEnum):
@@ -155,22 +228,27 @@ class ReleaseEvent:
     for the first; ``digest`` that of this line.
     """
 
-    model: str
-    sequence: int
+    FILE: ClassVar = Shape(omitted=True)
+
+    schema: Literal["relkit.event/v1"] = field(
+        default="relkit.event/v1", metadata=REQUIRED | WRITTEN
+    )
+    model: ModelName
+    sequence: Annotated[int, Limits(ge=1)]
     kind: EventKind
-    version: str
-    at: str
-    by: str
-    digest: str
-    previous: str | None
-    reason: str = ""
-    from_version: str | None = None
-    traffic: float | None = None
-    release: str | None = None
-    decision: str | None = None
-    bad: tuple[str, ...] = ()
-    slice: str | None = None
+    version: VersionName
+    at: Time
+    by: Line
+    previous: Digest | None = None
+    reason: Annotated[str, Limits(max_length=1000), Checked(no_line_break)] = ""
+    from_version: VersionName | None = None
+    traffic: Rate | None = None
+    release: Digest | None = None
+    decision: Digest | None = None
+    bad: tuple[VersionName, ...] = ()
+    slice: Line | None = None
     attested: Attested = "none"
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,68 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, get_args
-
-from pydantic import AfterValidator, Field
 
 from relkit.domain.errors import InvalidInput
-from relkit.domain.releases import Attested, EventKind, ReleaseEvent
-from relkit.records.digests import JsonValue, canonical, digest_of, sha256_bytes
-from relkit.records.release_records import Digest, Line, ModelName, Time, VersionName
-from relkit.records.strict import Record, check, parse_json
+from relkit.domain.releases import ReleaseEvent
+from relkit.records.codec import encode, parse
+from relkit.records.digests import canonical, digest_of, sha256_bytes
+from relkit.records.strict import parse_json
 from relkit.rules.ledger_chain import Anchor, ChainProblem, LedgerLine
 
-SCHEMA: Literal["relkit.event/v1"] = "relkit.event/v1"
-Kind = Literal[
-    "registered",
-    "canary",
-    "promoted",
-    "held",
-    "rolled_back",
-    "yanked",
-    "restored",
-    "overridden",
-    "verified",
-]
-assert set(get_args(Kind)) == {str(kind) for kind in EventKind}  # noqa: S101 - one list stands twice
 _MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
-LONGEST_REASON = 1000
-
-
-def _one_line(text: str) -> str:
-    if text and not text.isprintable():
-        raise ValueError("holds a line break or another control character")
-    return text
-
-
-Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(_one_line)]
-
-
-class EventRecord(Record):
-    """One line of a ledger; ``digest`` is that of the line without this key."""
-
-    schema_: Literal["relkit.event/v1"] = Field(alias="schema")
-    model: ModelName
-    sequence: Annotated[int, Field(ge=1)]
-    kind: Kind
-    version: VersionName
-    at: Time
-    by: Line
-    digest: Digest
-    previous: Digest | None = None
-    reason: Reason = ""
-    from_version: VersionName | None = None
-    traffic: Annotated[float, Field(ge=0, le=1)] | None = None
-    release: Digest | None = None
-    decision: Digest | None = None
-    bad: list[VersionName] = []
-    slice: Line | None = None
-    attested: Attested = "none"
-
-    def event(self) -> ReleaseEvent:
-        """Return the event of the line."""
-        fields = self.model_dump(exclude={"schema_", "kind", "bad"})
-        return ReleaseEvent(**fields, kind=EventKind(self.kind), bad=tuple(self.bad))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,34 +46,9 @@ class ReadLedger:
         return tuple(line.event for line in self.parsed.lines if line.event and line.wrong is None)
 
 
-def event_document(event: ReleaseEvent) -> dict[str, JsonValue]:
-    """Return an event as a document without its digest; what it does not say is left out."""
-    document: dict[str, JsonValue] = {
-        "schema": SCHEMA,
-        "model": event.model,
-        "sequence": event.sequence,
-        "kind": str(event.kind),
-        "version": event.version,
-        "at": event.at,
-        "by": event.by,
-        "previous": event.previous,
-        "reason": event.reason or None,
-        "from_version": event.from_version,
-        "traffic": event.traffic,
-        "release": event.release,
-        "decision": event.decision,
-        "bad": list(event.bad) or None,
-        "slice": event.slice,
-        "attested": None if event.attested == "none" else event.attested,
-    }
-    return {key: value for key, value in document.items() if value is not None}
-
-
 def content_key(event: ReleaseEvent) -> str:
     """Return what tells an event from others wherever it stands in the chain."""
-    document = event_document(event)
-    kept = {key: document[key] for key in document if key not in ("sequence", "previous")}
-    return digest_of(kept)
+    return _digest(event, "digest", "sequence", "previous")
 
 
 def seal(event: ReleaseEvent, *, sequence: int, previous: str | None) -> ReleaseEvent:
@@ -134,11 +56,14 @@ def seal(event: ReleaseEvent, *, sequence: int, previous: str | None) -> Release
 
     Raises InvalidInput for one that could not be read again.
     """
-    placed = replace(event, sequence=sequence, previous=previous, digest="")
-    sealed = replace(placed, digest=digest_of(event_document(placed)))
-    document = {**event_document(sealed), "digest": sealed.digest}
-    check(EventRecord, document, source=f"event {sequence} of {event.model}")
+    placed = replace(event, sequence=sequence, previous=previous)
+    sealed = replace(placed, digest=_digest(placed, "digest"))
+    parse(ReleaseEvent, encode(sealed), source=f"event {sequence} of {event.model}")
     return sealed
+
+
+def _digest(event: ReleaseEvent, *without: str) -> str:
+    return digest_of({key: item for key, item in encode(event).items() if key not in without})
 
 
 def rechained(events: Iterable[ReleaseEvent]) -> Iterator[ReleaseEvent]:
@@ -152,7 +77,7 @@ def rechained(events: Iterable[ReleaseEvent]) -> Iterator[ReleaseEvent]:
 
 def render_event(event: ReleaseEvent) -> str:
     """Return the line of a sealed event, canonical (RFC 8785), without its line feed."""
-    return canonical({**event_document(event), "digest": event.digest}).decode("utf-8")
+    return canonical(encode(event)).decode("utf-8")
 
 
 def render_ledger(events: Iterable[ReleaseEvent]) -> bytes:
@@ -189,15 +114,13 @@ def parse_ledger(data: bytes, *, source: str) -> ParsedLedger:
 def _line(raw: bytes, number: int, source: str) -> LedgerLine:
     try:
         text = raw.decode("utf-8")
-        record = check(
-            EventRecord, parse_json(text, source=source, line=number), source=source, line=number
-        )
+        document = parse_json(text, source=source, line=number)
+        event = parse(ReleaseEvent, document, source=source, line=number)
     except UnicodeDecodeError:
         return LedgerLine(number=number, event=None, wrong="it is not UTF-8 text")
     except InvalidInput as error:
         wrong = error.message.partition(": ")[2] or error.message
         return LedgerLine(number=number, event=None, wrong=wrong)
-    event = record.event()
     # The line is canonical, so that its digest is one of its own bytes less the key itself; a quote
     # inside a text is escaped, and nothing but the key can look like it.
     body = raw.replace(f'"digest":"{event.digest}",'.encode(), b"", 1)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from relkit.domain.releases import ReleaseKind
+from relkit.domain.releases import Artifact, Release, ReleaseKind
 from relkit.records.digests import PREFIX, sha256_bytes
-from relkit.records.release_records import ArtifactRecord, ReleaseRecord
 from relkit.records.strict import Path
 from relkit.records.yaml_text import shown
 from relkit.rules.slice_patterns import normal_slice
@@ -23,65 +22,65 @@ def tree_digest(files: Mapping[str, str]) -> str:
     return sha256_bytes("".join(lines).encode("utf-8"))
 
 
-def kind_of(record: ReleaseRecord) -> ReleaseKind:
+def kind_of(release: Release) -> ReleaseKind:
     """Return how a release is served, told by what there is."""
-    if record.component == "stack":
+    if release.component == "stack":
         return "stack"
-    if record.hosted is not None:
+    if release.hosted is not None:
         return "hosted"
-    if record.artifact is not None and record.artifact.reference is not None:
+    if release.artifact is not None and release.artifact.reference is not None:
         return "reference"
     return "files"
 
 
-def contradictions(record: ReleaseRecord) -> Iterator[Wrong]:
-    """Yield what is wrong with a record whose every part is right."""
-    kind = kind_of(record)
-    if record.kind is not None and record.kind != kind:
-        yield ("kind",), f'says "{record.kind}", and the release is "{kind}"', "leave it out"
-    legacy = record.attested == "legacy"
-    if not record.owner and not legacy:
+def contradictions(release: Release) -> Iterator[Wrong]:
+    """Yield what is wrong with a release whose every part is right."""
+    kind = kind_of(release)
+    if release.kind is not None and release.kind != kind:
+        yield ("kind",), f'says "{release.kind}", and the release is "{kind}"', "leave it out"
+    legacy = release.attested == "legacy"
+    if not release.owner and not legacy:
         yield ("owner",), 'the key "owner" is missing or empty', "who answers for this release?"
-    if not record.licence and not legacy and kind != "stack":
+    if not release.licence and not legacy and kind != "stack":
         yield ("licence",), 'the key "licence" is missing or empty', "for example Apache-2.0"
-    if record.attested == "gate" and record.decision is None:
+    if release.attested == "gate" and release.decision is None:
         yield ("attested",), '"attested": says gate, and there is no decision', "name its digest"
-    yield from _wrong_parts(record, kind)
-    if record.model in record.requires:
-        yield ("requires", record.model), f'"requires": names {record.model} itself', None
-    for model, text in record.requires.items():
+    yield from _wrong_parts(release, kind)
+    if release.model in release.requires:
+        yield ("requires", release.model), f'"requires": names {release.model} itself', None
+    for model, text in release.requires.items():
         try:
             VersionRange.parse(text)
         except ValueError as error:
             yield ("requires", model), f'"requires.{model}": {error}', "for example >=1.2,<2"
-    for i, name in enumerate(record.worse_slices):
+    for i, name in enumerate(release.worse_slices):
         try:
             normal_slice(name)
         except ValueError as error:
             yield ("worse_slices", i), f'the slice "{shown(name)}" {error.args[0]}', None
 
 
-def _wrong_parts(record: ReleaseRecord, kind: ReleaseKind) -> Iterator[Wrong]:
+def _wrong_parts(release: Release, kind: ReleaseKind) -> Iterator[Wrong]:
     if kind == "stack":
-        if not record.pins:
+        if not release.pins:
             yield ("pins",), "a stack pins one version of every component", 'pins: {"asr": "1.0"}'
         for key in ("artifact", "hosted"):
-            if getattr(record, key) is not None:
+            if getattr(release, key) is not None:
                 yield (key,), f'a stack has no "{key}": its components have theirs', None
         return
-    if record.pins:
+    if release.pins:
         yield ("pins",), "only a stack pins versions", "use requires with a range of versions"
-    if record.artifact is not None and record.hosted is not None:
+    if release.artifact is not None and release.hosted is not None:
         yield ("hosted",), "a hosted model has no artifact", "keep one of the two"
-    elif record.artifact is None and record.hosted is None:
-        if record.attested == "legacy" and record.origin is not None:
+    elif release.artifact is None and release.hosted is None:
+        if release.attested == "legacy" and release.origin is not None:
             return  # imported without its files: it never verifies, and is no target
         yield ("artifact",), 'the key "artifact" (or "hosted") is missing', _HINT
-    elif record.artifact is not None:
-        yield from _wrong_artifact(record.artifact)
+    elif release.artifact is not None:
+        yield from _wrong_artifact(release.artifact)
 
 
-def _wrong_artifact(artifact: ArtifactRecord) -> Iterator[Wrong]:
+def _wrong_artifact(artifact: Artifact) -> Iterator[Wrong]:
     for path in artifact.files:
         if not _plain(path):
             message = f'the path "{shown(path)}" leaves its folder or is not plain'

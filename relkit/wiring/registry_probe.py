@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from relkit.config import Settings
 
 if TYPE_CHECKING:
-    from relkit.records.fingerprints import Fingerprint
+    from relkit.domain.releases import Fingerprint
 
 
 def fingerprint(settings: Settings, run: str) -> "Fingerprint":

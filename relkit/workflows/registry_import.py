@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 
 from relkit.domain.errors import InvalidInput, UsageError
 from relkit.domain.mirrors import LegacyVersion
-from relkit.domain.releases import Artifact, ArtifactFile, Component, Origin, Release
-from relkit.records.release_records import MODEL_NAME, VERSION_NAME
+from relkit.domain.releases import MODEL_NAME, VERSION_NAME, Artifact, Component, Origin, Release
 from relkit.records.releases import sealed
 from relkit.records.yaml_text import shown
 from relkit.rules.ledger import LedgerState
@@ -182,8 +181,7 @@ def _artifact(version: LegacyVersion, task: Importing) -> tuple[Artifact | None,
         folder, files, digest = task.ports.artifacts.listing(root)
     except InvalidInput as error:
         return None, error.message
-    kept = tuple(ArtifactFile(path=path, digest=one) for path, one in files.items())
-    return Artifact(digest=digest, root=folder, files=kept), None
+    return Artifact(digest=digest, root=folder, files=files), None
 
 
 def _component(version: LegacyVersion, task: Importing) -> Component | None:

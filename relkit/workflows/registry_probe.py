@@ -4,17 +4,14 @@ import json
 from collections.abc import Iterable, Iterator
 
 from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.releases import Release
+from relkit.domain.releases import Fingerprint, Release
 from relkit.domain.reports import EvalReport
 from relkit.domain.results import Outcome
 from relkit.domain.utterances import Answer
 from relkit.ports import Normalizer
-from relkit.records.fingerprints import (
-    Fingerprint,
-    fingerprint_digest,
-    parse_probe,
-    probe_document,
-)
+from relkit.records.codec import encode, parse
+from relkit.records.digests import JsonValue, digest_of
+from relkit.records.strict import decode, parse_json
 from relkit.rules.ledger import LedgerState
 from relkit.workflows.registry import read_state
 from relkit.workflows.registry_ports import RegistryPorts
@@ -35,19 +32,18 @@ def take_fingerprint(
             f"the normalizer {report.normalizer} is no longer the one of the run {report.run}",
             hint="run the probe suite again: relkit eval SUITE",
         )
-    digest, clips = fingerprint_digest(
-        _answers(report.run, outcomes, normalizer),
-        dataset=report.dataset.digest,
-        normalizer=report.normalizer_digest,
-    )
-    if not clips:
+    answers: list[JsonValue] = [
+        list(answer) for answer in sorted(_answers(report.run, outcomes, normalizer))
+    ]
+    if not answers:
         raise InvalidInput(f"the run {report.run} has no answer", hint="probe clips with speech")
+    measure = {"dataset": report.dataset.digest, "normalizer": report.normalizer_digest}
     return Fingerprint(
-        digest=digest,
+        digest=digest_of({**measure, "answers": answers}),
         configuration=report.candidate_digest,
         dataset=report.dataset.digest,
         normalizer=report.normalizer_digest,
-        clips=clips,
+        clips=len(answers),
         run=report.run,
     )
 
@@ -93,7 +89,7 @@ def with_fingerprint(hosted: object, found: Fingerprint) -> dict[str, object]:
 
 def keep_probe(release: Release, found: Fingerprint, ports: RegistryPorts) -> None:
     """Keep what a fingerprint was taken of beside its release: digests and a count, no text."""
-    text = json.dumps(probe_document(found), indent=2) + "\n"
+    text = json.dumps(encode(found), indent=2) + "\n"
     ports.releases.keep(release.model, release.version, PROBE, text.encode("utf-8"))
 
 
@@ -139,7 +135,8 @@ def _release(model: str, state: LedgerState, now: Fingerprint, ports: RegistryPo
 def _kept(release: Release, ports: RegistryPorts) -> Fingerprint | None:
     for name, data in ports.releases.evidence(release.model, release.version):
         if name == PROBE:
-            found = parse_probe(data, source=name)
+            document = parse_json(decode(data, source=name), source=name)
+            found = parse(Fingerprint, document, source=name)
             if release.hosted is not None and found.digest == release.hosted.fingerprint:
                 return found
     return None

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from relkit.domain.errors import Busy, InvalidInput
-from relkit.domain.releases import Release
+from relkit.domain.releases import Fingerprint, Release
 from relkit.records.digests import sha256_bytes
-from relkit.records.fingerprints import Fingerprint
 from relkit.records.releases import load_document, release_of
 from relkit.rules.ledger import state_of
 from relkit.rules.ledger_plans import Entry, plan_registered

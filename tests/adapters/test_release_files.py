@@ -8,7 +8,7 @@ from relkit.adapters.artifact_files import ArtifactFiles
 from relkit.adapters.release_files import ReleaseFiles
 from relkit.adapters.weights import folder_digest
 from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.releases import Artifact, ArtifactFile, HostedIdentity, Release
+from relkit.domain.releases import Artifact, HostedIdentity, Release
 from relkit.records.digests import sha256_bytes
 from relkit.records.release_checks import tree_digest
 from tests.release_data import release
@@ -34,9 +34,8 @@ def artifacts(tmp_path: Path, store: ReleaseFiles) -> ArtifactFiles:
 def of_files(artifacts: ArtifactFiles, root: str = "models/asr", version: str = "1.0") -> Release:
     """Return a release of the files at a root."""
     folder, files, digest = artifacts.listing(root)
-    listed = tuple(ArtifactFile(path=path, digest=files[path]) for path in files)
     return release(
-        version, kind="files", artifact=Artifact(digest=digest, root=folder, files=listed)
+        version, kind="files", artifact=Artifact(digest=digest, root=folder, files=files)
     )
 
 

@@ -15,7 +15,7 @@ from relkit import wiring
 from relkit.adapters.ledger_files import LedgerFiles
 from relkit.adapters.mlflow_server import MlflowRegistry
 from relkit.config import MlflowSettings
-from relkit.domain.releases import Artifact, ArtifactFile, Release
+from relkit.domain.releases import Artifact, Release
 from relkit.records.digests import sha256_bytes
 from relkit.records.releases import sealed
 from relkit.rules.ledger import state_of
@@ -57,7 +57,6 @@ class Shop:
         path.parent.mkdir(parents=True)
         path.write_text(f"weights of {version}\n", encoding="utf-8")
         root, files, digest = ports.artifacts.listing(f"models/{self.model}/{version}")
-        kept = tuple(ArtifactFile(path=p, digest=d) for p, d in files.items())
         release = sealed(
             Release(
                 model=self.model,
@@ -68,7 +67,7 @@ class Shop:
                 created="2026-01-31T12:00:00Z",
                 owner="speech team",
                 licence="Apache-2.0",
-                artifact=Artifact(digest=digest, root=root, files=kept),
+                artifact=Artifact(digest=digest, root=root, files=files),
             )
         )
         ports.releases.write(release)

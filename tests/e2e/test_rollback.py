@@ -16,7 +16,7 @@ import pytest
 from relkit import wiring
 from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput
 from relkit.domain.mirrors import Mirrored
-from relkit.domain.releases import Artifact, ArtifactFile, Attested, EventKind, Interface, Release
+from relkit.domain.releases import Artifact, Attested, EventKind, Interface, Release
 from relkit.records.releases import sealed
 from relkit.rules.ledger import state_of
 from relkit.rules.ledger_plans import Entry, plan_promoted, plan_registered, plan_yanked
@@ -65,8 +65,7 @@ class Served:
             path.parent.mkdir(parents=True)
             path.write_text(f"weights of {model} {version}\n", encoding="utf-8")
             root, files, digest = ports.artifacts.listing(f"models/{model}/{version}")
-            kept = tuple(ArtifactFile(path=p, digest=d) for p, d in files.items())
-            given["artifact"] = Artifact(digest=digest, root=root, files=kept)
+            given["artifact"] = Artifact(digest=digest, root=root, files=files)
         one = sealed(Release(model=model, version=version, digest="", **given))
         ports.releases.write(one)
         planned = plan_registered(self.state(model), one, self.entry())

@@ -10,7 +10,9 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from relkit.domain.bisections import Answer, LogHead
 from relkit.domain.errors import InvalidInput
+from relkit.domain.releases import Fingerprint, Release, ReleaseEvent
 from relkit.domain.values import (
     OMITTED,
     OPTIONAL,
@@ -129,7 +131,17 @@ class Half:
     b: int | None = field(default=None, metadata=OMITTED)
 
 
-FILES: tuple[type, ...] = (Outer, Whole, Sparse, Half)
+FILES: tuple[type, ...] = (
+    Outer,
+    Whole,
+    Sparse,
+    Half,
+    Answer,
+    Fingerprint,
+    LogHead,
+    Release,
+    ReleaseEvent,
+)
 """Every type that is a file or a line of one."""
 
 
