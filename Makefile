@@ -73,7 +73,7 @@ lock:
 	done
 
 schemas: $(DEV)/.complete
-	$(DEV)/bin/python -c "from pathlib import Path; from relkit.records.schemas import schemas; [Path('registry/schema', n).write_text(t) for n, t in schemas()]"
+	$(DEV)/bin/python -c "from pathlib import Path; from relkit.registry.schemas import schemas; [Path('registry/schema', n).write_text(t) for n, t in schemas()]"
 
 clean:
 	rm -rf $(DEMO) $(DEV) $(BENCH) dist build .mypy_cache .pytest_cache .ruff_cache

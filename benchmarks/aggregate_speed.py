@@ -92,10 +92,10 @@ def write_results(path: Path, rows: int, speakers: int) -> None:
 
 def ours(path: Path) -> Ends:
     """Return estimates by relkit, as the evaluation asks for them."""
-    from relkit.adapters.duckdb_slices import DuckDBSlices
-    from relkit.rules.intervals import RateEvidence
-    from relkit.rules.ordered_values import TimingEvidence
-    from relkit.rules.statistics import estimate_metrics, sums_needed, timings_needed
+    from relkit.adapters.duckdb.results import DuckDBSlices
+    from relkit.statistics.estimates import estimate_metrics, sums_needed, timings_needed
+    from relkit.statistics.intervals import RateEvidence
+    from relkit.statistics.percentiles import TimingEvidence
 
     with DuckDBSlices(path) as slices:
         rates = RateEvidence(sums=slices.sums(SPECS, sums_needed(METRICS)))

@@ -11,8 +11,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from relkit.rules.change_points import change_points
-from relkit.rules.change_statistics import change_in, critical_t, largest_t, without_spikes
+from relkit.statistics.change_points import (
+    change_in,
+    change_points,
+    critical_t,
+    largest_t,
+    without_spikes,
+)
 
 Array = NDArray[np.float64]
 Noise = Callable[[np.random.Generator, tuple[int, int]], Array]

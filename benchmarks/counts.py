@@ -20,8 +20,8 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
-from relkit.rules.alignment import align
-from relkit.rules.word_errors import count_errors, count_text, count_texts
+from relkit.scoring.alignment import align
+from relkit.scoring.words import count_errors, count_text, count_texts
 
 SHARE = 10
 LONG_PAIR = 10_000

@@ -22,17 +22,21 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from relkit.domain.estimates import Estimate
-from relkit.domain.slices import OVERALL
-from relkit.rules import intervals
-from relkit.rules.binomial import exact_ends
-from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray, SliceValues
-from relkit.rules.intervals import FEW_EVENTS, NO_ERRORS, RateEvidence, estimate_rates
-from relkit.rules.jackknife import group_sum, leave_one_out_spread
-from relkit.rules.ordered_values import TimingEvidence
-from relkit.rules.percentiles import estimate_percentiles
-from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.student import t_quantile
+from relkit.core.slices import OVERALL
+from relkit.core.values import Estimate
+from relkit.statistics import intervals
+from relkit.statistics.distributions import exact_ends, t_quantile
+from relkit.statistics.intervals import (
+    FEW_EVENTS,
+    NO_ERRORS,
+    RateEvidence,
+    estimate_rates,
+    group_sum,
+    leave_one_out_spread,
+)
+from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, SliceValues
 
 REPLICATES = 300
 CLUSTERS = (5, 8, 10, 20, 50)

@@ -20,16 +20,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.start_up import in_turn
-from relkit.adapters.duckdb_slices import DuckDBSlices
-from relkit.adapters.parquet_results import ParquetResults
-from relkit.adapters.run_folders import RunFolders
-from relkit.domain.datasets import DatasetVersion
-from relkit.domain.reports import EvalReport, Hallucinations, Runaways, SliceResult
-from relkit.domain.runs import Candidate, RunHeader
-from relkit.records.digests import sha256_bytes
-from relkit.records.suites import parse_suite
-from relkit.rules.text_scoring import SCORER
-from relkit.workflows.conclude import slice_results
+from relkit.adapters.duckdb.results import DuckDBSlices
+from relkit.adapters.results import ParquetResults
+from relkit.adapters.runs import RunFolders
+from relkit.core.digests import sha256_bytes
+from relkit.datasets.types import DatasetVersion
+from relkit.evaluation.conclude import slice_results
+from relkit.evaluation.suites import parse_suite
+from relkit.evaluation.types import (
+    Candidate,
+    EvalReport,
+    Hallucinations,
+    Runaways,
+    RunHeader,
+    SliceResult,
+)
+from relkit.scoring.text import SCORER
 
 RUNS = 3
 METRICS = ("wer_capped", "runaway_rate", "failure_rate")
@@ -115,7 +121,7 @@ def write_rows(path: Path, rows: int, speakers: int, slices: int, seed: int) -> 
 
 def write_run(workspace: Path, seed: int, arguments: argparse.Namespace) -> str:
     """Write a finished run with these results, and return its id."""
-    from relkit.adapters.system_clock import SystemClock
+    from relkit.adapters.workspace import SystemClock
 
     runs = RunFolders(workspace / ".relkit" / "runs", ParquetResults())
     now = SystemClock().now()

@@ -20,9 +20,10 @@ import soundfile
 from numpy.typing import NDArray
 from speechmos import dnsmos, plcmos
 
-from relkit.adapters.mos.scoring import MosModels
-from relkit.domain.quality import PREDICTED, ComparedClip
-from relkit.domain.utterances import Clip
+from relkit.adapters.mos.scorers import MosModels
+from relkit.audio.types import ComparedClip
+from relkit.core.metrics import PREDICTED
+from relkit.datasets.types import Clip
 from relkit.wiring.quality import quality_scorer
 
 Samples = NDArray[np.float32]

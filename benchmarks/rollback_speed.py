@@ -10,18 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.start_up import in_turn
-from relkit.adapters.artifact_files import ArtifactFiles
-from relkit.adapters.release_files import ReleaseFiles
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
-from relkit.domain.releases import (
-    Artifact,
-    EventKind,
-    Interface,
-    Release,
-    ReleaseEvent,
-)
-from relkit.records.events import rechained, render_anchor, render_ledger
-from relkit.records.releases import sealed
+from relkit.adapters.releases import ArtifactFiles, ReleaseFiles
+from relkit.adapters.workspace import scaffold_source, write_scaffold
+from relkit.registry.ledger_files import rechained, render_anchor, render_ledger
+from relkit.registry.release_files import sealed
+from relkit.registry.types import Artifact, EventKind, Interface, Release, ReleaseEvent
 
 RUNS = 11
 RELEASES = 1_000

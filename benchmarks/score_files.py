@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.counts import pairs, seconds
 from benchmarks.start_up import in_turn
-from relkit.rules.word_errors import count_texts
+from relkit.scoring.words import count_texts
 
 LINES = 100_000
 RUNS = 5

@@ -5,7 +5,9 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from relkit.cli.boundary import run  # noqa: PLC0415  # --version of a broken install still works
+    from relkit.cli.boundary import (  # noqa: PLC0415  # --version of a broken install still works
+        run,
+    )
 
     sys.exit(run(sys.argv[1:]))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from relkit.domain.compare_reports import CompareReport
-    from relkit.domain.gates import GateDecision
-    from relkit.domain.reports import EvalReport
-    from relkit.domain.scores import ScoreResult
-    from relkit.ports import Progress
+    from relkit.comparison.types import CompareReport
+    from relkit.core.ports import Progress
+    from relkit.evaluation.types import EvalReport
+    from relkit.gate.types import GateDecision
+    from relkit.scoring.types import ScoreResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +23,13 @@ class Run:
 
     def to_arrow(self) -> Any:  # noqa: ANN401  # pyarrow ships no types
         """Return ``results.parquet`` as an Arrow table, one row per utterance and repeat."""
-        from relkit.adapters.parquet_results import read_table
+        from relkit.adapters.results import read_table
 
         return read_table(self.path / "results.parquet")
 
     def to_pandas(self) -> Any:  # noqa: ANN401  # as above
         """Return the same as a pandas frame; raises MissingDependency without pandas."""
-        from relkit.domain.errors import MissingDependency
+        from relkit.core.errors import MissingDependency
 
         try:
             return self.to_arrow().to_pandas()

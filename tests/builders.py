@@ -12,18 +12,15 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from relkit.domain.counts import ErrorCounts
-from relkit.domain.datasets import Bins, Dataset, DatasetVersion
-from relkit.domain.estimates import Estimate
-from relkit.domain.reports import EvalReport, Hallucinations, MaskingStep, Runaways, SliceResult
-from relkit.domain.results import Outcome, Result, ScoredText, Texts
-from relkit.domain.runs import Candidate, RunHeader
-from relkit.domain.suites import Suite
-from relkit.domain.utterances import (
+from relkit.core.values import ErrorCounts, Estimate
+from relkit.datasets.types import (
     Answer,
     AnswerEvent,
     AudioSpan,
+    Bins,
     Clock,
+    Dataset,
+    DatasetVersion,
     Entity,
     Failure,
     FailureReason,
@@ -32,7 +29,19 @@ from relkit.domain.utterances import (
     UnusableReason,
     Utterance,
 )
-from relkit.records.suites import parse_suite
+from relkit.evaluation.suites import parse_suite
+from relkit.evaluation.types import (
+    Candidate,
+    EvalReport,
+    Hallucinations,
+    Outcome,
+    Result,
+    Runaways,
+    RunHeader,
+    SliceResult,
+    Suite,
+)
+from relkit.scoring.types import MaskingStep, ScoredText, Texts
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
+from relkit.adapters.workspace import scaffold_source, write_scaffold
 from relkit.cli.boundary import run
 from tests.documented import check_keys
 

@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from relkit.adapters.signing import SigningKey, load_private, make_key
-from relkit.domain.comparisons import Pairing
-from relkit.domain.datasets import DatasetVersion
-from relkit.domain.decisions import DecisionStatement
-from relkit.domain.estimates import Estimate
-from relkit.domain.gates import Coverage, GatePolicy, JudgedPart, JudgedRun
-from relkit.domain.reports import EvalReport, Hallucinations, Runaways
-from relkit.records import yaml_text
-from relkit.records.envelopes import Envelope, render_envelope
-from relkit.records.policies import parse_policy
-from relkit.records.statements import render_decision
-from relkit.rules.cluster_sums import (
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import render_decision
+from relkit.attestation.sums import decision_evidence
+from relkit.attestation.types import DecisionStatement
+from relkit.core import yaml_text
+from relkit.core.values import Estimate
+from relkit.datasets.types import DatasetVersion
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
+from relkit.gate.decide import decide, judge
+from relkit.gate.evidence import Compared, Evidence
+from relkit.gate.policies import parse_policy
+from relkit.gate.types import Coverage, GatePolicy, JudgedPart, JudgedRun
+from relkit.statistics.intervals import RateEvidence, estimate_rates
+from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import (
     ClusterSums,
     FloatArray,
     IntArray,
@@ -25,13 +30,7 @@ from relkit.rules.cluster_sums import (
     PairedValues,
     SliceValues,
 )
-from relkit.rules.decision_evidence import decision_evidence
-from relkit.rules.gate_evidence import Compared, Evidence
-from relkit.rules.gating import decide, judge
-from relkit.rules.intervals import RateEvidence, estimate_rates
-from relkit.rules.ordered_values import TimingEvidence
-from relkit.rules.percentiles import estimate_percentiles
-from relkit.rules.rate_metrics import RATE_METRICS
+from relkit.statistics.types import Pairing
 
 NOW = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T18:00:00Z"

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from relkit.domain.errors import InvalidInput
-from relkit.domain.utterances import Answer, Clip, Failure, FailureReason
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Answer, Clip, Failure, FailureReason
 
 
 def tone(index: int, *, seconds: float = 0.01) -> Clip:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from hypothesis import strategies as st
 
-from relkit.domain.releases import language_name, no_line_break, printable
-from relkit.domain.values import Checked, Limits, checked_time, one_line
+from relkit.core.values import Checked, Limits, one_line, values_checked_time
+from relkit.registry.types import language_name, no_line_break, printable
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 _JSON = st.recursive(
@@ -19,7 +19,7 @@ _JSON = st.recursive(
     max_leaves=4,
 )
 CHECKED: dict[object, st.SearchStrategy[Any]] = {
-    checked_time: st.integers(0, 2**32).map(
+    values_checked_time: st.integers(0, 2**32).map(
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),

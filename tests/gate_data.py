@@ -6,15 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from relkit.domain.comparisons import Pairing
-from relkit.domain.estimates import Estimate
-from relkit.domain.gates import GatePolicy, Rule
-from relkit.domain.reports import EvalReport, SliceResult
-from relkit.rules.cluster_sums import ClusterSums, FloatArray, PairedSums, PairedValues, SliceValues
-from relkit.rules.gate_evidence import Compared, Evidence
-from relkit.rules.intervals import RateEvidence, estimate_rates
-from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.result_columns import SUM_COLUMNS
+from relkit.core.values import Estimate
+from relkit.evaluation.types import EvalReport, SliceResult
+from relkit.gate.evidence import Compared, Evidence
+from relkit.gate.types import GatePolicy, Rule
+from relkit.statistics.intervals import RateEvidence, estimate_rates
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import (
+    SUM_COLUMNS,
+    ClusterSums,
+    FloatArray,
+    PairedSums,
+    PairedValues,
+    SliceValues,
+)
+from relkit.statistics.types import Pairing
 from tests import builders
 
 NOW = "2026-01-31T13:00:00Z"

@@ -4,17 +4,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from relkit.domain.decisions import Override
-from relkit.domain.gates import (
+from relkit.gate.types import (
     CheckRecord,
     Coverage,
     GateDecision,
     JudgedPart,
     JudgedRun,
-    NullReplay,
+    Override,
     RuleResult,
     Verdict,
 )
+from relkit.statistics.types import NullReplay
 from tests.builders import DIGEST
 
 CANDIDATE = "20260131T120000Z-0000aa"

@@ -5,8 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relkit.adapters.ledger_files import LedgerFiles
-from relkit.domain.releases import (
+from relkit.adapters.ledgers import LedgerFiles
+from relkit.registry.ledger import Entry
+from relkit.registry.ledger_files import seal
+from relkit.registry.release_files import sealed
+from relkit.registry.types import (
     Artifact,
     EventKind,
     Interface,
@@ -15,9 +18,6 @@ from relkit.domain.releases import (
     ReleaseEvent,
     ServingCost,
 )
-from relkit.records.events import seal
-from relkit.records.releases import sealed
-from relkit.rules.ledger_plans import Entry
 
 NOW = "2026-01-31T12:00:00Z"
 DIGEST = "sha256:" + "a" * 64

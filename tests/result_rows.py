@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from relkit.domain.quality import QUALITY_METRICS
-from relkit.domain.slices import SliceSpec
-from relkit.rules.result_columns import CORE_COLUMNS, LATER_COLUMNS, QUALITY_COLUMNS, SUM_COLUMNS
+from relkit.core.metrics import QUALITY_METRICS
+from relkit.core.slices import SliceSpec
+from relkit.statistics.sums import CORE_COLUMNS, LATER_COLUMNS, QUALITY_COLUMNS, SUM_COLUMNS
 
 Row = dict[str, Any]
 Sums = dict[str, dict[object, dict[str, float]]]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput, UsageError
-from relkit.domain.releases import (
+from relkit.core.digests import digest_of
+from relkit.core.errors import BackendUnavailable, Busy, InvalidInput, UsageError
+from relkit.registry.types import (
     Artifact,
     EventKind,
     HostedIdentity,
@@ -15,8 +16,7 @@ from relkit.domain.releases import (
     ReleaseEvent,
     RollbackTarget,
 )
-from relkit.records.digests import digest_of
-from relkit.workflows.rollback import RollbackPorts, RollbackRequest, plan
+from relkit.rollback.run import RollbackPorts, RollbackRequest, plan
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = "%Y-%m-%dT%H:%M:%SZ"

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from relkit.rules.wav_streams import stream_header
+from relkit.audio.samples import stream_header
 
 FAULTS = (
     "400", "401", "404", "429", "500", "503",

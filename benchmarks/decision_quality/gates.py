@@ -10,24 +10,21 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.decision_quality.worlds import MEAN_WORDS, NOISES, World
-from relkit.domain.comparisons import Pairing
-from relkit.domain.counts import ErrorCounts
-from relkit.domain.datasets import DatasetVersion
-from relkit.domain.estimates import Estimate
-from relkit.domain.gates import GatePolicy, Rule, RuleResult, Verdict
-from relkit.domain.reports import EvalReport, Hallucinations, Runaways, SliceResult
-from relkit.domain.slices import OVERALL
-from relkit.records.policies import parse_policy
-from relkit.rules import gate_judging
-from relkit.rules.cluster_sums import ClusterSums, PairedSums
-from relkit.rules.gate_evidence import Compared, Evidence, family_count, joined
-from relkit.rules.gate_slices import rule_slices
-from relkit.rules.gating import decide, judge_all, worst_of
-from relkit.rules.intervals import RateEvidence, estimate_rates
-from relkit.rules.jackknife import group_sum
-from relkit.rules.power import Assumptions, SliceSize, expected_precision, smallest_margin
-from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.sign_flips import test_regressions
+from relkit.core.slices import OVERALL
+from relkit.core.values import ErrorCounts, Estimate
+from relkit.datasets.types import DatasetVersion
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, SliceResult
+from relkit.gate import judge as gate_judging
+from relkit.gate.decide import decide, judge_all, worst_of
+from relkit.gate.evidence import Compared, Evidence, family_count, joined, rule_slices
+from relkit.gate.policies import parse_policy
+from relkit.gate.types import GatePolicy, Rule, RuleResult, Verdict
+from relkit.statistics.families import test_regressions
+from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
+from relkit.statistics.power import Assumptions, SliceSize, expected_precision, smallest_margin
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import ClusterSums, PairedSums
+from relkit.statistics.types import Pairing
 
 SHIPPED = Path(__file__).resolve().parents[2] / "gates" / "asr-promotion.yaml"
 METRICS = ("wer_capped", "runaway_rate", "failure_rate")
@@ -76,7 +73,7 @@ def planned_margin(world: World) -> float:
 def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evidence:
     """Return what a gate is given of two runs; ``number`` makes the flips of each gate its own.
 
-    The families are joined as :func:`relkit.rules.gating.judge_all` does, for who judges one rule.
+    The families are joined as :func:`relkit.gate.decide.judge_all` does, for who judges one rule.
     """
     own, before = _report(pairs.candidate, number), _report(pairs.baseline, None)
     both, names = own.expected, pairs.candidate.slices

@@ -6,8 +6,8 @@ from statistics import NormalDist
 import numpy as np
 
 from benchmarks.decision_quality.tables import percent
-from relkit.rules.cluster_sums import FloatArray, IntArray, PairedValues, SliceValues
-from relkit.rules.percentile_differences import percentile_differences
+from relkit.statistics.percentile_differences import percentile_differences
+from relkit.statistics.sums import FloatArray, IntArray, PairedValues, SliceValues
 
 
 def percentile_rows(runs: int) -> Iterator[str]:

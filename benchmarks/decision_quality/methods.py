@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from benchmarks.decision_quality.worlds import World, draw
-from relkit.domain.comparisons import Difference
-from relkit.rules.cluster_sums import FloatArray, PairedSums
-from relkit.rules.differences import rate_differences
-from relkit.rules.flips import flipped_sums, packed_flips
-from relkit.rules.jackknife import group_sum
-from relkit.rules.multiplicity import holm
-from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.sign_flips import Family, family_of, test_regressions
-from relkit.rules.student import t_quantile
-from relkit.rules.t_power import t_power
+from relkit.statistics.differences import rate_differences
+from relkit.statistics.distributions import t_power, t_quantile
+from relkit.statistics.families import (
+    Family,
+    family_of,
+    flipped_sums,
+    holm,
+    packed_flips,
+    test_regressions,
+)
+from relkit.statistics.intervals import group_sum
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import FloatArray, PairedSums
+from relkit.statistics.types import Difference
 
 METRIC = RATE_METRICS["wer_capped"]
 SEED, FLIPS = "decision-quality", 2000

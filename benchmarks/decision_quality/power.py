@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.decision_quality.gates import evidence_of, fewer_flips
 from benchmarks.decision_quality.tables import percent
 from benchmarks.decision_quality.worlds import World, draw
-from relkit.domain.gates import Rule, RuleResult, Verdict
-from relkit.rules.cluster_sums import PairedSums
-from relkit.rules.gating import judge
+from relkit.gate.decide import judge
+from relkit.gate.types import Rule, RuleResult, Verdict
+from relkit.statistics.sums import PairedSums
 
 SPEAKERS = (5, 8, 10, 20, 50, 100)
 MARGIN = Rule(id="wer-overall", metric="wer_capped", test="non_inferiority", margin=0.01)

@@ -15,8 +15,8 @@ from benchmarks.decision_quality.gates import (
 )
 from benchmarks.decision_quality.tables import percent, with_error
 from benchmarks.decision_quality.worlds import World, draw
-from relkit.domain.gates import Verdict
-from relkit.rules.gate_replay import replay
+from relkit.gate.evidence import replay
+from relkit.gate.types import Verdict
 
 RULES = ("wer-overall", "wer-accents", "wer-noise")
 WORLDS = (

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relkit.domain.slices import OVERALL
-from relkit.rules.cluster_sums import ClusterSums, FloatArray, IntArray, PairedSums
-from relkit.rules.jackknife import group_sum
-from relkit.rules.sign_flips import EXCUSED
+from relkit.core.slices import OVERALL
+from relkit.statistics.families import EXCUSED
+from relkit.statistics.intervals import group_sum
+from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, PairedSums
 
 SHORTEST, LONGEST = 4, 14
 MEAN_WORDS = (SHORTEST + LONGEST) / 2

@@ -1,7 +1,11 @@
-"""Audio files through libsndfile: bounded in time and memory, every defect by its name."""
+"""Clips as files that every browser plays.
+
+Audio files through libsndfile: bounded in time and memory, every defect by its name.
+"""
 
 import errno
 import hashlib
+import io
 import math
 import os
 import stat
@@ -14,23 +18,44 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from relkit.domain.utterances import AudioSpan, Clip, Unusable, UnusableReason
-from relkit.records.digests import PREFIX
+from relkit.core.digests import PREFIX
+from relkit.datasets.types import AudioSpan, Clip, Unusable, UnusableReason
+
+MEDIA_TYPE = "audio/flac"
+
+
+def flac(clip: Clip) -> bytes:
+    """Return a clip as FLAC of 16 bits, without any tag that its own file may have had."""
+    import soundfile
+
+    samples = np.frombuffer(clip.samples, dtype="<f4")
+    file = io.BytesIO()
+    soundfile.write(file, samples, clip.sample_rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
 
 Frames = NDArray[np.float32]
+
 
 BLOCK_SAMPLES = 1 << 18
 """Samples of all channels together that are decoded at once."""
 
+
 SLACK_S = 0.05
 """How far a file's header or a manifest may round a length before it counts as wrong."""
+
 
 RATES = range(1_000, 192_001)
 """Sample rates in Hz that are taken for speech."""
 
+
 # What encoders write that cannot seek back (ffmpeg to a pipe), and what libsndfile says then.
 _UNKNOWN_LENGTH = 0xFFFFFFFF
+
+
 _UNKNOWN_FRAMES = 2**63 - 1
+
+
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 

@@ -1,4 +1,7 @@
-"""Looks at the machine: Python, packages, weights, programs, MLflow, DVC remote, keys, disk."""
+"""What `relkit doctor` found: each thing ok, or missing with the command that mends it.
+
+Looks at the machine: Python, packages, weights, programs, MLflow, DVC remote, keys, disk.
+"""
 
 import importlib.util
 import platform
@@ -9,15 +12,36 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
-from relkit.config import Settings
-from relkit.domain.health import Health
+from relkit.core.config import Settings
+
+State = Literal["ok", "missing", "absent"]
+"""``missing`` is needed here and not there; ``absent`` is optional, and nothing here needs it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """One thing that was looked at; ``mend`` is the command that mends it, empty where it is ok."""
+
+    name: str
+    state: State
+    detail: str
+    mend: str = ""
+
 
 OLDEST, NEWEST = (3, 11), (3, 13)
+
+
 LEAST_FREE = 1 << 30
+
+
 _TIMEOUT_S = 3.0
+
+
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "asr": ("faster-whisper",),
     "mos": ("onnxruntime", "speechmos"),
@@ -29,6 +53,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "notebook": ("pandas",),
 }
 """Extra to the distributions it stands for."""
+
 
 PROGRAMS: Mapping[str, str] = {
     "git": "install git",

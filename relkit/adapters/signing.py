@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.domain.decisions import TrustedKey
-from relkit.domain.errors import InvalidInput, MissingDependency, StorageFailed
-from relkit.records.envelopes import Envelope, Signature
+from relkit.attestation.envelopes import Envelope, Signature
+from relkit.attestation.types import TrustedKey
+from relkit.core import storage
+from relkit.core.errors import InvalidInput, MissingDependency, StorageFailed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -25,12 +25,25 @@ if TYPE_CHECKING:
         Ed25519PublicKey,
     )
 
+
 PASSWORD = "RELKIT_KEY_PASSWORD"  # noqa: S105 - the name of a variable
+
+
 PRIVATE_NAME = "relkit.key"
+
+
 PUBLIC_NAME = "relkit.pub"
+
+
 INLINE = "ed25519:"
+
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
 _LARGEST = 1 << 16
+
+
 _MAKE = "make one with: relkit doctor --make-key DIR"
 
 

@@ -1,14 +1,207 @@
-"""Finds the workspace a command works in and reads its ``relkit.yaml``."""
+"""What ``relkit init`` writes: the reference workspace that ships with relkit.
+
+The machine's clock and what can be said about the machine itself.
+
+Finds the workspace a command works in and reads its ``relkit.yaml``.
+"""
 
 import os
-from collections.abc import Mapping
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 
-from relkit import storage
-from relkit.config import MARKER, MlflowSettings, Settings
-from relkit.domain.errors import InvalidInput
-from relkit.records.strict import decode
-from relkit.records.workspace import MlflowRecord, WorkspaceRecord, parse_workspace
+from relkit.core import storage
+from relkit.core.codec import decode
+from relkit.core.config import (
+    MARKER,
+    MlflowRecord,
+    MlflowSettings,
+    Settings,
+    WorkspaceRecord,
+    parse_workspace,
+)
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.evaluation.types import Scalar
+
+FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
+
+
+_GITIGNORE = ".gitignore"
+
+
+_IGNORED = ".relkit/\n"
+
+
+_POINTER = ".dvc"
+
+
+CI = Path(".github", "actions", "relkit-gate")
+"""The action that gates in CI; it comes with an example of a workflow that uses it."""
+
+
+WORKFLOW = Path(".github", "workflows", "relkit-gate.yml")
+
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", f"*{_POINTER}")
+
+
+def scaffold_source() -> Path:
+    """Return the folder the workspace is copied from: inside the wheel, or the source tree.
+
+    Raises InvalidInput where the installation holds neither.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "_scaffold", package.parent):
+        if (folder / MARKER).is_file() and (folder / "datasets").is_dir():
+            return folder
+    raise InvalidInput(
+        "this installation of relkit holds no reference workspace",
+        hint="install relkit again from its wheel",
+    )
+
+
+def write_scaffold(
+    target: Path, source: Path, *, prepare: Callable[[Path], object] | None = None
+) -> list[str]:
+    """Copy the reference workspace to ``target`` and return the names written at its top.
+
+    ``prepare`` is called with the folder of the copy before any of it is put in place. The action
+    and the workflow for CI are added where the folder has neither; whatever else is in
+    ``.github`` stays as it is.
+
+    Audio comes as plain files: a copy of DVC's ``*.dvc`` files would point to objects that the
+    new workspace does not have, and ``relkit dataset lock`` makes them again.
+    Nothing that exists is changed: raises InvalidInput naming the first name that is in the way.
+    All is copied beside the target first, so that a full disk leaves nothing half-written.
+    """
+    names = [MARKER, *(name for name in FOLDERS if (source / name).is_dir())]
+    if target.exists() and not target.is_dir():
+        raise InvalidInput(f"{target.name} is a file", hint="name a folder")
+    for name in names:
+        if os.path.lexists(target / name):  # a link to nowhere is in the way, too
+            raise InvalidInput(
+                f"{name} exists already in the folder", hint="choose another folder, or move it"
+            )
+    _refuse_absent_audio(source)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
+            made = Path(temporary)
+            for name in names:
+                _copy(source / name, made / name)
+            if prepare is not None:
+                prepare(made)
+            if not os.path.lexists(target / _GITIGNORE):
+                (made / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
+                names.append(_GITIGNORE)
+            for name in names:
+                (made / name).rename(target / name)
+            if _write_ci(source, target):
+                names.append(CI.parts[0])
+    except OSError as error:
+        raise StorageFailed(
+            "the workspace could not be written", hint="check free disk space and permissions"
+        ) from error
+    return names
+
+
+def _write_ci(source: Path, target: Path) -> bool:
+    """Copy the action and its workflow; False where the source or the target says otherwise."""
+    taken = any(os.path.lexists(target / path) for path in (CI, WORKFLOW))
+    if taken or not (source / CI).is_dir():
+        return False
+    shutil.copytree(source / CI, target / CI, ignore=_LEFT_OUT)
+    (target / WORKFLOW).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / CI / "example.yml", target / WORKFLOW)
+    return True
+
+
+def _refuse_absent_audio(source: Path) -> None:
+    for pointer in source.glob(f"datasets/*/*{_POINTER}"):
+        if not pointer.with_suffix("").exists():
+            raise InvalidInput(
+                f"{pointer.parent.name}/{pointer.stem}: the audio of the reference workspace is "
+                "not here",
+                hint="run dvc pull where relkit's source lies, or install relkit from its wheel",
+            )
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=_LEFT_OUT)
+    else:
+        shutil.copyfile(source, target)
+
+
+def git_init(folder: Path) -> bool:
+    """Make ``folder`` a git repository unless it lies in one; False without git on the machine."""
+    git = shutil.which("git")
+    if git is None:
+        return False
+    inside = subprocess.run(
+        [git, "-C", str(folder), "rev-parse", "--git-dir"], capture_output=True, check=False
+    )
+    if inside.returncode == 0:
+        return False
+    made = subprocess.run([git, "init", "-q", str(folder)], capture_output=True, check=False)
+    return made.returncode == 0
+
+
+_DISTRIBUTIONS = (
+    "relkit",
+    "faster-whisper",
+    "ctranslate2",
+    "rapidfuzz",
+    "whisper-normalizer",
+    "duckdb",
+)
+
+
+class SystemClock:
+    """Implements the ``Clock`` port."""
+
+    def now(self) -> str:
+        """Return the UTC time to the second."""
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what shapes a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def load_fingerprint(*, cores: int, jobs: int, threads: int) -> dict[str, Scalar]:
+    """Return the conditions that latencies depend on: hardware, system, processes, threads."""
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "jobs": jobs,
+        "threads_per_job": threads,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
 
 _HINT = "make one with: relkit init DIR"
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command as built
 
-from relkit.domain.errors import UsageError
+from relkit.core.errors import UsageError
 
 COMMANDS = {
     "init": (
@@ -47,6 +47,7 @@ COMMANDS = {
     ),
 }
 """Command name to the function that is the command (``module:function``), and its one-line help."""
+
 
 GROUPS = {
     "dataset": {
@@ -126,6 +127,8 @@ def _flag(name: str, spelling: str, text: str) -> inspect.Parameter:
 
 
 _WORKSPACE = "Workspace (default: nearest upward)."
+
+
 _OPTIONS = (
     _option(
         "workspace",
@@ -137,6 +140,8 @@ _OPTIONS = (
     _flag("quiet", "--quiet", "Only results and errors."),
     _flag("debug", "--debug", "Show tracebacks."),
 )
+
+
 _NAMES = tuple(option.name for option in _OPTIONS)
 
 

@@ -7,7 +7,7 @@ import sys
 import traceback
 from types import FrameType
 
-from relkit.domain.errors import ExitCode, RelkitError
+from relkit.core.errors import ExitCode, RelkitError
 
 
 class _Terminated(BaseException):

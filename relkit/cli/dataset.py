@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import print_json, progress_bar, put, safe, say, show
-from relkit.domain.errors import ExitCode, UsageError
+from relkit.cli.output import print_json, progress_bar, put, say, show
+from relkit.core.errors import ExitCode, UsageError
+from relkit.core.wording import safe
 
 
 def check(
@@ -33,8 +34,8 @@ def check(
     Example: relkit dataset check assistant-commands --run 20260131
     """
     from relkit import wiring
-    from relkit.cli.curation_text import check_text
-    from relkit.records.contract_outcomes import outcome_document
+    from relkit.curation.contract_files import outcome_document
+    from relkit.curation.view import check_text
     from relkit.wiring.contracts import check_dataset
     from relkit.wiring.contracts import write_default as write
 
@@ -112,7 +113,7 @@ def stats(
     Lengths are those of the manifest. Example: relkit dataset stats assistant-commands
     """
     from relkit import wiring
-    from relkit.cli.dataset_text import stats_document, stats_text
+    from relkit.datasets.view import stats_document, stats_text
     from relkit.wiring.dataset_versions import dataset_stats
 
     outcome = dataset_stats(wiring.settings(common.start), name)
@@ -137,7 +138,7 @@ def diff(
     from functools import partial
 
     from relkit import wiring
-    from relkit.cli.dataset_text import diff_document, diff_text
+    from relkit.datasets.view import diff_document, diff_text
     from relkit.wiring.dataset_versions import diff_dataset
 
     outcome = diff_dataset(wiring.settings(common.start), name, before, after)
@@ -164,7 +165,7 @@ def import_(
     Example: relkit dataset import kaldi data/test --name calls
     """
     from relkit import wiring
-    from relkit.cli.dataset_text import import_document, import_text
+    from relkit.datasets.view import import_document, import_text
     from relkit.wiring.importing import import_dataset
 
     settings = wiring.settings(common.start)
@@ -196,9 +197,10 @@ def candidates(
     Revoked consent keeps an utterance out; unknown consent, too, where the dataset requires it.
     Example: relkit dataset candidates 20260131 --limit 20
     """
-    from relkit import storage, wiring
-    from relkit.cli.curation_text import review_text
-    from relkit.records.review_lists import review_csv, review_document
+    from relkit import wiring
+    from relkit.core import storage
+    from relkit.curation.candidates import review_csv, review_document
+    from relkit.curation.view import review_text
     from relkit.wiring.candidates import review_candidates
 
     settings = wiring.settings(common.start)

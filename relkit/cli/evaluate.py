@@ -8,11 +8,11 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, progress_bar, put, say, show
-from relkit.domain.errors import ExitCode, UsageError
+from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from relkit.config import Settings
-    from relkit.workflows.evaluate import EvalResult
+    from relkit.core.config import Settings
+    from relkit.evaluation.evaluate import EvalResult
 
 
 def evaluate(
@@ -82,8 +82,8 @@ def rescore(
 
 def _show_run(result: "EvalResult", common: Common) -> None:
     """Show warnings, the summary or the document, and where the report is; 4 for no data."""
-    from relkit.cli.tables import eval_summary
-    from relkit.records.reports import report_document
+    from relkit.evaluation.report_files import report_document
+    from relkit.evaluation.view import eval_summary
 
     for warning in result.warnings:
         say(f"relkit: warning: {warning}")
@@ -136,10 +136,9 @@ def score(
     Example: relkit score --ref ref.txt --hyp hyp.txt --normalizer english --against-jiwer
     """
     from relkit import wiring
-    from relkit.cli.score_text import score_summary
-    from relkit.domain.scores import TrnOptions
-    from relkit.records.scores import score_document
-    from relkit.rules.normalizing import BUILT_IN
+    from relkit.scoring.normalizers import BUILT_IN
+    from relkit.scoring.score import score_document, score_summary
+    from relkit.scoring.types import TrnOptions
 
     settings = None if normalizer in BUILT_IN else wiring.settings_if_any(common.start)
     chosen = format_ or _ENDINGS.get(ref.suffix, Format.TXT)
@@ -197,8 +196,9 @@ def report(
 
     Example: relkit report 20260131 --with-text --output report.html
     """
-    from relkit import storage, wiring
-    from relkit.records.reports import report_document
+    from relkit import wiring
+    from relkit.core import storage
+    from relkit.evaluation.report_files import report_document
     from relkit.wiring import gate_outputs
 
     settings = wiring.settings(common.start)
@@ -271,7 +271,8 @@ def _html(
     """Write the page and say where; one with transcripts or audio says so, too."""
     from dataclasses import replace
 
-    from relkit import storage, wiring
+    from relkit import wiring
+    from relkit.core import storage
     from relkit.wiring import gate_outputs, pages
 
     page = pages.report_page(
@@ -320,8 +321,7 @@ def compare(
     from functools import partial
 
     from relkit import wiring
-    from relkit.cli.compare_text import compare_summary
-    from relkit.records.compare_documents import compare_document
+    from relkit.comparison.view import compare_document, compare_summary
     from relkit.wiring.comparing import compare as compare_runs
 
     settings = wiring.settings(common.start)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import print_json, put, safe, say, seconds, show
-from relkit.domain.errors import ExitCode, UsageError
-from relkit.domain.gates import GateDecision, Verdict
+from relkit.cli.output import print_json, put, say, seconds, show
+from relkit.core.errors import ExitCode, UsageError
+from relkit.core.wording import safe
+from relkit.gate.types import GateDecision, Verdict
 
 if TYPE_CHECKING:
-    from relkit.config import Settings
-    from relkit.domain.gates import CheckRecord
+    from relkit.core.config import Settings
+    from relkit.gate.types import CheckRecord
+
 
 EXIT_CODES = {
     Verdict.PASS: ExitCode.OK,
@@ -105,8 +107,7 @@ def _plan(
     suite: str | None,
     common: Common,
 ) -> None:
-    from relkit.cli.gate_plan import plan_summary
-    from relkit.records.plans import plan_document
+    from relkit.gate.plan_view import plan_document, plan_summary
     from relkit.wiring.planning import plan_gate
 
     for name, given in (("--candidate", candidate), ("--baseline", baseline)):
@@ -137,8 +138,8 @@ def _gate(
     """Decide, write the decision, and only then show it and leave."""
     from functools import partial
 
-    from relkit.cli.gate_summary import gate_summary
-    from relkit.records.decision_documents import decision_document
+    from relkit.attestation.statements import decision_document
+    from relkit.gate.view import gate_summary
     from relkit.wiring import gate_outputs, gating
 
     judged = gating.gate(
@@ -194,8 +195,8 @@ def override(
     Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
     """
     from relkit import wiring
+    from relkit.attestation.exceptions import Said
     from relkit.wiring import signing
-    from relkit.workflows.exceptions import Said
 
     settings = wiring.settings(common.start)
     said = Said(by=by, reason=reason, ticket=ticket, valid_for_s=seconds(valid_for, "--valid-for"))
@@ -348,8 +349,8 @@ def verify(
     """
     from functools import partial
 
-    from relkit.cli.verify_text import verify_document, verify_text
-    from relkit.records.verifying import Wanted
+    from relkit.attestation.verify import Wanted
+    from relkit.attestation.view import verify_document, verify_text
     from relkit.wiring import signing
 
     if print_verifier:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from relkit.domain.errors import UsageError
+from relkit.core.errors import UsageError
 
-if TYPE_CHECKING:  # every command imports this module
+if TYPE_CHECKING:
     from relkit.cli.app import Common
-    from relkit.ports import Progress
-    from relkit.records.digests import JsonValue
+    from relkit.core.digests import JsonValue
+    from relkit.core.ports import Progress
+
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ def show(
     Without ``document`` that is the result in the shape of its type.
     """
     if common.as_json:
-        from relkit.records.codec import encode
+        from relkit.core.codec import encode
 
         print_json((document or encode)(result))
     else:
@@ -51,14 +52,9 @@ def put(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
-def safe(text: str) -> str:
-    """Return text from data without control characters, so that it cannot steer a terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
 def seconds(text: str, option: str) -> float:
     """Return a duration such as ``24h`` in seconds; raises UsageError."""
-    from relkit.records.durations import duration_s
+    from relkit.core.values import duration_s
 
     try:
         return duration_s(text)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import safe, say, show
-from relkit.domain.errors import ExitCode, UsageError
+from relkit.cli.output import say, show
+from relkit.core.errors import ExitCode, UsageError
+from relkit.core.wording import safe
 
 if TYPE_CHECKING:
-    from relkit.workflows.registry import Recorded
+    from relkit.registry.mirror import Recorded
 
 
 def register(
@@ -31,7 +32,7 @@ def register(
     Example: relkit registry register release.yaml
     """
     from relkit import wiring
-    from relkit.cli.registry_text import registered_json, registered_text
+    from relkit.registry.view import registered_json, registered_text
     from relkit.wiring import registry
 
     quiet = common.quiet or common.as_json
@@ -59,7 +60,7 @@ def validate(
     Example: relkit registry validate --no-artifacts
     """
     from relkit import wiring
-    from relkit.cli.registry_text import validation_json, validation_text
+    from relkit.registry.view import validation_json, validation_text
     from relkit.wiring import registry
 
     validation = registry.validate(wiring.settings(common.start), artifacts=not no_artifacts)
@@ -98,7 +99,7 @@ def promote(
     Example: relkit registry promote asr 1.3.0 --decision decision.json --canary 5%
     """
     from relkit import wiring
-    from relkit.cli.registry_text import promoted_text, recorded_json, share_of
+    from relkit.registry.view import promoted_text, recorded_json, share_of
     from relkit.wiring import registry
 
     share = None if canary is None else share_of(canary)
@@ -140,7 +141,7 @@ def yank(
     Example: relkit registry yank asr 1.2.0 --reason "wrong labels in training"
     """
     from relkit import wiring
-    from relkit.cli.registry_text import recorded_json, recorded_text, state_line
+    from relkit.registry.view import recorded_json, recorded_text, state_line
     from relkit.wiring import registry
 
     done = registry.yank(
@@ -164,7 +165,7 @@ def history(
     Example: relkit registry history asr
     """
     from relkit import wiring
-    from relkit.cli.registry_text import history_json, history_text
+    from relkit.registry.view import history_json, history_text
     from relkit.wiring import registry
 
     served = registry.history(wiring.settings(common.start), model)
@@ -198,7 +199,7 @@ def verify(
     Example: relkit registry verify asr --repair
     """
     from relkit import wiring
-    from relkit.cli.registry_text import verification_json, verification_text
+    from relkit.registry.view import verification_json, verification_text
     from relkit.wiring import registry
 
     verification = registry.verify(
@@ -245,7 +246,7 @@ def import_(
     Example: relkit registry import mlflow --model asr
     """
     from relkit import wiring
-    from relkit.cli.registry_text import import_json, import_text
+    from relkit.registry.view import import_json, import_text
     from relkit.wiring.registry_import import import_models
 
     models = import_models(

@@ -7,7 +7,7 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.output import say, show
-from relkit.domain.errors import ExitCode, UsageError
+from relkit.core.errors import ExitCode, UsageError
 
 _EXIT = {
     "found": ExitCode.OK,
@@ -67,7 +67,7 @@ def bisect(
     Example: relkit bisect assistant-asr --good 1.2.0 --run "./check-release"
     """
     from relkit import wiring
-    from relkit.cli.bisect_text import bisect_text
+    from relkit.bisect.view import bisect_text
     from relkit.wiring import bisecting
 
     settings = wiring.settings(common.start)
@@ -133,9 +133,8 @@ def rollback(
     from functools import partial
 
     from relkit import wiring
-    from relkit.cli.rollback_text import rollback_json, rollback_lines
+    from relkit.rollback.run import Applied, RollbackRequest, rollback_json, rollback_lines
     from relkit.wiring.rollback import apply_rollback, plan_rollback
-    from relkit.workflows.rollback import Applied, RollbackRequest
 
     settings = wiring.settings(common.start)
     request = RollbackRequest(model=model, bad=tuple(bad or ()), to=to, slice=slice_)

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relkit.adapters.health import Health
 from relkit.cli.app import Common
-from relkit.cli.output import print_json, put, safe, say, show
-from relkit.domain.errors import ExitCode
-from relkit.domain.health import Health
+from relkit.cli.output import print_json, put, say, show
+from relkit.core.errors import ExitCode
+from relkit.core.wording import safe
 
 if TYPE_CHECKING:
-    from relkit.records.digests import JsonValue
+    from relkit.core.digests import JsonValue
+
 
 _MARKS = {"ok": "ok", "missing": "MISSING", "absent": "-"}
 

@@ -6,21 +6,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.errors import UsageError
-from relkit.records.digests import digest_of
-from relkit.records.strict import decode, nearest
-from relkit.records.yaml_text import shown
+from relkit.core import storage
+from relkit.core.codec import decode, nearest
+from relkit.core.config import Settings
+from relkit.core.digests import digest_of
+from relkit.core.errors import UsageError
+from relkit.core.yaml_text import shown
 
-if TYPE_CHECKING:  # what only annotates costs no command its start-up
-    from relkit.adapters.run_folders import RunFolders
-    from relkit.domain.reports import EvalReport
-    from relkit.domain.scores import ScoreResult, TrnOptions
-    from relkit.domain.suites import Segmenter, Suite
-    from relkit.ports import Normalizer, Progress, Renderer, RunTracker
-    from relkit.records.score_files import Format
-    from relkit.workflows.evaluate import EvalPorts, EvalResult
+if TYPE_CHECKING:
+    from relkit.adapters.runs import RunFolders
+    from relkit.core.ports import Progress
+    from relkit.core.tokens import Segmenter
+    from relkit.evaluation.evaluate import EvalPorts, EvalResult
+    from relkit.evaluation.ports import RunTracker
+    from relkit.evaluation.types import EvalReport, Suite
+    from relkit.report.ports import Renderer
+    from relkit.scoring.files import Format
+    from relkit.scoring.types import Normalizer, ScoreResult, TrnOptions
 
 
 def settings(start: Path) -> Settings:
@@ -43,8 +45,8 @@ def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
 
     The margins of its policies are those that its own data can decide.
     """
-    from relkit.adapters.dvc_data import dvc_init
-    from relkit.adapters.scaffold import git_init, scaffold_source, write_scaffold
+    from relkit.adapters.dvc import dvc_init
+    from relkit.adapters.workspace import git_init, scaffold_source, write_scaffold
     from relkit.wiring.margins import set_margins
 
     written = write_scaffold(folder, scaffold_source(), prepare=set_margins)
@@ -65,12 +67,12 @@ def score_files(
     trn: "TrnOptions | None" = None,
     against_jiwer: bool = False,
 ) -> "ScoreResult":
-    """Score one file against another; see :func:`relkit.workflows.score.score_files`."""
-    from relkit.workflows import score as workflow
+    """Score one file against another; see :func:`relkit.scoring.score.score_files`."""
+    from relkit.scoring import score as workflow
 
     peer = None
     if against_jiwer:
-        from relkit.adapters.jiwer_scores import jiwer_score
+        from relkit.adapters.libraries import jiwer_score
 
         peer = jiwer_score
     files = (
@@ -94,8 +96,8 @@ def score_texts(
     *,
     normalizer: str = "none",
 ) -> "ScoreResult":
-    """Score texts in memory; see :func:`relkit.workflows.score.score_texts`."""
-    from relkit.workflows import score as workflow
+    """Score texts in memory; see :func:`relkit.scoring.score.score_texts`."""
+    from relkit.scoring import score as workflow
 
     chosen = _normalizer(settings, normalizer)
     return workflow.score_texts(references, hypotheses, normalizer=chosen)
@@ -112,9 +114,9 @@ def evaluate(
     fresh: bool = False,
     progress: "Progress",
 ) -> "EvalResult":
-    """Run a suite by name or path; see :func:`relkit.workflows.evaluate.evaluate`."""
+    """Run a suite by name or path; see :func:`relkit.evaluation.evaluate.evaluate`."""
+    from relkit.evaluation import evaluate as workflow
     from relkit.wiring.systems import system_under_test
-    from relkit.workflows import evaluate as workflow
 
     wanted = read_suite(settings, suite, system)
     with eval_ports(settings, jobs=jobs, fresh=fresh) as ports:
@@ -128,12 +130,12 @@ def evaluate(
 def rescore(
     settings: Settings, run: str, *, normalizer: str | None = None, suite: str | None = None
 ) -> "EvalResult":
-    """Score a run again; see :func:`relkit.workflows.rescore.rescore`."""
+    """Score a run again; see :func:`relkit.evaluation.evaluate.rescore`."""
     from dataclasses import replace
 
-    from relkit.records.suites import with_normalizer
-    from relkit.workflows import evaluate as workflow
-    from relkit.workflows.rescore import rescore as workflow_rescore
+    from relkit.evaluation import evaluate as workflow
+    from relkit.evaluation.evaluate import rescore as workflow_rescore
+    from relkit.evaluation.suites import with_normalizer
 
     header, _, _ = run_folders(settings).read_header(run)
     wanted = header.suite if suite is None else read_suite(settings, suite, ())
@@ -152,7 +154,7 @@ def read_report(settings: Settings, run: str) -> "EvalReport":
 
 def renderer() -> "Renderer":
     """Return the renderer of pages."""
-    from relkit.adapters.jinja_pages import JinjaPages
+    from relkit.adapters.html import JinjaPages
 
     return JinjaPages()
 
@@ -164,15 +166,15 @@ def run_folders(settings: Settings) -> "RunFolders":
 
 def runs_in(folder: Path) -> "RunFolders":
     """Return the runs below a folder."""
-    from relkit.adapters.parquet_results import ParquetResults
-    from relkit.adapters.run_folders import RunFolders
+    from relkit.adapters.results import ParquetResults
+    from relkit.adapters.runs import RunFolders
 
     return RunFolders(folder, ParquetResults())
 
 
 def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> "Suite":
     """Return a suite by its name in the suites folder, or by path; raises UsageError."""
-    from relkit.records.suites import parse_suite
+    from relkit.evaluation.suites import parse_suite
 
     path = Path(name) if name.endswith((".yaml", ".yml")) else settings.suites / f"{name}.yaml"
     if not path.is_file():
@@ -187,9 +189,8 @@ def read_suite(settings: Settings, name: str, system: tuple[str, ...]) -> "Suite
 
 def normalizer(settings: Settings | None, name: str) -> "Normalizer":
     """Return a built-in normalizer, or one of the workspace's; raises UsageError."""
-    from relkit.adapters.whisper_normalizers import whisper_steps
-    from relkit.records.normalizers import parse_normalizer
-    from relkit.rules.normalizing import BUILT_IN, PURE_STEPS, built_in
+    from relkit.adapters.libraries import whisper_steps
+    from relkit.scoring.normalizers import BUILT_IN, PURE_STEPS, built_in, parse_normalizer
 
     if name in ("none", "digits"):
         return built_in(name, PURE_STEPS, digest_of)
@@ -219,13 +220,13 @@ def eval_ports(settings: Settings, *, jobs: int = 1, fresh: bool = False) -> Ite
     answer of an earlier run.
     """
     from relkit.adapters.audio import SoundfileReader
-    from relkit.adapters.duckdb_slices import DuckDBSlices
-    from relkit.adapters.prediction_cache import SqliteCache
-    from relkit.adapters.system_clock import SystemClock, versions
+    from relkit.adapters.caches import SqliteCache
+    from relkit.adapters.duckdb.results import DuckDBSlices
+    from relkit.adapters.workspace import SystemClock, versions
+    from relkit.evaluation.evaluate import EvalPorts
     from relkit.wiring.contracts import contract_files
     from relkit.wiring.dataset_versions import dataset_files
     from relkit.wiring.quality import quality_ports
-    from relkit.workflows.evaluate import EvalPorts
 
     with SqliteCache(settings.cache / "predictions.sqlite", fresh=fresh) as cache:
         yield EvalPorts(
@@ -247,6 +248,6 @@ def tracker(settings: Settings) -> "RunTracker | None":
     """Return the MLflow tracker where tracking is configured."""
     if settings.mlflow is None:
         return None
-    from relkit.adapters.mlflow_server import MlflowTracker
+    from relkit.adapters.mlflow.tracker import MlflowTracker
 
     return MlflowTracker(settings.mlflow, state=settings.state, environment=settings.environment)

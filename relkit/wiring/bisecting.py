@@ -5,19 +5,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.bisections import Bisection, LogHead, Mark, MetricPoint, OnTimeout
-from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.releases import Release
-from relkit.records.digests import sha256_bytes
-from relkit.records.reports import parse_report
-from relkit.records.strict import decode
+from relkit.bisect.search import Bisection, LogHead, Mark, MetricPoint, OnTimeout
+from relkit.core import storage
+from relkit.core.codec import decode
+from relkit.core.config import Settings
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.evaluation.report_files import parse_report
+from relkit.registry.types import Release
 from relkit.wiring import run_folders
 from relkit.wiring.registry import FOLDER, ledger_files, release_files
 
 if TYPE_CHECKING:
-    from relkit.adapters.release_files import ReleaseFiles
+    from relkit.adapters.releases import ReleaseFiles
+
 
 _MEANING: dict[OnTimeout, Mark | None] = {"abort": None, "skip": Mark.SKIP, "bad": Mark.BAD}
 
@@ -36,10 +37,10 @@ def bisect_by_command(
     log: Path | None = None,
     tell: Callable[[str], None],
 ) -> Bisection:
-    """Search with a command; see :func:`relkit.workflows.bisect.bisect_by_command`."""
-    from relkit.adapters.bisect_logs import NoLog, log_file
-    from relkit.adapters.release_command import ShellessCommand
-    from relkit.workflows import bisect as workflow
+    """Search with a command; see :func:`relkit.bisect.run.bisect_by_command`."""
+    from relkit.adapters.decisions import NoLog, log_file
+    from relkit.adapters.systems.command import ShellessCommand
+    from relkit.bisect import run as workflow
 
     named = {} if slice_ is None else {"RELKIT_SLICE": checked_slice(slice_)}
     releases = settings.workspace / FOLDER / "releases"
@@ -78,9 +79,9 @@ def bisect_by_metric(
     bad: str | None = None,
     slice_: str | None = None,
 ) -> Bisection:
-    """Search in stored metrics; see :func:`relkit.workflows.bisect_metric.bisect_by_metric`."""
-    from relkit.workflows.bisect import Asked
-    from relkit.workflows.bisect_metric import bisect_by_metric as workflow
+    """Search in stored metrics; see :func:`relkit.bisect.metric.bisect_by_metric`."""
+    from relkit.bisect.metric import bisect_by_metric as workflow
+    from relkit.bisect.run import Asked
 
     releases = release_files(settings)
     return workflow(
@@ -95,7 +96,7 @@ def bisect_by_metric(
 
 def checked_slice(text: str) -> str:
     """Return one slice in its one spelling; raises UsageError."""
-    from relkit.rules.slice_patterns import is_pattern, normal_slice
+    from relkit.core.slices import is_pattern, normal_slice
 
     try:
         key = normal_slice(text)

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
+from relkit.core.config import Settings
 from relkit.wiring import run_folders
 
 if TYPE_CHECKING:
-    from relkit.adapters.run_folders import RunFolders
-    from relkit.domain.candidates import ConsentTerms, ReviewList, ScoredItem
-    from relkit.domain.runs import RunHeader
+    from relkit.adapters.runs import RunFolders
+    from relkit.curation.review import ConsentTerms, ReviewList, ScoredItem
+    from relkit.evaluation.types import RunHeader
 
 
 class _Runs:
@@ -25,7 +25,7 @@ class _Runs:
 
     def items(self, run: str) -> "tuple[ScoredItem, ...]":
         """Return the utterances of a run."""
-        from relkit.adapters.run_items import read_items
+        from relkit.adapters.results import read_items
 
         header, _, outputs = self._folders.read_header(run)
         return read_items(self._folders.find(run), outputs, header.suite.segmenter)
@@ -38,8 +38,8 @@ def review_candidates(
     baseline: str | None = None,
     limit: int = 50,
 ) -> "ReviewList":
-    """Rank utterances for review; see :func:`relkit.workflows.candidates.candidates`."""
-    from relkit.workflows import candidates as workflow
+    """Rank utterances for review; see :func:`relkit.curation.candidates.candidates`."""
+    from relkit.curation import candidates as workflow
 
     return workflow.candidates(
         workflow.ReviewRequest(runs=runs, baseline=baseline, limit=limit),
@@ -50,7 +50,7 @@ def review_candidates(
 
 def _terms(settings: Settings, name: str) -> "ConsentTerms":
     """Return what today's manifest says: consent that was revoked after a run counts."""
-    from relkit.domain.candidates import ConsentTerms
+    from relkit.curation.review import ConsentTerms
     from relkit.wiring.dataset_versions import dataset_files
 
     dataset = dataset_files(settings).snapshot(name, rev=None).dataset

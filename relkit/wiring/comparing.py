@@ -4,16 +4,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput
 from relkit.wiring import run_folders
 
 if TYPE_CHECKING:
-    from relkit.adapters.duckdb_slices import DuckDBPairs
-    from relkit.adapters.run_folders import RunFolders
-    from relkit.domain.compare_reports import CompareReport
-    from relkit.domain.pages import Row
-    from relkit.workflows.report import Rows
+    from relkit.adapters.duckdb.results import DuckDBPairs
+    from relkit.adapters.runs import RunFolders
+    from relkit.comparison.rows import Row, Rows
+    from relkit.comparison.types import CompareReport
 
 
 def compare(
@@ -25,8 +24,8 @@ def compare(
     with_text: bool = False,
     most: int = 20,
 ) -> "CompareReport":
-    """Return where two runs differ; see :func:`relkit.workflows.compare.compare`."""
-    from relkit.workflows import compare as workflow
+    """Return where two runs differ; see :func:`relkit.comparison.compare.compare`."""
+    from relkit.comparison import compare as workflow
 
     folders = run_folders(settings)
     ports = workflow.ComparePorts(
@@ -42,7 +41,7 @@ def open_pairs(folders: "RunFolders", candidate: str, baseline: str) -> "DuckDBP
 
     Raises InvalidInput where results are not there, or are not what the run wrote.
     """
-    from relkit.adapters.duckdb_slices import DuckDBPairs
+    from relkit.adapters.duckdb.results import DuckDBPairs
 
     return DuckDBPairs(_results(folders, candidate), _results(folders, baseline))
 
@@ -59,7 +58,7 @@ def _results(folders: "RunFolders", run: str) -> Path:
 
 
 def _rows(folders: "RunFolders") -> "Rows":
-    from relkit.adapters.report_texts import read_rows
+    from relkit.adapters.results import read_rows
 
     def rows(run: str, *, with_text: bool, with_audio: bool) -> "tuple[Row, ...]":
         _, _, outputs = folders.read_header(run)

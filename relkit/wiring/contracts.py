@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.ports import Progress
+from relkit.core.config import Settings
+from relkit.core.ports import Progress
 
 if TYPE_CHECKING:
-    from relkit.adapters.contract_files import ContractFiles
-    from relkit.domain.contracts import ContractOutcome
-    from relkit.workflows.dataset_check import CheckPorts, Recognised
+    from relkit.adapters.decisions import ContractFiles
+    from relkit.curation.check import CheckPorts, Recognised
+    from relkit.curation.types import ContractOutcome
 
 
 def contract_files(settings: Settings) -> "ContractFiles":
     """Return the contracts of a workspace's datasets, with their stored outcomes."""
-    from relkit.adapters.contract_files import ContractFiles
+    from relkit.adapters.decisions import ContractFiles
 
     return ContractFiles(settings.state / "contracts")
 
@@ -27,8 +27,8 @@ def check_dataset(
     runs: Sequence[str] = (),
     progress: Progress,
 ) -> "ContractOutcome":
-    """Check a dataset; see :func:`relkit.workflows.dataset_check.check_dataset`."""
-    from relkit.workflows import dataset_check as workflow
+    """Check a dataset; see :func:`relkit.curation.check.check_dataset`."""
+    from relkit.curation import check as workflow
 
     recognised = [_recognised(settings, run) for run in runs]
     return workflow.check_dataset(
@@ -37,15 +37,15 @@ def check_dataset(
 
 
 def write_default(settings: Settings, name: str, *, progress: Progress) -> str:
-    """Write a first contract; see :func:`relkit.workflows.dataset_check.write_default`."""
-    from relkit.workflows import dataset_check as workflow
+    """Write a first contract; see :func:`relkit.curation.check.write_default`."""
+    from relkit.curation import check as workflow
 
     return workflow.write_default(name, _ports(settings), progress=progress)
 
 
 def _recognised(settings: Settings, run: str) -> "Recognised":
+    from relkit.curation.check import Recognised
     from relkit.wiring import normalizer, run_folders
-    from relkit.workflows.dataset_check import Recognised
 
     runs = run_folders(settings)
     header, _, _ = runs.read_header(run)
@@ -59,10 +59,10 @@ def _recognised(settings: Settings, run: str) -> "Recognised":
 
 def _ports(settings: Settings) -> "CheckPorts":
     from relkit.adapters.audio import SoundfileReader
-    from relkit.adapters.great_expectations_contracts import GreatExpectationsChecker
-    from relkit.adapters.system_clock import SystemClock, versions
+    from relkit.adapters.great_expectations import GreatExpectationsChecker
+    from relkit.adapters.workspace import SystemClock, versions
+    from relkit.curation.check import CheckPorts
     from relkit.wiring.dataset_versions import dataset_files
-    from relkit.workflows.dataset_check import CheckPorts
 
     return CheckPorts(
         datasets=dataset_files(settings),

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput
+from relkit.core import storage
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from relkit.domain.decisions import DecisionStatement, Override
-    from relkit.domain.gates import GateDecision
-    from relkit.domain.reports import EvalReport
+    from relkit.attestation.types import DecisionStatement
+    from relkit.evaluation.types import EvalReport
+    from relkit.gate.types import GateDecision, Override
+
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 """Names the file that a GitHub runner shows as the summary of a step."""
+
 
 COMMENT_VARIABLE = "RELKIT_GITHUB_COMMENT"
 """Names the file that the body of a pull request comment is written to; unset: none is."""
@@ -35,7 +37,7 @@ def write(
     of ``RELKIT_GITHUB_COMMENT``, where they are set. Raises StorageFailed.
     """
     if junit is not None:
-        from relkit.adapters.junit import decision_junit
+        from relkit.report.junit import decision_junit
 
         storage.write_bytes(junit, decision_junit(decision, overrides))
     return _github(decision, settings, overrides) if github else ()
@@ -44,7 +46,7 @@ def write(
 def _github(
     decision: "GateDecision", settings: Settings, overrides: Sequence["Override"]
 ) -> tuple[str, ...]:
-    from relkit.adapters import github_summary
+    from relkit.report import github as github_summary
 
     if target := settings.environment.get(SUMMARY_VARIABLE):
         _append(Path(target), decision, overrides)
@@ -55,7 +57,7 @@ def _github(
 
 def _append(path: Path, decision: "GateDecision", overrides: Sequence["Override"]) -> None:
     """Add to a step's summary; what another command of the step wrote there takes its room."""
-    from relkit.adapters.github_summary import SUMMARY_BYTES, step_summary
+    from relkit.report.github import SUMMARY_BYTES, step_summary
 
     before = path.read_bytes() if path.is_file() else b""
     left = SUMMARY_BYTES - len(before) - 1
@@ -66,7 +68,7 @@ def _append(path: Path, decision: "GateDecision", overrides: Sequence["Override"
 
 def write_report(path: Path, report: "EvalReport") -> None:
     """Write the JUnit XML of a report that no gate judged; raises StorageFailed."""
-    from relkit.adapters.junit import report_junit
+    from relkit.report.junit import report_junit
 
     storage.write_bytes(path, report_junit(report))
 
@@ -87,8 +89,8 @@ def decision_of_run(settings: Settings, path: Path | None, run: str) -> "GateDec
     """Return the decision in a file, or the newest one about a run; None where there is none."""
     if path is not None:
         return decision_about(path, run)
-    from relkit.records.envelopes import parse_envelope
-    from relkit.records.statements import parse_decision
+    from relkit.attestation.envelopes import parse_envelope
+    from relkit.attestation.statements import parse_decision
     from relkit.wiring.signing import decision_files
 
     newest = None
@@ -107,8 +109,8 @@ def overrides_of_run(settings: Settings, report: "EvalReport") -> "tuple[Overrid
 
 def overrides_markdown(settings: Settings, report: "EvalReport") -> str:
     """Return the overrides about a run as the last section of its Markdown, empty without any."""
-    from relkit.rules.escaping import markdown
-    from relkit.rules.gate_notes import override_line
+    from relkit.core.wording import markdown
+    from relkit.gate.view import override_line
 
     found = overrides_of_run(settings, report)
     if not found:
@@ -122,8 +124,8 @@ def read_decision(path: Path) -> "DecisionStatement":
 
     Its signatures are not looked at: ``relkit verify`` does that.
     """
-    from relkit.records.envelopes import parse_envelope
-    from relkit.records.statements import parse_decision
+    from relkit.attestation.envelopes import parse_envelope
+    from relkit.attestation.statements import parse_decision
 
     data = storage.read_bytes(path, what=path.name, hint="make one: relkit gate POLICY …")
     return parse_decision(parse_envelope(data, source=path.name).payload, source=path.name)

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.domain.errors import UsageError
-from relkit.domain.gate_requests import WHOLE, GateRequest
-from relkit.domain.gates import GateDecision, GatePolicy
+from relkit.core.config import Settings
+from relkit.core.errors import UsageError
+from relkit.gate.types import WHOLE, GateDecision, GatePolicy, GateRequest
 from relkit.wiring import run_folders
 from relkit.wiring.policies import read_policy
 
 if TYPE_CHECKING:
-    from relkit.domain.decisions import DecisionStatement, Override
-    from relkit.workflows.gate import Judged
+    from relkit.attestation.types import DecisionStatement
+    from relkit.gate.run import Judged
+    from relkit.gate.types import Override
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +41,16 @@ def gate(
     sign: Path | None = None,
     decision: Path | None = None,
 ) -> Decided:
-    """Judge runs by a policy and write the decision; see :func:`relkit.workflows.gate.gate`.
+    """Judge runs by a policy and write the decision; see :func:`relkit.gate.run.gate`.
 
     Runs are given as ``RUN``, or ``PART=RUN`` for a policy with parts; checks as ``NAME=FILE``. A
     decision file is on disk before this returns. Raises InvalidInput, UsageError, StorageFailed.
     """
-    from relkit.adapters.duckdb_slices import DuckDBPairs, DuckDBSlices
-    from relkit.adapters.system_clock import SystemClock
+    from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
+    from relkit.adapters.workspace import SystemClock
+    from relkit.gate.collect import GatePorts
+    from relkit.gate.run import gate as judge
     from relkit.wiring.signing import read_checks
-    from relkit.workflows.collect import GatePorts
-    from relkit.workflows.gate import gate as judge
 
     found, parts = read_policy(settings, policy)
     request = GateRequest(
@@ -110,8 +110,8 @@ def _keep(
     path: Path | None,
 ) -> Decided:
     """Write the decision with its evidence, signed where a key is given, under the next serial."""
-    from relkit.adapters.system_clock import versions
-    from relkit.records.times import after
+    from relkit.adapters.workspace import versions
+    from relkit.core.values import after
     from relkit.wiring.signing import overrides_of, write_decision
 
     whole = replace(
@@ -138,9 +138,9 @@ def _statement(
     policy: GatePolicy, judged: "Judged", overrides: "tuple[Override, ...]"
 ) -> "DecisionStatement":
     """Return the decision with what others need to recompute it."""
-    from relkit.domain.decisions import Against, DecisionStatement
-    from relkit.rules.decision_evidence import decision_evidence
-    from relkit.rules.gate_evidence import Compared
+    from relkit.attestation.sums import decision_evidence
+    from relkit.attestation.types import Against, DecisionStatement
+    from relkit.gate.evidence import Compared
 
     evidence = []
     for name, found in judged.evidence.items():

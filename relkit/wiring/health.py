@@ -1,7 +1,7 @@
 """Builds what looks at the machine."""
 
-from relkit.config import Settings
-from relkit.domain.health import Health
+from relkit.adapters.health import Health
+from relkit.core.config import Settings
 
 
 def health(settings: Settings | None) -> tuple[Health, ...]:

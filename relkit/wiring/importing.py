@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.domain.errors import UsageError
-from relkit.domain.imports import ImportKind
-from relkit.ports import Progress
-from relkit.records.strict import nearest
-from relkit.records.yaml_text import shown
+from relkit.core.codec import nearest
+from relkit.core.config import Settings
+from relkit.core.errors import UsageError
+from relkit.core.ports import Progress
+from relkit.core.yaml_text import shown
+from relkit.datasets.imports.rows import ImportKind
 
 if TYPE_CHECKING:
-    from relkit.domain.imports import ImportSummary
+    from relkit.datasets.imports.rows import ImportSummary
 
 
 def import_dataset(
@@ -23,12 +23,10 @@ def import_dataset(
     copy: bool = False,
     progress: Progress,
 ) -> "ImportSummary":
-    """Import a dataset; see :func:`relkit.workflows.import_dataset.import_dataset`."""
-    from relkit.adapters.import_sources import READ, ImportSources
-    from relkit.adapters.import_target import ImportTarget
-    from relkit.adapters.pseudonyms import Pseudonyms
-    from relkit.records.imports.kaldi import FILES
-    from relkit.workflows import import_dataset as workflow
+    """Import a dataset; see :func:`relkit.datasets.imports.convert.import_dataset`."""
+    from relkit.adapters.imports import READ, ImportSources, ImportTarget, Pseudonyms
+    from relkit.datasets.imports import convert as workflow
+    from relkit.datasets.imports.kaldi import FILES
 
     kinds = tuple(item.value for item in ImportKind)
     if kind not in kinds:

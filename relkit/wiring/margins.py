@@ -3,13 +3,12 @@
 import os
 from pathlib import Path
 
-from relkit import storage
 from relkit.adapters.workspace import read_workspace
-from relkit.records.policies import parse_policy
-from relkit.records.policy_margins import with_margins
-from relkit.records.strict import decode
-from relkit.rules.margins import margins
-from relkit.rules.selection_facts import facts_of_suite
+from relkit.core import storage
+from relkit.core.codec import decode
+from relkit.gate.plan import margins
+from relkit.gate.policies import parse_policy, with_margins
+from relkit.gate.suppose import facts_of_suite
 from relkit.wiring import read_suite
 from relkit.wiring.dataset_versions import dataset_files
 

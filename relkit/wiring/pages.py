@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
+from relkit.core.config import Settings
 from relkit.wiring import run_folders
 
 if TYPE_CHECKING:
-    from relkit.adapters.run_folders import RunFolders
-    from relkit.domain.pages import Page, Row
+    from relkit.adapters.runs import RunFolders
+    from relkit.comparison.rows import Row
+    from relkit.report.view import Page
 
 
 def report_page(
@@ -19,11 +20,10 @@ def report_page(
     with_text: bool = False,
     with_audio: bool = False,
 ) -> "Page":
-    """Return a run's page; see :func:`relkit.workflows.report.report_page`."""
-    from relkit.adapters.audio import SoundfileReader
-    from relkit.adapters.clip_files import MEDIA_TYPE, flac
+    """Return a run's page; see :func:`relkit.report.run.report_page`."""
+    from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
+    from relkit.report import run as workflow
     from relkit.wiring.dataset_versions import dataset_files
-    from relkit.workflows import report as workflow
 
     folders = run_folders(settings)
     ports = workflow.PagePorts(
@@ -52,7 +52,7 @@ class _RunRows:
         self._folders = folders
 
     def __call__(self, run: str, *, with_text: bool, with_audio: bool) -> "tuple[Row, ...]":
-        from relkit.adapters.report_texts import read_rows
+        from relkit.adapters.results import read_rows
 
         _, _, outputs = self._folders.read_header(run)
         folder = self._folders.find(run)

@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.domain.errors import UsageError
-from relkit.domain.gates import GatePolicy
+from relkit.core.config import Settings
+from relkit.core.errors import UsageError
+from relkit.gate.types import GatePolicy
 from relkit.wiring import read_suite, run_folders
 from relkit.wiring.dataset_versions import dataset_files
 
 if TYPE_CHECKING:
-    from relkit.domain.plans import GatePlan
-    from relkit.domain.suites import Suite
+    from relkit.evaluation.types import Suite
+    from relkit.gate.types import GatePlan
 
 
 def plan_gate(
@@ -22,13 +22,13 @@ def plan_gate(
     baseline: str | None = None,
     candidate: str | None = None,
 ) -> "GatePlan":
-    """Return what a policy can decide; see :func:`relkit.workflows.plan_gate.plan_gate`.
+    """Return what a policy can decide; see :func:`relkit.gate.plan_run.plan_gate`.
 
     Without a suite it is that of a named run, else the whole dataset is meant. Raises UsageError.
     """
-    from relkit.adapters.duckdb_slices import DuckDBPairs
+    from relkit.adapters.duckdb.results import DuckDBPairs
+    from relkit.gate import plan_run as workflow
     from relkit.wiring.policies import read_policy
-    from relkit.workflows import plan_gate as workflow
 
     asked = read_policy(settings, policy)[0] if isinstance(policy, str) else policy
     wanted = _suite(settings, suite, baseline or candidate)

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.gates import GatePolicy
-from relkit.records.policies import parse_policy, policy_digest
-from relkit.records.strict import decode, nearest
-from relkit.records.yaml_text import shown, where
-from relkit.rules.policy_lint import lint
+from relkit.core import storage
+from relkit.core.codec import decode, nearest
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.yaml_text import shown, where
+from relkit.gate.lint import lint
+from relkit.gate.policies import parse_policy, policy_digest
+from relkit.gate.types import GatePolicy
 
 _ENDINGS = (".yaml", ".yml")
 

@@ -3,11 +3,12 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
+from relkit.core.config import Settings
 
 if TYPE_CHECKING:
-    from relkit.ports import QualityScorer, SpeechSystem
-    from relkit.workflows.quality import QualityPorts
+    from relkit.evaluation.ports import QualityScorer, SpeechSystem
+    from relkit.evaluation.quality import QualityPorts
+
 
 TIMEOUT_S = 600.0
 """How long one clip may take in s, loading the models aside."""
@@ -15,8 +16,8 @@ TIMEOUT_S = 600.0
 
 def quality_ports(settings: Settings, *, jobs: int) -> "QualityPorts":
     """Return the ports of quality scoring; nothing is opened before a metric is asked for."""
-    from relkit.adapters.quality_cache import SqliteQualityCache
-    from relkit.workflows.quality import QualityPorts
+    from relkit.adapters.caches import SqliteQualityCache
+    from relkit.evaluation.quality import QualityPorts
 
     return QualityPorts(
         scorer=partial(quality_scorer, jobs=jobs),
@@ -26,8 +27,8 @@ def quality_ports(settings: Settings, *, jobs: int) -> "QualityPorts":
 
 def quality_scorer(metrics: tuple[str, ...], *, jobs: int) -> "QualityScorer":
     """Return the scorer of some quality metrics; raises MissingDependency, InvalidInput."""
-    from relkit.adapters.mos import MosScorer
-    from relkit.adapters.processes import ProcessExecutor
+    from relkit.adapters.mos.scorers import MosScorer
+    from relkit.adapters.workers import ProcessExecutor
 
     build = partial(build_quality_system, metrics)
     executor = ProcessExecutor(build, jobs=jobs, timeout_s=TIMEOUT_S, retries=0)
@@ -36,6 +37,6 @@ def quality_scorer(metrics: tuple[str, ...], *, jobs: int) -> "QualityScorer":
 
 def build_quality_system(metrics: tuple[str, ...]) -> "SpeechSystem":
     """Open the models inside a worker process."""
-    from relkit.adapters.mos import MosSystem
+    from relkit.adapters.mos.scorers import MosSystem
 
     return MosSystem(metrics)

@@ -5,48 +5,51 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput, UsageError
-from relkit.rules.ledger_plans import Entry
+from relkit.core import storage
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.registry.ledger import Entry
 
 if TYPE_CHECKING:
-    from relkit.adapters.ledger_files import LedgerFiles
-    from relkit.adapters.release_files import ReleaseFiles
-    from relkit.domain.decisions import DecisionStatement
-    from relkit.domain.releases import ReleaseEvent
-    from relkit.domain.reports import EvalReport
-    from relkit.rules.ledger import LedgerState
-    from relkit.rules.promotion import DecisionFacts, OverrideFacts
-    from relkit.workflows.registry import Recorded
-    from relkit.workflows.registry_ports import Mirror, RegistryPorts
-    from relkit.workflows.registry_register import Registered
-    from relkit.workflows.registry_verify import Validation, Verification
+    from relkit.adapters.ledgers import LedgerFiles
+    from relkit.adapters.releases import ReleaseFiles
+    from relkit.attestation.types import DecisionStatement
+    from relkit.evaluation.types import EvalReport
+    from relkit.registry.ledger import LedgerState
+    from relkit.registry.mirror import Recorded
+    from relkit.registry.ports import Mirror, RegistryPorts
+    from relkit.registry.promote import DecisionFacts, OverrideFacts
+    from relkit.registry.register import Registered
+    from relkit.registry.types import ReleaseEvent
+    from relkit.registry.verify import Validation, Verification
+
 
 FOLDER = "registry"
+
+
 _NAMES = ("RELKIT_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME")
 """Variables that say who acts, the first that is set."""
 
 
 def release_files(settings: Settings) -> "ReleaseFiles":
     """Return the releases of a workspace."""
-    from relkit.adapters.release_files import ReleaseFiles
+    from relkit.adapters.releases import ReleaseFiles
 
     return ReleaseFiles(settings.workspace / FOLDER / "releases")
 
 
 def ledger_files(settings: Settings) -> "LedgerFiles":
     """Return the ledgers of a workspace."""
-    from relkit.adapters.ledger_files import LedgerFiles
+    from relkit.adapters.ledgers import LedgerFiles
 
     return LedgerFiles(settings.workspace / FOLDER / "events", locks=settings.state / "locks")
 
 
 def registry_ports(settings: Settings) -> "RegistryPorts":
     """Return what the registry's verbs need."""
-    from relkit.adapters.artifact_files import ArtifactFiles
-    from relkit.adapters.system_clock import SystemClock
-    from relkit.workflows.registry_ports import RegistryPorts
+    from relkit.adapters.releases import ArtifactFiles
+    from relkit.adapters.workspace import SystemClock
+    from relkit.registry.ports import RegistryPorts
 
     releases = release_files(settings)
     return RegistryPorts(
@@ -66,14 +69,14 @@ def mirror(settings: Settings) -> "Mirror | None":
     """Return MLflow's registry where MLflow is configured; it is neither imported nor asked yet."""
     if settings.mlflow is None:
         return None
-    from relkit.adapters.mlflow_server import MlflowRegistry
+    from relkit.adapters.mlflow.registry import MlflowRegistry
 
     return MlflowRegistry(settings.mlflow, state=settings.state, environment=settings.environment)
 
 
 def entry(settings: Settings, by: str | None, reason: str = "") -> Entry:
     """Return who acts now and why; the name falls back to the environment's."""
-    from relkit.adapters.system_clock import SystemClock
+    from relkit.adapters.workspace import SystemClock
 
     found = by or next((v for n in _NAMES if (v := settings.environment.get(n))), "unknown")
     return Entry(at=SystemClock().now(), by=found.strip(), reason=reason)
@@ -82,12 +85,12 @@ def entry(settings: Settings, by: str | None, reason: str = "") -> Entry:
 def register(
     settings: Settings, path: Path, *, by: str | None, probe: str | None = None
 ) -> "Registered":
-    """Register a release; see :func:`relkit.workflows.registry_register.register`.
+    """Register a release; see :func:`relkit.registry.register.register`.
 
     ``probe`` is a finished run of a vendor's model over fixed clips.
     """
+    from relkit.registry.register import register as workflow
     from relkit.wiring.registry_probe import fingerprint
-    from relkit.workflows.registry_register import register as workflow
 
     data = storage.read_bytes(path, what=path.name, hint="docs/registry.md shows one")
     ports = registry_ports(settings)
@@ -96,8 +99,8 @@ def register(
 
 
 def validate(settings: Settings, *, artifacts: bool) -> "Validation":
-    """Say all that is wrong; see :func:`relkit.workflows.registry_verify.validate`."""
-    from relkit.workflows.registry_verify import validate as workflow
+    """Say all that is wrong; see :func:`relkit.registry.verify.validate`."""
+    from relkit.registry.verify import validate as workflow
 
     return workflow(registry_ports(settings), artifacts=artifacts)
 
@@ -111,17 +114,17 @@ def verify(
     by: str | None = None,
     probe: str | None = None,
 ) -> "Verification":
-    """Prove the ledgers; see :func:`relkit.workflows.registry_verify.verify`.
+    """Prove the ledgers; see :func:`relkit.registry.verify.verify`.
 
     ``record`` notes what verified in the ledger, where nothing is wrong. ``probe`` is a finished
     run over the clips that ``model``, a vendor's, was probed with when it was registered.
     """
     from dataclasses import replace
 
+    from relkit.registry.register import probe_problems
+    from relkit.registry.verify import record_verified
+    from relkit.registry.verify import verify as workflow
     from relkit.wiring.registry_probe import fingerprint
-    from relkit.workflows.registry_probe import probe_problems
-    from relkit.workflows.registry_verify import record_verified
-    from relkit.workflows.registry_verify import verify as workflow
 
     ports = registry_ports(settings)
     if probe is not None and model is None:
@@ -140,8 +143,8 @@ def verify(
 def yank(
     settings: Settings, model: str, version: str, *, by: str | None, reason: str, restore: bool
 ) -> "Recorded":
-    """Withdraw or restore a version; see :func:`relkit.workflows.registry_yank.yank`."""
-    from relkit.workflows.registry_yank import yank as workflow
+    """Withdraw or restore a version; see :func:`relkit.registry.promote.yank`."""
+    from relkit.registry.promote import yank as workflow
 
     ports = registry_ports(settings)
     return workflow(model, version, ports, entry=entry(settings, by, reason), restore=restore)
@@ -149,7 +152,7 @@ def yank(
 
 def history(settings: Settings, model: str) -> "tuple[tuple[ReleaseEvent, ...], LedgerState]":
     """Return a model's events and state; raises UsageError for an unknown model."""
-    from relkit.workflows.registry import read_history
+    from relkit.registry.mirror import read_history
 
     return read_history(registry_ports(settings), model)
 
@@ -165,9 +168,9 @@ def promote(
     by: str | None = None,
     reason: str = "",
 ) -> "Recorded":
-    """Promote by a decision; see :func:`relkit.workflows.registry_promote.promote`."""
-    from relkit.workflows.registry_promote import Evidence
-    from relkit.workflows.registry_promote import promote as workflow
+    """Promote by a decision; see :func:`relkit.registry.promote.promote`."""
+    from relkit.registry.promote import Evidence
+    from relkit.registry.promote import promote as workflow
 
     evidence = Evidence(
         name=decision.name,
@@ -195,8 +198,8 @@ def hold(
     by: str | None,
     reason: str,
 ) -> "Recorded":
-    """Hold a canary; see :func:`relkit.workflows.registry_promote.hold`."""
-    from relkit.workflows.registry_promote import hold as workflow
+    """Hold a canary; see :func:`relkit.registry.promote.hold`."""
+    from relkit.registry.promote import hold as workflow
 
     ports = registry_ports(settings)
     return workflow(model, version, ports, entry=entry(settings, by, reason), share=share)
@@ -205,11 +208,11 @@ def hold(
 def read_decision(settings: Settings, path: Path) -> "DecisionFacts":
     """Return what is known of a decision's file; raises InvalidInput where it is none.
 
-    The one place that knows how decisions are verified: :mod:`relkit.records.verifying`.
+    The one place that knows how decisions are verified: :mod:`relkit.attestation.verify`.
     """
-    from relkit.domain.decisions import DecisionStatement
-    from relkit.records.verifying import Wanted
-    from relkit.rules.promotion import DecisionFacts
+    from relkit.attestation.types import DecisionStatement
+    from relkit.attestation.verify import Wanted
+    from relkit.registry.promote import DecisionFacts
     from relkit.wiring.policies import read_policy
     from relkit.wiring.signing import trusted_keys, verify_file
 
@@ -237,9 +240,9 @@ def read_decision(settings: Settings, path: Path) -> "DecisionFacts":
 
 def read_override(settings: Settings, path: Path) -> "OverrideFacts":
     """Return what is known of an override's file; raises InvalidInput where it is none."""
-    from relkit.domain.decisions import Override
-    from relkit.records.verifying import Wanted
-    from relkit.rules.promotion import OverrideFacts
+    from relkit.attestation.verify import Wanted
+    from relkit.gate.types import Override
+    from relkit.registry.promote import OverrideFacts
     from relkit.wiring.signing import trusted_keys, verify_file
 
     found = verify_file(path, trusted_keys(settings), Wanted())

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from relkit.config import MlflowSettings, Settings
-from relkit.domain.errors import UsageError
+from relkit.core.config import MlflowSettings, Settings
+from relkit.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from relkit.workflows.registry_import import ImportedModel
+    from relkit.registry.adopt import ImportedModel
 
 
 def import_models(
@@ -22,10 +22,10 @@ def import_models(
     component: str | None = None,
     by: str | None = None,
 ) -> "tuple[ImportedModel, ...]":
-    """Import a registry; see :func:`relkit.workflows.registry_import.import_registry`."""
-    from relkit.adapters.mlflow_server import MlflowRegistry
+    """Import a registry; see :func:`relkit.registry.adopt.import_registry`."""
+    from relkit.adapters.mlflow.registry import MlflowRegistry
+    from relkit.registry.adopt import COMPONENTS, Importing, import_registry
     from relkit.wiring.registry import entry, registry_ports
-    from relkit.workflows.registry_import import COMPONENTS, Importing, import_registry
 
     if kind != "mlflow":
         raise UsageError(f'no registry of the kind "{kind}" can be imported', hint="use mlflow")

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
+from relkit.core.config import Settings
 
 if TYPE_CHECKING:
-    from relkit.domain.releases import Fingerprint
+    from relkit.registry.types import Fingerprint
 
 
 def fingerprint(settings: Settings, run: str) -> "Fingerprint":
     """Return the fingerprint of a run; see :func:`workflows.registry_probe.take_fingerprint`."""
+    from relkit.registry.register import take_fingerprint
     from relkit.wiring import normalizer, run_folders
-    from relkit.workflows.registry_probe import take_fingerprint
 
     runs = run_folders(settings)
     report = runs.read_report(run)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relkit.config import Settings
-from relkit.workflows import rollback as workflow
+from relkit.core.config import Settings
+from relkit.rollback import run as workflow
 
 if TYPE_CHECKING:
-    from relkit.workflows.registry_ports import RegistryPorts
+    from relkit.registry.ports import RegistryPorts
 
 
 class _Follower:
@@ -27,7 +27,7 @@ class _Follower:
         expected: str | None,  # noqa: ARG002
     ) -> None:
         """Move what differs; raises BackendUnavailable."""
-        from relkit.workflows.registry import follow, read_state
+        from relkit.registry.mirror import follow, read_state
 
         if self._ports.mirror is not None:
             follow(self._ports, self._ports.mirror, read_state(self._ports, model))
@@ -48,7 +48,7 @@ def rollback_ports(settings: Settings) -> workflow.RollbackPorts:
 
 
 def plan_rollback(settings: Settings, request: workflow.RollbackRequest) -> workflow.Plan:
-    """Return where to go back to; see :func:`relkit.workflows.rollback.plan`."""
+    """Return where to go back to; see :func:`relkit.rollback.run.plan`."""
     with _no_collection():
         return workflow.plan(request, rollback_ports(settings))
 
@@ -60,7 +60,7 @@ def apply_rollback(
     by: str | None,
     reason: str | None,
 ) -> tuple[workflow.Plan, workflow.Applied]:
-    """Plan and apply; see :func:`relkit.workflows.rollback.apply`."""
+    """Plan and apply; see :func:`relkit.rollback.run.apply`."""
     from relkit.wiring.registry import entry
 
     ports = rollback_ports(settings)

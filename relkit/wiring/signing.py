@@ -6,20 +6,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit import storage
-from relkit.config import Settings
-from relkit.domain.decisions import DecisionStatement, Override, TrustedKey
-from relkit.domain.errors import InvalidInput
-from relkit.domain.gates import CheckRecord, GateDecision
+from relkit.attestation.types import DecisionStatement, TrustedKey
+from relkit.core import storage
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput
+from relkit.gate.types import CheckRecord, GateDecision, Override
 
 if TYPE_CHECKING:
-    from relkit.adapters.decision_files import DecisionFiles
+    from relkit.adapters.decisions import DecisionFiles
     from relkit.adapters.signing import SigningKey
-    from relkit.records.envelopes import Envelope
-    from relkit.records.verifying import Verification, Wanted
-    from relkit.workflows.exceptions import Said
+    from relkit.attestation.envelopes import Envelope
+    from relkit.attestation.exceptions import Said
+    from relkit.attestation.verify import Verification, Wanted
+
 
 DECISIONS = "decisions"
+
+
 CHECKS = "checks"
 
 
@@ -73,12 +76,12 @@ def auditors_verifier() -> str:
     """Return the source of the verifier that needs no relkit."""
     from importlib.resources import files
 
-    return (files("relkit.auditor") / "verify_decision.py").read_text(encoding="utf-8")
+    return (files("relkit.attestation") / "auditor.py").read_text(encoding="utf-8")
 
 
 def decision_files(settings: Settings) -> "DecisionFiles":
     """Return the decisions of a workspace."""
-    from relkit.adapters.decision_files import DecisionFiles
+    from relkit.adapters.decisions import DecisionFiles
 
     return DecisionFiles(settings.state / DECISIONS)
 
@@ -94,9 +97,9 @@ def write_decision(
 
     The key is read first: a decision that cannot be signed as asked is not written at all.
     """
-    from relkit.adapters.decision_files import Facts
-    from relkit.records.envelopes import Envelope
-    from relkit.records.statements import render_decision
+    from relkit.adapters.decisions import Facts
+    from relkit.attestation.envelopes import Envelope
+    from relkit.attestation.statements import render_decision
 
     signer = None if key is None else _signer(key)
     decision = statement.decision
@@ -126,7 +129,7 @@ def verify_file(
     path: Path, keys: Sequence[TrustedKey], wanted: "Wanted", *, now: str | None = None
 ) -> "Verification":
     """Return what is wrong with a signed file; raises InvalidInput where it cannot be read."""
-    from relkit.records.verifying import verify
+    from relkit.attestation.verify import verify
 
     data = storage.read_bytes(path, what=path.name)
     return verify(data, keys, now=now or _now(), wanted=wanted, source=path.name)
@@ -152,9 +155,9 @@ def overrides_for(
     one allows nothing, and is shown so that nobody takes it for one that does. What is no override
     at all is passed over.
     """
-    from relkit.records.envelopes import parse_envelope, parse_statement
-    from relkit.records.overrides import override_of
-    from relkit.records.verifying import signed_by
+    from relkit.attestation.envelopes import parse_envelope, parse_statement
+    from relkit.attestation.statements import override_of
+    from relkit.attestation.verify import signed_by
 
     keys = trusted_keys(settings)
     wanted_runs, wanted_digests = set(runs), set(digests)
@@ -180,8 +183,8 @@ def read_checks(
     ``given`` maps names to files; the others are looked for below ``.relkit/checks``. A name that
     has no file is left out.
     """
-    from relkit.adapters.check_files import CheckFiles
-    from relkit.records.check_reading import read_check
+    from relkit.adapters.decisions import CheckFiles
+    from relkit.attestation.verify import read_check
 
     files = CheckFiles(settings.state / CHECKS)
     keys = trusted_keys(settings)
@@ -196,14 +199,14 @@ def read_checks(
 def override(
     settings: Settings, decision: Path, said: "Said", *, key: Path, output: Path | None = None
 ) -> tuple[Path, Override]:
-    """Write a signed override of a decision; see :func:`relkit.workflows.exceptions.plan_override`.
+    """Write a signed override of a decision; see ``plan_override``.
 
     The signing key is one of those that may have signed the decision.
     """
     from relkit._version import __version__
-    from relkit.records.envelopes import Envelope
-    from relkit.records.verifying import Wanted
-    from relkit.workflows.exceptions import plan_override
+    from relkit.attestation.envelopes import Envelope
+    from relkit.attestation.exceptions import plan_override
+    from relkit.attestation.verify import Wanted
 
     signer = _signer(key)
     keys = (*trusted_keys(settings), signer.public)
@@ -226,11 +229,11 @@ def approve(
     valid_for_s: float | None,
     output: Path | None = None,
 ) -> tuple[Path, CheckRecord]:
-    """Sign a check and write it; see :func:`relkit.workflows.exceptions.plan_approval`."""
-    from relkit.adapters.check_files import CheckFiles
-    from relkit.records.checks import render_check
-    from relkit.records.envelopes import Envelope
-    from relkit.workflows.exceptions import plan_approval
+    """Sign a check and write it; see :func:`relkit.attestation.exceptions.plan_approval`."""
+    from relkit.adapters.decisions import CheckFiles
+    from relkit.attestation.checks import render_check
+    from relkit.attestation.envelopes import Envelope
+    from relkit.attestation.exceptions import plan_approval
 
     signer = _signer(key)
     made = plan_approval(record, now=_now(), valid_for_s=valid_for_s)
@@ -254,7 +257,7 @@ def approval(
 
     ``by`` falls back to the id of the key. Raises InvalidInput.
     """
-    from relkit.records.checks import new_check
+    from relkit.attestation.checks import new_check
 
     by = by or f"key {_signer(key).public.key[:16]}"
     return new_check(
@@ -277,13 +280,13 @@ def candidate_digest(settings: Settings, run: str) -> str:
 
 def read_record(path: Path) -> CheckRecord:
     """Return the plain check that another tool wrote; raises InvalidInput."""
-    from relkit.records.checks import parse_check
+    from relkit.attestation.checks import parse_check
 
     return parse_check(storage.read_bytes(path, what=path.name), source=path.name)
 
 
 def _write(path: Path, envelope: "Envelope") -> None:
-    from relkit.records.envelopes import render_envelope
+    from relkit.attestation.envelopes import render_envelope
 
     storage.write_bytes(path, render_envelope(envelope))
 
@@ -295,6 +298,6 @@ def _signer(key: Path) -> "SigningKey":
 
 
 def _now() -> str:
-    from relkit.adapters.system_clock import SystemClock
+    from relkit.adapters.workspace import SystemClock
 
     return SystemClock().now()

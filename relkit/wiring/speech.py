@@ -6,10 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput
-from relkit.domain.suites import Scalar, Suite, SystemSpec
-from relkit.ports import RoundTrip, Speaker, SpeakingSystem, SpeechSystem, SystemUnderTest
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput
+from relkit.evaluation.ports import (
+    RoundTrip,
+    Speaker,
+    SpeakingSystem,
+    SpeechSystem,
+    SystemUnderTest,
+)
+from relkit.evaluation.types import Scalar, Suite, SystemSpec
 from relkit.wiring.systems import asked, system_under_test
 
 Build = Callable[[], SpeakingSystem]
@@ -46,7 +52,7 @@ def _folder(settings: Settings, run: str) -> Path:
 
 def _build(settings: Settings, system: SystemSpec) -> tuple[Build, dict[str, str]]:
     """Return how a worker builds the system, and the versions that shape its speech."""
-    from relkit.adapters.speech_engines import hibari_version, program_version
+    from relkit.adapters.systems.engines import hibari_version, program_version
 
     options, environment = dict(system.options), dict(settings.environment)
     if system.kind == "openai-http":
@@ -63,24 +69,21 @@ def _build(settings: Settings, system: SystemSpec) -> tuple[Build, dict[str, str
 
 def build_espeak(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
     """Build the engine inside a worker process."""
-    from relkit.adapters.speaking import EngineSystem
-    from relkit.adapters.speech_engines import EspeakEngine
+    from relkit.adapters.systems.engines import EngineSystem, EspeakEngine
 
     return EngineSystem(EspeakEngine(options, timeout_s=timeout_s))
 
 
 def build_flite(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
     """Build the engine inside a worker process."""
-    from relkit.adapters.speaking import EngineSystem
-    from relkit.adapters.speech_engines import FliteEngine
+    from relkit.adapters.systems.engines import EngineSystem, FliteEngine
 
     return EngineSystem(FliteEngine(options, timeout_s=timeout_s))
 
 
 def build_hibari(options: Mapping[str, Scalar]) -> SpeakingSystem:
     """Load the engine inside a worker process."""
-    from relkit.adapters.speaking import EngineSystem
-    from relkit.adapters.speech_engines import HibariEngine
+    from relkit.adapters.systems.engines import EngineSystem, HibariEngine
 
     return EngineSystem(HibariEngine(options))
 
@@ -89,7 +92,7 @@ def build_openai_speech(
     options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
 ) -> SpeakingSystem:
     """Build the HTTP client inside a worker process."""
-    from relkit.adapters.speaking import EngineSystem
+    from relkit.adapters.systems.engines import EngineSystem
     from relkit.adapters.systems.openai import OpenAISpeechEngine
 
     return EngineSystem(OpenAISpeechEngine(options, timeout_s=timeout_s, environment=environment))
@@ -99,8 +102,8 @@ def build_command(
     options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
 ) -> SpeakingSystem:
     """Start the user's program inside a worker process, in the workspace's folder."""
-    from relkit.adapters.command import CommandSpeech
-    from relkit.adapters.speaking import keep_clip
+    from relkit.adapters.systems.command import CommandSpeech
+    from relkit.adapters.systems.engines import keep_clip
 
     return CommandSpeech(
         options, timeout_s=timeout_s, folder=folder, environment=environment, keep=keep_clip

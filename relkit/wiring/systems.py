@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput
-from relkit.domain.runs import Candidate
-from relkit.domain.suites import Scalar, Suite, SystemSpec
-from relkit.ports import Executor, RecordedSystem, SpeechSystem, SystemUnderTest
-from relkit.records.digests import digest_of
+from relkit.core.config import Settings
+from relkit.core.digests import digest_of
+from relkit.core.errors import InvalidInput
+from relkit.evaluation.ports import Executor, RecordedSystem, SpeechSystem, SystemUnderTest
+from relkit.evaluation.types import Candidate, Scalar, Suite, SystemSpec
 
 
 def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemUnderTest:
@@ -29,7 +28,7 @@ def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemU
 
 
 def _recorded(settings: Settings, system: SystemSpec, _jobs: int) -> SystemUnderTest:
-    from relkit.adapters.recorded import RecordedAnswers
+    from relkit.adapters.systems.recorded import RecordedAnswers
 
     relative = str(system.options["path"])
     answers = RecordedAnswers(_inside(settings, relative), source=relative)
@@ -57,8 +56,8 @@ def _openai_http(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnd
 
 
 def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    from relkit.adapters.processes import threads_per_job
-    from relkit.adapters.weights import find_weights
+    from relkit.adapters.systems.faster_whisper import find_weights
+    from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
         str(system.options["model"]),
@@ -73,7 +72,7 @@ def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> System
 
 def build_faster_whisper(folder: Path, options: Mapping[str, Scalar], threads: int) -> SpeechSystem:
     """Build the recogniser inside a worker process."""
-    from relkit.adapters.faster_whisper_asr import FasterWhisperSystem
+    from relkit.adapters.systems.faster_whisper import FasterWhisperSystem
 
     return FasterWhisperSystem(folder, options, cpu_threads=threads)
 
@@ -91,7 +90,7 @@ def build_command(
     options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
 ) -> SpeechSystem:
     """Start the user's program inside a worker process, in the workspace's folder."""
-    from relkit.adapters.command import CommandSystem
+    from relkit.adapters.systems.command import CommandSystem
 
     return CommandSystem(options, timeout_s=timeout_s, folder=folder, environment=environment)
 
@@ -105,8 +104,8 @@ def asked(
     threads: int,
 ) -> SystemUnderTest:
     """Return a system that is asked now, by ``jobs`` processes."""
-    from relkit.adapters.processes import ProcessExecutor, cores
-    from relkit.adapters.system_clock import load_fingerprint
+    from relkit.adapters.workers import ProcessExecutor, cores
+    from relkit.adapters.workspace import load_fingerprint
 
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
     executor = ProcessExecutor(
@@ -128,7 +127,7 @@ def _under_test(
     recorded: RecordedSystem | None = None,
 ) -> SystemUnderTest:
     """Return a system with its identity: the digest of its settings and its artifact."""
-    from relkit.records.suites import system_document
+    from relkit.evaluation.suites import system_document
 
     named = system.options.get("artifact")
     if artifact and named and artifact != named:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.domain.utterances import AudioSpan, Clip, Unusable, UnusableReason
-from relkit.rules.waveforms import to_pcm16, wav_bytes
+from relkit.audio.samples import to_pcm16, wav_bytes
+from relkit.datasets.types import AudioSpan, Clip, Unusable, UnusableReason
 
 RATE = 16_000
 

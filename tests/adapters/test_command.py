@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.command import GIVE_UP, CommandSystem
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.utterances import Answer, Clip, Failure
-from relkit.rules.waveforms import wav_bytes
+from relkit.adapters.systems.command import GIVE_UP, CommandSystem
+from relkit.audio.samples import wav_bytes
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.datasets.types import Answer, Clip, Failure
 from tests.fakes import tone, write_tone
 
 Start = Callable[..., CommandSystem]

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from relkit.adapters.dataset_files import DatasetFiles
-from relkit.adapters.git_revisions import GitRevisions
-from relkit.domain.datasets import Bins, Dataset
-from relkit.domain.errors import InvalidInput
+from relkit.adapters.datasets import DatasetFiles
+from relkit.adapters.git import GitRevisions
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Bins, Dataset
 from tests.builders import commit_all, git, row, write_dataset
 
 ROWS = [

@@ -10,12 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from relkit.adapters.duckdb_slices import DuckDBPairs, DuckDBSlices
-from relkit.domain.errors import InvalidInput
-from relkit.domain.slices import SliceSpec
-from relkit.rules.cluster_sums import ClusterSums, PairedSums, SliceValues
-from relkit.rules.result_columns import QUALITY_COLUMNS, SUM_COLUMNS
-from relkit.rules.sign_flips import EXCUSED
+from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import SliceSpec
+from relkit.statistics.families import EXCUSED
+from relkit.statistics.sums import (
+    QUALITY_COLUMNS,
+    SUM_COLUMNS,
+    ClusterSums,
+    PairedSums,
+    SliceValues,
+)
 from tests.result_rows import (
     COUNTS,
     SPECS,

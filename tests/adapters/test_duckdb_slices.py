@@ -11,19 +11,17 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 from scipy import stats
 
-from relkit.adapters.duckdb_slices import DuckDBSlices
-from relkit.domain.errors import InvalidInput, StorageFailed
-from relkit.domain.estimates import Estimate
-from relkit.domain.metrics import METRICS, expand
-from relkit.domain.quality import QUALITY_METRICS
-from relkit.domain.slices import SliceSpec
-from relkit.ports import By
-from relkit.rules.cluster_sums import ClusterSums, SliceValues
-from relkit.rules.intervals import RateEvidence
-from relkit.rules.ordered_values import TimingEvidence
-from relkit.rules.rate_metrics import RATE_METRICS
-from relkit.rules.result_columns import QUALITY_COLUMNS, SUM_COLUMNS
-from relkit.rules.statistics import estimate_metrics, sums_needed, timings_needed
+from relkit.adapters.duckdb.results import DuckDBSlices
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.metrics import METRICS, QUALITY_METRICS, expand
+from relkit.core.slices import SliceSpec
+from relkit.core.values import Estimate
+from relkit.evaluation.ports import By
+from relkit.statistics.estimates import estimate_metrics, sums_needed, timings_needed
+from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.percentiles import TimingEvidence
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import QUALITY_COLUMNS, SUM_COLUMNS, ClusterSums, SliceValues
 from tests.result_rows import (
     SPECS,
     Row,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.dvc_data import DvcAudio, dvc_init
-from relkit.domain.errors import BackendUnavailable, InvalidInput, MissingDependency, RelkitError
+from relkit.adapters.dvc import DvcAudio, dvc_init
+from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, RelkitError
 from tests.builders import commit_all, git
 
 pytest.importorskip("dvc", reason="DVC is not installed")

@@ -10,12 +10,11 @@ import pytest
 import soundfile
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.faster_whisper_asr import FasterWhisperSystem
-from relkit.adapters.processes import ProcessExecutor
-from relkit.adapters.weights import find_weights
-from relkit.domain.errors import InvalidInput
-from relkit.domain.suites import Scalar
-from relkit.domain.utterances import Answer, AudioSpan, Clip
+from relkit.adapters.systems.faster_whisper import FasterWhisperSystem, find_weights
+from relkit.adapters.workers import ProcessExecutor
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Answer, AudioSpan, Clip
+from relkit.evaluation.types import Scalar
 from tests.speech import spoken
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -90,7 +89,7 @@ def test_the_samples_are_those_that_the_library_decodes(speech: list[Path]) -> N
     """Resampling is bit for bit the library's, so equal texts are no accident."""
     from faster_whisper.audio import decode_audio  # noqa: PLC0415 - slow to import
 
-    from relkit.adapters import faster_whisper_asr  # noqa: PLC0415 - beside its counterpart
+    from relkit.adapters.systems import faster_whisper as faster_whisper_asr  # noqa: PLC0415 - beside its counterpart
 
     for path in speech:
         ours = faster_whisper_asr.samples_for_model(_clip(path))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.git_revisions import GitRevisions
-from relkit.domain.errors import InvalidInput, StorageFailed
+from relkit.adapters.git import GitRevisions
+from relkit.core.errors import InvalidInput, StorageFailed
 from tests.builders import commit_all, git
 
 
@@ -204,7 +204,7 @@ def test_a_second_export_finds_the_first_as_good(folder: Path, tmp_path: Path) -
 EXPORT = """
 import sys
 from pathlib import Path
-from relkit.adapters.git_revisions import GitRevisions
+from relkit.adapters.git import GitRevisions
 folder, commit, target = sys.argv[1:]
 sys.stdin.readline()
 GitRevisions(Path(folder)).export(commit, Path(target))

@@ -10,7 +10,10 @@ import pytest
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
-from relkit.adapters.github_summary import (
+from relkit.core.config import Settings
+from relkit.core.wording import command_data, command_property, csv_cell, github_markdown, log_line
+from relkit.gate.types import GateDecision, Verdict
+from relkit.report.github import (
     COMMENT_BYTES,
     MOST_ANNOTATIONS,
     SUMMARY_BYTES,
@@ -18,15 +21,6 @@ from relkit.adapters.github_summary import (
     comment,
     marker,
     step_summary,
-)
-from relkit.config import Settings
-from relkit.domain.gates import GateDecision, Verdict
-from relkit.rules.escaping import (
-    command_data,
-    command_property,
-    csv_cell,
-    github_markdown,
-    log_line,
 )
 from relkit.wiring import gate_outputs
 from tests.gate_decisions import (

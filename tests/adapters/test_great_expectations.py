@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from relkit.adapters.great_expectations_contracts import GreatExpectationsChecker
-from relkit.domain.contracts import Cell, Contract, FactTable, Judged
-from relkit.domain.errors import MissingDependency
-from relkit.records.contracts import parse_contract
+from relkit.adapters.great_expectations import GreatExpectationsChecker
+from relkit.core.errors import MissingDependency
+from relkit.curation.contract_files import parse_contract
+from relkit.curation.types import Cell, Contract, FactTable, Judged
 from tests.builders import DIGEST
 from tests.conftest import ROOT
 

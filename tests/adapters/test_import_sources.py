@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from relkit import storage
-from relkit.adapters import import_sources
-from relkit.adapters.import_sources import READ, ImportSources
-from relkit.adapters.import_target import ImportTarget
-from relkit.adapters.pseudonyms import Pseudonyms
-from relkit.domain.errors import Busy, InvalidInput
-from relkit.domain.imports import ImportedRow, ImportKind
-from relkit.records.imports.kaldi import FILES
+from relkit.adapters import imports as import_sources
+from relkit.adapters.imports import READ, ImportSources, ImportTarget, Pseudonyms
+from relkit.core import storage
+from relkit.core.errors import Busy, InvalidInput
+from relkit.datasets.imports.kaldi import FILES
+from relkit.datasets.imports.rows import ImportedRow, ImportKind
 
 KALDI, NEMO = ImportKind.KALDI, ImportKind.NEMO
 FOLDER, VOICE = ImportKind.AUDIO_FOLDER, ImportKind.COMMON_VOICE

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from relkit.adapters.jinja_pages import JinjaPages
-from relkit.domain.estimates import Estimate
-from relkit.domain.reports import EvalReport, Hallucinations, MaskingStep, Runaways
-from relkit.rules.escaping import code, markdown
+from relkit.adapters.html import JinjaPages
+from relkit.core.values import Estimate
+from relkit.core.wording import code, markdown
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
+from relkit.scoring.types import MaskingStep
 from tests.builders import DIGEST, counts, estimate, report, slice_result, version
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "report.md"

@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relkit.adapters.jiwer_scores import jiwer_score
-from relkit.adapters.whisper_normalizers import whisper_steps
-from relkit.domain.counts import ErrorCounts
-from relkit.domain.scores import Explanation, ScoreResult
-from relkit.records.digests import digest_of
-from relkit.records.score_files import Format
-from relkit.records.scores import score_document
-from relkit.rules.normalizing import PURE_STEPS, Pipeline, built_in
-from relkit.rules.peer_differences import explanation_lines
-from relkit.workflows.score import ScoreFile, score_files
+from relkit.adapters.libraries import jiwer_score, whisper_steps
+from relkit.core.digests import digest_of
+from relkit.core.values import ErrorCounts
+from relkit.scoring.files import Format
+from relkit.scoring.normalizers import PURE_STEPS, Pipeline, built_in
+from relkit.scoring.peers import explanation_lines
+from relkit.scoring.score import ScoreFile, score_document, score_files
+from relkit.scoring.types import Explanation, ScoreResult
 
 NONE = built_in("none", {}, digest_of)
 ENGLISH = built_in("english", {**PURE_STEPS, **whisper_steps()}, digest_of)

@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given, settings
 
-from relkit.adapters.junit import decision_junit, report_junit
-from relkit.domain.gates import GateDecision, Verdict
+from relkit.gate.types import GateDecision, Verdict
+from relkit.report.junit import decision_junit, report_junit
 from tests.builders import estimate, report, slice_result
 from tests.gate_decisions import (
     HOSTILE,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.ledger_files import ATTRIBUTES, MERGE_RULE, LedgerFiles
-from relkit.domain.errors import Busy, InvalidInput, UsageError
-from relkit.domain.releases import EventKind, ReleaseEvent
-from relkit.records.events import render_event, render_ledger, seal
+from relkit.adapters.ledgers import ATTRIBUTES, MERGE_RULE, LedgerFiles
+from relkit.core.errors import Busy, InvalidInput, UsageError
+from relkit.registry.ledger_files import render_event, render_ledger, seal
+from relkit.registry.types import EventKind, ReleaseEvent
 from tests.release_data import (
     at,
     chained,

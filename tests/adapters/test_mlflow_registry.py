@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.mlflow_server import MlflowRegistry
-from relkit.config import MlflowSettings
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.mirrors import Aliases, Mirrored
-from relkit.domain.releases import Artifact, Origin, Release
+from relkit.adapters.mlflow.registry import MlflowRegistry
+from relkit.core.config import MlflowSettings
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.registry.types import Aliases, Artifact, Mirrored, Origin, Release
 from tests.mlflow_proxy import ALIAS, Kind, Proxy, Server, free_port, proxied, served
 
 pytestmark = pytest.mark.slow

@@ -22,17 +22,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit.adapters.mlflow_server import MlflowTracker
-from relkit.config import MlflowSettings
-from relkit.domain.counts import ErrorCounts
-from relkit.domain.datasets import DatasetVersion
-from relkit.domain.errors import BackendUnavailable, MissingDependency
-from relkit.domain.estimates import Estimate
-from relkit.domain.reports import EvalReport, Hallucinations, Runaways, SliceResult
-from relkit.domain.slices import SliceSpec
-from relkit.domain.suites import Scalar
-from relkit.records.reports import render_report
-from relkit.rules.tracking_names import metric_name
+from relkit.adapters.mlflow.tracker import MlflowTracker
+from relkit.core.config import MlflowSettings
+from relkit.core.errors import BackendUnavailable, MissingDependency
+from relkit.core.slices import SliceSpec
+from relkit.core.values import ErrorCounts, Estimate
+from relkit.datasets.types import DatasetVersion
+from relkit.evaluation.report_files import render_report
+from relkit.evaluation.tracking import metric_name
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, Scalar, SliceResult
 
 RUN = "20260131T120000Z-0a1b2c"
 PAGE = "# A page\n\nWER 10.0 %, größer\n"

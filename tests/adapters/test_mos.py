@@ -14,18 +14,20 @@ import soundfile
 from numpy.typing import NDArray
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.mos import models, spectra
-from relkit.adapters.mos.onnx_parts import cut
-from relkit.adapters.quality_cache import SqliteQualityCache
-from relkit.domain.errors import InvalidInput, MissingDependency, StorageFailed
-from relkit.domain.quality import QUALITY_METRICS, ComparedClip, Quality
-from relkit.domain.utterances import AudioSpan, Clip, Unusable
+from relkit.adapters.caches import SqliteQualityCache
+from relkit.adapters.mos import models
+from relkit.adapters.mos import models as spectra
+from relkit.adapters.mos.models import cut
+from relkit.audio.types import ComparedClip, Quality
+from relkit.core.errors import InvalidInput, MissingDependency, StorageFailed
+from relkit.core.metrics import QUALITY_METRICS
+from relkit.datasets.types import AudioSpan, Clip, Unusable
 from tests.speech import DATASET
 
 if importlib.util.find_spec("speechmos") is None:
     pytest.skip("speechmos is not installed: pip install 'relkit[mos]'", allow_module_level=True)
 
-from relkit.adapters.mos.scoring import MosModels, MosSystem
+from relkit.adapters.mos.scorers import MosModels, MosSystem
 
 Samples = NDArray[np.float32]
 PEER = {
@@ -151,8 +153,8 @@ def test_the_same_clip_scores_the_same_in_another_process(every: MosModels) -> N
     """Raters included: the noise of PLCMOS is the library's, not ours."""
     samples = speech()[:20_000]
     script = (
-        "import sys, numpy as np; from relkit.adapters.mos.scoring import MosSystem;"
-        "from relkit.domain.utterances import Clip; data = sys.stdin.buffer.read();"
+        "import sys, numpy as np; from relkit.adapters.mos.scorers import MosSystem;"
+        "from relkit.datasets.types import Clip; data = sys.stdin.buffer.read();"
         "clip = Clip(samples=data, sample_rate=16000, digest='', path='', whole=True);"
         "print(MosSystem(['dnsmos_ovrl', 'plcmos']).answer(clip).text)"
     )
@@ -167,8 +169,8 @@ def test_the_same_clip_scores_the_same_in_another_process(every: MosModels) -> N
 def test_neither_speechmos_nor_librosa_is_imported() -> None:
     """Their numba compiles for 12 to 19 s at the first call."""
     script = (
-        "import sys; from relkit.adapters.mos.scoring import MosModels;"
-        "from relkit.domain.utterances import Clip; import numpy as np;"
+        "import sys; from relkit.adapters.mos.scorers import MosModels;"
+        "from relkit.datasets.types import Clip; import numpy as np;"
         "x = np.random.default_rng(0).standard_normal(2000).astype('<f4') / 10;"
         "clip = Clip(samples=x.tobytes(), sample_rate=8000, digest='', path='', whole=True);"
         "assert len(MosModels(['dnsmos_p808', 'plcmos']).quality(clip).scores) == 2;"

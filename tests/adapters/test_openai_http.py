@@ -11,10 +11,10 @@ import pytest
 
 from relkit.adapters.audio import SoundfileReader
 from relkit.adapters.systems.openai import OpenAIHttpSystem
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.suites import Scalar
-from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure
-from relkit.rules.waveforms import wav_bytes
+from relkit.audio.samples import wav_bytes
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.datasets.types import Answer, AudioSpan, Clip, Failure
+from relkit.evaluation.types import Scalar
 from tests.asr_server import AsrServer, always, whisper
 from tests.fakes import tone, write_tone
 from tests.speech import spoken

@@ -9,14 +9,13 @@ from types import MappingProxyType
 import pytest
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.speaking import EngineSystem
+from relkit.adapters.systems.engines import EngineSystem
 from relkit.adapters.systems.openai import OpenAISpeechEngine
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.speech import Script
-from relkit.domain.suites import Scalar
-from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, FailureReason
-from relkit.rules.speech_audio import audio_facts
-from relkit.rules.wav_streams import stream_header
+from relkit.audio.samples import audio_facts, stream_header
+from relkit.audio.types import Script
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.datasets.types import Answer, AudioSpan, Clip, Failure, FailureReason
+from relkit.evaluation.types import Scalar
 from tests.speech_server import SpeechServer
 
 KEY = "sk-not-to-be-seen"

@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from relkit import storage
-from relkit.adapters.parquet_results import ParquetResults, read_table
-from relkit.domain.errors import InvalidInput, StorageFailed
-from relkit.domain.results import Outcome, Texts
-from relkit.domain.utterances import (
+from relkit.adapters.results import ParquetResults, read_table
+from relkit.core import storage
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.datasets.types import (
     Answer,
     AnswerEvent,
     Failure,
@@ -22,7 +21,9 @@ from relkit.domain.utterances import (
     Unusable,
     UnusableReason,
 )
-from relkit.rules.result_columns import CORE_COLUMNS
+from relkit.evaluation.types import Outcome
+from relkit.scoring.types import Texts
+from relkit.statistics.sums import CORE_COLUMNS
 from tests.builders import (
     FULL_ANSWER,
     counts,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from relkit.adapters.prediction_cache import SqliteCache
-from relkit.domain.errors import StorageFailed
-from relkit.domain.utterances import Answer, Failure, FailureReason
+from relkit.adapters.caches import SqliteCache
+from relkit.core.errors import StorageFailed
+from relkit.datasets.types import Answer, Failure, FailureReason
 from tests.builders import ANSWERS, FULL_ANSWER
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,8 +123,8 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from relkit.adapters.prediction_cache import SqliteCache
-from relkit.domain.utterances import Answer
+from relkit.adapters.caches import SqliteCache
+from relkit.datasets.types import Answer
 path, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 sys.stdin.readline()

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.processes import ProcessExecutor, threads_per_job
-from relkit.adapters.processes.held_back import LOST_IN_A_ROW, UNREACHABLE_IN_A_ROW
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.utterances import Answer, Clip, Failure, FailureReason, Prediction
+from relkit.adapters.workers import (
+    LOST_IN_A_ROW,
+    UNREACHABLE_IN_A_ROW,
+    ProcessExecutor,
+    threads_per_job,
+)
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
 from tests.fakes import EchoSystem, tone, tones
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -301,7 +305,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
         import signal
         from functools import partial
         from pathlib import Path
-        from relkit.adapters.processes import ProcessExecutor
+        from relkit.adapters.workers import ProcessExecutor
         from tests.fakes import EchoSystem, tones
 
         if __name__ == "__main__":

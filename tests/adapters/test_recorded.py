@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from relkit.adapters.recorded import RecordedAnswers
-from relkit.domain.errors import InvalidInput
-from relkit.domain.utterances import Answer, AnswerEvent, Failure, FailureReason
-from relkit.records.answers import render_answer
+from relkit.adapters.systems.recorded import RecordedAnswers
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Answer, AnswerEvent, Failure, FailureReason
+from relkit.evaluation.run_files import render_answer
 
 FULL = Answer(
     text="hello",

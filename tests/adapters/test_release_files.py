@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.artifact_files import ArtifactFiles
-from relkit.adapters.release_files import ReleaseFiles
-from relkit.adapters.weights import folder_digest
-from relkit.domain.errors import InvalidInput, UsageError
-from relkit.domain.releases import Artifact, HostedIdentity, Release
-from relkit.records.digests import sha256_bytes
-from relkit.records.release_checks import tree_digest
+from relkit.adapters.releases import ArtifactFiles, ReleaseFiles
+from relkit.adapters.systems.faster_whisper import folder_digest
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.registry.release_files import tree_digest
+from relkit.registry.types import Artifact, HostedIdentity, Release
 from tests.release_data import release
 
 

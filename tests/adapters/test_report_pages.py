@@ -15,19 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from relkit.adapters.clip_files import flac
-from relkit.adapters.jinja_pages import JinjaPages, embedded_json
-from relkit.adapters.parquet_results import ParquetResults
-from relkit.adapters.report_texts import read_rows
-from relkit.domain.errors import InvalidInput
-from relkit.domain.pages import EmbeddedAudio, Page, Row
-from relkit.domain.quality import NoiseFloor, QualitySummary
-from relkit.domain.reports import Hallucinations, Runaways
-from relkit.domain.results import Texts
-from relkit.domain.speech import Floor, SpeechSummary
-from relkit.domain.utterances import Unusable, UnusableReason
-from relkit.records.digests import sha256_bytes
-from relkit.rules.word_errors import count_errors
+from relkit.adapters.audio import flac
+from relkit.adapters.html import JinjaPages, embedded_json
+from relkit.adapters.results import ParquetResults, read_rows
+from relkit.audio.types import Floor, NoiseFloor, QualitySummary, SpeechSummary
+from relkit.comparison.rows import Row
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Unusable, UnusableReason
+from relkit.evaluation.types import Hallucinations, Runaways
+from relkit.report.view import EmbeddedAudio, Page
+from relkit.scoring.types import Texts
+from relkit.scoring.words import count_errors
 from tests.builders import (
     DIGEST,
     counts,

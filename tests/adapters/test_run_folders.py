@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.parquet_results import ParquetResults
-from relkit.adapters.run_folders import RunFolders
-from relkit.domain.errors import Busy, InvalidInput, UsageError
-from relkit.domain.reports import EvalReport
-from relkit.domain.utterances import Answer
+from relkit.adapters.results import ParquetResults
+from relkit.adapters.runs import RunFolders
+from relkit.core.errors import Busy, InvalidInput, UsageError
+from relkit.datasets.types import Answer
+from relkit.evaluation.types import EvalReport
 from tests.builders import FULL_ANSWER, header, outcome, report, result_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -263,8 +263,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 
-from relkit.adapters.run_folders import RunFolders
-from relkit.domain.utterances import Answer
+from relkit.adapters.runs import RunFolders
+from relkit.datasets.types import Answer
 from tests.builders import FULL_ANSWER, header, outcome, report
 
 folder, moment, name, count = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])

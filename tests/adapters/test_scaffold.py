@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.dataset_files import DatasetFiles
-from relkit.adapters.git_revisions import GitRevisions
-from relkit.adapters.scaffold import (
+from relkit.adapters.datasets import DatasetFiles
+from relkit.adapters.git import GitRevisions
+from relkit.adapters.workspace import (
     CI,
     FOLDERS,
     WORKFLOW,
+    find_workspace,
     git_init,
     scaffold_source,
     write_scaffold,
 )
-from relkit.adapters.workspace import find_workspace
-from relkit.domain.errors import InvalidInput, StorageFailed
-from relkit.records.suites import parse_suite
-from relkit.rules.slicing import cluster_column, select, slice_columns
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.evaluation.slicing import cluster_column, select, slice_columns
+from relkit.evaluation.suites import parse_suite
 from tests.builders import git, tiny_disk
 
 SOURCE = scaffold_source()

@@ -16,12 +16,12 @@ pytest.importorskip("cryptography", reason="signatures need the extra: pip insta
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from relkit.adapters.decision_files import DecisionFiles, Facts
+from relkit.adapters.decisions import DecisionFiles, Facts
 from relkit.adapters.signing import PASSWORD, SigningKey, load_private, load_public, make_key
-from relkit.domain.errors import InvalidInput, StorageFailed
-from relkit.domain.gates import Verdict
-from relkit.records.envelopes import Envelope, Signature, parse_envelope, render_envelope
-from relkit.records.verifying import Verification, Wanted, verify
+from relkit.attestation.envelopes import Envelope, Signature, parse_envelope, render_envelope
+from relkit.attestation.verify import Verification, Wanted, verify
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.gate.types import Verdict
 from tests.decisions import ARTIFACT, LATER, OTHER, new_key, policy, signed, statement
 
 
@@ -342,8 +342,8 @@ def test_a_failed_write_gives_no_serial_out_twice(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from relkit.adapters.decision_files import DecisionFiles, Facts
-from relkit.records.envelopes import Envelope
+from relkit.adapters.decisions import DecisionFiles, Facts
+from relkit.attestation.envelopes import Envelope
 for i in range(20):
     DecisionFiles(Path(sys.argv[1])).append(
         Facts(policy="p", run=f"{sys.argv[2]}-{i}", verdict="pass", created="x"),

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.adapters.speaking import EngineSystem
-from relkit.adapters.speech_engines import EspeakEngine, FliteEngine, HibariEngine, program_version
-from relkit.domain.errors import InvalidInput, MissingDependency
-from relkit.domain.speech import WARM_UP, WARM_UP_FIRST_BYTE, Script, Unspoken
-from relkit.domain.suites import Scalar
-from relkit.domain.utterances import Answer, AudioSpan, Clip, Failure, FailureReason
-from relkit.ports import SpeechEngine
-from relkit.records.digests import PREFIX, sha256_bytes
-from relkit.rules.speech_audio import audio_facts
-from relkit.rules.wav_streams import stream_header, whole_wav
+from relkit.adapters.systems.engines import (
+    EngineSystem,
+    EspeakEngine,
+    FliteEngine,
+    HibariEngine,
+    program_version,
+)
+from relkit.audio.samples import audio_facts, stream_header, whole_wav
+from relkit.audio.types import WARM_UP, WARM_UP_FIRST_BYTE, Script, Unspoken
+from relkit.core.digests import PREFIX, sha256_bytes
+from relkit.core.errors import InvalidInput, MissingDependency
+from relkit.datasets.types import Answer, AudioSpan, Clip, Failure, FailureReason
+from relkit.evaluation.ports import SpeechEngine
+from relkit.evaluation.types import Scalar
 
 KINDS = ("espeak-ng", "flite", "hibari-tts")
 SENTENCE = "the quick brown fox"

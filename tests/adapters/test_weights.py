@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.weights import WeightsPackage, find_weights, folder_digest, offline
-from relkit.domain.errors import InvalidInput
+from relkit.adapters.systems.faster_whisper import (
+    WeightsPackage,
+    find_weights,
+    folder_digest,
+    offline,
+)
+from relkit.core.errors import InvalidInput
 
 OFFLINE = {"RELKIT_OFFLINE": "1"}
 TINY_MODEL = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from relkit.domain.dataset_versions import DatasetLock
-from relkit.records.dataset_locks import render_lock
+from relkit.datasets.files import render_lock
+from relkit.datasets.types import DatasetLock
 from tests.builders import DIGEST
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relkit.adapters.whisper_normalizers import whisper_steps
-from relkit.records.digests import digest_of
-from relkit.rules.normalizing import PURE_STEPS, Pipeline, built_in
-from relkit.rules.word_errors import count_text
+from relkit.adapters.libraries import whisper_steps
+from relkit.core.digests import digest_of
+from relkit.scoring.normalizers import PURE_STEPS, Pipeline, built_in
+from relkit.scoring.words import count_text
 
 STEPS = {**PURE_STEPS, **whisper_steps()}
 WORDS = st.sampled_from(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from relkit.adapters.workspace import find_workspace, read_workspace
-from relkit.config import MlflowSettings
-from relkit.domain.errors import InvalidInput
+from relkit.core.config import MlflowSettings
+from relkit.core.errors import InvalidInput
 
 
 def workspace(folder: Path, text: str = "name: here\n") -> Path:

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from relkit.cli.compare_text import compare_summary
-from relkit.domain.compare_reports import (
+from relkit.comparison.types import (
     Attribution,
     ComparedRun,
     CompareReport,
@@ -26,9 +25,9 @@ from relkit.domain.compare_reports import (
     SliceChange,
     WordChange,
 )
-from relkit.domain.comparisons import Difference, Pairing, Regression
-from relkit.records.compare_documents import compare_document
-from relkit.rules.report_view import slice_parts
+from relkit.comparison.view import compare_document, compare_summary
+from relkit.core.slices import slice_parts
+from relkit.statistics.types import Difference, Pairing, Regression
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "compare.txt"
 HOSTILE = "accent=\x1b[2Jgone\r\n::error::x"

@@ -9,7 +9,7 @@ import pytest
 
 import relkit
 from relkit.cli import evaluate
-from relkit.domain.errors import InvalidInput, UsageError
+from relkit.core.errors import InvalidInput, UsageError
 from tests.conftest import Workspace
 
 RENAMED = {"common", "workspace", "progress"}

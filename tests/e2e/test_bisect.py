@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from relkit.domain.releases import EventKind, ReleaseEvent
-from relkit.records.digests import sha256_bytes
+from relkit.core.digests import sha256_bytes
+from relkit.registry.types import EventKind, ReleaseEvent
 from relkit.wiring import settings
 from relkit.wiring.registry import ledger_files, release_files
 from tests.conftest import Said, Workspace

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from relkit import api
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
+from relkit.adapters.workspace import scaffold_source, write_scaffold
 from tests.conftest import Said, Workspace
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from relkit.adapters.dataset_files import DatasetFiles
-from relkit.adapters.git_revisions import GitRevisions
+from relkit.adapters.datasets import DatasetFiles
+from relkit.adapters.git import GitRevisions
 from tests.builders import tiny_disk
 from tests.conftest import Workspace
 

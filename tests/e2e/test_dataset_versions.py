@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from relkit.adapters.dataset_files import DatasetFiles
-from relkit.adapters.git_revisions import GitRevisions
+from relkit.adapters.datasets import DatasetFiles
+from relkit.adapters.git import GitRevisions
 from relkit.cli.boundary import run
 from tests.builders import commit_all, git, row, write_dataset
 from tests.conftest import Workspace

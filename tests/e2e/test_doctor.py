@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.health import look
+from relkit.adapters.health import Health, look
 from relkit.cli.workspace import doctor_text
-from relkit.config import MlflowSettings, Settings
-from relkit.domain.health import Health
+from relkit.core.config import MlflowSettings, Settings
 from tests.conftest import Workspace
 
 

@@ -15,8 +15,8 @@ pytest.importorskip("cryptography", reason="signatures need the extra: pip insta
 
 from relkit import wiring
 from relkit.adapters.signing import make_key
-from relkit.domain.decisions import DecisionStatement
-from relkit.domain.gates import CheckRecord
+from relkit.attestation.types import DecisionStatement
+from relkit.gate.types import CheckRecord
 from relkit.wiring import signing
 from tests.conftest import Said, Workspace
 from tests.decisions import ARTIFACT, POLICY, statement

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import relkit
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
-from relkit.domain.gates import Verdict
-from relkit.records.digests import sha256_bytes
+from relkit.adapters.workspace import scaffold_source, write_scaffold
+from relkit.core.digests import sha256_bytes
+from relkit.gate.types import Verdict
 from tests.conftest import ROOT, Said, Workspace
 
 POLICY = """\

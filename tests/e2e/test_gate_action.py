@@ -18,12 +18,11 @@ from typing import Any
 import pytest
 import yaml
 
-from relkit.adapters.github_summary import comment
-from relkit.domain.decisions import DecisionStatement
-from relkit.domain.gates import GateDecision, Verdict
-from relkit.records.decision_documents import decision_document
-from relkit.records.envelopes import Envelope, render_envelope
-from relkit.records.statements import render_decision
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import decision_document, render_decision
+from relkit.attestation.types import DecisionStatement
+from relkit.gate.types import GateDecision, Verdict
+from relkit.report.github import comment
 from tests.builders import DIGEST
 from tests.conftest import Workspace
 from tests.gate_decisions import (

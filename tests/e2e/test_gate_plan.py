@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from relkit.cli.gate_plan import plan_summary
-from relkit.config import Settings
-from relkit.domain.errors import InvalidInput, RelkitError, UsageError
-from relkit.domain.plans import GatePlan
-from relkit.records.plans import plan_document
+from relkit.core.config import Settings
+from relkit.core.errors import InvalidInput, RelkitError, UsageError
+from relkit.gate.plan_view import plan_document, plan_summary
+from relkit.gate.types import GatePlan
 from relkit.wiring import init_workspace
 from relkit.wiring import settings as read_settings
 from relkit.wiring.margins import REFERENCE, set_margins

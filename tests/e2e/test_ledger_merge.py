@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.ledger_files import LedgerFiles
-from relkit.domain.errors import InvalidInput
-from relkit.domain.releases import EventKind, ReleaseEvent
+from relkit.adapters.ledgers import LedgerFiles
+from relkit.core.errors import InvalidInput
+from relkit.registry.types import EventKind, ReleaseEvent
 from tests.release_data import (
     at,
     event,

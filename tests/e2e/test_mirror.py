@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 
 from relkit import wiring
-from relkit.adapters.ledger_files import LedgerFiles
-from relkit.adapters.mlflow_server import MlflowRegistry
-from relkit.config import MlflowSettings
-from relkit.domain.releases import Artifact, Release
-from relkit.records.digests import sha256_bytes
-from relkit.records.releases import sealed
-from relkit.rules.ledger import state_of
-from relkit.rules.ledger_plans import Entry, plan_promoted, plan_registered
+from relkit.adapters.ledgers import LedgerFiles
+from relkit.adapters.mlflow.registry import MlflowRegistry
+from relkit.core.config import MlflowSettings
+from relkit.core.digests import sha256_bytes
+from relkit.registry.ledger import Entry, plan_promoted, plan_registered, state_of
+from relkit.registry.release_files import sealed
+from relkit.registry.types import Artifact, Release
 from relkit.wiring import registry
 from tests.conftest import Said, Workspace
 from tests.mlflow_proxy import ALIAS, Proxy, Server, proxied, served

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from pyarrow import parquet as pq
 
-from relkit.domain.errors import ExitCode
+from relkit.core.errors import ExitCode
 from tests.conftest import Workspace
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import relkit
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
-from relkit.records.suites import parse_suite
+from relkit.adapters.workspace import scaffold_source, write_scaffold
+from relkit.evaluation.suites import parse_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

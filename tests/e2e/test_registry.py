@@ -13,18 +13,17 @@ from typing import Any
 import pytest
 
 from relkit import wiring
-from relkit.adapters.artifact_files import ArtifactFiles
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
+from relkit.adapters.releases import ArtifactFiles
 from relkit.adapters.signing import make_key
+from relkit.adapters.workspace import scaffold_source, write_scaffold
+from relkit.attestation.envelopes import parse_envelope, render_envelope
+from relkit.attestation.exceptions import Said as Word
 from relkit.cli.boundary import run
-from relkit.domain.errors import BackendUnavailable, Busy
-from relkit.domain.mirrors import Mirrored
-from relkit.domain.releases import Release
-from relkit.records.digests import canonical
-from relkit.records.envelopes import parse_envelope, render_envelope
+from relkit.core.digests import canonical
+from relkit.core.errors import BackendUnavailable, Busy
+from relkit.registry.types import Mirrored, Release
 from relkit.wiring import registry
 from relkit.wiring.signing import override
-from relkit.workflows.exceptions import Said as Word
 from tests.conftest import Said, Workspace
 
 SUITE = """\

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from relkit.adapters.scaffold import scaffold_source, write_scaffold
+from relkit.adapters.workspace import scaffold_source, write_scaffold
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import render_decision
+from relkit.attestation.types import DecisionStatement
 from relkit.cli.boundary import run as relkit
-from relkit.domain.decisions import DecisionStatement
-from relkit.domain.gates import Verdict
-from relkit.records.envelopes import Envelope, render_envelope
-from relkit.records.statements import render_decision
+from relkit.gate.types import Verdict
 from tests.conftest import Workspace
 from tests.fakes import write_tone
 from tests.gate_decisions import blocked, decision, failing, judged, part, result

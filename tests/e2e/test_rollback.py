@@ -14,16 +14,14 @@ from typing import Any
 import pytest
 
 from relkit import wiring
-from relkit.domain.errors import BackendUnavailable, Busy, InvalidInput
-from relkit.domain.mirrors import Mirrored
-from relkit.domain.releases import Artifact, Attested, EventKind, Interface, Release
-from relkit.records.releases import sealed
-from relkit.rules.ledger import state_of
-from relkit.rules.ledger_plans import Entry, plan_promoted, plan_registered, plan_yanked
+from relkit.core.errors import BackendUnavailable, Busy, InvalidInput
+from relkit.registry.ledger import Entry, plan_promoted, plan_registered, plan_yanked, state_of
+from relkit.registry.release_files import sealed
+from relkit.registry.types import Artifact, Attested, EventKind, Interface, Mirrored, Release
+from relkit.registry.verify import record_verified
+from relkit.rollback.run import RollbackRequest, apply, plan
 from relkit.wiring import registry
 from relkit.wiring.rollback import rollback_ports
-from relkit.workflows.registry_verify import record_verified
-from relkit.workflows.rollback import RollbackRequest, apply, plan
 from tests.conftest import Said, Workspace
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "rollback.txt"

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from relkit.domain.counts import ErrorCounts
-from relkit.domain.scores import ScoreResult, TrnOptions
-from relkit.domain.suites import Segmenter
-from relkit.records.digests import digest_of
-from relkit.rules.normalizing import Pipeline, Step
-from relkit.workflows.score import ScoreFile, score_files
+from relkit.core.digests import digest_of
+from relkit.core.tokens import Segmenter
+from relkit.core.values import ErrorCounts
+from relkit.scoring.normalizers import Pipeline, Step
+from relkit.scoring.score import ScoreFile, score_files
+from relkit.scoring.types import ScoreResult, TrnOptions
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors" / "sctk"
 pytestmark = pytest.mark.skipif(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from relkit.adapters.weights import find_weights
+from relkit.adapters.systems.faster_whisper import find_weights
 from tests.asr_server import AsrServer, whisper
 from tests.conftest import Workspace
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from relkit.adapters.audio import SoundfileReader
-from relkit.domain.utterances import AudioSpan, Clip
-from relkit.records.digests import PREFIX, sha256_bytes
+from relkit.core.digests import PREFIX, sha256_bytes
+from relkit.datasets.types import AudioSpan, Clip
 from tests.conftest import Workspace
 from tests.speech_server import SpeechServer
 

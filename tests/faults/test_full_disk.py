@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relkit import storage
-from relkit.domain.errors import StorageFailed
+from relkit.core import storage
+from relkit.core.errors import StorageFailed
 from tests.conftest import Workspace
 
 

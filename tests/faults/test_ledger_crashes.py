@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from relkit import storage, wiring
-from relkit.config import MARKER
-from relkit.domain.errors import StorageFailed
-from relkit.records.digests import sha256_bytes
+from relkit import wiring
+from relkit.core import storage
+from relkit.core.config import MARKER
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import StorageFailed
 from relkit.wiring import registry
 from tests.conftest import Workspace
 from tests.release_data import history, ledger_in, registered, write_history

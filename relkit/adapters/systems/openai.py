@@ -14,22 +14,25 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from relkit.domain.errors import BackendUnavailable, InvalidInput
-from relkit.domain.speech import Unspoken
-from relkit.domain.suites import Scalar
-from relkit.domain.utterances import Answer, AnswerEvent, Clip, Failure, FailureReason
-from relkit.records.strict import check, parse_json
-from relkit.records.suites import OpenAIHttpRecord, OpenAISpeechRecord
-from relkit.rules.waveforms import wav_bytes
+from relkit.audio.samples import wav_bytes
+from relkit.audio.types import Unspoken
+from relkit.core.codec import check, parse_json
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.datasets.types import Answer, AnswerEvent, Clip, Failure, FailureReason
+from relkit.evaluation.suites import OpenAIHttpRecord, OpenAISpeechRecord
+from relkit.evaluation.types import Scalar
 
 MAX_RESPONSE = 1 << 20
 """The longest transcription that is read, in bytes."""
 
+
 LONGEST_WAIT_S = 30.0
 """How long a server's Retry-After is honoured at most, in seconds."""
 
+
 CONNECT_S = 10.0
 """How long opening a connection may take; a host that stays silent is unreachable, not slow."""
+
 
 MEDIA_TYPES = {
     ".flac": "audio/flac",
@@ -42,9 +45,16 @@ MEDIA_TYPES = {
 }
 """Endings of files that such servers take as they are."""
 
+
 _RETRYABLE = {408, 409, 429}
+
+
 _NOT_LET_IN = {401, 403}  # every later call would end the same way
+
+
 _LARGEST = 1e15
+
+
 _WAITS = {
     f"http11.{direction}_{part}.started"
     for direction in ("send_request", "receive_response")

@@ -1,0 +1,271 @@
+"""Decisions of a workspace: a file each, and a log that only grows and gives them their serials.
+
+Checks and approvals of a workspace: a file each, by name.
+
+Logs of searches as files, so that an interrupted search does not ask again.
+
+Contracts beside the data, and their outcomes below ``.relkit/contracts``.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from relkit.attestation.checks import LoggedDecision, parse_log, render_line
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.bisect.run import parse_log as parse_log_run
+from relkit.bisect.search import Answer, LogHead
+from relkit.core import storage
+from relkit.core.codec import decode, encode
+from relkit.core.digests import PREFIX
+from relkit.core.errors import Busy, InvalidInput
+from relkit.curation.contract_files import (
+    parse_contract,
+    parse_outcome,
+    render_contract,
+    render_outcome,
+)
+from relkit.curation.types import Contract, ContractOutcome
+from relkit.datasets.types import Dataset
+
+LOG = "log.jsonl"
+
+
+OVERRIDE = ".override"
+
+
+_PATIENCE_S = 10.0
+
+
+_PAUSE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the log says about a decision besides its place: all of it stands in the decision."""
+
+    policy: str
+    run: str
+    verdict: str
+    created: str
+
+
+class DecisionFiles:
+    """The decisions below ``.relkit/decisions``."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder, which is made when something is written."""
+        self._folder = folder
+
+    def default_path(self, policy: str, run: str) -> Path:
+        """Return where the decision of a policy about a candidate's run is written."""
+        return self._folder / f"{policy}-{run}.json"
+
+    def log(self) -> tuple[LoggedDecision, ...]:
+        """Return the log, oldest first, without a torn last line.
+
+        Raises InvalidInput where it does not hang together.
+        """
+        return parse_log(storage.read_lines(self._folder / LOG), source=LOG)
+
+    def append(
+        self,
+        facts: Facts,
+        make: Callable[[int, str | None], Envelope],
+        *,
+        path: Path | None = None,
+    ) -> tuple[Path, LoggedDecision]:
+        """Write a decision and return its path and log line.
+
+        ``make`` gets the serial and the digest of the decision before, and returns the envelope;
+        two processes never get the same serial. The log is written first: a kill between the two
+        burns a serial and never gives one out twice. Raises Busy, InvalidInput, StorageFailed.
+        """
+        target = path or self.default_path(facts.policy, facts.run)
+        with self._locked():
+            log = self.log()
+            serial = len(log) + 1
+            previous = log[-1].digest if log else None
+            envelope = make(serial, previous)
+            entry = LoggedDecision(
+                serial=serial,
+                digest=envelope.digest,
+                previous=previous,
+                file=target.name,
+                **asdict(facts),
+            )
+            with storage.AppendLog(self._folder / LOG) as lines:
+                lines.append(render_line(entry))
+                lines.sync()
+            storage.write_bytes(target, render_envelope(envelope))
+        return target, entry
+
+    def override_path(self, decision: Path) -> Path:
+        """Return where the next override of a decision is written: beside it, never over one."""
+        stem = decision.name.removesuffix(".json")
+        number = 1
+        while (path := decision.with_name(f"{stem}{OVERRIDE}-{number}.json")).exists():
+            number += 1
+        return path
+
+    def overrides(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, bytes) of every override that lies with the decisions, by name."""
+        if self._folder.is_dir():
+            for path in sorted(self._folder.glob(f"*{OVERRIDE}-*.json")):
+                yield path.name, storage.read_bytes(path, what=path.name)
+
+    def decisions(self, runs: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, bytes) of the decisions about any of some runs, oldest first, each once."""
+        names = dict.fromkeys(entry.file for entry in self.log() if entry.run in runs)
+        for name in names:
+            path = self._folder / name
+            if path.is_file():
+                yield name, storage.read_bytes(path, what=name)
+
+    def _locked(self) -> ExitStack:
+        """Return the lock, held, waiting a while for it: another gate is done in a moment."""
+        until = time.monotonic() + _PATIENCE_S
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(
+                        storage.lock(self._folder / "log.lock", what="the log of decisions")
+                    )
+                except Busy:
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(_PAUSE_S)
+                else:
+                    return stack.pop_all()
+
+
+class CheckFiles:
+    """The checks below ``.relkit/checks``, and those that were given by path."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder, which need not be there."""
+        self._folder = folder
+
+    def path(self, name: str) -> Path:
+        """Return where the check of a name is."""
+        return self._folder / f"{name}.json"
+
+    def read(self, name: str, given: Mapping[str, Path]) -> tuple[str, bytes] | None:
+        """Return (file name, bytes) of a check; None where there is none.
+
+        One that was given by path has to be there: raises InvalidInput.
+        """
+        path = given.get(name, self.path(name))
+        if name not in given and not path.is_file():
+            return None
+        return path.name, storage.read_bytes(path, what=path.name)
+
+
+class LogFile:
+    """Implements AnswerLog with an append-only file of JSON lines."""
+
+    def __init__(self, log: storage.AppendLog, answers: Sequence[Answer]) -> None:
+        """Keep an open log and what it says already."""
+        self._log = log
+        self._answers = answers
+
+    def answers(self) -> Sequence[Answer]:
+        """Return what was logged before, oldest first."""
+        return self._answers
+
+    def append(self, answer: Answer) -> None:
+        """Append an answer and make it durable; raises StorageFailed."""
+        self._log.append(_line(answer))
+        self._log.sync()
+
+
+class NoLog:
+    """Implements AnswerLog where nothing is kept."""
+
+    def answers(self) -> Sequence[Answer]:
+        """Return nothing."""
+        return ()
+
+    def append(self, answer: Answer) -> None:
+        """Drop the answer."""
+
+
+@contextmanager
+def log_file(path: Path, head: LogHead) -> Iterator[LogFile]:
+    """Hold the log of one search, new or begun; raises Busy, InvalidInput, StorageFailed."""
+    with storage.lock(path.with_name(f".{path.name}.lock"), what=f"the log {path.name}"):
+        lines = storage.read_lines(path)
+        answers = parse_log_run(lines, head=head, source=path.name)
+        with storage.AppendLog(path) as log:
+            if not lines:
+                log.append(_line(head))
+            yield LogFile(log, answers)
+
+
+def _line(value: LogHead | Answer) -> str:
+    return json.dumps(encode(value), ensure_ascii=False)
+
+
+CONTRACT = "contract.json"
+
+
+class ContractFiles:
+    """Implements ContractStore."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep outcomes in ``folder``, a file per dataset digest; it need not exist yet."""
+        self._folder = folder
+
+    def read(self, dataset: Dataset) -> Contract | None:
+        """Return the contract beside a dataset's manifest, None where it has none."""
+        path = Path(dataset.root) / CONTRACT
+        if not path.exists():
+            return None
+        source = _source(dataset)
+        return parse_contract(storage.read_bytes(path, what=source), source=source)
+
+    def write(self, dataset: Dataset, contract: Contract, *, notes: str) -> str:
+        """Write a first contract and return its name; raises InvalidInput where there is one."""
+        path = Path(dataset.root) / CONTRACT
+        if path.exists():
+            raise InvalidInput(
+                f"{_source(dataset)}: is there already", hint="change it, or remove it first"
+            )
+        storage.write_text(path, render_contract(contract, notes=notes))
+        return _source(dataset)
+
+    def keep(self, outcome: ContractOutcome) -> None:
+        """Store an outcome, in place of an earlier one on the same data."""
+        storage.write_text(self._path(outcome.dataset_digest), render_outcome(outcome))
+
+    def outcome(self, dataset: Dataset) -> str:
+        """Return ``passed``, ``failed`` or ``not_checked``.
+
+        A stored outcome counts only for the same data and the same contract; one that cannot be
+        read counts as none.
+        """
+        path = self._path(dataset.version.digest)
+        contract = Path(dataset.root) / CONTRACT
+        try:
+            if not path.is_file() or not contract.is_file():
+                return "not_checked"
+            text = decode(storage.read_bytes(path, what=path.name), source=path.name)
+            kept = parse_outcome(text, source=path.name)
+            wanted = parse_contract(
+                storage.read_bytes(contract, what=CONTRACT), source=_source(dataset)
+            )
+        except InvalidInput:
+            return "not_checked"
+        same = kept.contract.digest == wanted.digest
+        same = same and kept.dataset.digest == dataset.version.digest
+        return kept.outcome if same else "not_checked"
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest.removeprefix(PREFIX)}.json"
+
+
+def _source(dataset: Dataset) -> str:
+    return f"{dataset.version.name}/{CONTRACT}"

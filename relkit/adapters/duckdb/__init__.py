@@ -1,0 +1,3 @@
+"""Sums and single measurements by slice, of one run and of two, out of results.parquet."""
+
+__all__ = ["DuckDBPairs", "DuckDBSlices"]

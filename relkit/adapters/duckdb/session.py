@@ -1,0 +1,406 @@
+"""Queries that sum rows by slice, whatever relation the rows are in.
+
+A DuckDB database in memory with bounded resources, and results opened in it by name.
+"""
+
+# ruff: noqa: S608 - queries hold expressions of our own tables and names we quote or made up
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.slices import SliceSpec
+from relkit.datasets.types import NO_VALUE
+from relkit.evaluation.ports import By
+from relkit.statistics.sums import (
+    CORE_COLUMNS,
+    COUNT_COLUMNS,
+    LATER_COLUMNS,
+    QUALITY_COLUMNS,
+    SPEECH_COLUMNS,
+    Array,
+    ClusterSums,
+    SliceRows,
+    SliceValues,
+    number_slices,
+    sort_by_slice,
+    stack,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+_HINT = "write it anew with: relkit eval SUITE"
+
+
+_TEXT = ("id", "cluster", "failure", "unusable", "load", "quality_reason")
+
+
+_TYPES: Mapping[str, str] = {
+    **dict.fromkeys(CORE_COLUMNS, "BIGINT"),
+    **dict.fromkeys(("runaway", "loop", "cached"), "BOOLEAN"),
+    **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), "DOUBLE"),
+    **dict.fromkeys((*QUALITY_COLUMNS, *SPEECH_COLUMNS), "DOUBLE"),
+    **dict.fromkeys(_TEXT, "VARCHAR"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """Results in a session: the relation's name, the file's, and exact column name to expression.
+
+    Core columns go by their own names, slice columns by names we made up.
+    """
+
+    name: str
+    source: str
+    columns: Mapping[str, str]
+
+    @property
+    def slice_columns(self) -> dict[str, str]:
+        """The columns that are not core columns, exact name to expression."""
+        return {name: sql for name, sql in self.columns.items() if name not in CORE_COLUMNS}
+
+    def expression(self, column: str) -> str:
+        """Return the expression of a column; raises InvalidInput for an unknown one."""
+        if column not in self.columns:
+            known = ", ".join(self.slice_columns)
+            raise InvalidInput(
+                f"{self.source}: no column {column} to slice by",
+                hint=f"columns: {known or 'none'}",
+            )
+        return self.columns[column]
+
+    def unreadable(self) -> InvalidInput:
+        """Return the error of a file that does not hold what it should."""
+        return _unreadable(self.source)
+
+
+class Session:
+    """A database of its own; close it.
+
+    Memory is bounded by ``memory_limit`` (in DuckDB's spelling); what does not fit is spilled to a
+    temporary folder.
+    """
+
+    def __init__(self, *, memory_limit: str, threads: int | None) -> None:
+        """Start the database."""
+        import duckdb
+
+        self._spill = tempfile.TemporaryDirectory(prefix="relkit-duckdb-")
+        self._connection = duckdb.connect(":memory:")
+        try:
+            self._connection.execute("SET temp_directory = $1", [self._spill.name])
+            self._connection.execute("SET memory_limit = $1", [memory_limit])
+            if threads is not None:
+                self._connection.execute("SET threads = $1", [threads])
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of memory and spilled files."""
+        self._connection.close()
+        self._spill.cleanup()
+
+    def open_results(self, source: "Path | pa.Table", name: str, *, shown: str) -> Relation:
+        """Make a view of results under ``name``; errors call the source ``shown``.
+
+        Raises InvalidInput where it does not hold results. DuckDB does not tell ``Hits`` from
+        ``hits``: it renames one of two such columns, and finds either under both names. By position
+        nothing is mistaken for something else.
+        """
+        import duckdb
+        from pyarrow import ArrowException
+        from pyarrow import parquet as pq
+
+        try:
+            if isinstance(source, Path):
+                names = pq.read_schema(source).names
+                relation = self._connection.read_parquet(_literal(source))
+            else:
+                names = source.schema.names
+                relation = self._connection.from_arrow(source)
+        except (duckdb.Error, ArrowException, OSError) as error:
+            raise _unreadable(shown) from error
+        missing = [column for column in CORE_COLUMNS if column not in names]
+        if needed := [column for column in missing if column not in LATER_COLUMNS]:
+            raise InvalidInput(f"{shown}: no column {needed[0]}", hint=_HINT)
+        own = {
+            column: column if column in CORE_COLUMNS else f"c{i}" for i, column in enumerate(names)
+        }
+        selected = [
+            f"CAST({quoted(there)} AS {_TYPES.get(column, 'VARCHAR')}) AS {own[column]}"
+            for column, there in zip(names, relation.columns, strict=True)
+        ]
+        selected += [f"CAST(NULL AS {_TYPES[column]}) AS {column}" for column in missing]
+        relation.project(", ".join(selected)).create_view(name)
+        opened = Relation(
+            name=name, source=shown, columns=own | {column: column for column in missing}
+        )
+        self._check_rows(opened)
+        return opened
+
+    def fetch(self, sql: str, relation: Relation) -> dict[str, Array]:
+        """Return the columns a query gives; raises StorageFailed, InvalidInput.
+
+        ``relation`` is what a value that cannot be read is blamed on.
+        """
+        import duckdb
+
+        try:
+            found: dict[str, Array] = self._connection.execute(sql).fetchnumpy()
+        except duckdb.OutOfMemoryException as error:
+            raise StorageFailed(
+                "not enough memory and temporary disk to sum the results by slice",
+                hint="free disk space in the temporary folder, or ask for fewer slices",
+            ) from error
+        except (duckdb.ConversionException, duckdb.IOException) as error:
+            raise relation.unreadable() from error
+        return found
+
+    def _check_rows(self, relation: Relation) -> None:
+        """Refuse rows without id, and scored rows without counts, which sums would pass over."""
+        bad = " OR ".join(f"{name} IS NULL OR CAST({name} AS BIGINT) < 0" for name in COUNT_COLUMNS)
+        found = self.fetch(
+            "SELECT count(*) FILTER (WHERE id IS NULL OR repeat IS NULL) AS unnamed,"
+            f" count(*) FILTER (WHERE unusable IS NULL AND ({bad})) AS uncounted"
+            f" FROM {relation.name}",
+            relation,
+        )
+        if found["unnamed"][0] or found["uncounted"][0]:
+            raise InvalidInput(
+                f"{relation.source}: {found['unnamed'][0]} rows without id or repeat,"
+                f" {found['uncounted'][0]} scored rows without counts",
+                hint=_HINT,
+            )
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL spells it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _unreadable(shown: str) -> InvalidInput:
+    return InvalidInput(f"{shown}: cannot be read as results", hint=_HINT)
+
+
+def _literal(path: Path) -> str:
+    """Return a path in which no character is a wildcard."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
+
+
+Whole = Literal["slice"]
+"""Sums of whole slices, whatever their clusters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coded:
+    """A query whose rows carry numbers for slice values (k0, k1 …) and for their part (unit).
+
+    ``repeated`` says that several rows may make up one part of a slice.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+    repeated: bool
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the numbers, in the order of ``columns``."""
+        return tuple(f"k{i}" for i in range(len(self.columns)))
+
+    def keys_of(self, spec: SliceSpec) -> tuple[str, ...]:
+        """The numbers that make up a specification."""
+        return tuple(f"k{self.columns.index(column)}" for column in spec.columns)
+
+    @property
+    def grouping(self) -> str:
+        """An expression that tells grouping sets apart; see :meth:`grouping_of`."""
+        return f"grouping({', '.join(self.keys)})" if self.columns else "0"
+
+    def grouping_of(self, spec: SliceSpec) -> int:
+        """The value of ``grouping`` for a specification: a bit per absent column, first highest."""
+        return sum(
+            1 << bit
+            for bit, column in enumerate(reversed(self.columns))
+            if column not in spec.columns
+        )
+
+
+class SliceQueries:
+    """Asks a relation of results for sums and measurements by slice.
+
+    Slice values and clusters are numbered in the order of their spelling, so that the same data
+    gives the same arrays whatever the number of threads.
+    """
+
+    def __init__(self, session: Session, relation: Relation) -> None:
+        """Number the values of ``relation``; rows may come from others with the same columns."""
+        self._session = session
+        self._relation = relation
+        self._labels: dict[str, tuple[str, ...]] = {}
+
+    def sums(
+        self,
+        slices: Sequence[str],
+        columns: Mapping[str, str],
+        *,
+        by: By | Whole = "cluster",
+        rows: str | None = None,
+    ) -> ClusterSums:
+        """Return sums of row expressions (name to SQL of our own tables) per slice and cluster.
+
+        ``slices`` are specifications (``overall``, ``accent``, ``noise&channel``); every value that
+        occurs becomes a slice, in the order of specifications and then of values. ``by="repeat"``
+        sums per repeat instead of cluster. ``by="utterance"`` sums per utterance, and only slices
+        whose scored rows all belong to one cluster; ``by="slice"`` gives one row a slice, numbered
+        0. ``rows`` is a relation or query to sum instead. Raises InvalidInput for an unknown
+        column.
+        """
+        parts: list[SliceRows] = []
+        for specs, coded in self._coded(slices, by, rows):
+            sets = ", ".join(f"({', '.join((*coded.keys_of(spec), 'unit'))})" for spec in specs)
+            total = "sum" if coded.repeated else ""  # counts stay exact in doubles up to 2^53
+            summed = [
+                f"{total}(CAST({sql} AS DOUBLE)) AS {quoted(name)}" for name, sql in columns.items()
+            ]
+            which = coded.grouping if coded.repeated else "0"
+            shown = ", ".join((*coded.keys, "unit", f"{which} AS which", *summed))
+            grouped = f"GROUP BY GROUPING SETS ({sets}) ORDER BY unit" if coded.repeated else ""
+            found = self._fetch(f"SELECT {shown} FROM ({coded.sql}) {grouped}")
+            for spec in specs:
+                here = found["which"] == coded.grouping_of(spec)
+                own = found if here.all() else {name: v[here] for name, v in found.items()}
+                parts.append(self._part(spec, coded, own))
+        found_rows = stack(parts)
+        return ClusterSums(
+            slices=found_rows.slices,
+            slice_index=found_rows.index,
+            cluster_index=found_rows.columns["unit"].astype(np.int64),
+            columns={name: found_rows.columns[name] for name in columns},
+        )
+
+    def values(
+        self,
+        slices: Sequence[str],
+        column: str,
+        *,
+        by: By = "cluster",
+        rows: str | None = None,
+    ) -> SliceValues:
+        """Return the finite values of a column over scored rows, by slice and then ascending.
+
+        ``by`` and ``rows`` as in :meth:`sums`. Raises InvalidInput for an unknown column.
+        """
+        value = f"CAST({self._relation.expression(column)} AS DOUBLE)"
+        parts: list[SliceRows] = []
+        for specs, coded in self._coded(slices, by, rows):
+            shown = ", ".join((*coded.keys, "unit", f"{value} AS value"))
+            found = self._fetch(
+                f"SELECT {shown} FROM ({coded.sql}) WHERE unusable IS NULL"
+                f" AND {value} IS NOT NULL AND isfinite({value}) ORDER BY value"
+            )
+            parts.extend(self._part(spec, coded, found) for spec in specs)
+        found_rows = stack(parts)
+        return SliceValues(
+            slices=found_rows.slices,
+            slice_index=found_rows.index,
+            cluster_index=found_rows.columns["unit"].astype(np.int64),
+            values=found_rows.columns["value"],
+        )
+
+    def clusters(self) -> tuple[str, ...]:
+        """Return the names of all clusters, in the order of their numbers."""
+        self._code("cluster")
+        return self._labels_of("cluster")
+
+    def _coded(
+        self, slices: Sequence[str], by: By | Whole, rows: str | None
+    ) -> list[tuple[tuple[SliceSpec, ...], _Coded]]:
+        """Return specifications that one query can answer, with the query's coded rows."""
+        specs = tuple(dict.fromkeys(SliceSpec.parse(name) for name in slices))
+        if by != "utterance":
+            unit = {"repeat": "repeat", "slice": "0"}.get(by) or self._code("cluster")
+            return [(specs, self._rows(specs, unit, rows=rows))]
+        source = self._relation.name
+        found = self._fetch(f"SELECT min(repeat) < max(repeat) AS repeated FROM {source}")
+        repeated = bool(np.any(found["repeated"]))
+        # One row an utterance is the rule, and then numbering them needs no sorting of ids.
+        unit = "dense_rank() OVER (ORDER BY id)" if repeated else "row_number() OVER ()"
+        return [
+            (
+                (spec,),
+                self._rows((spec,), unit, where=self._of_one_cluster(spec), repeated=repeated),
+            )
+            for spec in specs
+        ]
+
+    def _rows(
+        self,
+        specs: Sequence[SliceSpec],
+        unit: str,
+        *,
+        where: str = "TRUE",
+        repeated: bool = True,
+        rows: str | None = None,
+    ) -> _Coded:
+        columns = tuple(dict.fromkeys(column for spec in specs for column in spec.columns))
+        codes = [f"{self._code(column)} AS k{i}" for i, column in enumerate(columns)]
+        shown = ", ".join((*codes, f"{unit} AS unit", "*"))
+        return _Coded(
+            sql=f"SELECT {shown} FROM {rows or self._relation.name} WHERE {where}",
+            columns=columns,
+            repeated=repeated,
+        )
+
+    def _of_one_cluster(self, spec: SliceSpec) -> str:
+        """Return a condition for rows of slices whose scored rows belong to one cluster."""
+        inner = self._rows((spec,), self._code("cluster"), where="unusable IS NULL")
+        if not spec.columns:
+            found = self._fetch(f"SELECT min(unit) = max(unit) AS one FROM ({inner.sql})")
+            return "TRUE" if np.ma.filled(found["one"], fill_value=False).all() else "FALSE"
+        codes = ", ".join(self._code(column) for column in spec.columns)
+        keys = ", ".join(inner.keys)
+        return (
+            f"({codes}) IN (SELECT ({keys}) FROM ({inner.sql})"
+            f" GROUP BY {keys} HAVING min(unit) = max(unit))"
+        )
+
+    def _code(self, column: str) -> str:
+        """Return an expression for the place of a row's value among the column's sorted values."""
+        name = self._relation.expression(column)
+        text = f"coalesce(CAST({name} AS VARCHAR), '{NO_VALUE}')"
+        if column not in self._labels:
+            self._fetch(
+                f"CREATE TYPE labels_{name} AS ENUM"
+                f" (SELECT DISTINCT {text} FROM {self._relation.name} ORDER BY 1)"
+            )
+            self._labels[column] = ()
+        return f"CAST(enum_code(CAST({text} AS labels_{name})) AS BIGINT)"
+
+    def _labels_of(self, column: str) -> tuple[str, ...]:
+        """Return the column's values in the order of their codes."""
+        if not self._labels[column]:
+            name = self._relation.expression(column)
+            found = self._fetch(f"SELECT unnest(enum_range(NULL::labels_{name})) AS label")
+            self._labels[column] = tuple(str(label) for label in found["label"])
+        return self._labels[column]
+
+    def _part(self, spec: SliceSpec, coded: _Coded, found: Mapping[str, Array]) -> SliceRows:
+        """Return the rows found for one specification, sorted by slice."""
+        codes = [np.asarray(found[key]).astype(np.int64) for key in coded.keys_of(spec)]
+        labels = [self._labels_of(column) for column in spec.columns]
+        keys, index = number_slices(spec, codes, labels, len(found["unit"]))
+        used_up = {*coded.keys, "which"}
+        kept = {name: np.asarray(v) for name, v in found.items() if name not in used_up}
+        return sort_by_slice(keys, index, kept)
+
+    def _fetch(self, sql: str) -> dict[str, Array]:
+        return self._session.fetch(sql, self._relation)

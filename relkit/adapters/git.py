@@ -1,0 +1,115 @@
+"""Reads versions from git by calling git itself; never changes the working tree."""
+
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.yaml_text import shown
+
+_TIMEOUT_S = 60
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+_OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+
+
+class GitRevisions:
+    """Versions of a folder in the git repository it lies in, if it lies in one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Work on ``folder`` (absolute); nothing is run yet."""
+        self._folder = folder
+
+    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+        try:
+            return subprocess.run(
+                ["git", "-C", str(self._folder), *arguments],  # noqa: S607  # the user's own git
+                capture_output=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+                # A hook's variables name another repository, or this one from elsewhere.
+                env={k: v for k, v in os.environ.items() if k not in _OF_A_HOOK},
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+
+    def state(self) -> tuple[str | None, bool | None]:
+        """Return (commit, dirty) of the folder; (None, None) outside git or without a commit.
+
+        A folder that the commit lacks (one that git ignores) is dirty, whatever git's status says.
+        """
+        head = self._git("rev-parse", "HEAD")
+        if head is None or head.returncode:
+            return None, None
+        status = self._git("status", "--porcelain", "--untracked-files=all", "--", ".")
+        committed = self._git("rev-parse", "--verify", "--quiet", "HEAD:./")
+        if status is None or status.returncode or committed is None:
+            return head.stdout.decode().strip(), None
+        dirty = bool(status.stdout.strip()) or bool(committed.returncode)
+        return head.stdout.decode().strip(), dirty
+
+    def resolve(self, revision: str) -> str:
+        """Return the full commit id of a revision; raises InvalidInput where it is unknown."""
+        if revision.isprintable() and not revision.startswith("-"):
+            found = self._git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+            commit = "" if found is None else found.stdout.decode(errors="replace").strip()
+            if _COMMIT.fullmatch(commit):
+                return commit
+        raise InvalidInput(
+            f'the revision "{shown(revision)}" is unknown to git here',
+            hint="name a commit, branch or tag of the workspace's repository",
+        )
+
+    def read(self, commit: str, name: str) -> bytes | None:
+        """Return a file of the folder as it was at ``commit``; None where there was none."""
+        found = self._git("cat-file", "blob", f"{commit}:./{name}")
+        return None if found is None or found.returncode else found.stdout
+
+    def below(self, commit: str, ending: str) -> tuple[str, ...]:
+        """Return the files at the top of the folder at ``commit`` whose names end so, sorted."""
+        found = self._git("ls-tree", "--name-only", "-z", commit, "--", "./")
+        names = b"" if found is None or found.returncode else found.stdout
+        every = names.decode(errors="replace").split("\0")
+        return tuple(sorted(name for name in every if name.endswith(ending) and name != ending))
+
+    def export(self, commit: str, target: Path) -> None:
+        """Write the folder as it was at ``commit`` to ``target``, which must not exist yet.
+
+        The files appear under a temp name first and are renamed when complete; where another
+        process was faster, its files are as good. Raises InvalidInput, StorageFailed.
+        """
+        archive = self._git("archive", "--format=tar", commit, "--", ".")
+        if archive is None or archive.returncode:
+            raise InvalidInput(
+                f"the dataset does not exist at revision {commit[:12]}",
+                hint="name a revision in which it was committed",
+            )
+        try:
+            _unpack(archive.stdout, target)
+        except tarfile.FilterError as error:
+            raise InvalidInput(
+                f"the dataset at revision {commit[:12]} holds a link that leaves it",
+                hint="name a revision whose files lie inside the dataset",
+            ) from error
+        except OSError as error:
+            if not target.is_dir():
+                raise StorageFailed(
+                    f"the dataset at revision {commit[:12]} could not be written",
+                    hint="check free disk space and permissions",
+                ) from error
+
+
+def _unpack(archive: bytes, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+        made = Path(temporary) / "tree"
+        with tarfile.open(fileobj=BytesIO(archive)) as tree:
+            tree.extractall(made, filter="data")
+        made.rename(target)

@@ -1,0 +1,177 @@
+"""Pages by Jinja2; everything that came from data is escaped for the format it goes into."""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, pairs
+from relkit.core.charts import histogram, waterfall
+from relkit.core.slices import OVERALL
+from relkit.core.values import Estimate
+from relkit.core.wording import code, interval, markdown, number
+from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
+from relkit.gate.view import GateView
+from relkit.report.view import Page, ReportView, number_text, span_text
+from relkit.scoring.alignment import confusions
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+_MOST_METRICS = 3
+
+
+_FIRST_ROWS = 20
+"""Rows of the explorer that are there without JavaScript."""
+
+
+# What would end a script element, start markup, or end a line of JavaScript.
+_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+class JinjaPages:
+    """Implements the ``Renderer`` port with the templates that ship with relkit."""
+
+    def report_markdown(self, report: EvalReport) -> str:
+        """Return a report as Markdown: overall, slices worst first, masking, extremes."""
+        primary = primary_metric(report)
+        slices = [item for item in report.slices if item.slice != OVERALL]
+        if primary is not None:
+            slices = worst_first(slices, primary)
+        template = _environment().get_template("report.md.j2")
+        return template.render(
+            report=report,
+            overall=overall(report),
+            primary=primary,
+            slices=slices if primary is not None else [],
+            metrics=_shown_metrics(report, primary),
+        )
+
+    def report_html(self, page: Page) -> str:
+        """Return a run as one HTML document: nothing is fetched, and only our script may run.
+
+        Everything from data is text to the browser: escaped in markup, and in the explorer's JSON
+        no character is left that could end it. The policy names our style and script by digest.
+        """
+        rows = most_errors_first(page.rows)
+        aligned = [align_row(row, page.header.suite.segmenter) for row in rows]
+        spoken = [
+            (row.id, item.edits)
+            for row, item in zip(rows, aligned, strict=True)
+            if item is not None and row.failure is None
+        ]
+        style, script = _asset("report.css"), _asset("report.js")
+        view = ReportView(page.report, page.baseline)
+        return (
+            _html_environment()
+            .get_template("report.html.j2")
+            .render(
+                page=page,
+                report=page.report,
+                header=page.header,
+                view=view,
+                gate=None if page.decision is None else GateView(page.decision, page.overrides),
+                first=[
+                    (row, None if item is None else pairs(item))
+                    for row, item in zip(rows[:_FIRST_ROWS], aligned, strict=False)
+                ],
+                explorer=embedded_json(explorer_columns(rows, aligned)),
+                audio=None if page.audio is None else embedded_json(_audio(page)),
+                confusions=confusions(spoken) if page.with_text else None,
+                latencies=_distributions(page),
+                masking=waterfall([(m.errors_before, m.errors_after) for m in page.report.masking]),
+                style=style,
+                script=script,
+                style_digest=_digest(style),
+                script_digest=_digest(script),
+            )
+        )
+
+
+def _shown_metrics(report: EvalReport, primary: str | None) -> list[str]:
+    """Return the primary metric and the next ones: a page is only so wide."""
+    names = [name for name in overall(report).metrics if name != primary]
+    return [*([primary] if primary is not None else []), *names][:_MOST_METRICS]
+
+
+def _asset(name: str) -> str:
+    return files("relkit").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """Return the source expression of an inline style or script (Content Security Policy 3)."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def embedded_json(document: object) -> str:
+    """Return JSON that can stand inside a script element whatever text it holds."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_JSON)
+
+
+def _audio(page: Page) -> dict[str, object]:
+    if page.audio is None:
+        return {}
+    clips = {name: base64.b64encode(data).decode() for name, data in page.audio.clips.items()}
+    return {"type": page.audio.media_type, "clips": clips}
+
+
+def _distributions(page: Page) -> list[dict[str, object]]:
+    """Return a histogram per kind of time that the run has."""
+    kinds = {
+        "latency_ms": [row.latency_ms for row in page.rows],
+        "first_byte_ms": [row.first_byte_ms for row in page.rows],
+        "first_audio_ms": [row.measures.get("first_audio_ms") for row in page.rows],
+    }
+    found = (
+        (name, histogram(value for value in values if value is not None))
+        for name, values in kinds.items()
+    )
+    return [{"name": name, "plot": plot} for name, plot in found if plot is not None]
+
+
+def _html_environment() -> "ImmutableSandboxedEnvironment":
+    from jinja2 import PackageLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("relkit", "templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda value: number(value, "fraction"),
+        "ms": lambda value: number(value, "ms"),
+        "number": number_text,
+        "span": span_text,
+        "thousands": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
+    }
+    return environment
+
+
+def _environment() -> "ImmutableSandboxedEnvironment":
+    from jinja2 import PackageLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        loader=PackageLoader("relkit", "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # Markdown: the filters below escape for it
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "md": markdown,
+        "code": code,
+        "value": _value,
+        "interval": interval,
+        "percent": lambda value: number(value, "fraction"),
+    }
+    return environment
+
+
+def _value(estimate: Estimate) -> str:
+    return number(estimate.value, estimate.unit)

@@ -1,0 +1,159 @@
+"""Keeps MLflow's registered models, which serving systems read, as the ledger says."""
+
+import math
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from relkit.adapters.mlflow.access import Access, Patience, Talk, patient
+from relkit.core.config import MlflowSettings
+from relkit.core.errors import InvalidInput
+from relkit.registry.mirror import differences, wanted_model
+from relkit.registry.types import LegacyVersion, Mirrored, MirrorModel, MirrorVersion
+
+TIMEOUT = "RELKIT_MLFLOW_TIMEOUT"
+
+
+_WHOLE_S = 12.0
+
+
+_SILENCE_S = 10.0
+
+
+_A_VERSION_S = 0.1
+
+
+_MANY = 300  # of a registry that is read whole nobody knows how much it is
+
+
+_HINT = "check MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI, or mlflow.tracking_uri in relkit.yaml"
+
+
+class MlflowRegistry:
+    """Implements the ``Mirror`` port with an MLflow server, or a database in the workspace.
+
+    The address is ``MLFLOW_REGISTRY_URI``, else that of tracking. ``RELKIT_MLFLOW_TIMEOUT`` is how
+    many seconds a server is given in all (default 12, and 0.1 for every version of the model);
+    MLflow's own variables keep their meaning, save that no request is sent twice.
+    """
+
+    def __init__(
+        self,
+        settings: MlflowSettings,
+        *,
+        state: Path,
+        environment: Mapping[str, str],
+        uri: str | None = None,
+    ) -> None:
+        """Keep the settings; nothing is imported or asked yet.
+
+        ``state`` is the absolute folder ``<workspace>/.relkit``; ``uri`` wins over all settings.
+        """
+        given = (
+            uri or environment.get("MLFLOW_REGISTRY_URI") or environment.get("MLFLOW_TRACKING_URI")
+        )
+        self._uri = given or settings.tracking_uri or f"sqlite:///{state.name}/mlflow.db"
+        self._folder = None if given else state.parent
+        self._state = state
+        self._environment = environment
+        self._talk: Talk | None = None
+
+    def compare(self, wanted: Mirrored) -> tuple[str, ...]:
+        """Return where MLflow differs from the ledger, in words; raises BackendUnavailable."""
+        found = self._ask(
+            "read", {"names": [wanted.model], "locations": False}, len(wanted.releases)
+        )
+        return differences(wanted_model(wanted), _model(found.get(wanted.model)))
+
+    def repair(self, wanted: Mirrored) -> tuple[str, ...]:
+        """Make MLflow say what the ledger says and return what was changed, in words.
+
+        Raises BackendUnavailable where it does not answer, and, where ``guarded``, where somebody
+        else moved an alias or deleted the version it has to name.
+        """
+        order = {"wanted": asdict(wanted_model(wanted))}
+        return tuple(self._ask("repair", order, len(wanted.releases)))
+
+    def legacy(self, names: Sequence[str] | None) -> dict[str, tuple[LegacyVersion, ...]]:
+        """Return all versions of models (None: of all of them) by name, oldest first.
+
+        A model that does not exist has no entry. Raises BackendUnavailable.
+        """
+        order = {"names": None if names is None else list(names), "locations": True}
+        found = self._ask("read", order, _MANY)
+        return {name: tuple(_legacy(name, model)) for name, model in found.items()}
+
+    def _ask(self, task: str, order: Mapping[str, object], versions: int) -> Any:  # noqa: ANN401  # JSON of the task
+        """Ask the child, which stays for the next order: MLflow is imported once a command."""
+        silence_s = patient(self._environment, _SILENCE_S)
+        whole_s = max(_WHOLE_S, silence_s)
+        given = self._environment.get(TIMEOUT)
+        if given:
+            whole_s = _seconds(given)
+            silence_s = min(silence_s, whole_s)
+        patience = Patience(silence_s=silence_s, whole_s=whole_s + _A_VERSION_S * versions)
+        if self._talk is None:
+            self._talk = Talk(self._access(patience))
+            weakref.finalize(self, self._talk.close)
+        return self._talk.ask(task, order, patience)
+
+    def _access(self, patience: Patience) -> Access:
+        # Half of it for a request, so that a write which hung is read back within the whole.
+        request_s = math.ceil(patience.silence_s / 2)
+        return Access(
+            uri=self._uri,
+            folder=self._folder,
+            state=self._state,
+            environment={"MLFLOW_HTTP_REQUEST_TIMEOUT": str(request_s), **self._environment},
+            patience=patience,
+            refused="do what the registry needs",
+            lock="mlflow.lock" if self._uri.startswith("sqlite") else "mlflow-registry.lock",
+            variables={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+            hint=_HINT,
+        )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= 3600:  # noqa: PLR2004 - an hour; NaN is none
+        raise InvalidInput(f"{TIMEOUT} is no number of seconds", hint="for example 12")
+    return seconds
+
+
+def _model(found: Mapping[str, Any] | None) -> MirrorModel:
+    if found is None:
+        return MirrorModel()
+    return MirrorModel(
+        versions=tuple(
+            MirrorVersion(number=one["number"], source=one["source"], tags=one["tags"])
+            for one in found["versions"]
+        ),
+        aliases=found["aliases"],
+        tags=found["tags"],
+        there=True,
+    )
+
+
+def _legacy(name: str, found: Mapping[str, Any]) -> Iterable[LegacyVersion]:
+    versions = sorted(found["versions"], key=lambda one: (one["created_ms"], int(one["number"])))
+    for one in versions:
+        created = datetime.fromtimestamp(one["created_ms"] // 1000, UTC)
+        yield LegacyVersion(
+            model=name,
+            number=one["number"],
+            created=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            source=one["source"],
+            location=one["location"],
+            run=one["run"],
+            stage=None if one["stage"] in {None, "None"} else one["stage"],
+            aliases=tuple(
+                sorted(alias for alias, to in found["aliases"].items() if to == one["number"])
+            ),
+            tags=one["tags"],
+        )

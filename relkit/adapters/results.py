@@ -1,0 +1,462 @@
+"""Results and texts of a run as Parquet files, apart from each other.
+
+The rows of a finished run for a page; transcripts are read only where they were asked for.
+
+The utterances of a finished run as review needs them: counts by utterance, answers as tokens.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relkit.audio.types import AudioFacts, Quality, SpokenAudio
+from relkit.comparison.rows import Row as Row_rows
+from relkit.core import storage
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import InvalidInput
+from relkit.core.metrics import QUALITY_METRICS
+from relkit.core.tokens import Segmenter, tokens
+from relkit.core.values import ErrorCounts
+from relkit.curation.review import ScoredItem
+from relkit.datasets.types import (
+    NO_VALUE,
+    Answer,
+    Failure,
+    FailureReason,
+    Prediction,
+    Unusable,
+    UnusableReason,
+)
+from relkit.evaluation.run_files import parse_answer, render_answer
+from relkit.evaluation.types import Outcome, Result
+from relkit.scoring.types import Texts
+from relkit.statistics.sums import CORE_COLUMNS, SPEECH_COLUMNS
+
+_FACTS = ("leading_silence_ms", "trailing_silence_ms", "clipped", "dropouts")
+
+
+_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+
+
+_SCORES = ("entities", "entity_errors", "keywords", "keyword_errors", "runaway", "loop")
+
+
+class ParquetResults:
+    """Writes and reads ``results.parquet`` and ``texts.parquet``."""
+
+    def write_results(self, path: Path, results: Sequence[Result]) -> None:
+        """Write one row per utterance and repeat; counts are null where an item was unusable."""
+        import pyarrow as pa
+
+        columns = list(results[0].slices) if results else []
+        table: dict[str, Any] = {
+            "id": pa.array([r.id for r in results], pa.string()),
+            "repeat": pa.array([r.repeat for r in results], pa.int32()),
+        }
+        for column in columns:
+            table[column] = pa.array([r.slices[column] for r in results], pa.string())
+        table["cluster"] = pa.array([r.cluster for r in results], pa.string())
+        table |= _scores(results)
+        table |= {
+            "failure": pa.array([r.failure for r in results], pa.string()),
+            "unusable": pa.array([r.unusable for r in results], pa.string()),
+            "latency_ms": pa.array([r.latency_ms for r in results], pa.float64()),
+            "first_byte_ms": pa.array([r.first_byte_ms for r in results], pa.float64()),
+            "duration": pa.array([r.duration for r in results], pa.float64()),
+            "attempts": pa.array([r.attempts for r in results], pa.int32()),
+            "cached": pa.array([r.cached for r in results], pa.bool_()),
+            "load": pa.array([r.load for r in results], pa.string()),
+        }
+        table |= _qualities(results)
+        table |= _speech(results)
+        _write(path, table)
+
+    def write_texts(
+        self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Write the texts of the same rows, with the whole answer as JSON and the audio digest."""
+        import pyarrow as pa
+
+        texts = [r.texts for r in results]
+        table: dict[str, Any] = {
+            "id": [r.id for r in results],
+            "reference": [t.reference for t in texts],
+            "hypothesis": [t.hypothesis for t in texts],
+            "reference_normalized": [t.reference_normalized for t in texts],
+            "hypothesis_normalized": [t.hypothesis_normalized for t in texts],
+            "answer": [_answer(outcome) for outcome in outcomes],
+            "detail": [_detail(outcome) for outcome in outcomes],
+            "audio": [outcome.audio for outcome in outcomes],
+        }
+        columns = {name: pa.array(values, pa.string()) for name, values in table.items()}
+        columns["repeat"] = pa.array([r.repeat for r in results], pa.int32())
+        _write(path, columns)
+
+    def read_outcomes(self, results: Path, texts: Path) -> list[Outcome]:
+        """Return the outcomes of a finished run; raises InvalidInput where the files disagree."""
+        from pyarrow import ArrowException
+        from pyarrow import parquet as pq
+
+        names = ["id", "repeat", "failure", "unusable", "attempts", "cached", "load", "duration"]
+        try:
+            held = set(pq.read_schema(results).names)  # older runs know nothing of speech
+            names += [name for name in SPEECH_COLUMNS if name in held]
+            rows = pq.read_table(results, columns=names).to_pylist()
+            told = pq.read_table(texts, columns=["id", "repeat", "answer", "detail", "audio"])
+        except (OSError, ArrowException) as error:
+            raise InvalidInput(
+                "the stored predictions of the run cannot be read",
+                hint="run the suite again with: relkit eval SUITE",
+            ) from error
+        by_key = {(row["id"], row["repeat"]): row for row in told.to_pylist()}
+        keys = {(row["id"], row["repeat"]) for row in rows}
+        if keys != set(by_key) or not len(keys) == len(rows) == told.num_rows:
+            raise InvalidInput("results.parquet and texts.parquet hold different utterances")
+        return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
+
+
+def _scores(results: Sequence[Result]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for prefix, kind in (("", "counts"), ("raw_", "raw"), ("char_", "characters")):
+        for name in _COUNTS:
+            values = [
+                None if r.score is None else getattr(getattr(r.score, kind), name) for r in results
+            ]
+            columns[prefix + name] = pa.array(values, pa.int64())
+    capped = [None if r.score is None else r.score.counts.capped_errors for r in results]
+    columns["capped_errors"] = pa.array(capped, pa.int64())
+    for name in _SCORES:
+        values = [None if r.score is None else getattr(r.score, name) for r in results]
+        columns[name] = pa.array(values, pa.bool_() if name in {"runaway", "loop"} else pa.int64())
+    return columns
+
+
+def _qualities(results: Sequence[Result]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    found = [Quality() if r.quality is None else r.quality for r in results]
+    columns: dict[str, Any] = {
+        name: pa.array([quality.scores.get(name) for quality in found], pa.float64())
+        for name in QUALITY_METRICS
+    }
+    levels = [None if q.level is None else q.level.active_dbfs for q in found]
+    reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in found]
+    columns["level_dbfs"] = pa.array(levels, pa.float64())
+    columns["quality_reason"] = pa.array(reasons, pa.string())
+    return columns
+
+
+def _speech(results: Sequence[Result]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    for name in ("first_audio_ms", "warm_up_ms"):
+        own = [None if r.speech is None else getattr(r.speech, name) for r in results]
+        columns[name] = pa.array(own, pa.float64())
+    for name in _FACTS:
+        facts = [None if r.speech is None else getattr(r.speech.facts, name) for r in results]
+        kind = pa.int64() if name in {"clipped", "dropouts"} else pa.float64()
+        columns[name] = pa.array(facts, kind)
+    return {name: columns[name] for name in SPEECH_COLUMNS}
+
+
+def _spoken(row: dict[str, Any]) -> SpokenAudio | None:
+    if row.get("leading_silence_ms") is None:
+        return None
+    return SpokenAudio(
+        facts=AudioFacts(**{name: row[name] for name in _FACTS}),
+        first_audio_ms=row["first_audio_ms"],
+        warm_up_ms=row["warm_up_ms"],
+    )
+
+
+def _write(path: Path, columns: dict[str, Any]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _answer(outcome: Outcome) -> str | None:
+    if outcome.prediction is None or not isinstance(outcome.prediction.outcome, Answer):
+        return None
+    return render_answer(outcome.id, outcome.prediction.outcome)
+
+
+def _detail(outcome: Outcome) -> str | None:
+    if outcome.unusable is not None:
+        return outcome.unusable.detail
+    if outcome.prediction is not None and isinstance(outcome.prediction.outcome, Failure):
+        return outcome.prediction.outcome.detail
+    return None
+
+
+def _outcome(row: dict[str, Any], told: dict[str, Any]) -> Outcome:
+    unusable = prediction = None
+    detail = told["detail"] or ""
+    if row["unusable"] is not None:
+        unusable = Unusable(reason=UnusableReason(row["unusable"]), detail=detail)
+    else:
+        prediction = Prediction(
+            id=row["id"],
+            repeat=row["repeat"],
+            outcome=_stored(row, told, detail),
+            attempts=row["attempts"],
+            cached=row["cached"],
+            load=row["load"],
+        )
+    return Outcome(
+        id=row["id"],
+        repeat=row["repeat"],
+        prediction=prediction,
+        unusable=unusable,
+        audio=told["audio"],
+        duration=row["duration"],
+        speech=_spoken(row),
+    )
+
+
+def _stored(row: dict[str, Any], told: dict[str, Any], detail: str) -> Answer | Failure:
+    if row["failure"] is not None:
+        return Failure(reason=FailureReason(row["failure"]), detail=detail)
+    if told["answer"] is None:
+        raise InvalidInput("texts.parquet: an utterance has neither an answer nor a failure")
+    _, answer = parse_answer(told["answer"], source="texts.parquet")
+    return answer
+
+
+def read_table(path: Path, columns: Iterable[str] | None = None) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
+    """Return a run's Parquet file as an Arrow table; raises InvalidInput."""
+    from pyarrow import ArrowException
+    from pyarrow import parquet as pq
+
+    try:
+        return pq.read_table(path, columns=None if columns is None else list(columns))
+    except (OSError, ArrowException) as error:
+        raise InvalidInput(f"{path.name}: cannot be read as Parquet") from error
+
+
+_REPORT_TEXTS_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+
+
+_TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
+
+
+_NEEDED = ("id", "repeat", *_REPORT_TEXTS_COUNTS, "runaway", "loop", "failure", "unusable")
+
+
+def read_rows(
+    folder: Path, outputs: Mapping[str, str], *, with_text: bool, with_audio: bool
+) -> tuple[Row_rows, ...]:
+    """Return the rows of a run in their order; ``outputs`` are the digests its header names.
+
+    Without ``with_text`` no transcript leaves ``texts.parquet``; without either flag the file is
+    not opened at all. Raises InvalidInput where a file was changed or cannot be read.
+    """
+    table = _table(folder, "results.parquet", outputs)
+    missing = [name for name in _NEEDED if name not in table.column_names]
+    if missing:
+        raise InvalidInput(f"{folder.name}/results.parquet: has no column {missing[0]}")
+    slices, measures = _other_columns(table)
+    rows = table.to_pylist()
+    told: dict[tuple[str, int], dict[str, Any]] = {}
+    if with_text or with_audio:
+        columns = [
+            "id",
+            "repeat",
+            *(_TEXTS if with_text else ()),
+            *(("audio",) if with_audio else ()),
+        ]
+        texts = _table(folder, "texts.parquet", outputs, columns).to_pylist()
+        told = {(row["id"], row["repeat"]): row for row in texts}
+        if set(told) != {(row["id"], row["repeat"]) for row in rows}:
+            raise InvalidInput(
+                f"{folder.name}: results.parquet and texts.parquet hold different utterances"
+            )
+    return tuple(
+        _row(row, told.get((row["id"], row["repeat"]), {}), slices, measures) for row in rows
+    )
+
+
+def _table(
+    folder: Path, name: str, outputs: Mapping[str, str], columns: list[str] | None = None
+) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
+    import pyarrow as pa
+    from pyarrow import ArrowException
+    from pyarrow import parquet as pq
+
+    source = f"{folder.name}/{name}"
+    data = storage.read_bytes(folder / name, what=source)
+    if outputs.get(name) != sha256_bytes(data):
+        raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns)
+    except (OSError, ArrowException) as error:
+        raise InvalidInput(
+            f"{source}: cannot be read as Parquet", hint="run the suite again"
+        ) from error
+
+
+def _other_columns(table: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401  # as above
+    """Return the slice columns (text) and the further measurements (numbers) of a table."""
+    import pyarrow as pa
+
+    others = [field for field in table.schema if field.name not in CORE_COLUMNS]
+    slices = [field.name for field in others if pa.types.is_string(field.type)]
+    measures = [
+        field.name for field in table.schema if _is_measure(field.name) and _is_float(field.type)
+    ]
+    return slices, measures
+
+
+def _is_float(kind: Any) -> bool:  # noqa: ANN401  # an Arrow type
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind))
+
+
+def _is_measure(name: str) -> bool:
+    return name not in {"latency_ms", "first_byte_ms", "duration"}
+
+
+def _row(
+    row: dict[str, Any], told: dict[str, Any], slices: list[str], measures: list[str]
+) -> Row_rows:
+    counts = None
+    if row["unusable"] is None:
+        counts = ErrorCounts(**{name: row[name] for name in _REPORT_TEXTS_COUNTS})
+    texts = Texts(**{name: told[name] for name in _TEXTS}) if "reference" in told else None
+    return Row_rows(
+        id=row["id"],
+        repeat=row["repeat"],
+        slices={name: row[name] for name in slices if row[name] is not None},
+        counts=counts,
+        runaway=bool(row["runaway"]),
+        loop=bool(row["loop"]),
+        failure=row["failure"],
+        unusable=row["unusable"],
+        latency_ms=_finite(row.get("latency_ms")),
+        first_byte_ms=_finite(row.get("first_byte_ms")),
+        duration=_finite(row.get("duration")),
+        measures={name: row[name] for name in measures if _finite(row[name]) is not None},
+        texts=texts,
+        audio=told.get("audio"),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+_RUN_ITEMS_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+
+
+_RUN_ITEMS_NEEDED = frozenset(
+    {
+        "id",
+        "repeat",
+        "cluster",
+        *_RUN_ITEMS_COUNTS,
+        "capped_errors",
+        "runaway",
+        "loop",
+        "failure",
+        "unusable",
+    }
+)
+
+
+_ANSWERS = ["id", "repeat", "hypothesis_normalized"]
+
+
+Row = dict[str, Any]
+
+
+def read_items(
+    folder: Path, outputs: Mapping[str, str], segmenter: Segmenter
+) -> tuple[ScoredItem, ...]:
+    """Return the utterances of a run, sorted by id; ``outputs`` are its recorded digests.
+
+    Answers are needed to compare systems and leave here as tokens, never references. Raises
+    InvalidInput where a file was changed after the run or cannot be read.
+    """
+    table = _run_items_table(folder, "results.parquet", outputs, None)
+    if missing := sorted(_RUN_ITEMS_NEEDED - set(table.column_names)):
+        raise InvalidInput(f"{folder.name}/results.parquet: has no column {missing[0]}")
+    slices = _slice_columns(table)
+    answers = {
+        (row["id"], row["repeat"]): row["hypothesis_normalized"]
+        for row in _run_items_table(folder, "texts.parquet", outputs, _ANSWERS).to_pylist()
+    }
+    repeats: dict[str, list[Row]] = defaultdict(list)
+    for row in table.to_pylist():
+        if (row["id"], row["repeat"]) not in answers:
+            raise InvalidInput(
+                f"{folder.name}: results.parquet and texts.parquet hold different utterances"
+            )
+        repeats[row["id"]].append(row)
+    return tuple(
+        _item(name, sorted(rows, key=lambda row: int(row["repeat"])), answers, slices, segmenter)
+        for name, rows in sorted(repeats.items())
+    )
+
+
+def _run_items_table(
+    folder: Path, name: str, outputs: Mapping[str, str], columns: list[str] | None
+) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
+    import pyarrow as pa
+    from pyarrow import ArrowException
+    from pyarrow import parquet as pq
+
+    source = f"{folder.name}/{name}"
+    data = storage.read_bytes(folder / name, what=source)
+    if outputs.get(name) != sha256_bytes(data):
+        raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns)
+    except (OSError, ArrowException) as error:
+        raise InvalidInput(
+            f"{source}: cannot be read as Parquet", hint="run the suite again"
+        ) from error
+
+
+def _slice_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
+    """Return the columns that hold slice values: text, and none of the columns all runs have."""
+    import pyarrow as pa
+
+    return [
+        field.name
+        for field in table.schema
+        if field.name not in CORE_COLUMNS and pa.types.is_string(field.type)
+    ]
+
+
+def _item(
+    name: str,
+    rows: Sequence[Row],
+    answers: Mapping[tuple[str, int], str | None],
+    slices: Sequence[str],
+    segmenter: Segmenter,
+) -> ScoredItem:
+    scored = [row for row in rows if row["unusable"] is None]
+    told = [(row, answer) for row in scored if (answer := answers[name, row["repeat"]]) is not None]
+    first = rows[0]
+    return ScoredItem(
+        id=name,
+        cluster=NO_VALUE if first["cluster"] is None else first["cluster"],
+        slices={column: first[column] for column in slices if first[column] is not None},
+        repeats=len(rows),
+        errors=sum(row["capped_errors"] for row in scored),
+        words=sum(max(1, row["hits"] + row["substitutions"] + row["deletions"]) for row in scored),
+        failures=sum(row["failure"] is not None for row in scored),
+        unusable=len(rows) - len(scored),
+        runaways=sum(bool(row["runaway"] or row["loop"]) for row in scored),
+        tokens=tuple(tokens(told[0][1], segmenter)) if told else None,
+        counts=ErrorCounts(**{count: told[0][0][count] for count in _RUN_ITEMS_COUNTS})
+        if told
+        else None,
+    )

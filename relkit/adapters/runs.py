@@ -1,0 +1,216 @@
+"""Runs as folders below ``.relkit/runs``: locked, journalled, finished in one step."""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from relkit.core import storage
+from relkit.core.codec import decode
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import Busy, InvalidInput, UsageError
+from relkit.core.yaml_text import shown
+from relkit.evaluation.report_files import parse_report, render_report
+from relkit.evaluation.run_files import parse_line, parse_run, render_line, render_run
+from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, RunStatus, Scalar
+
+JOURNAL = "journal.jsonl"
+
+
+_SYNC_EVERY = 64
+
+
+class ResultTables(Protocol):
+    """Writes and reads the tables of a run."""
+
+    def write_results(self, path: Path, results: Sequence[Result]) -> None:
+        """Write the results, without text."""
+        ...
+
+    def write_texts(
+        self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
+    ) -> None:
+        """Write the texts and whole answers."""
+        ...
+
+    def read_outcomes(self, results: Path, texts: Path) -> list[Outcome]:
+        """Return the stored outcomes."""
+        ...
+
+
+class RunFolder:
+    """One run's folder, held by a lock while it is open."""
+
+    def __init__(self, path: Path, header: RunHeader, tables: ResultTables) -> None:
+        """Use the folder of a run that ``header`` describes; it exists already."""
+        self.path = path
+        self.header = header
+        self._tables = tables
+        self._journal = storage.AppendLog(path / JOURNAL)
+        self._log = storage.AppendLog(path / "log.jsonl")
+        self._pending = 0
+
+    def outcomes(self) -> list[Outcome]:
+        """Return what the journal holds; a torn last line was cut off when it was opened."""
+        lines = storage.read_lines(self.path / JOURNAL)
+        return [parse_line(line, line=number) for number, line in enumerate(lines, start=1)]
+
+    def append(self, outcome: Outcome) -> None:
+        """Keep an outcome: at once against a kill, every 64th time against a power cut."""
+        self._journal.append(render_line(outcome))
+        self._pending += 1
+        if self._pending >= _SYNC_EVERY:
+            self._journal.sync()
+            self._pending = 0
+
+    def log(self, at: str, event: str, **facts: Scalar) -> None:
+        """Append an event with numbers and digests to ``log.jsonl``; never a text."""
+        self._log.append(json.dumps({"at": at, "event": event, **facts}))
+
+    def write_results(self, results: Sequence[Result], outcomes: Sequence[Outcome]) -> Path:
+        """Write both tables (rows in the same order) and return the path of the results."""
+        with storage.replacing(self.path / "texts.parquet") as temporary:
+            self._tables.write_texts(temporary, results, outcomes)
+        with storage.replacing(self.path / "results.parquet") as temporary:
+            self._tables.write_results(temporary, results)
+        return self.path / "results.parquet"
+
+    def finish(self, report: EvalReport, at: str) -> None:
+        """Write the report, mark the run as finished, and only then drop the journal."""
+        storage.write_text(self.path / "report.json", render_report(report))
+        names = ("report.json", "results.parquet", "texts.parquet")
+        outputs = {name: sha256_bytes((self.path / name).read_bytes()) for name in names}
+        text = render_run(self.header, status="finished", finished=at, outputs=outputs)
+        storage.write_text(self.path / "run.json", text)
+        self.close()
+        (self.path / JOURNAL).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the open files."""
+        self._journal.close()
+        self._log.close()
+
+
+class RunFolders:
+    """All runs of a workspace."""
+
+    def __init__(self, folder: Path, tables: ResultTables) -> None:
+        """Keep runs below ``folder``, which need not exist yet."""
+        self._folder = folder
+        self._tables = tables
+
+    def new_id(self, now: str) -> str:
+        """Return a fresh id: the UTC time ``2026-01-31T12:00:00Z`` as digits, and 6 hex."""
+        stamp = now.replace("-", "").replace(":", "")
+        return f"{stamp}-{secrets.token_hex(3)}"
+
+    @contextmanager
+    def create(self, header: RunHeader) -> Iterator[RunFolder]:
+        """Make and hold a new run; raises Busy, StorageFailed."""
+        path = self._folder / header.run
+        with self._held(path):
+            if (path / "run.json").exists():
+                raise Busy(f"the run {path.name} exists already", hint="start the command again")
+            text = render_run(header, status="running", finished=None, outputs={})
+            storage.write_text(path / "run.json", text)
+            yield from self._open(path, header)
+
+    @contextmanager
+    def resume(self, run: str) -> Iterator[RunFolder]:
+        """Hold a run that was interrupted; raises Busy, InvalidInput where it is finished."""
+        path = self.find(run)
+        with self._held(path):
+            header, status, _ = self.read_header(str(path))
+            if status == "finished":
+                (path / JOURNAL).unlink(missing_ok=True)
+                raise InvalidInput(
+                    f"the run {path.name} is finished", hint=f"read it: relkit report {path.name}"
+                )
+            storage.drop_leftovers(path)  # parts of a table that a kill cut short hold texts
+            yield from self._open(path, header)
+
+    def _held(self, path: Path) -> ExitStack:
+        stack = ExitStack()
+        stack.enter_context(storage.lock(path / ".lock", what=f"the run {path.name}"))
+        return stack
+
+    def _open(self, path: Path, header: RunHeader) -> Iterator[RunFolder]:
+        run = RunFolder(path, header, self._tables)
+        try:
+            yield run
+        finally:
+            run.close()
+
+    def find(self, run: str) -> Path:
+        """Return a run's folder from its id, a unique prefix, or its path; raises UsageError."""
+        given = Path(run)
+        if (given / "run.json").is_file():
+            return given.absolute()
+        known = sorted(path.parent.name for path in self._folder.glob("*/run.json"))
+        matches = [name for name in known if run and name.startswith(run)]
+        if run in known:
+            matches = [run]
+        if len(matches) == 1:
+            return self._folder / matches[0]
+        problem = "names more than one run" if matches else "names no run"
+        listed = ", ".join((matches or known)[-3:]) or "there is none yet: relkit eval SUITE"
+        raise UsageError(f'"{shown(run)}" {problem}', hint=f"newest: {listed}")
+
+    def read_header(self, run: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
+        """Return a run's header, status and output digests; raises InvalidInput, UsageError."""
+        path = self.find(run)
+        source = f"{path.name}/run.json"
+        data = storage.read_bytes(path / "run.json", what=source)
+        return parse_run(decode(data, source=source), source=source)
+
+    def read_report(self, run: str) -> EvalReport:
+        """Return a finished run's report, checked against its recorded digest.
+
+        Raises InvalidInput where the run is unfinished or the report was changed.
+        """
+        path = self.find(run)
+        _, status, outputs = self.read_header(run)
+        if status != "finished":
+            raise InvalidInput(
+                f"the run {path.name} is not finished",
+                hint=f"finish it: relkit eval SUITE --resume {path.name}",
+            )
+        data = _unchanged(path / "report.json", outputs)
+        source = f"{path.name}/report.json"
+        return parse_report(decode(data, source=source), source=source)
+
+    def read_outcomes(self, run: str) -> list[Outcome]:
+        """Return the stored predictions of a finished run, checked against their digests.
+
+        Raises InvalidInput where the run is unfinished or a file was changed.
+        """
+        path = self.find(run)
+        self.read_report(run)
+        _, _, outputs = self.read_header(run)
+        for name in ("results.parquet", "texts.parquet"):
+            _unchanged(path / name, outputs)
+        return self._tables.read_outcomes(path / "results.parquet", path / "texts.parquet")
+
+    def results(self, run: str) -> Path | None:
+        """Return a finished run's results, None where only its report is left.
+
+        Raises InvalidInput where the run is unfinished or its results were changed.
+        """
+        path = self.find(run) / "results.parquet"
+        self.read_report(run)
+        if not path.exists():
+            return None
+        _, _, outputs = self.read_header(run)
+        _unchanged(path, outputs)
+        return path
+
+
+def _unchanged(path: Path, outputs: Mapping[str, str]) -> bytes:
+    """Return a run's file; raises InvalidInput where it is not what the run wrote."""
+    source = f"{path.parent.name}/{path.name}"
+    data = storage.read_bytes(path, what=source)
+    if outputs.get(path.name) != sha256_bytes(data):
+        raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
+    return data

@@ -1,0 +1,135 @@
+"""Answers that were given earlier: a JSONL or Parquet file of the answer protocol."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from relkit.core.codec import decode, parse_json
+from relkit.core.digests import PREFIX, JsonValue
+from relkit.core.errors import InvalidInput
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.types import Answer, Failure, FailureReason
+from relkit.evaluation.run_files import MAX_LINE, AnswerRecord, answer_from, parse_answer
+
+_JSON_COLUMNS = ("events", "usage", "tool_calls")
+
+
+_PARQUET = b"PAR1"
+
+
+_ROWS = 4096
+
+
+class RecordedAnswers:
+    """Implements RecordedSystem from a file that is read whole, and refused whole.
+
+    ``artifact`` is ``sha256:<hex>`` of the file's bytes.
+    """
+
+    def __init__(self, path: Path, *, source: str | None = None) -> None:
+        """Read the file; raises InvalidInput naming file and line for anything wrong in it.
+
+        ``source`` is how messages call the file, by default its name. Parquet is told by its first
+        bytes; its columns are the keys of the protocol, nested or as JSON text.
+        """
+        self._source = source or path.name
+        self._answers: dict[str, Answer | Failure] = {}
+        try:
+            with path.open("rb") as file:
+                self.artifact = PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
+                file.seek(0)
+                is_parquet = file.read(len(_PARQUET)) == _PARQUET
+                file.seek(0)
+                self._take(self._rows(file) if is_parquet else self._lines(file))
+        except OSError as error:
+            reason = os.strerror(error.errno or errno.EIO)
+            raise InvalidInput(
+                f"{self._source}: cannot be read: {reason}",
+                hint="system.path is relative to the workspace",
+            ) from error
+        if not self._answers:
+            raise InvalidInput(f"{self._source}: holds no answer")
+
+    def __len__(self) -> int:
+        """Return how many answers there are."""
+        return len(self._answers)
+
+    def lookup(self, utterance_id: str) -> Answer | Failure:
+        """Return the recorded answer, or the failure ``no_answer`` where there is none."""
+        missing = Failure(reason=FailureReason.NO_ANSWER)
+        return self._answers.get(utterance_id, missing)
+
+    def unknown(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Return the recorded ids, sorted, that are not among ``ids``."""
+        return tuple(sorted(self._answers.keys() - set(ids)))
+
+    def _take(self, answers: Iterable[tuple[int, str, Answer | Failure]]) -> None:
+        for line, utterance_id, outcome in answers:
+            if utterance_id in self._answers:
+                raise InvalidInput(
+                    f'{where(self._source, line)}: the id "{shown(utterance_id)}" stands twice',
+                    hint="keep one answer for each utterance",
+                )
+            self._answers[utterance_id] = outcome
+
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, str, Answer | Failure]]:
+        line = 0
+        while data := file.readline(MAX_LINE + 1):
+            line += 1
+            if len(data) > MAX_LINE:
+                raise InvalidInput(f"{where(self._source, line)}: longer than 1 MiB")
+            if text := self._decoded(data, line).strip():
+                yield line, *parse_answer(text, source=self._source, line=line)
+
+    def _decoded(self, data: bytes, line: int) -> str:
+        try:
+            return decode(data, source=self._source)
+        except InvalidInput as error:  # it counts lines from the start of what it is given
+            message = error.message.replace(where(self._source, 1), where(self._source, line), 1)
+            raise InvalidInput(message, hint=error.hint) from error
+
+    def _rows(self, file: BinaryIO) -> Iterator[tuple[int, str, Answer | Failure]]:
+        """Yield the rows of a Parquet file; their number serves as the line."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        line = 0
+        try:
+            for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
+                for row in batch.to_pylist():
+                    line += 1
+                    document = self._plain(row, line)
+                    yield line, *answer_from(document, source=self._source, line=line)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{self._source}: not a Parquet file pyarrow reads") from error
+
+    def _plain(self, row: dict[str, object], line: int) -> JsonValue:
+        """Return a row as the document a line of JSON would have been: nulls are absent keys."""
+        document = {}
+        for name, value in row.items():
+            if value is None and name in AnswerRecord.model_fields:
+                continue
+            text = isinstance(value, str) and name in _JSON_COLUMNS
+            plain = parse_json(str(value), source=self._source, line=line) if text else value
+            document[name] = _as_json(plain, name)
+        return document
+
+
+def _as_json(value: object, name: str) -> JsonValue:
+    """Return a nested column as JSON has it; what fits nowhere is left for the record to refuse."""
+    if name == "usage" and isinstance(value, list):  # a map comes as a list of pairs
+        pairs: dict[str, object] = dict(pair for pair in value if isinstance(pair, tuple))
+        value = pairs if len(pairs) == len(value) else value
+    if name == "events" and isinstance(value, list):
+        return [_without_nulls(event) for event in value]
+    return _without_nulls(value) if name == "usage" else value  # type: ignore[return-value]  # as above
+
+
+def _without_nulls(value: object) -> JsonValue:
+    # A struct has every key in every row, and null where the row has nothing to say.
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if item is not None}
+    return value  # type: ignore[return-value]  # the record refuses whatever is no JSON

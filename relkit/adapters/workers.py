@@ -1,0 +1,439 @@
+"""One worker: a process with a system in it, seen from the parent and from inside.
+
+The executor: who gets which clip, what is asked again, and what is waited for.
+
+Whether failures are results, or only show that there is nobody to ask.
+
+How many threads a worker may use, so that several of them do not fight for the cores.
+
+Clips through a system in worker processes: bounded time, bounded restarts, nothing left over.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+
+from relkit.core.errors import BackendUnavailable, RelkitError, describe_exit
+from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
+from relkit.evaluation.ports import SpeechSystem
+
+_NUMPY = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def cores() -> int:
+    """Return how many cores this process may use: affinity, and a container's quota (cgroup v2)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    found = len(affinity(0)) if affinity else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no container, or "max" for no quota
+        quota, period = _QUOTA.read_text().split()
+        found = min(found, math.ceil(int(quota) / int(period)))
+    return max(1, found)
+
+
+def threads_per_job(jobs: int) -> int:
+    """Return the threads each of ``jobs`` workers gets so that together they fill the cores."""
+    return max(1, cores() // jobs)
+
+
+@contextmanager
+def threads_in_environment(threads: int) -> Iterator[None]:
+    """Let a process that starts now use so many threads, unless the user has said how many.
+
+    numpy's own threads are always one: their number changes the last bits of a matrix product, and
+    with them the words of a recogniser (measured: 4 of 30 noisy clips, tiny.en, 1 against 2). It
+    has to be said before numpy is imported, hence by the environment.
+    """
+    wanted = {"OMP_NUM_THREADS": str(threads), **dict.fromkeys(_NUMPY, "1")}
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+Build = Callable[[], SpeechSystem]
+
+
+START_S = 300.0
+"""How long a worker may take to load its system, in seconds."""
+
+
+END_S = 4.0
+"""How long a worker may take to close its system, which may have programs of its own to end."""
+
+
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
+"""The pause before the first, second … retry; the last one also serves later ones."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Task:
+    """A clip on its way, and how often it was asked."""
+
+    id: str
+    repeat: int
+    clip: Clip
+    attempts: int = 0
+
+    @property
+    def pause_s(self) -> float:
+        """How long a worker waits before it asks again."""
+        last = len(_PAUSES_S) - 1
+        return _PAUSES_S[min(self.attempts - 2, last)] if self.attempts > 1 else 0.0
+
+
+class Worker:
+    """A process, its pipe, and the task it is at; ``alive`` until it is lost."""
+
+    def __init__(self, build: Build, *, threads: int, limit_s: float) -> None:
+        """Start the process; it builds its system and then says that it is ready."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, build), daemon=True)
+        with threads_in_environment(threads):
+            self._process.start()
+        theirs.close()
+        self._limit_s = limit_s
+        self._ready = False
+        self.task: Task | None = None
+        self.deadline = time.monotonic() + START_S
+        self.alive = True
+
+    def give(self, task: Task) -> None:
+        """Hand over a task; a worker that is still starting gets it as soon as it is ready."""
+        task.attempts += 1
+        self.task = task
+        if self._ready:
+            self._send(task)
+
+    def result(self) -> Answer | Failure | None:
+        """Return what has become of the task by its deadline; None where it has only just begun.
+
+        Raises the RelkitError that ended the system, BackendUnavailable where it did not start.
+        """
+        if not self.pipe.poll():
+            return self._lost(FailureReason.TIMEOUT)
+        try:
+            message = self.pipe.recv()
+        except (EOFError, OSError):
+            return self._lost(FailureReason.CRASHED)
+        if isinstance(message, RelkitError):
+            raise message
+        if isinstance(message, Answer | Failure):
+            return message
+        self._ready = True
+        if self.task is not None:
+            self._send(self.task)
+        return None
+
+    def ask_to_end(self) -> None:
+        """Close the pipe, at which an idle worker ends, and interrupt a busy one."""
+        self.pipe.close()
+        if self.alive and self.task is not None:
+            self._process.terminate()
+
+    def end(self) -> int:
+        """Wait a little for the end, then make it; return the exit code (or -signal)."""
+        self._process.join(END_S)
+        self._process.kill()
+        self._process.join()
+        return self._process.exitcode or 0
+
+    def _send(self, task: Task) -> None:
+        self.deadline = time.monotonic() + task.pause_s + self._limit_s
+        with suppress(OSError):  # a worker that has died says so when its result is asked for
+            self.pipe.send((task.clip, task.pause_s))
+
+    def _lost(self, reason: FailureReason) -> Failure:
+        """End the worker and say how it was lost."""
+        if reason is FailureReason.TIMEOUT:
+            self._process.terminate()
+        detail = describe_exit(self.end())
+        self.alive = False
+        if self._ready:
+            return Failure(reason=reason, detail=detail, retryable=True)
+        late = reason is FailureReason.TIMEOUT
+        why = f"it was not ready after {START_S:g} s" if late else f"its process ended: {detail}"
+        raise BackendUnavailable(
+            f"the system could not be started: {why}",
+            hint="try one job, or a smaller model; there may be too little memory",
+        )
+
+
+def serve(pipe: Connection, build: Build) -> None:
+    """Run in a worker: build the system, then answer clip after clip until the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(2, 1)  # what a library prints must not reach the document on the parent's output
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone on
+        try:
+            system = build()
+        except RelkitError as error:
+            pipe.send(error)
+            return
+        try:
+            _answer_all(pipe, system)
+        except RelkitError as error:
+            pipe.send(error)
+        finally:
+            system.close()
+
+
+def _answer_all(pipe: Connection, system: SpeechSystem) -> None:
+    pipe.send("ready")
+    while True:
+        clip, pause_s = pipe.recv()
+        time.sleep(pause_s)
+        pipe.send(system.answer(clip))
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """End a worker whose parent was killed while it was busy: nobody will read its answer."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    connection.wait([parent.sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)  # first politely, so that the system is closed
+    time.sleep(END_S)
+    os._exit(1)
+
+
+UNREACHABLE_IN_A_ROW = 10
+"""After so many predictions that found nobody, the run ends instead of counting on."""
+
+
+LOST_IN_A_ROW = 20
+"""After so many workers lost without an outcome in between, the run ends."""
+
+
+_LOST = (FailureReason.CRASHED, FailureReason.TIMEOUT)
+
+
+@dataclass(slots=True)
+class HeldBack:
+    """Holds predictions back as long as a later run should rather ask them again.
+
+    These are unreachable ones until somebody answers, and lost workers until one has ever answered.
+    """
+
+    held: list[Prediction] = field(default_factory=list)
+    heard: bool = False
+
+    def released(self, prediction: Prediction, *, lost: int) -> Iterator[Prediction]:
+        """Yield what is certain to be a result; ``lost`` is how many workers were lost in a row.
+
+        Raises BackendUnavailable once there is no hope.
+        """
+        reason = prediction.outcome.reason if isinstance(prediction.outcome, Failure) else None
+        unreachable = reason is FailureReason.UNREACHABLE
+        if unreachable or (lost and reason in _LOST and not self.heard):
+            self.held.append(prediction)
+        else:
+            self.heard = self.heard or reason not in _LOST
+            yield from self._let_go()
+            yield prediction
+        if lost >= LOST_IN_A_ROW:
+            raise BackendUnavailable(
+                f"the system crashed or hung {lost} times in a row",
+                hint="try one clip by hand; a longer timeout_s may help",
+            )
+        if unreachable and len(self.held) >= UNREACHABLE_IN_A_ROW:
+            raise self._nobody()
+
+    def rest(self) -> Iterator[Prediction]:
+        """Yield what is still held; raises BackendUnavailable where nobody was ever reached."""
+        if self.held and not self.heard and all(map(_is_unreachable, self.held)):
+            raise self._nobody()
+        yield from self._let_go()
+
+    def _let_go(self) -> Iterator[Prediction]:
+        held, self.held = self.held, []
+        yield from held
+
+    def _nobody(self) -> BackendUnavailable:
+        count = sum(map(_is_unreachable, self.held))
+        return BackendUnavailable(
+            f"the endpoint of the system could not be reached for {count} clips in a row",
+            hint="check that it runs and that base_url is right, then resume the run",
+        )
+
+
+def _is_unreachable(prediction: Prediction) -> bool:
+    outcome = prediction.outcome
+    return isinstance(outcome, Failure) and outcome.reason is FailureReason.UNREACHABLE
+
+
+GRACE_S = 2.0
+"""How much longer than its time-out a call may take before its worker is killed, in seconds.
+
+Systems that watch the time themselves say more about what was late, so they come first.
+"""
+
+
+class ProcessExecutor:
+    """Implements Executor with spawned workers, each of which builds one system.
+
+    ``build`` travels to the workers by pickle: a ``functools.partial`` of something at the top of a
+    module. Clips are taken from the iterable at most ``jobs`` ahead, while the workers are busy, so
+    that memory stays bounded. Workers end with this process, however it ends.
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        *,
+        jobs: int,
+        timeout_s: float,
+        retries: int,
+        load: str = "",
+        grace_s: float = GRACE_S,
+    ) -> None:
+        """Keep the settings; nothing is started before ``predict``.
+
+        ``timeout_s`` bounds one call, ``grace_s`` is what it may take beyond that until the worker
+        is killed; ``retries`` is how often a retryable failure is asked again; ``load`` is written
+        into every prediction.
+        """
+        self._build = build
+        self._jobs = max(1, jobs)
+        self._timeout_s = timeout_s
+        self._grace_s = grace_s
+        self._retries = retries
+        self._load = load
+
+    def predict(self, clips: Iterable[tuple[str, int, Clip]]) -> Iterator[Prediction]:
+        """Yield a prediction per (utterance id, repeat, clip), in the order they are finished.
+
+        Raises the RelkitError with which a system could not be built, and BackendUnavailable where
+        it cannot be reached or never answers: the predictions that show it are then held back, so
+        that a later run asks again.
+        """
+        tasks = (Task(id=name, repeat=repeat, clip=clip) for name, repeat, clip in clips)
+        held_back = HeldBack()
+        pool = _Pool(self._build, jobs=self._jobs, limit_s=self._timeout_s + self._grace_s)
+        with pool.running():
+            for task, outcome in self._outcomes(pool, tasks):
+                prediction = Prediction(
+                    id=task.id,
+                    repeat=task.repeat,
+                    outcome=self._named(outcome),
+                    attempts=task.attempts,
+                    load=self._load,
+                )
+                yield from held_back.released(prediction, lost=pool.lost_in_a_row)
+        yield from held_back.rest()
+
+    def _outcomes(
+        self, pool: "_Pool", tasks: Iterator[Task]
+    ) -> Iterator[tuple[Task, Answer | Failure]]:
+        """Keep the workers busy until every task has its outcome."""
+        waiting: deque[Task] = deque()
+        more = True
+        while True:
+            pool.hand_out(waiting)
+            # Taking the next clip decodes it: our work for the time in which the workers are busy.
+            ahead = more and len(waiting) < self._jobs
+            if ahead:
+                task = next(tasks, None)
+                more = task is not None
+                if task is not None:
+                    waiting.append(task)
+            elif not waiting and not pool.busy:
+                return
+            for done, outcome in pool.finished(wait=not ahead):
+                again = isinstance(outcome, Failure) and outcome.retryable
+                if again and done.attempts <= self._retries:
+                    waiting.appendleft(done)
+                else:
+                    yield done, outcome
+
+    def _named(self, outcome: Answer | Failure) -> Answer | Failure:
+        if isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT:
+            return replace(outcome, detail=f"no answer in {self._timeout_s:g} s")
+        return outcome
+
+
+class _Pool:
+    """The workers, started one by one as there is work for them."""
+
+    def __init__(self, build: Build, *, jobs: int, limit_s: float) -> None:
+        self._build = build
+        self._jobs = jobs
+        self._limit_s = limit_s
+        self._workers: list[Worker] = []
+        self.lost_in_a_row = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """End every worker with the block, whatever ends it."""
+        try:
+            yield
+        finally:
+            for worker in self._workers:
+                worker.ask_to_end()
+            for worker in self._workers:
+                worker.end()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any worker has a task."""
+        return any(worker.task is not None for worker in self._workers)
+
+    def hand_out(self, waiting: deque[Task]) -> None:
+        """Give tasks to free workers, or to new ones where there may be more."""
+        while waiting:
+            worker = next((worker for worker in self._workers if worker.task is None), None)
+            if worker is None:
+                if len(self._workers) >= self._jobs:
+                    return
+                threads = threads_per_job(self._jobs)
+                worker = Worker(self._build, threads=threads, limit_s=self._limit_s)
+                self._workers.append(worker)
+            worker.give(waiting.popleft())
+
+    def finished(self, *, wait: bool) -> Iterator[tuple[Task, Answer | Failure]]:
+        """Yield the tasks that are done; ``wait`` for a result or a deadline if there is none."""
+        working = [worker for worker in self._workers if worker.task is not None]
+        nearest = min((worker.deadline for worker in working), default=0.0) - time.monotonic()
+        pipes = [worker.pipe for worker in working]
+        ready = connection.wait(pipes, max(0.0, nearest) if wait else 0.0)
+        for worker in working:
+            # A result that is there counts, even if we come late to look: see Worker.result.
+            late = time.monotonic() >= worker.deadline
+            task = worker.task
+            if (worker.pipe in ready or late) and task and (outcome := worker.result()):
+                worker.task = None
+                self._count(worker)
+                yield task, outcome
+
+    def _count(self, worker: Worker) -> None:
+        if worker.alive:
+            self.lost_in_a_row = 0
+            return
+        self.lost_in_a_row += 1
+        self._workers.remove(worker)
+        worker.ask_to_end()
+
+
+__all__ = ["ProcessExecutor", "cores", "threads_per_job"]

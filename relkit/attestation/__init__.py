@@ -1,0 +1,1 @@
+"""What is signed: decisions, overrides and checks, and how others verify them."""

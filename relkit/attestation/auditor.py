@@ -1,0 +1,1240 @@
+"""Verify a signed relkit gate decision without relkit, and judge it again from the sums inside.
+
+One file for auditors: Python 3.11's standard library, and `cryptography` for the signature (numpy,
+where it is installed, makes it faster and changes nothing). It was written apart from relkit's own
+rules and shares no code with them: where the two disagree, one is wrong. What it checks: the
+Ed25519 signature over the DSSE envelope, times, subject, serial, policy digest, that the rules are
+those of the policy, every check's numbers from the per-cluster sums, each verdict, and the verdict
+of all. What it cannot know has to be believed: that the sums are those of the runs, and which
+measurements stand at the ranks of a percentile.
+
+    python verify_decision.py decision.json --key relkit.pub [--min-serial N] [--artifact D]
+
+Exits 0 where all is well, 1 where anything is not, 2 where it cannot begin.
+"""
+
+# ruff: noqa: PLR2004 - the constants of the formulas stand in them, as an auditor reads them
+
+import argparse
+import base64
+import binascii
+import hashlib
+import json
+import math
+import statistics
+import sys
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+PREDICATE = "urn:relkit:gate-decision:v1"
+
+
+SKEW_S = 60
+
+
+RELATIVE = 1e-9
+
+
+SEARCHED = 1e-5  # of what is found by bisection over an approximated normal distribution
+
+
+ORDER = ("fail", "error", "no_data", "inconclusive", "pass")
+
+
+UNKNOWABLE = frozenset(
+    [
+        "unknown_metric",
+        "not_cut",
+        "other_load",
+        "no_slice",
+        "slice_missing",
+        "no_baseline",
+        "not_comparable",
+        "metric_missing",
+        "no_error_rate",
+    ]
+)
+
+
+NEW = "new since"
+
+
+Json = dict[str, Any]
+
+
+Sums = dict[str, float]
+
+
+class Refused(Exception):
+    """The file is not to be believed, for one reason."""
+
+
+# -- metrics: rates are functions of sums ------------------------------------------------------
+
+RATES = {  # name: errors, units, utterances with such units
+    "wer": ("errors", "words", "with_words"),
+    "wer_raw": ("raw_errors", "raw_words", "with_raw_words"),
+    "wer_capped": ("capped_errors", "words", "with_words"),
+    "cer": ("char_errors", "characters", "with_characters"),
+}
+
+
+SHARES = {  # the same, and never above 1
+    "ser": ("wrong", "utterances", "utterances"),
+    "mer": ("errors", "aligned", "with_aligned"),
+    "entity_error_rate": ("entity_errors", "entities", "with_entities"),
+    "keyword_error_rate": ("keyword_errors", "keywords", "with_keywords"),
+    "runaway_rate": ("runaways", "utterances", "utterances"),
+    "hallucination_rate": ("hallucinated", "empty_clips", "empty_clips"),
+    "failure_rate": ("failures", "utterances", "utterances"),
+    "clipping_rate": ("clipped_clips", "spoken", "spoken"),
+    "dropout_rate": ("dropout_clips", "spoken", "spoken"),
+}
+
+
+AMOUNTS = {  # numerator, denominator, what counts the units
+    "rtf": ("processing_s", "audio_s", "paced"),
+    "rtfx": ("audio_s", "processing_s", "paced"),
+    "latency_ms.mean": ("latency_ms", "timed", "timed"),
+    "first_byte_ms.mean": ("first_byte_ms", "first_byte_timed", "first_byte_timed"),
+    "first_audio_ms.mean": ("first_audio_ms", "first_audio_timed", "first_audio_timed"),
+    "leading_silence_ms.mean": ("leading_silence_ms", "spoken", "spoken"),
+}
+
+
+QUALITY = ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos", "pesq", "stoi"]
+
+
+MORE_IS_BETTER = {"rtfx", *(f"{name}.{one}" for name in QUALITY for one in ("mean", "p10"))}
+
+
+CLUMPED = {"wer", "wer_raw", "wer_capped", "cer"}
+
+
+class Metric:
+    """A metric: its value from sums, and what counts its units and utterances."""
+
+    def __init__(self, name: str) -> None:
+        """Look a name up; KeyError for one that is no function of sums."""
+        self.name = name
+        self.counted = name in RATES or name in SHARES or name == "wil"
+        self.bounded = name in SHARES or name == "wil"
+        self.sign = -1.0 if name in MORE_IS_BETTER else 1.0
+        self.is_share = False
+        if name == "wil":
+            self.top, self.bottom, self.n, self.utterances = "", "", "words", "with_words"
+            return
+        base, _, statistic = name.partition(".")
+        if base in QUALITY and statistic == "mean":
+            found = (base, f"{base}_scored", f"{base}_scored")
+        else:
+            found = (RATES | SHARES | AMOUNTS)[name]
+        self.top, self.bottom, self.utterances = found
+        self.n = self.bottom if self.counted else self.utterances
+        self.is_share = self.bounded and self.n == self.utterances
+
+    def value(self, sums: Sums) -> float:
+        """Return the metric, NaN where it does not exist."""
+        if self.name != "wil":
+            return sums[self.top] / sums[self.bottom] if sums[self.bottom] > 0 else math.nan
+        hits, words, said = sums["hits"], sums["words"], sums["hypothesis_words"]
+        if words <= 0:
+            return math.nan
+        return 1.0 if said == 0 else 1.0 - hits * hits / (words * said)
+
+
+# -- the jackknife over clusters ---------------------------------------------------------------
+
+
+def t_quantile(probability: float, df: float) -> float:
+    """Return Student's t with P(T <= t) = probability > 1/2, by Newton steps."""
+    t = statistics.NormalDist().inv_cdf(probability)
+    constant = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi * df)
+    wanted = 1.0 - probability
+    for _ in range(100):
+        tail = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
+        density = constant * (1 + t * t / df) ** (-(df + 1) / 2)
+        step = tail * math.log(tail / wanted) / density
+        t += step
+        if abs(step) <= 1e-14 * (1 + t):
+            break
+    return t
+
+
+def incomplete_beta(a: float, b: float, x: float) -> float:
+    """Return I_x(a, b) by Lentz's continued fraction (DLMF 8.17.22)."""
+    if x in (0.0, 1.0):
+        return x
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - incomplete_beta(b, a, 1.0 - x)
+    log_front = a * math.log(x) + b * math.log1p(-x)
+    front = math.exp(log_front + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)) / a
+    c, d = 1.0, 1.0 / (1.0 - (a + b) * x / (a + 1))
+    fraction = d
+    for m in range(1, 10_000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            d, c = 1.0 / (1.0 + term * d), 1.0 + term / c
+            fraction *= c * d
+        if abs(c * d - 1.0) < 1e-16:
+            break
+    return front * fraction
+
+
+def half_width(estimates: list[float]) -> float:
+    """Return half of the 95 % interval from leave-one-cluster-out estimates; NaN where one is.
+
+    se^2 = (C - 1) / C sum q^2, df = (sum q^2)^2 / sum q^4 within [1.5, C - 1].
+    """
+    count = len(estimates)
+    if not count or not all(map(math.isfinite, estimates)):
+        return math.nan
+    mean = math.fsum(estimates) / count
+    q = [one - mean if abs(one - mean) > 1e-12 * (1 + abs(one)) else 0.0 for one in estimates]
+    largest = max(map(abs, q))
+    if not largest:
+        return 0.0
+    squares = [(one / largest) ** 2 for one in q]
+    second, fourth = math.fsum(squares), math.fsum(one * one for one in squares)
+    df = min(max(second * second / fourth, 1.5), max(count - 1.0, 1.5))
+    return t_quantile(0.975, df) * math.sqrt((count - 1) / count * second) * largest
+
+
+def hidden(utterances: float, clusters: int, highest: float) -> float:
+    """Return what can be there although nothing was seen."""
+    return max(3.7 / max(1.0, utterances), (1.0 - math.pow(0.025, 1.0 / clusters)) * highest)
+
+
+# -- tables of sums ----------------------------------------------------------------------------
+
+
+class Table:
+    """Sums of one metric by slice and cluster: ``rows[slice]`` is [(cluster, sums, other sums)]."""
+
+    def __init__(self, document: Json) -> None:
+        """Read a table; raises Refused for one that is malformed."""
+        self.metric = Metric(document["metric"])
+        self.against = document["against"]
+        self.slices: list[str] = document["slices"]
+        columns: list[str] = document["columns"]
+        self.rows: dict[str, list[tuple[int, Sums, Sums]]] = defaultdict(list)
+        width = 2 + len(columns) * (1 if self.against is None else 2)
+        last: tuple[float, float] = (-1, -1)
+        for row in document["rows"]:
+            if len(row) != width or not all(map(math.isfinite, row)):
+                raise Refused(f"{document['metric']}: a row is not {width} numbers")
+            if not last < (row[0], row[1]) or not 0 <= row[0] < len(self.slices):
+                raise Refused(f"{document['metric']}: rows are not in order")
+            if self.metric.counted and min(row) < 0:
+                raise Refused(f"{document['metric']}: a count is negative")
+            last = (row[0], row[1])
+            own = dict(zip(columns, row[2:], strict=False))
+            other = dict(zip(columns, row[2 + len(columns) :], strict=False))
+            self.rows[self.slices[int(row[0])]].append((int(row[1]), own, other))
+
+    def highest(self, figure: Callable[[Sums, Sums], float]) -> float:
+        """Return the highest figure of a cluster of the whole run, or of any slice without it."""
+        known = ["overall"] if "overall" in self.slices else self.slices
+        found = [figure(own, other) for name in known for _, own, other in self.rows[name]]
+        return max((one for one in found if math.isfinite(one)), default=0.0)
+
+
+def total(rows: Iterable[Sums]) -> Sums:
+    """Return sums added up."""
+    gathered: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for name, value in row.items():
+            gathered[name].append(value)
+    return {name: math.fsum(values) for name, values in gathered.items()}
+
+
+def without(whole: Sums, row: Sums) -> Sums:
+    """Return sums without one cluster."""
+    return {name: whole[name] - row[name] for name in whole}
+
+
+# -- what a check's numbers are ----------------------------------------------------------------
+
+
+def bound(table: Table, name: str) -> Json:
+    """Return a rate or mean with its interval: r exp(+-t se), jackknifed on the log scale."""
+    metric = table.metric
+    every = [own for _, own, _ in table.rows[name]]
+    rows = [own for own in every if own[metric.n] > 0]
+    whole, count = total(rows), len(rows)
+    found = numbers(clusters=count, utterances=round(total(every).get("utterances", 0)))
+    if not count or not math.isfinite(value := metric.value(whole)):
+        return found
+    found.update(observed=value, candidate=value, n=max(1, round(whole[metric.n])))
+    if count < 5:
+        return found
+    if value == 0.0:
+        if metric.counted:
+            highest = table.highest(lambda own, _: metric.value(own))
+            high = hidden(whole[metric.utterances], count, highest)
+            found.update(low=0.0, high=min(1.0, high) if metric.bounded else high)
+        return found
+    eventful = sum(metric.value(own) > 0 for own in rows)
+    if metric.is_share and eventful < 5:
+        found.update(few_events(metric, whole, table, eventful=eventful, count=count))
+        return found
+    left = [metric.value(without(whole, row)) for row in rows]
+    if any(not one > 0 for one in left):
+        return found
+    half = half_width([math.log(one) for one in left])
+    high = value * math.exp(min(half, 600.0))
+    found.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
+    return found
+
+
+def few_events(metric: Metric, whole: Sums, table: Table, *, eventful: int, count: int) -> Json:
+    """Return the ends of a share of utterances of which few clusters had an event: exact ones."""
+    utterances = max(1, round(whole[metric.utterances]))
+    events = min(utterances, max(1, math.ceil(metric.value(whole) * utterances - 1e-9)))
+    low, high = exact_ends(events, utterances)
+    highest = table.highest(lambda own, _: metric.value(own))
+    fewest, most = (end * highest for end in exact_ends(eventful, count))
+    return {"low": min(low, fewest), "high": min(1.0, max(high, most))}
+
+
+def exact_ends(events: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of Clopper and Pearson (1934) for at least one event."""
+
+    def solve(below: Callable[[float], bool]) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if below(middle) else (low, middle)
+        return (low + high) / 2.0
+
+    # P(X >= k) is the incomplete beta function of (k, n - k + 1).
+    low = solve(lambda p: incomplete_beta(events, trials - events + 1, p) < 0.025)
+    if events == trials:
+        return low, 1.0
+    return low, solve(lambda p: 1.0 - incomplete_beta(events + 1, trials - events, p) > 0.025)
+
+
+def difference(table: Table, name: str) -> Json:
+    """Return how much worse the candidate is: jackknifed over clusters on its own scale."""
+    metric = table.metric
+    pairs = [(a, b) for _, a, b in table.rows[name] if a[metric.n] > 0 or b[metric.n] > 0]
+    here, there = total(a for a, _ in pairs), total(b for _, b in pairs)
+    count = len(pairs)
+    found = numbers(clusters=count)
+    if not count:
+        return found
+    found.update(n=round(here[metric.n]), utterances=round(here[metric.utterances]))
+    values = metric.value(here), metric.value(there)
+    named = zip(("candidate", "baseline"), values, strict=True)
+    found.update({key: value for key, value in named if math.isfinite(value)})
+    if not all(map(math.isfinite, values)):
+        return found
+    worse = metric.sign * (values[0] - values[1])
+    found["observed"] = worse
+    if count < 5:
+        return found
+    apart = sum(differs(metric, a, b) for a, b in pairs)
+    highest = table.highest(lambda a, b: abs(metric.value(a) - metric.value(b)))
+    unseen = hidden(here[metric.utterances], count, highest) if metric.counted else 0.0
+    if apart == 0:
+        found.update(low=-unseen, high=unseen)
+        return found
+    left = [one_left(metric, here, a) - one_left(metric, there, b) for a, b in pairs]
+    half = half_width(left)
+    if not math.isfinite(half):
+        return found
+    found.update(low=worse - half, high=worse + half)
+    if metric.counted and apart < 5:
+        found.update(low=min(worse - half, -unseen), high=max(worse + half, unseen))
+    return found
+
+
+def one_left(metric: Metric, whole: Sums, row: Sums) -> float:
+    """Return the metric without one cluster, NaN where no unit is left."""
+    left = without(whole, row)
+    return metric.value(left) if left[metric.n] > 0 else math.nan
+
+
+def differs(metric: Metric, here: Sums, there: Sums) -> bool:
+    """Return whether a cluster tells two systems apart."""
+    names = ("hits", "words", "hypothesis_words") if metric.name == "wil" else ()
+    return any(here[name] != there[name] for name in names or (metric.top, metric.bottom))
+
+
+def numbers(**known: float | None) -> Json:
+    """Return a check's numbers, none where they are not known."""
+    names = ["observed", "low", "high", "candidate", "baseline", "bound", "p_adjusted", "detects"]
+    return {**dict.fromkeys(names), "n": 0, "clusters": 0, "utterances": 0, **known}
+
+
+# -- the joint test of a family of slices ------------------------------------------------------
+
+
+Row = tuple[int, float, float, float, float]
+"""Cluster, units, errors of candidate and baseline, errors excused (the baseline failed there)."""
+
+
+def d_of(row: Row) -> float:
+    """Return how many more errors the candidate has in a cluster."""
+    return row[2] - row[3] - row[4]
+
+
+def blocks_as_family(rule: Json) -> bool:
+    """Return whether the slices of a rule are tested together, and can block."""
+    return bool(rule["test"] == "no_regression" and rule["mode"] == "required")
+
+
+class Family:
+    """The tested slices of a rule: differences by cluster, units and errors."""
+
+    def __init__(self, table: Table, names: list[str], *, alpha: float = 0.05) -> None:
+        """Take the slices with at least 5 clusters; all slices of the rule number the clusters.
+
+        ``alpha`` is the family's part of the 5 % that all families of a policy share.
+        """
+        metric = table.metric
+        self.alpha = alpha
+        clusters = sorted({cluster for name in names for cluster, _, _ in table.rows[name]})
+        number = {cluster: i for i, cluster in enumerate(clusters)}
+        self.metric, self.clusters = metric, len(clusters)
+        excused = f"excused_{metric.top}"
+        self.rows: dict[str, list[Row]] = {}
+        for name in names:
+            if difference(table, name)["observed"] is None:
+                continue
+            rows = [
+                (
+                    number[cluster],
+                    own[metric.bottom],
+                    own[metric.top],
+                    other[metric.top],
+                    own.get(excused, 0.0),
+                )
+                for cluster, own, other in table.rows[name]
+                if own[metric.n] > 0
+            ]
+            if len(rows) >= 5:
+                self.rows[name] = rows
+        each = self.rows.items()
+        self.units = {name: math.fsum(r[1] for r in rows) for name, rows in each}
+        self.extra = {name: math.fsum(d_of(r) for r in rows) for name, rows in each}
+        self.both = {name: math.fsum(r[2] + r[3] - r[4] for r in rows) for name, rows in each}
+        self.own = {name: math.fsum(d_of(r) ** 2 for r in rows) for name, rows in each}
+        known = [self.own[name] / self.both[name] for name in self.rows if self.own[name] > 0]
+        self.phi = statistics.median(known) if known else 0.0
+        self.v = {n: 0.25 * self.own[n] + 0.75 * self.phi * self.both[n] for n in self.rows}
+        self.maxima: list[float] = []
+
+    def flip(self, seed: str) -> None:
+        """Find the largest statistic of the family by flip, ascending; by numpy where it is."""
+        roots = {name: math.sqrt(self.v[name]) or 1.0 for name in self.rows}
+        try:
+            self.maxima = sorted(self._quickly(seed, roots))
+        except ImportError:
+            self.maxima = sorted(self._plainly(seed, roots))
+
+    def _plainly(self, seed: str, roots: dict[str, float]) -> Iterator[float]:
+        tables = [
+            (roots[name], self.extra[name], byte_tables(rows, self.clusters))
+            for name, rows in self.rows.items()
+        ]
+        for flip in flips(self.clusters, seed):
+            yield max(
+                (extra - 2 * math.fsum(t[b] for t, b in zip(by_byte, flip, strict=True))) / root
+                for root, extra, by_byte in tables
+            )
+
+    def _quickly(self, seed: str, roots: dict[str, float]) -> Iterator[float]:
+        import numpy as np  # noqa: PLC0415 - only for speed, and not needed
+
+        d = np.zeros((self.clusters, len(self.rows)))
+        for i, rows in enumerate(self.rows.values()):
+            for row in rows:
+                d[row[0], i] = d_of(row)
+        every = list(flips(self.clusters, seed))
+        for first in range(0, len(every), 500):
+            packed = np.frombuffer(b"".join(every[first : first + 500]), dtype=np.uint8)
+            packed = packed.reshape(-1, (self.clusters + 7) // 8)
+            bits = np.unpackbits(packed, axis=1, count=self.clusters, bitorder="little")
+            sums = (1.0 - 2.0 * bits) @ d
+            yield from (sums / np.array(list(roots.values()))).max(axis=1).tolist()
+
+    def statistic(self, name: str) -> float:
+        """Return T of a slice."""
+        return self.extra[name] / (math.sqrt(self.v[name]) or 1.0)
+
+    def reached(self, statistic: float) -> float:
+        """Return the share of flips whose largest T is at least as large."""
+        return 1.0 - bisect_left(self.maxima, statistic) / len(self.maxima)
+
+    def low(self, name: str) -> float:
+        """Return the simultaneous lower end of the worsening."""
+        beyond = math.floor(self.alpha * len(self.maxima) + 1e-9)
+        critical = self.maxima[len(self.maxima) - 1 - beyond]
+        return (self.extra[name] - critical * math.sqrt(self.v[name])) / self.units[name]
+
+
+def byte_tables(rows: list[Row], clusters: int) -> list[list[float]]:
+    """Return, for each byte of a flip, the sum of D over the clusters that its value changes."""
+    d = [0.0] * (8 * ((clusters + 7) // 8))
+    for row in rows:
+        d[row[0]] = d_of(row)
+    return [
+        [math.fsum(d[first + i] for i in range(8) if value >> i & 1) for value in range(256)]
+        for first in range(0, len(d), 8)
+    ]
+
+
+def flips(clusters: int, seed: str) -> Iterator[bytes]:
+    """Yield the flips as bytes, least significant bit first: all of up to 12 clusters, or 10,000.
+
+    Flip 0 changes nothing; beyond 12 clusters the others come from SHAKE-256 over the seed.
+    """
+    width = (clusters + 7) // 8
+    if clusters <= 12:
+        yield from (number.to_bytes(width, "little") for number in range(1 << clusters))
+        return
+    yield bytes(width)
+    drawn = hashlib.shake_256(("relkit-sign-flip/1\n" + seed).encode()).digest(width * 9_999)
+    yield from (drawn[i : i + width] for i in range(0, len(drawn), width))
+
+
+def reference_rates(family: Family) -> dict[str, float]:
+    """Return the baseline's rates, pooled toward the family's by the method of moments."""
+    names = list(family.rows)
+    errors = {n: math.fsum(row[3] for row in family.rows[n]) for n in names}
+    units = family.units
+    everything = math.fsum(units.values())
+    overall = math.fsum(errors.values()) / everything
+    rate = {n: errors[n] / units[n] for n in names}
+    residual = math.fsum((row[3] - rate[n] * row[1]) ** 2 for n in names for row in family.rows[n])
+    inside = residual / math.fsum(units[n] * (1 - 1 / len(family.rows[n])) for n in names)
+    spread = math.fsum(units[n] * (rate[n] - overall) ** 2 for n in names)
+    excess = spread - (len(names) - 1) * inside
+    room = everything - math.fsum(u * u for u in units.values()) / everything
+    if excess <= 0 or room <= 0:
+        return dict.fromkeys(names, overall)
+    prior = inside * room / excess
+    return {n: (errors[n] + prior * overall) / (units[n] + prior) for n in names}
+
+
+def detects(family: Family, name: str, reference: float) -> float | None:
+    """Return the smallest ratio of rates that is found with 80 % power; None where none is."""
+    rows, expected = family.rows[name], reference * family.units[name]
+    if expected <= 0:
+        return None
+    low, high = 0.0, math.log(1e6)
+    share = [(row[2] + row[3]) / 2 + reference * row[1] for row in rows]
+    whole = math.fsum(share)
+    h = math.fsum(one * one for one in share) / whole**2 if whole > 0 else 1 / len(rows)
+    if not is_found(family, name, expected, h, math.exp(high)):
+        return None
+    for _ in range(48):
+        middle = (low + high) / 2
+        if is_found(family, name, expected, h, math.exp(middle)):
+            high = middle
+        else:
+            low = middle
+    return math.exp(high)
+
+
+def is_found(family: Family, name: str, expected: float, h: float, ratio: float) -> bool:
+    """Return whether a ratio is found: the flips that reach it are at most 5 %."""
+    clusters = len(family.rows[name])
+    mean = (ratio - 1) * expected
+    clumping = max(1.5 if family.metric.name in CLUMPED else 1.0, family.phi)
+    variance = family.v[name] + clumping * mean
+    df = min(max(clusters - 1.0, 1.0), 200.0)
+    z = t_quantile(0.91 if clusters < 8 else 0.84, df)
+    extra = max(mean - z * math.sqrt(max(variance, 0.0)), 0.0)
+    own = extra**2 * h + (1 - h) * variance
+    v = 0.25 * own + 0.75 * family.phi * (family.both[name] + extra)
+    equal = extra**2 / own if own > 0 else 0.0
+    itself = max(normal_tail(math.sqrt(equal)), 2.0 ** -min(equal, 1000.0))
+    if clusters < 8:
+        itself = 2.0**-5
+    others = family.reached(extra / math.sqrt(v) if v > 0 else 0.0)
+    if not (extra > 0 and itself + others <= family.alpha):
+        return False
+    return clusters >= 8 or all_show(clusters, mean, variance) >= 0.91
+
+
+def all_show(clusters: int, mean: float, variance: float) -> float:
+    """Return the probability that at most C - 5 clusters do not show an effect at all."""
+    each = (mean / clusters - 0.5) / math.sqrt(max(variance / clusters, 1e-12))
+    missing = normal_tail(each)
+    return math.fsum(
+        math.comb(clusters, k) * missing**k * (1 - missing) ** (clusters - k)
+        for k in range(clusters - 4)
+    )
+
+
+def normal_tail(x: float) -> float:
+    """Return P(Z > x)."""
+    return 0.5 * math.erfc(x / math.sqrt(2))
+
+
+# -- percentiles: ranks from counts ------------------------------------------------------------
+
+
+def ranks(share: float, counts: list[list[float]], half: float) -> tuple[int | None, int | None]:
+    """Return the ranks of the interval's ends, rounded outward."""
+    size = round(math.fsum(row[0] for row in counts))
+    if not math.isfinite(half):
+        return None, None
+    odds, factor = (1 - share) / share, math.exp(min(half, 600.0))
+    low = math.floor(size / (1 + odds * factor))
+    high = math.ceil(size / (1 + odds / factor)) + 1
+    enough = [math.ceil(math.log(0.025) / math.log(one)) for one in (1 - share, share)]
+    return (
+        low if low >= 1 and size >= enough[0] else None,
+        high if high <= size and size >= enough[1] else None,
+    )
+
+
+def logits(counts: list[list[float]]) -> list[float]:
+    """Return the logit of the share above without each cluster; NaN where there is none."""
+    size, above = (math.fsum(row[i] for row in counts) for i in (0, 1))
+    found = []
+    for own_size, own_above in counts:
+        over = above - own_above
+        under = (size - own_size) - over
+        odds = over / under if under > 1e-9 else 0.0
+        found.append(math.log(odds) if odds > 1e-9 else math.nan)
+    return found
+
+
+def percentile(share: float, one: Json) -> Json:
+    """Return a percentile with its ends, where the counts lead to the recorded ranks."""
+    left = logits(one["rows"])
+    half = half_width(left) if len(left) >= 8 else math.nan
+    low, high = at_ranks(one, ranks(share, one["rows"], half))
+    value = one["value"]
+    return numbers(
+        observed=value, candidate=value, low=low, high=high, n=one["values"],
+        clusters=len(left), utterances=one["utterances"],
+    )  # fmt: skip
+
+
+def percentile_difference(share: float, one: Json, *, sign: float) -> Json:
+    """Return how much worse a percentile is: the outer ends of moving either system."""
+    other = one["other"]
+    left = [a - b for a, b in zip(logits(one["rows"]), logits(other["rows"]), strict=True)]
+    half = half_width(left) if len(left) >= 8 else math.nan
+    low, high = at_ranks(one, ranks(share, one["rows"], half))
+    other_low, other_high = at_ranks(other, ranks(share, other["rows"], half))
+    point, base = one["value"], other["value"]
+    ends = [
+        None if low is None or other_high is None else min(low - base, point - other_high),
+        None if high is None or other_low is None else max(high - base, point - other_low),
+    ]
+    if sign < 0:
+        ends = [None if end is None else -end for end in reversed(ends)]
+    return numbers(
+        observed=sign * (point - base), candidate=point, baseline=base, low=ends[0], high=ends[1],
+        n=one["values"], clusters=len(left), utterances=one["utterances"],
+    )  # fmt: skip
+
+
+def at_ranks(one: Json, found: tuple[int | None, int | None]) -> tuple[float | None, float | None]:
+    """Return the recorded ends; raises Refused where their ranks are not those found."""
+    if (one["low_rank"], one["high_rank"]) != found:
+        raise Refused(f"{one['slice']}: the counts lead to ranks {found[0]} and {found[1]}")
+    return one["low"], one["high"]
+
+
+# -- verdicts ----------------------------------------------------------------------------------
+
+
+def at_most(value: float, limit: float) -> bool:
+    """Return whether value <= limit in decimal, to 12 places."""
+    return round(Decimal(repr(float(value))), 12) <= round(Decimal(repr(float(limit))), 12)
+
+
+def verdict_of(rule: Json, found: Json, *, anchored: bool) -> str:
+    """Return the verdict of a rule over its numbers, and note the bound in them."""
+    low, high, value = found["low"], found["high"], found["observed"]
+    if rule["test"] == "min_change":
+        wanted = wanted_change(rule, found)
+        value, low, high = (None if x is None else -x for x in (value, high, low))
+        found.update(observed=value, low=low, high=high, bound=wanted)
+    if value is None or found["n"] <= 0:
+        return "no_data"
+    if rule["test"] == "no_regression":
+        said = of_family(rule, found)
+        if found["p_adjusted"] is None:
+            return said
+    elif rule["test"] == "min_change":
+        said = decided(low, high, lambda x: at_most(found["bound"], x), "low")
+    elif rule["test"] == "non_inferiority":
+        margin = rule["margin"]
+        if anchored and rule["anchor_margin"] is not None:
+            margin = rule["anchor_margin"]
+        found["bound"] = margin
+        said = decided(low, high, lambda x: at_most(x, margin), "high")
+    else:
+        found["bound"] = rule["max"] if rule["max"] is not None else rule["min"]
+        said = within(rule, low, high)
+    few = found["clusters"] < rule["min_clusters"] or found["utterances"] < rule["min_utterances"]
+    return "inconclusive" if few else said
+
+
+def decided(
+    low: float | None, high: float | None, holds: Callable[[float], bool], worst: str
+) -> str:
+    """Return pass if the worst end holds, fail if the best end does not."""
+    bad, good = (high, low) if worst == "high" else (low, high)
+    if bad is not None and holds(bad):
+        return "pass"
+    return "fail" if good is not None and not holds(good) else "inconclusive"
+
+
+def within(rule: Json, low: float | None, high: float | None) -> str:
+    """Return the verdict of a bound on a value."""
+    top, bottom = rule["max"], rule["min"]
+    if low is None and high is None:
+        return "inconclusive"
+    if top is not None and low is not None and not at_most(low, top):
+        return "fail"
+    if bottom is not None and high is not None and not at_most(bottom, high):
+        return "fail"
+    inside = (top is None or (high is not None and at_most(high, top))) and (
+        bottom is None or (low is not None and at_most(bottom, low))
+    )
+    return "pass" if inside else "inconclusive"
+
+
+def of_family(rule: Json, found: Json) -> str:
+    """Return the verdict of one slice of a family."""
+    if found["p_adjusted"] is None:
+        return "inconclusive"
+    if found["observed"] > 0 and at_most(found["p_adjusted"], 0.05):
+        return "fail"
+    sees = found["detects"]
+    return "pass" if sees is not None and at_most(sees, rule["detectable"]) else "inconclusive"
+
+
+def wanted_change(rule: Json, found: Json) -> float:
+    """Return how much better the candidate has to be."""
+    asked = [] if rule["min_change"] is None else [rule["min_change"]]
+    relative, base = rule["min_relative_change"], found["baseline"] or 0.0
+    if relative is not None and base != 0:
+        places = [abs(round(Decimal(repr(float(x))), 12)) for x in (relative, base)]
+        asked.append(float(places[0] * places[1]))
+    elif relative is not None and not asked:
+        asked.append(1e-10)
+    return float(max(asked))
+
+
+# -- a decision as a whole ---------------------------------------------------------------------
+
+
+class Audit:
+    """What came of judging a decision again."""
+
+    def __init__(self, predicate: Json) -> None:
+        """Judge every part."""
+        self.predicate = predicate
+        self.problems: list[str] = []
+        self.believed: list[str] = []
+        self.lines: list[tuple[str, ...]] = []
+        self.verdicts: list[str] = []
+        self._families: dict[Any, Family] = {}
+        evidence = {one["part"]: one for one in predicate["evidence"]["parts"]}
+        for part in predicate["parts"]:
+            known = evidence.get(part["name"])
+            if known is None:
+                self.problems.append(f"part {part['name']}: there is no evidence")
+                continue
+            self._policy(part, known)
+            self._part(part, known)
+        self._whole()
+
+    def _policy(self, part: Json, evidence: Json) -> None:
+        """The rules in the evidence have to be those of the policy, and the digest its own."""
+        document = self.predicate["policy"]["documents"].get(part["policy"]["name"])
+        if document is None or digest(document) != part["policy"]["digest"]:
+            self.problems.append("the policy's document does not have the policy's digest")
+            return
+        written = document.get("rules", [])
+        if [rule["id"] for rule in written] != [rule["id"] for rule in evidence["rules"]]:
+            self.problems.append("the rules are not those of the policy")
+            return
+        for rule, own in zip(evidence["rules"], written, strict=True):
+            asked = {"mode": "required", "slice": "overall", **own}
+            asked |= {k: document[k] for k in LEAST if k in document and k not in own}
+            for key, value in asked.items():
+                ours = sorted(value.split("&")) if key == "slice" else value
+                theirs = sorted(rule[key].split("&")) if key == "slice" else rule[key]
+                if ours != theirs:
+                    self.problems.append(f"{rule['id']}: {key} is not the policy's")
+        covered = part["coverage"]
+        if covered["scored"] < document.get("coverage", 0.99) * covered["expected"]:
+            self.problems.append("coverage is below what the policy asks for")
+
+    def _part(self, part: Json, evidence: Json) -> None:
+        checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]
+        try:
+            tables = {
+                (one["metric"], one["against"]): Table(one)
+                for one in evidence["sums"]
+                if one["by"] == "cluster"
+            }
+        except (Refused, KeyError) as error:
+            self.problems.append(f"evidence: {error}")
+            return
+        repeated = {one["metric"] for one in evidence["sums"] if one["by"] == "repeat"}
+        rules = {rule["id"]: rule for rule in evidence["rules"]}
+        for check in checks:
+            rule = rules.get(check["rule"])
+            if (
+                rule is None
+                or check["test"] in ("evidence", "requirement")
+                or check["code"] in UNKNOWABLE
+                or check["metric"] in repeated
+            ):
+                self._take(check)
+            else:
+                self._again(rule, check, checks, part, tables, evidence)
+        self._gaps(rules, checks, tables)
+
+    def _gaps(self, rules: dict[str, Json], checks: list[Json], tables: dict[Any, Table]) -> None:
+        """Every rule has a check, and every slice that there are sums of."""
+        for rule in rules.values():
+            own = [check for check in checks if check["rule"] == rule["id"]]
+            if not own:
+                self.problems.append(f"{rule['id']}: was not judged")
+            table = tables.get((rule["metric"], None if rule["test"] == "bound" else "baseline"))
+            if table is None or any(check["code"] in UNKNOWABLE for check in own):
+                continue
+            judged = {check["slice"] for check in own}
+            for name in table.slices:
+                wanted = matches(rule["slice"], name) and table.rows[name] and "(none)" not in name
+                if wanted and name not in judged:
+                    self.problems.append(f"{rule['id']}: {name} was measured and not judged")
+
+    def _take(self, check: Json) -> None:
+        """Take a check as it is written: it blocks, or it is believed."""
+        if check["mode"] == "required":
+            self.verdicts.append(check["verdict"])
+        if check["verdict"] == "pass":
+            self.believed.append(f"{check['rule']} on {check['slice']}")
+        self.lines.append((check["rule"], check["slice"], check["verdict"], "-", "believed", ""))
+
+    def _again(
+        self,
+        rule: Json,
+        check: Json,
+        checks: list[Json],
+        part: Json,
+        tables: dict[Any, Table],
+        evidence: Json,
+    ) -> None:
+        name, against = check["slice"], check["against"]
+        try:
+            if rule["test"] == "no_regression":
+                found = self._family(rule, check, checks, part, tables)
+            else:
+                found = one_check(rule, name, against, tables, evidence)
+        except Refused as error:
+            self.problems.append(f"{rule['id']} on {name}: {error}")
+            return
+        if found is None:
+            self._take(check)
+            return
+        verdict = verdict_of(rule, found, anchored=against == "anchor")
+        self._compare(check, found, verdict)
+
+    def _family(
+        self, rule: Json, check: Json, checks: list[Json], part: Json, tables: dict[Any, Table]
+    ) -> Json | None:
+        table = tables.get((rule["metric"], "baseline"))
+        if table is None or check["slice"] not in table.slices:
+            return None
+        fresh = check["reason"].startswith(NEW)
+        together = {rule["id"]} if fresh else self._together(part, rule)
+        names = [
+            one["slice"]
+            for one in checks
+            if one["rule"] in together
+            and one["code"] not in UNKNOWABLE
+            and one["reason"].startswith(NEW) == fresh
+        ]
+        families = self._count_families(part)
+        key = (part["name"], min(together), fresh)
+        if key not in self._families:
+            known = [name for name in dict.fromkeys(names) if name in table.slices]
+            family = Family(table, known, alpha=0.05 / families)
+            if family.rows:
+                family.flip(
+                    "\n".join(
+                        [
+                            part["dataset"]["digest"],
+                            part["candidate"]["candidate"],
+                            part["baseline"]["candidate"],
+                            rule["metric"],
+                        ]
+                    )
+                )
+            self._families[key] = family
+        found = self._of_slice(self._families[key], table, check["slice"])
+        if found["p_adjusted"] is not None:
+            found["p_adjusted"] = min(1.0, found["p_adjusted"] * families)
+        return found
+
+    def _count_families(self, part: Json) -> int:
+        """Return over how many families of slices a policy shares its 5 % (Bonferroni)."""
+        rules = self._rules_of(part)
+        return max(1, len({rule["metric"] for rule in rules if blocks_as_family(rule)}))
+
+    def _rules_of(self, part: Json) -> list[Json]:
+        evidence = (e for e in self.predicate["evidence"]["parts"] if e["part"] == part["name"])
+        return [rule for one in evidence for rule in one["rules"]]
+
+    def _together(self, part: Json, rule: Json) -> set[str]:
+        """Return the ids of the rules whose slices are one family with those of a rule."""
+        if not blocks_as_family(rule):
+            return {rule["id"]}
+        rules = [one for one in self._rules_of(part) if blocks_as_family(one)]
+        return {one["id"] for one in rules if one["metric"] == rule["metric"]}
+
+    def _of_slice(self, family: Family, table: Table, name: str) -> Json:
+        found = difference(table, name)
+        found.update(low=None, high=None)
+        if name in family.rows:
+            reference = reference_rates(family)[name]
+            found.update(
+                p_adjusted=family.reached(family.statistic(name) - 1e-9),
+                low=family.low(name),
+                detects=detects(family, name, reference),
+                bound=0.0 if reference > 0 else None,
+            )
+        return found
+
+    def _compare(self, check: Json, found: Json, verdict: str) -> None:
+        """Note a check with both numbers, and every difference as a problem."""
+        if check["mode"] == "required":
+            self.verdicts.append(verdict)
+        label = f"{check['rule']} on {check['slice']}"
+        alone = check["clusters"] <= 1 and verdict == check["verdict"] == "inconclusive"
+        wrong = [] if alone else [k for k in found if not same(k, found[k], check[k])]
+        if verdict != check["verdict"]:
+            wrong.append("verdict")
+        for key in wrong:
+            ours = verdict if key == "verdict" else found[key]
+            self.problems.append(f"{label}: {key} is {ours}, not {check[key]}")
+        self.lines.append(
+            (
+                check["rule"],
+                check["slice"],
+                f"{check['verdict']} {span(check)}",
+                f"{verdict} {span(found)}",
+                "differs" if wrong else "agrees",
+                "" if check["mode"] == "required" else check["mode"],
+            )
+        )
+
+    def _whole(self) -> None:
+        """The verdict of all has to be the first that occurs among those of required checks."""
+        for check in self.predicate["checks"]:
+            if check["part"] is None and not self.predicate["parts"]:
+                self._take(check)
+        verdict = next((one for one in ORDER if one in self.verdicts), "error")
+        if verdict != self.predicate["verdict"]:
+            self.problems.append(
+                f"the checks lead to {verdict}, the decision says {self.predicate['verdict']}"
+            )
+        self._requirements()
+
+    def _requirements(self) -> None:
+        policy = self.predicate["policy"]
+        document = policy["documents"].get(policy["name"], {})
+        records = {one["name"]: one for one in self.predicate["required_checks"]}
+        results = {c["rule"]: c for c in self.predicate["checks"] if c["test"] == "requirement"}
+        for wanted in document.get("requires", []):
+            name = wanted if isinstance(wanted, str) else wanted["name"]
+            result, record = results.get(name), records.get(name)
+            if result is None:
+                self.problems.append(f"{name}: is required and was not judged")
+            elif result["verdict"] == "pass" and (record is None or record["verdict"] != "pass"):
+                self.problems.append(f"{name}: passes without a record that passed")
+        if document.get("enforcement", "enforce") != policy["enforcement"]:
+            self.problems.append("the enforcement is not the policy's")
+
+
+LEAST = ("min_clusters", "min_utterances")
+
+
+def one_check(
+    rule: Json, name: str, against: str | None, tables: dict[Any, Table], evidence: Json
+) -> Json | None:
+    """Return the numbers of a check of one slice, None where there are no sums for it."""
+    other = None if rule["test"] == "bound" else against or "baseline"
+    table = tables.get((rule["metric"], other))
+    if table is not None and name in table.slices:
+        return bound(table, name) if other is None else difference(table, name)
+    for one in evidence["percentiles"]:
+        if (one["metric"], one["against"]) == (rule["metric"], other):
+            for statistic in one["slices"]:
+                if statistic["slice"] == name:
+                    sign = -1.0 if rule["metric"] in MORE_IS_BETTER else 1.0
+                    if other is None:
+                        return percentile(one["share"], statistic)
+                    return percentile_difference(one["share"], statistic, sign=sign)
+    return None
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a slice is one of those of a rule."""
+    if "overall" in (pattern, name):
+        return pattern == name
+    wanted, found = pattern.split("&"), name.split("&")
+    return len(wanted) == len(found) and all(
+        a == b or (a.endswith("=*") and b.startswith(a[:-1]))
+        for a, b in zip(wanted, found, strict=True)
+    )
+
+
+def same(key: str, ours: float | None, theirs: float | None) -> bool:
+    """Return whether two numbers are the same: 1e-9 relative, counts exactly."""
+    if ours is None or theirs is None:
+        return ours is theirs
+    relative = SEARCHED if key == "detects" else RELATIVE
+    return math.isclose(ours, theirs, rel_tol=relative, abs_tol=1e-12)
+
+
+def span(found: Json) -> str:
+    """Return a value and its interval for the table."""
+    return " ".join("-" if found[k] is None else f"{found[k]:.6g}" for k in SHOWN)
+
+
+SHOWN = ("observed", "low", "high")
+
+
+# -- bytes to a statement ----------------------------------------------------------------------
+
+
+def strict(text: bytes) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON that means one thing only; raises Refused."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> Json:
+        if len(dict(pairs)) != len(pairs):
+            raise Refused("a key stands twice")
+        return dict(pairs)
+
+    def constant(name: str) -> float:
+        raise Refused(f"{name} is no number")
+
+    try:
+        return json.loads(text.decode(), object_pairs_hook=unique, parse_constant=constant)
+    except (ValueError, RecursionError) as error:
+        raise Refused("it is not JSON, or nested too deeply") from error
+
+
+def unpack(data: bytes, keys: dict[str, Any]) -> tuple[bytes, list[str]]:
+    """Return (payload, ids of the keys that signed it); raises Refused."""
+    envelope = strict(data)
+    if not isinstance(envelope, dict) or set(envelope) != {"payload", "payloadType", "signatures"}:
+        raise Refused("it is no DSSE envelope")
+    if envelope["payloadType"] != PAYLOAD_TYPE:
+        raise Refused("its payload type is unknown")
+    payload = from_base64(envelope["payload"])
+    kind = PAYLOAD_TYPE.encode()
+    message = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+    ids = [one["keyid"] for one in envelope["signatures"]]
+    if len(set(ids)) != len(ids):
+        raise Refused("a key has signed it twice")
+    signers = []
+    for one in envelope["signatures"]:
+        if one["keyid"] in keys:
+            check_signature(keys[one["keyid"]], from_base64(one["sig"]), message)
+            signers.append(one["keyid"])
+    if not signers:
+        raise Refused("none of the given keys has signed it")
+    return payload, signers
+
+
+def check_signature(key: Any, signature: bytes, message: bytes) -> None:  # noqa: ANN401 - a key
+    """Raise Refused where a key has not made a signature."""
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - said below if missing
+
+    try:
+        key.verify(signature, message)
+    except InvalidSignature as error:
+        raise Refused("a signature is not good: the file was changed") from error
+
+
+def from_base64(text: str) -> bytes:
+    """Return bytes from base64 in its one spelling."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise Refused("it holds what is not base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise Refused("its base64 is not in its one spelling")
+    return data
+
+
+def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return RFC 8785 JSON."""
+    if isinstance(value, dict):
+        ordered = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(f"{canonical(k)}:{canonical(value[k])}" for k in ordered) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, float):
+        return number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def number(value: float) -> str:
+    """Return a number as ECMAScript writes it."""
+    if value == 0:
+        return "0"
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    text, places = "".join(map(str, digits)), len(digits) + int(exponent)
+    if len(text) <= places <= 21:
+        text += "0" * (places - len(text))
+    elif 0 < places <= 21:
+        text = f"{text[:places]}.{text[places:]}"
+    elif -6 < places <= 0:
+        text = "0." + "0" * -places + text
+    else:
+        power = f"e{'+' if places > 0 else '-'}{abs(places - 1)}"
+        text = text[0] + (f".{text[1:]}" if len(text) > 1 else "") + power
+    return f"-{text}" if sign else text
+
+
+def digest(document: Any) -> str:  # noqa: ANN401 - any JSON
+    """Return the digest of a document in canonical form."""
+    return "sha256:" + hashlib.sha256(canonical(document).encode()).hexdigest()
+
+
+def moment(text: str) -> datetime:
+    """Return a UTC time."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def statement_problems(statement: Json, payload: bytes, wanted: Json) -> Iterator[str]:
+    """Yield what is wrong with a decision apart from its numbers."""
+    predicate = statement["predicate"]
+    subjects = {"sha256:" + one["digest"]["sha256"] for one in statement["subject"]}
+    judged = {
+        part["candidate"]["artifact"] or part["candidate"]["candidate"]
+        for part in predicate["parts"]
+    }
+    if canonical(statement).encode() != payload:
+        yield "it is not written in the one canonical form"
+    if subjects != judged:
+        yield "the subject is not the candidate that was judged"
+    if moment(predicate["created"]) > wanted["now"] + timedelta(seconds=SKEW_S):
+        yield f"it was issued in the future, at {predicate['created']}"
+    if moment(predicate["expires"]) <= wanted["now"]:
+        yield f"it expired at {predicate['expires']}"
+    if wanted["serial"] is not None and predicate["serial"] < wanted["serial"]:
+        yield f"it is decision {predicate['serial']}, older than {wanted['serial']}: replayed"
+    if wanted["artifact"] is not None and wanted["artifact"] not in subjects:
+        yield "it is about another artifact"
+    if wanted["policy"] not in (None, predicate["policy"]["digest"]):
+        yield "it was decided by another policy"
+
+
+def load_keys(paths: Iterable[str]) -> dict[str, Any]:
+    """Return public keys by id: the SHA-256 of their DER."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - said if missing
+    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+
+    keys = {}
+    for path in paths:
+        key = serialization.load_pem_public_key(Path(path).read_bytes())
+        if not isinstance(key, ed25519.Ed25519PublicKey):
+            raise ValueError("a key is not Ed25519")  # noqa: TRY004 - of the file, not of a type
+        der = key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        keys[hashlib.sha256(der).hexdigest()] = key
+    return keys
+
+
+def audit(data: bytes, keys: dict[str, Any], wanted: Json) -> tuple[list[str], Audit | None]:
+    """Return (problems, what came of the checks); None where nothing could be believed."""
+    try:
+        payload, _ = unpack(data, keys)
+        statement = strict(payload)
+        if statement["predicateType"] != PREDICATE:
+            raise Refused("it is no gate decision")  # noqa: TRY301 - one place says what is wrong
+        problems = list(statement_problems(statement, payload, wanted))
+        found = Audit(statement["predicate"])
+    except Refused as error:
+        return [str(error)], None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        return [f"it is malformed ({type(error).__name__})"], None
+    return problems + found.problems, found
+
+
+def safe(text: str) -> str:
+    """Return text that cannot steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def report(problems: list[str], found: Audit | None) -> str:
+    """Return the table of checks, and every problem below it."""
+    head = ("rule", "slice", "recorded", "recomputed", "", "")
+    rows = [head, *(found.lines if found else [])]
+    wide = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    table = ["  ".join(safe(c).ljust(w) for c, w in zip(row, wide, strict=True)) for row in rows]
+    lines = [line.rstrip() for line in table] if found else []
+    lines += [f"problem: {safe(one)}" for one in problems]
+    if found:
+        lines += [f"believed: {safe(one)}" for one in found.believed]
+        shadow = found.predicate["policy"]["enforcement"] == "shadow"
+        lines += ["shadow: it can never promote"] if shadow else []
+        lines.append(f"verdict: {found.predicate['verdict']}")
+    return "\n".join([*lines, "NOT VALID" if problems else "valid"]) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description="Verify a signed relkit gate decision.")
+    parser.add_argument("file")
+    parser.add_argument("--key", action="append", required=True, metavar="PUB")
+    parser.add_argument("--min-serial", type=int, metavar="N")
+    parser.add_argument("--artifact", metavar="D")
+    parser.add_argument("--policy-digest", metavar="D")
+    parser.add_argument("--strict", action="store_true", help="refuse what has to be believed")
+    parser.add_argument("--at", metavar="TIME", help="as of this UTC time instead of now")
+    given = parser.parse_args(arguments)
+    try:
+        keys = load_keys(given.key)
+        data = Path(given.file).read_bytes()
+        now = datetime.now(UTC) if given.at is None else moment(given.at)
+    except ImportError:
+        sys.stderr.write("signatures need the package cryptography: pip install cryptography\n")
+        return 2
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{type(error).__name__}: a key or the file cannot be read\n")
+        return 2
+    wanted = {
+        "now": now,
+        "serial": given.min_serial,
+        "artifact": given.artifact,
+        "policy": given.policy_digest,
+    }
+    problems, found = audit(data, keys, wanted)
+    if given.strict and found is not None:
+        problems += [f"{one}: has to be believed" for one in found.believed]
+    sys.stdout.write(report(problems, found))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,294 @@
+"""The sums behind a decision, picked from what was judged: pure, and no name of a cluster in it.
+
+What is kept is what ``recompute`` and the auditors' verifier need to come to the
+same numbers: the slices of each metric's rules, and the whole, which stands in where nothing at all
+was seen.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from relkit.attestation.types import (
+    Against,
+    OrderStatistics,
+    PartEvidence,
+    PercentileTable,
+    SumsTable,
+)
+from relkit.core.slices import OVERALL, matches
+from relkit.gate.evidence import COMPARING, Compared
+from relkit.gate.types import Rule
+from relkit.statistics.estimates import PERCENTILES
+from relkit.statistics.families import EXCUSED
+from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.percentiles import (
+    Counts,
+    OrderedValues,
+    Ranks,
+    TimingEvidence,
+    order_ranks,
+    ordered_slice,
+    paired_ranks,
+)
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.sums import (
+    ClusterSums,
+    FloatArray,
+    IntArray,
+    PairedSums,
+    PairedValues,
+    SliceValues,
+)
+
+UTTERANCES = "utterances"
+"""Counts a slice's utterances: a bound asks for enough of them, whatever the metric's units."""
+
+
+def decision_evidence(
+    rules: Sequence[Rule],
+    *,
+    part: str | None = None,
+    rates: RateEvidence | None = None,
+    timings: Mapping[str, TimingEvidence] | None = None,
+    utterances: Mapping[str, int] | None = None,
+    compared: Mapping[Against, Compared] | None = None,
+) -> PartEvidence:
+    """Return the evidence of one part of a decision.
+
+    ``rates`` are the candidate's own sums with the columns of every bound's metric and
+    ``utterances``; ``timings`` its measurements by column, for bounds of percentiles;
+    ``utterances`` how many a slice has in all; ``compared`` maps ``baseline`` and ``anchor`` to
+    what the candidate was held against. What is not given has no evidence, and its checks cannot be
+    recomputed.
+    """
+    bounds = [rule for rule in rules if rule.test == "bound"]
+    own = [] if rates is None else list(_own_sums(bounds, rates))
+    pairs = [
+        table
+        for against, other in (compared or {}).items()
+        if other.pairs is not None
+        for table in _paired_sums(_held(rules, against), against, other.pairs)
+    ]
+    percentiles = [
+        table
+        for against, other in (compared or {}).items()
+        for table in _percentile_pairs(_held(rules, against), against, other.values)
+    ]
+    return PartEvidence(
+        part=part,
+        rules=tuple(replace(rule, line=None) for rule in rules),
+        sums=(*own, *pairs),
+        percentiles=(*_percentiles(bounds, timings or {}, utterances or {}), *percentiles),
+    )
+
+
+def _held(rules: Iterable[Rule], against: Against) -> list[Rule]:
+    tests = COMPARING if against == "baseline" else ("non_inferiority",)
+    return [rule for rule in rules if rule.test in tests]
+
+
+def _own_sums(rules: Sequence[Rule], rates: RateEvidence) -> Iterator[SumsTable]:
+    for metric, kept in _slices_by_metric(rules, rates.sums.slices):
+        columns = tuple(dict.fromkeys((*RATE_METRICS[metric].needs, UTTERANCES)))
+        if not all(name in rates.sums.columns for name in columns):
+            continue
+        yield _table(metric, (rates.sums,), kept, columns)
+        if rates.by_repeat is not None:
+            yield _table(metric, (rates.by_repeat,), kept, columns, by_repeat=True)
+
+
+def _paired_sums(rules: Sequence[Rule], against: Against, pairs: PairedSums) -> Iterator[SumsTable]:
+    for metric, kept in _slices_by_metric(rules, pairs.candidate.slices):
+        columns = RATE_METRICS[metric].needs
+        excused = EXCUSED + columns[0]
+        if excused in pairs.candidate.columns:
+            columns = (*columns, excused)
+        if all(name in pairs.candidate.columns for name in columns):
+            yield _table(metric, (pairs.candidate, pairs.baseline), kept, columns, against=against)
+
+
+def _slices_by_metric(
+    rules: Sequence[Rule], slices: Sequence[str]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each metric that is a function of sums, with the slices that its rules are about.
+
+    The whole run comes along: where nothing was seen in a slice, it says how bad things can be.
+    Where the sums lack it, every slice does.
+    """
+    names = dict.fromkeys(rule.metric for rule in rules if rule.metric in RATE_METRICS)
+    for metric in names:
+        patterns = {rule.slice for rule in rules if rule.metric == metric}
+        yield (
+            metric,
+            tuple(
+                key
+                for key in slices
+                if key == OVERALL
+                or OVERALL not in slices
+                or any(matches(pattern, key) for pattern in patterns)
+            ),
+        )
+
+
+def _table(
+    metric: str,
+    sums: tuple[ClusterSums, ...],
+    kept: tuple[str, ...],
+    columns: tuple[str, ...],
+    *,
+    against: Against | None = None,
+    by_repeat: bool = False,
+) -> SumsTable:
+    number = {name: i for i, name in enumerate(kept)}
+    new = np.array([number.get(name, -1) for name in sums[0].slices], dtype=np.int64)
+    place = new[sums[0].slice_index] if len(new) else sums[0].slice_index
+    rows = np.flatnonzero(place >= 0)
+    cluster = _numbered(sums[0].cluster_index[rows], by_repeat=by_repeat)
+    order = np.lexsort((cluster, place[rows]))
+    picked = rows[order]
+    lists = [
+        place[picked].tolist(),
+        cluster[order].tolist(),
+        *(_exact(_column(one, name)[picked]) for one in sums for name in columns),
+    ]
+    return SumsTable(
+        metric=metric,
+        slices=kept,
+        columns=columns,
+        rows=tuple(zip(*lists, strict=True)),
+        against=against,
+        by="repeat" if by_repeat else "cluster",
+    )
+
+
+def _column(sums: ClusterSums, name: str) -> FloatArray:
+    """Return a column, 0 where only the other system has it: a baseline excuses nothing."""
+    return sums.columns[name] if name in sums.columns else np.zeros(len(sums.slice_index))
+
+
+def _numbered(clusters: IntArray, *, by_repeat: bool) -> IntArray:
+    """Return clusters numbered from 0 in ascending order; repeats keep their numbers."""
+    if by_repeat:
+        return clusters
+    return np.asarray(np.unique(clusters, return_inverse=True)[1], dtype=np.int64)
+
+
+def _exact(values: FloatArray) -> list[float]:
+    """Return sums as Python numbers, whole ones as whole: they are read by people, too."""
+    if bool(np.all(np.isfinite(values) & (values == np.floor(values)))):
+        whole: list[float] = values.astype(np.int64).tolist()
+        return whole
+    listed: list[float] = values.tolist()
+    return listed
+
+
+def _percentiles(
+    rules: Sequence[Rule], timings: Mapping[str, TimingEvidence], utterances: Mapping[str, int]
+) -> Iterator[PercentileTable]:
+    for metric, column, share in _percentile_metrics(rules):
+        evidence = timings.get(column)
+        if evidence is None or evidence.repeats > 1:
+            continue  # the spread between repeats is not in these rows
+        found = (
+            _order_statistics(evidence.values, key, share)
+            for key in _kept(rules, metric, evidence.values.slices)
+        )
+        slices = tuple(
+            replace(one, utterances=utterances.get(one.slice, one.values))
+            for one in found
+            if one is not None
+        )
+        yield PercentileTable(metric=metric, share=share, slices=slices)
+
+
+def _percentile_pairs(
+    rules: Sequence[Rule], against: Against, values: Mapping[str, PairedValues]
+) -> Iterator[PercentileTable]:
+    for metric, column, share in _percentile_metrics(rules):
+        pairs = values.get(column)
+        if pairs is None:
+            continue
+        found = (
+            _paired_statistics(pairs, key, share)
+            for key in _kept(rules, metric, pairs.candidate.slices)
+        )
+        slices = tuple(one for one in found if one is not None)
+        yield PercentileTable(metric=metric, share=share, slices=slices, against=against)
+
+
+def _percentile_metrics(rules: Sequence[Rule]) -> Iterator[tuple[str, str, float]]:
+    """Yield (metric, column of measurements, share) of each percentile, once."""
+    for metric in dict.fromkeys(rule.metric for rule in rules):
+        column, _, statistic = metric.partition(".")
+        if statistic in PERCENTILES:
+            yield metric, column, PERCENTILES[statistic]
+
+
+def _kept(rules: Sequence[Rule], metric: str, slices: Sequence[str]) -> list[str]:
+    patterns = {rule.slice for rule in rules if rule.metric == metric}
+    return [key for key in slices if any(matches(pattern, key) for pattern in patterns)]
+
+
+def _order_statistics(values: SliceValues, key: str, share: float) -> OrderStatistics | None:
+    slice_ = ordered_slice(values, values.slices.index(key), "cluster")
+    if not len(slice_.values):
+        return None
+    point = slice_.point(share)
+    return _statistics(
+        key,
+        slice_.values,
+        point.value,
+        (slice_.sizes, point.exceeding),
+        order_ranks(share, slice_.sizes, point.exceeding),
+    )
+
+
+def _paired_statistics(pairs: PairedValues, key: str, share: float) -> OrderStatistics | None:
+    systems = [_values(one, key) for one in (pairs.candidate, pairs.baseline)]
+    if not all(len(slice_.values) for slice_, _ in systems):
+        return None
+    clusters = np.union1d(systems[0][1], systems[1][1])
+    points = [slice_.point(share) for slice_, _ in systems]
+    counts = [
+        (_at(slice_.sizes, own, clusters), _at(point.exceeding, own, clusters))
+        for (slice_, own), point in zip(systems, points, strict=True)
+    ]
+    ranks = paired_ranks(share, counts[0], counts[1])
+    here, there = (
+        _statistics(key, systems[i][0].values, points[i].value, counts[i], ranks[i])
+        for i in range(2)
+    )
+    return replace(here, other=there)
+
+
+def _values(values: SliceValues, key: str) -> tuple[OrderedValues, IntArray]:
+    """Return a slice's measurements and its clusters, none where there is no such slice."""
+    i = values.slices.index(key) if key in values.slices else len(values.slices)
+    first, end = np.searchsorted(values.slice_index, [i, i + 1]).tolist()
+    return ordered_slice(values, i, "cluster"), np.unique(values.cluster_index[first:end])
+
+
+def _at(per_cluster: FloatArray, own: IntArray, clusters: IntArray) -> FloatArray:
+    """Return figures by cluster at their places among all, 0 elsewhere."""
+    result = np.zeros(len(clusters))
+    result[np.searchsorted(clusters, own)] = per_cluster
+    return result
+
+
+def _statistics(
+    key: str, values: FloatArray, value: float, counts: Counts, ranks: Ranks
+) -> OrderStatistics:
+    low, high = (None if rank is None else float(values[rank - 1]) for rank in ranks)
+    return OrderStatistics(
+        slice=key,
+        value=value,
+        values=len(values),
+        utterances=len(values),
+        rows=tuple(zip(_exact(counts[0]), _exact(counts[1]), strict=True)),
+        low_rank=ranks[0],
+        low=low,
+        high_rank=ranks[1],
+        high=high,
+    )

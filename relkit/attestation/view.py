@@ -1,0 +1,51 @@
+"""How the verification of a signed file is shown: JSON for programs, text for people."""
+
+from relkit.attestation.types import DecisionStatement, why_not_promotable
+from relkit.attestation.verify import Verification
+from relkit.core.digests import JsonValue
+from relkit.core.wording import safe
+
+
+def verify_document(verification: Verification) -> dict[str, JsonValue]:
+    """Return a verification as ``--json`` shows it; facts only where they were verified."""
+    facts: dict[str, JsonValue] = {
+        "valid": verification.valid,
+        "problems": list(verification.problems),
+        "notes": list(verification.notes),
+        "kind": verification.kind,
+        "digest": verification.digest,
+        "signers": list(verification.signers),
+    }
+    if isinstance(verification.content, DecisionStatement):
+        decision = verification.content.decision
+        facts |= {
+            "verdict": str(decision.verdict),
+            "enforcement": decision.enforcement,
+            "promotable": verification.valid
+            and bool(verification.signers)
+            and not why_not_promotable(decision),
+            "policy": decision.policy,
+            "policy_digest": decision.policy_digest,
+            "serial": decision.serial,
+            "expires": decision.expires,
+            "recomputed": verification.agreed,
+            "believed": list(verification.believed),
+        }
+    return facts
+
+
+def verify_text(verification: Verification, name: str) -> str:
+    """Return a verification for people: what it is, or every reason not to believe it."""
+    if not verification.valid:
+        return "\n".join(
+            [f"{safe(name)}: not valid", *(f"  {safe(p)}" for p in verification.problems)]
+        )
+    lines = [f"{safe(name)}: valid {verification.kind}"]
+    if isinstance(verification.content, DecisionStatement):
+        decision = verification.content.decision
+        lines.append(
+            f"  {decision.verdict} by {safe(decision.policy)}, decision {decision.serial}, "
+            f"until {decision.expires}; {verification.agreed} checks recomputed"
+        )
+    lines += [f"  signed by {key}" for key in verification.signers]
+    return "\n".join(lines)

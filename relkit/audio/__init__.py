@@ -1,0 +1,1 @@
+"""Samples, levels, and the quality of audio."""

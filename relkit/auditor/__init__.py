@@ -1,1 +1,0 @@
-"""For auditors: a verifier in one file that needs no relkit. Nothing here is imported."""

@@ -1,0 +1,1 @@
+"""The first bad release, or the set that cannot be told apart."""

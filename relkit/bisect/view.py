@@ -1,0 +1,29 @@
+"""How a search for the first bad release is shown to people."""
+
+from relkit.bisect.search import Bisection
+from relkit.core.wording import safe
+
+_HEAD = {
+    "contradiction": "contradiction: no one first bad release",
+    "no_bad": "no first bad release: nothing bad was found",
+    "no_good": "no first bad release: nothing good was found",
+    "no_data": "no data: too few releases have the metric",
+}
+
+
+def bisect_text(bisection: Bisection) -> str:
+    """Return what ``relkit bisect`` prints for people: the release or the set, and why."""
+    head = _HEAD.get(bisection.status)
+    if head is None and bisection.first_bad is not None:
+        head = f"{bisection.first_bad} is the first bad release of {bisection.model}"
+    lines = [head or f"the first bad release of {bisection.model} is one of these:"]
+    if bisection.first_bad is None:
+        lines += [f"  {version}" for version in bisection.candidates]
+    lines += [f"  bad, though a later one is good: {version}" for version in bisection.bad_before]
+    lines += [f"  good, though an earlier one is bad: {v}" for v in bisection.good_after]
+    lines += [f"  {reason}" for reason in bisection.reasons]
+    lines += [f"  skipped: {item.version}: {item.reason}" for item in bisection.skipped]
+    noun = "tested" if bisection.by == "command" else "measured"
+    again = f", {bisection.replayed} from the log" if bisection.replayed else ""
+    lines.append(f"{bisection.steps} releases {noun}{again}")
+    return "\n".join(safe(line) for line in lines)

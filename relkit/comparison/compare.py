@@ -1,0 +1,278 @@
+"""``relkit compare``: where two runs over the same utterances differ, slice by slice."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from relkit.comparison import findings
+from relkit.comparison.attribution import attribute, crossings, shared_with
+from relkit.comparison.findings import confusion_changes
+from relkit.comparison.mapsswe import segment_test
+from relkit.comparison.rows import Rows
+from relkit.comparison.types import (
+    Attribution,
+    ComparedRun,
+    CompareReport,
+    ConfusionChange,
+    Finding,
+    Flips,
+    OverallChange,
+    SegmentTest,
+    SliceChange,
+)
+from relkit.core.errors import InvalidInput, NoData, UsageError
+from relkit.core.metrics import METRICS, STATISTICS, expand
+from relkit.core.slices import OVERALL
+from relkit.evaluation.comparable import MIXED_LOAD, check_same_measure, comparable
+from relkit.evaluation.ports import PairAggregator, RunStore
+from relkit.evaluation.types import EvalReport, RunHeader, primary_metric
+from relkit.statistics.families import FAMILY_METRICS
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.types import Difference, Pairing
+
+if TYPE_CHECKING:
+    from relkit.statistics.sums import PairedSums, PairedValues
+
+
+MOST_CONFUSIONS = 200
+
+
+class ComparedPairs(PairAggregator, Protocol):
+    """Paired results that can also be looked at row by row and cell by cell."""
+
+    def cells(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
+        """Return sums of whole slices, one row each."""
+        ...
+
+    def flips(self, most: int) -> Flips:
+        """Return the utterances only one of the runs has right, at most so many each way."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparePorts:
+    """What a comparison is made from; ``pairs`` opens the results of (candidate, baseline)."""
+
+    runs: RunStore
+    pairs: Callable[[str, str], ComparedPairs]
+    rows: Rows
+
+
+def compare(
+    baseline: str,
+    candidate: str,
+    ports: ComparePorts,
+    *,
+    metric: str | None = None,
+    with_text: bool = False,
+    most: int = 20,
+) -> CompareReport:
+    """Return what changed from one run to another; raises UsageError, InvalidInput, NoData.
+
+    Both must be of the same dataset, suite, normalizer and scorer. Without ``metric`` it is the one
+    that intervals are claimed for. ``most`` bounds the utterances named each way. Confusions show
+    words of transcripts and are only looked for ``with_text``.
+    """
+    ours, theirs = ports.runs.read_report(candidate), ports.runs.read_report(baseline)
+    check_same_measure(ours, theirs)
+    header, _, _ = ports.runs.read_header(candidate)
+    name = _metric(metric, ours, theirs)
+    with ports.pairs(candidate, baseline) as pairs:
+        pairing = pairs.pairing(header.suite.slices)
+        _check_pairing(pairing, ours, theirs)
+        sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
+        found = findings.differences(name, sums, _values(name, header.suite.slices, pairs))
+        overall = _overall(name, found, sums, ours)
+        slices = findings.slice_changes(
+            findings.tested(name, sums, found, seed=_seed(name, ours, theirs)),
+            sums,
+            cluster=ours.cluster,
+        )
+        flips = pairs.flips(most)
+        attribution, slices = _attributed(name, overall, slices, header, pairs)
+        timings = _timings(ours, theirs, pairs)
+    confusions, segments = _told(baseline, candidate, header, ports) if with_text else (None, None)
+    new, vanished = findings.new_and_vanished(ours, theirs)
+    return CompareReport(
+        baseline=_run(theirs),
+        candidate=_run(ours),
+        dataset=ours.dataset.name,
+        suite=ours.suite,
+        normalizer=ours.normalizer,
+        metric=name,
+        unit=overall.difference.unit,
+        cluster=ours.cluster,
+        detectable=findings.DETECTABLE,
+        pairing=pairing,
+        overall=overall,
+        slices=slices,
+        new_slices=new,
+        vanished_slices=vanished,
+        flips=flips,
+        attribution=attribution,
+        timings=timings,
+        confusions=confusions,
+        segments=segments,
+        notes=_notes(name, pairing, ours, theirs),
+    )
+
+
+def _metric(wanted: str | None, ours: EvalReport, theirs: EvalReport) -> str:
+    """Return the metric to compare; raises UsageError for an unknown one, InvalidInput, NoData."""
+    name = wanted or primary_metric(ours)
+    if name is None:
+        raise NoData("the runs measured nothing that could be compared")
+    known = expand(tuple(METRICS))
+    if name not in known:
+        statistics = STATISTICS.get(name)
+        hint = (
+            "known: " + ", ".join(known)
+            if statistics is None
+            else "name a statistic: " + ", ".join(f"{name}.{one}" for one in statistics)
+        )
+        raise UsageError(f'no metric "{name}" to compare', hint=hint)
+    if not comparable(name, _unit(name), ours, theirs):
+        raise InvalidInput(
+            f"{name} cannot be compared: {_load_reason(ours, theirs)}",
+            hint="run both on the same machine with the same --jobs, without cached answers",
+        )
+    return name
+
+
+def _unit(name: str) -> str:
+    return METRICS[name.partition(".")[0]].unit
+
+
+def _check_pairing(pairing: Pairing, ours: EvalReport, theirs: EvalReport) -> None:
+    """Refuse results that hold an utterance twice, and those that share none."""
+    if pairing.duplicates:
+        raise InvalidInput(
+            f"{ours.run} and {theirs.run}: {pairing.duplicates} result rows repeat an id and"
+            " repeat of the same run",
+            hint="run the suite again: relkit eval SUITE",
+        )
+    if not pairing.compared:
+        raise NoData(
+            f"{ours.run} and {theirs.run} have no utterance that both could score",
+            hint="see what was unusable: relkit report RUN",
+        )
+
+
+def _values(name: str, slices: Sequence[str], pairs: ComparedPairs) -> "PairedValues | None":
+    return None if name in RATE_METRICS else pairs.values(slices, name.partition(".")[0])
+
+
+def _overall(
+    name: str, found: Mapping[str, Difference], sums: "PairedSums", report: EvalReport
+) -> OverallChange:
+    difference = found.get(OVERALL)
+    if difference is None or difference.worsening is None:
+        reason = difference.note if difference is not None and difference.note else "no values"
+        raise NoData(
+            f"{name} cannot be compared: {reason}", hint="name another metric with --metric"
+        )
+    return findings.overall_change(difference, sums, cluster=report.cluster)
+
+
+def _seed(name: str, ours: EvalReport, theirs: EvalReport) -> str:
+    """Return what seeds the flips, the same as a gate's: the same systems, the same answer."""
+    return f"{ours.dataset.digest}\n{ours.candidate_digest}\n{theirs.candidate_digest}\n{name}"
+
+
+def _attributed(
+    name: str,
+    overall: OverallChange,
+    slices: tuple[SliceChange, ...],
+    header: RunHeader,
+    pairs: ComparedPairs,
+) -> tuple[Attribution | None, tuple[SliceChange, ...]]:
+    """Return where the regression comes from, and the slices that are worse because of it.
+
+    The regression is that of the whole, else of the slice with the strongest evidence.
+    """
+    bad = [item.slice for item in slices if item.finding is Finding.WORSE]
+    worse = [OVERALL, *bad] if overall.finding is Finding.WORSE else bad
+    if not worse or name not in FAMILY_METRICS:
+        return None, slices
+    metric = RATE_METRICS[name]
+    cells = pairs.cells(crossings(header.suite.slices), findings.columns_needed(name))
+    found = attribute(metric, worse[0], cells)
+    if found is None:
+        return None, slices
+    shares = shared_with(metric, found.slice, bad, cells)
+    return found, tuple(
+        replace(item, elsewhere=(found.slice, shares[item.slice])) if item.slice in shares else item
+        for item in slices
+    )
+
+
+def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict[str, Difference]:
+    """Return differences of the whole in what a clock made; none under different loads."""
+    names = [
+        name
+        for name, estimate in findings.timing_metrics(ours).items()
+        if comparable(name, estimate.unit, ours, theirs)
+    ]
+    rates = [name for name in names if name in RATE_METRICS]
+    needed: dict[str, str] = {}
+    for name in rates:
+        needed |= findings.columns_needed(name)
+    sums = pairs.sums([OVERALL], needed) if rates else None
+    found: dict[str, Difference] = {}
+    for name in names:
+        if name in RATE_METRICS and sums is not None:
+            by_slice = findings.differences(name, sums, None)
+        else:
+            by_slice = findings.percentiles(name, pairs.values([OVERALL], name.partition(".")[0]))
+        if OVERALL in by_slice:
+            found[name] = by_slice[OVERALL]
+    return found
+
+
+def _told(
+    baseline: str, candidate: str, header: RunHeader, ports: ComparePorts
+) -> tuple[tuple[ConfusionChange, ...], SegmentTest]:
+    """Return what only transcripts can tell."""
+    before, after = (
+        ports.rows(run, with_text=True, with_audio=False) for run in (baseline, candidate)
+    )
+    segmenter = header.suite.segmenter
+    changed = confusion_changes(after, before, segmenter, most=MOST_CONFUSIONS)
+    return changed, segment_test(after, before, segmenter)
+
+
+def _run(report: EvalReport) -> ComparedRun:
+    return ComparedRun(
+        run=report.run,
+        candidate=report.candidate_digest,
+        created=report.created,
+        load=report.load_digest,
+    )
+
+
+def _load_reason(ours: EvalReport, theirs: EvalReport) -> str:
+    if MIXED_LOAD in {ours.load_digest, theirs.load_digest}:
+        return "times in one run were measured under more than one load"
+    return "the two runs were measured under different loads"
+
+
+def _notes(name: str, pairing: Pairing, ours: EvalReport, theirs: EvalReport) -> tuple[str, ...]:
+    """Return what a reader has to know to read the numbers right."""
+    timed = findings.timing_metrics(ours)
+    counted = (
+        (
+            len(pairing.baseline_failures),
+            "utterances on which the baseline failed count as perfect",
+        ),
+        (pairing.candidate_failures, "answers the candidate failed to give count as all wrong"),
+        (pairing.both - pairing.compared, "results were unusable in one of the runs: left out"),
+        (pairing.only_candidate, "results are only in the candidate: left out"),
+        (pairing.only_baseline, "results are only in the baseline: left out"),
+        (pairing.moved, "results have another cluster or slice now: the candidate's counts"),
+    )
+    notes = [f"{count} {words}" for count, words in counted if count]
+    if any(not comparable(each, item.unit, ours, theirs) for each, item in timed.items()):
+        notes.append(f"latency and RTF are not compared: {_load_reason(ours, theirs)}")
+    if name not in FAMILY_METRICS:
+        notes.append(f"slices of {name}: each by {findings.UNCORRECTED}")
+    return tuple(notes)

@@ -1,0 +1,213 @@
+"""The error explorer's data: rows as compact columns, aligned where transcripts may be shown."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Protocol
+
+from relkit.core.tokens import Segmenter, tokens
+from relkit.core.values import ErrorCounts
+from relkit.scoring.alignment import ConfusionsEdit, EditKind, changes
+from relkit.scoring.types import Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One utterance and repeat as a page shows it.
+
+    ``counts`` is None where the item was unusable. ``texts`` is None unless transcripts were asked
+    for; ``audio`` is the digest of the decoded samples, None where it is not known or not asked
+    for. ``measures`` are further numbers of the row (predicted MOS and the like). Times in ms,
+    ``duration`` in s.
+    """
+
+    id: str
+    repeat: int = 0
+    slices: Mapping[str, str] = field(default_factory=dict)
+    counts: ErrorCounts | None = None
+    runaway: bool = False
+    loop: bool = False
+    failure: str | None = None
+    unusable: str | None = None
+    latency_ms: float | None = None
+    first_byte_ms: float | None = None
+    duration: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    texts: Texts | None = None
+    audio: str | None = None
+
+
+LONGEST_ROW = 4
+"""Equal insertions in a row that are still shown one by one; a loop has hundreds."""
+
+
+CODES: dict[EditKind, int] = {"substitution": 0, "deletion": 1, "insertion": 2}
+"""How the page's data names a kind of edit; a hit is not written down."""
+
+
+Column = list[object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """A row's reference tokens and what the hypothesis did to them, in order."""
+
+    reference: tuple[str, ...]
+    edits: tuple[ConfusionsEdit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two tokens side by side, None where one side has none; ``times`` the same in a row."""
+
+    kind: EditKind
+    expected: str | None
+    given: str | None
+    times: int = 1
+
+
+def align_row(row: Row, segmenter: Segmenter) -> Aligned | None:
+    """Return a row's canonical alignment, None without transcripts or for an unusable item."""
+    if row.texts is None or row.counts is None:
+        return None
+    expected = tokens(row.texts.reference_normalized, segmenter)
+    given = tokens(row.texts.hypothesis_normalized or "", segmenter)
+    edits = tuple(
+        (
+            change.kind,
+            change.reference,
+            None if change.kind == "insertion" else expected[change.reference],
+            None if change.kind == "deletion" else given[change.hypothesis],
+        )
+        for change in changes(expected, given)
+    )
+    return Aligned(reference=tuple(expected), edits=edits)
+
+
+def pairs(aligned: Aligned) -> tuple[Pair, ...]:
+    """Return the alignment as pairs from left to right, hits included, loops told once."""
+    found: list[Pair] = []
+    at = 0
+
+    def hits(until: int) -> None:
+        found.extend(
+            Pair(kind="hit", expected=token, given=token) for token in aligned.reference[at:until]
+        )
+
+    for kind, place, expected, given in aligned.edits:
+        hits(place)
+        found.append(Pair(kind=kind, expected=expected, given=given))
+        at = place + (kind != "insertion")
+    hits(len(aligned.reference))
+    return tuple(_told_once(found))
+
+
+def _told_once(found: Iterable[Pair]) -> Iterator[Pair]:
+    """Yield pairs with long rows of one inserted token as one pair."""
+    for pair, same in groupby(found):
+        row = list(same)
+        if pair.kind == "insertion" and len(row) > LONGEST_ROW:
+            yield replace(pair, times=len(row))
+        else:
+            yield from row
+
+
+def most_errors_first(rows: Iterable[Row]) -> list[Row]:
+    """Return rows with the most errors first, those that could not be scored last."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.counts is None,
+            -(row.counts.errors if row.counts else 0),
+            row.id,
+            row.repeat,
+        ),
+    )
+
+
+def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> dict[str, object]:
+    """Return the columns of the explorer as JSON values, one entry per row in each.
+
+    Slice values and reasons are indices into a list of names. ``ref`` and ``edits`` are there only
+    where rows carry transcripts: an edit is ``0, place, given`` (substitution), ``1, place``
+    (deletion) or ``2, place, given`` (insertion), one after the other, and ``raw`` holds the two
+    texts as they came where normalizing changed one of them, once where both are the same.
+    """
+    columns: dict[str, object] = {
+        "id": [row.id for row in rows],
+        "repeat": [row.repeat for row in rows] if any(row.repeat for row in rows) else None,
+        "counts": [_counts(row) for row in rows],
+        "flags": [row.runaway + 2 * row.loop for row in rows],
+        "failure": _indexed([row.failure for row in rows]),
+        "unusable": _indexed([row.unusable for row in rows]),
+        "latency": [_rounded(row.latency_ms, 1) for row in rows],
+        "duration": [_rounded(row.duration, 2) for row in rows],
+        "slices": _slices(rows),
+        "measures": {
+            name: [_rounded(row.measures.get(name), 3) for row in rows] for name in _measures(rows)
+        },
+    }
+    if any(row.texts is not None for row in rows):
+        columns |= {
+            "ref": [None if item is None else " ".join(item.reference) for item in aligned],
+            "edits": [_flat(item) for item in aligned],
+            "raw": [_raw(row) for row in rows],
+        }
+    return columns
+
+
+def _counts(row: Row) -> Column | None:
+    if row.counts is None:
+        return None
+    counts = row.counts
+    return [counts.hits, counts.substitutions, counts.deletions, counts.insertions]
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _indexed(values: Sequence[str | None]) -> dict[str, object]:
+    """Return the distinct names and, per row, the index of its name; -1 for none."""
+    names = sorted({value for value in values if value is not None})
+    place = {name: i for i, name in enumerate(names)}
+    return {"names": names, "at": [-1 if value is None else place[value] for value in values]}
+
+
+def _slices(rows: Sequence[Row]) -> list[dict[str, object]]:
+    columns = dict.fromkeys(column for row in rows for column in row.slices)
+    return [
+        {"column": column, **_indexed([row.slices.get(column) for row in rows])}
+        for column in columns
+    ]
+
+
+def _measures(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.measures))
+
+
+def _flat(item: Aligned | None) -> Column:
+    flat: Column = []
+    for kind, place, _, given in item.edits if item else ():
+        flat += [CODES[kind], place] if given is None else [CODES[kind], place, given]
+    return flat
+
+
+def _raw(row: Row) -> Column | None:
+    texts = row.texts
+    if texts is None:
+        return None
+    normalized = texts.reference_normalized, texts.hypothesis_normalized
+    if (texts.reference, texts.hypothesis) == normalized:
+        return None
+    if texts.reference == texts.hypothesis:
+        return [texts.reference]
+    return [texts.reference, texts.hypothesis]
+
+
+class Rows(Protocol):
+    """Reads the rows of a finished run."""
+
+    def __call__(self, run: str, *, with_text: bool, with_audio: bool) -> tuple[Row, ...]:
+        """Return a run's rows; transcripts and audio digests only where asked for."""
+        ...

@@ -1,0 +1,196 @@
+"""What is said about two runs side by side: slice by slice, utterance by utterance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from relkit.statistics.types import Difference, Pairing, Regression
+
+
+class Finding(StrEnum):
+    """What the evidence says of one slice; none of these is a verdict of a gate."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    NOT_SEEN = "no difference seen"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordChange:
+    """Words that came out wrong in the candidate less those in the baseline, by kind."""
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harm:
+    """What a difference means to users.
+
+    ``per_thousand`` are extra wrong words per thousand turns of the slice, ``turns`` how many those
+    were, ``share`` their share of all turns (a fraction), and ``of_all`` what the slice adds per
+    thousand of all turns. An utterance counts at most its own words, so that one repetition loop
+    does not hide everything else. None without a turn.
+    """
+
+    turns: int
+    per_thousand: float | None
+    share: float | None
+    of_all: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceChange:
+    """One slice: the test of the family, how it came out in words, and what it costs.
+
+    ``p_better`` is the family-wise p-value of the opposite, that the candidate is better.
+    ``needed_clusters`` is how many clusters there would have to be in all, None where more of the
+    same would not say more. ``reason`` says the finding in words. ``elsewhere`` names the part that
+    the regression is attributed to, where most of this slice's own excess is in it, with that
+    share: such a slice is worse because of what it shares with the part.
+    """
+
+    slice: str
+    finding: Finding
+    reason: str
+    regression: Regression
+    p_better: float | None
+    harm: Harm
+    words: WordChange
+    needed_clusters: int | None = None
+    elsewhere: tuple[str, float] | None = None
+
+    @property
+    def difference(self) -> Difference:
+        """The difference with its own interval."""
+        return self.regression.difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverallChange:
+    """All utterances together: the finding rests on the interval of the difference."""
+
+    finding: Finding
+    reason: str
+    difference: Difference
+    harm: Harm
+    words: WordChange
+    needed_clusters: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """An utterance that one run got right and the other did not; errors are word errors."""
+
+    id: str
+    repeat: int
+    cluster: str
+    slices: Mapping[str, str]
+    baseline_errors: int
+    candidate_errors: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flips:
+    """Utterances that flipped: how many each way, and those with the most errors.
+
+    Only utterances that the baseline answered: where it failed, nothing flipped.
+    """
+
+    broken: int
+    mended: int
+    worst_broken: tuple[Flip, ...] = ()
+    worst_mended: tuple[Flip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionChange:
+    """A confusion that became more or less frequent; None where a word was left out or made up."""
+
+    expected: str | None
+    given: str | None
+    baseline: int
+    candidate: int
+    utterances: int
+
+    @property
+    def change(self) -> int:
+        """How many more there are in the candidate."""
+        return self.candidate - self.baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribution:
+    """The part of the data that explains most of a regression, with as little data as possible.
+
+    ``of`` is the slice that regressed, ``slice`` the part inside it. ``excess`` counts the errors
+    that the candidate has more there, ``share`` is that in relation to the excess of ``of``
+    (above 1 where other parts got better), ``data`` the part's share of the units of ``of``.
+    """
+
+    of: str
+    slice: str
+    excess: float
+    share: float
+    data: float
+    utterances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentTest:
+    """The matched-pairs test of sentence segments (MAPSSWE): reported, never a finding.
+
+    ``mean`` is errors of the candidate less those of the baseline per segment. ``note`` says why
+    there is no ``z`` or two-sided ``p``.
+    """
+
+    segments: int
+    mean: float | None = None
+    z: float | None = None
+    p: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedRun:
+    """One of the two runs by what identifies it."""
+
+    run: str
+    candidate: str
+    created: str
+    load: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareReport:
+    """Two runs over the same utterances, the candidate against the baseline.
+
+    ``slices`` come by evidence: those found worse first. ``timings`` are differences of the whole,
+    metric name to difference; empty where the two were not measured under the same load, which a
+    note then says. ``confusions`` and ``segments`` are None unless transcripts were asked for.
+    ``detectable`` is the ratio of rates that a slice has to be able to show before "no difference
+    seen" is said.
+    """
+
+    baseline: ComparedRun
+    candidate: ComparedRun
+    dataset: str
+    suite: str
+    normalizer: str
+    metric: str
+    unit: str
+    cluster: str
+    detectable: float
+    pairing: Pairing
+    overall: OverallChange
+    slices: tuple[SliceChange, ...]
+    new_slices: tuple[str, ...]
+    vanished_slices: tuple[str, ...]
+    flips: Flips
+    attribution: Attribution | None
+    timings: Mapping[str, Difference] = field(default_factory=dict)
+    confusions: tuple[ConfusionChange, ...] | None = None
+    segments: SegmentTest | None = None
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,377 @@
+"""What ``relkit compare`` tells people: what got worse first, then what it costs and where.
+
+The JSON document of ``relkit compare``: fractions, ms, counts; null where there is none.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from relkit.comparison.findings import by_harm
+from relkit.comparison.types import (
+    Attribution,
+    ComparedRun,
+    CompareReport,
+    ConfusionChange,
+    Finding,
+    Flip,
+    Flips,
+    Harm,
+    OverallChange,
+    SegmentTest,
+    SliceChange,
+    WordChange,
+)
+from relkit.core.digests import JsonValue
+from relkit.core.slices import OVERALL, slice_parts
+from relkit.core.wording import NONE, clusters_words, columns, difference_text, number, safe
+from relkit.statistics.types import Difference
+
+_ORDER = (Finding.WORSE, Finding.CANNOT_TELL, Finding.NOT_SEEN, Finding.BETTER)
+
+
+_MADE_UP, _LEFT_OUT = "(made up)", "(left out)"
+
+
+def compare_summary(report: CompareReport, *, top: int) -> str:
+    """Return the whole text; ``top`` bounds the slices, utterances and confusions shown of each."""
+    parts = [
+        _head(report),
+        _whole(report),
+        _evidence(report, top),
+        _harm(report.slices, top),
+        _attribution(report.attribution),
+        _flips(report, top),
+        _confusions(report.confusions, top),
+        _segments(report.segments),
+        _timings(report),
+        _cuts(report),
+        "\n".join(safe(note) for note in report.notes),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(report: CompareReport) -> str:
+    voices = clusters_words(report.overall.difference.clusters, report.cluster)
+    return (
+        f"candidate {report.candidate.run} against baseline {report.baseline.run}\n"
+        f"suite {safe(report.suite)} on {safe(report.dataset)}, "
+        f"normalizer {safe(report.normalizer)}; {report.metric}\n"
+        f"{report.pairing.compared:,} results compared, {safe(voices)}"
+    )
+
+
+def _whole(report: CompareReport) -> str:
+    item = report.overall
+    difference = item.difference
+    note = f"\n  {safe(difference.note)}" if difference.note else ""
+    return (
+        f"overall: {safe(item.reason)}\n"
+        f"  {number(difference.baseline, difference.unit)} -> "
+        f"{number(difference.candidate, difference.unit)}, worse by {_change(difference)}"
+        f"{_span(difference)}\n"
+        f"  {_cost(item.harm)}; {_words(item.words)}{note}"
+    )
+
+
+def _evidence(report: CompareReport, top: int) -> str:
+    """Return the slices by evidence; ``p`` is adjusted for all of them."""
+    if not report.slices:
+        return ""
+    counts = {kind: sum(item.finding is kind for item in report.slices) for kind in _ORDER}
+    told = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    rows = [
+        ["by evidence", "was", "is", "worse by", "95 % interval", "p", safe(report.cluster), ""]
+    ]
+    rows += [
+        [
+            safe(item.slice),
+            number(item.difference.baseline, item.difference.unit),
+            number(item.difference.candidate, item.difference.unit),
+            _change(item.difference),
+            _span(item.difference).strip(" ()") or NONE,
+            _p(item.regression.p_adjusted),
+            str(item.difference.clusters),
+            safe(_short(item)),
+        ]
+        for item in report.slices[:top]
+    ]
+    shown = columns(rows, left=(0, 7))
+    return f"{len(report.slices)} slices: {told}\n{shown}{_more(len(report.slices) - top)}"
+
+
+def _short(item: SliceChange) -> str:
+    """Return the finding without the numbers that stand beside it."""
+    if item.finding not in {Finding.WORSE, Finding.BETTER}:
+        return item.reason
+    if item.elsewhere is None:
+        return item.finding.value
+    part, share = item.elsewhere
+    return f"{item.finding.value}: {number(share, 'fraction')} of it is in {part}"
+
+
+def _harm(slices: Sequence[SliceChange], top: int) -> str:
+    """Return the slices by harm: only those that lost words."""
+    ranked = [item for item in by_harm(slices) if (item.harm.of_all or 0.0) > 0]
+    if not ranked:
+        return ""
+    rows = [["by harm", "extra wrong words in 1,000", "share of turns", "in 1,000 of all", "S D I"]]
+    rows += [
+        [
+            safe(item.slice),
+            _signed(item.harm.per_thousand),
+            number(item.harm.share, "fraction"),
+            _signed(item.harm.of_all),
+            _kinds(item.words),
+        ]
+        for item in ranked[:top]
+    ]
+    return columns(rows) + _more(len(ranked) - top)
+
+
+def _attribution(found: Attribution | None) -> str:
+    if found is None:
+        return ""
+    of = "the regression" if found.of == OVERALL else f"the regression of {safe(found.of)}"
+    if found.slice == found.of:
+        return (
+            f"{of} is spread out: no slice or crossing of two inside it explains it with less data"
+        )
+    return (
+        f"most of {of} is in {safe(found.slice)}: {number(found.share, 'fraction')} of the extra "
+        f"errors with {number(found.data, 'fraction')} of the data "
+        f"({found.utterances:,} utterances)"
+    )
+
+
+def _flips(report: CompareReport, top: int) -> str:
+    flips = report.flips
+    shown = {column for item in report.slices for column, _ in slice_parts(item.slice)}
+    lines = [f"flipped: {flips.broken:,} from right to wrong, {flips.mended:,} from wrong to right"]
+    lines += _listed("right to wrong", flips.worst_broken[:top], shown)
+    lines += _listed("wrong to right", flips.worst_mended[:top], shown)
+    return "\n".join(lines)
+
+
+def _listed(title: str, flips: Iterable[Flip], shown: Container[str]) -> list[str]:
+    return [
+        f"  {title}: {safe(item.id)}{f' repeat {item.repeat}' if item.repeat else ''}, errors "
+        f"{item.baseline_errors} -> {item.candidate_errors} ({safe(_where(item, shown))})"
+        for item in flips
+    ]
+
+
+def _where(item: Flip, shown: Container[str]) -> str:
+    """Return the cluster and the slice values that the runs were cut by."""
+    values = (f"{name}={value}" for name, value in item.slices.items() if name in shown)
+    return ", ".join((item.cluster, *values))
+
+
+def _confusions(found: tuple[ConfusionChange, ...] | None, top: int) -> str:
+    if not found:
+        return "" if found is None else "confusions: none changed"
+    rows = [["expected", "heard", "was", "is", "change", "utterances"]]
+    rows += [
+        [
+            safe(_MADE_UP if item.expected is None else item.expected),
+            safe(_LEFT_OUT if item.given is None else item.given),
+            str(item.baseline),
+            str(item.candidate),
+            f"{item.change:+d}",
+            str(item.utterances),
+        ]
+        for item in found[:top]
+    ]
+    return columns(rows, left=(0, 1)) + _more(len(found) - top)
+
+
+def _segments(found: SegmentTest | None) -> str:
+    """Return the line for those who know the test from sclite; it takes voices for independent."""
+    if found is None:
+        return ""
+    if found.note is not None or found.z is None:
+        return f"MAPSSWE: {found.note}; reported only"
+    return (
+        f"MAPSSWE: {found.segments:,} segments, mean {found.mean:+.3f} errors, z {found.z:.2f}, "
+        f"p {_p(found.p)}; reported only: it takes segments of one speaker for independent"
+    )
+
+
+def _timings(report: CompareReport) -> str:
+    if not report.timings:
+        return ""
+    rows = [["under the same load", "was", "is", "worse by", "95 % interval"]]
+    rows += [
+        [
+            name,
+            number(item.baseline, item.unit),
+            number(item.candidate, item.unit),
+            _change(item),
+            _span(item).strip(" ()") or NONE,
+        ]
+        for name, item in report.timings.items()
+    ]
+    return columns(rows)
+
+
+def _cuts(report: CompareReport) -> str:
+    lines = [
+        f"{title}: {', '.join(safe(name) for name in names)}"
+        for title, names in (
+            ("slices only the candidate has", report.new_slices),
+            ("slices only the baseline has", report.vanished_slices),
+        )
+        if names
+    ]
+    return "\n".join(lines)
+
+
+def _change(item: Difference) -> str:
+    """Return by how much the candidate is worse; below zero it is better."""
+    return difference_text(item.worsening, 0.0, item.unit) or NONE
+
+
+def _span(item: Difference) -> str:
+    """Return the interval of the worsening, in points for fractions."""
+    if item.low is None or item.high is None:
+        return ""
+    ends = (_end(end, item.unit) for end in (item.low, item.high))
+    return f" ({' to '.join(ends)})"
+
+
+def _end(value: float, unit: str) -> str:
+    shown = 100 * value if unit == "fraction" else value
+    return (
+        f"{shown:.0f}" if unit == "ms" else f"{shown:.1f}" if unit == "fraction" else f"{shown:.3g}"
+    )
+
+
+def _cost(harm: Harm) -> str:
+    return f"{_signed(harm.per_thousand)} wrong words in 1,000 turns"
+
+
+def _words(words: WordChange) -> str:
+    return (
+        f"substitutions {words.substitutions:+,d}, deletions {words.deletions:+,d}, "
+        f"insertions {words.insertions:+,d}"
+    )
+
+
+def _kinds(words: WordChange) -> str:
+    return f"{words.substitutions:+d} {words.deletions:+d} {words.insertions:+d}"
+
+
+def _signed(value: float | None) -> str:
+    return NONE if value is None else f"{value:+,.1f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"  # noqa: PLR2004 - rounds to 0.000
+
+
+def _more(hidden: int) -> str:
+    return f"\n… and {hidden} more: --top" if hidden > 0 else ""
+
+
+SCHEMA = "relkit.compare/v1"
+
+
+def compare_document(report: CompareReport) -> dict[str, JsonValue]:
+    """Return the document of a comparison; positive differences are worse."""
+    return {
+        "schema": SCHEMA,
+        "baseline": _run(report.baseline),
+        "candidate": _run(report.candidate),
+        "dataset": report.dataset,
+        "suite": report.suite,
+        "normalizer": report.normalizer,
+        "metric": report.metric,
+        "unit": report.unit,
+        "cluster": report.cluster,
+        "detectable": report.detectable,
+        "pairing": {**_fields(report.pairing), "whole": report.pairing.whole},
+        "overall": _overall(report.overall),
+        "slices": [_slice(item) for item in report.slices],
+        "new_slices": list(report.new_slices),
+        "vanished_slices": list(report.vanished_slices),
+        "flipped": _compare_documents_flips(report.flips),
+        "confusions": None
+        if report.confusions is None
+        else [_confusion(item) for item in report.confusions],
+        "mapsswe": None if report.segments is None else _fields(report.segments),
+        "attribution": None if report.attribution is None else _fields(report.attribution),
+        "timings": {name: _difference(item) for name, item in report.timings.items()},
+        "notes": list(report.notes),
+    }
+
+
+def _overall(item: OverallChange) -> dict[str, JsonValue]:
+    return {
+        **_difference(item.difference),
+        "finding": item.finding.value,
+        "reason": item.reason,
+        "needed_clusters": item.needed_clusters,
+        **_compare_documents_cost(item.harm, item.words),
+    }
+
+
+def _slice(item: SliceChange) -> dict[str, JsonValue]:
+    tested = item.regression
+    return {
+        **_difference(item.difference),
+        "finding": item.finding.value,
+        "reason": item.reason,
+        "p_adjusted": tested.p_adjusted,
+        "p_better": item.p_better,
+        "simultaneous_low": tested.low,
+        "reference": tested.reference,
+        "detects": tested.detects,
+        "needed_clusters": item.needed_clusters,
+        "test_note": tested.note,
+        "elsewhere": None
+        if item.elsewhere is None
+        else {"slice": item.elsewhere[0], "share": item.elsewhere[1]},
+        **_compare_documents_cost(item.harm, item.words),
+    }
+
+
+def _compare_documents_cost(harm: Harm, words: WordChange) -> dict[str, JsonValue]:
+    return {"harm": _fields(harm), "words": _fields(words)}
+
+
+def _compare_documents_flips(flips: Flips) -> dict[str, JsonValue]:
+    found = _fields(flips)
+    return {
+        "right_to_wrong": found["broken"],
+        "wrong_to_right": found["mended"],
+        "worst_right_to_wrong": found["worst_broken"],
+        "worst_wrong_to_right": found["worst_mended"],
+    }
+
+
+def _confusion(item: ConfusionChange) -> dict[str, JsonValue]:
+    return {**_fields(item), "change": item.change}
+
+
+def _run(run: ComparedRun) -> dict[str, JsonValue]:
+    return _fields(run)
+
+
+def _difference(item: Difference) -> dict[str, JsonValue]:
+    return _fields(item)
+
+
+def _fields(value: Any) -> dict[str, JsonValue]:  # noqa: ANN401  # any of the domain's dataclasses
+    """Return a dataclass as JSON values."""
+    return {name: _plain(one) for name, one in asdict(value).items()}
+
+
+def _plain(value: Any) -> JsonValue:  # noqa: ANN401  # whatever a field of one holds
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    plain: JsonValue = value
+    return plain

@@ -1,0 +1,1 @@
+"""What every package builds on: errors, values, slices, metrics, the codec, wording, storage."""

@@ -1,0 +1,578 @@
+"""Strict readers: JSON and YAML that mean one thing only, errors that name file and line.
+
+Every defect of a document at once, each with its line: what ``validate`` commands print.
+
+One codec for every file: a domain type is the format, read strictly and written in its order.
+
+``parse(T, document)`` gives a value of T or one clear error; ``encode(value)`` gives the document
+back. How to put a type in the shape of its file:
+
+- A frozen dataclass has a field for each key, in the order in which the keys are written. What the
+  file nests is a type of its own (``suite: Named``), lists are ``tuple[X, ...]``, objects with free
+  keys ``Mapping[str, X]``, fixed words a ``Literal`` or a ``StrEnum``.
+- A field without a default is required. One with a default may be left out of the file, and is
+  written. ``FILE: ClassVar = Shape(required=True)`` requires every key all the same, and
+  ``Shape(omitted=True)`` leaves out of a written file what has its default; the metadata of a field
+  (``field(default=None, metadata=OMITTED)``) says it for that field alone.
+- A key that is no name in Python ends in an underscore there (``class_``), any other spelling is
+  ``field(metadata=named("payloadType"))``.
+- What code adds to what it read (a digest, a line) is ``field(default="", metadata=OUTSIDE)``. A
+  property that the file has, too, stands in ``Shape(derived={"coverage": "unusable"})``.
+- Limits stand in the annotation (``Digest``, ``Count``, ``Annotated[str, Limits(min_length=1)]``),
+  other spellings are read by ``Read``, unions of types are told apart by ``Tagged("kind")``: all in
+  :mod:`relkit.core.values`, which does not import pydantic.
+- Add the type to the table of ``tests/unit/test_codec.py``: ``parse(T, encode(x)) == x``.
+"""
+
+import dataclasses
+import difflib
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ErrorDetails, SchemaValidator
+
+from relkit.core import yaml_text
+from relkit.core.digests import JsonValue
+from relkit.core.errors import InvalidInput
+from relkit.core.values import Shape
+from relkit.core.yaml_text import shown, where
+
+M = TypeVar("M", bound=BaseModel)
+
+
+Path = tuple[str | int, ...]
+
+
+Lines = Mapping[Path, int]
+
+
+MAX_DEPTH = 100
+"""How deeply a JSON document may be nested: far less than what writing it again can take."""
+
+
+class Record(BaseModel):
+    """Base of every file model: unknown keys, coerced types and later changes are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def decode(data: bytes, *, source: str) -> str:
+    """Return UTF-8 text; raises InvalidInput for another encoding, a BOM or a NUL."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise InvalidInput(
+            f"{where(source, 1)}: starts with a byte order mark", hint="save it as plain UTF-8"
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InvalidInput(
+            f"{where(source, line)}: not UTF-8 text", hint="save it as plain UTF-8"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InvalidInput(f"{where(source, line)}: holds a NUL character", hint="remove it")
+    return text
+
+
+def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
+    """Return a JSON document; duplicate keys, NaN, infinities and deep nesting are refused.
+
+    ``line`` is the line of the text in its file, for formats with a document a line.
+    """
+
+    def refuse_constant(name: str) -> float:
+        raise InvalidInput(
+            f"{where(source, line)}: {name} is no JSON number", hint="use null for a missing value"
+        )
+
+    def finite(number: str) -> float:
+        value = float(number)
+        if not math.isfinite(value):
+            raise InvalidInput(f"{where(source, line)}: the number {shown(number)} is out of range")
+        return value
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        document = dict(pairs)
+        if len(document) != len(pairs):
+            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+            raise InvalidInput(
+                f'{where(source, line)}: the key "{shown(twice)}" stands twice',
+                hint="keep one of them",
+            )
+        return document
+
+    try:
+        document: JsonValue = json.loads(
+            text, parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique
+        )
+    except json.JSONDecodeError as error:
+        at = error.lineno if line is None else line
+        raise InvalidInput(f"{where(source, at)}: not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{where(source, line)}: nested too deeply") from error
+    except ValueError as error:  # an integer of more digits than Python converts
+        raise InvalidInput(f"{where(source, line)}: a number has too many digits") from error
+    _refuse_what_cannot_be_written(document, text, where(source, line))
+    return document
+
+
+def _refuse_what_cannot_be_written(document: JsonValue, text: str, at: str) -> None:
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
+        raise InvalidInput(f"{at}: nested too deeply")
+    if "\\ud" in text or "\\uD" in text:
+        try:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
+
+
+def _depth(document: JsonValue) -> int:
+    depth, level = 0, [document]
+    while level := [value for item in level for value in _inside(item)]:
+        depth += 1
+    return depth
+
+
+def _inside(value: JsonValue) -> Iterable[JsonValue]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def parse_yaml(text: str, model: type[M], *, source: str) -> M:
+    """Return a YAML 1.2 file as a record; raises InvalidInput naming line and nearest key.
+
+    Aliases, tags, duplicate and unknown keys, several documents and more than 1 MiB are refused.
+    """
+    document, lines = yaml_text.load(text, source=source)
+    if document is None:
+        raise InvalidInput(f"{source}: is empty", hint=f"it needs {_required(model)}")
+    return check(model, document, source=source, lines=lines)
+
+
+def check(
+    model: type[M],
+    document: JsonValue,
+    *,
+    source: str,
+    line: int | None = None,
+    lines: Lines | None = None,
+    inside: str | None = None,
+) -> M:
+    """Return a document as a record, or raise InvalidInput for its first defect.
+
+    ``lines`` maps the path of a key to its line; ``line`` serves where there is one line only;
+    ``inside`` is the key that the document is the value of.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_input=False)
+        # A misspelt key is both unknown and missing, and only the first can be named.
+        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+        path = real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
+        at = where(source, line_of(path, lines or {}) or line)
+        message, hint = _explain(model, path, first, document, inside)
+        raise InvalidInput(f"{at}: {message}", hint=hint) from error
+
+
+def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
+    """Drop the names of union members, which pydantic puts into the path of a value.
+
+    ``absent`` says that the last part names a key which the document lacks.
+    """
+    real: list[str | int] = []
+    for i, part in enumerate(path):
+        if isinstance(document, Mapping) and part in document:
+            document = document[str(part)]
+        elif isinstance(document, list) and isinstance(part, int) and part < len(document):
+            document = document[part]
+        elif i < len(path) - 1 or not absent:
+            continue
+        real.append(part)
+    return tuple(real)
+
+
+def line_of(path: Path, lines: Lines) -> int | None:
+    """Return the line of a key, or of the nearest key around it."""
+    while path and path not in lines:
+        path = path[:-1]
+    return lines.get(path)
+
+
+def _explain(
+    model: type[BaseModel],
+    path: Path,
+    first: ErrorDetails,
+    document: JsonValue,
+    inside: str | None,
+) -> tuple[str, str | None]:
+    prefix = () if inside is None else (inside,)
+    name = shown(".".join(str(part) for part in (*prefix, *path)))
+    kind, text = first["type"], first["msg"]
+    if kind == "extra_forbidden":
+        known = _keys(model, path[:-1])
+        hint = nearest(str(path[-1]), known)
+        return f'unknown key "{name}"', hint
+    if kind == "missing":
+        return f'the key "{name}" is missing', None
+    if not path and not isinstance(document, Mapping):
+        return "a mapping of keys to values was expected", f"it needs {_required(model)}"
+    if kind in {"model_type", "model_attributes_type", "dict_type"}:
+        return f'"{name}": a mapping of keys to values was expected', None
+    return f'"{name}": {text.removeprefix("Value error, ")}', None
+
+
+def _keys(model: type[BaseModel], path: Path) -> list[str]:
+    """Return the keys a record knows at a path, following nested records."""
+    for part in path:
+        field = model.model_fields.get(str(part)) if isinstance(part, str) else None
+        if field is None:
+            continue
+        nested = _records_in(field.annotation)
+        if nested is None:
+            return []
+        model = nested
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _records_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (found := _records_in(argument)) is not None:
+            return found
+    return None
+
+
+def _required(model: type[BaseModel]) -> str:
+    names = [i.alias or n for n, i in model.model_fields.items() if i.is_required()]
+    return "the keys " + ", ".join(names) if names else "a mapping"
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return a hint with the nearest known name, or the whole short list."""
+    if not known:
+        return None
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(sorted(known))
+
+
+T = TypeVar("T")
+
+
+CodecPath = tuple[str | int, ...]
+
+
+CodecLines = Mapping[CodecPath, int]
+
+
+_CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+_CONTAINERS = {"tuple", "list", "set", "frozenset", "enum", "dataclass"}
+"""What JSON has another type for: a strict validator would take none of them from a document."""
+
+
+def parse(
+    kind: type[T],
+    document: object,
+    *,
+    source: str,
+    line: int | None = None,
+    lines: CodecLines | None = None,
+    inside: str | None = None,
+) -> T:
+    """Return a document as a value of a type, or raise InvalidInput for its first defect.
+
+    ``lines`` maps the path of a key to its line; ``line`` serves where there is one line only;
+    ``inside`` is the key that the document is the value of.
+    """
+    try:
+        return cast("T", _validator(kind).validate_python(document))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        # A misspelt key is both unknown and missing, and only the first can be named.
+        unknown = (item for item in details if item["type"] == "unexpected_keyword_argument")
+        path, message, hint = _codec_explain(kind, next(unknown, details[0]), document, inside)
+        at = where(source, line_of(path, lines or {}) or line)
+        raise InvalidInput(f"{at}: {message}", hint=hint) from error
+
+
+def codec_parse_yaml(text: str, kind: type[T], *, source: str) -> T:
+    """Return a YAML 1.2 file as a value of a type; raises InvalidInput naming line and nearest key.
+
+    Aliases, tags, duplicate and unknown keys, several documents and more than 1 MiB are refused.
+    """
+    document, lines = yaml_text.load(text, source=source)
+    if document is None:
+        raise InvalidInput(f"{source}: is empty", hint=f"it needs {_codec_required(kind)}")
+    return parse(kind, document, source=source, lines=lines)
+
+
+def defects(kind: type[T], document: object) -> T | list[tuple[CodecPath, str, str | None]]:
+    """Return a document as a value of a type, or (path, message, hint) of all its defects."""
+    try:
+        return cast("T", _validator(kind).validate_python(document))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        return [_codec_explain(kind, item, document, None) for item in details]
+
+
+def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
+    """Return a value as the plain document that :func:`parse` reads: dicts, lists and scalars."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is tuple or kind is list:
+        items = cast("Iterable[object]", value)
+        return list(items) if _SCALARS.issuperset(map(type, items)) else [*map(encode, items)]
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    if isinstance(value, Enum):
+        return value.value
+    document = {}
+    for name, key, default in _written(cast("Any", kind)):
+        item = getattr(value, name)
+        if default is _ALWAYS or item != default:
+            document[key] = encode(item)
+    return document
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the file of a type."""
+    core = _core(kind)
+    for node in _nodes(core):
+        if node["type"] == "enum":  # written out where it stands, and not as a type of its own
+            members = [member.value for member in node["members"]]
+            node |= {"type": "literal", "expected": members, "metadata": {}}
+        elif node["type"] == "default" and node.get("default_factory") in (dict, tuple, list):
+            node["default"] = node.pop("default_factory")()
+        elif node["type"] == "dataclass-args":
+            node["fields"] = [item for item in node["fields"] if item["init"]]
+    return GenerateJsonSchema().generate(core)
+
+
+_validator: Callable[[Any], SchemaValidator] = cache(lambda kind: SchemaValidator(_core(kind)))
+
+
+def _core(kind: type) -> Any:  # noqa: ANN401 - a schema of pydantic-core is a dict of dicts
+    """Return the schema of a type, strict about scalars and open for the containers of JSON."""
+    if dataclasses.is_dataclass(kind):
+        setattr(kind, "__pydantic_config__", _CONFIG)  # noqa: B010 - the types know nothing of pydantic
+        core: Any = TypeAdapter(kind).core_schema
+    else:
+        core = TypeAdapter(kind, config=_CONFIG).core_schema
+    for node in _nodes(core):
+        if node["type"] in _CONTAINERS:
+            node["strict"] = False
+        if node["type"] == "dataclass":
+            _shape(node["cls"], node["schema"])
+    return core
+
+
+def _nodes(node: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - as above
+    """Yield every part of a schema, the outer ones first."""
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield node
+        for key, item in node.items():
+            if key not in ("default", "metadata", "config", "serialization"):
+                yield from _nodes(item)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _nodes(item)
+
+
+def _shape(kind: type, arguments: dict[str, Any]) -> None:
+    """Tell the validator how a dataclass stands in its file."""
+    by_name = {item.name: item for item in dataclasses.fields(kind)}
+    for node in arguments["fields"]:
+        item = by_name[node["name"]]
+        node["validation_alias"] = _key(item)
+        if item.metadata.get("outside"):
+            node["init"] = False
+        elif _says(kind, item, "required") and node["schema"]["type"] == "default":
+            node["schema"] = node["schema"]["schema"]
+    for name in _file(kind).derived:
+        returned = get_type_hints(getattr(kind, name).fget)["return"]
+        node = {"type": "dataclass-field", "name": name, "init": True, "init_only": True}
+        arguments["fields"].append({**node, "schema": TypeAdapter(returned).core_schema})
+        arguments["collect_init_only"] = True
+
+
+def _file(kind: type) -> Shape:
+    return getattr(kind, "FILE", Shape())
+
+
+def _key(item: "dataclasses.Field[Any]") -> str:
+    return str(item.metadata.get("key", item.name.removesuffix("_")))
+
+
+def _says(kind: type, item: "dataclasses.Field[Any]", what: str) -> bool:
+    return bool(item.metadata.get(what, getattr(_file(kind), what, False)))
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+
+_ALWAYS = object()
+
+
+@cache
+def _written(kind: type) -> tuple[tuple[str, str, object], ...]:
+    """Return (attribute, key, value that is not written) of what a type's file has, in order."""
+    keys: list[tuple[str, str, object]] = []
+    for item in _fields(kind):
+        factory = item.default_factory
+        default = item.default if factory is dataclasses.MISSING else factory()
+        omitted = _says(kind, item, "omitted") and default is not dataclasses.MISSING
+        keys.append((item.name, _key(item), default if omitted else _ALWAYS))
+        derived = (name for name, after in _file(kind).derived.items() if after == item.name)
+        keys.extend((name, name, _ALWAYS) for name in derived)
+    return tuple(keys)
+
+
+_Explained = tuple[CodecPath, str, str | None]
+
+
+def _codec_explain(
+    kind: type, item: ErrorDetails, document: object, inside: str | None
+) -> _Explained:
+    """Return (path, message, hint) of an error of pydantic in the words of users."""
+    what, text = item["type"], item["msg"].removeprefix("Value error, ")
+    path = real_path(cast("Any", document), tuple(item["loc"]), absent=what == "missing")
+    name = shown(".".join(str(part) for part in ((inside, *path) if inside else path)))
+    if what == "unexpected_keyword_argument":
+        return (
+            path,
+            f'unknown key "{name}"',
+            nearest(str(path[-1]), _codec_keys(kind, path[:-1], document)),
+        )
+    if what == "missing" and not isinstance(path[-1], int):
+        return path, f'the key "{name}" is missing', None
+    if not path and not isinstance(document, Mapping):
+        return path, "a mapping of keys to values was expected", f"it needs {_codec_required(kind)}"
+    if what in {"dataclass_type", "dict_type"}:
+        return path, f'"{name}": a mapping of keys to values was expected', None
+    if what == "union_tag_invalid":
+        expected = item["ctx"]["expected_tags"]
+        text = f"'{shown(item['ctx']['tag'])}' is none of {expected}"
+    elif what in {"tuple_type", "too_short", "too_long"}:
+        text = text.replace("valid tuple", "valid list").replace("Tuple should", "List should")
+    return path, f'"{name}": {text}', None
+
+
+def _codec_keys(kind: object, path: CodecPath, document: Any) -> list[str]:  # noqa: ANN401 - JSON
+    """Return the keys of the type at a path; of a union, those of the member the document is."""
+    types = list(_dataclasses_in(kind))
+    for part in path:
+        nested = [
+            inner
+            for outer in types
+            for item in _fields(outer)
+            if _key(item) == part
+            for inner in _dataclasses_in(get_type_hints(outer)[item.name])
+        ]
+        document = document[part]
+        types = [inner for inner in nested if _is_of(inner, document)] or nested or types
+    return list(dict.fromkeys(key for outer in types for _, key, _ in _written(outer)))
+
+
+def _is_of(kind: type, document: object) -> bool:
+    """Return whether every fixed word of a type is one that the document has there."""
+    hints = get_type_hints(kind)
+    words = {_key(item): hints[item.name] for item in _fields(kind)}
+    return isinstance(document, Mapping) and all(
+        document[key] in get_args(hint)
+        for key, hint in words.items()
+        if get_origin(hint) is Literal and key in document
+    )
+
+
+def _dataclasses_in(annotation: object) -> Iterator[type]:
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _dataclasses_in(argument)
+
+
+def _codec_required(kind: type) -> str:
+    missing = dataclasses.MISSING
+    names = [
+        _key(item)
+        for item in (_fields(kind) if dataclasses.is_dataclass(kind) else ())
+        if _says(kind, item, "required") or item.default is item.default_factory is missing
+    ]
+    return "the keys " + ", ".join(names) if names else "a mapping"
+
+
+def _fields(kind: type) -> Iterator["dataclasses.Field[Any]"]:
+    """Yield the fields of a dataclass that are keys of its file."""
+    for item in dataclasses.fields(kind):
+        if not item.metadata.get("outside"):
+            yield item
+
+
+DEFECTS_M = TypeVar("DEFECTS_M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """What is wrong with a file, and where; ``line`` is None where it has no one line."""
+
+    source: str
+    line: int | None
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        """Return ``file, line 3: what is wrong``."""
+        return f"{where(self.source, self.line)}: {self.message}"
+
+
+def checked(
+    model: type[DEFECTS_M], document: JsonValue, *, source: str, lines: Callable[[], Lines]
+) -> tuple[DEFECTS_M | None, tuple[Defect, ...]]:
+    """Return the record, or None and all that is wrong; ``lines`` is called only then."""
+    try:
+        return model.model_validate(document), ()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    known = lines()
+    return None, tuple(_defect(model, item, source, known) for item in found)
+
+
+def lines_of(text: str, *, source: str) -> Lines:
+    """Return the line of each key of a JSON or YAML text; none of JSON that is no YAML."""
+    try:
+        return yaml_text.load(text, source=source)[1]
+    except InvalidInput:  # JSON indented by tabs
+        return {}
+
+
+def _defect(model: type[BaseModel], item: ErrorDetails, source: str, lines: Lines) -> Defect:
+    path = tuple(part for part in item["loc"] if part != "[key]")
+    name = shown(".".join(str(part) for part in path))
+    hint = None
+    if item["type"] == "extra_forbidden":
+        message = f'unknown key "{name}"'
+        if len(path) == 1:
+            known = [info.alias or key for key, info in model.model_fields.items()]
+            hint = nearest(str(path[0]), known)
+    elif item["type"] == "missing":
+        message = f'the key "{name}" is missing'
+    elif not path:
+        message = "a mapping of keys to values was expected"
+    else:
+        message = f'"{name}": {item["msg"].removeprefix("Value error, ")}'
+    return Defect(source=source, line=line_of(path, lines), message=message, hint=hint)

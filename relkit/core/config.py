@@ -1,0 +1,104 @@
+"""``relkit.yaml``: the file that marks a workspace.
+
+Settings of one command, frozen: where the workspace is and what relkit.yaml says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from relkit.core.codec import Record, parse_yaml
+
+MARKER = "relkit.yaml"
+"""The file that makes a folder a workspace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MlflowSettings:
+    """Where runs are tracked; without ``tracking_uri`` a database inside the workspace."""
+
+    tracking_uri: str | None = None
+    experiment: str = "relkit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything a command needs to know beyond its own options.
+
+    ``workspace`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is
+    not configured. ``trusted_keys`` are the public keys whose signatures count: PEM files relative
+    to the workspace, or ``ed25519:<base64>``. ``environment`` is a copy of the variables the
+    process was started with.
+    """
+
+    workspace: Path
+    name: str
+    datasets: Path
+    suites: Path
+    normalizers: Path
+    gates: Path
+    trusted_keys: tuple[str, ...] = ()
+    mlflow: MlflowSettings | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> Path:
+        """The folder of runs, caches and the local tracking database."""
+        return self.workspace / ".relkit"
+
+    @property
+    def runs(self) -> Path:
+        """The folder of runs."""
+        return self.state / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be made again."""
+        return self.state / "cache"
+
+
+class PathsRecord(Record):
+    """Where the folders of a workspace are, relative to it."""
+
+    datasets: str = "datasets"
+    suites: str = "eval/suites"
+    normalizers: str = "eval/normalizers"
+    gates: str = "gates"
+
+
+class MlflowRecord(Record):
+    """Experiment tracking; the usual ``MLFLOW_*`` variables win."""
+
+    tracking_uri: str | None = None
+    experiment: str | None = None
+
+
+class SigningRecord(Record):
+    """Public keys that are trusted."""
+
+    keys: list[str] = []
+
+
+class PrivacyRecord(Record):
+    """The disclosure profile of shared documents."""
+
+    profile: Literal["default", "health"] = "default"
+
+
+class WorkspaceRecord(Record):
+    """The whole of ``relkit.yaml``."""
+
+    schema_: Literal["relkit.workspace/v1"] | None = Field(default=None, alias="schema")
+    name: str
+    paths: PathsRecord = PathsRecord()
+    mlflow: MlflowRecord | None = None
+    signing: SigningRecord | None = None
+    privacy: PrivacyRecord | None = None
+
+
+def parse_workspace(text: str, *, source: str) -> WorkspaceRecord:
+    """Return ``relkit.yaml`` as a record; raises InvalidInput."""
+    return parse_yaml(text, WorkspaceRecord, source=source)

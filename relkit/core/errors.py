@@ -1,0 +1,101 @@
+"""Errors a user can act on, and the exit code each of them ends a command with.
+
+How the end of a process is told to people.
+"""
+
+import signal
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What a finished process says to its caller (rules.md section 1)."""
+
+    OK = 0
+    FAILED = 1
+    INVALID = 2
+    INCONCLUSIVE = 3
+    NO_DATA = 4
+    BACKEND = 5
+    DEFECT = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class RelkitError(Exception):
+    """An error with one clear message and, where there is one, the way out.
+
+    ``message`` says what is wrong and where (file, line); ``hint`` says what to do. Neither holds
+    a transcript, a key or an absolute path of the machine.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[ExitCode] = ExitCode.INVALID
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep the message and the hint apart, so that JSON output can name both."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way through a worker's pipe, hint included."""
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[RelkitError], message: str, hint: str | None) -> RelkitError:
+    return kind(message, hint=hint)
+
+
+class UsageError(RelkitError):
+    """The command line itself is wrong: an unknown name, a missing option."""
+
+    code = "usage"
+
+
+class InvalidInput(RelkitError):
+    """A file or value was read and is refused."""
+
+    code = "invalid_input"
+
+
+class Busy(RelkitError):
+    """Another process holds the run or the workspace."""
+
+    code = "busy"
+
+
+class StorageFailed(RelkitError):
+    """A file could not be written (full disk, no permission); nothing half-written is left."""
+
+    code = "storage"
+
+
+class MissingDependency(RelkitError):
+    """An optional package is needed and not installed; the hint names the extra."""
+
+    code = "missing_dependency"
+
+
+class NoData(RelkitError):
+    """There was nothing to score."""
+
+    code = "no_data"
+    exit_code = ExitCode.NO_DATA
+
+
+class BackendUnavailable(RelkitError):
+    """A server, registry or endpoint could not be reached."""
+
+    code = "backend_unavailable"
+    exit_code = ExitCode.BACKEND
+
+
+def describe_exit(code: int) -> str:
+    """Return ``exit code 3`` or ``signal SIGKILL`` for a process's return code."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,132 @@
+"""JSON lines, strictly and fast: a block at a time, line by line only where something smells."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NoReturn
+
+from relkit.core.codec import parse_json
+from relkit.core.errors import InvalidInput
+from relkit.core.yaml_text import where
+
+Row = dict[str, Any]
+
+
+_BLOCK = 1 << 18  # characters
+
+
+def row_blocks(text: str, *, source: str) -> Iterator[tuple[Sequence[Row], Sequence[int]]]:
+    """Yield the objects of a text, one a line, with their line numbers, some thousands at a time.
+
+    Blank lines are passed over. All that :func:`relkit.core.codec.parse_json` refuses is
+    refused, and lines that are no objects; raises InvalidInput naming file and line.
+    """
+    if "\r\n" in text:
+        text = text.replace("\r\n", "\n")
+    first = 1
+    for block in _blocks(text):
+        rows = _read_block(block)
+        if rows is None:
+            numbers, strict = _read_lines(block, source, first)
+            yield strict, numbers
+        else:
+            yield rows, range(first, first + len(rows))
+        first += block.count("\n")
+
+
+def _blocks(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
+
+
+_read_many = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+
+
+# Objects become tuples of their pairs, so that a key that stands twice is still there to be seen.
+_read_one = json.JSONDecoder(
+    parse_constant=_refuse, parse_float=_finite, object_pairs_hook=tuple
+).raw_decode
+
+
+def _read_block(block: str) -> list[Row] | None:
+    """Return one object a line, or None where the strict reader has to look.
+
+    Objects inside of the rows are tuples of pairs.
+    """
+    lines = block.count("\n") + (not block.endswith("\n"))
+    try:
+        return _read_flat(block, lines) or _read_any(block, lines)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_flat(block: str, lines: int) -> list[Row] | None:
+    r"""Return objects that hold no others and no escaped quote, read as one array, or None.
+
+    Where every brace opens a line and there is no bracket, a line is an object of its own. A key
+    that stands twice takes a string with it, which the quotes betray: there are two for each
+    string that the text holds.
+    """
+    openings = block.startswith("{") + block.count("\n{")
+    if not openings == block.count("{") == lines or "[" in block or '\\"' in block:
+        return None
+    rows: list[Row] = _read_many("[" + block.removesuffix("\n").replace("\n", ",\n") + "]")
+    if len(rows) != lines:
+        return None
+    values = chain.from_iterable(map(dict.values, rows))
+    strings = sum(map(len, rows)) + list(map(type, values)).count(str)
+    return rows if block.count('"') == 2 * strings else None
+
+
+def _read_any(block: str, lines: int) -> list[Row] | None:
+    """Return any objects, one a line, or None where a key stands twice or lines are not lines."""
+    found: list[tuple[tuple[str, Any], ...]] = []
+    at, end = 0, len(block)
+    while at < end:
+        row, at = _read_one(block, at)
+        if at < end and block[at] != "\n":
+            return None
+        at += 1
+        found.append(row)
+    if len(found) != lines or set(map(type, found)) != {tuple}:
+        return None
+    return None if any(map(_repeats_key, found)) else list(map(dict, found))
+
+
+def _repeats_key(value: object) -> bool:
+    """Tell whether an object, a tuple of pairs, has a key twice, on any level."""
+    if isinstance(value, tuple):
+        keys = {key for key, _ in value}
+        return len(keys) != len(value) or any(_repeats_key(item) for _, item in value)
+    return isinstance(value, list) and any(map(_repeats_key, value))
+
+
+def _read_lines(block: str, source: str, first: int) -> tuple[list[int], list[Row]]:
+    """Return the objects of the lines that are not blank, strictly, with their line numbers."""
+    numbers: list[int] = []
+    rows: list[Row] = []
+    for number, line in enumerate(block.split("\n"), start=first):
+        if not line or line.isspace():
+            continue
+        row = parse_json(line, source=source, line=number)
+        if not isinstance(row, dict):
+            raise InvalidInput(
+                f"{where(source, number)}: the line holds no JSON object",
+                hint='a line is: {"id": "…", "text": "…"}',
+            )
+        numbers.append(number)
+        rows.append(row)
+    return numbers, rows

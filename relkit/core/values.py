@@ -1,0 +1,364 @@
+"""Error counts: the value every error rate is made of.
+
+A measured value with the uncertainty that can honestly be claimed for it.
+
+How much time lies between two times.
+
+Times as relkit writes them: UTC to the second, ``2026-01-31T12:00:00Z``.
+
+Durations as settings files write them: ``90s``, ``30m``, ``24h``, ``7d``.
+
+Texts that people put into signed records: one line of limited length, printed as it is.
+
+Values with limits, and how the fields of a type stand in its file. No import of pydantic here.
+
+A number or a text that not every number or text can be is ``Annotated`` with :class:`Limits`,
+:class:`Checked` or :class:`Read`; a type whose file is not simply its fields says so in ``FILE``
+or in the metadata of a field (see :mod:`relkit.core.codec`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from pydantic import AfterValidator, Field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value with its two-sided 95 % interval; None where there is none, never 0 or NaN.
+
+    ``n`` counts the units of the denominator (words, utterances, clips), ``clusters`` the speakers
+    or conversations behind them. ``method`` names how the interval was made and ``note`` says in
+    words why there is none, or what it leaves out.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    clusters: int = 0
+    unit: str = "fraction"
+    method: str = "none"
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCounts:
+    """Hits, substitutions, deletions and insertions of one or many utterances; they add up.
+
+    Rates are derived from summed counts and are never averaged (rules.md section 2).
+    """
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        """Return the counts of both together."""
+        return ErrorCounts(
+            hits=self.hits + other.hits,
+            substitutions=self.substitutions + other.substitutions,
+            deletions=self.deletions + other.deletions,
+            insertions=self.insertions + other.insertions,
+        )
+
+    @property
+    def reference_length(self) -> int:
+        """N = H + S + D, the reference tokens."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def hypothesis_length(self) -> int:
+        """M = H + S + I, the hypothesis tokens."""
+        return self.hits + self.substitutions + self.insertions
+
+    @property
+    def errors(self) -> int:
+        """E = S + D + I."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def capped_errors(self) -> int:
+        """Errors of one utterance, at most max(1, N), so that a runaway weighs like one loss.
+
+        Meaningful for the counts of a single utterance only.
+        """
+        return min(self.errors, max(1, self.reference_length))
+
+    @property
+    def rate(self) -> float | None:
+        """E / N as a fraction; None without a reference token."""
+        return self.errors / self.reference_length if self.reference_length else None
+
+    @property
+    def match_error_rate(self) -> float | None:
+        """MER = E / (H + S + D + I) as a fraction (Morris et al. 2004); None where all are 0."""
+        total = self.hits + self.errors
+        return self.errors / total if total else None
+
+    @property
+    def information_lost(self) -> float | None:
+        """WIL = 1 - H^2 / (N M) as a fraction (Morris et al. 2004); None without a reference."""
+        if not self.reference_length:
+            return None
+        if not self.hypothesis_length:
+            return 1.0
+        return 1.0 - self.hits**2 / (self.reference_length * self.hypothesis_length)
+
+
+Schema = dict[str, Any]
+"""A schema of pydantic-core: a plain dictionary."""
+
+
+class Limits:
+    """Limits of a value by the names pydantic-core has for them: ``ge`` or ``pattern``."""
+
+    def __init__(self, **limits: float | str) -> None:
+        """Take them as they are."""
+        self.limits = limits
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], Schema]
+    ) -> Schema:
+        """Return the schema of the type with the limits in it."""
+        return {**handler(source), **self.limits}
+
+
+class Checked:
+    """What no limit can say: a function that returns the value, or raises ValueError."""
+
+    def __init__(self, check: Callable[[Any], object]) -> None:
+        """Call ``check`` with a value that has the right type."""
+        self.check = check
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], Schema]
+    ) -> Schema:
+        """Return the schema of the type, and the function after it."""
+        function = {"type": "no-info", "function": self.check}
+        return {"type": "function-after", "function": function, "schema": handler(source)}
+
+
+class Read:
+    """A spelling of a value that is not its own: ``read`` turns what the file has into it.
+
+    ``read`` is called with anything and raises ValueError; ``schema`` is the JSON Schema of the
+    spelling.
+    """
+
+    def __init__(self, read: Callable[[Any], object], schema: Schema | None = None) -> None:
+        """Call ``read`` with what stands in the file."""
+        self.read = read
+        self.schema = schema
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], Schema]
+    ) -> Schema:
+        """Return the function, and the schema of the type after it."""
+        function = {"type": "no-info", "function": self.read}
+        return {"type": "function-before", "function": function, "schema": handler(source)}
+
+    def __get_pydantic_json_schema__(
+        self, core: Schema, handler: Callable[[Schema], Schema]
+    ) -> Schema:
+        """Return the JSON Schema of the spelling."""
+        return handler(core) if self.schema is None else dict(self.schema)
+
+
+class Tagged:
+    """A union of types that a key tells apart; each type has it as a ``Literal``."""
+
+    def __init__(self, key: str) -> None:
+        """Tell them apart by ``key``."""
+        self.key = key
+
+    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Schema:  # noqa: ANN401 - pydantic's own
+        """Return a union that looks at the key first."""
+        choices = {
+            tag: handler.generate_schema(member)
+            for member in get_args(source)
+            for tag in get_args(get_type_hints(member)[self.key])
+        }
+        return {"type": "tagged-union", "discriminator": self.key, "choices": choices}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How a type stands in its file, where that is not simply its fields.
+
+    ``required``: a key whose field has a default may not be left out. ``omitted``: a key is not
+    written where the field has its default. Metadata of a field says otherwise for that field.
+    ``derived`` maps a property that is written, too, to the field that it stands behind; read, it
+    has to be there and counts for nothing.
+    """
+
+    required: bool = False
+    omitted: bool = False
+    derived: Mapping[str, str] = field(default_factory=dict)
+
+
+REQUIRED = {"required": True}
+"""Metadata of a field: its default is for code, a file has to have the key."""
+
+
+OPTIONAL = {"required": False}
+"""Metadata of a field: a file may leave the key out although the others are required."""
+
+
+OMITTED = {"omitted": True}
+"""Metadata of a field: at its default it is not written."""
+
+
+WRITTEN = {"omitted": False}
+"""Metadata of a field: written at its default although the others are not."""
+
+
+OUTSIDE = {"outside": True}
+"""Metadata of a field that is no key of the file: it has a default, and is filled in by code."""
+
+
+def named(key: str) -> dict[str, str]:
+    """Return metadata of a field that has another name in the file (``payloadType``)."""
+    return {"key": key}
+
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+@lru_cache(maxsize=4096)
+def values_checked_time(text: str) -> str:
+    """Return a UTC time to the second as it is written; raises ValueError for what is none."""
+    try:
+        datetime.fromisoformat(text if _TIME.fullmatch(text) else "")
+    except ValueError as error:
+        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected") from error
+    return text
+
+
+def one_line(text: str) -> str:
+    """Return text that is one line; raises ValueError for none, several, and blanks around it."""
+    if not text.strip():
+        raise ValueError("is empty")
+    if text != text.strip():
+        raise ValueError("has blanks around it")
+    if not text.isprintable():
+        raise ValueError("holds a line break or another control character")
+    return text
+
+
+Digest = Annotated[str, Limits(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+ValuesTime = Annotated[str, Checked(values_checked_time)]
+"""UTC to the second, ``2026-01-31T12:00:00Z``."""
+
+
+Count = Annotated[int, Limits(ge=0)]
+
+
+Rate = Annotated[float, Limits(ge=0, le=1)]
+"""A fraction, 0 to 1."""
+
+
+ValuesLine = Annotated[str, Limits(max_length=200), Checked(one_line)]
+"""One printable line that people wrote into a record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A named input by digest."""
+
+    name: str
+    digest: Digest
+
+
+_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+_PATTERN = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def moment(text: str) -> datetime:
+    """Return a UTC time; raises ValueError for every other spelling and for no time at all."""
+    if not _FORM.fullmatch(text):
+        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected")
+    try:
+        return datetime.strptime(text, _PATTERN).replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected") from error
+
+
+def after(text: str, seconds: float) -> str:
+    """Return the time so many seconds later; raises ValueError."""
+    return (moment(text) + timedelta(seconds=seconds)).strftime(_PATTERN)
+
+
+def checked_time(value: str) -> str:
+    """Return a time as it is written; raises ValueError for what is none."""
+    moment(value)
+    return value
+
+
+Time = Annotated[str, AfterValidator(checked_time)]
+
+
+LONGEST_REASON = 500
+
+
+LONGEST_NAME = 200
+
+
+VerdictWord = Literal["pass", "inconclusive", "no_data", "error", "fail"]
+
+
+Line = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(one_line)]
+
+
+Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(one_line)]
+
+
+def seconds_between(earlier: str, later: str) -> float | None:
+    """Return the seconds from one UTC time to another; None where one is no UTC time."""
+    try:
+        start, end = (datetime.fromisoformat(text) for text in (earlier, later))
+    except ValueError:
+        return None
+    if start.utcoffset() is None or end.utcoffset() is None:
+        return None
+    return (end - start).total_seconds()
+
+
+DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"
+
+
+LONGEST_S = 3650 * 86400.0
+"""Ten years: what is valid for longer is not meant."""
+
+
+def duration_s(text: str) -> float:
+    """Return a duration in seconds; raises ValueError for none, for 0 and for over 10 years."""
+    if not re.fullmatch(DURATION, text):
+        raise ValueError(_EXPECTED)
+    seconds = float(text[:-1]) * _SECONDS[text[-1]]
+    if not 0 < seconds <= LONGEST_S:
+        raise ValueError(f"{_EXPECTED}, longer than 0 and at most 3650d")
+    return seconds
+
+
+def checked_duration(value: object) -> object:
+    """Return a duration as it was written; raises ValueError for what is none."""
+    if not isinstance(value, str):
+        raise ValueError(_EXPECTED)  # noqa: TRY004 - pydantic's protocol
+    duration_s(value)
+    return value

@@ -1,0 +1,148 @@
+"""YAML 1.2 as settings files need it: plain data, each thing written once, lines remembered."""
+
+import math
+import re
+from collections.abc import Callable
+
+import yaml
+from yaml.reader import ReaderError
+
+from relkit.core.digests import JsonValue
+from relkit.core.errors import InvalidInput
+
+MAX_BYTES = 1 << 20
+
+
+MAX_DEPTH = 64
+
+
+_LONGEST_NUMBER = 40
+
+
+Path = tuple[str | int, ...]
+
+
+_INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+
+
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+
+
+_CONSTANTS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def where(source: str, line: int | None = None) -> str:
+    """Return ``file, line 3`` for messages."""
+    return source if line is None else f"{source}, line {line}"
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """Return text that is safe in a terminal and short: control characters are escaped."""
+    safe = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def load(text: str, *, source: str) -> tuple[JsonValue, dict[Path, int]]:
+    """Return the document and the line of each of its keys; an empty file gives None.
+
+    Raises InvalidInput for aliases, tags, duplicate keys, a second document, NaN and infinities,
+    deep nesting and more than 1 MiB.
+    """
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        raise InvalidInput(f"{source}: larger than 1 MiB", hint="a settings file is small")
+    lines: dict[Path, int] = {}
+    try:
+        _refuse_events(text, source)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return (_value(node, (), source, lines) if node is not None else None), lines
+    except yaml.MarkedYAMLError as error:
+        mark: yaml.Mark | None = error.problem_mark
+        at = source if mark is None else where(source, mark.line + 1)
+        raise InvalidInput(f"{at}: not YAML: {error.problem}") from error
+    except ReaderError as error:
+        at = where(source, text.count("\n", 0, error.position) + 1)
+        raise InvalidInput(f"{at}: not YAML: it holds a forbidden character") from error
+
+
+def _refuse_events(text: str, source: str) -> None:
+    """Refuse what means more than it says, before anything is built from it."""
+    documents = depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        start = event.start_mark
+        at = source if start is None else where(source, start.line + 1)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:  # here and not later: PyYAML's time grows with the square of it
+            raise InvalidInput(f"{at}: nested too deeply")
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise InvalidInput(f"{at}: anchors and aliases are not allowed", hint="write it out")
+        if getattr(event, "tag", None):
+            raise InvalidInput(f"{at}: tags are not allowed", hint="remove the !tag")
+        if documents > 1:
+            raise InvalidInput(f"{at}: a second document begins", hint="keep one document a file")
+
+
+def _value(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> JsonValue:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, source, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, i), source, lines) for i, item in enumerate(node.value)]
+    at = where(source, node.start_mark.line + 1)
+    return _scalar(node, at) if isinstance(node, yaml.ScalarNode) else None
+
+
+def _mapping(
+    node: yaml.MappingNode, path: Path, source: str, lines: dict[Path, int]
+) -> dict[str, JsonValue]:
+    document: dict[str, JsonValue] = {}
+    for key_node, value_node in node.value:
+        at = where(source, key_node.start_mark.line + 1)
+        if not isinstance(key_node, yaml.ScalarNode) or not isinstance(_scalar(key_node, at), str):
+            raise InvalidInput(f"{at}: keys must be strings", hint="put the key in quotes")
+        key = str(key_node.value)
+        if key in document:
+            raise InvalidInput(
+                f'{at}: the key "{shown(key)}" stands twice', hint="keep one of them"
+            )
+        lines[(*path, key)] = key_node.start_mark.line + 1
+        document[key] = _value(value_node, (*path, key), source, lines)
+    return document
+
+
+def _scalar(node: yaml.ScalarNode, at: str) -> str | int | float | bool | None:
+    """Resolve a scalar by the YAML 1.2 core schema (PyYAML's own resolver is YAML 1.1)."""
+    text = str(node.value)
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidInput(f"{at}: holds a character that is no text", hint="remove the escape")
+    if node.style is not None:  # quoted or block text is always a string
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _NOT_FINITE.fullmatch(text):
+        raise InvalidInput(f"{at}: NaN and infinities are not allowed")
+    for pattern, number in _NUMBERS:
+        if pattern.fullmatch(text):
+            value = number(text) if len(text) <= _LONGEST_NUMBER else math.inf
+            if not math.isfinite(value):
+                raise InvalidInput(f"{at}: the number {shown(text)} is out of range")
+            return value
+    return text
+
+
+def _integer(text: str) -> int:
+    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
+
+
+_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
+    (_INTEGER, _integer),
+    (_FLOAT, float),
+)

@@ -1,0 +1,1 @@
+"""Contracts, leakage between datasets, and the utterances that people should review."""

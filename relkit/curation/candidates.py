@@ -1,0 +1,209 @@
+"""``relkit dataset candidates``: which utterances of a run a person should look at.
+
+A review list as JSON and as CSV: ids and numbers, never a text.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from relkit.core.digests import JsonValue
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.curation.review import (
+    ConsentTerms,
+    ReviewCandidate,
+    ReviewList,
+    ScoredItem,
+    Signals,
+    candidate,
+    rank,
+    slice_states,
+)
+from relkit.datasets.types import Consent
+from relkit.evaluation.types import RunHeader
+
+GONE = "not in the dataset"
+"""Why an utterance of a run is withheld that today's manifest does not hold: nobody can say what
+its speaker allows."""
+
+
+class ReviewedRuns(Protocol):
+    """Finished runs, utterance by utterance."""
+
+    def header(self, run: str) -> RunHeader:
+        """Return what a finished run was asked to do; raises InvalidInput, UsageError."""
+        ...
+
+    def items(self, run: str) -> tuple[ScoredItem, ...]:
+        """Return the utterances of a finished run, sorted by id; raises InvalidInput."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRequest:
+    """What to rank: the first run's utterances; further runs are other systems on the same data."""
+
+    runs: tuple[str, ...]
+    baseline: str | None = None
+    limit: int = 50
+
+
+def candidates(
+    request: ReviewRequest, runs: ReviewedRuns, terms: Callable[[str], ConsentTerms]
+) -> ReviewList:
+    """Return the utterances to review, ranked; ``terms`` says what a dataset's speakers allow.
+
+    What may not be shown is used for nothing. Raises InvalidInput where runs cannot be compared,
+    UsageError where a run is named twice.
+    """
+    named = [*request.runs, *([request.baseline] if request.baseline is not None else [])]
+    headers = [runs.header(run) for run in named]
+    _refuse_strangers(headers)
+    allowed = terms(headers[0].dataset.name)
+    own, withheld = _allowed(runs.items(request.runs[0]), allowed)
+    others = [_by_id(runs.items(run)) for run in request.runs[1:]]
+    baseline = None if request.baseline is None else _by_id(runs.items(request.baseline))
+    notes = _notes(own, headers, others, baseline)
+    states = slice_states(own, baseline)
+    ranked = rank(
+        [
+            candidate(item, [other[item.id] for other in others if item.id in other], states)
+            for item in own
+        ]
+    )
+    return ReviewList(
+        runs=tuple(header.run for header in headers[: len(request.runs)]),
+        baseline=headers[-1].run if request.baseline is not None else None,
+        dataset=headers[0].dataset.name,
+        considered=len(own),
+        flagged=len(ranked),
+        withheld=withheld,
+        candidates=ranked[: request.limit],
+        notes=notes,
+    )
+
+
+def _refuse_strangers(headers: Sequence[RunHeader]) -> None:
+    """Refuse runs whose numbers do not compare with the first one's."""
+    first = headers[0]
+    for other in headers[1:]:
+        if sum(header.run == other.run for header in headers) > 1:
+            raise UsageError(f"the run {other.run} is named twice", hint="name different runs")
+        if other.dataset.digest != first.dataset.digest:
+            raise InvalidInput(
+                f"the runs {first.run} and {other.run} are on different data",
+                hint=f"score both on today's: relkit rescore {other.run}",
+            )
+        if (other.normalizer_digest, other.suite.segmenter) != (
+            first.normalizer_digest,
+            first.suite.segmenter,
+        ):
+            raise InvalidInput(
+                f"the runs {first.run} and {other.run} were scored by different rules",
+                hint=f"relkit rescore {other.run} --normalizer {first.normalizer}",
+            )
+
+
+def _by_id(items: Sequence[ScoredItem]) -> dict[str, ScoredItem]:
+    return {item.id: item for item in items}
+
+
+def _allowed(
+    items: Sequence[ScoredItem], terms: ConsentTerms
+) -> tuple[list[ScoredItem], dict[str, int]]:
+    """Return the utterances that may be shown, and how many may not by reason."""
+    kept, withheld = [], Counter[str]()
+    for item in items:
+        consent = terms.by_id.get(item.id)
+        if consent is None:
+            withheld[GONE] += 1
+        elif consent is Consent.REVOKED or (terms.required and consent is not Consent.GRANTED):
+            withheld[consent.value] += 1
+        else:
+            kept.append(item)
+    return kept, dict(sorted(withheld.items()))
+
+
+def _notes(
+    own: Sequence[ScoredItem],
+    headers: Sequence[RunHeader],
+    others: Sequence[Mapping[str, ScoredItem]],
+    baseline: Mapping[str, ScoredItem] | None,
+) -> tuple[str, ...]:
+    """Return where runs do not cover the first one's utterances; raises InvalidInput for none."""
+    notes = []
+    compared = [*others, *([baseline] if baseline is not None else [])]
+    for header, items in zip(headers[1:], compared, strict=True):
+        missing = sum(item.id not in items for item in own)
+        if own and missing == len(own):
+            raise InvalidInput(
+                f"the runs {headers[0].run} and {header.run} have no utterance in common",
+                hint="name runs of the same suite",
+            )
+        if missing:
+            notes.append(f"{missing} utterances are not in the run {header.run}")
+    return tuple(notes)
+
+
+SIGNALS = tuple(Signals.__dataclass_fields__)
+
+
+NUMBERS = (
+    *("error", "words", "slice_worse", "slice_wer", "slice_utterances", "slice_clusters"),
+    *("rest_wer", "systems"),
+)
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+_DIGITS = 6
+
+
+def review_document(found: ReviewList) -> dict[str, JsonValue]:
+    """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
+    return {
+        "runs": list(found.runs),
+        "baseline": found.baseline,
+        "dataset": found.dataset,
+        "considered": found.considered,
+        "flagged": found.flagged,
+        "withheld": dict(found.withheld),
+        "candidates": [_document(one) for one in found.candidates],
+        "notes": list(found.notes),
+    }
+
+
+def _document(one: ReviewCandidate) -> dict[str, JsonValue]:
+    return {
+        "id": one.id,
+        "score": round(one.score, _DIGITS),
+        "slice": one.slice,
+        "signals": {name: _rounded(value) for name, value in asdict(one.signals).items()},
+        "numbers": {name: _rounded(one.numbers.get(name)) for name in NUMBERS},
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return value if value is None or isinstance(value, int) else round(value, _DIGITS)
+
+
+def review_csv(found: ReviewList) -> str:
+    """Return a CSV table with a head; what a spreadsheet could run gets an apostrophe."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", "score", "slice", *SIGNALS, *NUMBERS])
+    for one in found.candidates:
+        signals = [_rounded(getattr(one.signals, name)) for name in SIGNALS]
+        numbers = [_rounded(one.numbers.get(name)) for name in NUMBERS]
+        cells = [_inert(one.id), round(one.score, _DIGITS), _inert(one.slice), *signals, *numbers]
+        writer.writerow(cells)
+    return out.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

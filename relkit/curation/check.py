@@ -1,0 +1,230 @@
+"""``relkit dataset check``: facts about a dataset, judged by its contract.
+
+Candidates for a wrong label: what recognisers understood, against what is written.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from relkit.core.errors import InvalidInput
+from relkit.core.ports import Clock, Progress
+from relkit.curation.contracts import (
+    NOTES,
+    Heard,
+    default_expectations,
+    heard,
+    slice_facts,
+    utterance_facts,
+)
+from relkit.curation.ports import ContractChecker, ContractStore
+from relkit.curation.types import SLICES, UTTERANCES, Contract, ContractOutcome, Doubt
+from relkit.datasets.ports import AudioReader, DatasetStore
+from relkit.datasets.types import NO_VALUE, Answer, Dataset
+from relkit.evaluation.types import Outcome
+from relkit.scoring.types import Normalizer
+from relkit.scoring.words import count_text
+
+_FEWEST_NEIGHBOURS = 3
+
+
+def doubts(
+    references: Mapping[str, str],
+    hypotheses: Sequence[Mapping[str, str]],
+    speakers: Mapping[str, str],
+) -> dict[str, Doubt]:
+    """Return a doubt per utterance id, from the hypotheses of one or more systems.
+
+    All texts are normalized already. The rate can exceed 1; it is capped at 1, so that one
+    hallucination does not stand for a hundred wrong words.
+    """
+    best: dict[str, tuple[int, int, int]] = {}
+    for name, reference in references.items():
+        given = [texts[name] for texts in hypotheses if name in texts]
+        counts = [count_text(reference, text) for text in given]
+        if counts and (words := counts[0].reference_length):
+            best[name] = min(min(c.errors, words) for c in counts), words, len(given)
+    everyone = sum(e for e, _, _ in best.values()), sum(w for _, w, _ in best.values()), len(best)
+    groups: dict[str, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
+    for name, (errors, words, _) in best.items():
+        had = groups[speakers[name]]
+        groups[speakers[name]] = had[0] + errors, had[1] + words, had[2] + 1
+    found = {}
+    for name in references:
+        if name not in best:
+            found[name] = Doubt()
+            continue
+        errors, words, systems = best[name]
+        group = groups[speakers[name]]
+        pool = group if group[2] > _FEWEST_NEIGHBOURS else everyone
+        others = pool[1] - words
+        found[name] = Doubt(
+            rate=errors / words,
+            neighbours=(pool[0] - errors) / others if others else None,
+            systems=systems,
+        )
+    return found
+
+
+MAX_AUDIO_S = 600.0
+"""Longer clips are not decoded: an utterance is no recording of an hour."""
+
+
+SHOWN = ("consent", "audio_state", "audio_sample_rate", "slice", "column", "value")
+"""Columns beside the dataset's slices whose values may be named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPorts:
+    """What checking a dataset needs from the outside."""
+
+    datasets: DatasetStore
+    audio: AudioReader
+    contracts: ContractStore
+    checker: ContractChecker
+    clock: Clock
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """What a finished run's system understood, with the normalizer of that run."""
+
+    run: str
+    dataset: str
+    outcomes: Sequence[Outcome]
+    normalizer: Normalizer
+
+
+def check_dataset(
+    name: str,
+    ports: CheckPorts,
+    *,
+    rev: str | None = None,
+    recognised: Sequence[Recognised] = (),
+    progress: Progress,
+) -> ContractOutcome:
+    """Check a dataset against its contract, keep the outcome and return it.
+
+    ``recognised`` give the hypotheses that labels are compared with. Raises InvalidInput where
+    there is no contract, or a run is about another dataset; MissingDependency.
+    """
+    dataset = ports.datasets.load(name, rev=rev)
+    contract = ports.contracts.read(dataset)
+    if contract is None:
+        raise InvalidInput(
+            f"{name}/contract.json: no such file",
+            hint=f"start from the data: relkit dataset check {name} --write-default",
+        )
+    _check_names(dataset, contract, recognised)
+    versions = {**ports.versions, **ports.checker.versions()}
+    sounds = _listen(dataset, ports.audio, progress)
+    labels = _doubts(dataset, sounds, recognised) if recognised else None
+    tables = {
+        UTTERANCES: utterance_facts(
+            dataset, sounds, split=contract.split, alike=contract.alike, labels=labels
+        ),
+        SLICES: slice_facts(dataset, sounds),
+    }
+    judged = ports.checker.check(
+        contract,
+        tables,
+        shown=frozenset({*dataset.slices, *SHOWN}),
+        with_run=bool(recognised),
+    )
+    outcome = ContractOutcome(
+        dataset=name,
+        dataset_digest=dataset.version.digest,
+        contract=contract.name,
+        contract_digest=contract.digest,
+        checked=ports.clock.now(),
+        judged=judged,
+        runs=tuple(item.run for item in recognised),
+        versions=versions,
+    )
+    ports.contracts.keep(outcome)
+    return outcome
+
+
+def write_default(name: str, ports: CheckPorts, *, progress: Progress) -> str:
+    """Write a first contract from what the data is now, and return its name.
+
+    Raises InvalidInput where there is one already.
+    """
+    dataset = ports.datasets.load(name, rev=None)
+    if ports.contracts.read(dataset) is not None:
+        raise InvalidInput(
+            f"{name}/contract.json: is there already", hint="change it, or remove it first"
+        )
+    sounds = _listen(dataset, ports.audio, progress)
+    facts = utterance_facts(dataset, sounds, split=None, alike=1.0, labels=None)
+    slices = slice_facts(dataset, sounds)
+    contract = Contract(
+        name=name,
+        digest="",
+        expectations=tuple(default_expectations(dataset, facts, slices)),
+    )
+    return ports.contracts.write(dataset, contract, notes=NOTES)
+
+
+def _check_names(dataset: Dataset, contract: Contract, recognised: Sequence[Recognised]) -> None:
+    name = dataset.version.name
+    for item in recognised:
+        if item.dataset != name:
+            raise InvalidInput(
+                f"the run {item.run} is about another dataset", hint=f"name a run on {name}"
+            )
+    if contract.split is not None and not any(
+        contract.split in item.attributes for item in dataset.utterances
+    ):
+        raise InvalidInput(
+            f'{name}/contract.json: no utterance has the column "{contract.split}" of '
+            "meta.relkit.split",
+            hint="name the column that separates the splits, or remove the key",
+        )
+
+
+def _listen(dataset: Dataset, audio: AudioReader, progress: Progress) -> dict[str, Heard]:
+    """Decode every utterance once, keeping numbers only."""
+    sounds = {}
+    for done, item in enumerate(dataset.utterances, start=1):
+        sounds[item.id] = heard(audio.read(dataset.root, item.audio, max_s=MAX_AUDIO_S))
+        progress(done, len(dataset.utterances))
+    return sounds
+
+
+def _doubts(
+    dataset: Dataset, sounds: Mapping[str, Heard], recognised: Sequence[Recognised]
+) -> dict[str, Doubt]:
+    """Return how far each label is contradicted, every text normalized as the run's were.
+
+    The first run's normalizer serves all, so that their rates compare.
+    """
+    normalizer = recognised[0].normalizer
+    references = {item.id: _normalized(normalizer, item.reference) for item in dataset.utterances}
+    hypotheses = [
+        {name: _normalized(normalizer, text) for name, text in _answers(item.outcomes, sounds)}
+        for item in recognised
+    ]
+    speakers = {
+        item.id: item.attributes.get(dataset.cluster, NO_VALUE) for item in dataset.utterances
+    }
+    return doubts(references, hypotheses, speakers)
+
+
+def _normalized(normalizer: Normalizer, text: str) -> str:
+    stages = normalizer.stages(text)
+    return stages[-1] if stages else text
+
+
+def _answers(outcomes: Iterable[Outcome], sounds: Mapping[str, Heard]) -> Iterable[tuple[str, str]]:
+    """Yield the first answer to each utterance whose audio is still the one that was heard."""
+    seen: set[str] = set()
+    for item in outcomes:
+        if item.prediction is None or item.id in seen or item.id not in sounds:
+            continue
+        answer = item.prediction.outcome
+        same = item.audio is None or item.audio == sounds[item.id].digest
+        if isinstance(answer, Answer) and same:
+            seen.add(item.id)
+            yield item.id, answer.text

@@ -1,0 +1,348 @@
+"""Ranks utterances for human review by what a run's numbers say about them.
+
+Each signal lies between 0 and 1, and the score is ``1 - prod(1 - weight * signal)``: the chance
+that at least one of independent reasons holds. It rises with every signal and never leaves [0, 1).
+docs/importing.md lists the signals.
+
+Which utterances a person should look at, and why: ids and numbers, never a text.
+
+The slices of a run as review sees them: how good, how well covered, how much worse.
+"""
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from rapidfuzz.distance import Levenshtein
+
+from relkit.core.slices import OVERALL, SliceSpec
+from relkit.core.values import ErrorCounts
+from relkit.datasets.types import Consent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredItem:
+    """One utterance of one run, its repeats together.
+
+    ``errors`` are capped per repeat at max(1, N), ``words`` are max(1, N) per repeat, both over the
+    scored repeats. ``tokens`` is the first answer as normalized tokens, None without an answer;
+    ``counts`` compare it with the reference. ``slices`` are the columns the data is cut by.
+    """
+
+    id: str
+    cluster: str
+    slices: Mapping[str, str]
+    repeats: int
+    errors: int
+    words: int
+    failures: int
+    unusable: int
+    runaways: int
+    tokens: Sequence[str] | None = None
+    counts: ErrorCounts | None = None
+
+    @property
+    def error(self) -> float | None:
+        """Capped errors per word, 0 to 1; None where nothing was scored."""
+        return self.errors / self.words if self.words else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """Why an utterance may need a person, each from 0 to 1; None where it cannot be known."""
+
+    slice_regression: float = 0.0
+    low_coverage: float = 0.0
+    disagreement: float | None = None
+    label_error: float = 0.0
+    runaway: float = 0.0
+    failure: float = 0.0
+    unusable: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewCandidate:
+    """One utterance to review.
+
+    ``slice`` is the one behind the strongest slice signal; ``numbers`` are what the signals were
+    made from (fractions and counts).
+    """
+
+    id: str
+    score: float
+    slice: str
+    signals: Signals
+    numbers: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewList:
+    """The ranked utterances, and who is not among them.
+
+    ``considered`` utterances could be listed, ``flagged`` of them have a score above 0.
+    ``withheld`` counts utterances by why their consent keeps them out.
+    """
+
+    runs: tuple[str, ...]
+    baseline: str | None
+    dataset: str
+    considered: int
+    flagged: int
+    withheld: Mapping[str, int]
+    candidates: tuple[ReviewCandidate, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentTerms:
+    """What may be shown of a dataset today: its rule, and the word of each utterance by id."""
+
+    required: bool
+    by_id: Mapping[str, Consent]
+
+
+MIN_CLUSTERS = 5
+
+
+MIN_UTTERANCES = 30
+"""Evidence below which a slice says too little (rules.md section 4)."""
+
+
+FEW = 5
+"""Utterances at which a slice's worsening counts half."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceState:
+    """One slice: capped errors and words of all of it, and how much worse it is than expected.
+
+    ``worse`` is its capped WER less the baseline's on the same utterances, or less that of the
+    whole run where there is no baseline; never below 0.
+    """
+
+    utterances: int
+    clusters: int
+    errors: int
+    words: int
+    worse: float
+
+    def rate_without(self, item: ScoredItem, *, prior: float = 0.0, weight: float = 0.0) -> float:
+        """Return the capped WER of the slice without one of its utterances.
+
+        It is pooled with ``weight`` words of rate ``prior``: a small slice says little by itself.
+        """
+        words = self.words - item.words + weight
+        return (self.errors - item.errors + prior * weight) / words if words > 0 else 0.0
+
+    @property
+    def likely_worse(self) -> float:
+        """Return ``worse * n / (n + 5)`` for n utterances: few may be worse by chance."""
+        return self.worse * self.utterances / (self.utterances + FEW)
+
+    @property
+    def coverage_gap(self) -> float:
+        """How far clusters or utterances fall short of the least that can be judged, 0 to 1."""
+        clusters = 1 - self.clusters / MIN_CLUSTERS
+        return max(0.0, clusters, 1 - self.utterances / MIN_UTTERANCES)
+
+
+def slice_states(
+    items: Collection[ScoredItem], baseline: Mapping[str, ScoredItem] | None
+) -> dict[str, SliceState]:
+    """Return every slice of one column by its name, and ``overall``.
+
+    Against a baseline only utterances of both runs count, and where the baseline gave no answer it
+    counts as perfect (rules.md section 4).
+    """
+    groups: dict[str, list[ScoredItem]] = {}
+    for item in items:
+        for name in (OVERALL, *slices_of(item)):
+            groups.setdefault(name, []).append(item)
+    whole = _rate(groups.get(OVERALL, ())) or 0.0
+    return {name: _state(group, baseline, whole) for name, group in sorted(groups.items())}
+
+
+def slices_of(item: ScoredItem) -> tuple[str, ...]:
+    """Return the names of the slices an utterance is in, one per column."""
+    columns = sorted(item.slices.items())
+    return tuple(SliceSpec(columns=(column,)).key((value,)) for column, value in columns)
+
+
+def _rate(items: Collection[ScoredItem]) -> float | None:
+    words = sum(item.words for item in items)
+    return sum(item.errors for item in items) / words if words else None
+
+
+def _state(
+    items: Sequence[ScoredItem], baseline: Mapping[str, ScoredItem] | None, whole: float
+) -> SliceState:
+    rate = _rate(items)
+    worse = 0.0 if rate is None else rate - whole
+    if baseline is not None:
+        pairs = [(item, baseline[item.id]) for item in items if item.id in baseline]
+        worse = _worsening([(now, before) for now, before in pairs if now.words and before.words])
+    return SliceState(
+        utterances=len(items),
+        clusters=len({item.cluster for item in items}),
+        errors=sum(item.errors for item in items),
+        words=sum(item.words for item in items),
+        worse=max(0.0, worse),
+    )
+
+
+def _worsening(pairs: Sequence[tuple[ScoredItem, ScoredItem]]) -> float:
+    now, before = _rate([now for now, _ in pairs]), _answered_rate([old for _, old in pairs])
+    return 0.0 if now is None or before is None else now - before
+
+
+def _answered_rate(items: Sequence[ScoredItem]) -> float | None:
+    words = sum(item.words for item in items)
+    return sum(item.errors for item in items if not item.failures) / words if words else None
+
+
+WEIGHTS: Mapping[str, float] = MappingProxyType(
+    {
+        "unusable": 0.9,
+        "label_error": 0.8,
+        "runaway": 0.7,
+        "failure": 0.7,
+        "slice_regression": 0.6,
+        "disagreement": 0.5,
+        "low_coverage": 0.2,
+    }
+)
+"""How far each signal alone can raise the score."""
+
+
+HALF = 0.05
+"""The worsening of a slice's capped WER, 5 points, that counts as half a regression."""
+
+
+Tokens = Sequence[str]
+
+
+def score(signals: Signals) -> float:
+    """Return ``1 - prod(1 - weight * signal)`` over the signals that are known."""
+    parts = ((weight, getattr(signals, name)) for name, weight in WEIGHTS.items())
+    return 1.0 - math.prod(1.0 - weight * (value or 0.0) for weight, value in parts)
+
+
+def regression_signal(worse: float, error: float | None) -> float:
+    """Return ``worse / (worse + 0.05) * error``: what went right says nothing about the slice."""
+    gap = max(0.0, worse)
+    return gap / (gap + HALF) * (error or 0.0)
+
+
+def disagreement_signal(hypotheses: Sequence[Tokens]) -> float | None:
+    """Return the mean distance between the answers of two or more systems, else None.
+
+    The distance is ``E / max(N, M)`` on tokens: 0 for the same words, 1 for none in common.
+    """
+    pairs = list(itertools.combinations(hypotheses, 2))
+    return math.fsum(_distance(a, b) for a, b in pairs) / len(pairs) if pairs else None
+
+
+def _distance(first: Tokens, second: Tokens) -> float:
+    longest = max(len(first), len(second))
+    return Levenshtein.distance(first, second) / longest if longest else 0.0
+
+
+def agreed_label_signal(disagreement: float, errors: Sequence[float]) -> float:
+    """Return ``(1 - disagreement) * min(errors)``: systems agree, and not with the label.
+
+    ``errors`` are each system's ``E / max(N, M)`` against the reference.
+    """
+    return (1.0 - disagreement) * min(errors, default=0.0)
+
+
+def lonely_error_signal(error: float, rest: float) -> float:
+    """Return ``max(0, 2 error - 1) * (1 - min(1, rest))^2``: wrong where all else is fine.
+
+    ``rest`` is the highest capped WER that one of its slices has without this utterance, each
+    pooled with 30 utterances of the run's own rate.
+    """
+    return max(0.0, 2.0 * error - 1.0) * (1.0 - min(1.0, max(0.0, rest))) ** 2
+
+
+def candidate(
+    item: ScoredItem, others: Sequence[ScoredItem], states: Mapping[str, SliceState]
+) -> ReviewCandidate:
+    """Return what is known about one utterance; ``others`` are other systems' answers to it."""
+    names = slices_of(item) or (OVERALL,)
+    worst = max(names, key=lambda name: (states[name].likely_worse, name))
+    rarest = max(names, key=lambda name: (states[name].coverage_gap, name))
+    heard = [one for one in (item, *others) if one.tokens is not None and one.counts is not None]
+    disagreement = disagreement_signal([one.tokens for one in heard if one.tokens is not None])
+    rest = _rest(item, names, states)
+    regression = regression_signal(states[worst].likely_worse, item.error)
+    gap = states[rarest].coverage_gap
+    runs = max(1, item.repeats)
+    signals = Signals(
+        slice_regression=regression,
+        low_coverage=gap,
+        disagreement=disagreement,
+        label_error=_label_signal(item, heard, disagreement, rest),
+        runaway=item.runaways / runs,
+        failure=item.failures / runs,
+        unusable=item.unusable / runs,
+    )
+    by_slice = WEIGHTS["slice_regression"] * regression >= WEIGHTS["low_coverage"] * gap
+    shown = worst if by_slice else rarest
+    return ReviewCandidate(
+        id=item.id,
+        score=score(signals),
+        slice=shown,
+        signals=signals,
+        numbers=_numbers(item, states[shown], rest=rest, systems=len(heard)),
+    )
+
+
+def _rest(item: ScoredItem, names: Sequence[str], states: Mapping[str, SliceState]) -> float:
+    """Return the highest capped WER around an utterance, small slices pooled with the whole run."""
+    whole = states[OVERALL]
+    prior = whole.rate_without(item)
+    weight = MIN_UTTERANCES * whole.words / whole.utterances
+    pooled = (states[name].rate_without(item, prior=prior, weight=weight) for name in names)
+    return max(prior, *pooled)
+
+
+def _label_signal(
+    item: ScoredItem, heard: Sequence[ScoredItem], disagreement: float | None, rest: float
+) -> float:
+    """Return how likely the label is wrong: by agreement of systems, else by a lonely error.
+
+    A failure or a runaway is the system's fault and says nothing about the label.
+    """
+    if disagreement is not None:
+        counted = [one.counts for one in heard if one.counts is not None]
+        errors = [
+            counts.errors / max(1, counts.reference_length, counts.hypothesis_length)
+            for counts in counted
+        ]
+        return agreed_label_signal(disagreement, errors)
+    if item.error is None or item.failures or item.runaways or item.tokens is None:
+        return 0.0
+    return lonely_error_signal(item.error, rest)
+
+
+def _numbers(
+    item: ScoredItem, state: SliceState, *, rest: float, systems: int
+) -> dict[str, float | None]:
+    return {
+        "error": item.error,
+        "words": item.words,
+        "slice_worse": state.worse,
+        "slice_wer": state.errors / state.words if state.words else None,
+        "slice_utterances": state.utterances,
+        "slice_clusters": state.clusters,
+        "rest_wer": rest,
+        "systems": systems,
+    }
+
+
+def rank(candidates: Collection[ReviewCandidate]) -> tuple[ReviewCandidate, ...]:
+    """Return those with a score above 0, highest first; equal ones by id."""
+    flagged = [one for one in candidates if one.score > 0]
+    return tuple(sorted(flagged, key=lambda one: (-one.score, one.id)))

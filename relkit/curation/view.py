@@ -1,0 +1,82 @@
+"""What a contract's check and a review list look like for people."""
+
+from relkit.core.wording import columns, safe
+from relkit.curation.review import WEIGHTS, ReviewCandidate, ReviewList
+from relkit.curation.types import ContractOutcome, Judged
+
+_SHOWN_IDS = 5
+
+
+_LEAST_SHOWN = 0.005
+"""The least signal that two digits show."""
+
+
+def check_text(outcome: ContractOutcome) -> str:
+    """Return the outcome as a table, what is broken first, and the ids below it."""
+    order = ("failed", "warning", "not_checked", "passed")
+    judged = sorted(outcome.judged, key=lambda item: order.index(item.state))
+    rows = [["", "expectation", "column", "judged", "unexpected", ""]]
+    rows += [_row(item) for item in judged]
+    verdict = "passed" if outcome.passed else "failed"
+    head = (
+        f"{safe(outcome.dataset)} ({outcome.dataset_digest[:19]}): contract {verdict}\n"
+        f"{outcome.declared} declared, {outcome.loaded} loaded, {outcome.evaluated} evaluated"
+    )
+    parts = [head, columns(rows, left=(0, 1, 2, 5)) if outcome.judged else "", _ids(judged)]
+    parts += [safe(problem) for problem in outcome.problems]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _row(item: Judged) -> list[str]:
+    expectation = item.expectation
+    kind = expectation.type.removeprefix("expect_").replace("_", " ")
+    values = ", ".join(f"{value} ({count})" for value, count in item.found.items())
+    observed = "" if item.observed is None else f"observed {item.observed:g}"
+    line = f"line {expectation.line}" if expectation.line and item.state == "failed" else ""
+    return [
+        item.state.replace("_", " "),
+        safe(kind),
+        safe(
+            f"{expectation.table}: {expectation.column}"
+            if expectation.column
+            else expectation.table
+        ),
+        "" if item.values is None else str(item.values),
+        "" if item.unexpected is None else str(item.unexpected),
+        safe("; ".join(part for part in (item.problem, values, observed, line) if part)),
+    ]
+
+
+def _ids(judged: list[Judged]) -> str:
+    lines = []
+    for item in judged:
+        if item.state == "passed" or not item.keys:
+            continue
+        named = ", ".join(item.keys[:_SHOWN_IDS])
+        more = (item.unexpected or 0) - len(item.keys[:_SHOWN_IDS])
+        rest = f" … and {more} more" if more > 0 else ""
+        lines.append(safe(f"{item.expectation.column}: {named}{rest}"))
+    return "\n".join(lines)
+
+
+def review_text(review: ReviewList) -> str:
+    """Return the utterances to review as a table, what was withheld above it."""
+    head = f"{review.flagged} of {review.considered} utterances of {review.dataset} to review"
+    head += "".join(f", {count} withheld: {why}" for why, count in review.withheld.items())
+    lines = [safe(head), *(safe(note) for note in review.notes)]
+    if review.candidates:
+        rows = [["id", "score", "slice", "why"]]
+        rows += [
+            [safe(item.id), f"{item.score:.3f}", safe(item.slice), _why(item)]
+            for item in review.candidates
+        ]
+        lines += ["", columns(rows, left=(0, 2, 3))]
+    return "\n".join(lines)
+
+
+def _why(item: ReviewCandidate) -> str:
+    values = {name: getattr(item.signals, name) or 0.0 for name in WEIGHTS}
+    strongest = sorted(values, key=lambda name: -WEIGHTS[name] * values[name])
+    return ", ".join(
+        f"{name} {values[name]:.2f}" for name in strongest if values[name] >= _LEAST_SHOWN
+    )

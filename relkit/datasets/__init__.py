@@ -1,0 +1,1 @@
+"""Datasets: manifests, versions, consent, and importers of foreign layouts."""

@@ -1,0 +1,296 @@
+"""``dataset.yaml`` and ``manifest.jsonl`` to domain types; no file is opened here.
+
+``lock.json`` and DVC's ``*.dvc`` files to domain types and back; no file is opened here.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import field_validator
+from relkit.core import yaml_text
+from relkit.core.codec import Record
+from relkit.core.codec import check
+from relkit.core.codec import parse_json
+from relkit.core.codec import parse_yaml
+from relkit.core.digests import JsonValue
+from relkit.core.errors import InvalidInput
+from relkit.core.yaml_text import shown
+from relkit.core.yaml_text import where
+from relkit.datasets.types import AudioSpan
+from relkit.datasets.types import Consent
+from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import Entity
+from relkit.datasets.types import Utterance
+from relkit.statistics.sums import CORE_COLUMNS
+from typing import Annotated
+from typing import Literal
+import json
+
+
+_NOT_IN_COLUMN = frozenset("&=*%")
+
+
+RESERVED = frozenset({*CORE_COLUMNS, "overall"})
+"""Names of result columns, which a slice column cannot have."""
+
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class BinsRecord(Record):
+    """A slice column derived from a number."""
+
+    name: Annotated[str, Field(min_length=1)]
+    column: Annotated[str, Field(min_length=1)]
+    edges: Annotated[list[float], Field(min_length=1)]
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f'the name "{name}" is taken: results use it')
+        return name
+
+    @field_validator("edges")
+    @classmethod
+    def _ascending(cls, edges: list[float]) -> list[float]:
+        if sorted(set(edges)) != edges:
+            raise ValueError("the edges must increase")
+        return edges
+
+
+class DatasetRecord(Record):
+    """The whole of ``dataset.yaml``."""
+
+    schema_: Literal["relkit.dataset/v1"] | None = Field(default=None, alias="schema")
+    name: Annotated[str, Field(min_length=1)]
+    licence: str | None = None
+    manifest: str = "manifest.jsonl"
+    audio_roots: list[str] = []
+    cluster: str = "speaker"
+    consent: Literal["optional", "required"] = "optional"
+    slices: list[str] = []
+    bins: list[BinsRecord] = []
+
+
+class EntityRecord(Record):
+    """A labelled span of the reference."""
+
+    text: Annotated[str, Field(min_length=1)]
+    type: Annotated[str, Field(min_length=1)]
+
+
+class ManifestRow(Record):
+    """One line of a manifest; further scalar columns are slice attributes."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+    audio_filepath: Annotated[str, Field(min_length=1)]
+    offset: Seconds | None = None
+    duration: Seconds | None = None
+    text: str
+    id: Annotated[str, Field(min_length=1)] | None = None
+    consent: Literal["granted", "revoked", "unknown"] = "unknown"
+    entities: list[EntityRecord] = []
+
+
+def parse_dataset(text: str, *, source: str) -> DatasetRecord:
+    """Return ``dataset.yaml`` as a record; raises InvalidInput, also for edges out of order."""
+    return parse_yaml(text, DatasetRecord, source=source)
+
+
+def parse_manifest(text: str, *, source: str) -> tuple[Utterance, ...]:
+    """Return the utterances of a manifest in file order; raises InvalidInput with the line.
+
+    Duplicate ids are refused; blank lines are passed over.
+    """
+    utterances = tuple(
+        _utterance(line, source, number)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    )
+    refuse_duplicates(utterances, source=source)
+    return utterances
+
+
+def refuse_duplicates(utterances: Iterable[Utterance], *, source: str) -> None:
+    """Raise InvalidInput with both lines where two utterances have the same id."""
+    lines: dict[str, int] = {}
+    for utterance in utterances:
+        if utterance.id in lines:
+            raise InvalidInput(
+                f'{where(source, utterance.line)}: the id "{shown(utterance.id)}" stands already '
+                f"in line {lines[utterance.id]}",
+                hint="give every utterance an id of its own",
+            )
+        lines[utterance.id] = utterance.line
+
+
+def _utterance(line: str, source: str, number: int) -> Utterance:
+    row = check(
+        ManifestRow, parse_json(line, source=source, line=number), source=source, line=number
+    )
+    return Utterance(
+        id=row.id or default_id(row.audio_filepath, row.offset),
+        audio=AudioSpan(path=row.audio_filepath, offset_s=row.offset, length_s=row.duration),
+        reference=row.text,
+        attributes=_attributes(row.model_extra or {}, source, number),
+        entities=tuple(Entity(text=entity.text, type=entity.type) for entity in row.entities),
+        consent=Consent(row.consent),
+        line=number,
+    )
+
+
+def default_id(path: str, offset: float | None) -> str:
+    """Return the path without its ending, with ``#offset`` where there is one (cli.md).
+
+    The offset is written in full: segments of one long recording differ in late digits.
+    """
+    pure = PurePosixPath(path)
+    stem = str(pure.with_suffix("") if pure.name else pure)
+    return stem if offset is None else f"{stem}#{str(offset).removesuffix('.0')}"
+
+
+def _attributes(extra: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:
+    """Return further columns as strings; numbers as JSON writes them, nulls as missing."""
+    attributes: dict[str, str] = {}
+    for name, value in extra.items():
+        if value is None:
+            continue
+        if name in RESERVED:
+            raise InvalidInput(
+                f'{where(source, line)}: the column "{name}" has a name that results use',
+                hint="rename the column",
+            )
+        if not name or _NOT_IN_COLUMN.intersection(name):
+            raise InvalidInput(
+                f'{where(source, line)}: the column "{shown(name)}" cannot be named in a slice',
+                hint="rename it without & = * %",
+            )
+        if isinstance(value, str):
+            attributes[name] = value
+        elif isinstance(value, int | float):
+            attributes[name] = json.dumps(value)
+        else:
+            raise InvalidInput(
+                f'{where(source, line)}: the column "{shown(name)}" is a list or an object',
+                hint="slice columns are strings or numbers",
+            )
+    return attributes
+
+
+SCHEMA: Literal["relkit.dataset-lock/v1"] = "relkit.dataset-lock/v1"
+
+
+DIRECTORY = ".dir"
+"""How the DVC hash of a folder ends."""
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
+
+
+Inside = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class AudioRecord(Record):
+    """The audio of a version: what DVC calls it, and the digest of every file."""
+
+    dvc: dict[Inside, Md5]
+    sha256: dict[Inside, Sha256]
+
+
+class LockRecord(Record):
+    """The whole of ``lock.json``."""
+
+    schema_: Literal["relkit.dataset-lock/v1"] = Field(alias="schema")
+    name: Annotated[str, Field(min_length=1)]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    utterances: Annotated[int, Field(ge=1)]
+    slices: dict[str, list[str]]
+    audio: AudioRecord
+
+
+class _Listed(Record):
+    """One file of a folder under DVC."""
+
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    relpath: Inside
+
+
+class _Listing(Record):
+    files: list[_Listed]
+
+
+def parse_lock(text: str, *, source: str) -> DatasetLock:
+    """Return a dataset's lock; raises InvalidInput, also for a path that leaves the dataset."""
+    record = check(LockRecord, parse_json(text, source=source), source=source)
+    for path in (*record.audio.dvc, *record.audio.sha256):
+        _refuse_outside(path, source)
+    return DatasetLock(
+        name=record.name,
+        digest=record.digest,
+        utterances=record.utterances,
+        registered={column: tuple(values) for column, values in record.slices.items()},
+        outs=record.audio.dvc,
+        audio=record.audio.sha256,
+    )
+
+
+def render_lock(lock: DatasetLock) -> str:
+    """Return ``lock.json`` as text, the same for the same lock wherever it is written."""
+    document: dict[str, JsonValue] = {
+        "schema": SCHEMA,
+        "name": lock.name,
+        "digest": lock.digest,
+        "utterances": lock.utterances,
+        "slices": {column: list(values) for column, values in sorted(lock.registered.items())},
+        "audio": {
+            "dvc": dict(sorted(lock.outs.items())),
+            "sha256": dict(sorted(lock.audio.items())),
+        },
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def parse_pointer(text: str, *, source: str) -> str:
+    """Return the DVC hash that a ``*.dvc`` file of one path names; raises InvalidInput.
+
+    Files of DVC 2 name objects that lie elsewhere, and are refused.
+    """
+    document, _ = yaml_text.load(text, source=source)
+    outs = document.get("outs") if isinstance(document, Mapping) else None
+    first = outs[0] if isinstance(outs, list) and len(outs) == 1 else None
+    if not isinstance(first, Mapping) or not isinstance(first.get("md5"), str):
+        raise InvalidInput(
+            f"{source}: is no DVC file of one path", hint="make it with: relkit dataset lock NAME"
+        )
+    if first.get("hash") != "md5":
+        raise InvalidInput(
+            f"{source}: was written by DVC 2",
+            hint="run: dvc cache migrate --dvc-files, then lock the dataset again",
+        )
+    return check(_Pointed, {"md5": first["md5"]}, source=source).md5
+
+
+class _Pointed(Record):
+    md5: Md5
+
+
+def parse_listing(text: str, *, source: str) -> dict[str, str]:
+    """Return the files of a folder under DVC, path inside it to MD5; raises InvalidInput."""
+    files = parse_json(text, source=source)
+    listing = check(_Listing, {"files": files}, source=source)
+    for item in listing.files:
+        _refuse_outside(item.relpath, source)
+    return {item.relpath: item.md5 for item in listing.files}
+
+
+def _refuse_outside(path: str, source: str) -> None:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or "\0" in path or str(pure) != path:
+        raise InvalidInput(f'{source}: the path "{shown(path)}" leaves its folder or is not plain')

@@ -1,0 +1,285 @@
+"""``relkit dataset import``: another tool's dataset as one of the workspace's.
+
+Which folders a dataset has to be allowed to read, and what its audio is called below them.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import PurePosixPath
+from relkit.core.errors import InvalidInput
+from relkit.core.ports import Progress
+from relkit.core.yaml_text import where
+from relkit.datasets.imports import PARSERS
+from relkit.datasets.imports.rows import ImportKind
+from relkit.datasets.imports.rows import ImportSummary
+from relkit.datasets.imports.rows import ImportedRow
+from relkit.datasets.imports.rows import LocatedAudio
+from relkit.datasets.imports.rows import ParsedSource
+from relkit.datasets.imports.rows import PlacedAudio
+from relkit.datasets.imports.rows import SPEAKER
+from relkit.datasets.imports.rows import SourceFile
+from relkit.datasets.imports.rows import render_dataset
+from relkit.datasets.imports.rows import render_manifest
+from relkit.datasets.imports.rows import slices_of
+from relkit.datasets.imports.rows import with_cluster
+from relkit.datasets.imports.rows import with_ids
+from relkit.datasets.types import NO_VALUE
+from typing import Protocol
+import re
+
+
+_NARROW = 3
+"""Parts of a path from which it stands for a corpus: ``/``, a disk, a folder."""
+
+
+def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
+    """Return the fewest narrow folders that hold all files, and each file's path below its own.
+
+    Files that lie elsewhere and are only linked to need their real folders as well; those come
+    last. Paths are absolute and normalized.
+    """
+    roots = _roots(PurePosixPath(item.path).parent for item in located)
+    inside = (*roots, *(PurePosixPath(item.path) for item in located))
+    targets = [
+        PurePosixPath(item.real).parent
+        for item in located
+        if item.found and not any(PurePosixPath(item.real).is_relative_to(root) for root in inside)
+    ]
+    return PlacedAudio(
+        roots=tuple(str(root) for root in roots),
+        linked=tuple(str(root) for root in _roots(targets)),
+        places=tuple(_below(PurePosixPath(item.path), roots) for item in located),
+    )
+
+
+def _below(path: PurePosixPath, roots: Sequence[PurePosixPath]) -> tuple[int, str]:
+    index = next(i for i, root in enumerate(roots) if path.is_relative_to(root))
+    return index, str(path.relative_to(roots[index]))
+
+
+def _roots(folders: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Return folders, none inside of another, that hold all of the given ones."""
+    return sorted(_common(sorted({folder.parts for folder in folders})))
+
+
+def _common(folders: list[tuple[str, ...]]) -> list[PurePosixPath]:
+    """Return the common folder where it is narrow enough, else those of each branch."""
+    if not folders:
+        return []
+    first, last = folders[0], folders[-1]  # sorted: what these share, all share
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    if shared >= _NARROW or len(folders) == 1 or shared == len(first):
+        return [PurePosixPath(*first[:shared])]
+    branches: dict[str, list[tuple[str, ...]]] = {}
+    for folder in folders:
+        branches.setdefault(folder[shared], []).append(folder)
+    return [root for branch in branches.values() for root in _common(branch)]
+
+
+MOST_ROOTS = 16
+
+
+class Source(Protocol):
+    """Another tool's dataset."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def files(self) -> tuple[SourceFile, ...]:
+        """Return its text files; raises InvalidInput."""
+        ...
+
+    def locate(self, rows: Sequence[ImportedRow]) -> tuple[LocatedAudio, ...]:
+        """Return where the audio of each row is; raises InvalidInput."""
+        ...
+
+    def unlisted(self, located: Sequence[LocatedAudio]) -> int | None:
+        """Return how many audio files no row names, None where that cannot be asked."""
+        ...
+
+
+class Target(Protocol):
+    """Where datasets are kept."""
+
+    def check_name(self, name: str) -> None:
+        """Raise InvalidInput where a dataset cannot be called so, or is there already."""
+        ...
+
+    def root_entry(self, name: str, root: str) -> str:
+        """Return how ``audio_roots`` names a folder."""
+        ...
+
+    def write(
+        self,
+        name: str,
+        texts: Mapping[str, str],
+        copies: Sequence[tuple[str, str]],
+        progress: Progress,
+    ) -> None:
+        """Write a dataset whole; raises InvalidInput, StorageFailed, Busy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRequest:
+    """What to import: ``name`` None for the source's own, ``copy`` to take the audio in."""
+
+    kind: ImportKind
+    name: str | None = None
+    copy: bool = False
+
+
+def import_dataset(
+    request: ImportRequest,
+    source: Source,
+    target: Target,
+    *,
+    pseudonym: Callable[[str], str],
+    readable: frozenset[str],
+    progress: Progress,
+) -> ImportSummary:
+    """Make a dataset and return what is in it; raises InvalidInput, StorageFailed, Busy.
+
+    ``pseudonym`` replaces the account ids of Common Voice; ``readable`` are the endings of audio
+    that can be decoded.
+    """
+    name = request.name or _dataset_name(source.name)
+    target.check_name(name)
+    parsed = PARSERS[request.kind](source.files())
+    if not parsed.rows:
+        raise InvalidInput(
+            f"{source.name}: holds no utterance", hint=_reasons(parsed) or "it has no entry"
+        )
+    located = source.locate(parsed.rows)
+    _refuse_nothing_found(parsed.rows, located)
+    placed = place(located)
+    rows, numbered = with_ids(parsed.rows, [path for _, path in placed.places])
+    if request.kind is ImportKind.COMMON_VOICE:
+        rows = _pseudonymous(rows, pseudonym)
+    rows = with_cluster(rows)
+    paths, roots = _references(request, placed, located, source.name)
+    slices = slices_of(rows)
+    texts = {
+        "dataset.yaml": render_dataset(
+            name, roots=[target.root_entry(name, root) for root in roots], slices=slices
+        ),
+        "manifest.jsonl": render_manifest(rows, paths),
+    }
+    copies = _copies(paths, located) if request.copy else []
+    target.write(name, texts, copies, progress)
+    return ImportSummary(
+        dataset=name,
+        kind=request.kind.value,
+        utterances=len(rows),
+        speakers=_speakers(rows),
+        columns=tuple(sorted({column for row in rows for column in row.attributes})),
+        slices=slices,
+        hours=sum(row.length_s or 0.0 for row in rows) / 3600,
+        timed=sum(row.length_s is not None for row in rows),
+        copied=request.copy,
+        missing_audio=sum(not item.found for item in located),
+        unlisted_audio=source.unlisted(located),
+        left_out=parsed.left_out,
+        renamed=parsed.renamed,
+        dropped=parsed.dropped,
+        consent=dict(sorted(Counter(row.consent.value for row in rows).items())),
+        notes=(*parsed.notes, *_notes(rows, located, placed, numbered, readable)),
+    )
+
+
+def _dataset_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._").lower() or "imported"
+
+
+def _reasons(parsed: ParsedSource) -> str:
+    return "; ".join(f"{count}: {reason}" for reason, count in parsed.left_out.items())
+
+
+def _refuse_nothing_found(rows: Sequence[ImportedRow], located: Sequence[LocatedAudio]) -> None:
+    if not any(item.found for item in located):
+        first = rows[0]
+        raise InvalidInput(
+            f"{where(first.file, first.line)}: none of the {len(rows)} audio files is there",
+            hint="paths start from the folder of the file that names them; check that it was moved "
+            "together with its audio",
+        )
+
+
+def _pseudonymous(
+    rows: Sequence[ImportedRow], pseudonym: Callable[[str], str]
+) -> tuple[ImportedRow, ...]:
+    return tuple(
+        replace(row, attributes={**row.attributes, SPEAKER: pseudonym(row.attributes[SPEAKER])})
+        for row in rows
+    )
+
+
+def _references(
+    request: ImportRequest, placed: PlacedAudio, located: Sequence[LocatedAudio], name: str
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return what each row's ``audio_filepath`` says, and the folders to declare.
+
+    With one folder paths are relative, so that moving the audio means changing one line; with
+    several a relative path could mean more than one file.
+    """
+    if request.copy:
+        one = len(placed.roots) == 1
+        return [f"audio/{path}" if one else f"audio/{i}/{path}" for i, path in placed.places], ()
+    roots = (*placed.roots, *placed.linked)
+    if len(roots) > MOST_ROOTS:
+        raise InvalidInput(
+            f"{name}: its audio lies in {len(roots)} unrelated folders",
+            hint="bring it together with --copy",
+        )
+    if len(placed.roots) == 1:
+        return [path for _, path in placed.places], roots
+    return [item.path for item in located], roots
+
+
+def _copies(paths: Sequence[str], located: Sequence[LocatedAudio]) -> list[tuple[str, str]]:
+    """Return each file that is there once, in order: recordings are named by many segments."""
+    found = {path: item.real for path, item in zip(paths, located, strict=True) if item.found}
+    return [(real, path) for path, real in found.items()]
+
+
+def _speakers(rows: Sequence[ImportedRow]) -> int | None:
+    speakers = {row.attributes.get(SPEAKER, NO_VALUE) for row in rows} - {NO_VALUE}
+    return len(speakers) or None
+
+
+def _notes(
+    rows: Sequence[ImportedRow],
+    located: Sequence[LocatedAudio],
+    placed: PlacedAudio,
+    numbered: int,
+    readable: frozenset[str],
+) -> tuple[str, ...]:
+    notes = []
+    if _speakers(rows) is None:
+        notes.append(
+            "no speaker is named: all utterances count as one cluster, and no interval is claimed"
+        )
+    elif nobody := sum(row.attributes.get(SPEAKER, NO_VALUE) == NO_VALUE for row in rows):
+        notes.append(f"{nobody} utterances name no speaker: together they count as one cluster")
+    if missing := sum(not item.found for item in located):
+        notes.append(f"{missing} utterances name audio that is not there: unusable until it is")
+    if numbered:
+        notes.append(f"{numbered} utterances share audio and offset with another: ids numbered")
+    endings = Counter(PurePosixPath(item.path).suffix.lower() for item in located)
+    notes += [
+        f"{count} files end in {ending}, which is not decoded: convert them"
+        for ending, count in sorted(endings.items())
+        if ending not in readable
+    ]
+    if len(placed.roots) > 1:
+        notes.append(f"the audio lies in {len(placed.roots)} unrelated folders")
+    return tuple(notes)

@@ -1,0 +1,219 @@
+"""Kaldi data directories: ``wav.scp``, ``text``, ``segments``, ``utt2spk`` and their kin.
+
+The format is that of kaldi-asr.org/doc/data_prep.html. The order of the lines does not matter here;
+Kaldi's own tools want them sorted in the C locale.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from relkit.core.errors import InvalidInput
+from relkit.core.yaml_text import shown
+from relkit.core.yaml_text import where
+from relkit.datasets.imports.rows import Columns
+from relkit.datasets.imports.rows import ImportedRow
+from relkit.datasets.imports.rows import ParsedSource
+from relkit.datasets.imports.rows import SPEAKER
+from relkit.datasets.imports.rows import SourceFile
+from relkit.datasets.imports.rows import seconds
+import re
+
+
+FILES = (
+    *("wav.scp", "text", "segments", "utt2spk", "utt2lang", "utt2dur", "reco2dur"),
+    *("utt2accent", "utt2age", "utt2gender", "utt2dialect", "utt2domain", "utt2noise"),
+    *("spk2gender", "spk2accent", "spk2age", "spk2dialect", "spk2lang"),
+)
+"""The files that are read; the first two are needed."""
+
+
+_GAP = re.compile(r"[ \t]+")  # Kaldi splits at ASCII blanks only: U+00A0 and U+3000 are text
+
+
+_ARCHIVE = re.compile(r":\d+$")
+
+
+_TO_THE_END = re.compile(r"-1(\.0*)?")  # as extract-segments reads it
+
+
+_TIMES = ("utt2dur", "reco2dur")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    recording: str
+    start_s: float | None
+    length_s: float | None
+
+
+Table = Mapping[str, _Entry]
+
+
+def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
+    """Return an utterance per line of ``text`` that has audio; raises InvalidInput.
+
+    Utterances without audio, and audio without a transcript, are counted.
+    """
+    texts = {PurePosixPath(file.name).name: file for file in files}
+    tables = {name: _table(file) for name, file in texts.items()}
+    for name in FILES[:2]:
+        if not tables.get(name):
+            raise InvalidInput(
+                f"{name}: is missing or empty", hint="name the data directory, such as data/test"
+            )
+    recordings, said = tables["wav.scp"], tables["text"]
+    names = {name: file.name for name, file in texts.items()}
+    for entry in recordings.values():
+        _refuse_commands(entry, names["wav.scp"])
+    if "segments" in tables:
+        pieces = {name: _piece(entry, names["segments"]) for name, entry in _of(tables, "segments")}
+        left_out = Counter(
+            "a segment of a recording that wav.scp does not have"
+            for name, piece in pieces.items()
+            if name in said and piece.recording not in recordings
+        )
+    else:
+        pieces = {name: _Piece(recording=name, start_s=None, length_s=None) for name in recordings}
+        left_out = Counter[str]()
+    left_out["a transcript without audio"] += sum(name not in pieces for name in said)
+    left_out["audio without a transcript"] += sum(name not in said for name in pieces)
+    columns = Columns()
+    rows = [
+        _row(name, entry, pieces[name], tables, names, columns)
+        for name, entry in said.items()
+        if name in pieces and pieces[name].recording in recordings
+    ]
+    return ParsedSource(
+        rows=tuple(rows),
+        renamed=columns.renamed,
+        dropped=columns.dropped,
+        left_out={reason: count for reason, count in sorted(left_out.items()) if count},
+        notes=_notes(tables),
+    )
+
+
+def _of(tables: Mapping[str, Table], name: str) -> Sequence[tuple[str, _Entry]]:
+    return list(tables[name].items())
+
+
+def _table(file: SourceFile) -> Table:
+    """Return a file's entries by their first field; the rest of a line may be empty."""
+    table: dict[str, _Entry] = {}
+    for number, line in enumerate(file.text.split("\n"), start=1):
+        parts = _GAP.split(line.strip(" \t\r"), maxsplit=1)
+        if not parts[0]:
+            continue
+        if parts[0] in table:
+            raise InvalidInput(
+                f'{where(file.name, number)}: the id "{shown(parts[0])}" stands already in line '
+                f"{table[parts[0]].line}",
+                hint="give every utterance an id of its own",
+            )
+        table[parts[0]] = _Entry(value=parts[1] if parts[1:] else "", line=number)
+    return table
+
+
+def _refuse_commands(entry: _Entry, source: str) -> None:
+    """Refuse what is not a file: a pipe would run a program from the data."""
+    at = where(source, entry.line)
+    if entry.value.startswith("|") or entry.value.endswith("|"):
+        program = PurePosixPath(_GAP.split(entry.value.strip("| \t"), maxsplit=1)[0]).name
+        direct = "; FLAC is read as it is: name the .flac file" if program == "flac" else ""
+        raise InvalidInput(
+            f'{at}: a pipe through "{shown(program, 30)}", which is not run',
+            hint=f"write its output to a file once and name that file here{direct}",
+        )
+    if entry.value in {"", "-"}:
+        raise InvalidInput(f"{at}: names no file", hint="a line is: recording-id path")
+    if _ARCHIVE.search(entry.value):
+        raise InvalidInput(
+            f"{at}: names a place inside an archive",
+            hint="write the recordings out as files: wav-copy scp:wav.scp scp,p:files.scp",
+        )
+
+
+def _piece(entry: _Entry, source: str) -> _Piece:
+    at = where(source, entry.line)
+    fields = _GAP.split(entry.value)
+    if len(fields) == 4:  # noqa: PLR2004  # the channel is the fifth column of the file
+        raise InvalidInput(
+            f"{at}: names a channel, and relkit mixes channels to one",
+            hint="write each channel to a file of its own",
+        )
+    if len(fields) != 3:  # noqa: PLR2004  # as the hint says
+        raise InvalidInput(
+            f"{at}: is no segment", hint="a line is: utterance-id recording-id start end"
+        )
+    start = seconds(fields[1], "start", source=source, line=entry.line) or 0.0
+    if _TO_THE_END.fullmatch(fields[2]):
+        return _Piece(recording=fields[0], start_s=start, length_s=None)
+    end = seconds(fields[2], "end", source=source, line=entry.line) or 0.0
+    if end <= start:
+        raise InvalidInput(f"{at}: the segment ends before it starts", hint="end > start, in s")
+    return _Piece(recording=fields[0], start_s=start, length_s=round(end - start, 6))
+
+
+def _row(
+    name: str,
+    entry: _Entry,
+    piece: _Piece,
+    tables: Mapping[str, Table],
+    names: Mapping[str, str],
+    columns: Columns,
+) -> ImportedRow:
+    recording = tables["wav.scp"][piece.recording]
+    values = _properties(name, tables)
+    return ImportedRow(
+        audio=recording.value,
+        folder="",
+        reference=entry.value,
+        file=names["text"],
+        line=entry.line,
+        id=name,
+        offset_s=piece.start_s,
+        length_s=_length(name, piece, tables, names),
+        attributes=columns.attributes(dict(values), source=names["text"], line=entry.line),
+    )
+
+
+def _properties(name: str, tables: Mapping[str, Table]) -> dict[str, str]:
+    """Return the utterance's own properties and its speaker's; its own win."""
+    speaker = tables.get("utt2spk", {}).get(name)
+    values = {} if speaker is None else {SPEAKER: speaker.value}
+    for file, table in tables.items():
+        kind, _, column = file.partition("2")
+        if speaker is not None and kind == "spk" and speaker.value in table:
+            values.setdefault(column, table[speaker.value].value)
+    for file, table in tables.items():
+        kind, _, column = file.partition("2")
+        if kind == "utt" and column not in {"spk", "dur"} and name in table:
+            values[column] = table[name].value
+    return values
+
+
+def _length(
+    name: str, piece: _Piece, tables: Mapping[str, Table], names: Mapping[str, str]
+) -> float | None:
+    """Return the length in s: the segment's, else what a table of lengths says."""
+    if piece.length_s is not None or piece.start_s is not None:
+        return piece.length_s
+    for file in _TIMES:
+        found = tables.get(file, {}).get(name)
+        if found is not None:
+            return seconds(found.value, file, source=names[file], line=found.line)
+    return None
+
+
+def _notes(tables: Mapping[str, Table]) -> tuple[str, ...]:
+    speakers = tables.get("utt2spk", {})
+    if len(speakers) > 1 and all(name == entry.value for name, entry in speakers.items()):
+        return ("utt2spk names every utterance its own speaker: who spoke is not known",)
+    return ()

@@ -1,0 +1,284 @@
+"""What is spoken to a system, and what the system answered.
+
+A dataset as it was read: its version, its utterances, and how it wants to be cut.
+
+What is kept of a dataset's version, and a dataset with the digests of its audio.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+
+NO_VALUE = "(none)"
+"""How a missing slice value is written."""
+
+
+class Consent(StrEnum):
+    """Whether a speaker allows the use of a recording."""
+
+    GRANTED = "granted"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A labelled span of the reference: its words as spoken, and its type."""
+
+    text: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioSpan:
+    """Where the audio of an utterance lies: path inside the dataset, offset and length in s.
+
+    ``length_s`` is the manifest's word and None where it says nothing; with an ``offset_s`` it
+    bounds the segment, without one the whole file is meant.
+    """
+
+    path: str
+    offset_s: float | None = None
+    length_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One labelled item of a dataset.
+
+    ``attributes`` are the slice columns of the manifest (strings); ``line`` is the manifest line
+    it came from, for messages.
+    """
+
+    id: str
+    audio: AudioSpan
+    reference: str
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    entities: tuple[Entity, ...] = ()
+    consent: Consent = Consent.UNKNOWN
+    line: int = 0
+
+
+class UnusableReason(StrEnum):
+    """Why an item could not be given to the system; it is not scored and lowers coverage."""
+
+    MISSING = "missing"
+    EMPTY = "empty"
+    UNREADABLE = "unreadable"
+    TRUNCATED = "truncated"
+    NOT_FINITE = "not_finite"
+    TOO_LONG = "too_long"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """An item that cannot be scored, with the reason; ``detail`` holds numbers, never text."""
+
+    reason: UnusableReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """Decoded audio of one utterance.
+
+    ``samples``: float32 little endian, mono, at ``sample_rate`` Hz, nominal range -1 to 1;
+    ``digest``: SHA-256 over rate, channels and samples as decoded, independent of the container.
+    ``path`` is the absolute source file and ``whole`` says that the clip is all of it.
+    """
+
+    samples: bytes
+    sample_rate: int
+    digest: str
+    path: str
+    whole: bool
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / 4 / self.sample_rate
+
+
+Clock = Literal["system", "harness"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEvent:
+    """Something that happened while the system answered; ``t_ms`` from the first audio sample."""
+
+    t_ms: float
+    kind: str
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a system said about one clip: the answer protocol of cli.md.
+
+    ``latency_ms`` and ``first_byte_ms`` are in milliseconds by ``clock``; ``usage`` holds numbers
+    by name, ``tool_calls`` JSON documents as text, ``audio`` the path of spoken output.
+    """
+
+    text: str
+    latency_ms: float | None = None
+    first_byte_ms: float | None = None
+    clock: Clock = "harness"
+    events: tuple[AnswerEvent, ...] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
+    tool_calls: tuple[str, ...] = ()
+    audio: str | None = None
+
+
+class FailureReason(StrEnum):
+    """Why a system gave no answer; all words of the utterance then count as deleted.
+
+    The last three belong to systems that speak: the clip is empty or silent, it cannot be decoded,
+    or the recogniser (not the system under test) did not answer.
+    """
+
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    CRASHED = "crashed"
+    UNREACHABLE = "unreachable"
+    PROTOCOL = "protocol"
+    NO_ANSWER = "no_answer"
+    REPORTED = "reported"
+    NO_SPEECH = "no_speech"
+    BAD_AUDIO = "bad_audio"
+    NOT_HEARD = "not_heard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A system that did not answer: the reason, and whether asking again may help.
+
+    ``detail`` is for people (a status code, a signal); it never holds a transcript or a key.
+    """
+
+    reason: FailureReason
+    detail: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The answer or the failure of a system for one utterance and one repeat.
+
+    ``attempts`` counts the calls made, retries included; ``cached`` says that an earlier run's
+    answer was used; ``load`` is the digest of the load fingerprint it was measured under.
+    """
+
+    id: str
+    repeat: int = 0
+    outcome: Answer | Failure
+    attempts: int = 1
+    cached: bool = False
+    load: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bins:
+    """A slice column derived from a number: values fall into ``[a,b)`` between the edges."""
+
+    name: str
+    column: str
+    edges: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """Which data a number was measured on.
+
+    ``revision`` is a git commit or None for the working tree; ``dirty`` says that the working tree
+    differs from its commit (None where that cannot be known). ``digest`` does not depend on file
+    order or machine. ``contract`` is the outcome of the dataset's contract.
+    """
+
+    name: str
+    revision: str | None
+    dirty: bool | None
+    digest: str
+    utterances: int
+    contract: str = "not_checked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset's version, settings and utterances (sorted by id).
+
+    ``cluster`` is the column whose values are the independent units (speakers, conversations).
+    ``root`` is the absolute folder that audio paths are resolved from. ``registered`` maps each
+    slice column to the values it had when the dataset was locked; None where it was not.
+    ``consent`` says whether an utterance needs its speaker's consent to be used.
+    """
+
+    version: DatasetVersion
+    root: str
+    cluster: str
+    slices: tuple[str, ...]
+    bins: tuple[Bins, ...]
+    utterances: tuple[Utterance, ...]
+    manifest: str = "manifest.jsonl"
+    consent: Literal["optional", "required"] = "optional"
+    registered: Mapping[str, tuple[str, ...]] | None = None
+
+    def columns(self) -> frozenset[str]:
+        """Return every slice column that occurs: manifest attributes, ``duration`` and bins."""
+        seen: set[str] = {bins.name for bins in self.bins}
+        for utterance in self.utterances:
+            seen.update(utterance.attributes)
+        return frozenset(seen)
+
+
+def value_of(attributes: Mapping[str, str], column: str) -> str:
+    """Return an attribute, or ``(none)`` where it is missing."""
+    return attributes.get(column, NO_VALUE)
+
+
+LockState = Literal["none", "fresh", "stale"]
+"""No lock, one that says what the files say, or one that was written before they changed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetLock:
+    """What ``lock.json`` records of one version.
+
+    ``registered`` maps each slice column to the values it had, ``outs`` each path under DVC to its
+    DVC hash (``.dir`` at the end for a folder), ``audio`` each audio file to the hex SHA-256 of its
+    bytes. All paths are relative to the dataset's folder, with forward slashes.
+    """
+
+    name: str
+    digest: str
+    utterances: int
+    registered: Mapping[str, tuple[str, ...]]
+    outs: Mapping[str, str]
+    audio: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSnapshot:
+    """A dataset with the hex SHA-256 of the audio of each utterance.
+
+    ``audio`` maps utterance ids to digests, None for what is missing; it is None where no
+    fresh lock tells them, and ``dataset.version.digest`` then says nothing. ``files`` maps
+    utterance ids to paths inside the dataset. ``present`` says that no path under DVC is absent.
+    """
+
+    dataset: Dataset
+    audio: Mapping[str, str | None] | None
+    files: Mapping[str, str]
+    lock: DatasetLock | None
+    present: bool
+
+    @property
+    def state(self) -> LockState:
+        """Whether the lock still says what the dataset is."""
+        if self.lock is None:
+            return "none"
+        return "fresh" if self.lock.digest == self.dataset.version.digest else "stale"

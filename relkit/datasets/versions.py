@@ -1,0 +1,361 @@
+"""What a dataset holds by slice, and what changed between two versions of it; no text leaves.
+
+``relkit dataset lock``, ``diff`` and ``stats``: versions of a dataset and what they hold.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pathlib import PurePosixPath
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import OVERALL
+from relkit.core.slices import SliceSpec
+from relkit.core.tokens import tokens
+from relkit.core.yaml_text import shown
+from relkit.datasets.ports import VersionedDatasets
+from relkit.datasets.slicing import DURATION
+from relkit.datasets.slicing import slice_values
+from relkit.datasets.types import Dataset
+from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetSnapshot
+from relkit.datasets.types import NO_VALUE
+from relkit.datasets.types import Utterance
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceCoverage:
+    """How much of a slice there is; ``seconds`` is None where a length is not known."""
+
+    slice: str
+    utterances: int
+    clusters: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageMove:
+    """A slice before and after; zeros where it does not exist."""
+
+    slice: str
+    utterances: tuple[int, int]
+    clusters: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetChanges:
+    """What changed, as ids.
+
+    ``relabelled``: text or entities; ``attributes``: id to the columns that changed; ``consent``:
+    id to the value before and after; ``audio``: bytes or segment, None where one of the versions
+    has no lock to compare with; ``settings``: keys of ``dataset.yaml`` that shape a measurement.
+    """
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    relabelled: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    consent: Mapping[str, tuple[str, str]]
+    audio: tuple[str, ...] | None
+    settings: tuple[str, ...]
+    coverage: tuple[CoverageMove, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything at all is known to have changed."""
+        ids = (self.added, self.removed, self.relabelled, self.attributes, self.consent)
+        return any(map(bool, ids)) or bool(self.audio) or bool(self.settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextNumbers:
+    """Numbers about references: words are the scorer's tokens."""
+
+    words: int
+    empty: int
+    shortest: int
+    longest: int
+
+
+def slice_columns_of(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the dataset's slice columns and bins, and those that its manifest cannot tell.
+
+    A bin of durations needs the length of every utterance.
+    """
+    known = {column for item in dataset.utterances for column in item.attributes}
+    told = [column for column in dataset.slices if column in known]
+    untold = [column for column in dataset.slices if column not in known]
+    whole = all(item.audio.length_s is not None for item in dataset.utterances)
+    for bins in dataset.bins:
+        (told if whole or bins.column != DURATION else untold).append(bins.name)
+    return tuple(dict.fromkeys(told)), tuple(dict.fromkeys(untold))
+
+
+def registered_values(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Return the values of every slice column and bin that the manifest tells, in order."""
+    columns, _ = slice_columns_of(dataset)
+    seen: dict[str, set[str]] = {column: set() for column in columns}
+    for item in dataset.utterances:
+        for column, value in _values(item, dataset, columns).items():
+            seen[column].add(value)
+    return {column: tuple(sorted(values, key=_order)) for column, values in seen.items()}
+
+
+def coverage(dataset: Dataset) -> tuple[SliceCoverage, ...]:
+    """Return ``overall`` and every value of every slice column, with what it holds."""
+    columns, _ = slice_columns_of(dataset)
+    found: dict[tuple[str, str], list[Utterance]] = {}
+    for item in dataset.utterances:
+        for column, value in _values(item, dataset, columns).items():
+            found.setdefault((column, value), []).append(item)
+    place = {column: i for i, column in enumerate(columns)}
+    keys = sorted(found, key=lambda key: (place[key[0]], _order(key[1])))
+    slices = [
+        _covered(SliceSpec(columns=(key[0],)).key([key[1]]), found[key], dataset) for key in keys
+    ]
+    return (_covered(OVERALL, list(dataset.utterances), dataset), *slices)
+
+
+def text_numbers(utterances: Iterable[Utterance]) -> TextNumbers:
+    """Return how long the references are, in words; at least one utterance."""
+    lengths = [len(tokens(item.reference)) for item in utterances]
+    return TextNumbers(
+        words=sum(lengths), empty=lengths.count(0), shortest=min(lengths), longest=max(lengths)
+    )
+
+
+def changes(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
+    """Return what changed from one version to another; every list is sorted by id."""
+    old = {item.id: item for item in before.dataset.utterances}
+    new = {item.id: item for item in after.dataset.utterances}
+    both = [(old[name], new[name]) for name in sorted(old.keys() & new.keys())]
+    columns = {a.id: _changed_columns(a, b) for a, b in both if a.attributes != b.attributes}
+    return DatasetChanges(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        relabelled=_where(both, lambda item: (item.reference, item.entities)),
+        attributes=columns,
+        consent={
+            a.id: (a.consent.value, b.consent.value) for a, b in both if a.consent != b.consent
+        },
+        audio=_audio(before, after, both),
+        settings=tuple(
+            key
+            for key in ("cluster", "slices", "bins")
+            if getattr(before.dataset, key) != getattr(after.dataset, key)
+        ),
+        coverage=_moves(coverage(before.dataset), coverage(after.dataset)),
+    )
+
+
+def _where(
+    pairs: Iterable[tuple[Utterance, Utterance]], what: Callable[[Utterance], object]
+) -> tuple[str, ...]:
+    return tuple(a.id for a, b in pairs if what(a) != what(b))
+
+
+def _changed_columns(a: Utterance, b: Utterance) -> tuple[str, ...]:
+    names = sorted({*a.attributes, *b.attributes})
+    return tuple(name for name in names if a.attributes.get(name) != b.attributes.get(name))
+
+
+def _audio(
+    before: DatasetSnapshot,
+    after: DatasetSnapshot,
+    pairs: Iterable[tuple[Utterance, Utterance]],
+) -> tuple[str, ...] | None:
+    old, new = before.audio, after.audio
+    if old is None or new is None:
+        return None
+    return tuple(a.id for a, b in pairs if old[a.id] != new[b.id] or _segment(a) != _segment(b))
+
+
+def _segment(item: Utterance) -> tuple[float, float | None] | None:
+    # Without an offset the whole file is heard, and the length is only said.
+    return None if item.audio.offset_s is None else (item.audio.offset_s, item.audio.length_s)
+
+
+def _values(item: Utterance, dataset: Dataset, columns: tuple[str, ...]) -> dict[str, str]:
+    return slice_values(item, columns, dataset.bins, item.audio.length_s)
+
+
+def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCoverage:
+    lengths = [item.audio.length_s for item in items]
+    known = [length for length in lengths if length is not None]
+    return SliceCoverage(
+        slice=name,
+        utterances=len(items),
+        clusters=len({item.attributes.get(dataset.cluster, NO_VALUE) for item in items}),
+        seconds=sum(known) if len(known) == len(lengths) else None,
+    )
+
+
+def _moves(
+    before: tuple[SliceCoverage, ...], after: tuple[SliceCoverage, ...]
+) -> tuple[CoverageMove, ...]:
+    old = {item.slice: item for item in before}
+    new = {item.slice: item for item in after}
+    none = SliceCoverage(slice="", utterances=0, clusters=0, seconds=None)
+    names = dict.fromkeys([*old, *new])
+    pairs = [(name, old.get(name, none), new.get(name, none)) for name in names]
+    return tuple(
+        CoverageMove(
+            slice=name,
+            utterances=(a.utterances, b.utterances),
+            clusters=(a.clusters, b.clusters),
+        )
+        for name, a, b in pairs
+    )
+
+
+def _order(value: str) -> tuple[int, float, str]:
+    """Order bins by their lower end, before all other values; those by name, ``(none)`` last."""
+    if value == NO_VALUE:
+        return 2, 0, value
+    if value.startswith("[") and value.endswith(")"):
+        try:
+            return 0, float(value[1:].partition(",")[0]), value
+        except ValueError:
+            pass
+    return 1, 0, value
+
+
+class TrackedAudio(Protocol):
+    """What putting audio under version control did."""
+
+    @property
+    def outs(self) -> Mapping[str, str]:
+        """Each path with its DVC hash."""
+        ...
+
+    @property
+    def untracked(self) -> int:
+        """How many files were taken out of git's index."""
+        ...
+
+    @property
+    def initialised(self) -> bool:
+        """Whether DVC was set up first."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether there is a remote to push to."""
+        ...
+
+
+class AudioVersions(Protocol):
+    """Puts audio under version control."""
+
+    def track(self, folder: Path, outs: Sequence[str]) -> TrackedAudio:
+        """Put paths of a dataset's folder under DVC and out of git's index."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockOutcome:
+    """A dataset's lock and what was done to write it; ``changed`` says that it is another.
+
+    ``untold`` are slice columns whose values the manifest cannot tell.
+    """
+
+    lock: DatasetLock
+    changed: bool
+    untracked: int
+    initialised: bool
+    remote: bool
+    untold: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffOutcome:
+    """Two versions and what changed from one to the other."""
+
+    before: DatasetSnapshot
+    after: DatasetSnapshot
+    changes: DatasetChanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsOutcome:
+    """What a dataset holds; ``timed`` utterances have a length in the manifest."""
+
+    snapshot: DatasetSnapshot
+    timed: int
+    seconds: float
+    coverage: tuple[SliceCoverage, ...]
+    untold: tuple[str, ...]
+    text: TextNumbers
+
+
+def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOutcome:
+    """Put a dataset's audio under DVC and write its lock; the same again changes nothing.
+
+    Raises InvalidInput for audio that is missing, empty, a pointer, or outside the dataset's
+    folder; MissingDependency without DVC.
+    """
+    dataset = datasets.load(name, rev=None)
+    bad = datasets.defects(name)
+    if bad:
+        path, problem = min(bad.items())
+        raise InvalidInput(
+            f"{len(bad)} audio files of {name} cannot be locked, such as "
+            f"{name}/{shown(path)}, which {problem}",
+            hint="restore them, or take their lines out of the manifest",
+        )
+    snapshot = datasets.snapshot(name, rev=None)
+    digests = {snapshot.files[key]: value for key, value in (snapshot.audio or {}).items()}
+    tracked = audio.track(datasets.folder(name), _outs(digests, name))
+    written = DatasetLock(
+        name=name,
+        digest=snapshot.dataset.version.digest,
+        utterances=snapshot.dataset.version.utterances,
+        registered=registered_values(dataset),
+        outs=tracked.outs,
+        audio={path: digest for path, digest in digests.items() if digest is not None},
+    )
+    return LockOutcome(
+        lock=written,
+        changed=datasets.write_lock(written),
+        untracked=tracked.untracked,
+        initialised=tracked.initialised,
+        remote=tracked.remote,
+        untold=slice_columns_of(dataset)[1],
+    )
+
+
+def diff(name: str, before: str, after: str | None, datasets: VersionedDatasets) -> DiffOutcome:
+    """Return what changed between two revisions; without ``after`` up to the working tree."""
+    old = datasets.snapshot(name, rev=before)
+    new = datasets.snapshot(name, rev=after)
+    return DiffOutcome(before=old, after=new, changes=changes(old, new))
+
+
+def stats(name: str, datasets: VersionedDatasets) -> StatsOutcome:
+    """Return what the working tree of a dataset holds; no audio is fetched."""
+    snapshot = datasets.snapshot(name, rev=None)
+    dataset = snapshot.dataset
+    lengths = [item.audio.length_s for item in dataset.utterances]
+    known = [length for length in lengths if length is not None]
+    return StatsOutcome(
+        snapshot=snapshot,
+        timed=len(known),
+        seconds=sum(known),
+        coverage=coverage(dataset),
+        untold=slice_columns_of(dataset)[1],
+        text=text_numbers(dataset.utterances),
+    )
+
+
+def _outs(paths: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """Return the folders at the top of the dataset that hold its audio, or files that lie there."""
+    for path in paths:
+        if path.startswith("../"):
+            raise InvalidInput(
+                f"audio of {name} lies outside its folder, under audio_roots, and cannot be locked",
+                hint=f"move it below datasets/{name}",
+            )
+    return tuple(sorted({PurePosixPath(path).parts[0] for path in paths}))

@@ -1,1 +1,0 @@
-"""Frozen types and errors that every layer speaks; standard library only."""

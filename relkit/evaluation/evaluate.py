@@ -1,0 +1,428 @@
+"""``relkit eval``: predict, score, aggregate, report; resumable at any moment.
+
+``relkit rescore``: a new run from the predictions of an old one; nothing is decoded.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from relkit.audio.types import QualityEvidence
+from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
+from relkit.core.ports import Clock, Progress
+from relkit.datasets.consent import require_consent
+from relkit.datasets.ports import AudioReader, DatasetStore
+from relkit.datasets.types import Dataset, Unusable, Utterance
+from relkit.evaluation.conclude import Aggregators, Cut, conclude
+from relkit.evaluation.ports import (
+    ContractOutcomes,
+    OpenRun,
+    PredictionCache,
+    QualityScorer,
+    ReportRenderer,
+    RoundTrip,
+    RunStore,
+    RunTracker,
+    SystemUnderTest,
+)
+from relkit.evaluation.predict import predict
+from relkit.evaluation.quality import QualityPorts, quality_scorer, recordings, score_quality
+from relkit.evaluation.slicing import select
+from relkit.evaluation.speak import (
+    check_texts,
+    recogniser_floor,
+    rescored_summary,
+    speak,
+    speech_notes,
+    speech_summary,
+    spoken_clips,
+)
+from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
+from relkit.scoring.types import Normalizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalPorts:
+    """What an evaluation needs from the outside."""
+
+    datasets: DatasetStore
+    audio: AudioReader
+    cache: PredictionCache
+    runs: RunStore
+    aggregators: Aggregators
+    clock: Clock
+    renderer: ReportRenderer
+    versions: Mapping[str, str]
+    tracker: RunTracker | None = None
+    contracts: ContractOutcomes | None = None
+    quality: QualityPorts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalResult:
+    """A finished run's report, and what the user should know besides."""
+
+    report: EvalReport
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A suite with everything it names found and checked; nothing has been decoded.
+
+    ``notes`` are what a reader of the report has to know about the selection.
+    """
+
+    suite: Suite
+    dataset: Dataset
+    utterances: tuple[Utterance, ...]
+    cut: Cut
+    normalizer: Normalizer
+    notes: tuple[str, ...] = ()
+
+
+def plan(suite: Suite, normalizer: Normalizer, ports: EvalPorts) -> Plan:
+    """Return what a suite will do; raises InvalidInput for anything it names and is not there.
+
+    Utterances without the consent they need are left out or refused, see
+    :func:`relkit.datasets.consent.require_consent`.
+    """
+    dataset = ports.datasets.load(suite.dataset.name, rev=suite.dataset.rev)
+    if ports.contracts is not None:
+        contract = ports.contracts.outcome(dataset)
+        dataset = replace(dataset, version=replace(dataset.version, contract=contract))
+    selected = select(dataset, suite.dataset.where)
+    usable = require_consent(selected, dataset.consent, dataset=dataset.version.name)
+    return Plan(
+        suite=suite,
+        dataset=dataset,
+        utterances=usable.utterances,
+        cut=Cut.of(dataset, suite),
+        normalizer=normalizer,
+        notes=usable.notes,
+    )
+
+
+def evaluate(
+    planned: Plan,
+    system: SystemUnderTest,
+    ports: EvalPorts,
+    *,
+    repeats: int | None = None,
+    resume: str | None = None,
+    progress: Progress,
+) -> EvalResult:
+    """Run a suite and return its report; with ``resume`` go on with an interrupted run.
+
+    Raises InvalidInput where the run to resume was asked something else, BackendUnavailable where
+    the system cannot be reached; what was answered until then stays in the run.
+    """
+    _check_recorded(planned, system)
+    if system.round_trip is not None:
+        check_texts(planned.utterances, planned.dataset.manifest)
+    scorer = quality_scorer(planned.suite.metrics, ports.quality)
+    if resume is None:
+        header = _header(planned, system, ports, repeats or 1, scorer)
+        opened = ports.runs.create(header)
+    else:
+        header, _, _ = ports.runs.read_header(resume)
+        _check_same(header, planned, system, repeats or header.repeats)
+        opened = ports.runs.resume(resume)
+    with opened as run:
+        run.log(ports.clock.now(), "started" if resume is None else "resumed")
+        if system.round_trip is not None:
+            return finish(
+                run, _round_trip(run, planned, system.round_trip, ports, scorer, progress), ports
+            )
+        outcomes = predict(
+            run,
+            planned.utterances,
+            system,
+            audio=ports.audio,
+            cache=ports.cache,
+            root=planned.dataset.root,
+            progress=progress,
+        )
+        quality = quality_of(planned, outcomes, scorer, ports, progress)
+        report = conclude(
+            run,
+            outcomes,
+            {item.id: item for item in planned.utterances},
+            normalizer=planned.normalizer,
+            cut=planned.cut,
+            aggregators=ports.aggregators,
+            quality=quality,
+            notes=planned.notes,
+        )
+        return finish(run, report, ports)
+
+
+def _round_trip(
+    run: OpenRun,
+    planned: Plan,
+    trip: RoundTrip,
+    ports: EvalPorts,
+    scorer: QualityScorer | None,
+    progress: Progress,
+) -> EvalReport:
+    """Speak, listen, and conclude; see :func:`relkit.evaluation.speak.speak`."""
+    outcomes = speak(
+        run, planned.utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
+    )
+    floor = recogniser_floor(
+        planned.utterances,
+        trip.recogniser,
+        audio=ports.audio,
+        cache=ports.cache,
+        root=planned.dataset.root,
+        suite=planned.suite,
+        normalizer=planned.normalizer,
+        cut=planned.cut,
+    )
+    quality = None
+    if scorer is not None and ports.quality is not None:
+        quality = score_quality(
+            spoken_clips(outcomes),
+            scorer,
+            ports.quality,
+            audio=ports.audio,
+            root=str(trip.folder(run.header.run)),
+            max_s=planned.suite.max_audio_s,
+            progress=progress,
+        )
+    summary = speech_summary(outcomes, trip.recogniser, floor)
+    report = conclude(
+        run,
+        outcomes,
+        {item.id: item for item in planned.utterances},
+        normalizer=planned.normalizer,
+        cut=planned.cut,
+        aggregators=ports.aggregators,
+        quality=quality,
+        notes=(*planned.notes, *speech_notes(summary)),
+    )
+    return replace(report, speech=summary)
+
+
+def finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
+    """Write the report, then tell the tracker; a tracker that is down costs a warning only."""
+    now = ports.clock.now()
+    run.log(now, "finished", scored=report.scored, failures=report.failures)
+    run.finish(report, now)
+    if ports.tracker is None:
+        return EvalResult(report=report)
+    try:
+        page = ports.renderer.report_markdown(report)
+        ports.tracker.track(report, parameters=parameters(run.header), page=page)
+    except (BackendUnavailable, MissingDependency) as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        return EvalResult(report=report, warnings=(f"not tracked: {error.message}{hint}",))
+    return EvalResult(report=report)
+
+
+def parameters(header: RunHeader) -> dict[str, Scalar]:
+    """Return what a tracker shows as the run's parameters; no text of any utterance."""
+    system = header.suite.system
+    options = {f"system.{name}": value for name, value in system.options.items()}
+    versions = {f"version.{name}": version for name, version in header.versions.items()}
+    return {
+        "suite": header.suite.name,
+        "system.kind": system.kind,
+        **options,
+        "normalizer": header.normalizer,
+        "repeats": header.repeats,
+        **versions,
+        **{f"load.{name}": value for name, value in header.load.items()},
+    }
+
+
+def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
+    """Refuse answers to utterances that the dataset does not have: they belong to other data."""
+    if system.recorded is None:
+        return
+    unknown = system.recorded.unknown(item.id for item in planned.dataset.utterances)
+    if unknown:
+        name = planned.dataset.version.name
+        raise InvalidInput(
+            f"{len(unknown)} recorded answers have ids that {name} does not have, "
+            f'such as "{unknown[0]}"',
+            hint="record the answers to this dataset, or remove the others",
+        )
+
+
+def quality_of(
+    planned: Plan,
+    outcomes: Sequence[Outcome],
+    scorer: QualityScorer | None,
+    ports: EvalPorts,
+    progress: Progress,
+) -> QualityEvidence | None:
+    """Return the quality of what the system was given, None where no metric asks for it."""
+    if scorer is None or ports.quality is None:
+        return None
+    items = recordings(planned.utterances, outcomes, manifest=planned.dataset.manifest)
+    return score_quality(
+        items,
+        scorer,
+        ports.quality,
+        audio=ports.audio,
+        root=planned.dataset.root,
+        max_s=planned.suite.max_audio_s,
+        progress=progress,
+    )
+
+
+def quality_versions(scorer: QualityScorer | None) -> dict[str, str]:
+    """Return what makes the quality scores, as versions of a run: models by their digest."""
+    return {} if scorer is None else dict(scorer.models)
+
+
+def _header(
+    planned: Plan,
+    system: SystemUnderTest,
+    ports: EvalPorts,
+    repeats: int,
+    scorer: QualityScorer | None,
+) -> RunHeader:
+    now = ports.clock.now()
+    return RunHeader(
+        run=ports.runs.new_id(now),
+        created=now,
+        suite=planned.suite,
+        dataset=planned.dataset.version,
+        candidate=system.candidate,
+        normalizer=planned.normalizer.name,
+        normalizer_digest=planned.normalizer.digest,
+        repeats=repeats,
+        load=system.load,
+        load_digest=system.load_digest,
+        versions={**ports.versions, **system.versions, **quality_versions(scorer)},
+    )
+
+
+def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repeats: int) -> None:
+    """Refuse to mix two evaluations in one run."""
+    pairs: Sequence[tuple[str, object, object]] = (
+        ("suite", header.suite.digest, planned.suite.digest),
+        ("system", header.candidate.digest, system.candidate.digest),
+        ("dataset", header.dataset.digest, planned.dataset.version.digest),
+        ("normalizer", header.normalizer_digest, planned.normalizer.digest),
+        ("number of repeats", header.repeats, repeats),
+        ("recogniser", header.versions.get("recogniser"), system.versions.get("recogniser")),
+    )
+    for what, before, now in pairs:
+        if before != now:
+            raise InvalidInput(
+                f"the run {header.run} was started with another {what}",
+                hint="start a new run: what the cache holds is not decoded again",
+            )
+
+
+def rescore(
+    planned: Plan, run: str, ports: EvalPorts, *, progress: Progress = lambda _done, _total: None
+) -> EvalResult:
+    """Score a finished run's predictions by another suite or normalizer, as a new run.
+
+    The suite's references are today's, so corrected labels count. Quality metrics of the audio come
+    from the cache, or from the audio. Raises InvalidInput where the
+    old run lacks an utterance, or its audio has changed since.
+    """
+    source, _, _ = ports.runs.read_header(run)
+    speaks = _check_task(source, planned)
+    outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(run)}
+    wanted = [
+        _stored(outcomes, item, repeat, source.run)
+        for repeat in range(source.repeats)
+        for item in planned.utterances
+    ]
+    if source.dataset.digest != planned.dataset.version.digest:
+        _check_audio(planned, wanted, ports.audio)
+    # What was spoken lies in the old run, and nothing else is its audio.
+    scorer = None if speaks else quality_scorer(planned.suite.metrics, ports.quality)
+    header = _rescore_header(source, planned, ports, quality_versions(scorer))
+    with ports.runs.create(header) as opened:
+        opened.log(ports.clock.now(), "rescored", source=source.run)
+        quality = quality_of(planned, wanted, scorer, ports, progress)
+        same = source.normalizer_digest == planned.normalizer.digest
+        speech, notes = rescored_summary(ports.runs.read_report(run).speech, same_text_rules=same)
+        report = conclude(
+            opened,
+            wanted,
+            {item.id: item for item in planned.utterances},
+            normalizer=planned.normalizer,
+            cut=planned.cut,
+            aggregators=ports.aggregators,
+            quality=quality,
+            notes=(*planned.notes, *notes),
+        )
+        return finish(opened, replace(report, speech=speech), ports)
+
+
+def _rescore_header(
+    source: RunHeader, planned: Plan, ports: EvalPorts, quality: Mapping[str, str]
+) -> RunHeader:
+    """Return the old header with what decides the scores replaced; the system stays its own."""
+    now = ports.clock.now()
+    return replace(
+        source,
+        run=ports.runs.new_id(now),
+        created=now,
+        suite=replace(planned.suite, system=source.suite.system),
+        dataset=planned.dataset.version,
+        normalizer=planned.normalizer.name,
+        normalizer_digest=planned.normalizer.digest,
+        versions={**source.versions, **ports.versions, **quality},
+        source=source.run,
+    )
+
+
+def _check_task(source: RunHeader, planned: Plan) -> bool:
+    """Return whether the run is one of a system that speaks; raises InvalidInput.
+
+    What was spoken cannot be scored against another text, so its dataset has to be the same.
+    """
+    speaks = source.suite.task == "tts"
+    if source.suite.task != planned.suite.task:
+        raise InvalidInput(
+            f"the run {source.run} is one of the task {source.suite.task}, the suite is not",
+            hint=f"choose a suite of the task {source.suite.task}",
+        )
+    if source.suite.recogniser != planned.suite.recogniser:
+        raise InvalidInput(
+            "another recogniser listened to this run than the suite names",
+            hint="let it listen: relkit eval SUITE",
+        )
+    if speaks and source.dataset.digest != planned.dataset.version.digest:
+        raise InvalidInput(
+            "the dataset has changed since its texts were spoken",
+            hint="speak them again: relkit eval SUITE",
+        )
+    return speaks
+
+
+def _stored(
+    outcomes: dict[tuple[str, int], Outcome], utterance: Utterance, repeat: int, run: str
+) -> Outcome:
+    found = outcomes.get((utterance.id, repeat))
+    if found is None:
+        raise InvalidInput(
+            f"the run {run} holds no prediction for every utterance of the suite",
+            hint="decode them: relkit eval SUITE (what the cache holds is not decoded again)",
+        )
+    return found
+
+
+def _check_audio(planned: Plan, outcomes: list[Outcome], audio: AudioReader) -> None:
+    """Refuse predictions of other audio: a label may be corrected, a recording is another item."""
+    dataset: Dataset = planned.dataset
+    by_id = {item.id: item for item in planned.utterances}
+    for outcome in outcomes:
+        if outcome.repeat or outcome.audio is None:
+            continue
+        span = by_id[outcome.id].audio
+        clip = audio.read(dataset.root, span, max_s=planned.suite.max_audio_s)
+        if isinstance(clip, Unusable) or clip.digest != outcome.audio:
+            raise InvalidInput(
+                f"{dataset.manifest}, line {by_id[outcome.id].line}: the audio is not the one that "
+                "was decoded",
+                hint="decode it: relkit eval SUITE",
+            )

@@ -1,0 +1,145 @@
+"""Asks the system under test about every clip that has no answer yet, and keeps each outcome."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from relkit.core.ports import Progress
+from relkit.datasets.ports import AudioReader
+from relkit.datasets.types import Answer, Clip, Prediction, Unusable, Utterance
+from relkit.evaluation.ports import (
+    Executor,
+    OpenRun,
+    PredictionCache,
+    RecordedSystem,
+    SystemUnderTest,
+)
+from relkit.evaluation.types import Outcome
+
+Key = tuple[str, int]
+
+
+def predict(
+    run: OpenRun,
+    utterances: Sequence[Utterance],
+    system: SystemUnderTest,
+    *,
+    audio: AudioReader,
+    cache: PredictionCache,
+    root: str,
+    progress: Progress,
+) -> list[Outcome]:
+    """Return one outcome per utterance and repeat, asking only for what the journal lacks.
+
+    Whatever is learned is in the journal before the next clip is asked for, so that a kill loses
+    at most the clips in flight. Raises BackendUnavailable where the system cannot be reached.
+    """
+    done: dict[Key, Outcome] = {(item.id, item.repeat): item for item in run.outcomes()}
+    wanted = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
+    missing = [(item, repeat) for item, repeat in wanted if (item.id, repeat) not in done]
+    if system.recorded is not None:
+        found = _recorded(missing, system, system.recorded)
+    elif system.executor is not None:
+        limit = run.header.suite.max_audio_s
+        asking = Asking(run.header.candidate.digest, audio, cache, root, limit)
+        found = asking.outcomes(missing, system.executor)
+    for outcome in found:
+        run.append(outcome)
+        done[outcome.id, outcome.repeat] = outcome
+        progress(len(done), len(wanted))
+    return [done[item.id, repeat] for item, repeat in wanted]
+
+
+def _recorded(
+    missing: Sequence[tuple[Utterance, int]], system: SystemUnderTest, answers: RecordedSystem
+) -> Iterator[Outcome]:
+    for utterance, repeat in missing:
+        prediction = Prediction(
+            id=utterance.id,
+            repeat=repeat,
+            outcome=answers.lookup(utterance.id),
+            load=system.load_digest,
+        )
+        length = utterance.audio.length_s
+        yield Outcome(id=utterance.id, repeat=repeat, prediction=prediction, duration=length)
+
+
+Look = Callable[[Utterance, int, Clip], Outcome | None]
+"""Looks at a decoded clip before anybody is asked about it; an outcome settles it."""
+
+
+class Asking:
+    """Feeds clips to an executor, taking the unusable and the already answered out on the way."""
+
+    def __init__(
+        self,
+        candidate: str,
+        audio: AudioReader,
+        cache: PredictionCache,
+        root: str,
+        limit_s: float,
+        look: Look | None = None,
+    ) -> None:
+        """Ask the system with the digest ``candidate`` about audio below the folder ``root``."""
+        self._candidate = candidate
+        self._audio = audio
+        self._cache = cache
+        self._root = root
+        self._limit_s = limit_s
+        self._look = look
+        self._known: list[Outcome] = []
+        self._asked: dict[Key, tuple[str, float]] = {}
+
+    def outcomes(
+        self, missing: Sequence[tuple[Utterance, int]], executor: Executor
+    ) -> Iterator[Outcome]:
+        """Yield an outcome per item, in the order in which they become known."""
+        for prediction in executor.predict(self._clips(missing)):
+            yield from self._settled()
+            yield self._answered(prediction)
+        yield from self._settled()
+        self._cache.flush()
+
+    def _settled(self) -> Iterator[Outcome]:
+        while self._known:
+            yield self._known.pop(0)
+
+    def _clips(self, missing: Sequence[tuple[Utterance, int]]) -> Iterator[tuple[str, int, Clip]]:
+        for utterance, repeat in missing:
+            clip = self._audio.read(self._root, utterance.audio, max_s=self._limit_s)
+            if isinstance(clip, Unusable):
+                self._known.append(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
+            elif self._look and (seen := self._look(utterance, repeat, clip)) is not None:
+                self._known.append(seen)
+            elif (earlier := self._earlier(utterance.id, repeat, clip)) is not None:
+                self._known.append(earlier)
+            else:
+                self._asked[utterance.id, repeat] = clip.digest, clip.duration_s
+                yield utterance.id, repeat, clip
+
+    def _earlier(self, utterance_id: str, repeat: int, clip: Clip) -> Outcome | None:
+        found = self._cache.get(self._candidate, clip.digest, repeat)
+        if found is None:
+            return None
+        answer, load = found
+        prediction = Prediction(
+            id=utterance_id, repeat=repeat, outcome=answer, attempts=0, cached=True, load=load
+        )
+        return Outcome(
+            id=utterance_id,
+            repeat=repeat,
+            prediction=prediction,
+            audio=clip.digest,
+            duration=clip.duration_s,
+        )
+
+    def _answered(self, prediction: Prediction) -> Outcome:
+        audio, duration = self._asked.pop((prediction.id, prediction.repeat))
+        if isinstance(prediction.outcome, Answer):
+            answer = prediction.outcome
+            self._cache.put(self._candidate, audio, prediction.repeat, answer, prediction.load)
+        return Outcome(
+            id=prediction.id,
+            repeat=prediction.repeat,
+            prediction=prediction,
+            audio=audio,
+            duration=duration,
+        )

@@ -1,0 +1,102 @@
+"""How a dataset is cut: which utterances a suite takes, and the slice values of each."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import SliceSpec
+from relkit.datasets.slicing import CONSENT, ID
+from relkit.datasets.types import NO_VALUE, Dataset, Utterance
+from relkit.evaluation.types import Suite
+
+
+def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:
+    """Return the utterances whose columns have one of the wanted values, sorted by id.
+
+    Raises InvalidInput for an unknown column and for a selection that matches nothing.
+    """
+    chosen = dataset.utterances
+    for column, wanted in where.items():
+        values = {_selectable(item, column) for item in dataset.utterances}
+        if values == {NO_VALUE}:
+            raise _unknown(column, _attribute_columns(dataset) | {CONSENT}, "where")
+        chosen = tuple(u for u in chosen if _selectable(u, column) in wanted)
+        if not chosen:
+            shown = ", ".join(sorted(values)[:8])
+            raise InvalidInput(
+                f"no utterance of {dataset.version.name} has {column} in {', '.join(wanted)}",
+                hint=f"values of {column}: {shown}",
+            )
+    return chosen
+
+
+def _selectable(utterance: Utterance, column: str) -> str:
+    if column == CONSENT:
+        return utterance.consent.value
+    return utterance.attributes.get(column, NO_VALUE)
+
+
+def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
+    """Return the columns that results carry: the suite's and the dataset's slices, in order.
+
+    Raises InvalidInput for a column that no utterance has.
+    """
+    wanted = [column for name in suite.slices for column in SliceSpec.parse(name).columns]
+    known = _attribute_columns(dataset) | {bins.name for bins in dataset.bins}
+    for column in wanted:
+        if column not in known:
+            raise _unknown(column, known, "slice")
+    extra = [column for column in dataset.slices if column in known]
+    return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.bins)]))
+
+
+def promised_values(
+    dataset: Dataset, suite: Suite, columns: Iterable[str]
+) -> dict[str, tuple[str, ...]] | None:
+    """Return the values of each column that the dataset's lock promises for a suite's selection.
+
+    A value that the whole dataset has and the selection has not was never in it; one that the whole
+    dataset lost is still promised. A lock knows nothing of the bins of a part of the data, so a
+    suite that selects has none of them. None where the dataset is not locked.
+    """
+    if dataset.registered is None:
+        return None
+    chosen = select(dataset, suite.dataset.where)
+    derived = {bins.name for bins in dataset.bins}
+    promised: dict[str, tuple[str, ...]] = {}
+    for column in columns:
+        if column not in dataset.registered or (suite.dataset.where and column in derived):
+            continue
+        anywhere = {item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
+        here = {item.attributes.get(column, NO_VALUE) for item in chosen}
+        promised[column] = tuple(
+            value
+            for value in dataset.registered[column]
+            if column in derived or value in here or value not in anywhere
+        )
+    return promised
+
+
+def cluster_column(dataset: Dataset, suite: Suite) -> str:
+    """Return the column of independent units, the suite's word first; raises InvalidInput.
+
+    A suite of the task tts may name ``id``: every text is a unit of its own.
+    """
+    column = suite.cluster or dataset.cluster
+    if column == ID and suite.task == "tts":
+        return column
+    known = _attribute_columns(dataset)
+    if column not in known:
+        raise _unknown(column, known, "cluster")
+    return column
+
+
+def _attribute_columns(dataset: Dataset) -> set[str]:
+    return {column for item in dataset.utterances for column in item.attributes}
+
+
+def _unknown(column: str, known: Iterable[str], what: str) -> InvalidInput:
+    names = sorted(known)
+    close = difflib.get_close_matches(column, names, n=1)
+    hint = f'did you mean "{close[0]}"?' if close else f"columns: {', '.join(names)}"
+    return InvalidInput(f'unknown {what} column "{column}"', hint=hint)

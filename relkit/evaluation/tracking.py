@@ -1,0 +1,196 @@
+"""What an experiment tracker is told about a run, as one JSON document.
+
+How slices, metrics and parameters are spelled for MLflow, which refuses many characters.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from urllib.parse import unquote
+
+from relkit.core.slices import OVERALL
+from relkit.datasets.types import NO_VALUE
+from relkit.evaluation.report_files import render_report
+from relkit.evaluation.types import EvalReport, Scalar, SliceResult
+
+_NAME_LIMIT = 250  # MLflow's own limit, for the names of metrics and parameters
+
+
+_SLICE_LIMIT = 200
+
+
+_VALUE_LIMIT = 500
+
+
+_NOT_IN_COLUMN = re.compile(r"[^\w\-]")
+
+
+_NOT_IN_VALUE = re.compile(r"[^\w.\- ]")
+
+
+_BIN = re.compile(r"\[([^,\[\]()]+),([^,\[\]()]+)\)")
+
+
+_HIDDEN = "(hidden)"
+
+
+_SECRET_WORD = re.compile(
+    r"(?i)(?<![a-z])(api_?key|authorization|cookie|credentials?|key|pass(phrase|word|wd)|secret|token)"
+    r"(?![a-z])(?!.*_(env|file)$)"
+)
+
+
+_SECRET_ARGUMENT = re.compile(
+    r"(?i)(--[\w-]*(?:key|token|secret|passw)[\w-]*[= ]\s*"
+    r"|\b\w*(?:key|token|secret|passw)\w*=|\bbearer\s+)\S+"
+)
+
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
+
+
+_QUERY = re.compile(r"(://[^\s?]*)\?\S*")
+
+
+def metric_name(slice_key: str, metric: str) -> str:
+    """Return MLflow's name for a metric of a slice; different slices never share one.
+
+    ``wer`` stays ``wer`` in ``overall``; ``accent=us&noise=babble`` gives
+    ``accent:us/noise:babble/wer``, a missing value ``accent::none/wer``, the bin ``[1,2)``
+    ``length:1:to:2/wer``. Other characters that MLflow refuses become ``:`` and two hex digits a
+    UTF-8 byte (in a column: a space and the digits); a slice of over 200 characters is cut and
+    ends in a part of its SHA-256.
+    """
+    shown = _capped(_escaped(_NOT_IN_VALUE, metric, ":"), _NAME_LIMIT - _SLICE_LIMIT - 1)
+    if slice_key == OVERALL:
+        return shown
+    parts = "/".join(_part(part) for part in slice_key.split("&"))
+    return f"{_capped(parts, _SLICE_LIMIT)}/{shown}"
+
+
+def _part(part: str) -> str:
+    column, _, value = part.rpartition("=")
+    return f"{_escaped(_NOT_IN_COLUMN, column, ' ')}:{_value(unquote(value))}"
+
+
+def _value(value: str) -> str:
+    # No escape begins with ":n" or ":t", so the two spellings below cannot be another value's.
+    if value == NO_VALUE:
+        return ":none"
+    ends = _BIN.fullmatch(value)
+    if ends:
+        return ":to:".join(_escaped(_NOT_IN_VALUE, end, ":") for end in ends.groups())
+    return _escaped(_NOT_IN_VALUE, value, ":")
+
+
+def _escaped(refused: re.Pattern[str], text: str, mark: str) -> str:
+    return refused.sub(lambda m: "".join(f"{mark}{byte:02X}" for byte in m[0].encode()), text)
+
+
+def _capped(name: str, limit: int) -> str:
+    if len(name) <= limit:
+        return name
+    return f"{name[: limit - 18]}:x{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def shown_parameter(name: str, value: Scalar) -> str:
+    """Return a parameter's value, cut to 500 characters and without what looks like a secret.
+
+    Secrets belong in environment variables; this catches what was written down all the same.
+    """
+    if _SECRET_WORD.search(name):
+        return _HIDDEN
+    if not isinstance(value, str):
+        return json.dumps(value)
+    text = _QUERY.sub(r"\1", _USERINFO.sub("", value))
+    text = _SECRET_ARGUMENT.sub(rf"\g<1>{_HIDDEN}", text)
+    return text if len(text) <= _VALUE_LIMIT else text[: _VALUE_LIMIT - 1] + "…"
+
+
+def parameter_name(name: str) -> str:
+    """Return MLflow's name for a parameter: other characters escaped, at most 250 long."""
+    return _capped(_escaped(_NOT_IN_VALUE, name, ":"), _NAME_LIMIT)
+
+
+_DIGEST_LIMIT = 36  # MLflow's own, for a dataset's digest
+
+
+def tracking_contents(
+    report: EvalReport, *, parameters: Mapping[str, Scalar], page: str
+) -> dict[str, object]:
+    """Return the JSON document of all that is logged for a run: no text of any utterance."""
+    own: dict[str, Scalar] = {
+        "suite": report.suite,
+        "dataset": report.dataset.name,
+        "dataset_digest": report.dataset.digest,
+        "normalizer": report.normalizer,
+        "repeats": report.repeats,
+        "relkit": report.tool_version,
+    }
+    return {
+        "run": report.run,
+        "started_ms": round(datetime.fromisoformat(report.created).timestamp() * 1000),
+        "tags": _tags(report),
+        "parameters": {
+            parameter_name(name): shown_parameter(name, value)
+            for name, value in {**own, **parameters}.items()
+            if value is not None
+        },
+        "metrics": dict(_metrics(report)),
+        "dataset": {
+            "name": report.dataset.name,
+            "digest": report.dataset.digest.removeprefix("sha256:")[:_DIGEST_LIMIT],
+            "source": {
+                "uri": f"datasets/{report.dataset.name}",
+                "revision": report.dataset.revision,
+            },
+            "rows": report.dataset.utterances,
+        },
+        "files": {"report.json": render_report(report), "report.md": page},
+    }
+
+
+def _tags(report: EvalReport) -> dict[str, str]:
+    dirty = report.dataset.dirty
+    tags = {
+        "run": report.run,
+        "suite_digest": report.suite_digest,
+        "candidate_digest": report.candidate_digest,
+        "artifact_digest": report.artifact_digest,
+        "dataset_digest": report.dataset.digest,
+        "dataset_revision": report.dataset.revision,
+        "dataset_dirty": None if dirty is None else json.dumps(dirty),
+        "normalizer_digest": report.normalizer_digest,
+        "load_digest": report.load_digest,
+        "scorer": report.scorer,
+        "version": report.tool_version,
+        "contract": report.dataset.contract,
+    }
+    return {f"relkit.{name}": value for name, value in tags.items() if value is not None}
+
+
+def _metrics(report: EvalReport) -> Iterator[tuple[str, float]]:
+    """Yield every number there is: a missing one has no metric, and NaN no report."""
+    whole: dict[str, float | None] = {
+        "expected": report.expected,
+        "scored": report.scored,
+        "unusable": report.unusable,
+        "coverage": report.coverage,
+        "runaways": report.runaways.count,
+    }
+    yield from ((name, value) for name, value in whole.items() if value is not None)
+    for item in report.slices:
+        for name, value in _slice_numbers(item):
+            if value is not None:
+                yield metric_name(item.slice, name), value
+
+
+def _slice_numbers(item: SliceResult) -> Iterator[tuple[str, float | None]]:
+    yield "utterances", item.utterances
+    yield "failures", item.failures
+    for name, estimate in item.metrics.items():
+        yield name, estimate.value
+        yield f"{name}.low", estimate.low
+        yield f"{name}.high", estimate.high

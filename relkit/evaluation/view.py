@@ -1,0 +1,110 @@
+"""Terminal tables: plain text in columns, the worst slices first."""
+
+from collections.abc import Sequence
+
+from relkit.core.slices import OVERALL
+from relkit.core.values import Estimate
+from relkit.core.wording import columns, interval, number, safe
+from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
+from relkit.statistics.intervals import WITHIN
+
+MOST_SLICES = 30
+
+
+def eval_summary(report: EvalReport) -> str:
+    """Return what ``relkit eval`` prints: headline, metrics with intervals, slices, remarks."""
+    version = report.dataset
+    where = version.revision[:12] if version.revision else "no revision"
+    state = ", changed since" if version.dirty else ""
+    head = (
+        f"run {report.run}\n"
+        f"suite {safe(report.suite)} on {safe(version.name)} ({where}{state}), "
+        f"normalizer {safe(report.normalizer)}\n"
+        f"{report.expected} expected, {report.scored} scored, {report.failures} failures, "
+        f"{report.unusable} unusable"
+    )
+    parts = [head, _metrics(overall(report)), _slices(report), _remarks(report)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _metrics(item: SliceResult) -> str:
+    rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
+    rows += [
+        [name, number(e.value, e.unit), interval(e), str(e.n), str(e.clusters), e.note or ""]
+        for name, e in item.metrics.items()
+    ]
+    return columns(rows, left=(0, 5))
+
+
+def _slices(report: EvalReport) -> str:
+    metric = primary_metric(report)
+    ranked = [item for item in report.slices if item.slice != OVERALL]
+    if metric is None or not ranked:
+        return ""
+    ranked = worst_first(ranked, metric)
+    rows = [["slice, worst first", metric, "95 % interval", "utterances", "clusters", ""]]
+    for item in ranked[:MOST_SLICES]:
+        estimate = item.metrics[metric]
+        rows.append(
+            [
+                safe(item.slice),
+                number(estimate.value, estimate.unit),
+                interval(estimate),
+                str(item.utterances),
+                str(item.clusters),
+                _mark(estimate),
+            ]
+        )
+    hidden = len(ranked) - MOST_SLICES
+    more = f"\n… and {hidden} more in the report" if hidden > 0 else ""
+    return columns(rows, left=(0, 5)) + more + _notes(ranked[:MOST_SLICES], metric)
+
+
+def _mark(estimate: Estimate) -> str:
+    """Return what sets a slice apart: an interval inside one cluster, a note below the table."""
+    within = [WITHIN] if estimate.method == WITHIN else []
+    return " ".join([*within, *(["*"] if estimate.note else [])])
+
+
+def _notes(items: Sequence[SliceResult], metric: str) -> str:
+    """Return why slices have no interval, or a special one, each reason once."""
+    notes: dict[str, int] = {}
+    for item in items:
+        if (note := item.metrics[metric].note) is not None:
+            notes[note] = notes.get(note, 0) + 1
+    return "".join(f"\n* {note} ({count} of the slices)" for note, count in notes.items())
+
+
+def _remarks(report: EvalReport) -> str:
+    lines = [
+        f"normalizer step {safe(step.step)}: {step.errors_before} word errors before, "
+        f"{step.errors_after} after ({step.hidden} hidden)"
+        for step in report.masking
+    ]
+    if report.entity_types:
+        by_type = ", ".join(
+            f"{safe(item.type)} {item.errors} of {item.entities}" for item in report.entity_types
+        )
+        lines.append(f"entities wrong: {by_type}")
+    runaways = report.runaways
+    if runaways.count == 0 and runaways.hidden_rate is not None:
+        cost = number(runaways.hidden_wer, "fraction")
+        lines.append(
+            f"no runaway seen; up to {number(runaways.hidden_rate, 'fraction')} of utterances "
+            f"could be one unseen, which would add up to {cost} WER"
+        )
+    elif runaways.count:
+        lines.append(f"{runaways.count} runaway utterances, {runaways.loops} with a loop")
+    silent = report.hallucinations
+    if silent.clips:
+        rate = (
+            "" if silent.words_per_minute is None else f", {silent.words_per_minute:.1f} a minute"
+        )
+        lines.append(
+            f"{silent.with_words} of {silent.clips} clips without speech got words "
+            f"({silent.words} words{rate})"
+        )
+    lines += [f"{count} failed: {name}" for name, count in report.failure_reasons.items()]
+    lines += [f"{count} unusable: {name}" for name, count in report.unusable_reasons.items()]
+    lines += [safe(note) for note in report.notes]
+    return "\n".join(lines)

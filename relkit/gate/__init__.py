@@ -1,0 +1,1 @@
+"""Policies, and the decision whether a candidate may be promoted."""

@@ -1,0 +1,414 @@
+"""Rule to result to decision: pure, with a reason in words for every verdict.
+
+The steps for a caller: collect :class:`relkit.gate.evidence.Evidence`, then :func:`judge_all`
+for the results of one policy, then :func:`decide`.
+
+What has to be true of the runs before any of their numbers may promote (rules.md section 4).
+
+Each finding blocks; what is in order is not listed: it cannot be the only thing that passed.
+
+Checks and approvals that a policy asks for: there, passed, fresh, about this candidate.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from relkit.core.metrics import TIMING_METRICS, metric_of
+from relkit.core.slices import OVERALL, spec_of
+from relkit.core.values import seconds_between
+from relkit.evaluation.comparable import MIXED_LOAD, other_measures
+from relkit.evaluation.types import EvalReport
+from relkit.gate.evidence import (
+    COMPARING,
+    Compared,
+    Evidence,
+    RuleSlices,
+    blocks_as_family,
+    comparing_rules,
+    joined,
+    rule_slices,
+)
+from relkit.gate.judge import judge_bound, judge_differences, judge_family, run_family, vanished
+from relkit.gate.tests import Outcome, new_result, no_data
+from relkit.gate.types import (
+    ORDER,
+    CheckRecord,
+    GateDecision,
+    GatePolicy,
+    JudgedPart,
+    Requirement,
+    Rule,
+    RuleResult,
+    Verdict,
+)
+from relkit.statistics.families import FAMILY_METRICS
+from relkit.statistics.types import Regression
+
+EVIDENCE = "evidence"
+"""The rule and test under which findings about the runs themselves are listed."""
+
+
+def finding(code: str, verdict: Verdict, reason: str) -> RuleResult:
+    """Return a blocking finding about the runs."""
+    return RuleResult(
+        rule=EVIDENCE,
+        slice=OVERALL,
+        metric="-",
+        test=EVIDENCE,
+        mode="required",
+        verdict=verdict,
+        code=code,
+        reason=reason,
+    )
+
+
+def preconditions(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[RuleResult, ...]:
+    """Return what is wrong with the runs; ``now`` is UTC, ``2026-01-31T12:00:00Z``."""
+    return (
+        *_candidate(policy, evidence.candidate, now),
+        *_against(policy, evidence, evidence.baseline, "baseline", now),
+        *_against(policy, evidence, evidence.anchor, "anchor", now),
+        *_missing(policy, evidence),
+    )
+
+
+def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[RuleResult]:
+    yield from _age(report, "candidate", now, policy.max_age_s)
+    coverage = report.coverage
+    if coverage is None or report.scored <= 0:
+        yield finding("nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored")
+    elif coverage < policy.coverage or report.scored > report.expected:
+        yield finding(
+            "coverage",
+            Verdict.NO_DATA,
+            f"{report.scored} of {report.expected} items were scored ({100 * coverage:.1f} %), "
+            f"{100 * policy.coverage:.4g} % are needed",
+        )
+    if report.dataset.contract == "failed":
+        yield finding(
+            "contract_failed", Verdict.ERROR, "the dataset breaks its contract: repair it first"
+        )
+
+
+def _against(
+    policy: GatePolicy, evidence: Evidence, other: Compared | None, what: str, now: str
+) -> Iterator[RuleResult]:
+    if other is None:
+        return
+    report, candidate = other.report, evidence.candidate
+    yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
+    if report.run == candidate.run:
+        yield finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
+    coverage = report.coverage
+    if coverage is None or coverage < policy.coverage:
+        shown = "none" if coverage is None else f"{100 * coverage:.1f} %"
+        yield finding(
+            f"{what}_coverage",
+            Verdict.NO_DATA,
+            f"the {what} scored {shown} of its items, {100 * policy.coverage:.4g} % are needed",
+        )
+    yield from _mismatches(candidate, report, what)
+    yield from _unpaired(policy, other, what)
+
+
+def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterator[RuleResult]:
+    for name in other_measures(candidate, report):
+        yield finding(
+            f"other_{name}",
+            Verdict.ERROR,
+            f"candidate and {what} were measured with another {name}",
+        )
+
+
+def _unpaired(policy: GatePolicy, other: Compared, what: str) -> Iterator[RuleResult]:
+    pairing = other.pairing
+    if pairing is None or not policy.paired:
+        return
+    if pairing.duplicates:
+        yield finding(
+            "duplicate_results",
+            Verdict.ERROR,
+            f"{pairing.duplicates} results of candidate or {what} stand more than once",
+        )
+    alone = pairing.only_candidate + pairing.only_baseline
+    if alone or pairing.moved:
+        yield finding(
+            "unpaired",
+            Verdict.ERROR,
+            f"the {what} did not answer the same utterances: {alone} results have no partner, "
+            f"{pairing.moved} another speaker or slice",
+        )
+    elif not pairing.compared:
+        yield finding("nothing_paired", Verdict.NO_DATA, f"no utterance is scored in the {what}")
+
+
+def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
+    if evidence.baseline is None and (rules := _required(policy)):
+        yield finding(
+            "no_baseline",
+            Verdict.NO_DATA,
+            f"{', '.join(rules[:3])}{' …' if len(rules) > 3 else ''} compare with a baseline, "  # noqa: PLR2004
+            "and none was given",
+        )
+    wanted = policy.anchor is not None or any(r.anchor_margin is not None for r in policy.rules)
+    if wanted and evidence.anchor is None:
+        yield finding(
+            "no_anchor", Verdict.NO_DATA, "the policy holds against an anchor, and none was given"
+        )
+
+
+def _required(policy: GatePolicy) -> Sequence[str]:
+    return [rule.id for rule in comparing_rules(policy) if rule.mode == "required"]
+
+
+def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Iterator[RuleResult]:
+    age = seconds_between(report.created, now)
+    if age is None:
+        yield finding("no_time", Verdict.ERROR, f"the {what} does not say when it was measured")
+    elif age < 0:
+        yield finding(
+            "from_the_future",
+            Verdict.ERROR,
+            f"the {what} was measured {duration_words(-age)} after now: a clock is wrong",
+        )
+    elif most_s is not None and age > most_s:
+        yield finding(
+            "stale",
+            Verdict.NO_DATA,
+            f"the {what} is {duration_words(age)} old, {duration_words(most_s)} are allowed",
+        )
+
+
+_UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+
+
+def duration_words(seconds: float) -> str:
+    """Return ``26 hours`` or ``3 days``: a duration in the largest unit with at least two."""
+    for name, size in _UNITS:
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} seconds"
+
+
+_LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
+
+
+def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the most blocking verdict; ``error`` where there is none at all."""
+    found = set(verdicts)
+    return next((verdict for verdict in ORDER if verdict in found), Verdict.ERROR)
+
+
+def judge_all(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[RuleResult, ...]:
+    """Return every result of a policy: findings about the runs first, then rules in order.
+
+    Raises nothing: what cannot be judged is a result that says so.
+    """
+    slices = ((rule, _slices(rule, evidence).found) for rule in policy.rules)
+    evidence = _families_tested(policy, replace(evidence, together=joined(slices)))
+    results = [result for rule in policy.rules for result in judge(rule, evidence)]
+    return (*preconditions(policy, evidence, now=now), *results)
+
+
+def _families_tested(policy: GatePolicy, evidence: Evidence) -> Evidence:
+    """Return the evidence with each family tested once, however many rules it is made of."""
+    pairs = None if evidence.baseline is None else evidence.baseline.pairs
+    if pairs is None:
+        return evidence
+    tested: dict[tuple[str, float], dict[str, Regression]] = {}
+    for rule in policy.rules:
+        key = (rule.metric, rule.detectable)
+        if blocks_as_family(rule) and rule.metric in FAMILY_METRICS and key not in tested:
+            tested[key] = run_family(rule, evidence.together[rule.metric], pairs, evidence)
+    return replace(evidence, tested=tested)
+
+
+def judge(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
+    """Return what came of one rule, a result for each slice it is about; raises nothing."""
+    problem = _cannot_judge(rule, evidence)
+    if problem is not None:
+        return (problem,)
+    slices = _slices(rule, evidence)
+    gone = [vanished(rule, key) for key in slices.vanished]
+    if not slices.found and not gone:
+        reason = f"no slice matches {rule.slice}"
+        outcome = Outcome(verdict=Verdict.ERROR, code="no_slice")
+        return (new_result(rule, rule.slice, outcome, reason),)
+    fresh = replace(rule, mode="advisory" if rule.mode == "required" else rule.mode)
+    judged = [*_judged(rule, slices.found, evidence), *gone]
+    news = (_new(result) for result in _judged(fresh, slices.new, evidence))
+    return (*judged, *news)
+
+
+def _judged(rule: Rule, keys: Sequence[str], evidence: Evidence) -> list[RuleResult]:
+    if not keys:
+        return []
+    if rule.test == "bound":
+        return [judge_bound(rule, key, evidence) for key in keys]
+    baseline = evidence.baseline
+    if baseline is None:
+        return [no_data(rule, key, "no_baseline", "there is no baseline") for key in keys]
+    if rule.test == "no_regression":
+        return judge_family(rule, keys, baseline, evidence)
+    results = judge_differences(rule, keys, baseline, evidence)
+    if rule.test == "non_inferiority" and evidence.anchor is not None:
+        margin = rule.margin if rule.anchor_margin is None else rule.anchor_margin
+        far = replace(rule, margin=margin)
+        anchored = judge_differences(far, keys, evidence.anchor, evidence)
+        results += [
+            replace(result, against="anchor", reason=f"against the anchor: {result.reason}")
+            for result in anchored
+        ]
+    return results
+
+
+def _cannot_judge(rule: Rule, evidence: Evidence) -> RuleResult | None:
+    """Return the result of a rule that has no numbers to be judged by, None where it has."""
+    try:
+        metric_of(rule.metric)
+    except KeyError:
+        outcome = Outcome(verdict=Verdict.ERROR, code="unknown_metric")
+        return new_result(rule, rule.slice, outcome, f'there is no metric "{rule.metric}"')
+    spec = spec_of(rule.slice).name
+    if spec not in evidence.specs:
+        outcome = Outcome(verdict=Verdict.ERROR, code="not_cut")
+        reason = f"the candidate's results are not cut by {spec}"
+        return new_result(rule, rule.slice, outcome, reason)
+    return _other_load(rule, evidence)
+
+
+def _other_load(rule: Rule, evidence: Evidence) -> RuleResult | None:
+    """Return a result where times were measured under conditions that cannot be compared."""
+    if rule.metric.partition(".")[0] not in _LOAD_METRICS:
+        return None
+    loads = {evidence.candidate.load_digest}
+    if rule.test in COMPARING:
+        others = (evidence.baseline, evidence.anchor)
+        loads |= {other.report.load_digest for other in others if other is not None}
+    if len(loads) == 1 and MIXED_LOAD not in loads:
+        return None
+    reason = "times were measured under different loads (hardware, processes, threads)"
+    return no_data(rule, rule.slice, "other_load", reason)
+
+
+def _slices(rule: Rule, evidence: Evidence) -> RuleSlices:
+    before = () if evidence.baseline is None else _known(evidence.baseline)
+    return rule_slices(rule.slice, evidence.utterances, evidence.candidate.registered, before)
+
+
+def _known(other: Compared) -> tuple[str, ...]:
+    if other.pairs is not None:
+        return other.pairs.baseline.slices
+    if other.unpaired is not None:
+        return other.unpaired[1].slices
+    return tuple(item.slice for item in other.report.slices)
+
+
+def _new(result: RuleResult) -> RuleResult:
+    reason = f"new since the dataset was locked, so advisory: {result.reason}"
+    return replace(result, reason=reason)
+
+
+def decide(
+    policy: GatePolicy,
+    results: Sequence[RuleResult],
+    *,
+    parts: Sequence[JudgedPart] = (),
+    checks: Sequence[CheckRecord] = (),
+) -> GateDecision:
+    """Return the decision: the most blocking verdict among required results, never less.
+
+    Findings about the runs do not count as something that passed; where no required rule was
+    evaluated the decision is ``error``. Times, serial and version are the caller's to add.
+    """
+    results = tuple(results)
+    required = [result for result in results if result.mode == "required"]
+    if not any(result.test != EVIDENCE for result in required):
+        reason = "no required rule was evaluated: advisory and dry-run rules decide nothing"
+        results = (finding("nothing_required", Verdict.ERROR, reason), *results)
+        required.append(results[0])
+    return GateDecision(
+        policy=policy.name,
+        policy_digest=policy.digest,
+        enforcement=policy.enforcement,
+        verdict=worst_of(result.verdict for result in required),
+        reason_codes=reason_codes(required),
+        results=results,
+        parts=tuple(parts),
+        checks=tuple(checks),
+    )
+
+
+def reason_codes(required: Iterable[RuleResult]) -> tuple[str, ...]:
+    """Return the codes of results that are no pass, the most blocking first, each once."""
+    blocking = [result for result in required if result.verdict is not Verdict.PASS]
+    ranked = sorted(blocking, key=lambda result: ORDER.index(result.verdict))
+    return tuple(dict.fromkeys(result.code for result in ranked))
+
+
+REQUIREMENT = "requirement"
+"""The test under which required checks and approvals are listed."""
+
+
+def judge_requirements(
+    policy: GatePolicy,
+    records: Mapping[str, CheckRecord | str],
+    *,
+    candidates: Collection[str],
+    now: str,
+) -> tuple[RuleResult, ...]:
+    """Return a result for each requirement, in order.
+
+    ``records`` maps a name to its record, or to why it cannot be used. ``candidates`` are the
+    digests (artifact and candidate) that a record may be about; ``now`` is UTC.
+    """
+    return tuple(
+        _judge(wanted, records.get(wanted.name), candidates, now) for wanted in policy.requires
+    )
+
+
+def _judge(
+    wanted: Requirement, record: CheckRecord | str | None, candidates: Collection[str], now: str
+) -> RuleResult:
+    if record is None:
+        return _result(wanted, Verdict.NO_DATA, "check_missing", "was not given")
+    if isinstance(record, str):
+        return _result(wanted, Verdict.ERROR, "check_refused", record)
+    for verdict, code, reason in _problems(wanted, record, candidates, now):
+        return _result(wanted, verdict, code, reason)
+    said = f"{record.verdict.value} by {record.by}: {record.reason}"
+    code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
+    return _result(wanted, record.verdict, code, said)
+
+
+def _problems(
+    wanted: Requirement, record: CheckRecord, candidates: Collection[str], now: str
+) -> Iterator[tuple[Verdict, str, str]]:
+    age = seconds_between(record.created, now)
+    if age is None or age < 0:
+        yield Verdict.ERROR, "check_from_the_future", "its time is later than now, or none"
+    elif wanted.max_age_s is not None and age > wanted.max_age_s:
+        most = duration_words(wanted.max_age_s)
+        yield Verdict.NO_DATA, "check_stale", f"{duration_words(age)} old, {most} are allowed"
+    if record.expires is not None and (left := seconds_between(now, record.expires)) is not None:
+        if left <= 0:
+            yield Verdict.NO_DATA, "check_expired", "has expired"
+    elif record.expires is not None:
+        yield Verdict.ERROR, "check_without_time", "its expiry is no UTC time"
+    if wanted.signed and record.key is None:
+        yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
+    if record.candidate is not None and record.candidate not in candidates:
+        yield Verdict.ERROR, "check_of_another", "is about another candidate"
+
+
+def _result(wanted: Requirement, verdict: Verdict, code: str, reason: str) -> RuleResult:
+    return RuleResult(
+        rule=wanted.name,
+        slice=OVERALL,
+        metric="-",
+        test=REQUIREMENT,
+        mode="required",
+        verdict=verdict,
+        code=code,
+        reason=f"{wanted.name}: {reason}",
+    )

@@ -1,0 +1,243 @@
+"""What a gate judges from: reports, and sums of two runs over the same utterances.
+
+Which slices a rule is judged in, and which of them have to be there.
+
+The A/A certificate of a gate: how often its own data would block a candidate that is as good.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from relkit.core.metrics import metric_of
+from relkit.core.slices import SliceSpec, columns_of, is_pattern, matches, spec_of
+from relkit.core.values import Estimate
+from relkit.datasets.types import NO_VALUE
+from relkit.evaluation.types import EvalReport
+from relkit.gate.tests import FAMILY_ALPHA
+from relkit.gate.types import GatePolicy, Rule
+from relkit.statistics.differences import rate_differences, unpaired_differences
+from relkit.statistics.estimates import PERCENTILES
+from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.percentile_differences import percentile_differences
+from relkit.statistics.percentiles import TimingEvidence
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.replays import REPLAYS, ReplayedFamily, ReplayedMargin, replay_null
+from relkit.statistics.sums import ClusterSums, PairedSums, PairedValues
+from relkit.statistics.types import Difference, NullReplay, Pairing, Regression
+
+COMPARING = ("non_inferiority", "no_regression", "min_change")
+"""Tests that need another run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A run the candidate is held against, the baseline or the anchor.
+
+    ``pairs`` and ``values`` (by column) hold the slices of the policy's rules; None and empty where
+    the run's results are not there. ``unpaired`` is (candidate, baseline) for a policy that allows
+    runs that did not answer the same utterances.
+    """
+
+    report: EvalReport
+    pairing: Pairing | None = None
+    pairs: PairedSums | None = None
+    values: Mapping[str, PairedValues] = field(default_factory=dict)
+    unpaired: tuple[ClusterSums, ClusterSums] | None = None
+
+    def differences(self, metric: str) -> dict[str, Difference]:
+        """Return the difference of a metric by slice; empty where it cannot be known."""
+        if metric in RATE_METRICS:
+            found = self._rates(metric)
+        else:
+            base, _, statistic = metric.partition(".")
+            pairs = self.values.get(base)
+            share = PERCENTILES.get(statistic)
+            if pairs is None or share is None:
+                return {}
+            known = metric_of(metric)
+            found = percentile_differences(share, pairs, unit=known.unit, better=known.better)
+        return {item.slice: item for item in found}
+
+    def _rates(self, metric: str) -> tuple[Difference, ...]:
+        if self.pairs is not None:
+            return rate_differences(RATE_METRICS[metric], self.pairs)
+        if self.unpaired is not None:
+            return unpaired_differences(RATE_METRICS[metric], *self.unpaired)
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything one policy is judged on.
+
+    ``estimates`` maps slice to metric to what the candidate's report says, or its results where the
+    report was not cut that way; ``utterances`` counts them by slice. ``specs`` are the cuts that
+    were possible (``accent``, ``channel&noise``). ``rates`` and ``timings`` (by column) are what
+    the candidate's own bounds rest on, for those who recompute the verdict. ``families`` is over
+    how many families of slices a policy shares its chance of blocking equal systems; ``together``
+    maps a metric to the slices of its family: those of all required ``no_regression`` rules.
+    ``tested`` maps (metric, detectable ratio) to what the test of that family said, once it did.
+    """
+
+    candidate: EvalReport
+    estimates: Mapping[str, Mapping[str, Estimate]]
+    utterances: Mapping[str, int]
+    specs: frozenset[str]
+    baseline: Compared | None = None
+    anchor: Compared | None = None
+    rates: RateEvidence | None = None
+    timings: Mapping[str, TimingEvidence] = field(default_factory=dict)
+    families: int = 1
+    together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tested: Mapping[tuple[str, float], Mapping[str, Regression]] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> str:
+        """What seeds everything random: the same data and systems always give the same verdict."""
+        other = "" if self.baseline is None else self.baseline.report.candidate_digest
+        parts = (self.candidate.dataset.digest, self.candidate.candidate_digest, other)
+        return "\n".join(parts)
+
+
+def comparing_rules(policy: GatePolicy) -> tuple[Rule, ...]:
+    """Return the rules that need a baseline, in order."""
+    return tuple(rule for rule in policy.rules if rule.test in COMPARING)
+
+
+def family_count(rules: Iterable[Rule]) -> int:
+    """Return how many families of slices can block: they share one chance of a false alarm.
+
+    The slices of all rules about one metric are one family.
+    """
+    return max(1, len({rule.metric for rule in rules if blocks_as_family(rule)}))
+
+
+def blocks_as_family(rule: Rule) -> bool:
+    """Return whether the slices of a rule are tested together, and can block."""
+    return rule.test == "no_regression" and rule.mode == "required"
+
+
+def joined(slices: Iterable[tuple[Rule, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    """Return the families of a policy by metric, from its rules with the slices of each."""
+    found: dict[str, dict[str, None]] = {}
+    for rule, keys in slices:
+        if blocks_as_family(rule):
+            found.setdefault(rule.metric, {}).update(dict.fromkeys(keys))
+    return {metric: tuple(keys) for metric, keys in found.items()}
+
+
+def slice_specs(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """Return the cuts that rules need, ``overall`` first, each once."""
+    names = dict.fromkeys(spec_of(rule.slice).name for rule in rules)
+    return tuple(dict.fromkeys(["overall", *names]))
+
+
+Registered = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleSlices:
+    """The slices of a rule: those required and ``found``, those ``vanished``, and ``new`` ones."""
+
+    found: tuple[str, ...]
+    vanished: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def rule_slices(
+    pattern: str,
+    known: Iterable[str],
+    registered: Registered | None,
+    before: Iterable[str] = (),
+) -> RuleSlices:
+    """Return what a rule's slice means among the ``known`` slices of a candidate.
+
+    What has to be there is what the dataset's lock promises (``registered``); where it does not
+    say, what the baseline has (``before``); without either, what the candidate has. A slice of
+    missing labels, ``(none)``, is never required of a pattern that asks for all values.
+    """
+    matching = [key for key in known if matches(pattern, key)]
+    promised = _promised(pattern, registered)
+    if promised is None:
+        earlier = [key for key in before if matches(pattern, key) and not _unlabelled(key)]
+        promised = tuple(earlier or (key for key in matching if not _unlabelled(key)))
+    wanted = set(promised)
+    return RuleSlices(
+        found=tuple(key for key in matching if key in wanted),
+        vanished=tuple(key for key in promised if key not in matching),
+        new=tuple(key for key in matching if key not in wanted and not _unlabelled(key)),
+    )
+
+
+def _promised(pattern: str, registered: Registered | None) -> tuple[str, ...] | None:
+    """Return the keys that have to be there, None where the dataset does not say.
+
+    Which values of two columns occur together, a lock does not say.
+    """
+    if not is_pattern(pattern):
+        return (pattern,)
+    columns = columns_of(pattern)
+    if registered is None or len(columns) > 1 or columns[0] not in registered:
+        return None
+    spec = SliceSpec(columns=columns)
+    return tuple(spec.key([value]) for value in registered[columns[0]] if value != NO_VALUE)
+
+
+def _unlabelled(key: str) -> bool:
+    return any(part.endswith(f"={NO_VALUE}") for part in key.split("&"))
+
+
+MOST_REPLAYS = 2_000
+
+
+_AT_ONCE = 20_000_000  # rows of all replays: a fraction of a second
+
+
+def replay(
+    policy: GatePolicy, evidence: Evidence, *, replays: int | None = None
+) -> NullReplay | None:
+    """Return the replay of a policy's required comparing rules of rates.
+
+    ``replays`` is 2,000 where the data is small enough for that to take no time, and not less than
+    400: a share of 5 % is then known to half a point, or to one. None without paired sums. Bounds
+    compare nothing, percentiles are no function of sums, and a wanted improvement is not met by
+    equal systems: those rules take no part.
+    """
+    baseline = evidence.baseline
+    if baseline is None or baseline.pairs is None:
+        return None
+    pairs = baseline.pairs
+    rules: list[ReplayedMargin | ReplayedFamily] = []
+    families: dict[str, ReplayedFamily] = {}
+    for rule in policy.rules:
+        if rule.mode != "required" or rule.metric not in RATE_METRICS:
+            continue
+        known = [key for key in evidence.utterances if key in pairs.candidate.slices]
+        found = rule_slices(
+            rule.slice, known, evidence.candidate.registered, pairs.baseline.slices
+        ).found
+        if rule.test == "non_inferiority" and rule.margin is not None:
+            margin = rule.margin
+            rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in found]
+        elif rule.test == "no_regression" and found:
+            families[rule.metric] = _joined(families.get(rule.metric), rule, found)
+    together = [*rules, *families.values()]
+    return replay_null(
+        {rule.metric: pairs for rule in together},
+        together,
+        seed=evidence.seed,
+        replays=_affordable(pairs) if replays is None else replays,
+        alpha=FAMILY_ALPHA / evidence.families,
+    )
+
+
+def _affordable(pairs: PairedSums) -> int:
+    rows = max(1, len(pairs.candidate.slice_index))
+    return min(MOST_REPLAYS, max(REPLAYS, _AT_ONCE // rows))
+
+
+def _joined(known: ReplayedFamily | None, rule: Rule, found: tuple[str, ...]) -> ReplayedFamily:
+    """Return the family of a metric with the slices of one more rule; the stricter ratio counts."""
+    slices = found if known is None else tuple(dict.fromkeys((*known.slices, *found)))
+    ratio = rule.detectable if known is None else min(known.detectable, rule.detectable)
+    return ReplayedFamily(metric=rule.metric, slices=slices, detectable=ratio)

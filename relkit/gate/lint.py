@@ -1,0 +1,322 @@
+"""What is doubtful about a rule on the data it would be judged on.
+
+What is doubtful about a policy that can be read: rules that never fire, or never pass.
+
+:func:`lint` looks at the policy alone; with the facts of a selection of data also at what the rules
+would be judged on. A ``refuse`` makes the policy unusable, a ``warn`` is said and nothing else.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from relkit.core.metrics import PREDICTED, QUALITY_METRICS
+from relkit.core.slices import escape_value, expand_slices, is_pattern
+from relkit.gate.suppose import change, size_of, slices_of
+from relkit.gate.types import (
+    Finding,
+    GatePolicy,
+    Rule,
+    RulePlan,
+    SelectionFacts,
+    Severity,
+    SlicePlan,
+)
+from relkit.statistics.distributions import UNSEEN
+from relkit.statistics.intervals import MIN_CLUSTERS
+from relkit.statistics.rates import RATE_METRICS
+
+LEAST_CHANCE = 0.5
+"""An equal system that passes less often than this makes a gate that is red for no reason."""
+
+
+_SPOKEN = frozenset({"first_audio_ms", "leading_silence_ms", "clipping_rate", "dropout_rate"})
+
+
+def finding_of(rule: Rule, severity: Severity, code: str, message: str, hint: str) -> Finding:
+    """Return a finding about a rule, with the rule's line."""
+    return Finding(
+        rule=rule.id, severity=severity, code=code, message=message, hint=hint, line=rule.line
+    )
+
+
+def severity_of(rule: Rule) -> Severity:
+    """Return how bad it is if a rule never passes: one that is not required blocks nothing."""
+    return "refuse" if rule.mode == "required" else "warn"
+
+
+def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[Finding]:
+    """Yield what is doubtful about a rule on this data; ``plan`` says what it can decide there."""
+    missing = _unmeasured(rule, facts)
+    if missing is not None:
+        yield missing
+        return
+    if not expand_slices(rule.slice, facts.slices):
+        yield _no_slice(rule, facts)
+        return
+    keys = slices_of(rule, facts)
+    if not keys:
+        yield finding_of(
+            rule,
+            "refuse",
+            "slice_matches_nothing",
+            f"{rule.slice} has only slices without a label",
+            "label the data, or name another column",
+        )
+    yield from _one_cluster(rule, facts, keys)
+    if plan is not None:
+        yield from _never_pass(rule, plan, facts)
+        yield from _too_fine(rule, plan.slices)
+
+
+def _unmeasured(rule: Rule, facts: SelectionFacts) -> Finding | None:
+    """Find a metric that the suite does not measure and that results cannot be asked for later."""
+    base = rule.metric.partition(".")[0]
+    if facts.metrics is None:
+        return None
+    spoken = base in _SPOKEN and facts.task != "tts"
+    scored = base in QUALITY_METRICS and rule.metric not in facts.metrics
+    if not spoken and not scored:
+        return None
+    why = (
+        "only for systems that speak" if spoken else f'only where a suite\'s metrics name "{base}"'
+    )
+    return finding_of(
+        rule,
+        severity_of(rule),
+        "metric_not_measured",
+        f"{rule.metric} is measured {why}; the suite {facts.suite} has none",
+        _near(base, [name.partition(".")[0] for name in facts.metrics])
+        or f'add "{base}" to the metrics of the suite, or remove the rule',
+    )
+
+
+def _no_slice(rule: Rule, facts: SelectionFacts) -> Finding:
+    """Name what a slice without an utterance was probably meant to be."""
+    for part in rule.slice.split("&"):
+        column, _, value = part.partition("=")
+        if column not in facts.values:
+            message = f'no column "{column}" in {facts.dataset}'
+            hint = _near(column, facts.values) or "columns: " + ", ".join(sorted(facts.values))
+            return finding_of(rule, "refuse", "unknown_column", message, hint)
+        present = _escaped(facts.values[column])
+        if value not in ("*", *present):
+            message = f'no utterance has {column} "{value}"'
+            known = _near(value, present)
+            hint = known or f"values of {column}: {', '.join(present[:8])}"
+            return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
+    return finding_of(
+        rule,
+        "refuse",
+        "slice_matches_nothing",
+        f"no utterance is in {rule.slice}",
+        "its values never occur together: name one of them",
+    )
+
+
+def _escaped(values: Iterable[str]) -> list[str]:
+    return [escape_value(value) for value in values]
+
+
+def _near(name: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f'did you mean "{close[0]}"?' if close else None
+
+
+def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iterator[Finding]:
+    inside = [key for key in keys if facts.slices[key].clusters == 1]
+    if not inside:
+        return
+    what = inside[0] if len(inside) == 1 else f"{inside[0]} and {len(inside) - 1} more"
+    yield finding_of(
+        rule,
+        severity_of(rule),
+        "inside_one_cluster",
+        f"{what}: a single {facts.cluster} says nothing about others",
+        f"make the rule advisory, or add data of other values of {facts.cluster}",
+    )
+
+
+def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[Finding]:
+    """Find slices in which no system whatever could pass; the rest of a pattern may be fine."""
+    hopeless = [
+        item
+        for item in plan.slices
+        if item.outlook == "cannot"
+        and item.finds_ratio is None
+        and facts.slices[item.slice].clusters > 1
+        and (rule.test != "no_regression" or _short(rule, facts, item))
+    ]
+    if not hopeless:
+        return
+    whole = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
+    first = hopeless[0]
+    missing = first.missing_clusters
+    wanted = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
+    no_units = size_of(rule.metric, facts.slices[first.slice]).units <= 0
+    yield finding_of(
+        rule,
+        severity_of(rule) if whole else "warn",
+        "no_units" if no_units else "never_passes",
+        f"{first.slice}: {first.says}"
+        + ("" if len(hopeless) == 1 else f" (and {len(hopeless) - 1} more slices)"),
+        f"{wanted}, or make the rule advisory",
+    )
+
+
+def _short(rule: Rule, facts: SelectionFacts, item: SlicePlan) -> bool:
+    """Return whether counts alone decide it, and no supposed rate."""
+    size = size_of(rule.metric, facts.slices[item.slice])
+    return (
+        size.units <= 0
+        or size.clusters < max(rule.min_clusters, MIN_CLUSTERS)
+        or size.utterances < rule.min_utterances
+    )
+
+
+def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
+    """Find margins and ratios that are finer than what the data shows."""
+    fine = [
+        item
+        for item in slices
+        if item.equal_passes is not None and item.equal_passes < LEAST_CHANCE
+    ]
+    if fine:
+        worst = min(fine, key=lambda item: item.equal_passes or 0.0)
+        yield finding_of(
+            rule,
+            "warn",
+            "margin_below_data",
+            f"{worst.slice}: an equal system passes in {100 * (worst.equal_passes or 0.0):.0f} % "
+            f"at a margin of {change(rule, rule.margin)}",
+            f"use {change(rule, worst.smallest)}"
+            + (f", or {worst.needed_clusters} clusters" if worst.needed_clusters else ""),
+        )
+    weak = [
+        item
+        for item in slices
+        if rule.test == "no_regression" and item.supposed is not None and item.outlook == "cannot"
+    ]
+    if weak:
+        first = weak[0]
+        yield finding_of(
+            rule,
+            "warn",
+            "ratio_below_data",
+            f"{first.slice}: {first.says}",
+            (f"use {first.needed_clusters} clusters" if first.needed_clusters else "use more data")
+            + f", or a larger detectable than {rule.detectable:g}",
+        )
+
+
+MOS_NOISE = 0.035
+"""Standard deviation of a predicted MOS between repeats on the same clip (rules.md section 3)."""
+
+
+_UNCAPPED = frozenset({"wer"})
+
+
+def lint(
+    policy: GatePolicy,
+    facts: SelectionFacts | None = None,
+    plans: Sequence[RulePlan] = (),
+    *,
+    observed: Mapping[tuple[str, str], float] | None = None,
+) -> tuple[Finding, ...]:
+    """Return what is doubtful about a policy, refusals first, else in the order of its rules.
+
+    ``facts`` are counted from the data it would be judged on and ``plans`` say what its rules can
+    decide there (:func:`relkit.gate.plan.plan_rules`). ``observed`` maps (slice, metric) to a
+    value that a finished run had.
+    """
+    findings = [*_whole(policy)]
+    by_rule = {plan.rule: plan for plan in plans}
+    for rule in policy.rules:
+        findings += _alone(rule, policy)
+        findings += _noise(rule, facts, observed or {})
+        if facts is not None:
+            findings += on_data(rule, facts, by_rule.get(rule.id))
+    return tuple(sorted(findings, key=lambda finding: finding.severity != "refuse"))
+
+
+def _whole(policy: GatePolicy) -> Iterator[Finding]:
+    if policy.rules and all(rule.mode != "required" for rule in policy.rules):
+        yield Finding(
+            rule=None,
+            severity="warn",
+            code="nothing_required",
+            message="no rule is required: the gate gives error, never pass",
+            hint="leave out the mode of at least one rule",
+        )
+    seen: dict[tuple[object, ...], str] = {}
+    for rule in policy.rules:
+        key = (rule.metric, rule.slice, rule.test, rule.mode)
+        if key in seen:
+            yield finding_of(
+                rule,
+                "warn",
+                "same_twice",
+                f"asks the same of {rule.metric} on {rule.slice} as rule {seen[key]}",
+                "keep the stricter one",
+            )
+        seen.setdefault(key, rule.id)
+
+
+def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
+    if rule.metric in _UNCAPPED and rule.test != "bound":
+        yield finding_of(
+            rule,
+            "warn",
+            "wer_not_capped",
+            "compares wer, whose interval one repetition loop makes wrong",
+            "use wer_capped, and a rule on runaway_rate beside it",
+        )
+    known = RATE_METRICS.get(rule.metric)
+    if rule.test == "bound" and rule.max == 0 and known is not None and known.counted:
+        yield finding_of(
+            rule,
+            severity_of(rule),
+            "never_passes",
+            f"a maximum of 0 never passes: a rate of which nothing was seen may still be {UNSEEN} "
+            "/ utterances",
+            "write the rate that you can live with",
+        )
+    if rule.test == "no_regression" and not policy.paired:
+        yield finding_of(
+            rule,
+            "warn",
+            "needs_pairs",
+            "no_regression compares utterance by utterance: runs that answered different ones "
+            "give no data",
+            "remove paired: false, or use non_inferiority",
+        )
+
+
+def _noise(
+    rule: Rule, facts: SelectionFacts | None, observed: Mapping[tuple[str, str], float]
+) -> Iterator[Finding]:
+    """Find bounds on quality scores that lie within the noise of the model that predicts them."""
+    base = rule.metric.partition(".")[0]
+    if base not in QUALITY_METRICS:
+        return
+    default = MOS_NOISE if base in PREDICTED else 0.0
+    floor = default if facts is None else facts.noise_floors.get(base, default)
+    asked = rule.margin if rule.test == "non_inferiority" else rule.min_change
+    if asked is not None and asked < floor:
+        yield finding_of(
+            rule,
+            "warn",
+            "below_noise",
+            f"asks for {change(rule, asked)}, and the score of one clip moves by {floor:.2g} "
+            "between repeats",
+            f"use at least {floor:.2g}",
+        )
+    value = observed.get((rule.slice, rule.metric))
+    for limit in (rule.max, rule.min):
+        if limit is not None and value is not None and abs(value - limit) < floor:
+            yield finding_of(
+                rule,
+                "warn",
+                "bound_in_noise",
+                f"the measured {value:.3g} is nearer to {limit:g} than the noise of {floor:.2g}",
+                "move the bound, or expect a verdict that changes between repeats",
+            )

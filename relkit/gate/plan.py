@@ -1,0 +1,266 @@
+"""What each rule of a policy can decide on a selection of data, and what would change that.
+
+Nothing is decoded for it: clusters and units are counted from the manifest, and rates are supposed
+(the policy's own limit, else a default) unless finished runs were measured.
+
+Margins that data can decide: what ``relkit init`` writes into the policies of a workspace.
+"""
+
+import math
+from dataclasses import replace
+
+from relkit.gate.evidence import blocks_as_family, family_count, joined
+from relkit.gate.suppose import (
+    Measured,
+    asks,
+    change,
+    plan_bound,
+    precision_of,
+    quiet_floor,
+    size_of,
+    slices_of,
+    suppose,
+    supposed_precision,
+    times,
+    units_name,
+    value_at,
+)
+from relkit.gate.tests import FAMILY_ALPHA, at_most
+from relkit.gate.types import (
+    GatePolicy,
+    Outlook,
+    Rule,
+    RulePlan,
+    SelectionFacts,
+    SliceFacts,
+    SlicePlan,
+    Supposed,
+)
+from relkit.statistics.families import FAMILY_METRICS
+from relkit.statistics.intervals import MIN_CLUSTERS
+from relkit.statistics.power import (
+    POWER,
+    Precision,
+    SliceSize,
+    chance_to_pass,
+    clusters_to_detect,
+    clusters_to_pass,
+    detectable_ratio,
+    smallest_margin,
+)
+
+
+def plan_rules(
+    policy: GatePolicy, facts: SelectionFacts, measured: Measured | None = None
+) -> tuple[RulePlan, ...]:
+    """Return what each rule can decide, in the order of the policy."""
+    known = measured or Measured()
+    return tuple(_plan(rule, policy, facts, known) for rule in policy.rules)
+
+
+def _plan(rule: Rule, policy: GatePolicy, facts: SelectionFacts, measured: Measured) -> RulePlan:
+    keys = slices_of(rule, facts)
+    together = joined((one, slices_of(one, facts)) for one in policy.rules)
+    joint = together.get(rule.metric, ()) if blocks_as_family(rule) else keys
+    slices = tuple(
+        _slice(rule, policy, facts.slices[key], measured, family=len(joint)) for key in keys
+    )
+    return RulePlan(
+        rule=rule.id,
+        metric=rule.metric,
+        slice=rule.slice,
+        test=rule.test,
+        mode=rule.mode,
+        asks=asks(rule),
+        slices=slices,
+    )
+
+
+def _slice(
+    rule: Rule, policy: GatePolicy, facts: SliceFacts, measured: Measured, *, family: int
+) -> SlicePlan:
+    size = size_of(rule.metric, facts)
+    plan = SlicePlan(
+        slice=facts.slice,
+        outlook="unknown",
+        says="",
+        utterances=facts.utterances,
+        clusters=size.clusters,
+        units=int(size.units),
+        unit=units_name(rule.metric),
+    )
+    if (short := _too_little(rule, size, plan)) is not None:
+        return short
+    if rule.test == "bound":
+        return plan_bound(rule, plan, value_at(rule.metric, facts.slice, measured))
+    if rule.test == "no_regression":
+        return _family(rule, policy, size, plan, measured, family)
+    return _paired(rule, policy, size, plan, measured)
+
+
+def _too_little(rule: Rule, size: SliceSize, plan: SlicePlan) -> SlicePlan | None:
+    """Return the plan of a slice that never passes, whatever the systems do."""
+    if size.units <= 0:
+        return _cannot(plan, f"has no {plan.unit}: it can never pass")
+    least = max(rule.min_clusters, MIN_CLUSTERS)
+    if size.clusters < least:
+        return replace(
+            _cannot(plan, f"{size.clusters} of {least} clusters: it stays inconclusive"),
+            needed_clusters=least,
+            missing_clusters=least - size.clusters,
+        )
+    if size.utterances < rule.min_utterances:
+        needed = math.ceil(rule.min_utterances * size.clusters / size.utterances)
+        return replace(
+            _cannot(
+                plan,
+                f"{size.utterances} of {rule.min_utterances} utterances: it stays inconclusive",
+            ),
+            needed_clusters=needed,
+            missing_clusters=needed - size.clusters,
+        )
+    return None
+
+
+def _cannot(plan: SlicePlan, says: str) -> SlicePlan:
+    return replace(plan, outlook="cannot", says=says)
+
+
+def _paired(
+    rule: Rule, policy: GatePolicy, size: SliceSize, plan: SlicePlan, measured: Measured
+) -> SlicePlan:
+    """Plan ``non_inferiority`` and ``min_change`` from the precision a difference will have."""
+    precision, supposed = precision_of(rule.metric, size, policy, measured)
+    if precision is None:
+        return replace(plan, says=_only_runs(rule))
+    floor = quiet_floor(rule.metric, size, supposed)
+    least = max(smallest_margin(precision), floor)
+    plan = replace(plan, supposed=supposed, smallest=least)
+    if rule.test == "min_change":
+        return _change(rule, plan, precision, supposed)
+    margin = rule.margin or 0.0
+    within = at_most(floor, margin)
+    chance = chance_to_pass(precision, margin) if within else 0.0
+    needed = clusters_to_pass(precision, margin)
+    if not within and margin > 0:
+        needed = max(needed or 0, math.ceil(size.clusters * floor / margin))
+    blocked = margin + smallest_margin(precision)
+    says = (
+        f"an equal system passes in {100 * chance:.0f} %, one that is {change(rule, blocked)} "
+        f"worse is blocked in 80 %"
+    )
+    if chance < POWER:
+        says += f"; a margin of {change(rule, least)} would do"
+    elif (finer := clusters_to_pass(precision, margin / 2)) is not None:
+        says += f"; half the margin takes {finer} clusters"
+    plan = replace(
+        plan,
+        outlook=_outlook(chance),
+        equal_passes=chance,
+        blocked_from=blocked,
+        says=says,
+    )
+    return _with_needed(plan, needed)
+
+
+def _only_runs(rule: Rule) -> str:
+    return (
+        f"how far {rule.metric} varies only finished runs can tell: name two with --baseline and "
+        "--candidate"
+    )
+
+
+def _change(
+    rule: Rule, plan: SlicePlan, precision: Precision, supposed: Supposed | None
+) -> SlicePlan:
+    rate = None if supposed is None else supposed.rate
+    asked = [] if rule.min_change is None else [rule.min_change]
+    if rule.min_relative_change is not None and rate is not None:
+        asked.append(rule.min_relative_change * rate)
+    wanted, seen = max(asked, default=0.0), smallest_margin(precision)
+    possible = rate is None or wanted + seen <= rate
+    return replace(
+        plan,
+        outlook="decides" if possible else "weak",
+        smallest=wanted + seen,
+        says=(
+            f"shows an improvement in {100 * POWER:.0f} % once it is "
+            f"{change(rule, wanted + seen)}" + ("" if possible else ", more than the supposed rate")
+        ),
+    )
+
+
+def _family(
+    rule: Rule,
+    policy: GatePolicy,
+    size: SliceSize,
+    plan: SlicePlan,
+    measured: Measured,
+    family: int,
+) -> SlicePlan:
+    """Plan ``no_regression``: the smallest ratio that is found, and clusters for the wanted one."""
+    known = measured.regressions.get((rule.id, size.slice))
+    if known is not None and (known.detects is not None or known.needed_clusters is not None):
+        found, needed = known.detects, known.needed_clusters
+        supposed = Supposed(rate=known.reference, rate_from="measured by both runs")
+    else:
+        assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
+        alpha = FAMILY_ALPHA / family_count(policy.rules)
+        found = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
+        needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
+    enough = found is not None and found <= rule.detectable
+    sees = "would find no ratio" if found is None else f"finds {times(found)} the rate in 80 %"
+    asked = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
+    return _with_needed(
+        replace(
+            plan,
+            outlook="decides" if enough else "cannot",
+            supposed=supposed,
+            finds_ratio=found,
+            says=sees + asked,
+        ),
+        needed,
+    )
+
+
+def _outlook(chance: float) -> Outlook:
+    return "decides" if chance >= POWER else "weak"
+
+
+def _with_needed(plan: SlicePlan, needed: int | None) -> SlicePlan:
+    if needed is None:
+        return plan
+    return replace(plan, needed_clusters=needed, missing_clusters=max(0, needed - plan.clusters))
+
+
+def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
+    """Return, by rule id, the margin at which an equal system passes in 80 % of gates.
+
+    For ``non_inferiority`` on error rates; the largest over a rule's slices, rounded up to two
+    digits. Rules whose slices have too little data for any margin are left out.
+    """
+    found: dict[str, float] = {}
+    for rule in policy.rules:
+        if rule.test != "non_inferiority" or rule.metric not in FAMILY_METRICS:
+            continue
+        sizes = [size_of(rule.metric, facts.slices[key]) for key in slices_of(rule, facts)]
+        least = [_least(rule, size, policy) for size in sizes]
+        if least and None not in least:
+            found[rule.id] = _rounded_up(max(value for value in least if value is not None))
+    return found
+
+
+def _least(rule: Rule, size: SliceSize, policy: GatePolicy) -> float | None:
+    assumptions, supposed = suppose(rule.metric, size.slice, policy, Measured())
+    precision = supposed_precision(size, assumptions)
+    if precision is None:
+        return None
+    return max(smallest_margin(precision), quiet_floor(rule.metric, size, supposed))
+
+
+def _rounded_up(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    digits = 1 - math.floor(math.log10(value))
+    scale = 10.0**digits
+    return round(math.ceil(round(value * scale, 6)) / scale, digits)

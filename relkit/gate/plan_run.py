@@ -1,0 +1,204 @@
+"""``relkit gate --plan``: what a policy can decide on a dataset, before anything is decoded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.slices import OVERALL, columns_of, spec_of
+from relkit.datasets.types import Dataset
+from relkit.evaluation.comparable import check_same_measure
+from relkit.evaluation.ports import PairAggregator, RunStore
+from relkit.evaluation.types import EvalReport, Suite
+from relkit.gate.evidence import blocks_as_family, family_count, joined
+from relkit.gate.lint import lint
+from relkit.gate.plan import plan_rules
+from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite, sentences, slices_of
+from relkit.gate.tests import FAMILY_ALPHA
+from relkit.gate.types import GatePlan, GatePolicy, Rule, SelectionFacts
+from relkit.statistics.differences import rate_differences
+from relkit.statistics.estimates import PERCENTILES, sums_needed, timings_needed
+from relkit.statistics.families import test_regressions
+from relkit.statistics.percentile_differences import percentile_differences
+from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.types import Difference, Regression
+
+_SEED = "relkit-plan/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPorts:
+    """What a plan reads: finished runs, and the results of (candidate, baseline) pair by pair."""
+
+    runs: RunStore
+    pairs: Callable[[Path, Path], PairAggregator]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRuns:
+    """The runs whose measured values replace what would be supposed; None: not named."""
+
+    baseline: str | None = None
+    candidate: str | None = None
+
+
+def plan_gate(
+    policy: GatePolicy,
+    dataset: Dataset,
+    suite: Suite | None,
+    ports: PlanPorts,
+    named: NamedRuns,
+) -> GatePlan:
+    """Return what each rule can decide; raises InvalidInput, UsageError.
+
+    Without a suite the whole dataset is meant, clustered as its settings say.
+    """
+    if policy.parts:
+        parts = ", ".join(policy.parts.values())
+        raise UsageError(
+            f'the policy "{policy.name}" is decided over several runs: plan its parts',
+            hint=f"its parts are {parts}: relkit gate {next(iter(policy.parts.values()))} --plan",
+        )
+    if suite is None:
+        facts = facts_of_dataset(dataset, policy.rules)
+    else:
+        facts = facts_of_suite(dataset, suite, policy.rules)
+    reports = _reports(facts, ports, named)
+    facts = replace(facts, noise_floors=_noise_floors(reports))
+    measured = _measured(policy, facts, ports, reports)
+    rules = plan_rules(policy, facts, measured)
+    overall = facts.slices[OVERALL]
+    return GatePlan(
+        policy=policy.name,
+        policy_digest=policy.digest,
+        dataset=facts.dataset,
+        revision=facts.revision,
+        suite=facts.suite,
+        cluster=facts.cluster,
+        utterances=overall.utterances,
+        clusters=overall.clusters,
+        words=overall.units["words"].total,
+        rules=rules,
+        assumptions=(*sentences(rules), *_remarks(facts, reports)),
+        findings=lint(policy, facts, rules, observed=_observed(measured)),
+        baseline=_name(reports.get("baseline")),
+        candidate=_name(reports.get("candidate")),
+    )
+
+
+def _reports(facts: SelectionFacts, ports: PlanPorts, named: NamedRuns) -> dict[str, EvalReport]:
+    given = {"baseline": named.baseline, "candidate": named.candidate}
+    reports = {side: ports.runs.read_report(run) for side, run in given.items() if run is not None}
+    for report in reports.values():
+        if report.dataset.name != facts.dataset:
+            raise UsageError(
+                f"{report.run} is a run on {report.dataset.name}, not on {facts.dataset}",
+                hint="name a run on the same dataset",
+            )
+    if len({report.run for report in reports.values()}) < len(reports):
+        raise UsageError("the same run is named twice", hint="name two runs, or one")
+    return reports
+
+
+def _measured(
+    policy: GatePolicy,
+    facts: SelectionFacts,
+    ports: PlanPorts,
+    reports: Mapping[str, EvalReport],
+) -> Measured:
+    """Return what the named runs say; the values are the baseline's where it is named."""
+    if not reports:
+        return Measured()
+    first = next(iter(reports.values()))
+    measured = Measured(run=first.run, values={item.slice: item.metrics for item in first.slices})
+    if len(reports) == 1:
+        return measured
+    ours, theirs = reports["candidate"], reports["baseline"]
+    check_same_measure(ours, theirs)
+    rules = [rule for rule in policy.rules if rule.test != "bound" and _cut(rule, facts)]
+    paths = [ports.runs.results(report.run) for report in (ours, theirs)]
+    if paths[0] is None or paths[1] is None or not rules:
+        return measured
+    with ports.pairs(paths[0], paths[1]) as pairs:
+        return _with_pairs(measured, rules, facts, pairs)
+
+
+def _cut(rule: Rule, facts: SelectionFacts) -> bool:
+    return set(columns_of(rule.slice)) <= set(facts.values)
+
+
+def _with_pairs(
+    measured: Measured, rules: list[Rule], facts: SelectionFacts, pairs: PairAggregator
+) -> Measured:
+    specs = tuple(dict.fromkeys([OVERALL, *(spec_of(rule.slice).name for rule in rules)]))
+    metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
+    if not pairs.pairing().both:
+        raise InvalidInput(
+            "the two runs have no utterance in common", hint="name runs of the same suite"
+        )
+    sums = pairs.sums(specs, sums_needed(metrics))
+    values = {column: pairs.values(specs, column) for column in timings_needed(metrics)}
+    differences: dict[tuple[str, str], Difference] = {}
+    regressions: dict[tuple[str, str], Regression] = {}
+    for metric in metrics:
+        column, _, statistic = metric.partition(".")
+        found = (
+            rate_differences(RATE_METRICS[metric], sums)
+            if metric in RATE_METRICS
+            else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
+        )
+        differences |= {(metric, item.slice): item for item in found}
+    families = joined((rule, slices_of(rule, facts)) for rule in rules)
+    known = frozenset(sums.candidate.slices)
+    for rule in rules:
+        if rule.test == "no_regression":
+            own = slices_of(rule, facts)
+            joint = families.get(rule.metric, ()) if blocks_as_family(rule) else ()
+            for item in test_regressions(
+                RATE_METRICS[rule.metric],
+                sums,
+                [key for key in dict.fromkeys((*own, *joint)) if key in known],
+                seed=_SEED,
+                detectable=rule.detectable,
+                alpha=FAMILY_ALPHA / family_count(rules),
+            ):
+                regressions[(rule.id, item.slice)] = item
+    return replace(measured, differences=differences, regressions=regressions)
+
+
+def _noise_floors(reports: Mapping[str, EvalReport]) -> dict[str, float]:
+    """Return the largest spread of a repeated quality score that some run saw."""
+    floors: dict[str, float] = {}
+    for report in reports.values():
+        summary = report.quality
+        for metric, floor in ({} if summary is None else summary.noise_floor).items():
+            floors[metric] = max(floor.sd, floors.get(metric, 0.0))
+    return floors
+
+
+def _observed(measured: Measured) -> dict[tuple[str, str], float]:
+    return {
+        (key, metric): estimate.value
+        for key, metrics in measured.values.items()
+        for metric, estimate in metrics.items()
+        if estimate.value is not None
+    }
+
+
+def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[str, ...]:
+    remarks = ["words are counted as the scorer counts them, before normalizing"]
+    remarks += [
+        f"{report.run} was measured on another version of {facts.dataset}"
+        for report in reports.values()
+        if report.dataset.digest != facts.digest
+    ]
+    remarks += [
+        f"{report.run} was measured with the suite {report.suite}, not {facts.suite}"
+        for report in reports.values()
+        if facts.suite is not None and report.suite != facts.suite
+    ]
+    return tuple(remarks)
+
+
+def _name(report: EvalReport | None) -> str | None:
+    return None if report is None else report.run

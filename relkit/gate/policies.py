@@ -1,0 +1,497 @@
+"""Gate policies: ``gates/NAME.yaml`` to :class:`GatePolicy`, each defect with its line.
+
+Writes other margins into the text of a policy, which keeps its comments and its order.
+
+What makes a rule of a policy senseless by itself, before any data is looked at.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, get_args
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from relkit.core import yaml_text
+from relkit.core.codec import Record, check, nearest
+from relkit.core.digests import JsonValue, digest_of
+from relkit.core.errors import InvalidInput
+from relkit.core.metrics import METRICS, STATISTICS, expand, metric_of
+from relkit.core.slices import normal_slice
+from relkit.core.values import DURATION, checked_duration, duration_s
+from relkit.core.yaml_text import shown, where
+from relkit.gate.types import Enforcement, GatePolicy, Mode, Requirement, Rule, Test
+from relkit.statistics.families import FAMILY_METRICS
+from relkit.statistics.rates import MetricRange, metric_range
+
+BOUND_KEYS: Mapping[Test, tuple[str, ...]] = {
+    "bound": ("max", "min"),
+    "non_inferiority": ("margin", "anchor_margin"),
+    "no_regression": ("detectable",),
+    "min_change": ("min_change", "min_relative_change"),
+}
+"""Test to the keys that say what it asks for."""
+
+
+NEEDED: Mapping[Test, tuple[str, ...]] = {
+    "bound": ("max", "min"),
+    "non_inferiority": ("margin",),
+    "no_regression": (),
+    "min_change": ("min_change", "min_relative_change"),
+}
+"""Test to the keys of which one must be there."""
+
+
+_ALL_BOUND_KEYS = tuple(dict.fromkeys(key for keys in BOUND_KEYS.values() for key in keys))
+
+
+_MOST_DETECTABLE = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """Why a rule is refused: the ``key`` that is wrong (None: the whole rule), and the way out."""
+
+    key: str | None
+    message: str
+    hint: str | None = None
+
+
+def test_asked_for(given: Collection[str], named: Test | None) -> Test:
+    """Return a rule's test: the named one; ``min_change`` where only its bound says so."""
+    if named is not None:
+        return named
+    return "min_change" if set(given) & set(BOUND_KEYS["min_change"]) else "bound"
+
+
+def first_defect(rule: Rule, given: Collection[str]) -> Defect | None:
+    """Return the first thing that makes a rule senseless; ``given`` are the keys it was written by.
+
+    ``rule.metric`` has to be a known one.
+    """
+    return next(_defects(rule, given), None)
+
+
+def _defects(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
+    yield from _keys(rule, given)
+    limits = metric_range(rule.metric)
+    if rule.test == "bound":
+        yield from _limits(rule, limits)
+    elif rule.test == "non_inferiority":
+        yield from _margin("margin", rule.margin, limits)
+    elif rule.test == "no_regression":
+        yield from _family(rule)
+    else:
+        yield from _change(rule, limits)
+    if "anchor_margin" in given:
+        yield from _margin("anchor_margin", rule.anchor_margin, limits)
+
+
+def _keys(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
+    wanted = BOUND_KEYS[rule.test]
+    for key in _ALL_BOUND_KEYS:
+        if key in given and key not in wanted:
+            owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
+            yield Defect(
+                key=key,
+                message=f'"{key}" says nothing to the test {rule.test}',
+                hint=f'add "test: {owner}", or remove "{key}"',
+            )
+    needed = NEEDED[rule.test]
+    if needed and not set(needed) & set(given):
+        listed = " or ".join(f'"{key}"' for key in needed)
+        yield Defect(
+            key=None,
+            message=f"the test {rule.test} needs {listed}",
+            hint=f"for example {_EXAMPLES[rule.test]}",
+        )
+
+
+_EXAMPLES: Mapping[Test, str] = {
+    "bound": "max: 0.20",
+    "non_inferiority": "margin: 0.01, the largest acceptable worsening",
+    "min_change": "min_change: 0.01",
+}
+
+
+def _limits(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
+    low, high, name = limits.low, limits.high, rule.metric
+    span = (
+        f"{name} is between {low:g} and {high:g}" if high < float("inf") else f"{name} >= {low:g}"
+    )
+    if rule.max is not None and rule.max >= high:
+        yield Defect(key="max", message=f'"max: {rule.max:g}" can never fire', hint=span)
+    if rule.max is not None and rule.max < low:
+        yield Defect(key="max", message=f'"max: {rule.max:g}" can never hold', hint=span)
+    if rule.min is not None and rule.min <= low:
+        yield Defect(key="min", message=f'"min: {rule.min:g}" can never fire', hint=span)
+    if rule.min is not None and rule.min > high:
+        yield Defect(key="min", message=f'"min: {rule.min:g}" can never hold', hint=span)
+    if rule.min is not None and rule.max is not None and rule.min >= rule.max:
+        yield Defect(
+            key="min",
+            message=f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"',
+            hint="min has to be lower than max",
+        )
+
+
+def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[Defect]:
+    if margin is None:
+        return
+    if margin < 0:
+        yield Defect(
+            key=key,
+            message=f'"{key}: {margin:g}" is negative',
+            hint="a margin is the largest acceptable worsening; to ask for an improvement use "
+            "test: min_change",
+        )
+    if margin >= limits.width:
+        yield Defect(
+            key=key,
+            message=f'"{key}: {margin:g}" can never fire',
+            hint=f"two values are never further apart than {limits.width:g}",
+        )
+
+
+def _family(rule: Rule) -> Iterator[Defect]:
+    if rule.metric not in FAMILY_METRICS:
+        yield Defect(
+            key="metric",
+            message=f"no_regression is for error rates, and {rule.metric} is none",
+            hint="use test: non_inferiority with a margin, or test: bound",
+        )
+    if not 1 < rule.detectable <= _MOST_DETECTABLE:
+        yield Defect(
+            key="detectable",
+            message=f'"detectable: {rule.detectable:g}" is no worsening that could be found',
+            hint="it is a ratio of rates above 1: 2.0 is a doubled rate",
+        )
+
+
+def _change(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
+    lower_is_better = metric_of(rule.metric).better == "down"
+    for key, value in (
+        ("min_change", rule.min_change),
+        ("min_relative_change", rule.min_relative_change),
+    ):
+        if value is not None and value <= 0:
+            yield Defect(
+                key=key,
+                message=f'"{key}: {value:g}" asks for no improvement',
+                hint='write how much better it must be, or use "test: non_inferiority"',
+            )
+    if rule.min_change is not None and rule.min_change >= limits.width:
+        yield Defect(
+            key="min_change",
+            message=f'"min_change: {rule.min_change:g}" can never hold',
+            hint=f"two values are never further apart than {limits.width:g}",
+        )
+    if rule.min_relative_change is not None and lower_is_better and rule.min_relative_change >= 1:
+        yield Defect(
+            key="min_relative_change",
+            message=f'"min_relative_change: {rule.min_relative_change:g}" can never hold',
+            hint="it is a fraction of the baseline: 0.1 is a tenth better",
+        )
+
+
+SCHEMA = "relkit.gate/v1"
+
+
+_LARGEST = 1e9
+
+
+_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+
+
+_RULE_ID = r"^[a-z0-9._-]{1,64}$"
+
+
+Name = Annotated[str, Field(pattern=_NAME)]
+
+
+Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+
+
+Least = Annotated[int, Field(ge=1, le=_LARGEST)]
+
+
+Duration = Annotated[
+    str,
+    BeforeValidator(checked_duration),
+    WithJsonSchema({"type": "string", "pattern": DURATION}),
+]
+
+
+Signature = Literal["required", "optional"]
+
+
+Lines = Mapping[tuple[str | int, ...], int]
+
+
+class RuleRecord(Record):
+    """One rule as it is written."""
+
+    id: Annotated[str, Field(pattern=_RULE_ID)]
+    metric: Annotated[str, Field(min_length=1)]
+    slice: Annotated[str, Field(min_length=1)] = "overall"
+    test: Test | None = None
+    mode: Mode = "required"
+    max: Number | None = None
+    min: Number | None = None
+    margin: Number | None = None
+    detectable: Number | None = None
+    min_change: Number | None = None
+    min_relative_change: Number | None = None
+    anchor_margin: Number | None = None
+    min_clusters: Least | None = None
+    min_utterances: Least | None = None
+
+
+class RequirementRecord(Record):
+    """A named check or approval with what it has to have."""
+
+    name: Name
+    signed: bool = False
+    max_age: Duration | None = None
+
+
+class PolicyRecord(Record):
+    """The whole of a gate policy."""
+
+    schema_: Literal["relkit.gate/v1"] = Field(alias="schema")
+    name: Name
+    enforcement: Enforcement = "enforce"
+    max_age: Duration = "24h"
+    valid_for: Duration = "24h"
+    baseline_max_age: Duration | None = None
+    coverage: Annotated[float, Field(gt=0, le=1)] = 0.99
+    paired: bool = True
+    anchor: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    signature: Signature = "optional"
+    min_clusters: Least = 5
+    min_utterances: Least = 30
+    requires: list[Name | RequirementRecord] = []
+    parts: dict[Name, Name] = {}
+    rules: list[RuleRecord] = []
+
+
+def parse_policy(text: str, *, source: str) -> GatePolicy:
+    """Return a policy from YAML; raises InvalidInput with file, line and what to do.
+
+    What is refused: rules.md section 4 and docs/gates.md. The digest is that of the parsed
+    document, so that comments and the order of keys do not matter.
+    """
+    document, lines = yaml_text.load(text, source=source)
+    if not isinstance(document, Mapping):
+        raise InvalidInput(
+            f"{source}: a mapping of keys to values was expected",
+            hint=f'a policy begins with "schema: {SCHEMA}"',
+        )
+    _check_schema(document, source, lines)
+    _check_words(document, source, lines)
+    _check_requirements(document, source, lines)
+    record = check(PolicyRecord, document, source=source, lines=lines)
+    _check_whole(record, source, lines)
+    return GatePolicy(
+        name=record.name,
+        digest=digest_of(document),
+        rules=tuple(_rule(record, i, source, lines) for i in range(len(record.rules))),
+        enforcement=record.enforcement,
+        coverage=record.coverage,
+        max_age_s=duration_s(record.max_age),
+        baseline_max_age_s=_seconds(record.baseline_max_age),
+        valid_for_s=duration_s(record.valid_for),
+        paired=record.paired,
+        anchor=record.anchor,
+        requires=tuple(_requirement(item) for item in record.requires),
+        parts=dict(record.parts),
+        signature=record.signature == "required",
+        source=source,
+        document=document,
+    )
+
+
+def policy_digest(policy: GatePolicy, parts: Mapping[str, GatePolicy]) -> str:
+    """Return the digest of a policy; of one with parts, over the policies of these, too."""
+    if not parts:
+        return policy.digest
+    return digest_of(
+        {"policy": policy.digest, "parts": {part: own.digest for part, own in parts.items()}}
+    )
+
+
+def _check_schema(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    begin = f'begin the file with "schema: {SCHEMA}"'
+    if "schema" not in document:
+        raise InvalidInput(f'{where(source, 1)}: the key "schema" is missing', hint=begin)
+    found = document["schema"]
+    if found != SCHEMA:
+        raise InvalidInput(
+            f'{where(source, lines.get(("schema",)))}: unknown schema "{shown(str(found))}"',
+            hint=f"this relkit knows {SCHEMA}",
+        )
+
+
+def _check_requirements(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Check each requirement by itself, which gives better errors than name or mapping."""
+    requires = document.get("requires")
+    for i, item in enumerate(requires if isinstance(requires, list) else []):
+        spelled = {"name": item} if isinstance(item, str) else item
+        inner = {path[2:]: at for path, at in lines.items() if path[:2] == ("requires", i)}
+        check(RequirementRecord, spelled, source=source, lines=inner, inside=f"requires.{i}")
+
+
+def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Refuse misspelt words from fixed lists with the nearest one."""
+    _check_word(document, "enforcement", get_args(Enforcement), (), source, lines)
+    _check_word(document, "signature", get_args(Signature), (), source, lines)
+    rules = document.get("rules")
+    for i, rule in enumerate(rules if isinstance(rules, list) else []):
+        if isinstance(rule, Mapping):
+            _check_word(rule, "test", get_args(Test), ("rules", i), source, lines)
+            _check_word(rule, "mode", get_args(Mode), ("rules", i), source, lines)
+            _check_metric(rule.get("metric"), where(source, lines.get(("rules", i, "metric"))))
+
+
+def _check_word(
+    holder: Mapping[str, JsonValue],
+    key: str,
+    known: tuple[str, ...],
+    path: tuple[str | int, ...],
+    source: str,
+    lines: Lines,
+) -> None:
+    word = holder.get(key)
+    if isinstance(word, str) and word not in known:
+        at = where(source, lines.get((*path, key)))
+        raise InvalidInput(f'{at}: unknown {key} "{shown(word)}"', hint=nearest(word, known))
+
+
+def _check_metric(metric: JsonValue, at: str) -> None:
+    if not isinstance(metric, str):
+        return  # the record says what is missing
+    if metric in STATISTICS:
+        statistics = STATISTICS[metric]
+        likely = "p95" if "p95" in statistics else statistics[0]
+        raise InvalidInput(
+            f'{at}: "{metric}" has several statistics'
+            if len(statistics) > 1
+            else f'{at}: "{metric}" is not spelled out',
+            hint=f'did you mean "{metric}.{likely}"?',
+        )
+    try:
+        metric_of(metric)
+    except KeyError:
+        known = expand(tuple(METRICS))
+        close = difflib.get_close_matches(metric, known, n=1)
+        hint = f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(METRICS)
+        raise InvalidInput(f'{at}: unknown metric "{shown(metric)}"', hint=hint) from None
+
+
+def _check_whole(record: PolicyRecord, source: str, lines: Lines) -> None:
+    if not record.rules and not record.parts and not record.requires:
+        raise InvalidInput(
+            f"{where(source, lines.get(('rules',)))}: the policy asks for nothing",
+            hint="give it rules, parts or requires",
+        )
+    if record.rules and record.parts:
+        raise InvalidInput(
+            f"{where(source, lines.get(('rules',)))}: a policy with parts has no rules of its own",
+            hint="move the rules into the policy of a part",
+        )
+    _check_unique([rule.id for rule in record.rules], "rule id", ("rules", "id"), source, lines)
+    names = [item if isinstance(item, str) else item.name for item in record.requires]
+    _check_unique(names, "required check", ("requires", "name"), source, lines)
+
+
+def _check_unique(
+    names: list[str], what: str, path: tuple[str, str], source: str, lines: Lines
+) -> None:
+    holder, key = path
+    places = [lines.get((holder, i, key)) or lines.get((holder, i)) for i in range(len(names))]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            first = places[names.index(name)]
+            raise InvalidInput(
+                f'{where(source, places[i])}: the {what} "{shown(name)}" stands already in line '
+                f"{first}",
+                hint="give each a name of its own",
+            )
+
+
+def _rule(record: PolicyRecord, i: int, source: str, lines: Lines) -> Rule:
+    written = record.rules[i]
+    given = {key for key in written.model_fields_set if getattr(written, key) is not None}
+    line = lines.get(("rules", i))
+    rule = Rule(
+        id=written.id,
+        metric=written.metric,
+        slice=_slice(written, where(source, lines.get(("rules", i, "slice")))),
+        test=test_asked_for(given, written.test),
+        mode=written.mode,
+        max=written.max,
+        min=written.min,
+        margin=written.margin,
+        min_change=written.min_change,
+        min_relative_change=written.min_relative_change,
+        anchor_margin=written.anchor_margin,
+        min_clusters=written.min_clusters or record.min_clusters,
+        min_utterances=written.min_utterances or record.min_utterances,
+        line=line,
+    )
+    if written.detectable is not None:
+        rule = replace(rule, detectable=written.detectable)
+    defect = first_defect(rule, given)
+    if defect is not None:
+        at = line if defect.key is None else lines.get(("rules", i, defect.key), line)
+        raise InvalidInput(
+            f'{where(source, at)}: rule "{rule.id}": {defect.message}', hint=defect.hint
+        )
+    return rule
+
+
+def _slice(written: RuleRecord, at: str) -> str:
+    try:
+        return normal_slice(written.slice)
+    except ValueError as error:
+        what, hint = error.args
+        raise InvalidInput(
+            f'{at}: rule "{written.id}": the slice "{shown(written.slice)}" {what}', hint=hint
+        ) from None
+
+
+def _requirement(item: str | RequirementRecord) -> Requirement:
+    if isinstance(item, str):
+        return Requirement(name=item)
+    return Requirement(name=item.name, signed=item.signed, max_age_s=_seconds(item.max_age))
+
+
+def _seconds(text: str | None) -> float | None:
+    return None if text is None else duration_s(text)
+
+
+_MARGIN = re.compile(r"(?<![\w-])(margin\s*:\s*)([-+.0-9eE]+)")
+
+
+def with_margins(text: str, margins: Mapping[str, float], *, source: str) -> str:
+    """Return the text of a policy with the ``margin`` of these rules (by id) replaced.
+
+    Raises InvalidInput where the line of a rule's margin holds another one.
+    """
+    document, lines = yaml_text.load(text, source=source)
+    written = text.split("\n")
+    rules = document.get("rules") if isinstance(document, Mapping) else None
+    for i, rule in enumerate(rules if isinstance(rules, list) else []):
+        name = rule.get("id") if isinstance(rule, Mapping) else None
+        at = lines.get(("rules", i, "margin"))
+        if not isinstance(name, str) or name not in margins or at is None:
+            continue
+        line = written[at - 1]
+        if len(_MARGIN.findall(line)) != 1:
+            raise InvalidInput(
+                f'{where(source, at)}: the margin of rule "{name}" cannot be told from another',
+                hint="write one rule a line",
+            )
+        written[at - 1] = _MARGIN.sub(rf"\g<1>{margins[name]:g}", line)
+    return "\n".join(written)

@@ -1,0 +1,498 @@
+"""A gate's decision as people are shown it: what blocks first, in words; markup is elsewhere.
+
+Nothing vanishes here: whoever shows less than a view holds has to say how much less.
+
+What has to be known beside the checks of a decision, a line each; overrides above all.
+
+The numbers of one gate result: as text with digits that tell them apart, and drawn.
+
+The terminal summary of a decision: what blocks first, and no line a machine would obey.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from relkit.core.charts import Mark, mark, nice_scale
+from relkit.core.values import Estimate
+from relkit.core.wording import NONE, columns, log_line, number, safe
+from relkit.gate.types import (
+    ORDER,
+    CheckRecord,
+    GateDecision,
+    JudgedPart,
+    Override,
+    RuleResult,
+    Verdict,
+)
+
+WORDS = {
+    Verdict.FAIL: "FAIL",
+    Verdict.ERROR: "ERROR",
+    Verdict.NO_DATA: "NO DATA",
+    Verdict.INCONCLUSIVE: "UNDECIDED",
+    Verdict.PASS: "PASS",
+}
+"""Verdicts as people are shown them."""
+
+
+def check_line(check: CheckRecord) -> str:
+    """Return a named check or approval in one line."""
+    signed = "signed" if check.key else "not signed"
+    until = f", until {check.expires}" if check.expires else ""
+    reason = f": {check.reason}" if check.reason else ""
+    word = WORDS[check.verdict]
+    return f"check {check.name}: {word}, by {check.by} ({signed}, {check.created}{until}){reason}"
+
+
+def override_line(override: Override) -> str:
+    """Return an override: who took it upon themselves, why, and the ticket."""
+    said = (
+        f"by {override.by} ({override.ticket}, {override.created} until {override.expires}): "
+        f"{override.reason}"
+    )
+    if override.key is None:
+        return f"override {said} - without a trusted signature, so it counts for nothing"
+    return f"OVERRIDDEN {said}"
+
+
+def null_line(part: JudgedPart) -> str:
+    """Return the A/A certificate: how often this data blocks a system that is equal to itself."""
+    named = _named(part)
+    replay = part.null_replay
+    if replay is None or replay.false_block_rate is None:
+        return f"A/A{named}: not replayed, so the false-block rate is unknown"
+    return (
+        f"A/A{named}: {replay.blocked} of {replay.replays} replays of equal systems were blocked "
+        f"({number(replay.false_block_rate, 'fraction')}), {replay.undecided} undecided; "
+        f"{replay.method}"
+    )
+
+
+def coverage_line(part: JudgedPart) -> str:
+    """Return how much of what was asked for was scored."""
+    seen = part.coverage
+    share = number(seen.scored / seen.expected, "fraction") if seen.expected else NONE
+    return (
+        f"coverage{_named(part)}: {seen.scored:,} of {seen.expected:,} scored ({share}), "
+        f"{seen.unusable:,} unusable"
+    )
+
+
+def part_lines(part: JudgedPart) -> list[str]:
+    """Return what has to be known of a part: coverage, A/A, what the baseline left out."""
+    lines = [coverage_line(part), null_line(part)]
+    if part.baseline_failures:
+        count = len(part.baseline_failures)
+        lines.append(
+            f"baseline{_named(part)}: no answer to {count:,} utterance{'' if count == 1 else 's'}, "
+            "counted as right for it"
+        )
+    return lines
+
+
+def _named(part: JudgedPart) -> str:
+    return f" of {part.name}" if part.name else ""
+
+
+_DIGITS = (1, 2, 3, 4)
+"""Tried until two different numbers look different: 1.04 must not be "1.0, allowed 1.0"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Observed value, interval and bound as text; "-" where there is none."""
+
+    observed: str
+    span: str
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """An interval on an axis of its own, in percent; None where there is no bound or no zero."""
+
+    mark: Mark
+    bound: float | None
+    zero: float | None
+
+
+def figures(result: RuleResult) -> Figures:
+    """Return the numbers of a result for people; changes in points, and which way they go."""
+    observed, low, high, bound = _texts(result)
+    return Figures(
+        observed=_observed(result, observed),
+        span=_span(low, high),
+        allowed=_allowed(result, bound),
+    )
+
+
+def basis(result: RuleResult) -> str:
+    """Return what a result rests on: clusters, utterances, units of the denominator."""
+    counted = [(result.clusters, "cluster"), (result.utterances, "utterance")]
+    parts = [f"{count:,} {word}{'' if count == 1 else 's'}" for count, word in counted if count]
+    return ", ".join([*parts, f"n {result.n:,}"] if result.n else parts) or NONE
+
+
+def drawn(result: RuleResult) -> Drawn | None:
+    """Return interval and bound on an axis that holds both; None without numbers to draw."""
+    if result.observed is None:
+        return None
+    zero = result.quantity != "value"
+    ends = [result.observed, result.low, result.high, result.bound, 0.0 if zero else None]
+    known = [value for value in ends if value is not None]
+    if not all(map(math.isfinite, known)):
+        return None
+    scale = nice_scale(min(known), max(known))
+    estimate = Estimate(value=result.observed, low=result.low, high=result.high)
+    placed = mark(estimate, scale)
+    if placed is None:
+        return None
+    return Drawn(
+        mark=placed,
+        bound=None if result.bound is None else scale.at(result.bound),
+        zero=scale.at(0.0) if zero else None,
+    )
+
+
+def _texts(result: RuleResult) -> tuple[str, str, str, str]:
+    """Return observed, low, high and bound with as many digits as tell them apart."""
+    values = (result.observed, result.low, result.high, result.bound)
+    known = {value for value in values if value is not None}
+    texts = tuple(NONE for _ in values)
+    for digits in _DIGITS:
+        texts = tuple(_figure(value, result, digits) for value in values)
+        if len({text for text in texts if text != NONE}) >= len(known):
+            break
+    return texts[0], texts[1], texts[2], texts[3]
+
+
+def _figure(value: float | None, result: RuleResult, digits: int) -> str:
+    if value is None:
+        return NONE
+    if result.unit == "fraction":
+        unit = " %" if result.quantity == "value" else ""
+        return f"{100 * value:.{digits}f}{unit}"
+    if result.unit == "ms":
+        return f"{value:.{digits - 1}f} ms"
+    return f"{value:.{digits + 2}g}"
+
+
+def _span(low: str, high: str) -> str:
+    if low == high == NONE:
+        return NONE
+    start = "…" if low == NONE else low
+    end = "…" if high == NONE else high
+    for unit in (" %", " ms"):
+        if start.endswith(unit) and end.endswith(unit):
+            start = start.removesuffix(unit)
+    return f"{start} to {end}"
+
+
+def _observed(result: RuleResult, text: str) -> str:
+    """Return a change without its sign, and in words which way it goes."""
+    if result.observed is None or result.quantity == "value":
+        return text
+    if not result.observed:
+        return "no difference"
+    worse = (result.observed > 0) == (result.quantity == "worsening")
+    return f"{text.removeprefix('-')}{_points(result)} {'worse' if worse else 'better'}"
+
+
+def _allowed(result: RuleResult, text: str) -> str:
+    """Return the bound, and of a change which way it is meant."""
+    if result.bound is None:
+        return NONE
+    if result.test == "no_regression":
+        return "no worsening"
+    before = {"worsening": "worse by ", "improvement": "better by "}.get(result.quantity, "")
+    return f"{before}{text}{_points(result)}"
+
+
+def _points(result: RuleResult) -> str:
+    return " points" if result.unit == "fraction" and result.quantity != "value" else ""
+
+
+NO_METRIC = "-"
+"""Stands for the metric of findings about runs, checks and approvals."""
+
+
+_DECIDES = "would decide it"
+"""Reasons that end so say themselves how much is missing."""
+
+
+_MODES = {"required": "", "advisory": "advisory", "dry_run": "dry run"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One result in words. ``mode`` is empty for a required one; ``needs`` says what would decide.
+
+    ``observed``, ``span`` and ``allowed`` are its numbers, "-" where there is none; ``basis`` is
+    what they rest on.
+    """
+
+    result: RuleResult
+    name: str
+    verdict: str
+    mode: str
+    reason: str
+    needs: str
+    observed: str
+    span: str
+    allowed: str
+    baseline: str
+    basis: str
+    drawn: Drawn | None
+
+    @property
+    def line(self) -> str:
+        """The finding in one line of plain text."""
+        mode = f" ({self.mode})" if self.mode else ""
+        return f"{self.name}{self.where}{mode}: {self.sentence}"
+
+    @property
+    def where(self) -> str:
+        """`` on accent=scottish``; empty for what is about no slice, as an approval."""
+        return "" if self.result.metric == NO_METRIC else f" on {self.result.slice}"
+
+    @property
+    def sentence(self) -> str:
+        """The reason, and what would decide it."""
+        return f"{self.reason}; {self.needs}" if self.needs else self.reason
+
+
+class GateView:
+    """What is shown of a decision, and of the overrides that were signed against it."""
+
+    def __init__(self, decision: GateDecision, overrides: Sequence[Override] = ()) -> None:
+        """Look at a decision; ``overrides`` carry who, why and which ticket."""
+        self.decision = decision
+        self.overrides = tuple(overrides)
+        ranked = [finding(item) for item in sorted(decision.results, key=_rank)]
+        required = [item for item in ranked if item.result.mode == "required"]
+        self.blocking = tuple(f for f in required if f.result.verdict is not Verdict.PASS)
+        self.passed = tuple(f for f in required if f.result.verdict is Verdict.PASS)
+        self.aside = tuple(f for f in ranked if f.result.mode != "required")
+        self.verdict = shown_verdict(decision)
+
+    @property
+    def required(self) -> int:
+        """How many required results there are."""
+        return len(self.blocking) + len(self.passed)
+
+    @property
+    def shadow(self) -> bool:
+        """Whether the decision only shows what it would do."""
+        return self.decision.enforcement != "enforce"
+
+    @property
+    def stance(self) -> str:
+        """``BLOCKED``, ``UNDECIDED``, ``PASS`` or ``SHADOW``: the first word of the headline."""
+        if self.shadow:
+            return "SHADOW"
+        if self.verdict is Verdict.PASS:
+            return "PASS"
+        return "UNDECIDED" if self.verdict is Verdict.INCONCLUSIVE else "BLOCKED"
+
+    @property
+    def headline(self) -> str:
+        """The decision in one line."""
+        if not self.shadow:
+            return f"{self.stance}: {self._because()}"
+        would = {Verdict.PASS: "pass", Verdict.INCONCLUSIVE: "be undecided"}
+        said = would.get(self.verdict, "be blocked")
+        return f"SHADOW: would {said}: {self._because()}; a shadow decision never promotes"
+
+    @property
+    def because(self) -> str:
+        """The headline without its first word."""
+        return self.headline.removeprefix(f"{self.stance}: ")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What else a reader has to know: coverage, A/A, baseline failures, checks."""
+        lines = [line for part in self.decision.parts for line in part_lines(part)]
+        return (*lines, *(check_line(item) for item in self.decision.checks))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """The overrides, which nobody may miss, and the notes."""
+        return (*(override_line(item) for item in self.overrides), *self.notes)
+
+    def _because(self) -> str:
+        of = f"of {self.required} required check{'' if self.required == 1 else 's'}"
+        if self.verdict is Verdict.PASS:
+            return (
+                "the one required check passes"
+                if self.required == 1
+                else (f"all {self.required} required checks pass")
+            )
+        if not self.required:
+            return "nothing that is required was evaluated"
+        if self.decision.verdict is Verdict.PASS:
+            return "the decision says pass, and its checks do not"
+        counted = [(v, _count(self.blocking, v)) for v in ORDER if v is not Verdict.PASS]
+        parts = [f"{count} {_verb(v, count)}" for v, count in counted if count]
+        if not parts:
+            return f"the verdict is {self.verdict.value}, for a reason outside its checks"
+        first, *others = parts
+        head, _, tail = first.partition(" ")
+        said = f"{head} {of} {tail}"
+        rest = f"; {' and '.join(others)}" if others else ""
+        return said + rest + self._would_decide()
+
+    def _would_decide(self) -> str:
+        """Return what an undecided gate is missing, empty for another verdict."""
+        if self.verdict is not Verdict.INCONCLUSIVE:
+            return ""
+        wanted = [f.result for f in self.blocking if missing_clusters(f.result)]
+        if not wanted:
+            return "; what would decide it cannot be said from this data"
+        most = max(wanted, key=missing_clusters)
+        unknown = len(self.blocking) - len(wanted)
+        also = f"; for {unknown} it cannot be said" if unknown else ""
+        lacks = ", the one that lacks most" if len(wanted) > 1 else ""
+        where = "" if most.metric == NO_METRIC else f" on {most.slice}"
+        missing = f"; about {missing_clusters(most):,} more clusters would decide"
+        return f"{missing} {most.rule}{where}{lacks}{also}"
+
+
+def shown_verdict(decision: GateDecision) -> Verdict:
+    """Return the verdict a decision may be shown with: never a better one than its results give.
+
+    A required result that did not pass, or no required result at all, makes a pass an error.
+    """
+    required = [item.verdict for item in decision.results if item.mode == "required"]
+    if decision.verdict is Verdict.PASS and not (
+        required and all(verdict is Verdict.PASS for verdict in required)
+    ):
+        return Verdict.ERROR
+    return decision.verdict
+
+
+def finding(result: RuleResult) -> Finding:
+    """Return one result in words."""
+    numbers = figures(result)
+    return Finding(
+        result=result,
+        name=f"{result.part}/{result.rule}" if result.part else result.rule,
+        verdict=WORDS[result.verdict],
+        mode=_MODES[result.mode],
+        reason=result.reason or result.code or "no reason was given",
+        needs=_needs(result),
+        observed=numbers.observed,
+        span=numbers.span,
+        allowed=numbers.allowed,
+        baseline=number(result.baseline, result.unit),
+        basis=basis(result),
+        drawn=drawn(result),
+    )
+
+
+def missing_clusters(result: RuleResult) -> int:
+    """Return how many clusters more would decide a result; 0 where that is not known."""
+    return max(0, (result.needed_clusters or 0) - result.clusters)
+
+
+def _rank(result: RuleResult) -> tuple[bool, int, float, float, str, str, str]:
+    """Sort required before others, the most blocking first, then harm and evidence."""
+    return (
+        result.mode != "required",
+        ORDER.index(result.verdict),
+        -(result.harm or 0.0),
+        1.0 if result.p_adjusted is None else result.p_adjusted,
+        result.part or "",
+        result.rule,
+        result.slice,
+    )
+
+
+def _count(findings: Iterable[Finding], verdict: Verdict) -> int:
+    return sum(item.result.verdict is verdict for item in findings)
+
+
+def _verb(verdict: Verdict, count: int) -> str:
+    one = count == 1
+    return {
+        Verdict.FAIL: "fails" if one else "fail",
+        Verdict.ERROR: "could not be evaluated",
+        Verdict.NO_DATA: "has no data" if one else "have no data",
+        Verdict.INCONCLUSIVE: "is undecided" if one else "are undecided",
+    }[verdict]
+
+
+def _needs(result: RuleResult) -> str:
+    missing = missing_clusters(result)
+    if result.verdict is not Verdict.INCONCLUSIVE or not missing or _DECIDES in result.reason:
+        return ""
+    return f"{missing:,} more clusters {_DECIDES} ({result.needed_clusters:,} in all)"
+
+
+MOST_BLOCKING = 30
+
+
+MOST_OTHERS = 20
+"""Findings shown of each kind; how many more there are is said."""
+
+
+def gate_summary(decision: GateDecision, overrides: Sequence[Override] = ()) -> str:
+    """Return what ``relkit gate`` tells people about a decision."""
+    view = GateView(decision, overrides)
+    blocks = [
+        _head(view),
+        [override_line(item) for item in view.overrides],
+        _sentences("what would block" if view.shadow else "what blocks", view.blocking),
+        _passed(view),
+        _sentences("does not count towards the verdict", view.aside),
+        list(view.notes),
+    ]
+    return "\n\n".join("\n".join(map(_safe, lines)) for lines in blocks if lines)
+
+
+def _safe(line: str) -> str:
+    """Return one line, whatever it holds, that steers neither a terminal nor a CI runner."""
+    return log_line(safe(line))
+
+
+def _head(view: GateView) -> list[str]:
+    decision = view.decision
+    made = (
+        f"policy {decision.policy} ({decision.enforcement}), decision {decision.serial} of "
+        f"{decision.created or 'an unknown time'}, until {decision.expires or 'an unknown one'}"
+    )
+    return [view.headline, made, *(_runs(part) for part in decision.parts)]
+
+
+def _runs(part: JudgedPart) -> str:
+    name = f"{part.name}: " if part.name else ""
+    against = f" against {part.baseline.run}" if part.baseline else ", alone"
+    anchor = f", anchor {part.anchor.run}" if part.anchor else ""
+    return f"{name}candidate {part.candidate.run}{against}{anchor}, on {part.dataset}"
+
+
+def _sentences(title: str, findings: Sequence[Finding]) -> list[str]:
+    """Return findings with their reasons, two lines each."""
+    if not findings:
+        return []
+    lines = [f"{title}:"]
+    for item in findings[:MOST_BLOCKING]:
+        mode = f", {item.mode}" if item.mode else ""
+        lines.append(f"  {item.verdict:<9} {item.name}{item.where}{mode}")
+        lines.append(f"            {item.sentence}")
+    return lines + _hidden(len(findings) - MOST_BLOCKING)
+
+
+def _passed(view: GateView) -> list[str]:
+    if not view.passed:
+        return []
+    rows = [["  passed", "slice", "observed", "95 % interval", "allowed", "clusters"]]
+    for item in view.passed[:MOST_OTHERS]:
+        result = item.result
+        numbers = [item.observed, item.span, item.allowed, f"{result.clusters:,}"]
+        rows.append([f"  {safe(item.name)}", safe(result.slice), *numbers])
+    return columns(rows, left=(0, 1)).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
+
+
+def _hidden(count: int) -> list[str]:
+    return [f"  … and {count:,} more in the decision file"] if count > 0 else []

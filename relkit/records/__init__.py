@@ -1,1 +1,0 @@
-"""Versioned files to domain types and back; no I/O."""

@@ -1,0 +1,1 @@
+"""Releases, the ledger of what was served when, and its mirror."""

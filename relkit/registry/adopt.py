@@ -1,0 +1,263 @@
+"""``relkit registry import``: what another registry has, as releases and events without a gate."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.yaml_text import shown
+from relkit.registry.ledger import Entry, LedgerState, plan_promoted, plan_registered
+from relkit.registry.mirror import VERSION, read_state, record
+from relkit.registry.ports import RegistryPorts
+from relkit.registry.release_files import sealed
+from relkit.registry.types import (
+    MODEL_NAME,
+    VERSION_NAME,
+    Artifact,
+    Component,
+    LegacyVersion,
+    Origin,
+    Release,
+)
+
+COMPONENTS: tuple[Component, ...] = ("asr", "llm", "tts", "retriever", "safety")
+
+
+_LIVE = ("champion", "production", "prod", "live")
+
+
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+_LONGEST_SOURCE = 300
+
+
+class LegacyRegistry(Protocol):
+    """An existing registry."""
+
+    def legacy(self, names: Sequence[str] | None) -> Mapping[str, tuple[LegacyVersion, ...]]:
+        """Return all versions of models (None: of all) by name, oldest first.
+
+        A model that does not exist has no entry; raises BackendUnavailable.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedModel:
+    """What came in of one model; ``name`` is its own, ``model`` relkit's.
+
+    ``registered`` came in now, ``unchanged`` had before; ``unverifiable`` are those whose files are
+    not here. ``notes`` say what could not be known, ``conflicts`` what was refused.
+    """
+
+    name: str
+    model: str
+    registered: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    unverifiable: tuple[str, ...]
+    live: str | None
+    previous: str | None
+    notes: tuple[str, ...]
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importing:
+    """What an import needs.
+
+    ``locate`` gives the path inside the workspace of an address of files, None where it leads
+    elsewhere. ``kind`` names the registry (``mlflow``); ``component`` None: tags say it.
+    """
+
+    registry: LegacyRegistry
+    ports: RegistryPorts
+    locate: Callable[[str], str | None]
+    entry: Entry
+    kind: str = "mlflow"
+    component: Component | None = None
+
+
+def import_registry(names: Sequence[str], task: Importing) -> tuple[ImportedModel, ...]:
+    """Bring in the versions of models (none named: of all), oldest first.
+
+    The ledger is written and no mirror is told. Everything that is there already stays as it is, so
+    that the same again finishes what a kill cut short. Raises UsageError for an unknown model,
+    BackendUnavailable, and InvalidInput for two models that would share a name or a broken ledger.
+    """
+    found = task.registry.legacy(tuple(dict.fromkeys(names)) or None)
+    for name in names:
+        if name not in found:
+            raise UsageError(f'{task.kind} has no registered model "{shown(name)}"')
+    models: dict[str, str] = {}
+    for name in found:
+        model = _NOT_IN_NAME.sub("-", name).strip("-._")
+        if not re.fullmatch(MODEL_NAME, model):
+            raise InvalidInput(f'the name of the model "{shown(name)}" has nothing relkit can use')
+        if model in models.values():
+            raise InvalidInput(
+                f'two models of {task.kind} would both be "{model}" here',
+                hint="import one of them: --model NAME",
+            )
+        models[name] = model
+    silent = replace(task, ports=replace(task.ports, mirror=None))
+    return tuple(_import(name, models[name], found[name], silent) for name in found)
+
+
+def _import(
+    name: str, model: str, versions: Sequence[LegacyVersion], task: Importing
+) -> ImportedModel:
+    registered, unchanged, unverifiable = [], [], []
+    notes = [] if name == model else [f"it is called {model} here"]
+    conflicts: list[str] = []
+    usable = []
+    for one in versions:
+        if VERSION in one.tags:
+            notes.append(f"{one.number} is {one.tags[VERSION]} of relkit's own")
+            continue
+        if not re.fullmatch(VERSION_NAME, one.number):
+            conflicts.append(f'the version "{shown(one.number)}" is no name that relkit can use')
+            continue
+        release, why = _release(model, one, task)
+        if why is not None:
+            unverifiable.append(one.number)
+            notes.append(f"{one.number} cannot be verified: {why}")
+        state = _state(model, task.ports)
+        known = state.registered.get(one.number)
+        if known is not None and known != release.digest:
+            conflicts.append(f"{one.number} is registered with another digest: it stays as it is")
+            continue
+        usable.append(one)
+        task.ports.releases.write(release)
+        planned = plan_registered(state, release, replace(task.entry, reason=_reason(one, task)))
+        if planned is None:
+            unchanged.append(one.number)
+            continue
+        record(task.ports, planned)
+        registered.append(one.number)
+    notes += _component_notes(usable, task)
+    notes += _serve(model, usable, task)
+    state = _state(model, task.ports)
+    return ImportedModel(
+        name=name,
+        model=model,
+        registered=tuple(registered),
+        unchanged=tuple(unchanged),
+        unverifiable=tuple(unverifiable),
+        live=state.live,
+        previous=state.previous,
+        notes=tuple(notes),
+        conflicts=tuple(conflicts),
+    )
+
+
+def _state(model: str, ports: RegistryPorts) -> LedgerState:
+    events = ports.ledger.events(model)
+    return read_state(ports, model) if events else LedgerState(model=model)
+
+
+def _release(model: str, version: LegacyVersion, task: Importing) -> tuple[Release, str | None]:
+    """Return a release of what is known, and why it cannot be verified, if it cannot."""
+    artifact, why = _artifact(version, task)
+    source = _plain_address(version.source)
+    return sealed(
+        Release(
+            model=model,
+            version=version.number,
+            component=_component(version, task) or "asr",
+            kind="files",
+            digest="",
+            created=version.created,
+            artifact=artifact,
+            attested="legacy",
+            origin=Origin(
+                registry=task.kind,
+                version=version.number,
+                source=source[:_LONGEST_SOURCE] or None,
+                run=version.run,
+            ),
+        )
+    ), why
+
+
+def _artifact(version: LegacyVersion, task: Importing) -> tuple[Artifact | None, str | None]:
+    """Return the digests of files that lie in the workspace, else why there are none."""
+    root = task.locate(version.location)
+    if root is None:
+        where = _plain_address(version.location or version.source) or "an address nobody gave"
+        return None, f"its files are not in this workspace ({where})"
+    try:
+        folder, files, digest = task.ports.artifacts.listing(root)
+    except InvalidInput as error:
+        return None, error.message
+    return Artifact(digest=digest, root=folder, files=files), None
+
+
+def _component(version: LegacyVersion, task: Importing) -> Component | None:
+    said = version.tags.get("relkit.component") or version.tags.get("component")
+    return task.component or next((one for one in COMPONENTS if one == said), None)
+
+
+def _component_notes(versions: Sequence[LegacyVersion], task: Importing) -> Iterator[str]:
+    if any(_component(one, task) is None for one in versions):
+        yield "nothing says which component it is: taken for asr (--component)"
+
+
+def _plain_address(text: str) -> str:
+    """Return an address without user, password and query, which may be secrets, on one line."""
+    head = text.partition("?")[0]
+    parts = urlsplit(head) if "://" in head else None
+    if parts is not None and "@" in parts.netloc:
+        head = head.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1)
+    if head.startswith(("file:", "/")):  # a folder of some machine is nobody's business
+        head = f"file:…/{head.rstrip('/').rpartition('/')[2]}"
+    return "".join(char if char.isprintable() else "?" for char in head).strip()
+
+
+def _reason(version: LegacyVersion, task: Importing) -> str:
+    return f"imported: version {version.number} of {task.kind}, made {version.created}"
+
+
+def _serve(model: str, versions: Sequence[LegacyVersion], task: Importing) -> Iterator[str]:
+    """Record what the other registry says is served; yield what it does not say."""
+    wanted = _served(versions)
+    state = _state(model, task.ports)
+    done = [span.version for span in state.served]
+    if not wanted:
+        yield "nothing says which version is served: no alias champion, no stage Production"
+    elif done != wanted[: len(done)]:
+        if state.live != wanted[-1]:
+            yield (
+                f"{task.kind} serves {wanted[-1]}, and the ledger says {state.live}: "
+                "what is served is promoted here now"
+            )
+    else:
+        for version in wanted[len(done) :]:
+            entry = replace(task.entry, reason=f"imported: served as {task.kind} says")
+            state = _state(model, task.ports)
+            planned = plan_promoted(state, version, entry, decision=None, attested="legacy")
+            record(task.ports, planned)
+        yield "since when each was served is not known: the ledger begins with the import"
+    for one in versions:
+        named = [alias for alias in one.aliases if alias in {"candidate", "challenger"}]
+        if named or one.stage == "Staging":
+            what = named[0] if named else "in Staging"
+            yield f"{one.number} is {what}: which share it has is not known, so it is no canary"
+        if one.stage == "Archived":
+            yield f"{one.number} is Archived: whether it was ever served is not known"
+
+
+def _served(versions: Sequence[LegacyVersion]) -> list[str]:
+    """Return the versions that were served, in order, the live one last."""
+    staged = [one.number for one in versions if one.stage == "Production"]
+    previous = [one.number for one in versions if "previous" in one.aliases]
+    named = {alias: one.number for one in versions for alias in one.aliases}
+    live = next((named[alias] for alias in _LIVE if alias in named), None)
+    if live is None and not staged:
+        return []  # what was there before nobody knows what came after it
+    order = [*staged, *previous, *([] if live is None else [live])]
+    if live is None:
+        order = [*previous, *staged]
+    return list(reversed(dict.fromkeys(reversed(order))))

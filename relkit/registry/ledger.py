@@ -1,0 +1,422 @@
+"""What a ledger says: what is served, what was, and what may happen next.
+
+The next event of a ledger, planned and not yet appended: pure, and refused where it cannot be.
+
+Every function returns an event with the sequence it is to get, and neither its digest nor that of
+the line before: the ledger fills these in, if nobody was faster (compare-and-set).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.registry.types import Attested, EventKind, Release, ReleaseEvent
+
+SERVING = frozenset({EventKind.CANARY, EventKind.PROMOTED, EventKind.HELD, EventKind.ROLLED_BACK})
+"""The kinds of events that say what is served."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A time in which a version had a share of the traffic (0 to 1).
+
+    ``since`` and ``until`` are UTC, ``until`` None where it goes on. ``sequence`` is that of the
+    event that began it, ``kind`` and ``decision`` are its.
+    """
+
+    version: str
+    share: float
+    since: str
+    until: str | None
+    sequence: int
+    kind: EventKind
+    decision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerState:
+    """What is so after the last event.
+
+    ``live`` has the traffic less ``share``, which ``candidate`` has. ``previous`` held all traffic
+    before ``live`` did. ``registered`` maps versions, in the order of registration, to the digests
+    of their records; ``yanked`` and ``condemned`` (removed by a rollback as bad) to the times;
+    ``verified`` to the time of the last good verification; ``decisions`` to the decision that last
+    promoted them. ``served`` is the history by share of traffic, ``full`` the times in which one
+    version had all of it, both oldest first.
+    """
+
+    model: str
+    sequence: int = 0
+    live: str | None = None
+    previous: str | None = None
+    candidate: str | None = None
+    share: float = 0.0
+    registered: Mapping[str, str | None] = field(default_factory=dict)
+    attested: Mapping[str, Attested] = field(default_factory=dict)
+    yanked: Mapping[str, str] = field(default_factory=dict)
+    condemned: Mapping[str, str] = field(default_factory=dict)
+    verified: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, str | None] = field(default_factory=dict)
+    served: tuple[Served, ...] = ()
+
+    @property
+    def full(self) -> tuple[Served, ...]:
+        """The times in which one version had all traffic, oldest first, one after the other."""
+        return tuple(span for span in self.served if span.share == 1.0)
+
+    @property
+    def held_full_traffic(self) -> tuple[str, ...]:
+        """The versions that ever held all traffic, in the order in which they last began to."""
+        last = {span.version: None for span in reversed(self.full)}
+        return tuple(reversed(last))
+
+
+def state_of(model: str, events: Iterable[ReleaseEvent]) -> LedgerState:
+    """Return what is so after the events, which are in order; a ledger that exists is believed."""
+    ledger = _Ledger(model)
+    for event in events:
+        ledger.apply(event)
+    return ledger.state()
+
+
+def refusal_in(events: Iterable[ReleaseEvent]) -> tuple[ReleaseEvent, str] | None:
+    """Return the first event that could not have happened after those before it, and why."""
+    ledger: _Ledger | None = None
+    for event in events:
+        ledger = ledger or _Ledger(event.model)
+        why = refusal(ledger, event)
+        if why is not None:
+            return event, why
+        ledger.apply(event)
+    return None
+
+
+def refusal(state: "LedgerState | _Ledger", event: ReleaseEvent) -> str | None:
+    """Return why an event cannot happen after a state, None where it can."""
+    version, kind = event.version, event.kind
+    if kind is EventKind.REGISTERED:
+        known = state.registered.get(version, event.release)
+        return None if known == event.release else "it is registered with another digest"
+    if version not in state.registered:
+        return "it was never registered"
+    needed = {
+        EventKind.HELD: (
+            (version == state.candidate, "it is not in canary"),
+            ((event.traffic or 0) <= state.share, "more traffic needs a decision, not a hold"),
+        ),
+        EventKind.RESTORED: ((version in state.yanked, "it is not yanked"),),
+    }
+    if kind in needed:
+        return next((why for holds, why in needed[kind] if not holds), None)
+    return _serving_refusal(state, event) if kind in SERVING else None
+
+
+def _serving_refusal(state: "LedgerState | _Ledger", event: ReleaseEvent) -> str | None:
+    """Return why a version cannot get a share of traffic; the first reason counts."""
+    version, kind = event.version, event.kind
+    forward = kind is not EventKind.ROLLED_BACK
+    canary = kind is EventKind.CANARY
+    reasons = (
+        (version in state.yanked, "it is yanked"),
+        (not forward and version in event.bad, "it is one of the bad versions"),
+        (forward and state.candidate not in (None, version), f"{state.candidate} is in canary"),
+        (forward and version == state.live, "it is served already"),
+        (canary and state.live is None, "nothing is served that it could be compared with"),
+        (
+            canary and not 0 < (event.traffic or 0) < 1,
+            "a canary has more than no and less than all traffic",
+        ),
+    )
+    return next((why for holds, why in reasons if holds), None)
+
+
+class _Ledger:
+    """A state while events are applied, so that a long ledger takes linear time."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.sequence = 0
+        self.live: str | None = None
+        self.previous: str | None = None
+        self.candidate: str | None = None
+        self.share = 0.0
+        self.registered: dict[str, str | None] = {}
+        self.attested: dict[str, Attested] = {}
+        self.yanked: dict[str, str] = {}
+        self.condemned: dict[str, str] = {}
+        self.verified: dict[str, str] = {}
+        self.decisions: dict[str, str | None] = {}
+        self._served: list[Served] = []
+        self._open: dict[str, int] = {}  # version to its place in what was served
+
+    def apply(self, event: ReleaseEvent) -> None:
+        """Make an event part of the state."""
+        version, kind = event.version, event.kind
+        self.sequence = event.sequence
+        if kind is EventKind.REGISTERED:
+            self.registered.setdefault(version, event.release)
+            self.attested.setdefault(version, event.attested)
+        elif kind is EventKind.YANKED:
+            self.yanked[version] = event.at
+        elif kind is EventKind.RESTORED:
+            self.yanked.pop(version, None)
+        elif kind is EventKind.VERIFIED:
+            self.verified[version] = event.at
+        elif kind in SERVING:
+            self._serve(event)
+
+    def _serve(self, event: ReleaseEvent) -> None:
+        version = event.version
+        share = 1.0 if event.traffic is None else event.traffic
+        if event.kind is EventKind.CANARY:
+            self.candidate, self.share = version, share
+            self.decisions[version] = event.decision
+        elif event.kind is EventKind.HELD:
+            self.share = self.share if event.traffic is None else share
+            self.candidate = version if self.share else None
+        else:
+            if version != self.live:
+                self.previous, self.live = self.live, version
+            self.candidate, self.share = None, 0.0
+            if event.kind is EventKind.PROMOTED:
+                self.decisions[version] = event.decision
+            self.condemned.update(dict.fromkeys(event.bad, event.at))
+        self._reopen(event)
+
+    def _reopen(self, event: ReleaseEvent) -> None:
+        """End the times that go on, and begin those of the new shares; what stays goes on."""
+        wanted = {}
+        if self.live is not None:
+            wanted[self.live] = 1.0 - self.share
+        if self.candidate is not None:
+            wanted[self.candidate] = self.share
+        for version, i in tuple(self._open.items()):
+            if wanted.get(version) != self._served[i].share:
+                self._served[i] = replace(self._served[i], until=event.at)
+                del self._open[version]
+        for version, share in wanted.items():
+            if version not in self._open:
+                self._open[version] = len(self._served)
+                self._served.append(_begun(version, share, event))
+
+    def state(self) -> LedgerState:
+        """Return the state, frozen."""
+        return LedgerState(
+            model=self.model,
+            sequence=self.sequence,
+            live=self.live,
+            previous=self.previous,
+            candidate=self.candidate,
+            share=self.share,
+            registered=dict(self.registered),
+            attested=dict(self.attested),
+            yanked=dict(self.yanked),
+            condemned=dict(self.condemned),
+            verified=dict(self.verified),
+            decisions=dict(self.decisions),
+            served=tuple(self._served),
+        )
+
+
+def _begun(version: str, share: float, event: ReleaseEvent) -> Served:
+    return Served(
+        version=version,
+        share=share,
+        since=event.at,
+        until=None,
+        sequence=event.sequence,
+        kind=event.kind,
+        decision=event.decision if version == event.version else None,
+    )
+
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """When an event happens (UTC), who says so, and why."""
+
+    at: str
+    by: str
+    reason: str = ""
+
+
+def plan_registered(state: LedgerState, release: Release, entry: Entry) -> ReleaseEvent | None:
+    """Return the registration of a release, None where exactly it is registered.
+
+    Raises InvalidInput where the version is registered with another digest.
+    """
+    if state.registered.get(release.version) == release.digest:
+        return None
+    event = replace(
+        _event(state, EventKind.REGISTERED, release.version, entry),
+        release=release.digest,
+        decision=release.decision,
+        attested=release.attested,
+    )
+    return _checked(state, event, hint="give it a new version: what was registered stays as it is")
+
+
+def plan_canary(
+    state: LedgerState, version: str, share: float, entry: Entry, *, decision: str | None
+) -> ReleaseEvent:
+    """Return a step of a canary: ``version`` gets ``share`` (0 to 1, both excluded) of traffic."""
+    known(state, version)
+    if version == state.candidate and share == state.share:
+        raise InvalidInput(f"{state.model} {version} has {share:.6g} of the traffic already")
+    event = replace(
+        _event(state, EventKind.CANARY, version, entry),
+        traffic=share,
+        decision=decision,
+        from_version=state.live,
+    )
+    return _checked(state, event, hint=_steps(state))
+
+
+def plan_promoted(
+    state: LedgerState,
+    version: str,
+    entry: Entry,
+    *,
+    decision: str | None,
+    attested: Attested = "gate",
+) -> ReleaseEvent:
+    """Return a promotion to all traffic; see :func:`refuse_condemned` for the age of a decision."""
+    known(state, version)
+    event = replace(
+        _event(state, EventKind.PROMOTED, version, entry),
+        traffic=1.0,
+        decision=decision,
+        from_version=state.live,
+        attested=attested,
+    )
+    return _checked(state, event, hint=_steps(state))
+
+
+def plan_held(
+    state: LedgerState, version: str, entry: Entry, *, share: float | None = None
+) -> ReleaseEvent:
+    """Return that a canary does not go on; it keeps its share, or gets ``share`` (0: it ends)."""
+    known(state, version)
+    event = replace(
+        _event(state, EventKind.HELD, version, entry),
+        traffic=state.share if share is None else share,
+        from_version=state.live,
+    )
+    return _checked(state, event, hint=f"in canary: {state.candidate or 'no version'}")
+
+
+def plan_rolled_back(
+    state: LedgerState,
+    target: str,
+    entry: Entry,
+    *,
+    bad: Sequence[str],
+    failing_slice: str | None = None,
+    attested: Attested = "none",
+) -> ReleaseEvent:
+    """Return a rollback to ``target``, which gets all traffic; ``bad`` versions are removed.
+
+    Whether the target is a good one is for :mod:`relkit.rollback.target` to say.
+    """
+    known(state, target)
+    event = replace(
+        _event(state, EventKind.ROLLED_BACK, target, entry),
+        traffic=1.0,
+        from_version=state.live,
+        bad=tuple(bad),
+        slice=failing_slice,
+        attested=attested,
+    )
+    return _checked(state, event)
+
+
+def plan_yanked(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
+    """Return that a version may never be served again unless it is restored."""
+    known(state, version)
+    if version in state.yanked:
+        raise InvalidInput(
+            f"{state.model} {version} is yanked already, since {state.yanked[version]}"
+        )
+    return _checked(state, _event(state, EventKind.YANKED, version, entry))
+
+
+def plan_restored(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
+    """Return that a yanked version may be served again."""
+    known(state, version)
+    return _checked(state, _event(state, EventKind.RESTORED, version, entry))
+
+
+def plan_overridden(
+    state: LedgerState, version: str, entry: Entry, *, override: str
+) -> ReleaseEvent:
+    """Return that a signed override (its digest) stands for a decision that did not pass."""
+    known(state, version)
+    event = replace(_event(state, EventKind.OVERRIDDEN, version, entry), decision=override)
+    return _checked(state, event)
+
+
+def plan_verified(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
+    """Return that a version's artifact was verified now."""
+    known(state, version)
+    return _checked(state, _event(state, EventKind.VERIFIED, version, entry))
+
+
+def known(state: LedgerState, version: str) -> None:
+    """Raise UsageError for a version that was never registered."""
+    if version not in state.registered:
+        last = ", ".join(tuple(state.registered)[-_SHOWN:])
+        raise UsageError(
+            f'{state.model} has no version "{version}" in its ledger',
+            hint=f"registered last: {last}" if last else "relkit registry register RELEASE",
+        )
+
+
+def refuse_condemned(state: LedgerState, version: str, decided: str | None) -> None:
+    """Raise InvalidInput for a version removed as bad by a rollback after the decision about it."""
+    since = state.condemned.get(version)
+    if since is not None and (decided is None or decided <= since):
+        raise InvalidInput(
+            f"{state.model} {version} was removed as bad by the rollback of {since}, and the "
+            "decision is older",
+            hint="mend it and release a new version, or gate it again",
+        )
+
+
+def _event(state: LedgerState, kind: EventKind, version: str, entry: Entry) -> ReleaseEvent:
+    return ReleaseEvent(
+        model=state.model,
+        sequence=state.sequence + 1,
+        kind=kind,
+        version=version,
+        at=entry.at,
+        by=entry.by,
+        digest="",
+        previous=None,
+        reason=entry.reason,
+        release=state.registered.get(version),
+    )
+
+
+def _checked(state: LedgerState, event: ReleaseEvent, *, hint: str | None = None) -> ReleaseEvent:
+    why = refusal(state, event)
+    if why is not None:
+        raise InvalidInput(
+            f"{event.model} {event.version} cannot be {_done(event)}: {why}", hint=hint
+        )
+    return event
+
+
+def _done(event: ReleaseEvent) -> str:
+    words = {EventKind.CANARY: "put in canary", EventKind.ROLLED_BACK: "rolled back to"}
+    return words.get(event.kind, str(event.kind))
+
+
+def _steps(state: LedgerState) -> str | None:
+    if state.candidate is None:
+        return None if state.live is not None else "promote the first version whole"
+    return (
+        f"end the canary first: relkit registry promote {state.model} {state.candidate} "
+        "--hold --canary 0 --reason …"
+    )

@@ -1,0 +1,366 @@
+"""Does another registry say what the ledger says? Which steps make it so, pure and in words.
+
+What the registry's verbs share: a model's state, and an event that is appended and mirrored.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from relkit.core.errors import BackendUnavailable
+from relkit.registry.ledger import LedgerState, state_of
+from relkit.registry.ports import Mirror, RegistryPorts
+from relkit.registry.types import (
+    Aliases,
+    EventKind,
+    Mirrored,
+    MirrorModel,
+    MirrorVersion,
+    Release,
+    ReleaseEvent,
+)
+
+ALIASES = ("champion", "candidate", "previous")
+
+
+VERSION = "relkit.version"
+
+
+SEQUENCE = "relkit.sequence"
+"""Tag of a version: the event that registered it; of a model: the last event it was told of."""
+
+
+_PREFIX = "relkit."
+
+
+def served_after(events: Iterable[ReleaseEvent]) -> Iterator[Aliases]:
+    """Yield what is served after each event that changes it, oldest first."""
+    now = Aliases()
+    for event in events:
+        champion, candidate, previous = now.champion, now.candidate, now.previous
+        if event.kind is EventKind.CANARY:
+            candidate = event.version
+        elif event.kind is EventKind.HELD:
+            candidate = None if event.traffic == 0 else event.version
+        elif event.kind in {EventKind.PROMOTED, EventKind.ROLLED_BACK}:
+            candidate = None
+            if event.version != champion:
+                previous, champion = champion, event.version
+        then = Aliases(
+            sequence=event.sequence, champion=champion, candidate=candidate, previous=previous
+        )
+        if (champion, candidate, previous) != (now.champion, now.candidate, now.previous):
+            yield then
+        now = then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One version as the mirror has to have it; ``adopts`` is the number it was imported from."""
+
+    version: str
+    source: str
+    tags: Mapping[str, str]
+    registered: int
+    adopts: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedModel:
+    """All that a mirror has to have of a model, plain enough to be sent to another process.
+
+    ``aliases`` maps each alias to a version of relkit's or None; ``allowed`` to the versions
+    (and None) that the ledger ever had there, by the event since which it had them.
+    """
+
+    model: str
+    versions: tuple[Wanted, ...]
+    aliases: Mapping[str, str | None]
+    sequence: int
+    allowed: Mapping[str, tuple[tuple[int, str | None], ...]] = field(default_factory=dict)
+    guarded: bool = False
+
+
+def wanted_model(told: Mirrored) -> WantedModel:
+    """Return what a mirror has to have."""
+    history = (Aliases(), *told.history)
+    return WantedModel(
+        model=told.model,
+        versions=tuple(_wanted(one, told) for one in told.releases),
+        aliases={name: getattr(told, name) for name in ALIASES},
+        sequence=told.sequence,
+        allowed={
+            name: tuple((one.sequence, getattr(one, name)) for one in history) for name in ALIASES
+        },
+        guarded=told.guarded,
+    )
+
+
+def _wanted(release: Release, told: Mirrored) -> Wanted:
+    registered = told.registered.get(release.version, 0)
+    tags = {
+        VERSION: release.version,
+        "relkit.release": release.digest,
+        "relkit.component": release.component,
+        SEQUENCE: str(registered),
+        "relkit.yanked": "true" if release.version in told.yanked else "false",
+    }
+    if release.artifact_digest is not None:
+        tags["relkit.artifact"] = release.artifact_digest
+    if release.artifact is not None and release.artifact.root is not None:
+        tags["relkit.root"] = release.artifact.root
+    if release.version == told.candidate:
+        tags["relkit.traffic"] = f"{told.share:.6g}"
+    origin = release.origin
+    return Wanted(
+        version=release.version,
+        source=_source(release),
+        tags=tags,
+        registered=registered,
+        adopts=origin.version if origin is not None and origin.registry == "mlflow" else None,
+    )
+
+
+def _source(release: Release) -> str:
+    """Return the address a version is registered with: MLflow refuses local paths over HTTP."""
+    if release.artifact is not None and release.artifact.reference is not None:
+        return release.artifact.reference
+    return f"relkit://registry/{release.model}/{release.version}"
+
+
+def matched(wanted: WantedModel, found: MirrorModel) -> dict[str, MirrorVersion]:
+    """Return which version of the mirror is which of relkit's, the lowest number where two are.
+
+    One that was imported is known by its number until it has the tags.
+    """
+    known = {one.version for one in wanted.versions}
+    by_version: dict[str, MirrorVersion] = {}
+    plain = {}
+    for one in sorted(found.versions, key=_number):
+        version = one.tags.get(VERSION)
+        if version is None:
+            plain[one.number] = one
+        elif version in known:
+            by_version.setdefault(version, one)
+    for wants in wanted.versions:
+        if wants.adopts in plain:
+            by_version.setdefault(wants.version, plain[wants.adopts])
+    return by_version
+
+
+def _number(version: MirrorVersion) -> tuple[int, str]:
+    return (int(version.number) if version.number.isdecimal() else 0, version.number)
+
+
+def told_sequence(found: MirrorModel) -> int | None:
+    """Return the last event that the mirror was told of wholly, None where of none."""
+    text = found.tags.get(SEQUENCE, "")
+    return int(text) if text.isdecimal() else None
+
+
+def wrong_tags(wants: Wanted, there: MirrorVersion) -> dict[str, str | None]:
+    """Return relkit's tags that differ, with the value they have to have (None: gone)."""
+    stale = {name: None for name in there.tags if name.startswith(_PREFIX)}
+    right = {**stale, **wants.tags}
+    return {name: value for name, value in right.items() if there.tags.get(name) != value}
+
+
+def differences(wanted: WantedModel, found: MirrorModel) -> tuple[str, ...]:
+    """Return in words where a mirror does not say what the ledger says; none: it does."""
+    if not found.there:
+        if not wanted.versions:
+            return ()
+        return (f"{wanted.model}: the registered model is not in the mirror",)
+    return tuple(f"{wanted.model}: {one}" for one in _differences(wanted, found))
+
+
+def _differences(wanted: WantedModel, found: MirrorModel) -> Iterator[str]:
+    there = matched(wanted, found)
+    told = told_sequence(found)
+    for wants in wanted.versions:
+        if wants.version not in there:
+            new = told is None or wants.registered > told
+            yield f"{wants.version} " + (
+                "is not in the mirror yet" if new else "was deleted from the mirror"
+            )
+            continue
+        version = there[wants.version]
+        for name, value in wrong_tags(wants, version).items():
+            has = version.tags.get(name)
+            yield (
+                f"{wants.version} (version {version.number}): the tag {name} is "
+                f"{_shown(has)}, not {_shown(value)}"
+            )
+        if wants.adopts is None and version.source != wants.source:
+            yield f"{wants.version} (version {version.number}): its source is another one"
+    ours = {one.number for one in there.values()}
+    for version in sorted(found.versions, key=_number):
+        if version.number not in ours:
+            yield f"version {version.number} of the mirror is not one of relkit's"
+    for name in ALIASES:
+        if (said := alias_difference(wanted, found, there, name)) is not None:
+            yield said
+    if told != wanted.sequence and any(name in found.aliases for name in ALIASES):
+        yield (
+            f"the mirror was told up to event {told or 0}, and the ledger has {wanted.sequence}"
+            if told is None or told < wanted.sequence
+            else f"the mirror was told of event {told}, which this ledger does not have"
+        )
+
+
+def alias_difference(
+    wanted: WantedModel, found: MirrorModel, there: Mapping[str, MirrorVersion], name: str
+) -> str | None:
+    """Return how an alias differs, in words; None where it is right."""
+    version = wanted.aliases[name]
+    number = found.aliases.get(name)
+    right = there[version].number if version is not None and version in there else None
+    if number == right and (version is None or right is not None):
+        return None
+    if number is None:
+        return f"the alias {name} is missing: it has to name {version}"
+    has = named(number, there)
+    if version is None:
+        return f"the alias {name} names {has}, and there is no {name}"
+    return f"the alias {name} names {has}, not {version}"
+
+
+def named(number: str, there: Mapping[str, MirrorVersion]) -> str:
+    """Return how messages call a version of the mirror."""
+    version = next((name for name, one in there.items() if one.number == number), None)
+    return f"version {number} (not relkit's)" if version is None else version
+
+
+def stranger(wanted: WantedModel, found: MirrorModel, name: str) -> str | None:
+    """Return why an alias may not be moved: somebody else put it where the ledger never had it.
+
+    The ledger's own places are those since the last event that the mirror was told of: an alias
+    is there after a crash or after events that the mirror was not told of, and nowhere else.
+    """
+    there = matched(wanted, found)
+    number = found.aliases.get(name)
+    now = None if number is None else named(number, there)
+    told = told_sequence(found)
+    places = wanted.allowed.get(name, ())
+    since = max((event for event, _ in places if told is None or event <= told), default=0)
+    if told is None:
+        since = 0
+    allowed = {version for event, version in places if event >= since}
+    if now in allowed or now == wanted.aliases[name]:
+        return None
+    left = next((version for event, version in places if event == since), None)
+    shown = "names no version" if now is None else f"names {now}"
+    return (
+        f"the alias {name} of {wanted.model} {shown}, and relkit left it at {left or 'none'}: "
+        "somebody else moved it"
+    )
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else f'"{value[:80]}"'
+
+
+MirrorState = Literal["none", "updated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Events that are in the ledger now, and what became of the mirror."""
+
+    events: tuple[ReleaseEvent, ...]
+    state: LedgerState
+    mirror: MirrorState
+
+    @property
+    def event(self) -> ReleaseEvent:
+        """The last of them."""
+        return self.events[-1]
+
+
+def read_history(ports: RegistryPorts, model: str) -> tuple[tuple[ReleaseEvent, ...], LedgerState]:
+    """Return a model's events and what is so after them.
+
+    Raises UsageError for an unknown model, InvalidInput for a broken ledger.
+    """
+    events = ports.ledger.events(model)
+    if not events and not ports.releases.versions(model):
+        ports.releases.read(model, "0")  # says which models there are
+    return events, state_of(model, events)
+
+
+def read_state(ports: RegistryPorts, model: str) -> LedgerState:
+    """Return what is so; raises as :func:`read_history` does."""
+    return read_history(ports, model)[1]
+
+
+def record(ports: RegistryPorts, planned: ReleaseEvent) -> Recorded:
+    """Append an event, then tell the mirror.
+
+    Raises Busy where the ledger has gone on since the plan; BackendUnavailable where the mirror
+    does not answer: the event is safe then, and ``verify --repair`` tells it later.
+    """
+    sealed = ports.ledger.append(planned, expected=planned.sequence - 1)
+    state = read_state(ports, planned.model)
+    return Recorded(events=(sealed,), state=state, mirror=tell_mirror(ports, state))
+
+
+def tell_mirror(ports: RegistryPorts, state: LedgerState) -> MirrorState:
+    """Make the mirror follow the ledger.
+
+    Raises BackendUnavailable where it does not answer, or somebody else moved an alias.
+    """
+    if ports.mirror is None:
+        return "none"
+    try:
+        follow(ports, ports.mirror, state)
+    except BackendUnavailable as error:
+        raise BackendUnavailable(
+            f"event {state.sequence} is in the ledger, and the mirror was not told: "
+            f"{error.message}",
+            hint=f"finish it when it answers: relkit registry verify {state.model} --repair",
+        ) from error
+    return "updated"
+
+
+def follow(ports: RegistryPorts, mirror: Mirror, state: LedgerState) -> None:
+    """Make a mirror follow, past events that others append meanwhile; raises BackendUnavailable."""
+    while True:
+        try:
+            mirror.repair(mirrored(ports, state, guarded=True))
+        except BackendUnavailable:
+            newer = read_state(ports, state.model)
+            if newer.sequence <= state.sequence:
+                raise
+            state = newer
+        else:
+            return
+
+
+def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False) -> Mirrored:
+    """Return what a mirror has to say; releases whose files are gone are left out.
+
+    ``guarded``: the mirror follows an event, and what somebody else did there is left alone.
+    """
+    there = set(ports.releases.versions(state.model))
+    events = ports.ledger.events(state.model)
+    registered: dict[str, int] = {}
+    for event in events:
+        if event.kind is EventKind.REGISTERED:
+            registered.setdefault(event.version, event.sequence)
+    return Mirrored(
+        model=state.model,
+        releases=tuple(
+            ports.releases.read(state.model, version)
+            for version in state.registered
+            if version in there
+        ),
+        champion=state.live,
+        candidate=state.candidate,
+        previous=state.previous,
+        share=state.share,
+        yanked=frozenset(state.yanked),
+        sequence=state.sequence,
+        registered=registered,
+        history=tuple(served_after(events)),
+        guarded=guarded,
+    )

@@ -1,0 +1,280 @@
+"""May this release be promoted by this decision? Every reason against it, in words.
+
+``relkit registry promote``: a decision is checked, kept, and the promotion recorded.
+
+``relkit registry yank``: a version is withdrawn, or restored.
+
+The evidence that is kept beside a release: reports and decisions, found by their digests.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from relkit.attestation.envelopes import parse_envelope
+from relkit.core.digests import PREFIX, sha256_bytes
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.gate.types import GateDecision, Override, Verdict
+from relkit.registry.ledger import (
+    Entry,
+    LedgerState,
+    known,
+    plan_canary,
+    plan_held,
+    plan_overridden,
+    plan_promoted,
+    plan_restored,
+    plan_yanked,
+    refuse_condemned,
+)
+from relkit.registry.mirror import Recorded, read_state, record
+from relkit.registry.ports import RegistryPorts, ReleaseFolder
+from relkit.registry.types import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFacts:
+    """What is known of a decision's file besides what it says.
+
+    ``problems`` are those of its verification (form, signature, time, recomputed verdict);
+    ``signed`` whether a trusted key has signed it. ``policy`` is the policy's digest now, None
+    where it is gone; ``signature`` whether the policy asks for one. ``newer`` says which later
+    decision about the same runs there is.
+    """
+
+    decision: GateDecision
+    digest: str
+    problems: tuple[str, ...] = ()
+    signed: bool = False
+    policy: str | None = None
+    signature: bool = False
+    newer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideFacts:
+    """An override that was handed in, its digest, and what is wrong with it."""
+
+    override: Override
+    digest: str
+    problems: tuple[str, ...] = ()
+
+
+def why_not(
+    release: Release,
+    pinned: Sequence[Release],
+    facts: DecisionFacts,
+    override: OverrideFacts | None = None,
+) -> tuple[str, ...]:
+    """Return every reason why a decision does not let a release be promoted; none where it does.
+
+    ``pinned`` are the releases of a stack. An override stands for the verdict and for nothing else:
+    artifact, dataset, policy, time and signature have to be right, too.
+    """
+    return tuple(
+        dict.fromkeys(
+            (
+                *facts.problems,
+                *_verdict(facts, override),
+                *_policy(facts),
+                *_subject(release, pinned, facts.decision),
+                *_dataset(release, pinned, facts.decision),
+            )
+        )
+    )
+
+
+def _verdict(facts: DecisionFacts, override: OverrideFacts | None) -> Iterator[str]:
+    decision = facts.decision
+    if decision.enforcement != "enforce":
+        yield "the policy's enforcement is shadow: such a decision never promotes"
+    if not decision.parts:
+        yield "no candidate was judged"
+    if facts.newer is not None:
+        yield f"there is a newer decision about this run: {facts.newer}"
+    if override is not None:
+        yield from (f"the override: {problem}" for problem in override.problems)
+        if decision.verdict is Verdict.PASS:
+            yield "the decision passes: there is nothing to override"
+        if override.override.decision != facts.digest:
+            yield "the override is about another decision"
+        if override.override.key is None:
+            yield "the override is not signed by a trusted key"
+    elif decision.verdict is not Verdict.PASS:
+        codes = ", ".join(decision.reason_codes[:5])
+        yield f"the verdict is {decision.verdict}" + (f" ({codes})" if codes else "")
+
+
+def _policy(facts: DecisionFacts) -> Iterator[str]:
+    name = facts.decision.policy
+    if facts.policy is None:
+        yield f"the policy {name} is not in this workspace"
+    elif facts.policy != facts.decision.policy_digest:
+        yield f"the policy {name} no longer matches its digest: it was changed since"
+    if facts.signature and not facts.signed:
+        yield f"the policy {name} requires a signature, and no trusted key has signed it"
+
+
+def _subject(release: Release, pinned: Sequence[Release], decision: GateDecision) -> Iterator[str]:
+    wanted = {_identity(one): one for one in (pinned if release.kind == "stack" else (release,))}
+    judged = {part.candidate.artifact or part.candidate.candidate for part in decision.parts}
+    for digest, one in wanted.items():
+        if digest not in judged:
+            yield f"it is not about the artifact of {one.model} {one.version} ({digest})"
+    for digest in sorted(judged - set(wanted)):
+        yield f"it is about another artifact ({digest})"
+
+
+def _identity(release: Release) -> str:
+    """Return what a decision about a release has to name; a vendor's model has its settings."""
+    if release.hosted is not None:
+        return release.hosted.configuration
+    return release.artifact_digest or release.digest
+
+
+def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision) -> Iterator[str]:
+    evaluated = _evaluated((release, *pinned))
+    for part in decision.parts:
+        if part.dataset_digest not in evaluated:
+            known = ", ".join(sorted(evaluated.values())) or "none"
+            yield (
+                f"it was decided on the dataset {part.dataset} ({part.dataset_digest}), which is "
+                f"not one the release names (lineage: {known})"
+            )
+
+
+def _evaluated(releases: Sequence[Release]) -> Mapping[str, str]:
+    return {
+        one.digest: one.dataset
+        for release in releases
+        for one in release.lineage
+        if one.use == "evaluation"
+    }
+
+
+REPORT = "report.json"
+
+
+DECISION = "decision"
+
+
+OVERRIDE = "override"
+
+
+_SHOWN = 16
+
+
+def evidence_name(kind: str, digest: str) -> str:
+    """Return the name of a piece of evidence: ``decision-0123456789abcdef.json``."""
+    return f"{kind}-{digest.removeprefix(PREFIX)[:_SHOWN]}.json"
+
+
+def evidence_digests(releases: ReleaseFolder, model: str, version: str) -> frozenset[str]:
+    """Return the digests of what lies beside a release: of bytes, and of signed statements."""
+    return frozenset(_digests(releases, model, version))
+
+
+def _digests(releases: ReleaseFolder, model: str, version: str) -> Iterator[str]:
+    for name, data in releases.evidence(model, version):
+        yield sha256_bytes(data)
+        with suppress(InvalidInput):
+            yield parse_envelope(data, source=name).digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A decision as it was handed in: what is known of it, and its bytes; and an override's."""
+
+    name: str
+    facts: DecisionFacts
+    data: bytes
+    override: OverrideFacts | None = None
+    override_data: bytes = b""
+
+
+def promote(
+    model: str,
+    version: str,
+    evidence: Evidence,
+    ports: RegistryPorts,
+    *,
+    entry: Callable[[str], Entry],
+    share: float | None = None,
+) -> Recorded:
+    """Give a release all traffic, or ``share`` of it (a canary), and record why it may have it.
+
+    ``entry`` makes an entry of a reason that is the default. Only one of several promotions at once
+    wins: the others raise Busy. Raises InvalidInput with every reason why the decision does not
+    allow it, UsageError for an unknown release.
+    """
+    state = read_state(ports, model)
+    known(state, version)
+    release = ports.releases.read(model, version)
+    _refuse(release, state, evidence, ports)
+    digest = evidence.facts.digest
+    note = entry(f"{evidence.facts.decision.policy} passed")
+    planned = (
+        plan_promoted(state, version, note, decision=digest)
+        if share is None
+        else plan_canary(state, version, share, note, decision=digest)
+    )
+    # A decision nobody needed does no harm; an event whose decision is gone would.
+    ports.releases.keep(model, version, evidence_name(DECISION, digest), evidence.data)
+    override = evidence.override
+    if override is None:
+        return record(ports, planned)
+    name = evidence_name(OVERRIDE, override.digest)
+    ports.releases.keep(model, version, name, evidence.override_data)
+    said = override.override
+    reason = f"{said.reason} ({said.ticket}, signed by {said.by})"
+    first = plan_overridden(state, version, replace(note, reason=reason), override=override.digest)
+    sealed = ports.ledger.append(first, expected=state.sequence)
+    done = record(ports, replace(planned, sequence=planned.sequence + 1, reason=reason))
+    return replace(done, events=(sealed, *done.events))
+
+
+def hold(
+    model: str,
+    version: str,
+    ports: RegistryPorts,
+    *,
+    entry: Entry,
+    share: float | None = None,
+) -> Recorded:
+    """Record that a canary does not go on; ``share`` changes what it has, 0 ends it."""
+    if not entry.reason:
+        raise UsageError("say why it is held", hint="--reason TEXT")
+    state = read_state(ports, model)
+    return record(ports, plan_held(state, version, entry, share=share))
+
+
+def _refuse(release: Release, state: LedgerState, evidence: Evidence, ports: RegistryPorts) -> None:
+    """Raise InvalidInput with every reason against a promotion."""
+    name = f"{release.model} {release.version}"
+    pinned = tuple(ports.releases.read(*one) for one in release.pins.items())
+    reasons = list(why_not(release, pinned, evidence.facts, evidence.override))
+    if release.digest != state.registered[release.version]:
+        reasons.append("its release.json is not the one that was registered")
+    if (why := ports.artifacts.verify(release)) is not None:
+        reasons.append(f"its artifact does not verify: {why}")
+    if reasons:
+        raise InvalidInput(
+            f"{evidence.name} does not let {name} be promoted: {'; '.join(reasons)}",
+            hint="gate it again: relkit gate POLICY --candidate RUN --baseline RUN",
+        )
+    decided = evidence.facts.decision.created
+    said = evidence.override
+    refuse_condemned(state, release.version, decided if said is None else said.override.created)
+
+
+def yank(
+    model: str, version: str, ports: RegistryPorts, *, entry: Entry, restore: bool = False
+) -> Recorded:
+    """Withdraw a version for good, or take that back; a version that is served stays served.
+
+    Raises UsageError for an unknown version and without a reason, InvalidInput where it is so.
+    """
+    if not entry.reason:
+        raise UsageError("say why", hint='--reason "wrong labels in training"')
+    plan = plan_restored if restore else plan_yanked
+    return record(ports, plan(read_state(ports, model), version, entry))

@@ -1,0 +1,388 @@
+"""``release.json`` to :class:`Release` and back; every defect with its line, no file is opened.
+
+``release.json`` as it is written: the published schema of a release.
+
+What a release's schema cannot say: parts that contradict each other, paths that lead out.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from relkit.core import yaml_text
+from relkit.core.codec import (
+    Defect,
+    Path,
+    Record,
+    decode,
+    defects,
+    encode,
+    line_of,
+    lines_of,
+    parse_json,
+)
+from relkit.core.digests import PREFIX, JsonValue, digest_of, sha256_bytes
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import normal_slice
+from relkit.core.values import values_checked_time
+from relkit.core.yaml_text import shown
+from relkit.registry.types import Artifact, Attested, Component, Release, ReleaseKind
+from relkit.registry.versions import VersionRange
+
+_RELEASE_CHECKS_HINT = "docs/registry.md says what a release holds"
+
+
+Wrong = tuple[Path, str, str | None]
+"""Which key is wrong, what is wrong with it, and what to do."""
+
+
+def tree_digest(files: Mapping[str, str]) -> str:
+    """Return the digest of files by path: SHA-256 of the sorted ``path, sha256`` lines (cli.md)."""
+    lines = sorted(f"{path}, {digest.removeprefix(PREFIX)}\n" for path, digest in files.items())
+    return sha256_bytes("".join(lines).encode("utf-8"))
+
+
+def kind_of(release: Release) -> ReleaseKind:
+    """Return how a release is served, told by what there is."""
+    if release.component == "stack":
+        return "stack"
+    if release.hosted is not None:
+        return "hosted"
+    if release.artifact is not None and release.artifact.reference is not None:
+        return "reference"
+    return "files"
+
+
+def contradictions(release: Release) -> Iterator[Wrong]:
+    """Yield what is wrong with a release whose every part is right."""
+    kind = kind_of(release)
+    if release.kind is not None and release.kind != kind:
+        yield ("kind",), f'says "{release.kind}", and the release is "{kind}"', "leave it out"
+    legacy = release.attested == "legacy"
+    if not release.owner and not legacy:
+        yield ("owner",), 'the key "owner" is missing or empty', "who answers for this release?"
+    if not release.licence and not legacy and kind != "stack":
+        yield ("licence",), 'the key "licence" is missing or empty', "for example Apache-2.0"
+    if release.attested == "gate" and release.decision is None:
+        yield ("attested",), '"attested": says gate, and there is no decision', "name its digest"
+    yield from _wrong_parts(release, kind)
+    if release.model in release.requires:
+        yield ("requires", release.model), f'"requires": names {release.model} itself', None
+    for model, text in release.requires.items():
+        try:
+            VersionRange.parse(text)
+        except ValueError as error:
+            yield ("requires", model), f'"requires.{model}": {error}', "for example >=1.2,<2"
+    for i, name in enumerate(release.worse_slices):
+        try:
+            normal_slice(name)
+        except ValueError as error:
+            yield ("worse_slices", i), f'the slice "{shown(name)}" {error.args[0]}', None
+
+
+def _wrong_parts(release: Release, kind: ReleaseKind) -> Iterator[Wrong]:
+    if kind == "stack":
+        if not release.pins:
+            yield ("pins",), "a stack pins one version of every component", 'pins: {"asr": "1.0"}'
+        for key in ("artifact", "hosted"):
+            if getattr(release, key) is not None:
+                yield (key,), f'a stack has no "{key}": its components have theirs', None
+        return
+    if release.pins:
+        yield ("pins",), "only a stack pins versions", "use requires with a range of versions"
+    if release.artifact is not None and release.hosted is not None:
+        yield ("hosted",), "a hosted model has no artifact", "keep one of the two"
+    elif release.artifact is None and release.hosted is None:
+        if release.attested == "legacy" and release.origin is not None:
+            return  # imported without its files: it never verifies, and is no target
+        yield ("artifact",), 'the key "artifact" (or "hosted") is missing', _RELEASE_CHECKS_HINT
+    elif release.artifact is not None:
+        yield from _wrong_artifact(release.artifact)
+
+
+def _wrong_artifact(artifact: Artifact) -> Iterator[Wrong]:
+    for path in artifact.files:
+        if not _plain(path):
+            message = f'the path "{shown(path)}" leaves its folder or is not plain'
+            yield ("artifact", "files", path), message, None
+    if artifact.root is not None and artifact.root != "." and not _plain(artifact.root):
+        message = f'the folder "{shown(artifact.root)}" leaves the workspace or is not plain'
+        yield ("artifact", "root"), message, None
+    if artifact.reference is not None:
+        if artifact.files:
+            yield ("artifact", "files"), "a reference has no files", "keep one of the two"
+        yield from _wrong_reference(artifact.reference, artifact.digest)
+        return
+    if not artifact.files or artifact.root is None:
+        hint = "register fills in the files of a root"
+        yield ("artifact",), "an artifact needs root and files, or a reference", hint
+        return
+    one = next(iter(artifact.files.values())) if len(artifact.files) == 1 else None
+    if artifact.digest not in (one, tree_digest(artifact.files)):
+        message = '"artifact.digest" is not that of the files'
+        yield ("artifact", "digest"), message, f"it is {tree_digest(artifact.files)}"
+
+
+def _wrong_reference(reference: str, digest: str) -> Iterator[Wrong]:
+    path: Path = ("artifact", "reference")
+    if reference.startswith(("http://", "https://")):
+        parts = urlsplit(reference)
+        if not parts.hostname or parts.username is not None or parts.query:
+            hint = "a plain address without user, password or query: they may hold a secret"
+            yield path, "the address is refused", hint
+        return
+    name, _, pinned = reference.removeprefix("oci://").partition("@")
+    if "/" not in name or not pinned:
+        yield path, "an image by digest or an HTTP address was expected", "ghcr.io/a/b@sha256:…"
+    elif pinned != digest:
+        yield path, "names another digest than artifact.digest", "they have to be the same"
+
+
+def _plain(path: str) -> bool:
+    pure = PurePosixPath(path)
+    inside = not pure.is_absolute() and ".." not in pure.parts and "." not in path.split("/")
+    return inside and str(pure) == path and path.isprintable() and "\\" not in path
+
+
+_HINT = "docs/registry.md says what a release holds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRelease:
+    """A release as it was read: None with its defects where there are some."""
+
+    release: Release | None
+    defects: tuple[Defect, ...] = ()
+
+
+def parse_release(data: bytes, *, source: str) -> Release:
+    """Return a release from JSON; raises InvalidInput for its first defect, saying how many."""
+    found = read_release(data, source=source)
+    if found.release is None:
+        first, more = found.defects[0], len(found.defects) - 1
+        count = f" (and {more} more: relkit registry validate)" if more else ""
+        raise InvalidInput(f"{first}{count}", hint=first.hint or _HINT)
+    return found.release
+
+
+def read_release(data: bytes, *, source: str) -> ReadRelease:
+    """Return a release from JSON, or everything that is wrong with it."""
+    try:
+        text = decode(data, source=source)
+        document = parse_json(text, source=source)
+    except InvalidInput as error:
+        return ReadRelease(release=None, defects=(_told(error, source),))
+    return release_of(document, source=source, text=text)
+
+
+def load_document(data: bytes, *, source: str) -> tuple[dict[str, Any], str]:
+    """Return what a release is to be made from, JSON or YAML, and its text; raises InvalidInput."""
+    text = decode(data, source=source)
+    is_json = not source.endswith((".yaml", ".yml"))
+    document: Any = (
+        parse_json(text, source=source) if is_json else yaml_text.load(text, source=source)[0]
+    )
+    if not isinstance(document, dict):
+        raise InvalidInput(f"{source}: a mapping of keys to values was expected", hint=_HINT)
+    return document, text
+
+
+def release_of(document: JsonValue, *, source: str, text: str) -> ReadRelease:
+    """Return the release of a document, or all that is wrong; ``text`` tells the lines."""
+    release = defects(Release, document)
+    wrong = list(contradictions(release)) if isinstance(release, Release) else release
+    if wrong or not isinstance(release, Release):
+        lines = lines_of(text, source=source)
+        return ReadRelease(
+            release=None,
+            defects=tuple(
+                Defect(source=source, line=line_of(path, lines), message=message, hint=hint)
+                for path, message, hint in wrong
+            ),
+        )
+    return ReadRelease(release=sealed(release))
+
+
+def sealed(release: Release) -> Release:
+    """Return a release with its kind, its names in order, and the digest of its record."""
+    artifact = release.artifact
+    ordered = replace(
+        release,
+        kind=release.kind or kind_of(release),
+        artifact=artifact and replace(artifact, files=dict(sorted(artifact.files.items()))),
+        requires=dict(sorted(release.requires.items())),
+        pins=dict(sorted(release.pins.items())),
+    )
+    return replace(ordered, digest=_digest(encode(ordered)))
+
+
+def _digest(document: Mapping[str, JsonValue]) -> str:
+    """Return ``digest_of`` the document, ten times as fast where Python writes the same JSON.
+
+    It does for ASCII (other keys may be sorted otherwise) and for numbers of usual size.
+    """
+    cost = document.get("serving_cost")
+    amount = cost["amount"] if isinstance(cost, Mapping) else 1.5
+    if isinstance(amount, float) and not amount.is_integer() and _SMALL <= amount < _LARGE:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        if text.isascii():
+            return sha256_bytes(text.encode("ascii"))
+    return digest_of(document)
+
+
+_SMALL, _LARGE = 1e-4, 1e15
+"""Where Python and JavaScript both write a float without an exponent."""
+
+
+def render_release(release: Release) -> str:
+    """Return ``release.json`` as text, the same for the same release."""
+    return json.dumps(encode(release), indent=2, ensure_ascii=False) + "\n"
+
+
+def _told(error: InvalidInput, source: str) -> Defect:
+    """Return an error about a whole text as a defect; its message begins with the place."""
+    rest = error.message.removeprefix(source)
+    line = None
+    if rest.startswith(", line "):
+        number, _, rest = rest.removeprefix(", line ").partition(":")
+        line = int(number)
+    return Defect(source=source, line=line, message=rest.lstrip(": "), hint=error.hint)
+
+
+SCHEMA: Literal["relkit.release/v1"] = "relkit.release/v1"
+
+
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+VERSION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
+
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+ModelName = Annotated[str, Field(pattern=MODEL_NAME)]
+
+
+VersionName = Annotated[str, Field(pattern=VERSION_NAME)]
+
+
+Time = Annotated[str, AfterValidator(values_checked_time)]
+
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+def printable(text: str) -> str:
+    """Return one line of text; raises ValueError for control characters and blanks around it."""
+    if not text.isprintable() or text.strip() != text:
+        raise ValueError("is not one plain line of text")
+    return text
+
+
+def _language(text: str) -> str:
+    if not _LANGUAGE.fullmatch(text):
+        raise ValueError("a language such as en or en-GB was expected")
+    return text
+
+
+Line = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(printable)]
+
+
+Language = Annotated[str, AfterValidator(_language)]
+
+
+class ArtifactRecord(Record):
+    """What is served: files below a folder of the workspace, or a reference.
+
+    ``digest`` is the SHA-256 of the sorted ``path, sha256`` lines of the files, of the one file, or
+    what the reference names.
+    """
+
+    digest: Digest
+    root: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    files: dict[Annotated[str, Field(min_length=1, max_length=1000)], Digest] = {}
+    reference: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(printable)] | (
+        None
+    ) = None
+
+
+class HostedRecord(Record):
+    """A vendor's model, which has no artifact."""
+
+    provider: Line
+    model: Line
+    configuration: Digest
+    fingerprint: Digest | None = None
+
+
+class InterfaceRecord(Record):
+    """What has to fit beside it."""
+
+    sample_rate_hz: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    languages: list[Language] = []
+    label_schema: Line | None = None
+    feature_schema: Line | None = None
+    api_version: Line | None = None
+    tokenizer: Line | None = None
+
+
+class CostRecord(Record):
+    """What one unit of serving costs."""
+
+    amount: Annotated[float, Field(ge=0, le=1e9)]
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    per: Line
+
+
+class LineageRecord(Record):
+    """A dataset it was trained or evaluated on."""
+
+    dataset: Line
+    digest: Digest
+    revision: Line | None = None
+    use: Literal["evaluation", "training"] = "evaluation"
+
+
+class OriginRecord(Record):
+    """Where an imported release comes from."""
+
+    registry: Line
+    version: Line
+    source: Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(printable)] | (
+        None
+    ) = None
+    run: Line | None = None
+
+
+class ReleaseRecord(Record):
+    """The whole of ``release.json``; ``kind`` is told by what there is where it is left out."""
+
+    schema_: Literal["relkit.release/v1"] = Field(alias="schema")
+    model: ModelName
+    version: VersionName
+    component: Component
+    kind: ReleaseKind | None = None
+    created: Time
+    owner: Annotated[str, Field(max_length=200), AfterValidator(printable)] = ""
+    licence: Annotated[str, Field(max_length=200), AfterValidator(printable)] = ""
+    artifact: ArtifactRecord | None = None
+    hosted: HostedRecord | None = None
+    run: Line | None = None
+    report: Digest | None = None
+    decision: Digest | None = None
+    lineage: list[LineageRecord] = []
+    interface: InterfaceRecord = InterfaceRecord()
+    requires: dict[ModelName, Line] = {}
+    pins: dict[ModelName, VersionName] = {}
+    worse_slices: list[Line] = []
+    serving_cost: CostRecord | None = None
+    runtime: Line | None = None
+    attested: Attested = "none"
+    origin: OriginRecord | None = None

@@ -1,0 +1,304 @@
+"""``relkit registry validate`` and ``verify``: everything that is wrong, at once.
+
+What is wrong with releases and their ledger, each with file and line where it has one.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from relkit.core.codec import Defect, Path, line_of, lines_of
+from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
+from relkit.registry.mirror import mirrored
+from relkit.registry.ports import Mirror, RegistryPorts
+from relkit.registry.promote import evidence_digests
+from relkit.registry.types import EventKind, Release, ReleaseEvent
+from relkit.registry.versions import VersionRange
+
+Known = Mapping[str, Mapping[str, Release]]
+"""Releases that can be read, by model and version."""
+
+
+def read_all(ports: RegistryPorts, models: tuple[str, ...]) -> tuple[Known, tuple[Defect, ...]]:
+    """Return the releases of models that can be read, and the defects of those that cannot."""
+    known: dict[str, dict[str, Release]] = {}
+    defects: list[Defect] = []
+    for model in models:
+        known[model] = {}
+        for version in ports.releases.versions(model):
+            found = ports.releases.examine(model, version)
+            defects += found.defects
+            if found.release is not None:
+                known[model][version] = found.release
+    return known, tuple(defects)
+
+
+def reference_defects(ports: RegistryPorts, known: Known) -> Iterator[Defect]:
+    """Yield pins of what does not exist, and requirements that nothing satisfies."""
+    for releases in known.values():
+        for release in releases.values():
+            for model, text in release.requires.items():
+                versions = tuple(known.get(model, ()))
+                if not any(VersionRange.parse(text).holds(one, versions) for one in versions):
+                    have = ", ".join(versions[-5:]) or "none"
+                    message = f"requires {model} {text}, which no release satisfies (there: {have})"
+                    yield _at(ports, release, ("requires", model), message)
+            yield from _pin_defects(ports, release, known)
+
+
+def _pin_defects(ports: RegistryPorts, stack: Release, known: Known) -> Iterator[Defect]:
+    components: dict[str, str] = {}
+    for model, version in stack.pins.items():
+        pinned = known.get(model, {}).get(version)
+        at: Path = ("pins", model)
+        if pinned is None:
+            yield _at(ports, stack, at, f"pins {model} {version}, which does not exist")
+            continue
+        if pinned.component == "stack":
+            yield _at(ports, stack, at, f"pins {model} {version}, which is a stack itself")
+        if pinned.component in components:
+            other = components[pinned.component]
+            yield _at(
+                ports, stack, at, f"pins two {pinned.component} releases, {other} and {model}"
+            )
+        components.setdefault(pinned.component, model)
+        for partner, text in pinned.requires.items():
+            beside = stack.pins.get(partner)
+            if beside is None or not VersionRange.parse(text).holds(beside, tuple(known[partner])):
+                there = "does not pin it" if beside is None else f"pins {partner} {beside}"
+                message = f"pins {model} {version}, which requires {partner} {text}, and {there}"
+                yield _at(ports, stack, at, message)
+
+
+def artifact_defects(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[Defect]:
+    """Yield artifacts that do not verify now; a download that is elsewhere is none of them."""
+    for release in releases.values():
+        why = ports.artifacts.verify(release)
+        if why is not None and not ports.artifacts.absent(release):
+            yield _at(ports, release, ("artifact",), f"the artifact does not verify: {why}")
+
+
+def unchecked_artifacts(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[str]:
+    """Yield what could not be checked here, in words."""
+    for release in releases.values():
+        if ports.artifacts.absent(release):
+            why = ports.artifacts.verify(release)
+            yield f"{release.model} {release.version}: {why}"
+
+
+def evidence_defects(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[Defect]:
+    """Yield reports and decisions that releases name and that do not lie beside them."""
+    for release in releases.values():
+        wanted = {key: getattr(release, key) for key in ("report", "decision")}
+        there = evidence_digests(ports.releases, release.model, release.version)
+        for key, digest in wanted.items():
+            if digest is not None and digest not in there:
+                message = f"the {key} {digest} does not lie beside the release, or was changed"
+                yield _at(ports, release, (key,), message)
+
+
+def chain_defects(ports: RegistryPorts, model: str) -> Iterator[Defect]:
+    """Yield what is wrong with a model's ledger itself."""
+    read = ports.ledger.read(model)
+    for problem in read.problems:
+        yield Defect(
+            source=f"events/{read.source}",
+            line=problem.line,
+            message=problem.message,
+            hint="docs/registry.md says what can be repaired",
+        )
+
+
+def ledger_defects(
+    ports: RegistryPorts, model: str, releases: Mapping[str, Release]
+) -> Iterator[Defect]:
+    """Yield where a ledger and the releases disagree; nothing of one whose chain is broken."""
+    read = ports.ledger.read(model)
+    if any(problem.code != "torn" for problem in read.problems):
+        return
+    source = f"events/{read.source}"
+    events = read.events
+    state = state_of(model, events)
+    there = ports.releases.versions(model)
+    for version, digest in state.registered.items():
+        release = releases.get(version)
+        if version not in there:
+            message = (
+                f"{version} is registered, and {ports.releases.source(model, version)} is gone"
+            )
+            yield Defect(source=source, line=_line(events, version), message=message)
+        elif release is not None and release.digest != digest:
+            message = f"is not the release that was registered: it has digest {release.digest}"
+            yield _at(ports, release, (), message)
+    for version, release in releases.items():
+        if version not in state.registered:
+            hint = "finish it: relkit registry register with this file"
+            yield _at(ports, release, (), "is in no ledger: it was never registered", hint=hint)
+    for event in events:
+        if (
+            event.kind is EventKind.REGISTERED
+            or event.decision is None
+            or event.version not in there
+        ):
+            continue
+        if event.decision not in evidence_digests(ports.releases, model, event.version):
+            message = f"the decision {event.decision} of event {event.sequence} is not kept"
+            hint = f"put it beside {ports.releases.source(model, event.version)}"
+            yield Defect(source=source, line=event.sequence, message=message, hint=hint)
+
+
+def _line(events: tuple[ReleaseEvent, ...], version: str) -> int | None:
+    return next((i for i, one in enumerate(events, start=1) if one.version == version), None)
+
+
+def _at(
+    ports: RegistryPorts, release: Release, path: Path, message: str, *, hint: str | None = None
+) -> Defect:
+    source = ports.releases.source(release.model, release.version)
+    text = ports.releases.text(release.model, release.version)
+    line = line_of(path, lines_of(text, source=source)) if path else None
+    return Defect(source=source, line=line, message=message, hint=hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What is wrong with the releases of a workspace."""
+
+    releases: int
+    defects: tuple[Defect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What is wrong with models' ledgers and digests; none: all of it is as it was recorded.
+
+    ``repaired`` says what was mended, ``unchecked`` what could not be looked at here, ``recorded``
+    which verifications are in the ledger now, ``mirror`` whether there is one. ``silent`` says why
+    it could not be asked; what it says is not known then.
+    """
+
+    models: tuple[str, ...]
+    events: int
+    problems: tuple[str, ...]
+    repaired: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    recorded: tuple[str, ...] = ()
+    mirror: Literal["skipped", "compared", "silent"] = "skipped"
+    silent: BackendUnavailable | None = None
+
+
+def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
+    """Return all that is wrong with all releases and ledgers; raises nothing for any of it.
+
+    ``artifacts`` False leaves the files of artifacts unread.
+    """
+    models = _models(ports)
+    known, found = read_all(ports, models)
+    defects = [*found, *reference_defects(ports, known)]
+    for model in models:
+        releases = known[model]
+        defects += chain_defects(ports, model)
+        defects += ledger_defects(ports, model, releases)
+        defects += evidence_defects(ports, releases)
+        if artifacts:
+            defects += artifact_defects(ports, releases)
+    return Validation(
+        releases=sum(len(ports.releases.versions(model)) for model in models),
+        defects=tuple(sorted(defects, key=lambda one: (one.source, one.line or 0))),
+    )
+
+
+def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = False) -> Verification:
+    """Prove chains and digests; raises UsageError for an unknown model.
+
+    ``repair`` first mends ledgers from what is certain, and the mirror from the ledger. A mirror
+    that does not answer is asked once, and all the rest is proven without it.
+    """
+    models = _models(ports)
+    if model is not None:
+        if model not in models:
+            ports.releases.read(model, "0")  # says which models there are
+        models = (model,)
+    problems: list[str] = []
+    repaired: list[str] = []
+    unchecked: list[str] = []
+    events = 0
+    silent: BackendUnavailable | None = None
+    for name in models:
+        if repair:
+            try:
+                repaired += ports.ledger.repair(name)
+            except InvalidInput as error:
+                problems.append(f"cannot be repaired: {error.message}")
+        known, defects = read_all(ports, (name,))
+        releases = known[name]
+        found = [
+            *defects,
+            *chain_defects(ports, name),
+            *ledger_defects(ports, name, releases),
+            *evidence_defects(ports, releases),
+            *artifact_defects(ports, releases),
+        ]
+        problems += [str(one) for one in found]
+        unchecked += unchecked_artifacts(ports, releases)
+        read = ports.ledger.read(name)
+        events += len(read.events)
+        if ports.mirror is not None and (read.problems or defects):
+            unchecked.append(
+                f"{name}: what the mirror says, until the ledger and releases are whole"
+            )
+        elif ports.mirror is not None and silent is None:
+            state = state_of(name, read.events)
+            try:
+                done, differing = _mirror(ports, ports.mirror, state, repair=repair)
+            except BackendUnavailable as error:
+                silent = error
+                continue
+            repaired += done
+            problems += differing
+    return Verification(
+        models=models,
+        events=events,
+        problems=tuple(problems),
+        repaired=tuple(repaired),
+        unchecked=tuple(unchecked),
+        mirror="skipped" if ports.mirror is None else "silent" if silent else "compared",
+        silent=silent,
+    )
+
+
+def record_verified(
+    ports: RegistryPorts, models: tuple[str, ...], *, entry: Entry
+) -> tuple[str, ...]:
+    """Note in ledgers which releases without a gate verify now; return them, ``asr 1.0.0``.
+
+    Only they need it: a rollback goes to what was imported only after a fresh verification. Raises
+    InvalidInput for a broken ledger, Busy where it has gone on meanwhile.
+    """
+    good = []
+    for model in models:
+        state = state_of(model, ports.ledger.events(model))
+        for version, attested in state.attested.items():
+            if attested != "legacy" or version not in ports.releases.versions(model):
+                continue
+            release = ports.releases.read(model, version)
+            same = release.digest == state.registered[version]
+            if same and ports.artifacts.verify(release) is None:
+                ports.ledger.append(plan_verified(state, version, entry), expected=state.sequence)
+                state = state_of(model, ports.ledger.events(model))
+                good.append(f"{model} {version}")
+    return tuple(good)
+
+
+def _models(ports: RegistryPorts) -> tuple[str, ...]:
+    return tuple(sorted({*ports.releases.models(), *ports.ledger.models()}))
+
+
+def _mirror(
+    ports: RegistryPorts, mirror: Mirror, state: LedgerState, *, repair: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return (what was mended, where the mirror differs still)."""
+    wanted = mirrored(ports, state)
+    done = mirror.repair(wanted) if repair else ()
+    return done, mirror.compare(wanted)

@@ -1,0 +1,1 @@
+"""Runs and decisions as HTML, Markdown, JUnit and GitHub summaries."""

@@ -1,0 +1,216 @@
+"""A decision on GitHub: step summary, annotations and pull request comment, inside its limits.
+
+Blocking findings come first, and how many are not shown is said. Everything from data is escaped:
+in tables as code or Markdown text that mentions nobody, in workflow commands as the runner asks.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from relkit.core.wording import code, command_data, command_property, github_markdown
+from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
+from relkit.gate.view import Finding, GateView
+
+SUMMARY_BYTES = 1 << 20
+"""A step's summary may be 1 MiB; a longer one is not shown at all."""
+
+
+COMMENT_BYTES = 65_536
+"""A comment may have 65,536 characters; counted in bytes, which are never fewer."""
+
+
+MOST_ANNOTATIONS = 10
+"""Annotations of each kind that GitHub keeps of a step."""
+
+
+_LONGEST = 600
+"""Characters of a single text from data; an ellipsis stands for the rest."""
+
+
+_RESERVE = 2_000
+"""Bytes kept for headings and for saying how much is hidden."""
+
+
+_HEAD = (
+    "| | check | slice | observed | 95 % interval | allowed | why |\n"
+    "|---|---|---|---|---|---|---|\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    title: str
+    findings: tuple[Finding, ...]
+    folded: bool = False
+
+
+def step_summary(
+    decision: GateDecision, overrides: Sequence[Override] = (), *, limit: int = SUMMARY_BYTES
+) -> str:
+    """Return the Markdown of a step summary of at most ``limit`` bytes of UTF-8."""
+    return _page(GateView(decision, overrides), limit=limit)
+
+
+def comment(
+    decision: GateDecision, overrides: Sequence[Override] = (), *, limit: int = COMMENT_BYTES
+) -> str:
+    """Return the Markdown of a pull request comment; its first line is :func:`marker`."""
+    first = f"{marker(decision.policy)}\n"
+    return first + _page(GateView(decision, overrides), limit=limit - _size(first))
+
+
+def marker(policy: str) -> str:
+    """Return the hidden line by which a later run finds the comment it has to update.
+
+    The policy's name stands in it as a digest: no name can end the HTML comment.
+    """
+    digest = hashlib.sha256(policy.encode("utf-8", "backslashreplace")).hexdigest()
+    return f"<!-- relkit-gate {digest[:16]} -->"
+
+
+def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> tuple[str, ...]:
+    """Return workflow commands, at most ten of each kind; the last says how many are hidden.
+
+    The headline comes first. Where a decision does not enforce, nothing is an error.
+    """
+    view = GateView(decision, overrides)
+    title = f"relkit gate {decision.policy}"
+    said = [(_kind(view), title, view.headline)]
+    said += [
+        (
+            _kind_of(item, view),
+            f"{item.verdict} {item.name}",
+            f"{item.result.slice}: {item.sentence}",
+        )
+        for item in (*view.blocking, *view.aside)
+        if item.result.verdict is not Verdict.PASS
+    ]
+    lines: list[str] = []
+    for kind in ("error", "warning", "notice"):
+        found = [(name, text) for given, name, text in said if given == kind]
+        if len(found) > MOST_ANNOTATIONS:
+            hidden = len(found) - MOST_ANNOTATIONS + 1
+            more = (title, f"{hidden} more are not shown here: they are in the step summary")
+            found = [*found[: MOST_ANNOTATIONS - 1], more]
+        lines += [_command(kind, name, text) for name, text in found]
+    return tuple(lines)
+
+
+def _command(kind: str, title: str, text: str) -> str:
+    short = command_property(_short(title, 120))
+    return f"::{kind} title={short}::{command_data(_short(text))}"
+
+
+def _kind(view: GateView) -> str:
+    if view.verdict is Verdict.PASS:
+        return "notice"
+    return "warning" if view.shadow else "error"
+
+
+def _kind_of(item: Finding, view: GateView) -> str:
+    if item.mode:
+        return "notice"
+    undecided = item.result.verdict is Verdict.INCONCLUSIVE
+    return "warning" if view.shadow or undecided else "error"
+
+
+def _page(view: GateView, *, limit: int) -> str:
+    """Return the page; rows are taken while they fit, the blocking ones first."""
+    head, remarks = _headline(view, limit // 8), _remarks(view, limit // 4)
+    left = limit - _size(head) - _size(remarks) - _RESERVE
+    sections = (
+        _Section(title="What blocks", findings=view.blocking),
+        _Section(title="Does not count towards the verdict", findings=view.aside),
+        _Section(title="Passed", findings=view.passed, folded=True),
+    )
+    body = []
+    for section in sections:
+        rows = _fitting(map(_row, section.findings), left)
+        body.append(_table(section, rows))
+        left -= sum(map(_size, rows))
+    return "".join([head, *body, remarks])
+
+
+def _fitting(lines: Iterable[str], room: int) -> list[str]:
+    """Return the first lines that fit into ``room`` bytes together."""
+    taken: list[str] = []
+    for line in lines:
+        room -= _size(line)
+        if room < 0:
+            break
+        taken.append(line)
+    return taken
+
+
+def _headline(view: GateView, room: int) -> str:
+    decision = view.decision
+    made = (
+        f"Policy {_span(decision.policy)} ({_span(decision.enforcement)}), decision "
+        f"{decision.serial}, {_span(decision.created)} until {_span(decision.expires)}."
+    )
+    runs = _fitting((_runs(part) for part in decision.parts), room)
+    hidden = len(decision.parts) - len(runs)
+    more = f"- … and {hidden:,} more parts\n" if hidden else ""
+    gap = "\n" if runs or more else ""
+    return f"## {_words(view.headline)}\n\n{made}\n{gap}{''.join(runs)}{more}"
+
+
+def _runs(part: JudgedPart) -> str:
+    name = f"{_span(part.name)}: " if part.name else ""
+    against = f" against {_span(part.baseline.run)}" if part.baseline else ", alone"
+    return f"- {name}candidate {_span(part.candidate.run)}{against}, on {_span(part.dataset)}\n"
+
+
+def _remarks(view: GateView, room: int) -> str:
+    if not view.remarks:
+        return ""
+    lines = _fitting((f"- {_words(remark)}\n" for remark in view.remarks), room)
+    hidden = len(view.remarks) - len(lines)
+    more = f"- … and {hidden:,} more notes in the decision file\n" if hidden else ""
+    return f"\n### Notes\n\n{''.join(lines)}{more}"
+
+
+def _table(section: _Section, rows: Sequence[str]) -> str:
+    """Return a section's Markdown, with how many findings it does not show."""
+    if not section.findings:
+        return ""
+    hidden = len(section.findings) - len(rows)
+    table = _HEAD + "".join(rows) if rows else ""
+    more = f"\n… and **{hidden:,} more** are not shown here: see the decision file.\n"
+    body = table + (more if hidden else "")
+    title = f"{section.title} ({len(section.findings):,})"
+    if section.folded:
+        return f"\n<details><summary>{title}</summary>\n\n{body}\n</details>\n"
+    return f"\n### {title}\n\n{body}"
+
+
+def _row(item: Finding) -> str:
+    mode = f" ({item.mode})" if item.mode else ""
+    cells: Iterable[str] = (
+        f"**{item.verdict}**{mode}",
+        _span(item.name),
+        _span(item.result.slice),
+        _words(item.observed),
+        _words(item.span),
+        _words(item.allowed),
+        _words(item.sentence),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _words(text: str) -> str:
+    return github_markdown(_short(text))
+
+
+def _span(text: str) -> str:
+    """Return text as a code span; an empty one would be two stray back-ticks."""
+    return f"`{code(_short(text)).strip() or ' '}`"
+
+
+def _short(text: str, longest: int = _LONGEST) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

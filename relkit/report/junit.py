@@ -1,0 +1,160 @@
+"""JUnit XML of a decision, for CI systems that show tests: one test case per check.
+
+The shape is the one Jenkins and Maven Surefire read (``testsuites`` > ``testsuite`` > ``testcase``
+> ``failure`` | ``error`` | ``skipped``). A check that does not count towards the verdict is
+``skipped``: nobody's build turns red by it, and it never looks like a pass either.
+"""
+
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from relkit.core.values import Estimate
+from relkit.core.wording import interval, number, xml_text
+from relkit.evaluation.types import EvalReport
+from relkit.gate.types import GateDecision, Override, Verdict
+from relkit.gate.view import Finding, GateView
+
+_NOT_JUDGED = "measured, judged by no gate"
+
+
+def decision_junit(decision: GateDecision, overrides: Sequence[Override] = ()) -> bytes:
+    """Return the JUnit XML of a decision, UTF-8.
+
+    A decision that is no pass has a failing test case even where no single check says why, so
+    that a reader of the XML alone is never told more than the verdict.
+    """
+    view = GateView(decision, overrides)
+    findings = (*view.blocking, *view.passed, *view.aside)
+    suite = _suite(f"relkit gate {decision.policy}", decision.created)
+    _properties(
+        suite,
+        [
+            ("policy", decision.policy),
+            ("policy_digest", decision.policy_digest),
+            ("verdict", view.verdict.value),
+            ("enforcement", decision.enforcement),
+            ("serial", str(decision.serial)),
+            ("expires", decision.expires),
+            *(("remark", remark) for remark in view.remarks),
+        ],
+    )
+    _verdict_case(suite, view)
+    for item in findings:
+        _case(suite, item, shadow=view.shadow)
+    return _document(suite)
+
+
+def report_junit(report: EvalReport) -> bytes:
+    """Return the JUnit XML of a report: every number as a skipped test case, for nothing judged it.
+
+    Where nothing could be scored there is an error instead of numbers.
+    """
+    suite = _suite(f"relkit report {report.suite}", report.created)
+    named = [("run", report.run), ("suite_digest", report.suite_digest), ("verdict", "not_judged")]
+    _properties(suite, named)
+    for item in report.slices if report.scored else ():
+        for name, estimate in item.metrics.items():
+            case = _testcase(suite, item.slice, name)
+            _add(case, "skipped", message=f"{_measured(estimate)}; {_NOT_JUDGED}")
+    case = _testcase(suite, "coverage", "scored")
+    said = f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
+    if report.scored:
+        _add(case, "skipped", message=f"{said}; {_NOT_JUDGED}")
+    else:
+        _add(case, "error", type="no_data", message=said)
+    return _document(suite)
+
+
+def _verdict_case(suite: ET.Element, view: GateView) -> None:
+    """Add the verdict as a whole, as the first test case."""
+    case = _testcase(suite, "gate", "verdict")
+    if view.shadow:
+        _add(case, "skipped", message=view.headline)
+    elif view.verdict is not Verdict.PASS:
+        _blocked(case, view.verdict, view.headline)
+
+
+def _case(suite: ET.Element, item: Finding, *, shadow: bool) -> None:
+    result = item.result
+    case = _testcase(suite, item.name, f"{result.slice} {result.metric}")
+    if item.mode or shadow:
+        why = item.mode or "shadow"
+        _add(case, "skipped", message=f"{why}: {item.verdict}: {item.sentence}")
+    elif result.verdict is not Verdict.PASS:
+        _blocked(case, result.verdict, item.sentence, code=result.code)
+    _add(case, "system-out", text=_numbers(item))
+
+
+def _numbers(item: Finding) -> str:
+    """Return a check's numbers as lines: the common schemas know no properties of a test case."""
+    result = item.result
+    lines = {
+        "verdict": result.verdict.value,
+        "code": result.code,
+        "mode": result.mode,
+        "test": result.test,
+        "observed": item.observed,
+        "interval": item.span,
+        "allowed": item.allowed,
+        "rests on": item.basis,
+        "reason": item.sentence,
+    }
+    return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _blocked(case: ET.Element, verdict: Verdict, message: str, *, code: str = "") -> None:
+    """Add what ended a case: a failure, or an error where nothing was shown to be bad."""
+    kind = "failure" if verdict is Verdict.FAIL else "error"
+    said = f"{verdict.value}: {code}" if code else verdict.value
+    _add(case, kind, type=said, message=message, text=message)
+
+
+def _suite(name: str, created: str) -> ET.Element:
+    suite = ET.Element("testsuite", name=xml_text(name))
+    if created:
+        # The schema's xs:dateTime has no zone: times are UTC everywhere in relkit.
+        suite.set("timestamp", xml_text(created.removesuffix("Z")))
+    return suite
+
+
+def _testcase(suite: ET.Element, group: str, name: str) -> ET.Element:
+    return ET.SubElement(
+        suite, "testcase", classname=xml_text(group), name=xml_text(name), time="0"
+    )
+
+
+def _properties(parent: ET.Element, values: Sequence[tuple[str, str]]) -> None:
+    block = ET.SubElement(parent, "properties")
+    for name, value in values:
+        ET.SubElement(block, "property", name=name, value=xml_text(value))
+
+
+def _add(case: ET.Element, tag: str, *, text: str = "", **attributes: str) -> None:
+    cleaned = {name: xml_text(value) for name, value in attributes.items()}
+    child = ET.SubElement(case, tag, cleaned)
+    if text:
+        child.text = xml_text(text)
+
+
+def _measured(estimate: Estimate) -> str:
+    value = number(estimate.value, estimate.unit)
+    return f"{value} ({interval(estimate)}){f', {estimate.note}' if estimate.note else ''}"
+
+
+def _document(suite: ET.Element) -> bytes:
+    cases = suite.findall("testcase")
+    counted = {
+        "tests": len(cases),
+        "failures": sum(case.find("failure") is not None for case in cases),
+        "errors": sum(case.find("error") is not None for case in cases),
+        "skipped": sum(case.find("skipped") is not None for case in cases),
+    }
+    for name, count in counted.items():
+        suite.set(name, str(count))
+    suite.set("time", "0")
+    whole = {name: str(count) for name, count in counted.items() if name != "skipped"}
+    root = ET.Element("testsuites", {"name": "relkit", "time": "0", **whole})
+    root.append(suite)
+    ET.indent(root)
+    data: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return data + b"\n"

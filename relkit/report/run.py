@@ -1,0 +1,103 @@
+"""``relkit report``: a finished run as a page, beside a baseline, with what may be shown of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from relkit.comparison.rows import Row, Rows, most_errors_first
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.datasets.ports import AudioReader, DatasetStore
+from relkit.datasets.types import Clip, Consent, Unusable, Utterance
+from relkit.evaluation.comparable import check_same_measure
+from relkit.evaluation.ports import RunStore
+from relkit.evaluation.types import RunHeader
+from relkit.report.view import EmbeddedAudio, Page
+
+MOST_AUDIO_BYTES = 16 << 20
+"""Encoded audio that one page carries at most; clips with the most errors come first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagePorts:
+    """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``."""
+
+    runs: RunStore
+    rows: Rows
+    datasets: DatasetStore
+    audio: AudioReader
+    encode: Callable[[Clip], bytes]
+    media_type: str
+
+
+def report_page(
+    run: str,
+    ports: PagePorts,
+    *,
+    baseline: str | None = None,
+    with_text: bool = False,
+    with_audio: bool = False,
+) -> Page:
+    """Return a run's page; raises InvalidInput, UsageError.
+
+    A baseline must be another run of the same dataset, suite and normalizer, by digest.
+    """
+    report = ports.runs.read_report(run)
+    header, _, _ = ports.runs.read_header(run)
+    before = None if baseline is None else ports.runs.read_report(baseline)
+    if before is not None:
+        check_same_measure(report, before)
+    rows = ports.rows(run, with_text=with_text, with_audio=with_audio)
+    return Page(
+        header=header,
+        report=report,
+        rows=rows,
+        baseline=before,
+        with_text=with_text,
+        audio=_embedded(header, rows, ports) if with_audio else None,
+    )
+
+
+def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:
+    """Return the clips a page may carry: consent granted, unchanged since the run, and bounded."""
+    if header.suite.task == "tts":
+        raise UsageError(
+            "--with-audio shows recordings of the dataset; the clips of this run were synthesised",
+            hint="leave out --with-audio",
+        )
+    dataset = ports.datasets.load(header.dataset.name, rev=header.suite.dataset.rev)
+    if dataset.version.digest != header.dataset.digest:
+        raise InvalidInput(
+            f"the dataset {header.dataset.name} is not what the run was made on",
+            hint="check out the run's revision, or leave out --with-audio",
+        )
+    known = {item.id: item for item in dataset.utterances}
+    clips: dict[str, bytes] = {}
+    left_out: dict[str, int] = {}
+    size = 0
+    for row in _one_per_id(rows):
+        found = _clip(row, known, dataset.root, header, ports)
+        if isinstance(found, bytes) and size + len(found) <= MOST_AUDIO_BYTES:
+            clips[row.id] = found
+            size += len(found)
+            continue
+        reason = found if isinstance(found, str) else "the page would become too large"
+        left_out[reason] = left_out.get(reason, 0) + 1
+    return EmbeddedAudio(media_type=ports.media_type, clips=clips, left_out=left_out)
+
+
+def _one_per_id(rows: Sequence[Row]) -> list[Row]:
+    return list({row.id: row for row in reversed(most_errors_first(rows))}.values())[::-1]
+
+
+def _clip(
+    row: Row, known: Mapping[str, Utterance], root: str, header: RunHeader, ports: PagePorts
+) -> bytes | str:
+    """Return a row's encoded clip, or in words why the page may not carry it."""
+    utterance = known.get(row.id)
+    if utterance is None or row.unusable is not None:
+        return "no usable audio"
+    if utterance.consent is not Consent.GRANTED:
+        return f"consent is {utterance.consent.value}, not granted"
+    clip = ports.audio.read(root, utterance.audio, max_s=header.suite.max_audio_s)
+    if isinstance(clip, Unusable) or row.audio not in {None, clip.digest}:
+        return "the audio has changed since the run"
+    return ports.encode(clip)

@@ -1,0 +1,298 @@
+"""A report as a page shows it: what stands where, in which words; markup is the template's.
+
+What a page for people is made from: a report, its rows, and what may be shown of them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relkit.comparison.rows import Row
+from relkit.core.charts import Mark, Scale, estimate_scale, mark
+from relkit.core.metrics import metric_of
+from relkit.core.slices import OVERALL, slice_parts
+from relkit.core.values import Estimate
+from relkit.core.wording import OPINION, difference_text, number
+from relkit.evaluation.comparable import comparable
+from relkit.evaluation.types import (
+    EvalReport,
+    RunHeader,
+    SliceResult,
+    overall,
+    primary_metric,
+    worst_first,
+)
+from relkit.gate.types import GateDecision, Override
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedAudio:
+    """Clips that travel inside a page: id to encoded bytes, all of one media type.
+
+    ``left_out`` says in words why clips are missing, with how many.
+    """
+
+    media_type: str
+    clips: Mapping[str, bytes]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A run for one page, beside an older one where there is a ``baseline``.
+
+    ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
+    ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
+    """
+
+    header: RunHeader
+    report: EvalReport
+    rows: tuple[Row, ...]
+    baseline: EvalReport | None = None
+    with_text: bool = False
+    audio: EmbeddedAudio | None = None
+    decision: GateDecision | None = None
+    overrides: tuple[Override, ...] = ()
+
+
+MOST_ROWS = 40
+"""Slices a forest plot shows; the table below it has them all."""
+
+
+_WITHIN = "within-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One number: as text, with its interval, what it was in the baseline, and the difference."""
+
+    value: str
+    span: str
+    note: str
+    n: int
+    clusters: int
+    method: str
+    raw: float | None
+    mark: Mark | None = None
+    was: str = ""
+    was_mark: Mark | None = None
+    difference: str = ""
+
+    @property
+    def advisory(self) -> bool:
+        """Whether the interval is made within one cluster and so claims little."""
+        return self.method == _WITHIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A headline metric, or the statistics of one: (label, number) pairs."""
+
+    name: str
+    help: str
+    shown: tuple[tuple[str, Shown], ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One slice in a plot or table: its key, its (column, value) parts, and its numbers."""
+
+    key: str
+    parts: tuple[tuple[str, str], ...]
+    item: SliceResult
+    cells: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forest:
+    """Slices of one metric on one axis, worst first; ``reference`` is where overall lies.
+
+    ``notes`` are what the estimates say of themselves, each with how many of the slices say so.
+    """
+
+    metric: str
+    help: str
+    ticks: tuple[tuple[float, str], ...]
+    reference: float | None
+    lines: tuple[Line, ...]
+    left_out: int
+    overall: Shown
+    notes: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All slices with all metrics; ``columns`` are the slice columns to filter by."""
+
+    metrics: tuple[str, ...]
+    lines: tuple[Line, ...]
+    columns: tuple[str, ...]
+
+
+def help_of(name: str) -> str:
+    """Return a metric's one line of help, empty for one that is not known by name."""
+    try:
+        return metric_of(name).help
+    except KeyError:
+        return ""
+
+
+def number_text(value: float | None, unit: str) -> str:
+    """Return a value for people; opinion scores always with two digits, to be read in columns."""
+    return f"{value:.2f}" if unit == OPINION and value is not None else number(value, unit)
+
+
+def span_text(estimate: Estimate) -> str:
+    """Return the 95 % interval in short, one-sided where an end is open; empty for none."""
+    if estimate.low is None:
+        return "" if estimate.high is None else f"≤ {number_text(estimate.high, estimate.unit)}"
+    if estimate.high is None:
+        return f"≥ {number_text(estimate.low, estimate.unit)}"
+    low, high = number_text(estimate.low, estimate.unit), number_text(estimate.high, estimate.unit)
+    if high.startswith(">"):
+        return f"{low} to {high}"
+    for unit in (" %", " ms"):
+        if low.endswith(unit) and high.endswith(unit):
+            low = low.removesuffix(unit)
+    return f"{low}\N{EN DASH}{high}"
+
+
+class ReportView:
+    """What a page shows of a report, beside that of a baseline where there is one."""
+
+    def __init__(self, report: EvalReport, baseline: EvalReport | None = None) -> None:
+        """Look at a report; ``baseline`` must be of the same dataset, suite and normalizer."""
+        self.report = report
+        self.baseline = baseline
+        self.primary = primary_metric(report)
+        self.overall = overall(report)
+        self._before: Mapping[str, SliceResult] = (
+            {} if baseline is None else {item.slice: item for item in baseline.slices}
+        )
+        self._slices = [item for item in report.slices if item.slice != OVERALL]
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Return the headline numbers, the primary metric first, statistics of one together."""
+        names = sorted(self.overall.metrics, key=lambda name: name != self.primary)
+        groups: dict[str, list[str]] = {}
+        for name in names:
+            groups.setdefault(name.partition(".")[0], []).append(name)
+        return tuple(self._tile(group, members) for group, members in groups.items())
+
+    def forests(self, *, opinion: bool = False) -> tuple[Forest, ...]:
+        """Return one plot per metric that any slice has a value of, the primary one first.
+
+        With ``opinion`` those of mean opinion scores, without it the others.
+        """
+        names = sorted(self.overall.metrics, key=lambda name: name != self.primary)
+        wanted = (n for n in names if (self.overall.metrics[n].unit == OPINION) == opinion)
+        found = (self._forest(name) for name in wanted)
+        return tuple(forest for forest in found if forest is not None)
+
+    def table(self) -> Table:
+        """Return every slice with every metric, in the order of the primary metric's plot."""
+        metrics = tuple(self.overall.metrics)
+        ordered = _worst_first(self._slices, self.primary) if self.primary else self._slices
+        lines = tuple(
+            _line(item, tuple(self._shown(item, name) for name in metrics))
+            for item in [self.overall, *ordered]
+        )
+        columns = dict.fromkeys(column for line in lines for column, _ in line.parts)
+        return Table(metrics=metrics, lines=lines, columns=tuple(columns))
+
+    def _tile(self, group: str, members: Sequence[str]) -> Tile:
+        estimates = [self.overall.metrics[name] for name in members]
+        scale = estimate_scale(estimates, unit=estimates[0].unit)
+        shown = tuple(
+            (name.partition(".")[2], self._shown(self.overall, name, scale_of=estimates))
+            for name in members
+        )
+        return Tile(
+            name=group if len(members) > 1 else members[0],
+            help=help_of(members[0]),
+            shown=shown,
+            ticks=_ticks(scale, estimates[0].unit),
+        )
+
+    def _forest(self, name: str) -> Forest | None:
+        ranked = [
+            item
+            for item in _worst_first(self._slices, name)
+            if name in item.metrics and item.metrics[name].value is not None
+        ]
+        if not ranked:
+            return None
+        whole = self.overall.metrics[name]
+        shown = ranked[:MOST_ROWS]
+        estimates = [whole, *(item.metrics[name] for item in shown)]
+        scale = estimate_scale(estimates, unit=whole.unit)
+        return Forest(
+            metric=name,
+            help=help_of(name),
+            ticks=_ticks(scale, whole.unit),
+            reference=None if whole.value is None else scale.at(whole.value),
+            lines=tuple(
+                _line(item, (self._shown(item, name, scale_of=estimates),)) for item in shown
+            ),
+            left_out=len(ranked) - len(shown),
+            overall=self._shown(self.overall, name, scale_of=estimates),
+            notes=_counted(item.metrics[name].note for item in shown),
+        )
+
+    def _shown(self, item: SliceResult, name: str, *, scale_of: Sequence[Estimate] = ()) -> Shown:
+        """Return one number; with ``scale_of`` also where it lies on the axis of those."""
+        estimate = item.metrics.get(name, Estimate(value=None, note="not measured"))
+        scale = estimate_scale(scale_of, unit=estimate.unit) if scale_of else None
+        old = self._was(item.slice, name, estimate)
+        return Shown(
+            value=number_text(estimate.value, estimate.unit),
+            span=span_text(estimate),
+            note=estimate.note or "",
+            n=estimate.n,
+            clusters=estimate.clusters,
+            method=estimate.method,
+            raw=estimate.value,
+            mark=None if scale is None else mark(estimate, scale),
+            was="" if old is None else number_text(old.value, old.unit),
+            was_mark=None if scale is None or old is None else mark(old, scale),
+            difference=""
+            if old is None
+            else difference_text(estimate.value, old.value, estimate.unit),
+        )
+
+    def _was(self, key: str, name: str, estimate: Estimate) -> Estimate | None:
+        """Return the baseline's number, None where it has none that may stand beside this one."""
+        if self.baseline is None or key not in self._before:
+            return None
+        old = self._before[key].metrics.get(name)
+        if old is None or not comparable(name, estimate.unit, self.report, self.baseline):
+            return None
+        return old
+
+
+def tick_text(value: float, unit: str) -> str:
+    """Return the label of a tick."""
+    if unit == "fraction":
+        return f"{100 * value:g} %"
+    return f"{value:g} ms" if unit == "ms" else f"{value:g}"
+
+
+def _counted(notes: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
+    return tuple(Counter(note for note in notes if note).most_common())
+
+
+def _ticks(scale: Scale, unit: str) -> tuple[tuple[float, str], ...]:
+    return tuple((scale.at(value), tick_text(value, unit)) for value in scale.ticks)
+
+
+def _line(item: SliceResult, cells: tuple[Shown, ...]) -> Line:
+    return Line(key=item.slice, parts=slice_parts(item.slice), item=item, cells=cells)
+
+
+def _worst_first(slices: Sequence[SliceResult], name: str) -> list[SliceResult]:
+    """Return slices ranked by a metric; by name where its better direction is not known."""
+    try:
+        return worst_first(slices, name)
+    except KeyError:
+        return sorted(slices, key=lambda item: item.slice)

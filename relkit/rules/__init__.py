@@ -1,1 +1,0 @@
-"""Pure decisions and mathematics: no I/O, no clock, no outside system."""

@@ -1,0 +1,219 @@
+"""Tokens, characters and the one canonical count of errors between them (rules.md section 2).
+
+Sums over the counts of many utterances, without an object per utterance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+from relkit.core.tokens import Segmenter, graphemes, tokens
+from relkit.core.values import ErrorCounts
+from relkit.statistics.sums import IntArray
+
+# One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
+# of the distance; the same as K = N + M + 1 of rules.md for all texts under 2^32 tokens.
+_SHIFT = 32
+
+
+_ERROR = 1 << _SHIFT
+
+
+_WEIGHTS = (_ERROR, _ERROR, _ERROR + 1)
+
+
+_SUBSTITUTIONS = _ERROR - 1
+
+
+_LONG = 1024  # N * M from which the bit-parallel unit distance is worth a first look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountColumns:
+    """Error counts of n utterances as int64 columns (n,), in the order they were given."""
+
+    hits: IntArray
+    substitutions: IntArray
+    deletions: IntArray
+    insertions: IntArray
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.hits)
+
+    def __getitem__(self, row: int) -> ErrorCounts:
+        """Return the counts of one utterance; IndexError outside of the n rows."""
+        return ErrorCounts(
+            hits=int(self.hits[row]),
+            substitutions=int(self.substitutions[row]),
+            deletions=int(self.deletions[row]),
+            insertions=int(self.insertions[row]),
+        )
+
+    def total(self) -> ErrorCounts:
+        """Return the counts of all utterances together."""
+        return ErrorCounts(
+            hits=int(self.hits.sum()),
+            substitutions=int(self.substitutions.sum()),
+            deletions=int(self.deletions.sum()),
+            insertions=int(self.insertions.sum()),
+        )
+
+
+def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
+    """Return the canonical counts: the fewest errors, then the fewest substitutions.
+
+    With N and M tokens and weights (K, K, K+1) of insertion, deletion and substitution,
+    ``E, S = divmod(distance, K)``, ``D = (E - S + N - M) / 2`` and ``I = E - S - D``
+    (rules.md section 2). Tokens are compared by their 64-bit hash.
+    """
+    length = len(reference)
+    distance = _distance(reference, hypothesis)
+    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
+    deletions = (errors - substitutions + length - len(hypothesis)) // 2
+    return ErrorCounts(
+        hits=length - substitutions - deletions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=errors - substitutions - deletions,
+    )
+
+
+def count_text(reference: str, hypothesis: str, segmenter: Segmenter = "auto") -> ErrorCounts:
+    """Return the canonical counts of two texts; see :func:`tokens` and :func:`count_errors`."""
+    expected = tokens(reference, segmenter)
+    if reference == hypothesis:
+        return ErrorCounts(hits=len(expected))
+    return count_errors(expected, tokens(hypothesis, segmenter))
+
+
+def count_texts(
+    references: Sequence[str], hypotheses: Sequence[str], segmenter: Segmenter = "auto"
+) -> CountColumns:
+    """Return the canonical counts of n pairs of texts without an object per utterance.
+
+    Raises ValueError where the two sequences are not of the same length.
+    """
+    lengths: list[int] = []
+    answered: list[int] = []
+    distances: list[int] = []
+    split_all = segmenter == "characters"
+    # tokens() and _distance() are spelled out for the common case, which saves a tenth of the time.
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        plain = reference.isascii() and not split_all
+        expected = reference.split() if plain else tokens(reference, segmenter)
+        length = len(expected)
+        lengths.append(length)
+        if reference == hypothesis:
+            answered.append(length)
+            distances.append(0)
+            continue
+        plain = hypothesis.isascii() and not split_all
+        given = hypothesis.split() if plain else tokens(hypothesis, segmenter)
+        answered.append(len(given))
+        if length * len(given) < _LONG:
+            distances.append(Levenshtein.distance(expected, given, weights=_WEIGHTS))
+        else:
+            distances.append(_distance(expected, given))
+    return _columns(lengths, answered, distances)
+
+
+def count_unit_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Return E alone, the Levenshtein distance in tokens; the fastest count there is."""
+    return Levenshtein.distance(reference, hypothesis)
+
+
+def _distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
+    """Return E * 2^32 + S of the canonical alignment.
+
+    E = S + abs(N - M) + 2 min(D, I); so where E - abs(N - M) is 0 or 1 it can only be S, and the
+    bit-parallel unit distance (Myers 1999), N * M / 64 steps, has already said everything.
+    """
+    length, answered = len(reference), len(hypothesis)
+    if length * answered >= _LONG:
+        errors = Levenshtein.distance(reference, hypothesis)
+        substitutions = errors - abs(length - answered)
+        if substitutions <= 1:
+            return (errors << _SHIFT) + substitutions
+    return Levenshtein.distance(reference, hypothesis, weights=_WEIGHTS)
+
+
+def _columns(lengths: list[int], answered: list[int], distances: list[int]) -> CountColumns:
+    reference, hypothesis = np.array(lengths, np.int64), np.array(answered, np.int64)
+    distance = np.array(distances, np.int64)
+    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
+    deletions = (errors - substitutions + reference - hypothesis) // 2
+    return CountColumns(
+        hits=reference - substitutions - deletions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=errors - substitutions - deletions,
+    )
+
+
+_OTHER_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f"  # of ASCII, as str.split sees it
+
+
+def with_rows(columns: CountColumns, rows: Mapping[int, ErrorCounts]) -> CountColumns:
+    """Return columns in which some rows have other counts."""
+    if not rows:
+        return columns
+    at = np.fromiter(rows, np.int64, len(rows))
+
+    def replaced(name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        column: np.ndarray[tuple[int], np.dtype[np.int64]] = getattr(columns, name).copy()
+        column[at] = [getattr(counts, name) for counts in rows.values()]
+        return column
+
+    return CountColumns(
+        hits=replaced("hits"),
+        substitutions=replaced("substitutions"),
+        deletions=replaced("deletions"),
+        insertions=replaced("insertions"),
+    )
+
+
+def capped_errors(columns: CountColumns) -> int:
+    """Return the sum of errors, those of an utterance held at max(1, N)."""
+    errors = columns.substitutions + columns.deletions + columns.insertions
+    return int(np.minimum(errors, np.maximum(_lengths(columns), 1)).sum())
+
+
+def wrong(columns: CountColumns) -> int:
+    """Return the number of utterances with an error."""
+    return int(((columns.substitutions + columns.deletions + columns.insertions) > 0).sum())
+
+
+def runaways(columns: CountColumns) -> int:
+    """Return the number of utterances with I > max(10, N) (rules.md section 2)."""
+    return int((columns.insertions > np.maximum(_lengths(columns), 10)).sum())
+
+
+def _lengths(columns: CountColumns) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return columns.hits + columns.substitutions + columns.deletions
+
+
+def count_characters(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[int, int]:
+    """Return the character errors and the reference characters of n pairs of texts.
+
+    Characters are grapheme clusters (:func:`relkit.scoring.words.graphemes`). Raises
+    ValueError where the two sequences are not of the same length.
+    """
+    if len(references) != len(hypotheses):
+        raise ValueError("as many hypotheses as references are needed")
+    expected, given = _clusters(references), _clusters(hypotheses)
+    return sum(map(Levenshtein.distance, expected, given)), sum(map(len, expected))
+
+
+def _clusters(texts: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the characters of each text; ASCII words with single spaces are that already."""
+    joined = " ".join(["x", *filter(None, texts), "x"])
+    if (
+        joined.isascii()
+        and "  " not in joined
+        and not any(space in joined for space in _OTHER_WHITE_SPACE)
+    ):
+        return texts
+    return [graphemes(text) for text in texts]

@@ -1,0 +1,1 @@
+"""Intervals, percentiles, differences, families of tests, power and change points; pure."""

@@ -1,0 +1,174 @@
+"""Quantiles of Student's t for real degrees of freedom, without scipy's start-up time.
+
+The power of t tests: tails of the noncentral t distribution, without scipy's start-up time.
+
+Exact ends of a share of which few events were seen, and what could go unseen.
+"""
+
+import math
+from collections.abc import Callable
+from statistics import NormalDist
+
+import numpy as np
+
+from relkit.statistics.sums import FloatArray
+
+MISSED = 0.025
+"""Chance that a value lies beyond one end of its two-sided 95 % interval (rules.md section 4)."""
+
+
+TWO_SIDED_95 = 0.975
+"""The quantile at the upper end of a two-sided 95 % interval."""
+
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+_V = (_NODES + 1.0) / 2.0
+
+
+_SHRINK = _V**4
+
+
+_STRETCH = 2.0 * _WEIGHTS / _V  # dx = -4 x dv / v, and the interval is half as long as (-1, 1)
+
+
+_LARGE = 200.0
+
+
+_MEDIAN = 0.5
+
+
+def t_quantile(probability: float, df: FloatArray) -> FloatArray:
+    """Return t with P(T <= t) = ``probability`` for each of ``df`` (any shape, each >= 1).
+
+    Solves P(T > t) = 1 - probability by Newton steps on the logarithm of the tail, from the normal
+    quantile; the tail is the density (Abramowitz and Stegun 26.7.1) integrated by Gauss-Legendre
+    quadrature. Agrees with scipy to 1e-9 relative from 0.6 to 0.99999, and as far below the
+    median. ValueError for a probability outside (0, 1) or a df below 1.
+    """
+    degrees = np.asarray(df, dtype=np.float64)
+    if not 0.0 < probability < 1.0 or not bool(np.all(degrees >= 1.0)):
+        raise ValueError("t needs a probability within (0, 1) and degrees of freedom from 1")
+    if probability == _MEDIAN:
+        return np.zeros_like(degrees)
+    if probability < _MEDIAN:
+        return -t_quantile(1.0 - probability, degrees)
+    distinct, back = np.unique(degrees, return_inverse=True)
+    constant = _density_constant(distinct)
+    t = np.full_like(distinct, NormalDist().inv_cdf(probability))
+    wanted = 1.0 - probability
+    for _ in range(60):
+        tail = _upper_tail(t, distinct, constant)
+        density = constant * (1.0 + t * t / distinct) ** (-(distinct + 1.0) / 2.0)
+        step = tail * np.log(tail / wanted) / density
+        t = t + step
+        if bool(np.all(np.abs(step) <= 1e-13 * (1.0 + t))):
+            break
+    return t[back].reshape(degrees.shape)
+
+
+def _density_constant(df: FloatArray) -> FloatArray:
+    """Return Gamma((df + 1) / 2) / (sqrt(df pi) Gamma(df / 2)), the density at 0.
+
+    Above 200 by the series of the ratio, where the difference of two log-gammas loses digits.
+    """
+    small = np.minimum(df, _LARGE)
+    exact = np.array([math.lgamma((v + 1.0) / 2.0) - math.lgamma(v / 2.0) for v in small.tolist()])
+    inverse = 1.0 / df
+    series = np.polynomial.polynomial.polyval(inverse, [1.0, -1 / 4, 1 / 32, 5 / 128, -21 / 2048])
+    ratio = np.where(df > _LARGE, series * np.sqrt(df / 2.0), np.exp(exact))
+    return np.asarray(ratio / np.sqrt(math.pi * df), dtype=np.float64)
+
+
+def _upper_tail(t: FloatArray, df: FloatArray, constant: FloatArray) -> FloatArray:
+    """Return P(T > t) for t > 0: the density over [t, inf) with x = t / v^4, v in (0, 1]."""
+    x = t[:, None] / _SHRINK
+    log_density = -(df[:, None] + 1.0) / 2.0 * np.log1p(x * x / df[:, None])
+    return np.asarray(constant * ((np.exp(log_density) * x) @ _STRETCH), dtype=np.float64)
+
+
+UNSEEN = 3.7
+"""A rate below this over the utterances can go unseen (rules.md section 4, no errors)."""
+
+
+_STEPS = 60  # of bisection: 1e-18 of the unit interval
+
+
+def unseen(utterances: float) -> float:
+    """Return the upper end of a rate of which nothing was seen in so many utterances."""
+    return UNSEEN / max(1.0, utterances)
+
+
+def unseen_share(trials: int) -> float:
+    """Return the share that shows nothing in n trials with 2.5 % chance: 1 - 0.025^(1/n).
+
+    Clopper and Pearson (1934); at least one trial.
+    """
+    return 1.0 - math.pow(MISSED, 1.0 / trials)
+
+
+def exact_ends(events: int, trials: int) -> tuple[float, float]:
+    """Return the two-sided 95 % interval of a share by Clopper and Pearson (1934).
+
+    0 and 1 stand where an end does not exist (no events, nothing but events). ValueError where
+    events are not within 0 and trials, or there is no trial.
+    """
+    if trials < 1 or not 0 <= events <= trials:
+        raise ValueError(f"{events} of {trials}")
+    # P(X >= events) rises with p, and P(X <= events) falls.
+    low = 0.0 if events == 0 else _solve(lambda p: 1.0 - at_most(events - 1, trials, p) < MISSED)
+    high = 1.0 if events == trials else _solve(lambda p: at_most(events, trials, p) > MISSED)
+    return low, high
+
+
+def at_most(events: int, trials: int, share: float) -> float:
+    """Return P(X <= events) for X binomial with ``trials`` and ``share`` within (0, 1)."""
+    counts = np.arange(events + 1)
+    chosen = np.array(
+        [
+            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+            for k in counts.tolist()
+        ]
+    )
+    logs = chosen + counts * math.log(share) + (trials - counts) * math.log1p(-share)
+    return float(np.exp(logs).sum())
+
+
+def _solve(below: Callable[[float], bool]) -> float:
+    """Return where a condition that holds for small shares stops holding."""
+    low, high = 0.0, 1.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2.0
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if below(middle) else (low, middle)
+    return (low + high) / 2.0
+
+
+_T_POWER_NODES, _T_POWER_WEIGHTS = np.polynomial.legendre.leggauss(96)
+
+
+_REACH = 12.0  # standard deviations on either side of the spread's mean
+
+
+_erf = np.vectorize(math.erf, otypes=[float])
+
+
+def t_power(noncentrality: float, df: float, critical: float) -> float:
+    """Return P(T > critical) for T noncentral t with ``df`` degrees of freedom (each > 0).
+
+    T = (Z + noncentrality) / s with s^2 a chi-square over its df, so the probability is the mean of
+    Phi(noncentrality - critical s) over s (Johnson, Kotz and Balakrishnan 1995, ch. 31), by
+    Gauss-Legendre quadrature. Agrees with scipy to 1e-6.
+    """
+    if df > 1e7:  # noqa: PLR2004 - s is 1 to four digits, and its density has no room for the nodes
+        return NormalDist().cdf(noncentrality - critical)
+    reach = _REACH / math.sqrt(2.0 * df)
+    low, high = max(0.0, 1.0 - reach), 1.0 + reach
+    s = low + (high - low) * (_T_POWER_NODES + 1.0) / 2.0
+    log_constant = math.log(2.0) + df / 2.0 * math.log(df / 2.0) - math.lgamma(df / 2.0)
+    density = np.exp(log_constant + (df - 1.0) * np.log(s) - df * s * s / 2.0)
+    above = 0.5 * (1.0 + _erf((noncentrality - critical * s) / math.sqrt(2.0)))
+    weights = density * _T_POWER_WEIGHTS * (high - low) / 2.0
+    return float(min(1.0, max(0.0, weights @ above / weights.sum())))

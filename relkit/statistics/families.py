@@ -1,0 +1,462 @@
+"""The joint test of a family of slices: has any of them become worse?
+
+Under the hypothesis that two systems are equal, candidate and baseline could have changed places in
+any cluster, so the sign of all its differences could have been the other one. A cluster flips
+together in all slices, which keeps what slices have in common. The largest statistic of the family
+over all such flips gives p-values and bounds that hold for all slices at once (max-T, Westfall and
+Young 1993). The denominators do not change under flips, so the test is exact whatever they are:
+
+    D = errors of candidate - baseline by cluster; v = sum of D^2; E = errors of both systems
+    V = v / 4 + 3/4 phi E, phi the median of v / E over slices with v > 0
+    T = sum of D / sqrt(V)
+
+A slice of ten speakers knows its own variance badly, and a regression inflates it. The family knows
+well how much variance comes with an error. benchmarks/decision_quality compares the choices.
+
+Signs for clusters, drawn so that anyone can draw them again, and what they do to sums.
+
+Adjusted p-values for families of tests that are only looked at, not decided on.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from relkit.statistics.detection import ALPHA, OWN_SHARE, Slices, clusters_for, smallest_ratio
+from relkit.statistics.differences import rate_differences
+from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
+from relkit.statistics.power import MOST_CLUSTERS
+from relkit.statistics.rates import RATE_METRICS, RateMetric
+from relkit.statistics.sums import FloatArray, IntArray, PairedSums
+from relkit.statistics.types import Difference, Regression
+
+ALL_UP_TO = 12
+"""Up to so many clusters all sign vectors are used."""
+
+
+FLIPS = 10_000
+
+
+_STREAM = "relkit-sign-flip/1\n"
+
+
+_EXACT_IN_FLOAT32 = 2.0**24
+
+
+_CELLS = 1 << 21  # of one chunk: 16 MiB
+
+
+_SPARSE = 64  # a gather per row costs about this many multiplications of a dense product
+
+
+def packed_flips(
+    clusters: int, seed: str, flips: int = FLIPS
+) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+    """Return the flips (F, ceil(C / 8)) as bits, least significant first: 1 is a changed sign.
+
+    Up to 12 clusters all 2^C, flip k changing cluster c where bit c of k is set; else 10,000: flip
+    0 changes nothing, the others are read in order from SHAKE-256 over the text
+    ``relkit-sign-flip/1``, a line feed and the seed. ``flips`` other than 10,000 are the first ones
+    of a shorter or longer stream.
+    """
+    width = (clusters + 7) // 8
+    if clusters <= ALL_UP_TO:
+        numbers = np.arange(1 << clusters, dtype="<u2")
+        return numbers.view(np.uint8).reshape(-1, 2)[:, :width].copy()
+    drawn = hashlib.shake_256((_STREAM + seed).encode()).digest(width * (flips - 1))
+    rows = np.frombuffer(drawn, dtype=np.uint8).reshape(flips - 1, width)
+    return np.concatenate([np.zeros((1, width), dtype=np.uint8), rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """Differences D of a family: one row (R,) per slice and cluster, sorted by slice.
+
+    ``slice`` (R,) numbers the ``slices`` from 0, ``cluster`` (R,) the ``clusters`` from 0.
+    """
+
+    slices: int
+    clusters: int
+    slice: IntArray
+    cluster: IntArray
+    value: FloatArray
+
+
+def flipped_sums(differences: Differences, packed: np.ndarray) -> Iterator[FloatArray]:
+    """Yield sum_c sign_c D_cs (flips of the chunk, S) for the flips in order, in bounded chunks.
+
+    In single precision where that is exact: whole numbers whose absolute sum stays under 2^24.
+    """
+    value = differences.value
+    whole = bool(np.all(value == np.round(value)))
+    exact = whole and float(np.abs(value).sum()) < _EXACT_IN_FLOAT32
+    dtype: type[np.floating] = np.float32 if exact else np.float64
+    cells = differences.clusters * differences.slices
+    nonzero = np.flatnonzero(value)
+    if len(nonzero) * _SPARSE < cells:
+        yield from _sparse(differences, packed, nonzero, dtype)
+        return
+    dense = np.zeros((differences.clusters, differences.slices), dtype=dtype)
+    dense[differences.cluster, differences.slice] = value
+    step = max(1, _CELLS // max(differences.clusters, differences.slices))
+    for first in range(0, len(packed), step):
+        signs = _signs(packed[first : first + step], differences.clusters).astype(dtype)
+        yield (signs @ dense).astype(np.float64)
+
+
+def _sparse(
+    differences: Differences,
+    packed: np.ndarray,
+    nonzero: IntArray,
+    dtype: type[np.floating],
+) -> Iterator[FloatArray]:
+    """Yield the same from the rows that are not 0 only."""
+    group = differences.slice[nonzero]
+    cluster = differences.cluster[nonzero]
+    value = differences.value[nonzero].astype(dtype)
+    present, starts = np.unique(group, return_index=True)
+    step = max(1, _CELLS // max(len(nonzero), differences.clusters, differences.slices, 1))
+    for first in range(0, len(packed), step):
+        signs = _signs(packed[first : first + step], differences.clusters)
+        sums = np.zeros((len(signs), differences.slices))
+        if len(nonzero):
+            sums[:, present] = np.add.reduceat(signs[:, cluster] * value, starts, axis=1)
+        yield sums
+
+
+def _signs(packed: np.ndarray, clusters: int) -> np.ndarray:
+    """Return signs (F, C) as +-1."""
+    bits = np.unpackbits(packed, axis=1, count=clusters, bitorder="little")
+    return 1 - 2 * bits.astype(np.int8)
+
+
+TIE = 1e-9
+
+
+_CLUMPING = 1.5  # variance of extra errors over Poisson's, where an utterance can have several
+
+
+_NAMES = (
+    "wer",
+    "wer_raw",
+    "wer_capped",
+    "cer",
+    "ser",
+    "entity_error_rate",
+    "keyword_error_rate",
+    "runaway_rate",
+    "hallucination_rate",
+    "failure_rate",
+    "clipping_rate",
+    "dropout_rate",
+)
+
+
+FAMILY_METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {name: (RATE_METRICS[name].columns[0], RATE_METRICS[name].columns[1]) for name in _NAMES}
+)
+"""Metrics of which families can be tested: name to its columns of errors and of units.
+
+Both systems have the same units, so that a difference of rates is one of errors.
+"""
+
+
+EXCUSED = "excused_"
+"""Before the name of an errors column: the candidate's errors where the baseline gave no answer.
+
+There the baseline counts as perfect, so that candidate and baseline could not have changed places.
+Where the candidate's sums have such a column, the test leaves these errors out (a baseline that
+fails in 2 % of utterances otherwise doubles the false blocks); differences and margins do not.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """The tested slices (S,) of a family, and their differences by slice and cluster.
+
+    ``units``, ``baseline`` (errors) and ``both`` (errors of the two systems) are sums per slice,
+    the last and the differences without excused errors; ``clusters`` counts those with units.
+    ``rows``, in the order of ``differences.value``, hold units and errors by cluster.
+    """
+
+    slices: tuple[str, ...]
+    differences: Differences
+    units: FloatArray
+    clusters: FloatArray
+    baseline: FloatArray
+    both: FloatArray
+    rows: "Rows"
+
+    @property
+    def variance(self) -> FloatArray:
+        """Sum of squared differences v (S,)."""
+        one = self.differences
+        return group_sum(one.value**2, one.slice, one.slices)
+
+    @property
+    def dispersion(self) -> float:
+        """The median phi of v / E over slices in which the systems differ; 0 without one."""
+        variance = self.variance
+        differ = variance > 0
+        return float(np.median(variance[differ] / self.both[differ])) if differ.any() else 0.0
+
+    @property
+    def denominator(self) -> FloatArray:
+        """V (S,), 0 where neither system has an error."""
+        pooled = (1.0 - OWN_SHARE) * self.dispersion * self.both
+        return np.asarray(OWN_SHARE * self.variance + pooled, dtype=np.float64)
+
+    @property
+    def extra(self) -> FloatArray:
+        """Sum of D (S,): how many more errors the candidate has."""
+        one = self.differences
+        return group_sum(one.value, one.slice, one.slices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Sums by slice and cluster (R,)."""
+
+    units: FloatArray
+    candidate: FloatArray
+    baseline: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyTest:
+    """What the flips say: the statistic T (S,), and the largest of the family by flip, ascending.
+
+    ``critical`` is the smallest value that at most alpha of the flips exceed.
+    """
+
+    family: Family
+    statistic: FloatArray
+    maxima: FloatArray
+    critical: float
+
+    @property
+    def p_adjusted(self) -> FloatArray:
+        """Share of flips, the identity included, whose largest T reaches that of a slice (S,)."""
+        return self.reached(self.statistic - TIE)
+
+    @property
+    def low(self) -> FloatArray:
+        """Simultaneous lower ends of the worsening (S,)."""
+        reach = self.critical * np.sqrt(self.family.denominator)
+        return np.asarray((self.family.extra - reach) / self.family.units, dtype=np.float64)
+
+    def reached(self, statistic: FloatArray) -> FloatArray:
+        """Return the share of flips whose largest T is at least as large (any shape)."""
+        below = np.searchsorted(self.maxima, statistic, side="left")
+        return np.asarray(1.0 - below / len(self.maxima), dtype=np.float64)
+
+
+def test_regressions(
+    metric: RateMetric,
+    pairs: PairedSums,
+    slices: Sequence[str],
+    *,
+    seed: str,
+    detectable: float,
+    alpha: float = ALPHA,  # noqa: PT028 - a rule, no test
+    flips: int = FLIPS,  # noqa: PT028 - the same
+) -> tuple[Regression, ...]:
+    """Return what the joint test says about each of ``slices``, in that order.
+
+    A slice with fewer than 5 clusters, or with a sum that is no number, is not tested and says so;
+    the others go on without it. ``detectable`` is the ratio for which ``needed_clusters`` is said.
+    ``flips`` (decisions use 10,000) is for simulations.
+    KeyError for a metric that is not among :data:`FAMILY_METRICS`.
+    """
+    known = dict(zip(pairs.candidate.slices, rate_differences(metric, pairs), strict=True))
+    wanted = {name: known.get(name) or _absent(metric, name) for name in slices}
+    found = {
+        name: Regression(slice=name, difference=difference, note=_untested(difference))
+        for name, difference in wanted.items()
+    }
+    tested = tuple(name for name, one in found.items() if one.note is None)
+    if tested:
+        family = family_of(metric, pairs, tuple(wanted), tested)
+        test = run_flips(family, seed, alpha, flips)
+        found.update(_tested(test, found, metric, detectable=detectable, alpha=alpha))
+    return tuple(found[name] for name in slices)
+
+
+test_regressions.__test__ = False  # type: ignore[attr-defined]  # pytest: it is a rule, no test
+
+
+def family_of(
+    metric: RateMetric, pairs: PairedSums, slices: Sequence[str], tested: Sequence[str]
+) -> Family:
+    """Return the ``tested`` slices among the ``slices`` of a rule, whose clusters are numbered."""
+    errors, units = FAMILY_METRICS[metric.name]
+    place = {name: i for i, name in enumerate(pairs.candidate.slices)}
+    all_of_rule = np.isin(pairs.candidate.slice_index, [place[s] for s in slices if s in place])
+    clusters = np.unique(pairs.candidate.cluster_index[all_of_rule])
+    number = np.full(len(pairs.candidate.slices), -1)
+    number[[place[name] for name in tested]] = np.arange(len(tested))
+    group = number[pairs.candidate.slice_index]
+    used = np.flatnonzero((group >= 0) & (pairs.candidate.columns[units] > 0))
+    order = used[np.argsort(group[used], kind="stable")]
+    rows = Rows(
+        units=pairs.candidate.columns[units][order],
+        candidate=pairs.candidate.columns[errors][order],
+        baseline=pairs.baseline.columns[errors][order],
+    )
+    excused = pairs.candidate.columns.get(EXCUSED + errors, np.zeros(len(group)))[order]
+    group, count = group[order], len(tested)
+    return Family(
+        slices=tuple(tested),
+        differences=Differences(
+            slices=count,
+            clusters=len(clusters),
+            slice=group,
+            cluster=np.searchsorted(clusters, pairs.candidate.cluster_index[order]),
+            value=rows.candidate - rows.baseline - excused,
+        ),
+        units=group_sum(rows.units, group, count),
+        clusters=np.bincount(group, minlength=count).astype(np.float64),
+        baseline=group_sum(rows.baseline, group, count),
+        both=group_sum(rows.baseline + rows.candidate - excused, group, count),
+        rows=rows,
+    )
+
+
+def run_flips(family: Family, seed: str, alpha: float = ALPHA, flips: int = FLIPS) -> FamilyTest:
+    """Return the joint test of a family."""
+    root = np.sqrt(family.denominator)
+    safe = np.where(root > 0, root, 1.0)
+    packed = packed_flips(family.differences.clusters, seed, flips)
+    chunks = [(sums / safe).max(axis=1) for sums in flipped_sums(family.differences, packed)]
+    maxima = np.sort(np.concatenate(chunks))
+    beyond = math.floor(alpha * len(maxima) + TIE)
+    return FamilyTest(
+        family=family,
+        statistic=family.extra / safe,
+        maxima=maxima,
+        critical=float(maxima[len(maxima) - 1 - beyond]),
+    )
+
+
+def reference_rates(family: Family) -> FloatArray:
+    """Return the baseline's rate per slice (S,), partially pooled toward the family's.
+
+    (b + K f) / (n + K) with f the rate of all slices together and K = (variance per unit inside
+    slices) / (variance between slices), both by the method of moments (DerSimonian and Laird 1986);
+    slices that do not differ more than their clusters let expect all get f.
+    """
+    group, units = family.differences.slice, family.units
+    count = len(units)
+    overall = float(family.baseline.sum() / units.sum())
+    rate = family.baseline / units
+    residual = family.rows.baseline - rate[group] * family.rows.units
+    inside = float((residual**2).sum() / (units * (1.0 - 1.0 / family.clusters)).sum())
+    excess = float((units * (rate - overall) ** 2).sum()) - (count - 1) * inside
+    room = float(units.sum() - (units**2).sum() / units.sum())
+    if excess <= 0 or room <= 0:
+        return np.full(count, overall)
+    prior = inside * room / excess
+    return np.asarray((family.baseline + prior * overall) / (units + prior), dtype=np.float64)
+
+
+def detection_of(metric: RateMetric, family: Family, reference: FloatArray) -> Slices:
+    """Return what :mod:`relkit.statistics.detection` needs to know about the tested slices.
+
+    Extra errors are taken to fall on clusters as their errors of both systems do, half way toward
+    the reference rate.
+    """
+    group, rows = family.differences.slice, family.rows
+    share = (rows.candidate + rows.baseline) / 2.0 + reference[group] * rows.units
+    total = group_sum(share, group, len(family.units))
+    squares = group_sum(share**2, group, len(family.units))
+    concentration = np.divide(squares, total**2, out=1.0 / family.clusters, where=total > 0)
+    return Slices(
+        variance=family.denominator,
+        errors=family.both,
+        expected=reference * family.units,
+        clusters=family.clusters,
+        concentration=concentration,
+        dispersion=family.dispersion,
+        clumping=max(1.0 if metric.bounded else _CLUMPING, family.dispersion),
+    )
+
+
+def _tested(
+    test: FamilyTest,
+    found: Mapping[str, Regression],
+    metric: RateMetric,
+    *,
+    detectable: float,
+    alpha: float,
+) -> dict[str, Regression]:
+    family = test.family
+    reference = reference_rates(family)
+    slices = detection_of(metric, family, reference)
+    ratios = smallest_ratio(slices, test.reached, alpha)
+    needed = clusters_for(slices, detectable, test.reached, most=MOST_CLUSTERS, alpha=alpha)
+    p_adjusted, low = test.p_adjusted, test.low
+    return {
+        name: replace(
+            found[name],
+            p_adjusted=float(p_adjusted[i]),
+            low=float(low[i]),
+            reference=float(reference[i]) if reference[i] > 0 else None,
+            detects=float(ratios[i]) if math.isfinite(ratios[i]) else None,
+            needed_clusters=int(needed[i]) if math.isfinite(needed[i]) else None,
+        )
+        for i, name in enumerate(family.slices)
+    }
+
+
+def _absent(metric: RateMetric, name: str) -> Difference:
+    return Difference(
+        slice=name, candidate=None, baseline=None, worsening=None, note=metric.nothing
+    )
+
+
+def _untested(difference: Difference) -> str | None:
+    if difference.worsening is None:
+        return difference.note
+    if difference.clusters < MIN_CLUSTERS:
+        plural = "" if difference.clusters == 1 else "s"
+        return f"{difference.clusters} cluster{plural}: the test needs {MIN_CLUSTERS}"
+    return None
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for the false discovery rate, in the order given.
+
+    Of m tests the i-th smallest becomes min over j >= i of m p_j / j (Benjamini and Hochberg 1995,
+    JRSS B 57:289), at most 1. ValueError for a p that is not within [0, 1].
+    """
+    p, order = _ascending(p_values)
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    return _placed(np.minimum.accumulate(scaled[::-1])[::-1], order)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for the family-wise error rate, in the order given.
+
+    Of m tests the i-th smallest becomes max over j <= i of (m - j + 1) p_j (Holm 1979, Scand. J.
+    Stat. 6:65), at most 1. ValueError for a p that is not within [0, 1].
+    """
+    p, order = _ascending(p_values)
+    scaled = p[order] * (len(p) - np.arange(len(p)))
+    return _placed(np.maximum.accumulate(scaled), order)
+
+
+def _ascending(p_values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    p = np.asarray(p_values, dtype=np.float64)
+    if not bool(np.all((p >= 0) & (p <= 1))):
+        raise ValueError("a p-value is within [0, 1]")
+    return p, np.argsort(p, kind="stable")
+
+
+def _placed(adjusted: np.ndarray, order: np.ndarray) -> list[float]:
+    result = np.empty(len(order))
+    result[order] = np.minimum(adjusted, 1.0)
+    return [float(one) for one in result]

@@ -1,0 +1,391 @@
+"""Intervals of rates: jackknifed over clusters on the log scale, for all slices at once.
+
+The question is about a population of speakers (or conversations), of which the data is a sample, so
+the cluster is what is left out (rules.md section 4).
+
+How far an estimate moves when one cluster is left out: the spread behind every interval.
+
+Rows are leave-one-cluster-out estimates on a scale where they add (log, logit), grouped by slice;
+everything is computed for all groups at once.
+
+What differs between repeats of a run, for systems that do not answer the same way twice.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from relkit.core.metrics import metric_of
+from relkit.core.slices import OVERALL
+from relkit.core.values import Estimate
+from relkit.statistics.distributions import (
+    TWO_SIDED_95,
+    UNSEEN,
+    exact_ends,
+    t_quantile,
+    unseen,
+    unseen_share,
+)
+from relkit.statistics.rates import RateMetric
+from relkit.statistics.sums import ClusterSums, FloatArray, IntArray
+
+MIN_DF = 1.5
+
+
+_EQUAL = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """Standard error and degrees of freedom per group (G,), ``clusters`` the rows behind them.
+
+    ``se`` is NaN where some leave-one-out estimate was not finite, or there was no row.
+    """
+
+    se: FloatArray
+    df: FloatArray
+    clusters: IntArray
+
+    @property
+    def half_width(self) -> FloatArray:
+        """Half of the two-sided 95 % interval on the scale of the estimates (G,)."""
+        return np.asarray(t_quantile(TWO_SIDED_95, self.df) * self.se, dtype=np.float64)
+
+
+def group_sum(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
+    """Return the sum of ``values`` (R,) per ``group`` (R,) as (G,), 0 for a group without rows."""
+    return np.asarray(np.bincount(group, weights=values, minlength=groups), dtype=np.float64)
+
+
+def leave_one_out_spread(estimates: FloatArray, group: IntArray, groups: int) -> Spread:
+    """Return the jackknife spread of leave-one-out estimates (R,), each row one cluster.
+
+    q = estimate - mean of the group, se^2 = (C - 1) / C sum q^2, df = (sum q^2)^2 / sum q^4 within
+    [1.5, C - 1] (rules.md section 4); all q equal gives se = 0 and df = C - 1. q^2 is scaled by its
+    maximum first, so that the fourth powers of small spreads do not vanish.
+    """
+    clusters = np.bincount(group, minlength=groups)
+    count = np.maximum(clusters, 1).astype(np.float64)
+    finite = np.isfinite(estimates)
+    whole = np.bincount(group, weights=~finite, minlength=groups) == 0
+    safe = np.where(finite, estimates, 0.0)
+    q = safe - (group_sum(safe, group, groups) / count)[group]
+    q[np.abs(q) <= _EQUAL * (1.0 + np.abs(safe))] = 0.0
+    largest = np.zeros(groups)
+    np.maximum.at(largest, group, np.abs(q))
+    scale = np.where(largest > 0, largest, 1.0)
+    squares = (q / scale[group]) ** 2
+    second = group_sum(squares, group, groups)
+    fourth = group_sum(squares * squares, group, groups)
+    most = np.maximum(count - 1.0, MIN_DF)
+    df = np.full(groups, np.inf)
+    np.divide(second * second, fourth, out=df, where=fourth > 0)
+    se = np.sqrt((count - 1.0) / count * second) * scale
+    return Spread(
+        se=np.where(whole & (clusters > 0), se, np.nan),
+        df=np.clip(df, MIN_DF, most),
+        clusters=clusters,
+    )
+
+
+def with_repeats(spread: Spread, variance: FloatArray, repeats: FloatArray) -> Spread:
+    """Return the spread with the ``variance`` (G,) between ``repeats`` (G,) of the run added.
+
+    se^2 = se_clusters^2 + variance / repeats; df by Satterthwaite (1946): each part's share of the
+    total squared, by its own degrees of freedom, which are repeats - 1 for the repeats. A group
+    with less than two repeats stays as it is; a NaN variance gives a NaN se.
+    """
+    known = repeats > 1
+    of_clusters = spread.se**2
+    total = of_clusters + np.where(known, variance, 0.0) / np.maximum(repeats, 1.0)
+    # Shares rather than fourth powers of se: those vanish for small spreads.
+    share = np.ones_like(total)
+    np.divide(of_clusters, total, out=share, where=total > 0)
+    df = 1.0 / (share**2 / spread.df + (1.0 - share) ** 2 / np.maximum(repeats - 1.0, 1.0))
+    se = np.where(known, np.sqrt(total), spread.se)
+    return Spread(se=se, df=np.maximum(df, 1.0), clusters=spread.clusters)
+
+
+def between_repeats(
+    metric: RateMetric, slices: tuple[str, ...], value: FloatArray, by_repeat: ClusterSums
+) -> tuple[FloatArray, FloatArray]:
+    """Return the variance of log(metric) between repeats, and how many there are, per slice (S,).
+
+    ``by_repeat`` holds sums by slice and repeat (``cluster_index`` is the repeat), its slices in
+    any order; ``value`` (S,) is the metric over all repeats. Where some repeat has no error at all
+    its logarithm does not exist: there the variance of the metric over its squared value (the delta
+    method) stands for that of the logarithm. A slice that is not in ``by_repeat`` has 0 repeats.
+    """
+    groups = len(by_repeat.slices)
+    used = by_repeat.columns[metric.n] > 0
+    group = by_repeat.slice_index[used]
+    rates = metric.function({name: by_repeat.columns[name][used] for name in metric.columns})
+    positive = rates > 0
+    count = np.bincount(group, minlength=groups).astype(np.float64)
+    some_zero = group_sum((~positive).astype(np.float64), group, groups) > 0
+    logs = variances(np.log(np.where(positive, rates, 1.0)), group, count)
+    plain = variances(rates, group, count)
+    place = {name: i for i, name in enumerate(by_repeat.slices)}
+    at = np.array([place.get(name, groups) for name in slices], dtype=np.int64)
+    relative = _at(plain, at) / np.where(value > 0, value, 1.0) ** 2
+    return np.where(_at(some_zero, at) > 0, relative, _at(logs, at)), _at(count, at)
+
+
+def variances(values: FloatArray, group: IntArray, count: FloatArray) -> FloatArray:
+    """Return the variance with divisor count - 1 per group (G,), 0 for fewer than two values."""
+    mean = group_sum(values, group, len(count)) / np.maximum(count, 1.0)
+    squares = group_sum((values - mean[group]) ** 2, group, len(count))
+    return np.asarray(squares / np.maximum(count - 1.0, 1.0), dtype=np.float64)
+
+
+def _at(per_group: np.ndarray[tuple[int], np.dtype[np.generic]], at: IntArray) -> FloatArray:
+    """Return the values at positions, 0 for the position behind the last one."""
+    return np.append(per_group.astype(np.float64), 0.0)[at]
+
+
+MIN_CLUSTERS = 5
+"""Fewest clusters (or utterances of one cluster) that an interval of a rate is made from."""
+
+
+CLUSTERED = "log-jackknife"
+
+
+CLUSTERED_REPEATS = "log-jackknife+repeats"
+
+
+NO_ERRORS = "no-errors"
+
+
+FEW_EVENTS = "few-events"
+
+
+WITHIN = "within-cluster"
+
+
+ADVISORY = "advisory: says nothing about other clusters"
+
+
+_SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
+
+
+_LARGEST = 600.0  # keeps exp() finite
+
+
+_ROUNDING = 1e-9  # a share times its count comes back with rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateEvidence:
+    """What the intervals of rates are made from.
+
+    ``sums`` by slice and cluster. ``within``: the same sums by utterance (``cluster_index``
+    numbers utterances) of slices that hold one cluster only; without it such slices have no
+    interval. ``by_repeat``: the same sums by repeat (``cluster_index`` is the repeat) of a run that
+    asked more than once; the other two are then sums over all its repeats.
+    """
+
+    sums: ClusterSums
+    within: ClusterSums | None = None
+    by_repeat: ClusterSums | None = None
+
+    @property
+    def repeats(self) -> int:
+        """How often each utterance was asked."""
+        if self.by_repeat is None:
+            return 1
+        return max(1, len(np.unique(self.by_repeat.cluster_index)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """One metric over all slices (S,): value, units, utterances, parts, half width of log value.
+
+    A part is a cluster, or an utterance inside one. ``lopsided`` counts the parts without which no
+    error or no unit is left; ``eventful`` counts the parts with an event; ``highest`` is the
+    highest rate of one part of the run.
+    """
+
+    part: Literal["cluster", "utterance"]
+    value: FloatArray
+    n: FloatArray
+    utterances: FloatArray
+    count: IntArray
+    half_width: FloatArray
+    lopsided: FloatArray
+    eventful: FloatArray
+    highest: float
+    repeats: int
+
+
+def estimate_rates(metric: RateMetric, evidence: RateEvidence) -> tuple[Estimate, ...]:
+    """Return the metric with its interval for each of ``evidence.sums.slices``, in that order.
+
+    The interval is r exp(+-t se) with se and df of :func:`leave_one_out_spread` over log r, and
+    with the spread between repeats where ``by_repeat`` is given.
+
+    - Without a unit of the denominator the value is None.
+    - Under 5 clusters, and where one cluster holds all the errors, there is no interval.
+    - Without an error the low end is 0 and the upper end the larger of 3.7 / utterances and (1 -
+      0.025^(1/C)) times the highest rate of a cluster anywhere in the run. The first is the share
+      of failing utterances that goes unseen with 2.5 % chance; for rates per word an utterance
+      that fails counts as lost whole, since words do not fail one by one: utterances are the units,
+      whatever the denominator. The second supposes that the share of clusters that can go unseen is
+      as bad as the worst one seen.
+    - A share of utterances of which fewer than 5 clusters had an event has exact binomial ends
+      (Clopper and Pearson 1934): the wider ones of the utterances, and of the clusters times the
+      highest rate of a cluster of the run. Of no event this is the rule above.
+    - A slice that is one cluster gets an interval over its utterances, which says nothing about
+      other clusters: method ``within-cluster``, and the note says that it is advisory.
+    - Upper ends of shares stop at 1. ``n`` counts the units once, whatever the number of repeats.
+    """
+    clustered = _parts(metric, evidence, evidence.sums, "cluster")
+    estimates = [_estimate(metric, clustered, i) for i in range(len(evidence.sums.slices))]
+    if evidence.within is not None:
+        inside = _parts(metric, evidence, evidence.within, "utterance")
+        place = {name: i for i, name in enumerate(evidence.within.slices)}
+        for i, name in enumerate(evidence.sums.slices):
+            if clustered.count[i] == 1 and name in place:
+                estimates[i] = _estimate(metric, inside, place[name])
+    return tuple(estimates)
+
+
+def _parts(
+    metric: RateMetric,
+    evidence: RateEvidence,
+    sums: ClusterSums,
+    part: Literal["cluster", "utterance"],
+) -> _Parts:
+    groups = len(sums.slices)
+    used = sums.columns[metric.n] > 0
+    group = sums.slice_index[used]
+    rows = {name: sums.columns[name][used] for name in metric.needs}
+    totals = {name: group_sum(column, group, groups) for name, column in rows.items()}
+    value = metric.function(totals)
+    left = metric.function({name: totals[name][group] - rows[name] for name in metric.columns})
+    present = left > 0
+    logs = np.log(left, out=np.full(len(left), np.nan), where=present)
+    spread = leave_one_out_spread(logs, group, groups)
+    own = metric.function(rows)
+    if evidence.by_repeat is not None:
+        variance, repeats = between_repeats(metric, sums.slices, value, evidence.by_repeat)
+        spread = with_repeats(spread, variance, repeats)
+    return _Parts(
+        part=part,
+        value=value,
+        n=totals[metric.n],
+        utterances=totals[metric.utterances],
+        count=spread.clusters,
+        half_width=spread.half_width,
+        lopsided=group_sum((~present).astype(np.float64), group, groups),
+        eventful=group_sum((own > 0).astype(np.float64), group, groups),
+        highest=_highest(own, group, sums.slices),
+        repeats=evidence.repeats,
+    )
+
+
+def _highest(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> float:
+    """Return the highest rate of a whole cluster, or of its pieces without an overall slice."""
+    if OVERALL in slices:
+        rates = rates[group == slices.index(OVERALL)]
+    return float(np.max(rates, initial=0.0, where=np.isfinite(rates)))
+
+
+def _estimate(metric: RateMetric, parts: _Parts, i: int) -> Estimate:
+    """Return the estimate of slice ``i``: without an interval where there can be none."""
+    count = int(parts.count[i])
+    estimate = Estimate(
+        value=None,
+        clusters=count if parts.part == "cluster" else 1,
+        unit=metric_of(metric.name).unit,
+        note=metric.nothing,
+    )
+    if count == 0 or not math.isfinite(parts.value[i]):
+        return estimate
+    n = max(1, round(parts.n[i] / parts.repeats))
+    estimate = replace(estimate, value=float(parts.value[i]), n=n, note=None)
+    if count < MIN_CLUSTERS:
+        plural = "" if count == 1 else "s"
+        return replace(
+            estimate, note=f"{count} {parts.part}{plural}: an interval needs {MIN_CLUSTERS}"
+        )
+    if parts.value[i] == 0.0:
+        return _nothing_seen(metric, estimate, parts, i)
+    if _is_share(metric) and parts.eventful[i] < MIN_CLUSTERS:
+        return _few_seen(estimate, parts, i)
+    if parts.lopsided[i]:
+        what = "errors" if metric.counted else "amount"
+        return replace(estimate, note=f"no interval: one {parts.part} has all the {what}")
+    return _around(metric, estimate, parts, i)
+
+
+def _around(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+    """Return the estimate with its interval around a positive value."""
+    value, half = float(parts.value[i]), float(parts.half_width[i])
+    high = value * math.exp(min(half, _LARGEST))
+    note = f"no spread: all {parts.part}s have the same rate" if half == 0.0 else None
+    if half > _SAYS_LITTLE:
+        note = f"says little: a few {parts.part}s make most of it"
+    method = CLUSTERED if parts.repeats == 1 else CLUSTERED_REPEATS
+    if parts.part == "utterance":
+        method = WITHIN
+        note = ADVISORY if note is None else f"{ADVISORY}; {note}"
+    return replace(
+        estimate,
+        low=value * math.exp(-half),
+        high=min(1.0, high) if metric.bounded else high,
+        method=method,
+        note=note,
+    )
+
+
+def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+    """Return the interval of a rate of which no event was seen: what could still be hidden."""
+    if not metric.counted:
+        return replace(estimate, note="no interval: all measured values are 0")
+    utterances = max(1, round(parts.utterances[i] / parts.repeats))
+    high = unseen(utterances)
+    note = f"no errors in {utterances} utterances: upper end {UNSEEN} / utterances"
+    if parts.part == "utterance":
+        method, note = WITHIN, f"{ADVISORY}; {note}"
+    else:
+        method = NO_ERRORS
+        hidden = unseen_share(int(parts.count[i])) * parts.highest
+        if hidden > high:
+            high = hidden
+            note = (
+                f"no errors in {utterances} utterances: upper end as if the share of clusters "
+                f"that {int(parts.count[i])} can miss were as bad as the worst of the run"
+            )
+    return replace(
+        estimate,
+        low=0.0,
+        high=min(1.0, high) if metric.bounded else high,
+        method=method,
+        note=note,
+    )
+
+
+def _is_share(metric: RateMetric) -> bool:
+    """Return whether a metric counts utterances, each with an event or without."""
+    return metric.counted and metric.bounded and metric.n == metric.utterances
+
+
+def _few_seen(estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+    """Return the exact interval of a share of which few clusters had an event."""
+    utterances = max(1, round(parts.utterances[i] / parts.repeats))
+    events = min(utterances, max(1, math.ceil(parts.value[i] * utterances - _ROUNDING)))
+    count, eventful = int(parts.count[i]), int(parts.eventful[i])
+    low, high = exact_ends(events, utterances)
+    note = f"few events: {events} of {utterances} utterances, exact binomial ends"
+    if parts.part == "utterance":
+        return replace(estimate, low=low, high=high, method=WITHIN, note=f"{ADVISORY}; {note}")
+    fewest, most = (end * parts.highest for end in exact_ends(eventful, count))
+    return replace(
+        estimate,
+        low=min(low, fewest),
+        high=min(1.0, max(high, most)),
+        method=FEW_EVENTS,
+        note=f"{note}, in {eventful} of {count} clusters",
+    )

@@ -1,0 +1,161 @@
+"""How much worse a candidate's percentile is than a baseline's, slice by slice.
+
+Inverts the clustered interval of a share (Woodruff 1952): a worsening is inside while the share of
+the candidate's values above the baseline's percentile moved by it does not differ from the share of
+the baseline's values above its percentile. The shares are compared on the logit scale, one cluster
+left out at a time, so that what a speaker does to both systems cancels.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relkit.core.metrics import Better
+from relkit.statistics.intervals import Spread, leave_one_out_spread
+from relkit.statistics.percentiles import (
+    MIN_CLUSTERS,
+    OrderedValues,
+    end_ranks,
+    left_out_logits,
+    ordered_slice,
+    values_needed,
+)
+from relkit.statistics.sums import FloatArray, IntArray, PairedValues, SliceValues
+from relkit.statistics.types import Difference
+
+METHOD = "paired-woodruff"
+
+
+def percentile_differences(
+    share: float, pairs: PairedValues, *, unit: str, better: Better = "down"
+) -> tuple[Difference, ...]:
+    """Return the worsening of a percentile (share 0.95: p95) in each slice of the candidate.
+
+    Percentiles are type 7 quantiles (Hyndman and Fan 1996). The interval needs 8 clusters, and its
+    ends as many values as those of a percentile do; an end beyond the data is None and the note
+    says so. Either system's values can be moved onto the other's: the ends are the outer ones of
+    both, so that exchanging the systems mirrors the interval. ``n`` counts the candidate's values.
+    """
+    place = {name: i for i, name in enumerate(pairs.baseline.slices)}
+    found = []
+    for i, name in enumerate(pairs.candidate.slices):
+        k = place.get(name)
+        here = _slice(pairs.candidate, i)
+        there = _slice(pairs.baseline, k) if k is not None else None
+        empty = Difference(slice=name, candidate=None, baseline=None, worsening=None, unit=unit)
+        if here is None or there is None:
+            found.append(replace(empty, note="no values"))
+        elif not (math.isfinite(here.values.sum()) and math.isfinite(there.values.sum())):
+            found.append(replace(empty, note="a value is not a number"))
+        else:
+            moved = _moved(share, empty, here, there)
+            found.append(moved if better == "down" else _mirrored(moved))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Values:
+    """One system's values in a slice, ascending, and the run's number of each one's cluster."""
+
+    ordered: OrderedValues
+    values: FloatArray
+    clusters: IntArray
+
+
+def _slice(values: SliceValues, i: int) -> _Values | None:
+    first, end = np.searchsorted(values.slice_index, [i, i + 1]).tolist()
+    if first == end:
+        return None
+    ordered = ordered_slice(values, i, "cluster")
+    clusters = np.unique(values.cluster_index[first:end])
+    return _Values(ordered=ordered, values=ordered.values, clusters=clusters)
+
+
+def _moved(share: float, empty: Difference, here: _Values, there: _Values) -> Difference:
+    """Return the candidate's percentile - the baseline's."""
+    point, base = here.ordered.point(share), there.ordered.point(share)
+    clusters = np.union1d(here.clusters, there.clusters)
+    above = _aligned(point.exceeding, here.clusters, clusters)
+    sizes = _aligned(here.ordered.sizes, here.clusters, clusters)
+    above_there = _aligned(base.exceeding, there.clusters, clusters)
+    sizes_there = _aligned(there.ordered.sizes, there.clusters, clusters)
+    difference = replace(
+        empty,
+        candidate=point.value,
+        baseline=base.value,
+        worsening=point.value - base.value,
+        n=len(here.values),
+        utterances=len(here.values),
+        clusters=len(clusters),
+        discordant=int(np.count_nonzero((above != above_there) | (sizes != sizes_there))),
+    )
+    if len(clusters) < MIN_CLUSTERS:
+        plural = "" if len(clusters) == 1 else "s"
+        note = f"{len(clusters)} cluster{plural}: the interval of a percentile needs {MIN_CLUSTERS}"
+        return replace(difference, note=note)
+    left = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
+    spread = leave_one_out_spread(left, np.zeros(len(left), dtype=np.int64), 1)
+    return _with_ends(share, difference, here, there, spread)
+
+
+def _mirrored(difference: Difference) -> Difference:
+    """Return the difference where more is better: baseline - candidate."""
+    worsening, low, high = difference.worsening, difference.low, difference.high
+    return replace(
+        difference,
+        worsening=None if worsening is None else -worsening,
+        low=None if high is None else -high,
+        high=None if low is None else -low,
+    )
+
+
+def _aligned(per_cluster: FloatArray, clusters: IntArray, union: IntArray) -> FloatArray:
+    """Return the figures of a system's clusters at their places in the union, 0 elsewhere."""
+    result = np.zeros(len(union))
+    result[np.searchsorted(union, clusters)] = per_cluster
+    return result
+
+
+def _with_ends(
+    share: float, difference: Difference, here: _Values, there: _Values, spread: Spread
+) -> Difference:
+    half = float(spread.half_width[0])
+    if not math.isfinite(half):
+        note = "no interval: one cluster has all the slowest or fastest values"
+        return replace(difference, note=note)
+    point, base = difference.candidate, difference.baseline
+    if point is None or base is None:
+        return difference
+    ends = [_ends(here.values, share, half), _ends(there.values, share, half)]
+    (low, high), (low_there, high_there) = ends
+    lows = (low - base, point - high_there)
+    highs = (high - base, point - low_there)
+    notes = []
+    if not math.isfinite(min(lows)):
+        notes.append("no lower end: too few values, in too few clusters")
+    if not math.isfinite(max(highs)):
+        notes.append("no upper end: too few values, in too few clusters")
+    none = len(notes) > 1
+    return replace(
+        difference,
+        low=min(lows) if math.isfinite(min(lows)) else None,
+        high=max(highs) if math.isfinite(max(highs)) else None,
+        method=difference.method if none else METHOD,
+        note="; ".join(notes) or None,
+    )
+
+
+def _ends(values: FloatArray, share: float, half: float) -> tuple[float, float]:
+    """Return the values at which the logit of the share above differs by ``half``.
+
+    Infinite beyond the data, or with fewer values than an end needs.
+    """
+    size = len(values)
+    low_rank, high_rank = end_ranks(share, size, half)
+    low = low_rank >= 1 and size >= values_needed(1.0 - share)
+    high = high_rank <= size and size >= values_needed(share)
+    return (
+        float(values[low_rank - 1]) if low else -math.inf,
+        float(values[high_rank - 1]) if high else math.inf,
+    )

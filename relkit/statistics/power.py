@@ -1,0 +1,242 @@
+"""What a comparison could decide on data of a given size, before anything is decoded.
+
+The spread of a difference d of two rates over C clusters with n units in all is taken as
+
+    se^2 = 2 rate discordance clumping / n + (between_clusters rate)^2 / C
+
+Each system has rate * discordance errors per unit which the other does not have; they come in
+clumps, so their counts vary ``clumping`` times as much as Poisson's; and speakers differ in how
+much the change of system means to them. All probabilities are for the tests as the rules decide
+them: two-sided 95 % ends for a margin, one-sided 5 % for a family of slices.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relkit.statistics.detection import (
+    ALPHA,
+    Slices,
+    Tail,
+    clusters_for,
+    normal_tail,
+    smallest_ratio,
+)
+from relkit.statistics.distributions import TWO_SIDED_95, t_power, t_quantile
+from relkit.statistics.intervals import MIN_CLUSTERS, MIN_DF
+from relkit.statistics.sums import FloatArray
+from relkit.statistics.types import Difference
+
+POWER = 0.8
+
+
+MOST_CLUSTERS = 1_000_000
+"""No more clusters than these are ever asked for: beyond them the answer is None."""
+
+
+_KURTOSIS = 3.0  # of a normal distribution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceSize:
+    """How much data a slice has: ``units`` are those of the metric's denominator (words)."""
+
+    slice: str
+    clusters: int
+    utterances: int
+    units: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumptions:
+    """What two systems are supposed to be like before they are measured.
+
+    ``rate`` of the baseline; ``discordance`` the share of a system's errors that the other does not
+    make; ``clumping`` the variance of such errors over Poisson's; ``between_clusters`` the standard
+    deviation between speakers of the difference, as a share of the rate.
+    """
+
+    rate: float = 0.08
+    discordance: float = 0.2
+    clumping: float = 1.25
+    between_clusters: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """How precisely a difference is known, or will be: ``se`` with ``df`` over ``clusters``."""
+
+    slice: str
+    clusters: int
+    se: float
+    df: float
+
+
+def expected_precision(size: SliceSize, assumptions: Assumptions) -> Precision | None:
+    """Return the precision a difference will have in a slice; None under 5 clusters or no unit."""
+    if size.clusters < MIN_CLUSTERS or size.units <= 0:
+        return None
+    return Precision(
+        slice=size.slice,
+        clusters=size.clusters,
+        se=math.sqrt(
+            _per_unit(assumptions) / size.units
+            + (assumptions.between_clusters * assumptions.rate) ** 2 / size.clusters
+        ),
+        df=expected_df(size.clusters),
+    )
+
+
+def measured_precision(difference: Difference) -> Precision | None:
+    """Return the precision of a difference that was measured; None where it has no interval."""
+    if difference.se is None or difference.df is None:
+        return None
+    return Precision(
+        slice=difference.slice,
+        clusters=difference.clusters,
+        se=difference.se,
+        df=difference.df,
+    )
+
+
+def expected_df(clusters: int) -> float:
+    """Return the effective degrees of freedom that C normal clusters have: (C + 2) / 3.
+
+    (sum q^2)^2 / sum q^4 tends to C over the kurtosis; the + 2 is the small-sample part (for normal
+    q, E sum q^2 squared over E sum q^4 is C (C + 2) / 3 C).
+    """
+    return min(max((clusters + 2.0) / _KURTOSIS, MIN_DF), max(clusters - 1.0, MIN_DF))
+
+
+def chance_to_pass(precision: Precision, margin: float, *, worsening: float = 0.0) -> float:
+    """Return the probability that ``non_inferiority`` passes at ``margin``.
+
+    The upper end d + t se has to stay at or below the margin when the true worsening is as given: a
+    t test whose critical value has ``precision.df`` and whose se varies with C - 1.
+    """
+    if precision.se == 0.0:
+        return float(worsening <= margin)
+    critical = float(t_quantile(TWO_SIDED_95, np.array([precision.df]))[0])
+    return t_power((margin - worsening) / precision.se, precision.clusters - 1.0, critical)
+
+
+def smallest_margin(precision: Precision, *, power: float = POWER) -> float:
+    """Return the smallest margin at which an equal system passes with probability ``power``."""
+    if precision.se == 0.0:
+        return 0.0
+    unit = replace(precision, se=1.0)
+    high = 1.0
+    while chance_to_pass(unit, high) < power:
+        high *= 2.0
+    return precision.se * _bisect(lambda m: chance_to_pass(unit, m) >= power, high)
+
+
+def clusters_to_pass(
+    precision: Precision, margin: float, *, power: float = POWER, worsening: float = 0.0
+) -> int | None:
+    """Return how many clusters like these let a system pass at ``margin`` with ``power``.
+
+    None where the true worsening is at or above the margin, or over a million clusters are needed.
+    The degrees of freedom grow in proportion to the clusters.
+    """
+    if worsening >= margin or precision.clusters < 1:
+        return None
+
+    def enough(clusters: int) -> bool:
+        grown = Precision(
+            slice=precision.slice,
+            clusters=clusters,
+            se=precision.se * math.sqrt(precision.clusters / clusters),
+            df=max(MIN_DF, min(clusters - 1.0, precision.df * clusters / precision.clusters)),
+        )
+        return chance_to_pass(grown, margin, worsening=worsening) >= power
+
+    return _fewest(enough)
+
+
+def detectable_ratio(
+    size: SliceSize, assumptions: Assumptions, *, slices: int = 1, alpha: float = ALPHA
+) -> float | None:
+    """Return the smallest ratio of rates that ``no_regression`` finds with 80 % power.
+
+    ``slices`` is how many the family has, all taken to be like this one. None under 5 clusters,
+    without a unit, or where no ratio would ever be found.
+    """
+    if size.clusters < MIN_CLUSTERS or size.units <= 0 or assumptions.rate <= 0:
+        return None
+    ratio = float(smallest_ratio(_planned(size, assumptions), _family_tail(slices), alpha)[0])
+    return ratio if math.isfinite(ratio) else None
+
+
+def clusters_to_detect(
+    size: SliceSize,
+    assumptions: Assumptions,
+    ratio: float,
+    *,
+    slices: int = 1,
+    alpha: float = ALPHA,
+) -> int | None:
+    """Return how many clusters as large as these would find ``ratio`` with 80 % power.
+
+    At least 5; None over a million, and without a unit to grow from.
+    """
+    if size.clusters < 1 or size.units <= 0 or assumptions.rate <= 0 or ratio <= 1.0:
+        return None
+    planned = _planned(size, assumptions)
+    tail = _family_tail(slices)
+    needed = clusters_for(planned, ratio, tail, most=MOST_CLUSTERS, alpha=alpha)[0]
+    return int(needed) if math.isfinite(needed) else None
+
+
+def _planned(size: SliceSize, assumptions: Assumptions) -> Slices:
+    one = np.ones(1)
+    expected = assumptions.rate * size.units
+    speakers = (assumptions.between_clusters * expected) ** 2 / size.clusters
+    variance = _per_unit(assumptions) * size.units + speakers
+    return Slices(
+        variance=one * variance,
+        errors=one * 2.0 * expected,
+        expected=one * expected,
+        clusters=one * float(size.clusters),
+        concentration=one / size.clusters,
+        dispersion=variance / (2.0 * expected),
+        clumping=max(1.0, assumptions.clumping),
+    )
+
+
+def _family_tail(slices: int) -> Tail:
+    """Return P(max T >= t) over independent slices (Sidak 1967, JASA 62:626)."""
+
+    def tail(t: FloatArray) -> FloatArray:
+        return np.asarray(-np.expm1(slices * np.log1p(-normal_tail(t))), dtype=np.float64)
+
+    return tail
+
+
+def _per_unit(assumptions: Assumptions) -> float:
+    return 2.0 * assumptions.rate * assumptions.discordance * assumptions.clumping
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """Return the smallest number of clusters from 5 to a million that is enough."""
+    high = MIN_CLUSTERS
+    while not enough(high):
+        if high >= MOST_CLUSTERS:
+            return None
+        high = min(2 * high, MOST_CLUSTERS)
+    low = MIN_CLUSTERS - 1 if high == MIN_CLUSTERS else high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _bisect(enough: Callable[[float], bool], high: float) -> float:
+    """Return the smallest value in [0, high] that is enough, to 1e-9 of ``high``."""
+    low = 0.0
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

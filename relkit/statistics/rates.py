@@ -1,0 +1,197 @@
+"""The metrics that are functions of sums, in one table: what they need and how they are made.
+
+What values a metric can have at all: a limit beyond them never blocks, or never passes.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
+from relkit.statistics.sums import FloatArray
+
+Sums = Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateMetric:
+    """A smooth function of sums.
+
+    ``function`` maps sums (any common shape) to values, NaN where undefined. ``n`` is the sum that
+    counts the units of the denominator: where it is 0 the metric does not exist, and a cluster with
+    0 is no cluster of this metric. ``utterances`` is the sum that counts the utterances with such
+    units. ``counted`` metrics can be 0 because nothing happened, which says little; ``bounded``
+    ones cannot exceed 1. ``nothing`` says in words what is missing where n is 0.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    function: Callable[[Sums], FloatArray]
+    n: str
+    utterances: str
+    counted: bool = True
+    bounded: bool = False
+    nothing: str = "no words"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All the sums this metric is made from, each once."""
+        return tuple(dict.fromkeys((*self.columns, self.n, self.utterances)))
+
+
+def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient, NaN where the denominator is not positive."""
+    quotient = np.full(np.shape(denominator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
+
+
+def _ratio(numerator: str, denominator: str) -> Callable[[Sums], FloatArray]:
+    def function(sums: Sums) -> FloatArray:
+        return _divide(sums[numerator], sums[denominator])
+
+    return function
+
+
+def information_lost(sums: Sums) -> FloatArray:
+    """Return WIL = 1 - H^2 / (N M) (Morris et al. 2004); NaN for N = 0, 1 for M = 0 alone."""
+    hits, words, said = sums["hits"], sums["words"], sums["hypothesis_words"]
+    lost = 1.0 - _divide(hits * hits, words * said)
+    return np.asarray(np.where((words > 0) & (said == 0), 1.0, lost), dtype=np.float64)
+
+
+def _rate(name: str, errors: str, n: str, utterances: str, nothing: str) -> RateMetric:
+    """Return a ratio that can exceed 1, since insertions have no limit."""
+    return RateMetric(
+        name=name,
+        columns=(errors, n),
+        function=_ratio(errors, n),
+        n=n,
+        utterances=utterances,
+        nothing=nothing,
+    )
+
+
+def _share(name: str, events: str, n: str, utterances: str, nothing: str) -> RateMetric:
+    return RateMetric(
+        name=name,
+        columns=(events, n),
+        function=_ratio(events, n),
+        n=n,
+        utterances=utterances,
+        bounded=True,
+        nothing=nothing,
+    )
+
+
+def _measure(name: str, numerator: str, denominator: str, n: str, nothing: str) -> RateMetric:
+    return RateMetric(
+        name=name,
+        columns=(numerator, denominator),
+        function=_ratio(numerator, denominator),
+        n=n,
+        utterances=n,
+        counted=False,
+        nothing=nothing,
+    )
+
+
+_ALL = (
+    _rate("wer", "errors", "words", "with_words", "no words"),
+    _rate("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
+    _rate("wer_capped", "capped_errors", "words", "with_words", "no words"),
+    _rate("cer", "char_errors", "characters", "with_characters", "no characters"),
+    _share("ser", "wrong", "utterances", "utterances", "no utterances"),
+    _share("mer", "errors", "aligned", "with_aligned", "no words"),
+    RateMetric(
+        name="wil",
+        columns=("hits", "words", "hypothesis_words"),
+        function=information_lost,
+        n="words",
+        utterances="with_words",
+        bounded=True,
+    ),
+    _share("entity_error_rate", "entity_errors", "entities", "with_entities", "no entities"),
+    _share("keyword_error_rate", "keyword_errors", "keywords", "with_keywords", "no keywords"),
+    _share("runaway_rate", "runaways", "utterances", "utterances", "no utterances"),
+    _share("hallucination_rate", "hallucinated", "empty_clips", "empty_clips", "no empty clips"),
+    _share("failure_rate", "failures", "utterances", "utterances", "no utterances"),
+    _measure("rtf", "processing_s", "audio_s", "paced", "no timed clips of known length"),
+    _measure("rtfx", "audio_s", "processing_s", "paced", "no timed clips of known length"),
+    _measure("latency_ms.mean", "latency_ms", "timed", "timed", "no latencies"),
+    _measure(
+        "first_byte_ms.mean",
+        "first_byte_ms",
+        "first_byte_timed",
+        "first_byte_timed",
+        "no first-byte times",
+    ),
+    _measure(
+        "first_audio_ms.mean",
+        "first_audio_ms",
+        "first_audio_timed",
+        "first_audio_timed",
+        "no timed spoken clips",
+    ),
+    _measure(
+        "leading_silence_ms.mean", "leading_silence_ms", "spoken", "spoken", "no spoken clips"
+    ),
+    _share("clipping_rate", "clipped_clips", "spoken", "spoken", "no spoken clips"),
+    _share("dropout_rate", "dropout_clips", "spoken", "spoken", "no spoken clips"),
+    *(
+        _measure(f"{name}.mean", name, f"{name}_scored", f"{name}_scored", "no scored clips")
+        for name in QUALITY_METRICS
+    ),
+)
+
+
+RATE_METRICS: Mapping[str, RateMetric] = MappingProxyType({metric.name: metric for metric in _ALL})
+"""Metric name to its definition (rules.md section 2)."""
+
+
+_FIVE = (1.0, 5.0)
+
+
+_PESQ = (1.0, 4.64)
+
+
+_SHARE = (0.0, 1.0)
+
+
+_OPEN = (0.0, math.inf)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRange:
+    """The lowest and highest value a metric can have, in its own unit; ``high`` may be inf."""
+
+    low: float
+    high: float
+
+    @property
+    def width(self) -> float:
+        """How far two values can be apart; inf where there is no highest."""
+        return self.high - self.low
+
+
+def metric_range(name: str) -> MetricRange:
+    """Return the range of a spelled-out metric; KeyError where there is none.
+
+    ``wer_capped`` counts as a share: only insertions on clips without speech could carry it beyond
+    1. Predicted MOS is 1 to 5 (ITU-T P.835, P.808), PESQ's MOS-LQO 1 to 4.64 (P.862.2).
+    """
+    metric = metric_of(name)
+    base = metric.name
+    if base in PREDICTED:
+        low, high = _FIVE
+    elif base == "pesq":
+        low, high = _PESQ
+    elif base in ("stoi", "wer_capped"):
+        low, high = _SHARE
+    else:
+        known = RATE_METRICS.get(name)
+        low, high = _SHARE if known is not None and known.bounded else _OPEN
+    return MetricRange(low=low, high=high)

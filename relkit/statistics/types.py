@@ -1,0 +1,95 @@
+"""Two systems on the same utterances: how far apart they are, slice by slice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NullReplay:
+    """The run's own data replayed as comparisons of equal systems (A/A).
+
+    ``blocked`` of ``replays`` failed and ``undecided`` were neither failed nor passed. ``method``
+    says how the labels of candidate and baseline were exchanged.
+    """
+
+    replays: int
+    blocked: int
+    undecided: int
+    method: str
+
+    @property
+    def false_block_rate(self) -> float | None:
+        """Blocked / replays, a fraction; None where nothing was replayed."""
+        return self.blocked / self.replays if self.replays else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How much worse a candidate is than a baseline in one slice: positive is worse.
+
+    ``worsening`` with its two-sided 95 % interval is in the metric's unit; None where there is
+    none, and ``note`` says why. ``se`` and ``df`` belong to it (None without an interval). ``n``
+    counts the units of the candidate's denominator, ``utterances`` and ``clusters`` what is behind
+    them, ``discordant`` the clusters in which the two differ at all.
+    """
+
+    slice: str
+    candidate: float | None
+    baseline: float | None
+    worsening: float | None
+    low: float | None = None
+    high: float | None = None
+    se: float | None = None
+    df: float | None = None
+    n: int = 0
+    utterances: int = 0
+    clusters: int = 0
+    discordant: int = 0
+    unit: str = "fraction"
+    method: str = "none"
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Regression:
+    """What the joint test of a family of slices says about one of them.
+
+    ``difference`` with its own interval; ``low`` is the simultaneous lower end of the worsening at
+    95 % over the family (one-sided), ``p_adjusted`` the family-wise p-value. ``reference`` is the
+    rate that a ratio refers to, ``detects`` the smallest ratio of it that this data finds with 80 %
+    power (None where it never would), ``needed_clusters`` how many clusters like these would find
+    the wanted ratio. ``note`` says why there is no test.
+    """
+
+    slice: str
+    difference: Difference
+    p_adjusted: float | None = None
+    low: float | None = None
+    reference: float | None = None
+    detects: float | None = None
+    needed_clusters: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """How the utterances (and repeats) of two runs match, as counts of result rows.
+
+    ``both`` are in both runs, ``compared`` of them have a score in both. ``moved`` have another
+    cluster or slice value in the other run. ``duplicates`` are rows whose id and repeat stand more
+    than once in one run. ``baseline_failures`` are the ids, sorted, in which the baseline gave no
+    answer; ``candidate_failures`` counts those of the candidate.
+    """
+
+    both: int
+    compared: int
+    only_candidate: int
+    only_baseline: int
+    moved: int
+    duplicates: int
+    baseline_failures: tuple[str, ...] = ()
+    candidate_failures: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether each row of either run has its one partner in the other."""
+        return not (self.only_candidate or self.only_baseline or self.moved or self.duplicates)

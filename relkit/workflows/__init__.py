@@ -1,1 +1,0 @@
-"""The verbs: each takes ports, runs one job and returns domain types."""

@@ -1,0 +1,214 @@
+"""A decision is judged again from its evidence: what was changed is found, whoever signed it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from relkit.attestation.checks import check_document, new_check, parse_check, render_check
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.types import DecisionStatement, PartEvidence, SumsTable
+from relkit.attestation.verify import Verification, Wanted, read_check, verify
+from relkit.core.digests import canonical
+from relkit.gate.types import CheckRecord, RuleResult, Verdict
+from tests.decisions import ARTIFACT, LATER, NOW, POLICY, signed, statement
+
+Change = Callable[[DecisionStatement], DecisionStatement]
+
+
+def judged(content: DecisionStatement) -> Verification:
+    """Return a verification of an unsigned decision: only what is in it counts."""
+    return verify(signed(content), (), now=LATER, wanted=Wanted(unsigned=True), source="d.json")
+
+
+def of_result(rule: str, **change: object) -> Change:
+    """Return a change of one rule's results."""
+
+    def changed(content: DecisionStatement) -> DecisionStatement:
+        results = tuple(
+            replace(one, **change) if one.rule == rule else one  # type: ignore[arg-type]  # any field
+            for one in content.decision.results
+        )
+        return replace(content, decision=replace(content.decision, results=results))
+
+    return changed
+
+
+def of_decision(**change: object) -> Change:
+    """Return a change of the decision itself."""
+    return lambda content: replace(
+        content,
+        decision=replace(content.decision, **change),  # type: ignore[arg-type]  # any field
+    )
+
+
+def of_evidence(change: Callable[[PartEvidence], PartEvidence]) -> Change:
+    """Return a change of the evidence."""
+    return lambda content: replace(content, evidence=tuple(map(change, content.evidence)))
+
+
+def of_table(metric: str, change: Callable[[SumsTable], SumsTable]) -> Change:
+    """Return a change of one metric's tables."""
+    return of_evidence(
+        lambda part: replace(
+            part,
+            sums=tuple(change(one) if one.metric == metric else one for one in part.sums),
+        )
+    )
+
+
+def bumped(table: SumsTable) -> SumsTable:
+    """Return a table in which one cluster has one error less."""
+    row = list(table.rows[0])
+    row[2] -= 1
+    return replace(table, rows=(tuple(row), *table.rows[1:]))
+
+
+def dropped(results: tuple[RuleResult, ...], rule: str) -> tuple[RuleResult, ...]:
+    """Return the results without those of a rule."""
+    return tuple(one for one in results if one.rule != rule)
+
+
+def without(rule: str) -> Change:
+    """Return a change that leaves a rule's results out."""
+    return lambda content: of_decision(results=dropped(content.decision.results, rule))(content)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("worse", [1.0, 3.0])
+def test_an_honest_decision_agrees(seed: int, worse: float) -> None:
+    """Passes, failures and undecided ones, few and many clusters."""
+    content = statement(seed, worse=worse, speakers=6 + 3 * seed, slices=2 + seed % 3)
+    found = judged(content)
+    assert found.problems == ()
+    assert found.agreed == len(content.decision.results)
+    assert found.believed == ()
+
+
+TAMPERED: dict[str, Change] = {
+    "a verdict": of_decision(verdict=Verdict.PASS, reason_codes=()),
+    "a check's verdict": of_result("wer-slices", verdict=Verdict.PASS, code="no_regression_seen"),
+    "an estimate": of_result("wer-limit", observed=0.05),
+    "an interval": of_result("wer-overall", high=0.001),
+    "a p-value": of_result("wer-slices", p_adjusted=0.9),
+    "a bound": of_result("wer-limit", bound=0.9),
+    "clusters": of_result("wer-limit", clusters=400),
+    "a mode": of_result("wer-slices", mode="advisory"),
+    "a missing rule": without("wer-slices"),
+    "a sum": of_table("wer_capped", bumped),
+    "a missing row": of_table("wer_capped", lambda t: replace(t, rows=t.rows[1:])),
+    "a row twice": of_table("wer_capped", lambda t: replace(t, rows=(t.rows[0], *t.rows))),
+    "a negative sum": of_table(
+        "wer_capped", lambda t: replace(t, rows=((*t.rows[0][:2], -1, *t.rows[0][3:]), *t.rows[1:]))
+    ),
+    "a rule in the evidence": of_evidence(
+        lambda part: replace(part, rules=tuple(replace(r, margin=0.5) for r in part.rules))
+    ),
+    "the policy's document": lambda content: replace(
+        content, policies={"asr-promotion": {**content.policies["asr-promotion"], "coverage": 0.5}}
+    ),
+    "no policy": lambda content: replace(content, policies={}),
+    "the policy's digest": of_decision(policy_digest="sha256:" + "9" * 64),
+    "the enforcement": of_decision(enforcement="shadow"),
+    "a percentile's counts": of_evidence(
+        lambda part: replace(
+            part,
+            percentiles=tuple(
+                replace(
+                    table,
+                    slices=tuple(
+                        replace(one, rows=((one.rows[0][0], 0), *one.rows[1:]))
+                        for one in table.slices
+                    ),
+                )
+                for table in part.percentiles
+            ),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_changed_decision_is_found(name: str) -> None:
+    """Whatever is changed, the rest of the decision contradicts it."""
+    content = statement(2, worse=3.0)
+    assert content.decision.verdict is Verdict.FAIL
+    changed = TAMPERED[name](content)
+    assert changed != content
+    assert judged(changed).problems
+
+
+def test_a_shadow_decision_says_what_it_cannot_do() -> None:
+    """It is valid, and promotes nothing."""
+    text = POLICY.replace("name: asr-promotion\n", "name: asr-promotion\nenforcement: shadow\n")
+    found = judged(statement(text=text))
+    assert found.problems == ()
+    assert "shadow: it shows a verdict and can never promote" in found.notes
+
+
+def test_a_check_without_sums_is_believed_and_named() -> None:
+    """Nobody takes silence for agreement."""
+    content = of_evidence(lambda part: replace(part, percentiles=()))(statement())
+    found = judged(content)
+    assert found.problems == ()
+    assert found.believed == ("latency-p95 on overall", "latency-same on overall")
+    assert "are believed" in found.notes[-1]
+
+
+def test_a_payload_in_another_spelling_is_refused() -> None:
+    """One decision has one digest."""
+    payload = b" " + signed_payload()
+    data = render_envelope(Envelope(payload=payload))
+    found = verify(data, (), now=LATER, wanted=Wanted(unsigned=True), source="d.json")
+    assert found.problems == ("it is not written in the one canonical form",)
+
+
+def signed_payload() -> bytes:
+    """Return the payload of a check."""
+    return render_check(approval())
+
+
+def approval(**change: object) -> CheckRecord:
+    """Return a check."""
+    record = new_check(
+        "load-test", verdict="pass", by="k6", reason="p95 612 ms", created=NOW, candidate=ARTIFACT
+    )
+    return replace(record, **change)  # type: ignore[arg-type]  # any field
+
+
+def test_a_plain_check_of_another_tool_is_read() -> None:
+    """Its digest is that of the file, and nobody has signed it."""
+    data = canonical(check_document(approval()))
+    record = parse_check(data, source="c.json")
+    assert (record.name, record.verdict, record.key) == ("load-test", Verdict.PASS, None)
+    assert read_check("load-test", data, (), source="c.json") == record
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"schema":"relkit.check/v2","name":"a"}',
+        canonical(check_document(approval()) | {"verdict": "ok"}),
+        canonical(check_document(approval()) | {"by": "two\nlines"}),
+        canonical(check_document(approval()) | {"candidate": "abc"}),
+        canonical(check_document(approval()) | {"created": "yesterday"}),
+        canonical(check_document(approval()) | {"name": "../x"}),
+        canonical(check_document(approval()) | {"name": "other"}),
+        render_envelope(Envelope(payload=b"{}")),
+    ],
+)
+def test_a_check_that_cannot_be_used_says_why(data: bytes) -> None:
+    """A reason in words, and never a record."""
+    found = read_check("load-test", data, (), source="c.json")
+    assert isinstance(found, str)
+    assert found
+
+
+def test_an_expired_check_is_refused() -> None:
+    """Also where it has no serial and no policy."""
+    data = render_envelope(Envelope(payload=render_check(approval(expires=LATER))))
+    found = verify(data, (), now=LATER, wanted=Wanted(unsigned=True), source="c.json")
+    assert (found.kind, found.problems) == ("check", (f"it expired at {LATER}",))

@@ -1,0 +1,260 @@
+"""Manifests and dataset settings: what a line becomes, and what is refused with its line."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import AudioSpan, Consent, Entity, Utterance
+from relkit.datasets.files import RESERVED, default_id, parse_dataset, parse_manifest
+from relkit.statistics.sums import CORE_COLUMNS
+from tests.builders import NAMES, TEXT
+
+ROW = {"audio_filepath": "audio/a.wav", "text": "hello"}
+
+
+def read(*lines: str | dict[str, Any]) -> tuple[Utterance, ...]:
+    """Parse a manifest of these lines."""
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    return parse_manifest(text + "\n", source="words/manifest.jsonl")
+
+
+def test_every_key_of_a_line_arrives() -> None:
+    """NeMo's names, ours, and any further column."""
+    assert read(
+        ROW
+        | {
+            "id": "u1",
+            "offset": 1.5,
+            "duration": 2,
+            "speaker": "s1",
+            "snr": 10,
+            "gain": -0.5,
+            "far": True,
+            "lang": None,
+            "consent": "granted",
+            "entities": [{"text": "hello", "type": "greeting"}],
+        }
+    ) == (
+        Utterance(
+            id="u1",
+            audio=AudioSpan(path="audio/a.wav", offset_s=1.5, length_s=2.0),
+            reference="hello",
+            attributes={"speaker": "s1", "snr": "10", "gain": "-0.5", "far": "true"},
+            entities=(Entity(text="hello", type="greeting"),),
+            consent=Consent.GRANTED,
+            line=1,
+        ),
+    )
+
+
+def test_blank_lines_are_passed_over_but_counted() -> None:
+    """Lines keep the number that an editor shows."""
+    found = read("", ROW, "   ", "\t", ROW | {"id": "b"}, "")
+    assert [(item.id, item.line) for item in found] == [("audio/a", 2), ("b", 5)]
+
+
+def test_line_ends_of_windows_are_no_part_of_a_line() -> None:
+    """A carriage return is white space to JSON."""
+    text = json.dumps(ROW) + "\r\n" + json.dumps(ROW | {"id": "b"}) + "\r\n"
+    assert [item.line for item in parse_manifest(text, source="f")] == [1, 2]
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """U+2028 and U+0085 may stand in a text as they are."""
+    line = json.dumps(ROW | {"text": "a\u2028b\x85c"}, ensure_ascii=False)
+    assert read(line)[0].reference == "a\u2028b\x85c"
+
+
+@pytest.mark.parametrize(
+    ("path", "offset", "expected"),
+    [
+        ("audio/a.wav", None, "audio/a"),
+        ("./audio//a.b.flac", None, "audio/a.b"),
+        ("a", None, "a"),
+        (".hidden", None, ".hidden"),
+        ("../b/a.wav", None, "../b/a"),
+        ("a.wav", 0.0, "a#0"),
+        ("a.wav", 0, "a#0"),
+        ("a.wav", 12.0, "a#12"),
+        ("a.wav", 1.5, "a#1.5"),
+        ("a.wav", 12345.67, "a#12345.67"),
+        ("a.wav", 12345.675, "a#12345.675"),
+        (".", None, "."),
+        ("/", None, "/"),
+        ("..", None, ".."),
+    ],
+)
+def test_the_default_id_is_the_path_without_its_ending(
+    path: str, offset: float | None, expected: str
+) -> None:
+    """With ``#offset`` where there is one, in full."""
+    assert default_id(path, offset) == expected
+
+
+@given(st.floats(0, 1e7), st.floats(0, 1e7))
+def test_segments_of_one_recording_never_share_a_default_id(first: float, second: float) -> None:
+    """Two offsets are the same id only if they are the same number."""
+    assert (default_id("a.wav", first) == default_id("a.wav", second)) == (first == second)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not JSON: Expecting property name enclosed in double quotes"),
+        ("[]", "a mapping of keys to values was expected"),
+        ('"a"', "a mapping of keys to values was expected"),
+        ('{"text": "a", "text": "b"}', 'the key "text" stands twice'),
+        ('{"text": "a"}', 'the key "audio_filepath" is missing'),
+        ('{"audio_filepath": "a"}', 'the key "text" is missing'),
+        (ROW | {"audio_filepath": ""}, '"audio_filepath": String should have at least 1 char'),
+        (ROW | {"audio_filepath": None}, '"audio_filepath": Input should be a valid string'),
+        (ROW | {"text": 3}, '"text": Input should be a valid string'),
+        (ROW | {"text": None}, '"text": Input should be a valid string'),
+        (ROW | {"id": 3}, '"id": Input should be a valid string'),
+        (ROW | {"id": ""}, '"id": String should have at least 1 character'),
+        (ROW | {"offset": -1}, '"offset": Input should be greater than or equal to 0'),
+        (ROW | {"offset": "1"}, '"offset": Input should be a valid number'),
+        (ROW | {"offset": True}, '"offset": Input should be a valid number'),
+        (ROW | {"offset": 10**400}, '"offset": Input should be a valid number'),
+        (ROW | {"duration": -0.1}, '"duration": Input should be greater than or equal to 0'),
+        ('{"duration": NaN}', "NaN is no JSON number"),
+        ('{"duration": 1e999}', "the number 1e999 is out of range"),
+        ('{"snr": -Infinity}', "-Infinity is no JSON number"),
+        ('{"snr": ' + "1" * 5000 + "}", "a number has too many digits"),
+        (ROW | {"consent": "maybe"}, "\"consent\": Input should be 'granted', 'revoked' or"),
+        (ROW | {"entities": "hello"}, '"entities": Input should be a valid list'),
+        (ROW | {"entities": ["hello"]}, '"entities.0": a mapping of keys to values was expected'),
+        (ROW | {"entities": [{"text": "a"}]}, 'the key "entities.0.type" is missing'),
+        (ROW | {"entities": [{"text": "", "type": "x"}]}, '"entities.0.text": String should have'),
+        (
+            ROW | {"entities": [{"text": "a", "type": "x", "tpye": "y"}]},
+            'unknown key "entities.0.tpye"',
+        ),
+        (ROW | {"tags": ["a"]}, 'the column "tags" is a list or an object'),
+        (ROW | {"meta": {"a": 1}}, 'the column "meta" is a list or an object'),
+        (ROW | {"deep": json.loads("[" * 150 + "]" * 150)}, "nested too deeply"),
+        ('{"audio_filepath": "a", "text": "\\ud800"}', "holds half of a surrogate pair"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_its_number(line: str | dict[str, Any], message: str) -> None:
+    """File, line and key, whatever is wrong; never what was said."""
+    with pytest.raises(InvalidInput) as caught:
+        read(ROW, "", line)
+    assert caught.value.message.startswith(f"words/manifest.jsonl, line 3: {message}")
+    assert "hello" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        (ROW | {"id": "u"}, ROW | {"id": "u"}, "u"),
+        (ROW, ROW, "audio/a"),
+        (ROW, ROW | {"audio_filepath": "audio/a.flac"}, "audio/a"),
+        (ROW, ROW | {"audio_filepath": "b.wav", "id": "audio/a"}, "audio/a"),
+        (ROW | {"offset": 1}, ROW | {"offset": 1.0}, "audio/a#1"),
+        (ROW | {"id": "\x1b"}, ROW | {"id": "\x1b"}, "\\x1b"),
+    ],
+)
+def test_an_id_that_stands_twice_is_refused_with_both_lines(
+    first: dict[str, Any], second: dict[str, Any], shown: str
+) -> None:
+    """Given and default ids are one set."""
+    with pytest.raises(InvalidInput) as caught:
+        read("", first, ROW | {"id": "between"}, second)
+    assert caught.value.message == (
+        f'words/manifest.jsonl, line 4: the id "{shown}" stands already in line 2'
+    )
+    assert caught.value.hint == "give every utterance an id of its own"
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED - {"id", "duration", "entities"}))
+def test_a_column_cannot_have_the_name_of_a_result_column(name: str) -> None:
+    """What results are made of cannot be shadowed by a slice attribute."""
+    with pytest.raises(InvalidInput, match=f'line 1: the column "{name}" has a name') as caught:
+        read(ROW | {name: "x"})
+    assert caught.value.hint == "rename the column"
+
+
+def test_every_result_column_is_reserved() -> None:
+    """The list cannot fall behind the columns."""
+    assert set(CORE_COLUMNS) | {"overall"} == RESERVED
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(
+        NAMES.filter(
+            lambda name: (
+                name not in RESERVED | {*ROW, "offset", "consent", "entities"}
+                and not set("&=*%") & set(name)
+            )
+        ),
+        TEXT,
+    ),
+    TEXT,
+)
+def test_any_column_and_any_text_arrive_unchanged(columns: dict[str, str], text: str) -> None:
+    """Attributes and references are kept as they came."""
+    (item,) = read(ROW | columns | {"text": text})
+    assert (item.attributes, item.reference) == (columns, text)
+
+
+SETTINGS = """\
+schema: relkit.dataset/v1
+name: words
+cluster: speaker
+slices: [accent]
+bins:
+- name: length
+  column: duration
+  edges: [1, 2, 4]
+"""
+
+
+def test_every_setting_arrives() -> None:
+    """Values and defaults of dataset.yaml."""
+    record = parse_dataset(SETTINGS, source="words/dataset.yaml")
+    assert (record.name, record.cluster, record.slices) == ("words", "speaker", ["accent"])
+    assert (record.manifest, record.consent, record.audio_roots) == (
+        "manifest.jsonl",
+        "optional",
+        [],
+    )
+    assert [(b.name, b.column, b.edges) for b in record.bins] == [("length", "duration", [1, 2, 4])]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("cluster:", "clutser:", 'line 3: unknown key "clutser"'),
+        ("[1, 2, 4]", "[1, 4, 2]", 'line 8: "bins.0.edges": the edges must increase'),
+        ("[1, 2, 4]", "[1, 1]", 'line 8: "bins.0.edges": the edges must increase'),
+        ("[1, 2, 4]", "[]", 'line 8: "bins.0.edges": List should have at least 1 item'),
+        ("[1, 2, 4]", "[1, .inf]", "line 8: NaN and infinities are not allowed"),
+        ("[1, 2, 4]", "[1, x]", 'line 8: "bins.0.edges.1": Input should be a valid number'),
+        ("name: length", "name: hits", 'line 6: "bins.0.name": the name "hits" is taken'),
+        ("  column", "  colum", 'line 7: unknown key "bins.0.colum"'),
+        ("name: words", "nmae: words", 'line 2: unknown key "nmae"'),
+        ("dataset/v1", "dataset/v9", 'line 1: "schema": Input should be'),
+        ("slices:", "consent: perhaps\nslices:", "line 4: \"consent\": Input should be 'optional'"),
+    ],
+)
+def test_wrong_settings_are_refused_with_their_line(old: str, new: str, message: str) -> None:
+    """dataset.yaml is read as strictly as any file."""
+    text = SETTINGS.replace(old, new)
+    assert text != SETTINGS
+    with pytest.raises(InvalidInput) as caught:
+        parse_dataset(text, source="words/dataset.yaml")
+    assert caught.value.message.startswith(f"words/dataset.yaml, {message}")
+
+
+@pytest.mark.parametrize("name", ["a&b", "a=b", "a*", "50%", ""])
+def test_a_column_that_no_slice_could_name_is_refused(name: str) -> None:
+    """A column's name is part of slice keys, where these characters have a meaning."""
+    line = json.dumps({"audio_filepath": "a.flac", "text": "", name: "x"})
+    with pytest.raises(InvalidInput, match=r"m\.jsonl, line 1"):
+        parse_manifest(line, source="m.jsonl")

@@ -1,0 +1,176 @@
+"""report.json: what is written is what is read, and no number in it is none."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relkit.core.errors import InvalidInput
+from relkit.core.values import ErrorCounts, Estimate
+from relkit.datasets.types import DatasetVersion
+from relkit.evaluation.report_files import parse_report, render_report, report_document
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, SliceResult
+from relkit.scoring.types import MaskingStep
+from tests.builders import NUMBERS, TEXT, estimate, report, slice_result
+
+COUNT = st.integers(0, 10**12)
+VALUE = st.none() | NUMBERS
+ESTIMATES = st.builds(
+    Estimate,
+    value=VALUE,
+    low=VALUE,
+    high=VALUE,
+    n=COUNT,
+    clusters=COUNT,
+    unit=TEXT,
+    method=TEXT,
+    note=st.none() | TEXT,
+)
+SLICES = st.builds(
+    SliceResult,
+    slice=TEXT,
+    utterances=COUNT,
+    clusters=COUNT,
+    failures=COUNT,
+    counts=st.builds(
+        ErrorCounts, hits=COUNT, substitutions=COUNT, deletions=COUNT, insertions=COUNT
+    ),
+    metrics=st.dictionaries(TEXT, ESTIMATES, max_size=2),
+)
+REPORTS = st.builds(
+    EvalReport,
+    run=TEXT,
+    suite=TEXT,
+    suite_digest=TEXT,
+    candidate_digest=TEXT,
+    artifact_digest=st.none() | TEXT,
+    dataset=st.builds(
+        DatasetVersion,
+        name=TEXT,
+        revision=st.none() | TEXT,
+        dirty=st.none() | st.booleans(),
+        digest=TEXT,
+        utterances=COUNT,
+        contract=TEXT,
+    ),
+    normalizer=TEXT,
+    normalizer_digest=TEXT,
+    scorer=TEXT,
+    tool_version=TEXT,
+    created=TEXT,
+    expected=COUNT,
+    scored=COUNT,
+    failures=COUNT,
+    unusable=COUNT,
+    repeats=COUNT,
+    load_digest=TEXT,
+    slices=st.lists(SLICES, max_size=2).map(tuple),
+    masking=st.lists(
+        st.builds(MaskingStep, step=TEXT, errors_before=COUNT, errors_after=COUNT), max_size=2
+    ).map(tuple),
+    runaways=st.builds(
+        Runaways, count=COUNT, loops=COUNT, hidden_rate=VALUE, hidden_wer=VALUE, loop_words=COUNT
+    ),
+    hallucinations=st.builds(
+        Hallucinations, clips=COUNT, with_words=COUNT, words=COUNT, words_per_minute=VALUE
+    ),
+    failure_reasons=st.dictionaries(TEXT, COUNT, max_size=2),
+    unusable_reasons=st.dictionaries(TEXT, COUNT, max_size=2),
+    notes=st.lists(TEXT, max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(REPORTS)
+def test_any_report_survives_the_way_through_its_file(item: EvalReport) -> None:
+    """Rendering and parsing are inverse, to the last bit of every number."""
+    assert parse_report(render_report(item), source="report.json") == item
+
+
+def test_metrics_and_slices_keep_their_order() -> None:
+    """People read a report from the top."""
+    metrics = {name: estimate() for name in ("wer", "cer", "rtf", "latency_ms.p95")}
+    item = report(slice_result("overall", metrics), slice_result("z=1"), slice_result("a=1"))
+    again = parse_report(render_report(item), source="report.json")
+    assert list(again.slices[0].metrics) == list(metrics)
+    assert [found.slice for found in again.slices] == ["overall", "z=1", "a=1"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("place", ["value", "low", "high"])
+def test_no_number_that_is_none_gets_into_a_report(place: str, value: float) -> None:
+    """A report with NaN cannot be written at all."""
+    wrong = estimate(0.25, **{place: value}) if place != "value" else Estimate(value=value)
+    with pytest.raises(ValueError, match="finite number"):
+        render_report(report(slice_result("overall", {"wer": wrong})))
+
+
+def test_no_rate_of_a_hallucination_or_runaway_is_nan() -> None:
+    """The extremes are checked as the estimates are."""
+    for change in (
+        {"runaways": Runaways(count=0, loops=0, hidden_rate=float("nan"))},
+        {
+            "hallucinations": Hallucinations(
+                clips=0, with_words=0, words=0, words_per_minute=float("inf")
+            )
+        },
+    ):
+        with pytest.raises(ValueError, match="finite number"):
+            render_report(report(**change))
+
+
+TEXT_OF_REPORT = render_report(report())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"value": 0.25', '"value": NaN', "report.json: NaN is no JSON number"),
+        ('"value": 0.25', '"value": 1e999', "report.json: the number 1e999 is out of range"),
+        ('"value": 0.25', '"value": "0.25"', '"slices.0.metrics.wer.value": Input should be a'),
+        ('"value": 0.25', '"valeu": 0.25', 'report.json: unknown key "slices.0.metrics.wer.valeu"'),
+        ('"scored": 2', '"scored": 2.5', '"scored": Input should be a valid integer'),
+        ('"scored": 2', '"scored": true', '"scored": Input should be a valid integer'),
+        ('"scored": 2', '"scored": 2, "scored": 3', 'the key "scored" stands twice'),
+        ('"scored": 2,', "", 'report.json: the key "scored" is missing'),
+        ("relkit.report/v1", "relkit.report/v2", '"schema": Input should be'),
+        ('"dirty": false', '"dirty": 0', '"dataset.dirty": Input should be a valid boolean'),
+        ("{\n", "{\n,", "report.json, line 2: not JSON"),
+    ],
+)
+def test_a_wrong_report_is_refused(old: str, new: str, message: str) -> None:
+    """Types are exact, keys are known and stand once, numbers are numbers."""
+    text = TEXT_OF_REPORT.replace(old, new, 1)
+    assert text != TEXT_OF_REPORT
+    with pytest.raises(InvalidInput) as caught:
+        parse_report(text, source="report.json")
+    assert message in caught.value.message
+    assert caught.value.message.startswith("report.json")
+
+
+def test_the_document_has_the_keys_that_users_rely_on() -> None:
+    """cli.md, ``eval --json``: report.json is the same document."""
+    document: dict[str, Any] = json.loads(json.dumps(report_document(report())))
+    assert document["path"] == f".relkit/runs/{document['run']}"
+    assert {"run", "path", "expected", "scored", "failures", "unusable", "slices"} <= set(document)
+    first = document["slices"][0]
+    assert {"slice", "utterances", "clusters", "metrics"} <= set(first)
+    assert first["metrics"]["wer"] == {
+        "value": 0.25,
+        "low": 0.125,
+        "high": 0.5,
+        "n": 8,
+        "clusters": 5,
+        "unit": "fraction",
+        "method": "jackknife",
+        "note": None,
+    }
+    assert document["coverage"] == 2 / 3
+    assert document["masking"][0]["hidden"] == 1
+
+
+def test_a_report_on_nothing_has_no_coverage() -> None:
+    """Nothing expected is null, not 1 and not 0."""
+    assert report_document(report(expected=0))["coverage"] is None

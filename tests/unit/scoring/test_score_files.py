@@ -1,0 +1,229 @@
+"""Transcript files: JSON lines, manifests, plain text; every defect with file and line."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relkit.core.codec import parse_json
+from relkit.core.errors import InvalidInput
+from relkit.core.json_lines import Row, row_blocks
+from relkit.scoring.files import Format, Side, parse_jsonl, parse_txt, read_transcripts
+from relkit.scoring.types import TrnOptions
+
+GOOD = '{"id": "u0", "text": "zebra"}\n'
+PIECES = st.sampled_from(
+    [
+        '{"id": "a", "text": "x"}',
+        '{"id": "a", "text": "x", "id": "b"}',
+        '{"id" : "a", "text": "x"}',
+        '{"text": "say \\"id\\":", "id": "c"}',
+        '{"id": "a", "n": 1.5, "e": [{"k": "v"}, {"k": "w"}], "u": {"in": {"x": "y"}}}',
+        '{"id": "a", "e": [{"k": "v", "k": "w"}]}',
+        '{"id": "a", "u": {"x": "y", "x": "y"}}',
+        '{"id": "a"}, {"id": "b"}',
+        '{"id": "a"},',
+        '{"id": "a"}, 5',
+        '{"id": "a", "n": 5}',
+        '{"id": "a", "n": 5, "n": 6}',
+        '{"id": "a{"}',
+        '{"id": "a"} {"id": "b"}',
+        '{"id": "a",',
+        '"text": "b"}',
+        '{"a": [{"b": "1"}',
+        '{"c": "2"}]}',
+        "[]",
+        '["x"]',
+        '"text"',
+        "{}",
+        "{",
+        "}",
+        "",
+        "  ",
+        ' {"id": "a"} ',
+        '{"id": NaN}',
+        '{"id": -Infinity}',
+        '{"id": 1e999}',
+        '{"id": "a\tb"}',
+        '{"id": "\\\\"}',
+        '{"id": "\\u0022"}',
+        "null",
+    ]
+)
+
+
+def line_by_line(text: str) -> list[Row] | None:
+    """Return what the strict reader makes of each line alone, None where it refuses one."""
+    rows: list[Row] = []
+    for line in text.split("\n"):
+        if line.strip():
+            try:
+                row = parse_json(line, source="x")
+            except InvalidInput:
+                return None
+            if not isinstance(row, dict):
+                return None
+            rows.append(row)
+    return rows
+
+
+def in_blocks(text: str) -> list[Row] | None:
+    """Return what the fast reader makes of the text, None where it refuses."""
+    try:
+        return [row for rows, _ in row_blocks(text, source="x") for row in rows]
+    except InvalidInput:
+        return None
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=5), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\n"]))
+def test_the_fast_reader_accepts_what_the_strict_one_does(
+    pieces: list[str], end: str, last: str
+) -> None:
+    """Lines that only together make JSON, or that repeat a key, never pass; others read alike."""
+    text = end.join(pieces) + last
+    fast, slow = in_blocks(text), line_by_line(text.replace("\r\n", "\n"))
+    assert (fast is None) == (slow is None)
+    if fast is not None and slow is not None:
+        assert [list(row) for row in fast] == [list(row) for row in slow]
+        assert [row.get("id") for row in fast] == [row.get("id") for row in slow]
+
+
+def test_line_numbers_go_on_over_blocks_of_both_kinds() -> None:
+    """A file of many blocks, some read strictly, keeps its line numbers."""
+    lines = [json.dumps({"id": f"u{i}", "text": "x" * 100}) for i in range(9000)]
+    lines[4000] = ""
+    lines[7000] = '{"id": "u4000", "text": "late"}'
+    file = parse_jsonl("\n".join(lines), source="a", side="reference")
+    assert len(file.ids) == len(set(file.ids)) == 8999
+    assert file.lines[3999:4001] == [4000, 4002]
+    assert file.lines[-1] == 9000
+    assert file.texts[file.ids.index("u4000")] == "late"
+
+
+@pytest.mark.parametrize(
+    ("side", "line", "entry"),
+    [
+        ("reference", '{"id": "a", "text": "x", "speaker": "s"}', ("a", "x")),
+        ("reference", '{"audio_filepath": "d/a.wav", "text": "x"}', ("d/a", "x")),
+        ("reference", '{"audio_filepath": "a.wav", "offset": 1.5, "text": ""}', ("a#1.5", "")),
+        ("reference", '{"id": null, "audio_filepath": "a.wav", "text": "x"}', ("a", "x")),
+        ("reference", '{"id": "a", "text": "x", "pred_text": "y"}', ("a", "x")),
+        ("reference", '{"id": "a", "text": "x", "error": 1}', ("a", "x")),
+        ("hypothesis", '{"audio_filepath": "a.wav", "text": "x", "pred_text": "y"}', ("a", "y")),
+        ("hypothesis", '{"id": "a", "error": "timeout"}', ("a", None)),
+        ("hypothesis", '{"id": "a", "text": null, "error": "timeout"}', ("a", None)),
+        ("hypothesis", '{"id": "a", "text": "x", "error": null}', ("a", "x")),
+        ("hypothesis", '{"id": "a", "text": "", "events": [{"t_ms": 1, "kind": "e"}]}', ("a", "")),
+        ("hypothesis", '{"id": "a", "text": "\\ud83d\\ude00"}', ("a", "\U0001f600")),
+    ],
+)
+def test_rows(side: Side, line: str, entry: tuple[str, str | None]) -> None:
+    """References, manifests, predictions and answers of the protocol."""
+    file = parse_jsonl(line, source="a", side=side)
+    assert (file.ids[0], file.texts[0]) == entry
+
+
+def test_a_failed_line_of_a_predicted_manifest_is_no_contradiction() -> None:
+    """An error stands for a prediction, whichever line comes first."""
+    text = (
+        '{"audio_filepath": "a.wav", "text": "ref", "error": "timeout"}\n'
+        '{"audio_filepath": "b.wav", "text": "ref", "pred_text": "y"}\n'
+    )
+    file = parse_jsonl(text, source="a", side="hypothesis")
+    assert (file.ids, file.texts) == (["a", "b"], [None, "y"])
+
+
+@pytest.mark.parametrize(
+    ("side", "line", "message"),
+    [
+        ("reference", '{"id": "u0", "text": "x"}', 'the id "u0" stands already in line 1'),
+        ("reference", '{"id": "a", "text": "x", "text": "y"}', 'key "text" stands twice'),
+        ("reference", '{"id": "a", "text": NaN}', "NaN is no JSON number"),
+        ("reference", '{"id": "a", "text": "x", "n": 1e999}', "out of range"),
+        ("reference", '{"id": "a", "text": "x"', "not JSON"),
+        ("reference", '{"id": "a", "text": "x"},', "not JSON"),
+        ("reference", '["a", "x"]', "holds no JSON object"),
+        ("reference", "[" * 100000, "nested too deeply"),
+        ("reference", f'{{"id": "a", "text": {"9" * 5000}}}', "too many digits"),
+        ("reference", '{"id": 7, "text": "x"}', '"id" is not a string'),
+        ("reference", '{"id": "", "text": "x"}', '"id" is empty'),
+        ("reference", '{"id": "a", "text": null}', '"text" is not a string'),
+        ("reference", '{"id": "a", "txt": "x"}', 'the key "text" is missing'),
+        ("reference", '{"text": "x"}', 'the keys "id" and "audio_filepath" are missing'),
+        ("reference", '{"audio_filepath": 3, "text": "x"}', '"audio_filepath" is not a string'),
+        ("reference", '{"audio_filepath": "a", "offset": "1", "text": "x"}', '"offset" is not'),
+        ("reference", '{"audio_filepath": "a", "offset": true, "text": "x"}', '"offset" is not'),
+        ("reference", '{"id": "a", "text": "\\ud800"}', "half of a surrogate pair"),
+        ("hypothesis", '{"id": "a"}', 'the key "text" is missing'),
+        ("hypothesis", '{"id": "a", "text": null}', 'the key "text" is missing'),
+        ("hypothesis", '{"id": "a", "text": 1}', '"text" is not a string'),
+        ("hypothesis", '{"id": "a", "error": 1}', '"error" is not a string'),
+        ("hypothesis", '{"id": "a", "error": ""}', '"error" is empty'),
+        ("hypothesis", '{"id": "a", "text": "x", "error": "e"}', 'holds both "text" and "error"'),
+        ("hypothesis", '{"id": "\\u001b[2J", "error": ""}', '"error" is empty'),
+    ],
+)
+def test_bad_lines_are_named(side: Side, line: str, message: str) -> None:
+    """Every defect is refused with file and line, and without the words of the line."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_jsonl(GOOD + line + "\n", source="a.jsonl", side=side)
+    assert caught.value.message.startswith("a.jsonl, line 2: ")
+    assert message in caught.value.message
+    assert "zebra" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_reference_is_never_taken_for_an_answer(first: int) -> None:
+    """A manifest in which only some lines have a prediction is refused, in either order."""
+    lines = [
+        '{"id": "a", "text": "ref", "pred_text": "said"}\n',
+        '{"id": "b", "text": "ref"}\n',
+    ]
+    text = lines[first] + lines[1 - first]
+    with pytest.raises(InvalidInput, match=rf'a, line {2 - first}: the key "pred_text" is missing'):
+        parse_jsonl(text, source="a", side="hypothesis")
+
+
+def test_a_mistyped_key_is_recognised() -> None:
+    """The hint names the key that looks like the one that is missing."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_jsonl('{"id": "a", "txet": "x"}', source="a", side="reference")
+    assert caught.value.hint == 'did you mean "txet"?'
+
+
+@pytest.mark.parametrize(
+    ("text", "texts"),
+    [
+        ("a\nb\n", ["a", "b"]),
+        ("a\nb", ["a", "b"]),
+        ("a\n\nb\n", ["a", "", "b"]),
+        ("\na\n\n", ["", "a", ""]),
+        ("a\r\nb\r\n", ["a\r", "b\r"]),
+        ("a\u2028b\n", ["a\u2028b"]),
+    ],
+)
+def test_plain_text_is_one_utterance_a_line(text: str, texts: list[str]) -> None:
+    """Only line feeds end a line, a blank line is an empty utterance, ids are line numbers."""
+    file = parse_txt(text, source="a.txt")
+    assert file.texts == texts
+    assert file.ids == [str(line) for line in range(1, len(texts) + 1)]
+
+
+@pytest.mark.parametrize("format_", ["txt", "jsonl", "trn"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "f: is empty"),
+        (b" \n\n", "f: is empty"),
+        (b"\xef\xbb\xbfa (b)", "f, line 1: starts with a byte order mark"),
+        (b"a (b)\nc\0 (d)\n", "f, line 2: holds a NUL character"),
+        (b"a (b)\nc\xff (d)\n", "f, line 2: not UTF-8 text"),
+    ],
+)
+def test_bad_bytes_are_named(format_: Format, data: bytes, message: str) -> None:
+    """No format reads an empty file, a byte order mark, a NUL or another encoding."""
+    with pytest.raises(InvalidInput) as caught:
+        read_transcripts(data, source="f", side="reference", format_=format_, trn=TrnOptions())
+    assert caught.value.message == message
