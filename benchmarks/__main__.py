@@ -15,6 +15,7 @@ NAMES = (
     "decision_quality",
     "rollback_speed",
     "bisect_power",
+    "structure",
 )
 
 
