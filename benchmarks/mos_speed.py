@@ -24,7 +24,7 @@ from relkit.adapters.mos.scorers import MosModels
 from relkit.audio.types import ComparedClip
 from relkit.core.metrics import PREDICTED
 from relkit.datasets.types import Clip
-from relkit.wiring.quality import quality_scorer
+from relkit.wiring.systems import quality_scorer
 
 Samples = NDArray[np.float32]
 DATASET = Path(__file__).resolve().parents[1] / "datasets" / "assistant-commands"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from relkit.comparison.types import CompareReport
+    from relkit.core.config import Workspace
     from relkit.core.ports import Progress
     from relkit.evaluation.types import EvalReport
     from relkit.gate.types import GateDecision
@@ -51,10 +52,10 @@ def score(
     ``normalizer`` is a built-in name, or one of ``workspace``'s. Raises InvalidInput where the two
     differ in length, UsageError for an unknown normalizer.
     """
-    from relkit import wiring
+    from relkit.wiring.evaluation import score_texts
 
-    settings = None if workspace is None else wiring.settings(Path(workspace))
-    return wiring.score_texts(settings, references, hypotheses, normalizer=normalizer)
+    opened = None if workspace is None else _open(workspace)
+    return score_texts(opened, references, hypotheses, normalizer)
 
 
 def evaluate(
@@ -72,20 +73,20 @@ def evaluate(
 
     ``jobs`` above 1 starts processes: call it under ``if __name__ == "__main__"`` in a script.
     """
-    from relkit import wiring
+    from relkit.evaluation.evaluate import EvalOptions
+    from relkit.wiring import evaluation
 
-    settings = wiring.settings(Path(workspace))
-    result = wiring.evaluate(
-        settings,
-        suite,
+    options = EvalOptions(
+        suite=suite,
         system=tuple(system),
-        repeats=repeat,
+        repeat=repeat,
         resume=resume,
         jobs=jobs,
         fresh=fresh,
-        progress=progress or (lambda _done, _total: None),
     )
-    return Run(path=settings.runs / result.report.run, report=result.report)
+    opened = _open(workspace)
+    result = evaluation.evaluate(opened, options, progress or (lambda _done, _total: None))
+    return Run(path=opened.runs / result.report.run, report=result.report)
 
 
 def rescore(
@@ -96,11 +97,13 @@ def rescore(
     suite: str | None = None,
 ) -> Run:
     """Score the stored predictions of a run again; the options of ``relkit rescore``."""
-    from relkit import wiring
+    from relkit.evaluation.evaluate import RescoreOptions
+    from relkit.wiring import evaluation
 
-    settings = wiring.settings(Path(workspace))
-    result = wiring.rescore(settings, os.fspath(run), normalizer=normalizer, suite=suite)
-    return Run(path=settings.runs / result.report.run, report=result.report)
+    opened = _open(workspace)
+    options = RescoreOptions(run=os.fspath(run), normalizer=normalizer, suite=suite)
+    result = evaluation.rescore(opened, options)
+    return Run(path=opened.runs / result.report.run, report=result.report)
 
 
 def compare(
@@ -113,17 +116,17 @@ def compare(
     top: int = 10,
 ) -> "CompareReport":
     """Return where two runs differ, slice by slice; the options of ``relkit compare``."""
-    from relkit import wiring
-    from relkit.wiring.comparing import compare as compared
+    from relkit.comparison.compare import CompareOptions
+    from relkit.wiring import evaluation
 
-    return compared(
-        wiring.settings(Path(workspace)),
-        os.fspath(baseline),
-        os.fspath(candidate),
+    options = CompareOptions(
+        baseline=os.fspath(baseline),
+        candidate=os.fspath(candidate),
         metric=metric,
         with_text=with_text,
-        most=top,
+        top=top,
     )
+    return evaluation.compare(_open(workspace), options)
 
 
 def gate(
@@ -142,11 +145,10 @@ def gate(
     Runs are ids, unique prefixes or folders; a mapping of parts to runs for a policy with parts.
     The decision is written before this returns. Raises InvalidInput, UsageError, StorageFailed.
     """
-    from relkit import wiring
-    from relkit.wiring import gating
+    from relkit.wiring import gate as wiring
 
-    decided = gating.gate(
-        wiring.settings(Path(workspace)),
+    decided = wiring.gate(
+        _open(workspace),
         os.fspath(policy),
         candidates=_runs(candidate),
         baselines=_runs(baseline),
@@ -172,13 +174,15 @@ def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:
 
     Raises InvalidInput where it is unfinished or was changed, UsageError where it is not there.
     """
-    from relkit import wiring
+    from relkit.wiring.evaluation import runs_in
 
-    folder = Path(path)
-    if workspace is not None:
-        runs = wiring.settings(Path(workspace)).runs
-    else:
-        runs = folder.absolute().parent
-    store = wiring.runs_in(runs)
-    found = store.find(os.fspath(path))
-    return Run(path=found, report=store.read_report(os.fspath(path)))
+    name = os.fspath(path)
+    folder = Path(path).absolute().parent if workspace is None else _open(workspace).runs
+    runs = runs_in(folder)
+    return Run(path=runs.find(name), report=runs.read_report(name))
+
+
+def _open(workspace: str | Path) -> "Workspace":
+    from relkit.wiring.workspace import open_workspace
+
+    return open_workspace(Path(workspace))

@@ -16,7 +16,7 @@ from relkit.registry.types import (
     ReleaseEvent,
     RollbackTarget,
 )
-from relkit.rollback.run import RollbackPorts, RollbackRequest, plan
+from relkit.rollback.run import RollbackOptions, RollbackPorts, plan
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -182,7 +182,7 @@ class Registry:
         self, model: str, *bad: str, to: str | None = None, slice_: str | None = None
     ) -> RollbackTarget:
         """Plan a rollback and return the target."""
-        request = RollbackRequest(model=model, bad=bad, to=to, slice=slice_)
+        request = RollbackOptions(model=model, bad=bad, to=to, slice=slice_)
         return plan(request, self.ports()).target
 
 

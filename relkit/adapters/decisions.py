@@ -103,6 +103,14 @@ class DecisionFiles:
             storage.write_bytes(target, render_envelope(envelope))
         return target, entry
 
+    def decision(self, digest: str) -> bytes | None:
+        """Return the bytes of a logged decision by its digest, None where it is not here."""
+        for entry in self.log():
+            path = self._folder / entry.file
+            if entry.digest == digest and path.is_file():
+                return path.read_bytes()
+        return None
+
     def override_path(self, decision: Path) -> Path:
         """Return where the next override of a decision is written: beside it, never over one."""
         stem = decision.name.removesuffix(".json")

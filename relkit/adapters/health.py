@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from relkit.core.config import Settings
+from relkit.core.config import Workspace
 
 State = Literal["ok", "missing", "absent"]
 """``missing`` is needed here and not there; ``absent`` is optional, and nothing here needs it."""
@@ -62,14 +62,14 @@ PROGRAMS: Mapping[str, str] = {
 }
 
 
-def look(settings: Settings | None) -> Iterator[Health]:
+def look(workspace: Workspace | None) -> Iterator[Health]:
     """Yield what was found; with a workspace also what that one needs."""
     yield _python()
-    yield from _packages(settings)
+    yield from _packages(workspace)
     yield _weights()
     yield from (_program(name, mend) for name, mend in PROGRAMS.items())
-    yield _disk(Path.cwd() if settings is None else settings.workspace)
-    if settings is None:
+    yield _disk(Path.cwd() if workspace is None else workspace.folder)
+    if workspace is None:
         yield Health(
             name="workspace",
             state="absent",
@@ -77,10 +77,10 @@ def look(settings: Settings | None) -> Iterator[Health]:
             mend="relkit init DIR",
         )
         return
-    yield Health(name="workspace", state="ok", detail=settings.name)
-    yield from _mlflow(settings)
-    yield _dvc_remote(settings)
-    yield _keys(settings)
+    yield Health(name="workspace", state="ok", detail=workspace.name)
+    yield from _mlflow(workspace)
+    yield _dvc_remote(workspace)
+    yield _keys(workspace)
 
 
 def _python() -> Health:
@@ -96,8 +96,8 @@ def _python() -> Health:
     )
 
 
-def _packages(settings: Settings | None) -> Iterator[Health]:
-    needed = set() if settings is None else _needed(settings)
+def _packages(workspace: Workspace | None) -> Iterator[Health]:
+    needed = set() if workspace is None else _needed(workspace)
     for extra, names in EXTRAS.items():
         found = {name: _version(name) for name in names}
         absent = [name for name, version in found.items() if version is None]
@@ -113,16 +113,16 @@ def _packages(settings: Settings | None) -> Iterator[Health]:
         )
 
 
-def _needed(settings: Settings) -> set[str]:
+def _needed(workspace: Workspace) -> set[str]:
     """Return the extras that a workspace cannot do without."""
     needed = set()
-    if settings.mlflow is not None:
+    if workspace.mlflow is not None:
         needed.add("mlflow")
-    if (settings.workspace / ".dvc").is_dir():
+    if (workspace.folder / ".dvc").is_dir():
         needed.add("dvc")
-    if settings.trusted_keys:
+    if workspace.trusted_keys:
         needed.add("sign")
-    if any(settings.datasets.glob("*/contract.json")):
+    if any(workspace.datasets.glob("*/contract.json")):
         needed.add("contracts")
     return needed
 
@@ -161,12 +161,12 @@ def _disk(folder: Path) -> Health:
     )
 
 
-def _mlflow(settings: Settings) -> Iterator[Health]:
-    if settings.mlflow is None:
+def _mlflow(workspace: Workspace) -> Iterator[Health]:
+    if workspace.mlflow is None:
         mend = "mlflow: {} in relkit.yaml"
         yield Health(name="mlflow", state="absent", detail="runs are not tracked", mend=mend)
         return
-    uri = settings.mlflow.tracking_uri
+    uri = workspace.mlflow.tracking_uri
     if uri is None or not uri.startswith(("http://", "https://")):
         yield Health(name="mlflow", state="ok", detail="a local database")
         return
@@ -183,10 +183,10 @@ def _mlflow(settings: Settings) -> Iterator[Health]:
         yield Health(name="mlflow", state="missing", detail=detail, mend=mend)
 
 
-def _dvc_remote(settings: Settings) -> Health:
+def _dvc_remote(workspace: Workspace) -> Health:
     parser = ConfigParser(strict=False)
     try:
-        parser.read([settings.workspace / ".dvc" / name for name in ("config", "config.local")])
+        parser.read([workspace.folder / ".dvc" / name for name in ("config", "config.local")])
     except (ConfigError, UnicodeDecodeError):
         detail = ".dvc/config cannot be read"
         return Health(name="dvc remote", state="missing", detail=detail, mend="dvc config --list")
@@ -201,9 +201,9 @@ def _dvc_remote(settings: Settings) -> Health:
     )
 
 
-def _keys(settings: Settings) -> Health:
-    if settings.trusted_keys:
-        shown = f"{len(settings.trusted_keys)} trusted"
+def _keys(workspace: Workspace) -> Health:
+    if workspace.trusted_keys:
+        shown = f"{len(workspace.trusted_keys)} trusted"
         return Health(name="signing keys", state="ok", detail=shown)
     return Health(
         name="signing keys",

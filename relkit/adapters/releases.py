@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from relkit.core import storage
 from relkit.core.codec import Defect, nearest
@@ -52,7 +53,7 @@ class ReleaseFiles:
 
     def read(self, model: str, version: str) -> Release:
         """Return a release; raises UsageError for an unknown one, InvalidInput for a bad file."""
-        path = self._path(model, version)
+        path = self.path(model, version)
         if not path.is_file():
             raise self._unknown(model, version)
         source = self.source(model, version)
@@ -63,12 +64,12 @@ class ReleaseFiles:
 
     def text(self, model: str, version: str) -> str:
         """Return the text of a release's file, for saying in which line something stands."""
-        path = self._path(model, version)
+        path = self.path(model, version)
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
     def examine(self, model: str, version: str) -> ReadRelease:
         """Return a release, or all that is wrong with its file; raises nothing."""
-        path, source = self._path(model, version), self.source(model, version)
+        path, source = self.path(model, version), self.source(model, version)
         if not path.is_file():
             defect = Defect(source=source, line=None, message=f"there is no {NAME}")
             return ReadRelease(release=None, defects=(defect,))
@@ -86,7 +87,7 @@ class ReleaseFiles:
 
         Raises InvalidInput where the version is there with another digest, StorageFailed.
         """
-        path = self._path(release.model, release.version)
+        path = self.path(release.model, release.version)
         if path.exists():
             there = self.read(release.model, release.version)
             if there.digest != release.digest:
@@ -100,13 +101,13 @@ class ReleaseFiles:
 
     def keep(self, model: str, version: str, name: str, data: bytes) -> None:
         """Keep evidence (a report, a decision) beside a release; raises StorageFailed."""
-        path = self._path(model, version).with_name(name)
+        path = self.path(model, version).with_name(name)
         if not path.exists() or path.read_bytes() != data:
             storage.write_bytes(path, data)
 
     def evidence(self, model: str, version: str) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of the evidence that lies beside a release, by name."""
-        folder = self._path(model, version).parent
+        folder = self.path(model, version).parent
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             if path.name != NAME and not path.name.startswith(".") and path.is_file():
                 yield path.name, storage.read_bytes(path, what=path.name)
@@ -115,7 +116,8 @@ class ReleaseFiles:
         """Return how messages call a release's file."""
         return f"releases/{model}/{version}/{NAME}"
 
-    def _path(self, model: str, version: str) -> Path:
+    def path(self, model: str, version: str) -> Path:
+        """Return where a release's file is."""
         if not re.fullmatch(MODEL_NAME, model):
             raise self._unknown(model, version)
         if not re.fullmatch(VERSION_NAME, version):
@@ -204,6 +206,22 @@ class ArtifactFiles:
             and release.artifact is not None
             and not self._download(release.artifact.digest).exists()
         )
+
+    def located(self, address: str) -> str | None:
+        """Return the path in the workspace that an address leads to, None if not into it.
+
+        A relative path starts at the workspace.
+        """
+        if not address:
+            return None
+        parts = urlsplit(address)
+        if parts.scheme not in {"", "file"} or parts.netloc not in {"", "localhost"}:
+            return None
+        base = self._workspace.resolve()
+        path = (base / unquote(parts.path)).resolve()
+        if path == base or not path.is_relative_to(base) or not path.exists():
+            return None
+        return path.relative_to(base).as_posix()
 
     def listing(self, root: str) -> tuple[str, dict[str, str], str]:
         """Return (folder, files by path, digest) of a folder or one file of the workspace.

@@ -181,6 +181,26 @@ class RunFolders:
         source = f"{path.name}/report.json"
         return parse_report(decode(data, source=source), source=source)
 
+    def stored_report(self, run: str) -> tuple[EvalReport, bytes] | None:
+        """Return a finished run's report and its bytes, None where the run is not here.
+
+        Raises InvalidInput where the run is unfinished or the report was changed.
+        """
+        try:
+            path = self.find(run) / "report.json"
+        except UsageError:
+            return None
+        report = self.read_report(run)
+        return report, storage.read_bytes(path, what=f"{run}: report.json")
+
+    def report_bytes(self, run: str) -> bytes | None:
+        """Return a run's report as it is now; None where the run or its report is not here."""
+        try:
+            path = self.find(run) / "report.json"
+        except UsageError:  # a run of another machine
+            return None
+        return storage.read_bytes(path, what=f"{run}/report.json") if path.is_file() else None
+
     def read_outcomes(self, run: str) -> list[Outcome]:
         """Return the stored predictions of a finished run, checked against their digests.
 

@@ -21,7 +21,7 @@ from relkit.core.config import (
     MARKER,
     MlflowRecord,
     MlflowSettings,
-    Settings,
+    Workspace,
     WorkspaceRecord,
     parse_workspace,
 )
@@ -213,27 +213,28 @@ def workspace_folder(start: Path) -> Path | None:
     return next((folder for folder in folders if (folder / MARKER).is_file()), None)
 
 
-def find_workspace(start: Path, environment: Mapping[str, str]) -> Settings:
-    """Return the settings of the workspace at or above ``start``; raises InvalidInput."""
+def find_workspace(start: Path, environment: Mapping[str, str]) -> Workspace:
+    """Return the workspace at or above a folder; raises InvalidInput."""
     folder = workspace_folder(start)
     if folder is None:
         raise InvalidInput(f"no {MARKER} in this folder or above it", hint=_HINT)
     return read_workspace(folder, environment)
 
 
-def read_workspace(folder: Path, environment: Mapping[str, str]) -> Settings:
-    """Return the settings of one workspace; raises InvalidInput where it is none."""
+def read_workspace(folder: Path, environment: Mapping[str, str]) -> Workspace:
+    """Return the workspace in a folder; raises InvalidInput where it is none."""
     data = storage.read_bytes(folder / MARKER, what=MARKER, hint=_HINT)
     record = parse_workspace(decode(data, source=MARKER), source=MARKER)
     root = folder.resolve()
-    return Settings(
-        workspace=root,
+    return Workspace(
+        folder=root,
         name=record.name,
         datasets=_inside(root, record.paths.datasets, "paths.datasets"),
         suites=_inside(root, record.paths.suites, "paths.suites"),
         normalizers=_inside(root, record.paths.normalizers, "paths.normalizers"),
         gates=_inside(root, record.paths.gates, "paths.gates"),
         trusted_keys=() if record.signing is None else tuple(record.signing.keys),
+        profile="default" if record.privacy is None else record.privacy.profile,
         mlflow=_mlflow(record, environment),
         environment=dict(environment),
     )

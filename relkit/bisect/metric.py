@@ -3,11 +3,17 @@
 ``bisect --metric``: the first bad release by a metric that its evaluations stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from relkit.bisect.run import Asked, LedgerReader, ReleaseReader, ledger_state
+from relkit.bisect.run import (
+    BisectOptions,
+    LedgerReader,
+    ReleaseReader,
+    checked_slice,
+    ledger_state,
+)
 from relkit.bisect.search import (
     Bisection,
     BisectStatus,
@@ -18,9 +24,13 @@ from relkit.bisect.search import (
     default_bad,
     unknown_version,
 )
-from relkit.core.errors import NoData, UsageError
+from relkit.core.codec import decode
+from relkit.core.digests import sha256_bytes
+from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import Better, metric_of
+from relkit.core.slices import OVERALL
 from relkit.core.yaml_text import shown
+from relkit.evaluation.report_files import parse_report
 from relkit.registry.types import Release
 from relkit.statistics.change_points import MIN_POINTS, ChangePoint, change_points
 
@@ -177,44 +187,50 @@ def _named(begin: LevelChange, candidates: Sequence[str]) -> tuple[str, ...]:
     return tuple(told)
 
 
-class MetricHistory(Protocol):
-    """Stored metrics of releases."""
+class EvidenceReader(ReleaseReader, Protocol):
+    """Releases with the evidence beside them."""
 
-    def __call__(
-        self, releases: Sequence[Release], metric: str, slice_: str
-    ) -> Sequence[MetricPoint]:
-        """Return a point for each release, in order; raises InvalidInput for a changed report."""
+    def evidence(self, model: str, version: str) -> Iterator[tuple[str, bytes]]:
+        """Yield (name, bytes) of the evidence beside a release."""
         ...
 
 
-def bisect_by_metric(
-    asked: Asked,
-    metric: str,
-    slice_: str,
-    *,
-    ledger: LedgerReader,
-    releases: ReleaseReader,
-    history: MetricHistory,
-) -> Bisection:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPorts:
+    """What a search in stored metrics reads.
+
+    ``run_report`` gives the bytes of a run's report, None where the run is not here.
+    """
+
+    ledger: LedgerReader
+    releases: EvidenceReader
+    run_report: Callable[[str], bytes | None]
+
+
+def bisect_by_metric(options: BisectOptions, ports: MetricPorts) -> Bisection:
     """Return the first bad release by where the level of a stored metric changed for the worse.
 
     Without a named good release the whole history counts: the badness begins after the last
-    recovery. Raises UsageError for unknown names, NoData where no release has the metric.
+    recovery. Raises UsageError for unknown names, NoData where no release has the metric,
+    InvalidInput where a report is not the one that a release was registered with.
     """
+    metric = options.metric
+    slice_ = OVERALL if options.slice is None else checked_slice(options.slice)
     try:
         better = metric_of(metric).better
     except KeyError as error:
         raise UsageError(
             f'no metric "{shown(metric)}"', hint="for example wer, cer, latency_ms.p95"
         ) from error
-    state = ledger_state(asked.model, ledger)
+    state = ledger_state(options.model, ports.ledger)
     order = tuple(state.registered)
-    bad = asked.bad or default_bad(state)[0]
-    if asked.good is not None:
-        between(order, asked.good, bad)
+    bad = options.bad or default_bad(state)[0]
+    if options.good is not None:
+        between(order, options.good, bad)
     elif bad not in order:
         raise unknown_version(bad, order)
-    points = history([releases.read(asked.model, one) for one in order], metric, slice_)
+    releases = [ports.releases.read(options.model, version) for version in order]
+    points = [_point(release, metric, slice_, ports) for release in releases]
     skipped = tuple(
         Skipped(version=point.version, reason=point.reason or "no value")
         for point in points
@@ -222,15 +238,15 @@ def bisect_by_metric(
     )
     if len(skipped) == len(points):
         raise NoData(
-            f"no release of {asked.model} has {metric} of {slice_}: {skipped[0].reason}",
+            f"no release of {options.model} has {metric} of {slice_}: {skipped[0].reason}",
             hint="releases name their report with report and run; see: relkit registry validate",
         )
-    verdict = judge_history(points, better=better, good=asked.good, bad=bad)
+    verdict = judge_history(points, better=better, good=options.good, bad=bad)
     return Bisection(
-        model=asked.model,
+        model=options.model,
         by="metric",
         status=verdict.status,
-        good=asked.good,
+        good=options.good,
         bad=bad,
         candidates=verdict.candidates,
         steps=len(points) - len(skipped),
@@ -240,3 +256,45 @@ def bisect_by_metric(
         changes=verdict.changes,
         reasons=verdict.reasons,
     )
+
+
+def _point(release: Release, metric: str, slice_: str, ports: MetricPorts) -> MetricPoint:
+    """Return a stored metric of a release, or why there is none."""
+
+    def without(reason: str) -> MetricPoint:
+        return MetricPoint(version=release.version, value=None, reason=reason)
+
+    if release.report is None:
+        return without("the release names no report")
+    data = _report(release, ports)
+    if data is None:
+        return without("its report is not here")
+    source = f"the report of {release.version}"
+    report = parse_report(decode(data, source=source), source=source)
+    part = next((item for item in report.slices if item.slice == slice_), None)
+    if part is None:
+        return without(f"its report has no slice {slice_}")
+    estimate = part.metrics.get(metric)
+    if estimate is None or estimate.value is None:
+        return without(f"its report has no {metric} of {slice_}")
+    return MetricPoint(
+        version=release.version, value=estimate.value, low=estimate.low, high=estimate.high
+    )
+
+
+def _report(release: Release, ports: MetricPorts) -> bytes | None:
+    """Return the report of the release's digest, beside it or in its run; None where it is not.
+
+    Raises InvalidInput where the run it names has another report now.
+    """
+    for _, data in ports.releases.evidence(release.model, release.version):
+        if sha256_bytes(data) == release.report:
+            return data
+    data_of_run = None if release.run is None else ports.run_report(release.run)
+    if data_of_run is not None and sha256_bytes(data_of_run) != release.report:
+        raise InvalidInput(
+            f"the report of {release.model} {release.version} is not the one it was "
+            "registered with",
+            hint=f"bring back the report.json of run {release.run}",
+        )
+    return data_of_run

@@ -3,8 +3,9 @@
 The log of a search by a command: a line for what is searched, then one for each answer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from relkit.bisect.search import (
@@ -15,6 +16,7 @@ from relkit.bisect.search import (
     LogHead,
     Mark,
     Narrowed,
+    OnTimeout,
     Skipped,
     between,
     bounds,
@@ -23,6 +25,7 @@ from relkit.bisect.search import (
 )
 from relkit.core.codec import nearest, parse, parse_json
 from relkit.core.errors import InvalidInput, UsageError, describe_exit
+from relkit.core.slices import is_pattern, normal_slice
 from relkit.core.yaml_text import shown, where
 from relkit.registry.ledger import LedgerState, state_of
 from relkit.registry.types import Release, ReleaseEvent
@@ -90,29 +93,46 @@ Tell = Callable[[str], None]
 """Tells people how far it is."""
 
 
+_TIMED_OUT: Mapping[OnTimeout, Mark | None] = {"abort": None, "skip": Mark.SKIP, "bad": Mark.BAD}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class BisectOptions:
     """What is searched: bounds that were named (None: by default), and how to be sure of them.
 
-    ``timed_out`` is what a command that takes too long means, None to abort.
+    ``run`` is a command, ``metric`` the name of a stored metric; one of them is empty. ``slice`` is
+    the failing one. ``timeout_s`` is how long a command may take, ``log`` where answers are kept.
     """
 
     model: str
     good: str | None = None
     bad: str | None = None
+    run: str = ""
+    metric: str = ""
+    slice: str | None = None
+    timeout_s: float | None = None
+    on_timeout: OnTimeout = "abort"
     check_bounds: bool = False
-    timed_out: Mark | None = None
+    log: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BisectPorts:
+    """What a search by a command needs."""
+
+    ledger: LedgerReader
+    releases: ReleaseReader
+    command: ReleaseCommand
+    log: AnswerLog
+    tell: Tell
 
 
 @dataclass(slots=True, kw_only=True)
 class _Search:
     """A search by a command while it goes on."""
 
-    asked: Asked
-    releases: ReleaseReader
-    command: ReleaseCommand
-    log: AnswerLog
-    tell: Tell
+    options: BisectOptions
+    ports: BisectPorts
     logged: dict[tuple[str, str], Answer]
     marks: dict[str, Mark] = field(default_factory=dict)
     steps: int = 0
@@ -121,21 +141,21 @@ class _Search:
 
     def ask(self, version: str) -> Answer:
         """Return what the command (or the log) says about a version, and mark it."""
-        release = self.releases.read(self.asked.model, version)
+        release = self.ports.releases.read(self.options.model, version)
         answer = self.logged.get((version, release.digest))
         self.steps += 1
         if answer is None:
             answer = self._run(release)
-            self.log.append(answer)
+            self.ports.log.append(answer)
         else:
             self.replayed += 1
         self.marks[version] = answer.mark
-        self.tell(f"step {self.steps}: {version} is {_SAID[answer.mark]}{_code(answer)}")
+        self.ports.tell(f"step {self.steps}: {version} is {_SAID[answer.mark]}{_code(answer)}")
         return answer
 
     def _run(self, release: Release) -> Answer:
-        code = self.command.run(release)
-        mark = self.asked.timed_out if code is None else mark_of(code)
+        code = self.ports.command.run(release)
+        mark = _TIMED_OUT[self.options.on_timeout] if code is None else mark_of(code)
         if mark is None:
             what = "took too long" if code is None else f"ended with {describe_exit(code)}"
             raise BisectAborted(
@@ -152,35 +172,37 @@ def _code(answer: Answer) -> str:
     return " (took too long)" if answer.exit_code is None else f" (exit {answer.exit_code})"
 
 
-def bisect_by_command(
-    asked: Asked,
-    *,
-    ledger: LedgerReader,
-    releases: ReleaseReader,
-    command: ReleaseCommand,
-    log: AnswerLog,
-    tell: Tell,
-) -> Bisection:
+def checked_slice(text: str) -> str:
+    """Return one slice in its one spelling; raises UsageError."""
+    try:
+        key = normal_slice(text)
+    except ValueError as error:
+        what, hint = error.args
+        raise UsageError(f"--slice {what}", hint=hint) from error
+    if is_pattern(key):
+        raise UsageError("--slice names several slices", hint="name one: column=value")
+    return key
+
+
+def bisect_by_command(options: BisectOptions, ports: BisectPorts) -> Bisection:
     """Return the first bad release by testing releases with a command.
 
     Bounds that nobody named are tested first, since believing them would be a guess; named ones
     are believed, as git does, unless they are to be checked. Raises UsageError for bounds that
     cannot be, BisectAborted where the command came to grief.
     """
-    state = ledger_state(asked.model, ledger)
-    good, bad, reasons = bounds(state, good=asked.good, bad=asked.bad)
+    state = ledger_state(options.model, ports.ledger)
+    good, bad, reasons = bounds(state, good=options.good, bad=options.bad)
     versions = between(tuple(state.registered), good, bad)
-    logged = {(answer.version, answer.release): answer for answer in log.answers()}
-    search = _Search(
-        asked=asked, releases=releases, command=command, log=log, tell=tell, logged=logged
-    )
-    _bound(search, bad, named=asked.bad is not None, mark=Mark.BAD)
+    logged = {(answer.version, answer.release): answer for answer in ports.log.answers()}
+    search = _Search(options=options, ports=ports, logged=logged)
+    _bound(search, bad, named=options.bad is not None, mark=Mark.BAD)
     if search.marks[bad] is Mark.BAD:
-        _bound(search, good, named=asked.good is not None, mark=Mark.GOOD)
+        _bound(search, good, named=options.good is not None, mark=Mark.GOOD)
     _recall(search, versions)
     narrowed = _searched(search, versions)
     return Bisection(
-        model=asked.model,
+        model=options.model,
         by="command",
         status="no_bad" if narrowed.status == "open" else narrowed.status,
         good=good,
@@ -204,7 +226,7 @@ def _recall(search: _Search, versions: tuple[str, ...]) -> None:
     """Take up all answers of the log between the ends, also those that nobody would ask for now."""
     for version in dict.fromkeys(version for version, _ in search.logged):
         if version in versions[1:-1]:
-            release = search.releases.read(search.asked.model, version)
+            release = search.ports.releases.read(search.options.model, version)
             if (version, release.digest) in search.logged:
                 search.ask(version)
 
@@ -220,7 +242,7 @@ def _searched(search: _Search, versions: tuple[str, ...]) -> Narrowed:
 
 def _check_that_it_runs(search: _Search, good: str, answer: Answer) -> None:
     """Ask the good release once where a command may be missing, as git does since 2.36."""
-    proof = search.command.run(search.releases.read(search.asked.model, good))
+    proof = search.ports.command.run(search.ports.releases.read(search.options.model, good))
     if proof == answer.exit_code:
         raise BisectAborted(
             f"the command ends with exit code {proof} at the good release {good}, too: "
@@ -232,7 +254,7 @@ def _check_that_it_runs(search: _Search, good: str, answer: Answer) -> None:
 
 def _bound(search: _Search, version: str, *, named: bool, mark: Mark) -> None:
     """Mark a bound: as it was named, or as the command says."""
-    if named and not search.asked.check_bounds:
+    if named and not search.options.check_bounds:
         search.marks[version] = mark
         return
     answer = search.ask(version)

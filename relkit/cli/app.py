@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command as built
 
 from relkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from relkit.core.config import Workspace
+
 
 COMMANDS = {
     "init": (
@@ -114,6 +118,12 @@ class Common:
         if not folder.is_dir():
             raise UsageError("--workspace: no such folder", hint="make one: relkit init DIR")
         return folder
+
+    def open(self) -> "Workspace":
+        """Return the workspace the command works in; raises InvalidInput, UsageError."""
+        from relkit.wiring.workspace import open_workspace
+
+        return open_workspace(self.start)
 
 
 def _option(name: str, kind: Any, option: Any, default: object) -> inspect.Parameter:  # noqa: ANN401  # Typer's own types

@@ -33,20 +33,20 @@ def check(
     Exits 1 where the contract is broken. Needs Great Expectations: pip install 'relkit[contracts]'
     Example: relkit dataset check assistant-commands --run 20260131
     """
-    from relkit import wiring
+    from relkit.curation.check import CheckOptions
     from relkit.curation.contract_files import outcome_document
     from relkit.curation.view import check_text
-    from relkit.wiring.contracts import check_dataset
-    from relkit.wiring.contracts import write_default as write
+    from relkit.wiring import datasets
 
     if write_default and (run or rev):
         raise UsageError("--write-default reads the working tree alone", hint="check it afterwards")
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:
         if write_default:
-            written = write(settings, name, progress=progress)
+            written = datasets.write_default(workspace, name, progress)
         else:
-            outcome = check_dataset(settings, name, rev=rev, runs=run or (), progress=progress)
+            options = CheckOptions(name=name, rev=rev, runs=tuple(run or ()))
+            outcome = datasets.check_dataset(workspace, options, progress)
     if write_default:
         if common.as_json:
             print_json({"written": written})
@@ -67,11 +67,10 @@ def lock(
     The manifest stays in git. Nothing is committed or pushed.
     Example: relkit dataset lock assistant-commands
     """
-    from relkit import wiring
-    from relkit.wiring.dataset_versions import lock_dataset
+    from relkit.wiring.datasets import lock_dataset
 
-    settings = wiring.settings(common.start)
-    outcome = lock_dataset(settings, name)
+    workspace = common.open()
+    outcome = lock_dataset(workspace, name)
     lock = outcome.lock
     if outcome.initialised:
         say("set up DVC in the workspace", quiet=common.quiet)
@@ -98,7 +97,7 @@ def lock(
         f"{safe(name)}: {lock.utterances} utterances, {len(lock.audio)} audio files\n"
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
-    folder = settings.datasets.relative_to(settings.workspace) / name
+    folder = workspace.datasets.relative_to(workspace.folder) / name
     push = "dvc push" if outcome.remote else "dvc remote add -d NAME URL && dvc push"
     say(f"next: git add {folder} && git commit, then: {push}", quiet=common.quiet)
 
@@ -112,11 +111,10 @@ def stats(
 
     Lengths are those of the manifest. Example: relkit dataset stats assistant-commands
     """
-    from relkit import wiring
     from relkit.datasets.view import stats_document, stats_text
-    from relkit.wiring.dataset_versions import dataset_stats
+    from relkit.wiring.datasets import dataset_stats
 
-    outcome = dataset_stats(wiring.settings(common.start), name)
+    outcome = dataset_stats(common.open(), name)
     show(outcome, common, text=stats_text, document=stats_document)
 
 
@@ -137,11 +135,10 @@ def diff(
     """
     from functools import partial
 
-    from relkit import wiring
     from relkit.datasets.view import diff_document, diff_text
-    from relkit.wiring.dataset_versions import diff_dataset
+    from relkit.wiring.datasets import diff_dataset
 
-    outcome = diff_dataset(wiring.settings(common.start), name, before, after)
+    outcome = diff_dataset(common.open(), name, before, after)
     show(outcome, common, text=partial(diff_text, name), document=partial(diff_document, name))
 
 
@@ -164,13 +161,14 @@ def import_(
 
     Example: relkit dataset import kaldi data/test --name calls
     """
-    from relkit import wiring
+    from relkit.datasets.imports.convert import ImportOptions, import_kind
     from relkit.datasets.view import import_document, import_text
-    from relkit.wiring.importing import import_dataset
+    from relkit.wiring.datasets import import_dataset
 
-    settings = wiring.settings(common.start)
+    workspace = common.open()
+    options = ImportOptions(kind=import_kind(kind), path=path, name=name, copy=copy)
     with progress_bar("copying", quiet=common.quiet or not copy) as progress:
-        summary = import_dataset(settings, kind, path, name=name, copy=copy, progress=progress)
+        summary = import_dataset(workspace, options, progress)
     show(summary, common, text=import_text, document=import_document)
     say(f"next: name it in a suite: dataset: {{name: {summary.dataset}}}", quiet=common.quiet)
 
@@ -197,14 +195,14 @@ def candidates(
     Revoked consent keeps an utterance out; unknown consent, too, where the dataset requires it.
     Example: relkit dataset candidates 20260131 --limit 20
     """
-    from relkit import wiring
     from relkit.core import storage
-    from relkit.curation.candidates import review_csv, review_document
+    from relkit.curation.candidates import ReviewOptions, review_csv, review_document
     from relkit.curation.view import review_text
-    from relkit.wiring.candidates import review_candidates
+    from relkit.wiring.datasets import review_candidates
 
-    settings = wiring.settings(common.start)
-    review = review_candidates(settings, tuple(runs), baseline=baseline, limit=limit)
+    workspace = common.open()
+    options = ReviewOptions(runs=tuple(runs), baseline=baseline, limit=limit)
+    review = review_candidates(workspace, options)
     if output is not None:
         storage.write_text(output, review_csv(review))
         say(f"wrote {output.name}", quiet=common.quiet)

@@ -11,8 +11,9 @@ from relkit.cli.output import print_json, progress_bar, put, say, show
 from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from relkit.core.config import Settings
+    from relkit.core.config import Workspace
     from relkit.evaluation.evaluate import EvalResult
+    from relkit.report.view import Page
 
 
 def evaluate(
@@ -41,20 +42,20 @@ def evaluate(
     Exits 0 once the run is written, whatever the metrics are; 4 if nothing could be scored.
     Example: relkit eval demo --jobs 2
     """
-    from relkit import wiring
+    from relkit.evaluation.evaluate import EvalOptions
+    from relkit.wiring import evaluation
 
-    settings = wiring.settings(common.start)
+    options = EvalOptions(
+        suite=suite,
+        system=tuple(system or ()),
+        repeat=repeat,
+        resume=resume,
+        jobs=jobs,
+        fresh=fresh,
+    )
+    workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:
-        result = wiring.evaluate(
-            settings,
-            suite,
-            system=tuple(system or ()),
-            repeats=repeat,
-            resume=resume,
-            jobs=jobs,
-            fresh=fresh,
-            progress=progress,
-        )
+        result = evaluation.evaluate(workspace, options, progress)
     _show_run(result, common)
 
 
@@ -73,10 +74,11 @@ def rescore(
 
     Example: relkit rescore 20260131 --normalizer digits
     """
-    from relkit import wiring
+    from relkit.evaluation.evaluate import RescoreOptions
+    from relkit.wiring import evaluation
 
-    settings = wiring.settings(common.start)
-    result = wiring.rescore(settings, run, normalizer=normalizer, suite=suite)
+    options = RescoreOptions(run=run, normalizer=normalizer, suite=suite)
+    result = evaluation.rescore(common.open(), options)
     _show_run(result, common)
 
 
@@ -135,18 +137,17 @@ def score(
 
     Example: relkit score --ref ref.txt --hyp hyp.txt --normalizer english --against-jiwer
     """
-    from relkit import wiring
     from relkit.scoring.normalizers import BUILT_IN
-    from relkit.scoring.score import score_document, score_summary
+    from relkit.scoring.score import ScoreOptions, score_document, score_summary
     from relkit.scoring.types import TrnOptions
+    from relkit.wiring import evaluation
+    from relkit.wiring.workspace import workspace_if_any
 
-    settings = None if normalizer in BUILT_IN else wiring.settings_if_any(common.start)
-    chosen = format_ or _ENDINGS.get(ref.suffix, Format.TXT)
-    result = wiring.score_files(
-        ref,
-        hyp,
-        settings=settings,
-        format_=chosen.value,
+    workspace = None if normalizer in BUILT_IN else workspace_if_any(common.start)
+    options = ScoreOptions(
+        reference=ref,
+        hypothesis=hyp,
+        format=(format_ or _ENDINGS.get(ref.suffix, Format.TXT)).value,
         normalizer=normalizer,
         trn=TrnOptions(
             optional_deletable=optional_deletable,
@@ -155,6 +156,7 @@ def score(
         ),
         against_jiwer=against_jiwer,
     )
+    result = evaluation.score_files(workspace, options)
     show(result, common, text=score_summary, document=score_document)
 
 
@@ -196,12 +198,12 @@ def report(
 
     Example: relkit report 20260131 --with-text --output report.html
     """
-    from relkit import wiring
     from relkit.core import storage
     from relkit.evaluation.report_files import report_document
-    from relkit.wiring import gate_outputs
+    from relkit.wiring import evaluation
+    from relkit.wiring import gate as gating
 
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     page_only = bool(baseline or with_text or with_audio)
     if junit is not None:
         if page_only or markdown or common.as_json or output is not None:
@@ -209,7 +211,7 @@ def report(
                 "--junit writes one file: the decision's checks, or the numbers of the report",
                 hint="call relkit report again for a page",
             )
-        _junit(settings, run, decision, junit, quiet=common.quiet)
+        _junit(workspace, run, decision, junit, quiet=common.quiet)
         return
     if markdown or common.as_json:
         if page_only or decision is not None:
@@ -217,12 +219,12 @@ def report(
                 "a baseline, a decision, transcripts and audio go into the HTML page only",
                 hint="leave out --markdown and --json",
             )
-        finished = wiring.read_report(settings, run)
+        finished = evaluation.read_report(workspace, run)
         if common.as_json:
             print_json(report_document(finished))
             return
-        page = wiring.renderer().report_markdown(finished)
-        page += gate_outputs.overrides_markdown(settings, finished)
+        page = evaluation.renderer().report_markdown(finished)
+        page += gating.overrides_markdown(workspace, finished)
         if output is None:
             put(page)
             return
@@ -230,7 +232,7 @@ def report(
         say(f"report: {output}")
         return
     _html(
-        settings,
+        workspace,
         run,
         baseline,
         decision=decision,
@@ -242,23 +244,23 @@ def report(
 
 
 def _junit(
-    settings: "Settings", run: str, decision: Path | None, target: Path, *, quiet: bool
+    workspace: "Workspace", run: str, decision: Path | None, target: Path, *, quiet: bool
 ) -> None:
     """Write the JUnit XML of a decision about the run, or of the run that nothing judged."""
-    from relkit import wiring
-    from relkit.wiring import gate_outputs
+    from relkit.wiring import evaluation
+    from relkit.wiring import gate as gating
 
-    report = wiring.read_report(settings, run)
+    report = evaluation.read_report(workspace, run)
     if decision is None:
-        gate_outputs.write_report(target, report)
+        gating.write_report(target, report)
     else:
-        judged = gate_outputs.decision_about(decision, report.run)
-        gate_outputs.write(judged, settings, junit=target)
+        judged = gating.decision_about(decision, report.run)
+        gating.write(judged, workspace, junit=target)
     say(f"junit: {target}", quiet=quiet)
 
 
 def _html(
-    settings: "Settings",
+    workspace: "Workspace",
     run: str,
     baseline: str | None,
     *,
@@ -271,27 +273,33 @@ def _html(
     """Write the page and say where; one with transcripts or audio says so, too."""
     from dataclasses import replace
 
-    from relkit import wiring
     from relkit.core import storage
-    from relkit.wiring import gate_outputs, pages
+    from relkit.report.run import ReportOptions
+    from relkit.wiring import evaluation
+    from relkit.wiring import gate as gating
 
-    page = pages.report_page(
-        settings, run, baseline=baseline, with_text=with_text, with_audio=with_audio
-    )
+    options = ReportOptions(run=run, baseline=baseline, with_text=with_text, with_audio=with_audio)
+    page = evaluation.report_page(workspace, options)
     page = replace(
         page,
-        decision=gate_outputs.decision_of_run(settings, decision, page.report.run),
-        overrides=gate_outputs.overrides_of_run(settings, page.report),
+        decision=gating.decision_of_run(workspace, decision, page.report.run),
+        overrides=gating.overrides_of_run(workspace, page.report),
     )
-    path = output or pages.default_output(settings, page)
-    storage.write_text(path, wiring.renderer().report_html(page))
-    shown = path if output is not None else path.relative_to(settings.workspace)
+    path = output or _default_output(workspace, page)
+    storage.write_text(path, evaluation.renderer().report_html(page))
+    shown = path if output is not None else path.relative_to(workspace.folder)
     say(f"report: {shown}", quiet=quiet)
     if with_text or with_audio:
         held = " and ".join(
             name for name, has in (("transcripts", with_text), ("audio", with_audio)) if has
         )
         say(f"  it holds {held}: share it only with people who may have them", quiet=quiet)
+
+
+def _default_output(workspace: "Workspace", page: "Page") -> Path:
+    """Return where a page goes that was not told where: ``.relkit/reports``, never into a run."""
+    beside = "" if page.baseline is None else f"-beside-{page.baseline.run}"
+    return workspace.state / "reports" / f"{page.report.run}{beside}.html"
 
 
 def compare(
@@ -320,12 +328,12 @@ def compare(
     """
     from functools import partial
 
-    from relkit import wiring
+    from relkit.comparison.compare import CompareOptions
     from relkit.comparison.view import compare_document, compare_summary
-    from relkit.wiring.comparing import compare as compare_runs
+    from relkit.wiring import evaluation
 
-    settings = wiring.settings(common.start)
-    report = compare_runs(
-        settings, baseline, candidate, metric=metric, with_text=with_text, most=top
+    options = CompareOptions(
+        baseline=baseline, candidate=candidate, metric=metric, with_text=with_text, top=top
     )
+    report = evaluation.compare(common.open(), options)
     show(report, common, text=partial(compare_summary, top=top), document=compare_document)

@@ -12,7 +12,7 @@ from relkit.core.wording import safe
 from relkit.gate.types import GateDecision, Verdict
 
 if TYPE_CHECKING:
-    from relkit.core.config import Settings
+    from relkit.core.config import Workspace
     from relkit.gate.types import CheckRecord
 
 
@@ -72,16 +72,14 @@ def gate(
 
     Example: relkit gate asr-promotion --candidate 20260131T12 --baseline 20260130T09
     """
-    from relkit import wiring
-
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     if plan:
         _only(decision is None and sign is None, "--plan decides nothing, so it writes nothing")
-        _plan(settings, policy, candidate, baseline, dataset, suite, common)
+        _plan(workspace, policy, candidate, baseline, dataset, suite, common)
         return
     _only(dataset is None and suite is None, "--dataset and --suite belong to --plan")
     _gate(
-        settings,
+        workspace,
         policy,
         runs=(candidate or [], baseline or [], anchor or []),
         checks=check or [],
@@ -99,7 +97,7 @@ def _only(allowed: bool, message: str) -> None:
 
 
 def _plan(
-    settings: "Settings",
+    workspace: "Workspace",
     policy: str,
     candidate: list[str] | None,
     baseline: list[str] | None,
@@ -107,24 +105,25 @@ def _plan(
     suite: str | None,
     common: Common,
 ) -> None:
+    from relkit.gate.plan_run import PlanOptions
     from relkit.gate.plan_view import plan_document, plan_summary
-    from relkit.wiring.planning import plan_gate
+    from relkit.wiring.gate import plan_gate
 
     for name, given in (("--candidate", candidate), ("--baseline", baseline)):
         _only(len(given or []) <= 1, f"--plan takes one {name}")
-    plan = plan_gate(
-        settings,
-        policy,
+    options = PlanOptions(
+        policy=policy,
         dataset=dataset,
         suite=suite,
         baseline=baseline[0] if baseline else None,
         candidate=candidate[0] if candidate else None,
     )
+    plan = plan_gate(workspace, options)
     show(plan, common, text=plan_summary, document=plan_document)
 
 
 def _gate(
-    settings: "Settings",
+    workspace: "Workspace",
     policy: str,
     *,
     runs: tuple[list[str], list[str], list[str]],
@@ -140,10 +139,10 @@ def _gate(
 
     from relkit.attestation.statements import decision_document
     from relkit.gate.view import gate_summary
-    from relkit.wiring import gate_outputs, gating
+    from relkit.wiring import gate as gating
 
     judged = gating.gate(
-        settings,
+        workspace,
         policy,
         candidates=runs[0],
         baselines=runs[1],
@@ -154,7 +153,7 @@ def _gate(
     )
     made = judged.decision
     overrides = judged.overrides
-    for line in gate_outputs.write(made, settings, junit=junit, github=github, overrides=overrides):
+    for line in gating.write(made, workspace, junit=junit, github=github, overrides=overrides):
         say(line)
     show(
         made,
@@ -194,13 +193,12 @@ def override(
     Every later report shows it. A decision that passed, expired or judged nothing has none.
     Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
     """
-    from relkit import wiring
     from relkit.attestation.exceptions import Said
     from relkit.wiring import signing
 
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     said = Said(by=by, reason=reason, ticket=ticket, valid_for_s=seconds(valid_for, "--valid-for"))
-    path, made = signing.override(settings, decision, said, key=sign, output=output)
+    path, made = signing.override(workspace, decision, said, key=sign, output=output)
     if common.as_json:
         print_json(
             {
@@ -218,7 +216,7 @@ def override(
         f"({safe(made.ticket)}), until {made.expires}",
         quiet=common.quiet,
     )
-    if made.key not in {key.key for key in signing.trusted_keys(settings)}:
+    if made.key not in {key.key for key in signing.trusted_keys(workspace)}:
         say("  the key is not one that relkit.yaml trusts: it will allow nothing here")
 
 
@@ -252,18 +250,19 @@ def approve(
 
     Example: relkit approve security-review --sign relkit.key --by "A. Lee" --candidate 20260131
     """
-    from relkit import wiring
     from relkit.wiring import signing
 
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     given = {"--by": by, "--reason": reason, "--candidate": candidate, "--verdict": verdict}
     if check.endswith(".json"):
         record = _of_another_tool(Path(check), [name for name, one in given.items() if one])
         valid_for_s = None if valid_for is None else seconds(valid_for, "--valid-for")
     else:
-        record = _own(settings, check, verdict, by=by, reason=reason, run=candidate, key=sign)
+        record = _own(workspace, check, verdict, by=by, reason=reason, run=candidate, key=sign)
         valid_for_s = seconds(valid_for or "24h", "--valid-for")
-    path, made = signing.approve(settings, record, key=sign, valid_for_s=valid_for_s, output=output)
+    path, made = signing.approve(
+        workspace, record, key=sign, valid_for_s=valid_for_s, output=output
+    )
     if common.as_json:
         print_json(
             {
@@ -293,7 +292,7 @@ def _of_another_tool(path: Path, given: list[str]) -> "CheckRecord":
 
 
 def _own(
-    settings: "Settings",
+    workspace: "Workspace",
     name: str,
     verdict: str | None,
     *,
@@ -307,7 +306,7 @@ def _own(
     word = verdict or "pass"
     if word not in ("pass", "fail"):
         raise UsageError("--verdict: pass or fail was expected")
-    return signing.approval(settings, name, verdict=word, by=by, reason=reason, run=run, key=key)
+    return signing.approval(workspace, name, verdict=word, by=by, reason=reason, run=run, key=key)
 
 
 def verify(

@@ -1,17 +1,14 @@
 """``relkit registry``: register, validate, promote, yank, history, verify and import."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from relkit.cli.app import Common
 from relkit.cli.output import say, show
-from relkit.core.errors import ExitCode, UsageError
+from relkit.core.errors import ExitCode
 from relkit.core.wording import safe
-
-if TYPE_CHECKING:
-    from relkit.registry.mirror import Recorded
 
 
 def register(
@@ -31,12 +28,13 @@ def register(
     The same release again changes nothing; a version never gets another digest.
     Example: relkit registry register release.yaml
     """
-    from relkit import wiring
+    from relkit.registry.register import RegisterOptions
     from relkit.registry.view import registered_json, registered_text
     from relkit.wiring import registry
 
     quiet = common.quiet or common.as_json
-    done = registry.register(wiring.settings(common.start), release, by=by, probe=probe)
+    options = RegisterOptions(release=release, probe=probe, by=by)
+    done = registry.register(common.open(), options)
     for note in done.notes:
         say(f"relkit: warning: {safe(note)}")
     show(done, common, text=registered_text, document=registered_json)
@@ -59,11 +57,10 @@ def validate(
     Exits 1 where anything is.
     Example: relkit registry validate --no-artifacts
     """
-    from relkit import wiring
     from relkit.registry.view import validation_json, validation_text
     from relkit.wiring import registry
 
-    validation = registry.validate(wiring.settings(common.start), artifacts=not no_artifacts)
+    validation = registry.validate(common.open(), artifacts=not no_artifacts)
     show(validation, common, text=validation_text, document=validation_json)
     raise typer.Exit(ExitCode.FAILED if validation.defects else ExitCode.OK)
 
@@ -98,30 +95,21 @@ def promote(
     The decision is about exactly this artifact and dataset, by the policy as it is now.
     Example: relkit registry promote asr 1.3.0 --decision decision.json --canary 5%
     """
-    from relkit import wiring
+    from relkit.registry.promote import PromoteOptions
     from relkit.registry.view import promoted_text, recorded_json, share_of
     from relkit.wiring import registry
 
-    share = None if canary is None else share_of(canary)
-    settings = wiring.settings(common.start)
-    done: Recorded
-    if hold:
-        if decision is not None or override is not None:
-            raise UsageError("--hold takes no decision", hint="leave out --decision, --override")
-        done = registry.hold(settings, model, version, share=share, by=by, reason=reason)
-    elif decision is None:
-        raise UsageError("no decision was named", hint="--decision FILE, made by: relkit gate")
-    else:
-        done = registry.promote(
-            settings,
-            model,
-            version,
-            decision=decision,
-            override=override,
-            share=share,
-            by=by,
-            reason=reason,
-        )
+    options = PromoteOptions(
+        model=model,
+        version=version,
+        decision=decision,
+        override=override,
+        share=None if canary is None else share_of(canary),
+        hold=hold,
+        by=by,
+        reason=reason,
+    )
+    done = registry.promote(common.open(), options)
     show(done, common, text=promoted_text, document=recorded_json)
 
 
@@ -140,13 +128,12 @@ def yank(
 
     Example: relkit registry yank asr 1.2.0 --reason "wrong labels in training"
     """
-    from relkit import wiring
+    from relkit.registry.promote import YankOptions
     from relkit.registry.view import recorded_json, recorded_text, state_line
     from relkit.wiring import registry
 
-    done = registry.yank(
-        wiring.settings(common.start), model, version, by=by, reason=reason, restore=restore
-    )
+    options = YankOptions(model=model, version=version, reason=reason, restore=restore, by=by)
+    done = registry.yank(common.open(), options)
     show(done, common, text=recorded_text, document=recorded_json)
     if not restore and version in (done.state.live, done.state.candidate):
         say(
@@ -164,11 +151,10 @@ def history(
 
     Example: relkit registry history asr
     """
-    from relkit import wiring
     from relkit.registry.view import history_json, history_text
     from relkit.wiring import registry
 
-    served = registry.history(wiring.settings(common.start), model)
+    served = registry.history(common.open(), model)
     show(served, common, text=history_text, document=history_json)
 
 
@@ -198,13 +184,12 @@ def verify(
     Exits 1 where something is not as it was recorded, 5 where only the mirror did not answer.
     Example: relkit registry verify asr --repair
     """
-    from relkit import wiring
+    from relkit.registry.verify import VerifyRegistryOptions
     from relkit.registry.view import verification_json, verification_text
     from relkit.wiring import registry
 
-    verification = registry.verify(
-        wiring.settings(common.start), model, repair=repair, record=record, by=by, probe=probe
-    )
+    options = VerifyRegistryOptions(model=model, repair=repair, record=record, probe=probe, by=by)
+    verification = registry.verify(common.open(), options)
     show(verification, common, text=verification_text, document=verification_json)
     if not common.as_json:
         for line in verification.recorded:
@@ -245,18 +230,18 @@ def import_(
     Nothing there is changed. The same again finishes what was cut short.
     Example: relkit registry import mlflow --model asr
     """
-    from relkit import wiring
+    from relkit.registry.adopt import ImportRegistryOptions
     from relkit.registry.view import import_json, import_text
-    from relkit.wiring.registry_import import import_models
+    from relkit.wiring import registry
 
-    models = import_models(
-        wiring.settings(common.start),
-        kind,
+    options = ImportRegistryOptions(
+        kind=kind,
         models=tuple(model or ()),
         registry_uri=registry_uri,
         component=component,
         by=by,
     )
+    models = registry.import_models(common.open(), options)
     show(models, common, text=import_text, document=import_json)
     say("next: relkit registry verify --record", quiet=common.quiet or common.as_json)
     if any(model.conflicts for model in models):

@@ -1,5 +1,6 @@
 """``relkit bisect`` and ``relkit rollback``."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -66,36 +67,37 @@ def bisect(
 
     Example: relkit bisect assistant-asr --good 1.2.0 --run "./check-release"
     """
-    from relkit import wiring
+    from relkit.bisect.run import BisectOptions
     from relkit.bisect.view import bisect_text
-    from relkit.wiring import bisecting
+    from relkit.wiring import rollback as wiring
 
-    settings = wiring.settings(common.start)
+    workspace = common.open()
     if (run is None) == (metric is None):
         raise UsageError("needs --run or --metric, and not both", hint="see: relkit bisect --help")
+    if metric is not None and (
+        timeout is not None or check_bounds or log is not None or on_timeout != "abort"
+    ):
+        raise UsageError(
+            "--timeout, --on-timeout, --check-bounds and --log are for --run",
+            hint="leave them out with --metric",
+        )
+    options = BisectOptions(
+        model=model,
+        good=good,
+        bad=bad,
+        run=run or "",
+        metric=metric or "",
+        slice=slice_,
+        timeout_s=timeout,
+        on_timeout=on_timeout,
+        check_bounds=check_bounds,
+        log=log,
+    )
     if run is not None:
-        bisection = bisecting.bisect_by_command(
-            settings,
-            model,
-            run,
-            good=good,
-            bad=bad,
-            slice_=slice_,
-            timeout_s=timeout,
-            on_timeout=on_timeout,
-            check_bounds=check_bounds,
-            log=log,
-            tell=lambda text: say(text, quiet=common.quiet),
-        )
+        tell = partial(say, quiet=common.quiet)
+        bisection = wiring.bisect_by_command(workspace, options, tell)
     else:
-        if timeout is not None or check_bounds or log is not None or on_timeout != "abort":
-            raise UsageError(
-                "--timeout, --on-timeout, --check-bounds and --log are for --run",
-                hint="leave them out with --metric",
-            )
-        bisection = bisecting.bisect_by_metric(
-            settings, model, str(metric), good=good, bad=bad, slice_=slice_
-        )
+        bisection = wiring.bisect_by_metric(workspace, options)
     show(bisection, common, text=bisect_text)
     if _EXIT[bisection.status] != ExitCode.OK:
         raise typer.Exit(_EXIT[bisection.status])
@@ -130,18 +132,19 @@ def rollback(
     Bad is what is live, unless said. Without --apply nothing is changed.
     Example: relkit rollback assistant-asr --bad 2.1.0 --slice accent=scottish
     """
-    from functools import partial
+    from relkit.rollback.run import RollbackOptions, rollback_json, rollback_lines
+    from relkit.wiring import rollback as wiring
 
-    from relkit import wiring
-    from relkit.rollback.run import Applied, RollbackRequest, rollback_json, rollback_lines
-    from relkit.wiring.rollback import apply_rollback, plan_rollback
-
-    settings = wiring.settings(common.start)
-    request = RollbackRequest(model=model, bad=tuple(bad or ()), to=to, slice=slice_)
-    if apply:
-        planned, done = apply_rollback(settings, request, by=by, reason=reason)
-    else:
-        planned, done = plan_rollback(settings, request), Applied()
+    options = RollbackOptions(
+        model=model,
+        bad=tuple(bad or ()),
+        to=to,
+        slice=slice_,
+        apply=apply,
+        by=by,
+        reason=reason,
+    )
+    planned, done = wiring.rollback(common.open(), options)
     show(
         planned,
         common,

@@ -28,9 +28,9 @@ def init(
 
     Nothing that exists is changed. Example: relkit init my-assistant
     """
-    from relkit import wiring
+    from relkit.wiring.workspace import init_workspace
 
-    written, made = wiring.init_workspace(folder)
+    written, made = init_workspace(folder)
     if common.as_json:
         print_json({"written": sorted(written), "made": list(made)})
         return
@@ -50,20 +50,19 @@ def doctor(
 
     Example: relkit doctor --make-key ~/.config/relkit
     """
-    from relkit import wiring
-    from relkit.wiring.health import health
+    from relkit.wiring.workspace import health, workspace_if_any
 
     if make_key is not None:
         _make_key(make_key, common)
         return
-    checks = health(wiring.settings_if_any(common.start))
+    checks = health(workspace_if_any(common.start))
     show(checks, common, text=doctor_text, document=_doctor_json)
     if any(item.state == "missing" for item in checks):
         raise typer.Exit(ExitCode.FAILED)
 
 
 def _make_key(folder: Path, common: Common) -> None:
-    from relkit.wiring.signing import make_key
+    from relkit.wiring.workspace import make_key
 
     private, public = make_key(folder)
     if common.as_json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from relkit.comparison import findings
@@ -50,34 +51,42 @@ class ComparedPairs(PairAggregator, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompareOptions:
+    """The runs to compare, by which metric (None: the one that intervals are claimed for).
+
+    ``top`` bounds the utterances named each way. ``with_text`` shows words of transcripts.
+    """
+
+    baseline: str
+    candidate: str
+    metric: str | None = None
+    with_text: bool = False
+    top: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComparePorts:
     """What a comparison is made from; ``pairs`` opens the results of (candidate, baseline)."""
 
     runs: RunStore
-    pairs: Callable[[str, str], ComparedPairs]
+    pairs: Callable[[Path, Path], ComparedPairs]
     rows: Rows
 
 
-def compare(
-    baseline: str,
-    candidate: str,
-    ports: ComparePorts,
-    *,
-    metric: str | None = None,
-    with_text: bool = False,
-    most: int = 20,
-) -> CompareReport:
+def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     """Return what changed from one run to another; raises UsageError, InvalidInput, NoData.
 
-    Both must be of the same dataset, suite, normalizer and scorer. Without ``metric`` it is the one
-    that intervals are claimed for. ``most`` bounds the utterances named each way. Confusions show
-    words of transcripts and are only looked for ``with_text``.
+    Both must be of the same dataset, suite, normalizer and scorer.
     """
+    candidate, baseline = options.candidate, options.baseline
     ours, theirs = ports.runs.read_report(candidate), ports.runs.read_report(baseline)
     check_same_measure(ours, theirs)
     header, _, _ = ports.runs.read_header(candidate)
-    name = _metric(metric, ours, theirs)
-    with ports.pairs(candidate, baseline) as pairs:
+    name = _metric(options.metric, ours, theirs)
+    results = (
+        _results(ports, report, run) for report, run in ((ours, candidate), (theirs, baseline))
+    )
+    with ports.pairs(*results) as pairs:
         pairing = pairs.pairing(header.suite.slices)
         _check_pairing(pairing, ours, theirs)
         sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
@@ -88,10 +97,12 @@ def compare(
             sums,
             cluster=ours.cluster,
         )
-        flips = pairs.flips(most)
+        flips = pairs.flips(options.top)
         attribution, slices = _attributed(name, overall, slices, header, pairs)
         timings = _timings(ours, theirs, pairs)
-    confusions, segments = _told(baseline, candidate, header, ports) if with_text else (None, None)
+    confusions, segments = (
+        _told(baseline, candidate, header, ports) if options.with_text else (None, None)
+    )
     new, vanished = findings.new_and_vanished(ours, theirs)
     return CompareReport(
         baseline=_run(theirs),
@@ -115,6 +126,16 @@ def compare(
         segments=segments,
         notes=_notes(name, pairing, ours, theirs),
     )
+
+
+def _results(ports: ComparePorts, report: EvalReport, run: str) -> Path:
+    path = ports.runs.results(run)
+    if path is None:
+        raise InvalidInput(
+            f"{report.run}: has no results.parquet, and only utterances can be compared",
+            hint="fetch the whole run, or run the suite again",
+        )
+    return path
 
 
 def _metric(wanted: str | None, ours: EvalReport, theirs: EvalReport) -> str:

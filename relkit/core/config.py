@@ -1,6 +1,6 @@
 """``relkit.yaml``: the file that marks a workspace.
 
-Settings of one command, frozen: where the workspace is and what relkit.yaml says.
+The workspace of one command, frozen: where it is and what its relkit.yaml says.
 """
 
 from collections.abc import Mapping
@@ -25,29 +25,35 @@ class MlflowSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Workspace:
     """Everything a command needs to know beyond its own options.
 
-    ``workspace`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is
-    not configured. ``trusted_keys`` are the public keys whose signatures count: PEM files relative
-    to the workspace, or ``ed25519:<base64>``. ``environment`` is a copy of the variables the
-    process was started with.
+    ``folder`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is not
+    configured. ``trusted_keys`` are the public keys whose signatures count: PEM files relative to
+    the workspace, or ``ed25519:<base64>``. ``profile`` is the disclosure profile of shared
+    documents. ``environment`` is a copy of the variables the process was started with.
     """
 
-    workspace: Path
+    folder: Path
     name: str
     datasets: Path
     suites: Path
     normalizers: Path
     gates: Path
     trusted_keys: tuple[str, ...] = ()
+    profile: Literal["default", "health"] = "default"
     mlflow: MlflowSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def registry(self) -> Path:
+        """The folder of releases and ledgers."""
+        return self.folder / "registry"
+
+    @property
     def state(self) -> Path:
         """The folder of runs, caches and the local tracking database."""
-        return self.workspace / ".relkit"
+        return self.folder / ".relkit"
 
     @property
     def runs(self) -> Path:

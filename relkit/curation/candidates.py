@@ -22,6 +22,7 @@ from relkit.curation.review import (
     rank,
     slice_states,
 )
+from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.types import Consent
 from relkit.evaluation.types import RunHeader
 
@@ -43,7 +44,7 @@ class ReviewedRuns(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewRequest:
+class ReviewOptions:
     """What to rank: the first run's utterances; further runs are other systems on the same data."""
 
     runs: tuple[str, ...]
@@ -52,7 +53,7 @@ class ReviewRequest:
 
 
 def candidates(
-    request: ReviewRequest, runs: ReviewedRuns, terms: Callable[[str], ConsentTerms]
+    request: ReviewOptions, runs: ReviewedRuns, terms: Callable[[str], ConsentTerms]
 ) -> ReviewList:
     """Return the utterances to review, ranked; ``terms`` says what a dataset's speakers allow.
 
@@ -83,6 +84,15 @@ def candidates(
         withheld=withheld,
         candidates=ranked[: request.limit],
         notes=notes,
+    )
+
+
+def consent_terms(datasets: VersionedDatasets, name: str) -> ConsentTerms:
+    """Return what today's manifest says: consent that was revoked after a run counts."""
+    dataset = datasets.snapshot(name, rev=None).dataset
+    return ConsentTerms(
+        required=dataset.consent == "required",
+        by_id={item.id: item.consent for item in dataset.utterances},
     )
 
 

@@ -21,6 +21,8 @@ from relkit.curation.ports import ContractChecker, ContractStore
 from relkit.curation.types import SLICES, UTTERANCES, Contract, ContractOutcome, Doubt
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import NO_VALUE, Answer, Dataset
+from relkit.evaluation.evaluate import Normalizers
+from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import Outcome
 from relkit.scoring.types import Normalizer
 from relkit.scoring.words import count_text
@@ -75,11 +77,22 @@ SHOWN = ("consent", "audio_state", "audio_sample_rate", "slice", "column", "valu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """The dataset to check, its revision, and runs whose hypotheses labels are compared with."""
+
+    name: str
+    rev: str | None = None
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPorts:
     """What checking a dataset needs from the outside."""
 
     datasets: DatasetStore
     audio: AudioReader
+    runs: RunStore
+    normalizers: Normalizers
     contracts: ContractStore
     checker: ContractChecker
     clock: Clock
@@ -97,19 +110,16 @@ class Recognised:
 
 
 def check_dataset(
-    name: str,
-    ports: CheckPorts,
-    *,
-    rev: str | None = None,
-    recognised: Sequence[Recognised] = (),
-    progress: Progress,
+    options: CheckOptions, ports: CheckPorts, *, progress: Progress
 ) -> ContractOutcome:
     """Check a dataset against its contract, keep the outcome and return it.
 
-    ``recognised`` give the hypotheses that labels are compared with. Raises InvalidInput where
-    there is no contract, or a run is about another dataset; MissingDependency.
+    Raises InvalidInput where there is no contract, or a run is about another dataset;
+    MissingDependency.
     """
-    dataset = ports.datasets.load(name, rev=rev)
+    name = options.name
+    recognised = [_recognised(run, ports) for run in options.runs]
+    dataset = ports.datasets.load(name, rev=options.rev)
     contract = ports.contracts.read(dataset)
     if contract is None:
         raise InvalidInput(
@@ -144,6 +154,16 @@ def check_dataset(
     )
     ports.contracts.keep(outcome)
     return outcome
+
+
+def _recognised(run: str, ports: CheckPorts) -> Recognised:
+    header, _, _ = ports.runs.read_header(run)
+    return Recognised(
+        run=header.run,
+        dataset=header.dataset.name,
+        outcomes=ports.runs.read_outcomes(run),
+        normalizer=ports.normalizers.read(header.normalizer),
+    )
 
 
 def write_default(name: str, ports: CheckPorts, *, progress: Progress) -> str:

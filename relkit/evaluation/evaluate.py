@@ -3,8 +3,9 @@
 ``relkit rescore``: a new run from the predictions of an old one; nothing is decoded.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from relkit.audio.types import QualityEvidence
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
@@ -36,14 +37,50 @@ from relkit.evaluation.speak import (
     speech_summary,
     spoken_clips,
 )
+from relkit.evaluation.suites import with_normalizer
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
 from relkit.scoring.types import Normalizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvalPorts:
-    """What an evaluation needs from the outside."""
+class EvalOptions:
+    """What is evaluated and how: a suite by name or path, with options of its system changed.
 
+    ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
+    processes decode, and ``fresh`` uses no stored answer.
+    """
+
+    suite: str
+    system: tuple[str, ...] = ()
+    repeat: int | None = None
+    resume: str | None = None
+    jobs: int = 1
+    fresh: bool = False
+
+
+class Suites(Protocol):
+    """The suites of a workspace."""
+
+    def read(self, name: str, system: tuple[str, ...] = ()) -> Suite:
+        """Return a suite by name or path, options of its system changed; raises UsageError."""
+        ...
+
+
+class Normalizers(Protocol):
+    """The normalizers that a suite can name."""
+
+    def read(self, name: str) -> Normalizer:
+        """Return a normalizer by name; raises UsageError, InvalidInput."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalPorts:
+    """What an evaluation needs from the outside; ``system`` builds what a suite names."""
+
+    suites: Suites
+    normalizers: Normalizers
+    system: Callable[[Suite], SystemUnderTest]
     datasets: DatasetStore
     audio: AudioReader
     cache: PredictionCache
@@ -80,12 +117,13 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan(suite: Suite, normalizer: Normalizer, ports: EvalPorts) -> Plan:
+def plan(suite: Suite, ports: EvalPorts) -> Plan:
     """Return what a suite will do; raises InvalidInput for anything it names and is not there.
 
     Utterances without the consent they need are left out or refused, see
     :func:`relkit.datasets.consent.require_consent`.
     """
+    normalizer = ports.normalizers.read(suite.normalizer)
     dataset = ports.datasets.load(suite.dataset.name, rev=suite.dataset.rev)
     if ports.contracts is not None:
         contract = ports.contracts.outcome(dataset)
@@ -102,33 +140,28 @@ def plan(suite: Suite, normalizer: Normalizer, ports: EvalPorts) -> Plan:
     )
 
 
-def evaluate(
-    planned: Plan,
-    system: SystemUnderTest,
-    ports: EvalPorts,
-    *,
-    repeats: int | None = None,
-    resume: str | None = None,
-    progress: Progress,
-) -> EvalResult:
-    """Run a suite and return its report; with ``resume`` go on with an interrupted run.
+def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> EvalResult:
+    """Run a suite and return its report, or go on with an interrupted run.
 
-    Raises InvalidInput where the run to resume was asked something else, BackendUnavailable where
-    the system cannot be reached; what was answered until then stays in the run.
+    Raises UsageError for an unknown suite, InvalidInput where the run to resume was asked something
+    else, BackendUnavailable where the system cannot be reached; what was answered until then stays
+    in the run.
     """
+    planned = plan(ports.suites.read(options.suite, options.system), ports)
+    system = ports.system(planned.suite)
     _check_recorded(planned, system)
     if system.round_trip is not None:
         check_texts(planned.utterances, planned.dataset.manifest)
     scorer = quality_scorer(planned.suite.metrics, ports.quality)
-    if resume is None:
-        header = _header(planned, system, ports, repeats or 1, scorer)
+    if options.resume is None:
+        header = _header(planned, system, ports, options.repeat or 1, scorer)
         opened = ports.runs.create(header)
     else:
-        header, _, _ = ports.runs.read_header(resume)
-        _check_same(header, planned, system, repeats or header.repeats)
-        opened = ports.runs.resume(resume)
+        header, _, _ = ports.runs.read_header(options.resume)
+        _check_same(header, planned, system, options.repeat or header.repeats)
+        opened = ports.runs.resume(options.resume)
     with opened as run:
-        run.log(ports.clock.now(), "started" if resume is None else "resumed")
+        run.log(ports.clock.now(), "started" if options.resume is None else "resumed")
         if system.round_trip is not None:
             return finish(
                 run, _round_trip(run, planned, system.round_trip, ports, scorer, progress), ports
@@ -317,18 +350,29 @@ def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repea
             )
 
 
-def rescore(
-    planned: Plan, run: str, ports: EvalPorts, *, progress: Progress = lambda _done, _total: None
-) -> EvalResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescoreOptions:
+    """The run to score again, and by what: None for what it was scored by."""
+
+    run: str
+    normalizer: str | None = None
+    suite: str | None = None
+
+
+def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     """Score a finished run's predictions by another suite or normalizer, as a new run.
 
     The suite's references are today's, so corrected labels count. Quality metrics of the audio come
     from the cache, or from the audio. Raises InvalidInput where the
     old run lacks an utterance, or its audio has changed since.
     """
-    source, _, _ = ports.runs.read_header(run)
+    source, _, _ = ports.runs.read_header(options.run)
+    suite = source.suite if options.suite is None else ports.suites.read(options.suite)
+    if options.normalizer is not None:
+        suite = with_normalizer(suite, options.normalizer)
+    planned = plan(replace(suite, system=source.suite.system), ports)
     speaks = _check_task(source, planned)
-    outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(run)}
+    outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
     wanted = [
         _stored(outcomes, item, repeat, source.run)
         for repeat in range(source.repeats)
@@ -341,9 +385,11 @@ def rescore(
     header = _rescore_header(source, planned, ports, quality_versions(scorer))
     with ports.runs.create(header) as opened:
         opened.log(ports.clock.now(), "rescored", source=source.run)
-        quality = quality_of(planned, wanted, scorer, ports, progress)
+        quality = quality_of(planned, wanted, scorer, ports, lambda _done, _total: None)
         same = source.normalizer_digest == planned.normalizer.digest
-        speech, notes = rescored_summary(ports.runs.read_report(run).speech, same_text_rules=same)
+        speech, notes = rescored_summary(
+            ports.runs.read_report(options.run).speech, same_text_rules=same
+        )
         report = conclude(
             opened,
             wanted,

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, columns_of, spec_of
+from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.types import Dataset
 from relkit.evaluation.comparable import check_same_measure
+from relkit.evaluation.evaluate import Suites
 from relkit.evaluation.ports import PairAggregator, RunStore
 from relkit.evaluation.types import EvalReport, Suite
 from relkit.gate.evidence import blocks_as_family, family_count, joined
@@ -27,32 +30,49 @@ _SEED = "relkit-plan/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanPorts:
-    """What a plan reads: finished runs, and the results of (candidate, baseline) pair by pair."""
+class PlanOptions:
+    """The policy to plan, by name, path or itself, and the data and runs to plan it on.
 
-    runs: RunStore
-    pairs: Callable[[Path, Path], PairAggregator]
+    Without a suite it is that of a named run, else the whole dataset is meant. The measured values
+    of the runs replace what would be supposed.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedRuns:
-    """The runs whose measured values replace what would be supposed; None: not named."""
-
+    policy: GatePolicy | str
+    dataset: str | None = None
+    suite: str | None = None
     baseline: str | None = None
     candidate: str | None = None
 
 
-def plan_gate(
-    policy: GatePolicy,
-    dataset: Dataset,
-    suite: Suite | None,
-    ports: PlanPorts,
-    named: NamedRuns,
-) -> GatePlan:
+class Policies(Protocol):
+    """The policies of a workspace."""
+
+    def read(self, name: str) -> tuple[GatePolicy, Mapping[str, GatePolicy]]:
+        """Return a policy by name or path, and those of its parts; raises UsageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPorts:
+    """What a plan reads; ``pairs`` opens the results of (candidate, baseline) pair by pair."""
+
+    policies: Policies
+    suites: Suites
+    datasets: VersionedDatasets
+    runs: RunStore
+    pairs: Callable[[Path, Path], PairAggregator]
+
+
+def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:
     """Return what each rule can decide; raises InvalidInput, UsageError.
 
     Without a suite the whole dataset is meant, clustered as its settings say.
     """
+    policy = options.policy
+    if isinstance(policy, str):
+        policy, _ = ports.policies.read(policy)
+    suite = _suite(options, ports)
+    dataset = _dataset(options.dataset, suite, ports)
     if policy.parts:
         parts = ", ".join(policy.parts.values())
         raise UsageError(
@@ -63,7 +83,7 @@ def plan_gate(
         facts = facts_of_dataset(dataset, policy.rules)
     else:
         facts = facts_of_suite(dataset, suite, policy.rules)
-    reports = _reports(facts, ports, named)
+    reports = _reports(facts, ports, options)
     facts = replace(facts, noise_floors=_noise_floors(reports))
     measured = _measured(policy, facts, ports, reports)
     rules = plan_rules(policy, facts, measured)
@@ -86,9 +106,33 @@ def plan_gate(
     )
 
 
-def _reports(facts: SelectionFacts, ports: PlanPorts, named: NamedRuns) -> dict[str, EvalReport]:
-    given = {"baseline": named.baseline, "candidate": named.candidate}
-    reports = {side: ports.runs.read_report(run) for side, run in given.items() if run is not None}
+def _suite(options: PlanOptions, ports: PlanPorts) -> Suite | None:
+    if options.suite is not None:
+        return ports.suites.read(options.suite)
+    run = options.baseline or options.candidate
+    return None if run is None else ports.runs.read_header(run)[0].suite
+
+
+def _dataset(name: str | None, suite: Suite | None, ports: PlanPorts) -> Dataset:
+    """Return the dataset that was named, else the suite's; raises UsageError."""
+    name = name or (None if suite is None else suite.dataset.name)
+    if name is None:
+        raise UsageError(
+            "a plan needs data to look at", hint="add --dataset NAME, and --suite SUITE for a part"
+        )
+    if suite is not None and suite.dataset.name != name:
+        raise UsageError(
+            f'the suite "{suite.name}" is about {suite.dataset.name}, not {name}',
+            hint=f"use --dataset {suite.dataset.name}, or another suite",
+        )
+    return ports.datasets.snapshot(name, rev=None if suite is None else suite.dataset.rev).dataset
+
+
+def _reports(
+    facts: SelectionFacts, ports: PlanPorts, options: PlanOptions
+) -> dict[str, EvalReport]:
+    runs = {"baseline": options.baseline, "candidate": options.candidate}
+    reports = {side: ports.runs.read_report(run) for side, run in runs.items() if run is not None}
     for report in reports.values():
         if report.dataset.name != facts.dataset:
             raise UsageError(

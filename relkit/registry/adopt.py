@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.registry.ledger import Entry, LedgerState, plan_promoted, plan_registered
-from relkit.registry.mirror import VERSION, read_state, record
+from relkit.registry.mirror import VERSION, entry, read_state, record
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.release_files import sealed
 from relkit.registry.types import (
@@ -65,50 +65,87 @@ class ImportedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Importing:
+class ImportRegistryOptions:
+    """The registry to import, by kind and address (None: as its client finds it).
+
+    No ``models``: all of them. ``component`` None: tags say it. ``by`` None: the actor.
+    """
+
+    kind: str
+    models: tuple[str, ...] = ()
+    registry_uri: str | None = None
+    component: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportPorts:
     """What an import needs.
 
     ``locate`` gives the path inside the workspace of an address of files, None where it leads
-    elsewhere. ``kind`` names the registry (``mlflow``); ``component`` None: tags say it.
+    elsewhere.
     """
 
-    registry: LegacyRegistry
+    legacy: LegacyRegistry
+    registry: RegistryPorts
+    locate: Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One import: no mirror is told of it."""
+
     ports: RegistryPorts
     locate: Callable[[str], str | None]
     entry: Entry
-    kind: str = "mlflow"
-    component: Component | None = None
+    kind: str
+    component: Component | None
 
 
-def import_registry(names: Sequence[str], task: Importing) -> tuple[ImportedModel, ...]:
+def import_registry(
+    options: ImportRegistryOptions, ports: ImportPorts
+) -> tuple[ImportedModel, ...]:
     """Bring in the versions of models (none named: of all), oldest first.
 
     The ledger is written and no mirror is told. Everything that is there already stays as it is, so
     that the same again finishes what a kill cut short. Raises UsageError for an unknown model,
     BackendUnavailable, and InvalidInput for two models that would share a name or a broken ledger.
     """
-    found = task.registry.legacy(tuple(dict.fromkeys(names)) or None)
-    for name in names:
-        if name not in found:
-            raise UsageError(f'{task.kind} has no registered model "{shown(name)}"')
+    if options.kind != "mlflow":
+        raise UsageError(
+            f'no registry of the kind "{options.kind}" can be imported', hint="use mlflow"
+        )
+    component = next((name for name in COMPONENTS if name == options.component), None)
+    if options.component is not None and component is None:
+        raise UsageError(
+            f'"{options.component}" is no component', hint=f"one of {', '.join(COMPONENTS)}"
+        )
+    legacy = ports.legacy.legacy(tuple(dict.fromkeys(options.models)) or None)
+    for name in options.models:
+        if name not in legacy:
+            raise UsageError(f'{options.kind} has no registered model "{shown(name)}"')
     models: dict[str, str] = {}
-    for name in found:
+    for name in legacy:
         model = _NOT_IN_NAME.sub("-", name).strip("-._")
         if not re.fullmatch(MODEL_NAME, model):
             raise InvalidInput(f'the name of the model "{shown(name)}" has nothing relkit can use')
         if model in models.values():
             raise InvalidInput(
-                f'two models of {task.kind} would both be "{model}" here',
+                f'two models of {options.kind} would both be "{model}" here',
                 hint="import one of them: --model NAME",
             )
         models[name] = model
-    silent = replace(task, ports=replace(task.ports, mirror=None))
-    return tuple(_import(name, models[name], found[name], silent) for name in found)
+    task = _Task(
+        ports=replace(ports.registry, mirror=None),
+        locate=ports.locate,
+        entry=entry(ports.registry, options.by),
+        kind=options.kind,
+        component=component,
+    )
+    return tuple(_import(name, models[name], legacy[name], task) for name in legacy)
 
 
-def _import(
-    name: str, model: str, versions: Sequence[LegacyVersion], task: Importing
-) -> ImportedModel:
+def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Task) -> ImportedModel:
     registered, unchanged, unverifiable = [], [], []
     notes = [] if name == model else [f"it is called {model} here"]
     conflicts: list[str] = []
@@ -158,7 +195,7 @@ def _state(model: str, ports: RegistryPorts) -> LedgerState:
     return read_state(ports, model) if events else LedgerState(model=model)
 
 
-def _release(model: str, version: LegacyVersion, task: Importing) -> tuple[Release, str | None]:
+def _release(model: str, version: LegacyVersion, task: _Task) -> tuple[Release, str | None]:
     """Return a release of what is known, and why it cannot be verified, if it cannot."""
     artifact, why = _artifact(version, task)
     source = _plain_address(version.source)
@@ -182,7 +219,7 @@ def _release(model: str, version: LegacyVersion, task: Importing) -> tuple[Relea
     ), why
 
 
-def _artifact(version: LegacyVersion, task: Importing) -> tuple[Artifact | None, str | None]:
+def _artifact(version: LegacyVersion, task: _Task) -> tuple[Artifact | None, str | None]:
     """Return the digests of files that lie in the workspace, else why there are none."""
     root = task.locate(version.location)
     if root is None:
@@ -195,12 +232,12 @@ def _artifact(version: LegacyVersion, task: Importing) -> tuple[Artifact | None,
     return Artifact(digest=digest, root=folder, files=files), None
 
 
-def _component(version: LegacyVersion, task: Importing) -> Component | None:
+def _component(version: LegacyVersion, task: _Task) -> Component | None:
     said = version.tags.get("relkit.component") or version.tags.get("component")
     return task.component or next((one for one in COMPONENTS if one == said), None)
 
 
-def _component_notes(versions: Sequence[LegacyVersion], task: Importing) -> Iterator[str]:
+def _component_notes(versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
     if any(_component(one, task) is None for one in versions):
         yield "nothing says which component it is: taken for asr (--component)"
 
@@ -216,11 +253,11 @@ def _plain_address(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in head).strip()
 
 
-def _reason(version: LegacyVersion, task: Importing) -> str:
+def _reason(version: LegacyVersion, task: _Task) -> str:
     return f"imported: version {version.number} of {task.kind}, made {version.created}"
 
 
-def _serve(model: str, versions: Sequence[LegacyVersion], task: Importing) -> Iterator[str]:
+def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
     """Record what the other registry says is served; yield what it does not say."""
     wanted = _served(versions)
     state = _state(model, task.ports)
@@ -235,9 +272,9 @@ def _serve(model: str, versions: Sequence[LegacyVersion], task: Importing) -> It
             )
     else:
         for version in wanted[len(done) :]:
-            entry = replace(task.entry, reason=f"imported: served as {task.kind} says")
+            note = replace(task.entry, reason=f"imported: served as {task.kind} says")
             state = _state(model, task.ports)
-            planned = plan_promoted(state, version, entry, decision=None, attested="legacy")
+            planned = plan_promoted(state, version, note, decision=None, attested="legacy")
             record(task.ports, planned)
         yield "since when each was served is not known: the ledger begins with the import"
     for one in versions:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from relkit.core.errors import BackendUnavailable
-from relkit.registry.ledger import LedgerState, state_of
+from relkit.registry.ledger import Entry, LedgerState, state_of
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.types import (
     Aliases,
@@ -275,6 +275,11 @@ class Recorded:
     def event(self) -> ReleaseEvent:
         """The last of them."""
         return self.events[-1]
+
+
+def entry(ports: RegistryPorts, by: str | None, reason: str = "") -> Entry:
+    """Return who acts now and why; without a name it is the actor of the environment."""
+    return Entry(at=ports.clock.now(), by=(by or ports.actor).strip(), reason=reason)
 
 
 def read_history(ports: RegistryPorts, model: str) -> tuple[tuple[ReleaseEvent, ...], LedgerState]:

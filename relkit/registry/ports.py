@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relkit.registry.ledger_files import ReadLedger
 from relkit.registry.release_files import ReadRelease
-from relkit.registry.types import Mirrored, Release, ReleaseEvent
+from relkit.registry.types import Fingerprint, Mirrored, Release, ReleaseEvent
 
 if TYPE_CHECKING:
     from relkit.core.ports import Clock
@@ -128,14 +128,18 @@ class Mirror(Protocol):
 class RegistryPorts:
     """What the registry's verbs need.
 
-    ``report`` gives a finished run's report with its bytes, ``decision`` the bytes of a decision by
-    its digest; None where they are not here. ``mirror`` is None where none is configured.
+    ``actor`` is who acts where nobody was named. ``report`` gives a finished run's report with its
+    bytes, ``decision`` the bytes of a decision by its digest; None where they are not here.
+    ``fingerprint`` tells how the vendor's model behind a run behaves. ``mirror`` is None where none
+    is configured.
     """
 
     releases: ReleaseFolder
     ledger: MendableLedger
     artifacts: ArtifactListing
     clock: "Clock"
+    actor: str
     report: "Callable[[str], tuple[EvalReport, bytes] | None]"
     decision: Callable[[str], bytes | None]
+    fingerprint: Callable[[str], Fingerprint]
     mirror: Mirror | None = None

@@ -10,13 +10,18 @@ The evidence that is kept beside a release: reports and decisions, found by thei
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
+from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import parse_envelope
+from relkit.attestation.types import DecisionStatement, TrustedKey
+from relkit.attestation.verify import Wanted, verify
+from relkit.core import storage
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.gate.types import GateDecision, Override, Verdict
+from relkit.gate.types import GateDecision, GatePolicy, Override, Verdict
 from relkit.registry.ledger import (
-    Entry,
     LedgerState,
     known,
     plan_canary,
@@ -27,7 +32,7 @@ from relkit.registry.ledger import (
     plan_yanked,
     refuse_condemned,
 )
-from relkit.registry.mirror import Recorded, read_state, record
+from relkit.registry.mirror import Recorded, entry, read_state, record
 from relkit.registry.ports import RegistryPorts, ReleaseFolder
 from relkit.registry.types import Release
 
@@ -182,7 +187,46 @@ def _digests(releases: ReleaseFolder, model: str, version: str) -> Iterator[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class PromoteOptions:
+    """The version that is to be served, and the files of the decision and override that allow it.
+
+    ``share`` is its part of the traffic as a canary, None for all of it. ``hold`` records that the
+    canary does not go on instead. ``by`` None: the actor.
+    """
+
+    model: str
+    version: str
+    decision: Path | None = None
+    override: Path | None = None
+    share: float | None = None
+    hold: bool = False
+    by: str | None = None
+    reason: str = ""
+
+
+class Policies(Protocol):
+    """The policies of a workspace."""
+
+    def read(self, name: str) -> tuple[GatePolicy, Mapping[str, GatePolicy]]:
+        """Return a policy by name, and those of its parts; raises UsageError, InvalidInput."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotePorts:
+    """What a promotion needs: the registry, and what decisions are believed by.
+
+    ``keys`` gives the trusted keys, ``log`` the decisions of the workspace, oldest first.
+    """
+
+    registry: RegistryPorts
+    keys: Callable[[], Sequence[TrustedKey]]
+    policies: Policies
+    log: Callable[[], Sequence[LoggedDecision]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
     """A decision as it was handed in: what is known of it, and its bytes; and an override's."""
 
     name: str
@@ -192,27 +236,26 @@ class Evidence:
     override_data: bytes = b""
 
 
-def promote(
-    model: str,
-    version: str,
-    evidence: Evidence,
-    ports: RegistryPorts,
-    *,
-    entry: Callable[[str], Entry],
-    share: float | None = None,
-) -> Recorded:
-    """Give a release all traffic, or ``share`` of it (a canary), and record why it may have it.
+def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
+    """Give a release all traffic, or a share of it (a canary), and record why it may have it.
 
-    ``entry`` makes an entry of a reason that is the default. Only one of several promotions at once
-    wins: the others raise Busy. Raises InvalidInput with every reason why the decision does not
-    allow it, UsageError for an unknown release.
+    Only one of several promotions at once wins: the others raise Busy. Raises InvalidInput with
+    every reason why the decision does not allow it, UsageError for an unknown release, without a
+    decision, and for one that is to hold a canary.
     """
+    model, version, share = options.model, options.version, options.share
+    ports = promoting.registry
+    if options.hold:
+        return _hold(options, ports)
+    if options.decision is None:
+        raise UsageError("no decision was named", hint="--decision FILE, made by: relkit gate")
+    evidence = _evidence(options.decision, options.override, promoting)
     state = read_state(ports, model)
     known(state, version)
     release = ports.releases.read(model, version)
     _refuse(release, state, evidence, ports)
     digest = evidence.facts.digest
-    note = entry(f"{evidence.facts.decision.policy} passed")
+    note = entry(ports, options.by, options.reason or f"{evidence.facts.decision.policy} passed")
     planned = (
         plan_promoted(state, version, note, decision=digest)
         if share is None
@@ -233,22 +276,85 @@ def promote(
     return replace(done, events=(sealed, *done.events))
 
 
-def hold(
-    model: str,
-    version: str,
-    ports: RegistryPorts,
-    *,
-    entry: Entry,
-    share: float | None = None,
-) -> Recorded:
-    """Record that a canary does not go on; ``share`` changes what it has, 0 ends it."""
-    if not entry.reason:
+def _hold(options: PromoteOptions, ports: RegistryPorts) -> Recorded:
+    """Record that a canary does not go on; a share changes what it has, 0 ends it."""
+    if options.decision is not None or options.override is not None:
+        raise UsageError("--hold takes no decision", hint="leave out --decision, --override")
+    if not options.reason:
         raise UsageError("say why it is held", hint="--reason TEXT")
-    state = read_state(ports, model)
-    return record(ports, plan_held(state, version, entry, share=share))
+    note = entry(ports, options.by, options.reason)
+    state = read_state(ports, options.model)
+    return record(ports, plan_held(state, options.version, note, share=options.share))
 
 
-def _refuse(release: Release, state: LedgerState, evidence: Evidence, ports: RegistryPorts) -> None:
+def _evidence(decision: Path, override: Path | None, ports: PromotePorts) -> _Evidence:
+    """Return what is known of the files that were handed in; raises InvalidInput."""
+    data = storage.read_bytes(decision, what=decision.name)
+    facts = _decision_facts(data, decision.name, ports)
+    if override is None:
+        return _Evidence(name=decision.name, facts=facts, data=data)
+    override_data = storage.read_bytes(override, what=override.name)
+    return _Evidence(
+        name=decision.name,
+        facts=facts,
+        data=data,
+        override=_override_facts(override_data, override.name, ports),
+        override_data=override_data,
+    )
+
+
+def _decision_facts(data: bytes, name: str, ports: PromotePorts) -> DecisionFacts:
+    """Return what is known of a decision's file; raises InvalidInput where it is none."""
+    now = ports.registry.clock.now()
+    verified = verify(data, ports.keys(), now=now, wanted=Wanted(unsigned=True), source=name)
+    if not isinstance(verified.content, DecisionStatement) or verified.digest is None:
+        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
+        raise InvalidInput(
+            f"{name}: is no decision that can be believed: {why}",
+            hint="make one: relkit gate POLICY …",
+        )
+    decision = verified.content.decision
+    policy = None
+    with suppress(UsageError):
+        policy, _ = ports.policies.read(decision.policy)
+    return DecisionFacts(
+        decision=decision,
+        digest=verified.digest,
+        problems=verified.problems,
+        signed=bool(verified.signers),
+        policy=None if policy is None else policy.digest,
+        signature=policy is not None and policy.signature,
+        newer=next(_newer(decision, ports.log()), None),
+    )
+
+
+def _newer(decision: GateDecision, log: Sequence[LoggedDecision]) -> Iterator[str]:
+    """Yield later decisions of the same policy about the same run that stand in the log."""
+    runs = {part.candidate.run for part in decision.parts}
+    for logged in log:
+        if (
+            logged.serial > decision.serial
+            and logged.policy == decision.policy
+            and logged.run in runs
+        ):
+            yield f"{logged.file} (serial {logged.serial}, {logged.verdict})"
+
+
+def _override_facts(data: bytes, name: str, ports: PromotePorts) -> OverrideFacts:
+    """Return what is known of an override's file; raises InvalidInput where it is none."""
+    now = ports.registry.clock.now()
+    verified = verify(data, ports.keys(), now=now, wanted=Wanted(), source=name)
+    if not isinstance(verified.content, Override) or verified.digest is None:
+        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
+        raise InvalidInput(f"{name}: is no override that can be believed: {why}")
+    return OverrideFacts(
+        override=verified.content, digest=verified.digest, problems=verified.problems
+    )
+
+
+def _refuse(
+    release: Release, state: LedgerState, evidence: _Evidence, ports: RegistryPorts
+) -> None:
     """Raise InvalidInput with every reason against a promotion."""
     name = f"{release.model} {release.version}"
     pinned = tuple(ports.releases.read(*one) for one in release.pins.items())
@@ -267,14 +373,24 @@ def _refuse(release: Release, state: LedgerState, evidence: Evidence, ports: Reg
     refuse_condemned(state, release.version, decided if said is None else said.override.created)
 
 
-def yank(
-    model: str, version: str, ports: RegistryPorts, *, entry: Entry, restore: bool = False
-) -> Recorded:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YankOptions:
+    """The version to withdraw, or to restore; by whom (None: the actor) and why."""
+
+    model: str
+    version: str
+    reason: str
+    restore: bool = False
+    by: str | None = None
+
+
+def yank(options: YankOptions, ports: RegistryPorts) -> Recorded:
     """Withdraw a version for good, or take that back; a version that is served stays served.
 
     Raises UsageError for an unknown version and without a reason, InvalidInput where it is so.
     """
-    if not entry.reason:
+    if not options.reason:
         raise UsageError("say why", hint='--reason "wrong labels in training"')
-    plan = plan_restored if restore else plan_yanked
-    return record(ports, plan(read_state(ports, model), version, entry))
+    plan = plan_restored if options.restore else plan_yanked
+    note = entry(ports, options.by, options.reason)
+    return record(ports, plan(read_state(ports, options.model), options.version, note))

@@ -6,15 +6,19 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from relkit.core import storage
 from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, digest_of, sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.datasets.types import Answer
-from relkit.evaluation.types import EvalReport, Outcome
+from relkit.evaluation.evaluate import Normalizers
+from relkit.evaluation.ports import RunStore
+from relkit.evaluation.types import Outcome
 from relkit.registry.ledger import Entry, LedgerState, plan_registered, state_of
-from relkit.registry.mirror import Recorded, read_state, record
+from relkit.registry.mirror import Recorded, entry, read_state, record
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import DECISION, REPORT, evidence_name
 from relkit.registry.release_files import load_document, release_of
@@ -24,14 +28,15 @@ from relkit.scoring.types import Normalizer
 PROBE = "probe.json"
 
 
-def take_fingerprint(
-    report: EvalReport, outcomes: Iterable[Outcome], normalizer: Normalizer
-) -> Fingerprint:
+def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fingerprint:
     """Return the fingerprint of a finished run.
 
     Raises InvalidInput where an answer is missing or comes from the cache (neither says how the
     model behaves), and where the normalizer is no longer the run's.
     """
+    report = runs.read_report(run)
+    outcomes = runs.read_outcomes(run)
+    normalizer = normalizers.read(report.normalizer)
     if normalizer.digest != report.normalizer_digest:
         raise InvalidInput(
             f"the normalizer {report.normalizer} is no longer the one of the run {report.run}",
@@ -162,17 +167,31 @@ class Registered:
     notes: tuple[str, ...] = ()
 
 
-def register(
-    data: bytes, *, source: str, by: str, ports: RegistryPorts, probe: Fingerprint | None = None
-) -> Registered:
-    """Register a release from the bytes of its file (JSON, or YAML by the name ``source``).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterOptions:
+    """The file of a release, and by whom it is registered (None: the actor).
+
+    ``probe`` is a finished run of a vendor's model over fixed clips.
+    """
+
+    release: Path
+    probe: str | None = None
+    by: str | None = None
+
+
+def register(options: RegisterOptions, ports: RegistryPorts) -> Registered:
+    """Register a release from its file, JSON or YAML.
 
     The digests of an artifact's files are computed; time, and a run's report and dataset, are
     filled in where the file leaves them out. The file is written first, then the event: after a
-    kill between the two the same command finishes. ``probe`` is how a vendor's model behaves; it
-    becomes part of its identity. Raises InvalidInput for every defect of the
+    kill between the two the same command finishes. How a probed model behaves becomes part of its
+    identity. Raises InvalidInput for every defect of the
     file (all of them in one message) and for another digest of a version that is there.
     """
+    source = options.release.name
+    data = storage.read_bytes(options.release, what=source, hint="docs/registry.md shows one")
+    probe = None if options.probe is None else ports.fingerprint(options.probe)
+    by = entry(ports, options.by).by
     document, text = load_document(data, source=source)
     _complete(document, ports)
     if probe is not None:
@@ -231,10 +250,14 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
         document["run"] = report.run
         document.setdefault("report", sha256_bytes(data))
         dataset = report.dataset
-        entry = {"dataset": dataset.name, "digest": dataset.digest, "revision": dataset.revision}
+        evaluated = {
+            "dataset": dataset.name,
+            "digest": dataset.digest,
+            "revision": dataset.revision,
+        }
         lineage = document.setdefault("lineage", [])
         if isinstance(lineage, list) and not any(_same(one, dataset.digest) for one in lineage):
-            lineage.append({key: value for key, value in entry.items() if value is not None})
+            lineage.append({key: value for key, value in evaluated.items() if value is not None})
 
 
 def _same(entry: object, digest: str) -> bool:

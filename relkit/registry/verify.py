@@ -4,15 +4,16 @@ What is wrong with releases and their ledger, each with file and line where it h
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from relkit.core.codec import Defect, Path, line_of, lines_of
-from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
 from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
-from relkit.registry.mirror import mirrored
+from relkit.registry.mirror import entry, mirrored
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.promote import evidence_digests
+from relkit.registry.register import probe_problems
 from relkit.registry.types import EventKind, Release, ReleaseEvent
 from relkit.registry.versions import VersionRange
 
@@ -209,12 +210,39 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
     )
 
 
-def verify(ports: RegistryPorts, model: str | None = None, *, repair: bool = False) -> Verification:
-    """Prove chains and digests; raises UsageError for an unknown model.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRegistryOptions:
+    """Which model's ledger to prove, None for all.
 
-    ``repair`` first mends ledgers from what is certain, and the mirror from the ledger. A mirror
-    that does not answer is asked once, and all the rest is proven without it.
+    ``repair`` first mends ledgers from what is certain, and the mirror from the ledger. ``record``
+    notes what verified in the ledger, where nothing is wrong, by whom (None: the actor). ``probe``
+    is a finished run over the clips that a vendor's model was probed with when it was registered.
     """
+
+    model: str | None = None
+    repair: bool = False
+    record: bool = False
+    probe: str | None = None
+    by: str | None = None
+
+
+def verify(options: VerifyRegistryOptions, ports: RegistryPorts) -> Verification:
+    """Prove chains and digests; raises UsageError for an unknown model."""
+    if options.probe is not None and options.model is None:
+        raise UsageError("--probe needs the model that was probed", hint="name it: MODEL")
+    probe = None if options.probe is None else ports.fingerprint(options.probe)
+    proven = _prove(ports, options.model, repair=options.repair)
+    if probe is not None and options.model is not None:
+        changed = probe_problems(options.model, probe, ports)
+        proven = replace(proven, problems=(*proven.problems, *changed))
+    if not options.record or proven.problems:
+        return proven
+    recorded = record_verified(ports, proven.models, entry=entry(ports, options.by))
+    return replace(proven, recorded=recorded)
+
+
+def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Verification:
+    """Return what is wrong; a mirror that does not answer is asked once."""
     models = _models(ports)
     if model is not None:
         if model not in models:

@@ -17,6 +17,16 @@ MOST_AUDIO_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """The run to show, beside which baseline, and whether with transcripts and clips."""
+
+    run: str
+    baseline: str | None = None
+    with_text: bool = False
+    with_audio: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PagePorts:
     """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``."""
 
@@ -28,31 +38,25 @@ class PagePorts:
     media_type: str
 
 
-def report_page(
-    run: str,
-    ports: PagePorts,
-    *,
-    baseline: str | None = None,
-    with_text: bool = False,
-    with_audio: bool = False,
-) -> Page:
+def report_page(options: ReportOptions, ports: PagePorts) -> Page:
     """Return a run's page; raises InvalidInput, UsageError.
 
     A baseline must be another run of the same dataset, suite and normalizer, by digest.
     """
+    run, baseline = options.run, options.baseline
     report = ports.runs.read_report(run)
     header, _, _ = ports.runs.read_header(run)
     before = None if baseline is None else ports.runs.read_report(baseline)
     if before is not None:
         check_same_measure(report, before)
-    rows = ports.rows(run, with_text=with_text, with_audio=with_audio)
+    rows = ports.rows(run, with_text=options.with_text, with_audio=options.with_audio)
     return Page(
         header=header,
         report=report,
         rows=rows,
         baseline=before,
-        with_text=with_text,
-        audio=_embedded(header, rows, ports) if with_audio else None,
+        with_text=options.with_text,
+        audio=_embedded(header, rows, ports) if options.with_audio else None,
     )
 
 

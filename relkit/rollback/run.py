@@ -3,7 +3,9 @@
 How a rollback is shown: JSON for programs, text for people.
 """
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -53,23 +55,30 @@ class Mirror(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackPorts:
-    """What a rollback needs; ``mirror`` is None where none is configured."""
+    """What a rollback needs; ``mirror`` is None where none is configured.
+
+    ``actor`` is who acts where nobody was named.
+    """
 
     releases: ReleaseStore
     ledger: Ledger
     artifacts: ArtifactStore
     clock: "Clock"
+    actor: str = "unknown"
     mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackRequest:
-    """What was asked for; ``bad`` empty: what is live."""
+class RollbackOptions:
+    """What was asked for; ``bad`` empty: what is live. ``apply`` goes there, by whom and why."""
 
     model: str
     bad: tuple[str, ...] = ()
     to: str | None = None
     slice: str | None = None
+    apply: bool = False
+    by: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,25 +145,55 @@ class _Registry:
         return self._read[key]
 
 
-def plan(request: RollbackRequest, ports: RollbackPorts) -> Plan:
+def rollback(options: RollbackOptions, ports: RollbackPorts) -> tuple[Plan, Applied]:
+    """Return where to go back to, and what was appended where the plan was to be applied.
+
+    Raises what :func:`plan` and :func:`apply` raise.
+    """
+    with _no_collection():
+        planned = plan(options, ports)
+    if not options.apply:
+        return planned, Applied()
+    return planned, apply(
+        planned,
+        ports,
+        by=(options.by or ports.actor).strip(),
+        reason=options.reason or f"rollback of {', '.join(planned.target.bad)}",
+        named=bool(options.bad),
+    )
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: a plan makes thousands of events, and all of them stay."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def plan(options: RollbackOptions, ports: RollbackPorts) -> Plan:
     """Return where to go back to; nothing is changed.
 
     Raises UsageError for an unknown model, version or slice, InvalidInput for a broken ledger of
     any model: what is running could not be told.
     """
     registry = _Registry(ports)
-    if request.model not in registry.histories:
+    if options.model not in registry.histories:
         raise UsageError(
-            f'no model "{shown(request.model)}" in the registry',
-            hint=nearest(request.model, tuple(registry.histories))
+            f'no model "{shown(options.model)}" in the registry',
+            hint=nearest(options.model, tuple(registry.histories))
             or "relkit registry register RELEASE",
         )
     served = served_now(registry.histories, registry.read)
-    slice_ = _slice(request.slice)
-    shelf = _shelf(registry, request.model, served)
-    question = Question(now=ports.clock.now(), bad=request.bad, to=request.to, slice=slice_)
-    parts = _parts(registry, request.model, served)
-    _check(request, shelf, parts)
+    slice_ = _slice(options.slice)
+    shelf = _shelf(registry, options.model, served)
+    question = Question(now=ports.clock.now(), bad=options.bad, to=options.to, slice=slice_)
+    parts = _parts(registry, options.model, served)
+    _check(options, shelf, parts)
     moves: tuple[Move, ...] = ()
     if parts is None:
         target = plan_rollback(shelf, question)
@@ -222,19 +261,19 @@ def _parts(registry: _Registry, model: str, served: Mapping[str, str]) -> dict[s
     return {name: _shelf(registry, name, served) for name in release.pins}
 
 
-def _check(request: RollbackRequest, shelf: Shelf, parts: Mapping[str, Shelf] | None) -> None:
+def _check(options: RollbackOptions, shelf: Shelf, parts: Mapping[str, Shelf] | None) -> None:
     """Refuse versions that nobody knows."""
-    for version in request.bad:
+    for version in options.bad:
         name, sign, inner = version.partition(SIGN)
         if parts is not None and sign and name in parts:
             _known(inner, parts[name].history, "--bad")
         else:
             _known(version, shelf.history, "--bad")
-    if request.to is not None and request.to not in shelf.unlisted:
-        _known(request.to, shelf.history, "--to")
-    if not request.bad and shelf.live is not None and shelf.live not in shelf.history.places:
+    if options.to is not None and options.to not in shelf.unlisted:
+        _known(options.to, shelf.history, "--to")
+    if not options.bad and shelf.live is not None and shelf.live not in shelf.history.places:
         raise InvalidInput(
-            f"{request.model} {shelf.live} is live in a stack, and the ledger of {request.model} "
+            f"{options.model} {shelf.live} is live in a stack, and the ledger of {options.model} "
             "does not know it",
             hint="register it, or say what is bad: --bad VERSION",
         )

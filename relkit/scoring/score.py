@@ -10,6 +10,7 @@ What ``relkit score`` prints for people.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
 
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
@@ -128,6 +129,21 @@ def stage_characters(stage: Stage, networks: Mapping[int, NetworkScore]) -> tupl
 
 
 _READING = "case, alternatives and marked words count as TRN has them"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions:
+    """The two files to score, how they are written and read, and a normalizer by name.
+
+    ``against_jiwer`` explains how jiwer's number differs.
+    """
+
+    reference: Path
+    hypothesis: Path
+    format: Format
+    normalizer: str = "none"
+    trn: TrnOptions = TrnOptions()  # noqa: RUF009 - frozen
+    against_jiwer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

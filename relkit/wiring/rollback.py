@@ -1,14 +1,15 @@
-"""Builds what ``relkit rollback`` needs: files only; a mirror is asked when an event is safe."""
+"""Builds what ``rollback`` and ``bisect`` need; a mirror is asked when an event is safe."""
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from relkit.core.config import Settings
+from relkit.core.config import Workspace
 from relkit.rollback import run as workflow
+from relkit.wiring.registry import ledger_files, registry_ports, release_files
 
 if TYPE_CHECKING:
+    from relkit.bisect.run import BisectOptions, Tell
+    from relkit.bisect.search import Bisection
     from relkit.registry.ports import RegistryPorts
 
 
@@ -33,52 +34,62 @@ class _Follower:
             follow(self._ports, self._ports.mirror, read_state(self._ports, model))
 
 
-def rollback_ports(settings: Settings) -> workflow.RollbackPorts:
+def rollback_ports(workspace: Workspace) -> workflow.RollbackPorts:
     """Return the ledgers, records and artifacts of a workspace, and its mirror."""
-    from relkit.wiring.registry import registry_ports
-
-    ports = registry_ports(settings)
+    ports = registry_ports(workspace)
     return workflow.RollbackPorts(
         releases=ports.releases,
         ledger=ports.ledger,
         artifacts=ports.artifacts,
         clock=ports.clock,
+        actor=ports.actor,
         mirror=None if ports.mirror is None else _Follower(ports),
     )
 
 
-def plan_rollback(settings: Settings, request: workflow.RollbackRequest) -> workflow.Plan:
-    """Return where to go back to; see :func:`relkit.rollback.run.plan`."""
-    with _no_collection():
-        return workflow.plan(request, rollback_ports(settings))
-
-
-def apply_rollback(
-    settings: Settings,
-    request: workflow.RollbackRequest,
-    *,
-    by: str | None,
-    reason: str | None,
+def rollback(
+    workspace: Workspace, options: workflow.RollbackOptions
 ) -> tuple[workflow.Plan, workflow.Applied]:
-    """Plan and apply; see :func:`relkit.rollback.run.apply`."""
-    from relkit.wiring.registry import entry
-
-    ports = rollback_ports(settings)
-    with _no_collection():
-        planned = workflow.plan(request, ports)
-    why = reason or f"rollback of {', '.join(planned.target.bad)}"
-    note = entry(settings, by, why)
-    done = workflow.apply(planned, ports, by=note.by, reason=note.reason, named=bool(request.bad))
-    return planned, done
+    """Plan, and apply where asked; see :func:`relkit.rollback.run.rollback`."""
+    return workflow.rollback(options, rollback_ports(workspace))
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: a plan makes thousands of events, and all of them stay."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+def bisect_by_command(workspace: Workspace, options: "BisectOptions", tell: "Tell") -> "Bisection":
+    """Search with a command; see :func:`relkit.bisect.run.bisect_by_command`."""
+    from relkit.adapters.decisions import NoLog, log_file
+    from relkit.adapters.systems.command import ShellessCommand
+    from relkit.bisect import run as bisect
+    from relkit.bisect.search import LogHead
+
+    releases = release_files(workspace)
+    slice_ = {} if options.slice is None else {"RELKIT_SLICE": bisect.checked_slice(options.slice)}
+    command = ShellessCommand(
+        options.run,
+        folder=workspace.folder,
+        environment={**workspace.environment, **slice_},
+        release_path=releases.path,
+        timeout_s=options.timeout_s,
+    )
+    head = LogHead(model=options.model, command=options.run, on_timeout=options.on_timeout)
+    with nullcontext(NoLog()) if options.log is None else log_file(options.log, head) as answers:
+        ports = bisect.BisectPorts(
+            ledger=ledger_files(workspace),
+            releases=releases,
+            command=command,
+            log=answers,
+            tell=tell,
+        )
+        return bisect.bisect_by_command(options, ports)
+
+
+def bisect_by_metric(workspace: Workspace, options: "BisectOptions") -> "Bisection":
+    """Search in stored metrics; see :func:`relkit.bisect.metric.bisect_by_metric`."""
+    from relkit.bisect import metric as bisect_metric
+    from relkit.wiring.evaluation import run_folders
+
+    ports = bisect_metric.MetricPorts(
+        ledger=ledger_files(workspace),
+        releases=release_files(workspace),
+        run_report=run_folders(workspace).report_bytes,
+    )
+    return bisect_metric.bisect_by_metric(options, ports)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relkit.attestation.types import DecisionStatement, TrustedKey
 from relkit.core import storage
-from relkit.core.config import Settings
+from relkit.core.config import Workspace
 from relkit.core.errors import InvalidInput
 from relkit.gate.types import CheckRecord, GateDecision, Override
 
@@ -36,16 +36,9 @@ class WrittenDecision:
     key: str | None
 
 
-def make_key(folder: Path) -> tuple[Path, Path]:
-    """Write a new signing key; see :func:`relkit.adapters.signing.make_key`."""
-    from relkit.adapters import signing
-
-    return signing.make_key(folder, os.environ)
-
-
-def trusted_keys(settings: Settings) -> tuple[TrustedKey, ...]:
+def trusted_keys(workspace: Workspace) -> tuple[TrustedKey, ...]:
     """Return the public keys that relkit.yaml trusts; raises InvalidInput."""
-    return public_keys(settings.trusted_keys, relative_to=settings.workspace)
+    return public_keys(workspace.trusted_keys, relative_to=workspace.folder)
 
 
 def public_keys(texts: Iterable[str], *, relative_to: Path) -> tuple[TrustedKey, ...]:
@@ -66,10 +59,10 @@ def keys_to_verify(start: Path, texts: Sequence[str]) -> tuple[TrustedKey, ...]:
     """
     if texts:
         return public_keys(texts, relative_to=Path())
-    from relkit.wiring import settings_if_any
+    from relkit.wiring.workspace import workspace_if_any
 
-    settings = settings_if_any(start)
-    return () if settings is None else trusted_keys(settings)
+    workspace = workspace_if_any(start)
+    return () if workspace is None else trusted_keys(workspace)
 
 
 def auditors_verifier() -> str:
@@ -79,15 +72,15 @@ def auditors_verifier() -> str:
     return (files("relkit.attestation") / "auditor.py").read_text(encoding="utf-8")
 
 
-def decision_files(settings: Settings) -> "DecisionFiles":
+def decision_files(workspace: Workspace) -> "DecisionFiles":
     """Return the decisions of a workspace."""
     from relkit.adapters.decisions import DecisionFiles
 
-    return DecisionFiles(settings.state / DECISIONS)
+    return DecisionFiles(workspace.state / DECISIONS)
 
 
 def write_decision(
-    settings: Settings,
+    workspace: Workspace,
     statement: DecisionStatement,
     *,
     path: Path | None = None,
@@ -116,7 +109,7 @@ def write_decision(
         verdict=str(decision.verdict),
         created=decision.created,
     )
-    written, entry = decision_files(settings).append(facts, make, path=path)
+    written, entry = decision_files(workspace).append(facts, make, path=path)
     return WrittenDecision(
         path=written,
         decision=replace(decision, serial=entry.serial, previous=entry.previous),
@@ -135,7 +128,7 @@ def verify_file(
     return verify(data, keys, now=now or _now(), wanted=wanted, source=path.name)
 
 
-def overrides_of(settings: Settings, decision: GateDecision) -> tuple[Override, ...]:
+def overrides_of(workspace: Workspace, decision: GateDecision) -> tuple[Override, ...]:
     """Return the overrides about the candidates of a decision; see :func:`overrides_for`."""
     digests = {
         digest
@@ -143,11 +136,11 @@ def overrides_of(settings: Settings, decision: GateDecision) -> tuple[Override, 
         for digest in (part.candidate.artifact, part.candidate.candidate)
         if digest is not None
     }
-    return overrides_for(settings, {p.candidate.run for p in decision.parts}, digests)
+    return overrides_for(workspace, {p.candidate.run for p in decision.parts}, digests)
 
 
 def overrides_for(
-    settings: Settings, runs: Iterable[str], digests: Iterable[str] = ()
+    workspace: Workspace, runs: Iterable[str], digests: Iterable[str] = ()
 ) -> tuple[Override, ...]:
     """Return every override about some runs or candidates, expired ones too, oldest first.
 
@@ -159,10 +152,10 @@ def overrides_for(
     from relkit.attestation.statements import override_of
     from relkit.attestation.verify import signed_by
 
-    keys = trusted_keys(settings)
+    keys = trusted_keys(workspace)
     wanted_runs, wanted_digests = set(runs), set(digests)
     found = []
-    for name, data in decision_files(settings).overrides():
+    for name, data in decision_files(workspace).overrides():
         try:
             envelope = parse_envelope(data, source=name)
             override = override_of(parse_statement(envelope.payload, source=name), source=name)
@@ -176,7 +169,7 @@ def overrides_for(
 
 
 def read_checks(
-    settings: Settings, names: Iterable[str], given: Mapping[str, Path]
+    workspace: Workspace, names: Iterable[str], given: Mapping[str, Path]
 ) -> dict[str, CheckRecord | str]:
     """Return the record of each name, or why there is none that can be used.
 
@@ -186,8 +179,8 @@ def read_checks(
     from relkit.adapters.decisions import CheckFiles
     from relkit.attestation.verify import read_check
 
-    files = CheckFiles(settings.state / CHECKS)
-    keys = trusted_keys(settings)
+    files = CheckFiles(workspace.state / CHECKS)
+    keys = trusted_keys(workspace)
     found: dict[str, CheckRecord | str] = {}
     for name in names:
         read = files.read(name, given)
@@ -197,7 +190,7 @@ def read_checks(
 
 
 def override(
-    settings: Settings, decision: Path, said: "Said", *, key: Path, output: Path | None = None
+    workspace: Workspace, decision: Path, said: "Said", *, key: Path, output: Path | None = None
 ) -> tuple[Path, Override]:
     """Write a signed override of a decision; see ``plan_override``.
 
@@ -209,20 +202,20 @@ def override(
     from relkit.attestation.verify import Wanted
 
     signer = _signer(key)
-    keys = (*trusted_keys(settings), signer.public)
+    keys = (*trusted_keys(workspace), signer.public)
     now = _now()
     verification = verify_file(decision, keys, Wanted(unsigned=True), now=now)
     made, payload = plan_override(
         verification, said, now=now, tool_version=__version__, source=decision.name
     )
     envelope = Envelope(payload=payload)
-    path = output or decision_files(settings).override_path(decision)
+    path = output or decision_files(workspace).override_path(decision)
     _write(path, signer.sign(envelope))
     return path, replace(made, key=signer.public.key)
 
 
 def approve(
-    settings: Settings,
+    workspace: Workspace,
     record: CheckRecord,
     *,
     key: Path,
@@ -238,13 +231,13 @@ def approve(
     signer = _signer(key)
     made = plan_approval(record, now=_now(), valid_for_s=valid_for_s)
     envelope = Envelope(payload=render_check(made))
-    path = output or CheckFiles(settings.state / CHECKS).path(made.name)
+    path = output or CheckFiles(workspace.state / CHECKS).path(made.name)
     _write(path, signer.sign(envelope))
     return path, replace(made, digest=envelope.digest, key=signer.public.key)
 
 
 def approval(
-    settings: Settings,
+    workspace: Workspace,
     name: str,
     *,
     verdict: str,
@@ -266,15 +259,15 @@ def approval(
         by=by,
         reason=reason or f"{verdict} by {by}",
         created=_now(),
-        candidate=None if run is None else candidate_digest(settings, run),
+        candidate=None if run is None else candidate_digest(workspace, run),
     )
 
 
-def candidate_digest(settings: Settings, run: str) -> str:
-    """Return the digest of what a run measured: its artifact, or the system's settings."""
-    from relkit.wiring import read_report
+def candidate_digest(workspace: Workspace, run: str) -> str:
+    """Return the digest of what a run measured: its artifact, or the system's workspace."""
+    from relkit.wiring.evaluation import read_report
 
-    report = read_report(settings, run)
+    report = read_report(workspace, run)
     return report.artifact_digest or report.candidate_digest
 
 

@@ -1,69 +1,91 @@
-"""Builds the system under test that a suite names, with its identity and load fingerprint."""
+"""Builds the system under test that a suite names, and what scores the quality of its audio.
+
+What is built inside worker processes is a function of this module, which they import.
+"""
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from relkit.core.config import Settings
+from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
-from relkit.evaluation.ports import Executor, RecordedSystem, SpeechSystem, SystemUnderTest
+from relkit.evaluation.ports import (
+    Executor,
+    QualityScorer,
+    RecordedSystem,
+    RoundTrip,
+    Speaker,
+    SpeakingSystem,
+    SpeechSystem,
+    SystemUnderTest,
+)
 from relkit.evaluation.types import Candidate, Scalar, Suite, SystemSpec
 
+if TYPE_CHECKING:
+    from relkit.evaluation.quality import QualityPorts
 
-def system_under_test(settings: Settings, suite: Suite, *, jobs: int) -> SystemUnderTest:
+
+Build = Callable[[], SpeakingSystem]
+
+
+QUALITY_TIMEOUT_S = 600.0
+"""How long the quality of one clip may take in s, loading the models aside."""
+
+
+def system_under_test(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemUnderTest:
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
     if suite.task == "tts":
-        from relkit.wiring.speech import speaking_system
-
-        return speaking_system(settings, suite, jobs=jobs)
+        return speaking_system(workspace, suite, jobs=jobs)
     builders = {
         "faster-whisper": _faster_whisper,
         "openai-http": _openai_http,
         "command": _command,
         "recorded": _recorded,
     }
-    return builders[suite.system.kind](settings, suite.system, jobs)
+    return builders[suite.system.kind](workspace, suite.system, jobs)
 
 
-def _recorded(settings: Settings, system: SystemSpec, _jobs: int) -> SystemUnderTest:
+def _recorded(workspace: Workspace, system: SystemSpec, _jobs: int) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
 
     relative = str(system.options["path"])
-    answers = RecordedAnswers(_inside(settings, relative), source=relative)
+    answers = RecordedAnswers(_inside(workspace, relative), source=relative)
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}
     return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)
 
 
-def _command(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+def _command(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
     build = partial(
         build_command,
         dict(system.options),
         system.timeout_s,
-        settings.workspace,
-        dict(settings.environment),
+        workspace.folder,
+        dict(workspace.environment),
     )
     return asked(system, build, artifact=None, jobs=jobs, threads=0)
 
 
-def _openai_http(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+def _openai_http(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
     build = partial(
-        build_openai_http, dict(system.options), system.timeout_s, dict(settings.environment)
+        build_openai_http, dict(system.options), system.timeout_s, dict(workspace.environment)
     )
     return asked(system, build, artifact=None, jobs=jobs, threads=0)
 
 
-def _faster_whisper(settings: Settings, system: SystemSpec, jobs: int) -> SystemUnderTest:
+def _faster_whisper(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
     from relkit.adapters.systems.faster_whisper import find_weights
     from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
         str(system.options["model"]),
-        base=settings.workspace,
-        cache=settings.cache / "weights",
-        environment=settings.environment,
+        base=workspace.folder,
+        cache=workspace.cache / "weights",
+        environment=workspace.environment,
     )
     threads = int(system.options.get("cpu_threads") or 0) or threads_per_job(jobs)
     build = partial(build_faster_whisper, weights.folder, dict(system.options), threads)
@@ -126,7 +148,7 @@ def _under_test(
     executor: Executor | None = None,
     recorded: RecordedSystem | None = None,
 ) -> SystemUnderTest:
-    """Return a system with its identity: the digest of its settings and its artifact."""
+    """Return a system with its identity: the digest of its workspace and its artifact."""
     from relkit.evaluation.suites import system_document
 
     named = system.options.get("artifact")
@@ -148,11 +170,128 @@ def _under_test(
     )
 
 
-def _inside(settings: Settings, relative: str) -> Path:
+def _inside(workspace: Workspace, relative: str) -> Path:
     """Return a path of the workspace; raises InvalidInput where it leaves it."""
-    path = Path(os.path.normpath(settings.workspace / relative))
-    if not path.is_relative_to(settings.workspace):
+    path = Path(os.path.normpath(workspace.folder / relative))
+    if not path.is_relative_to(workspace.folder):
         raise InvalidInput(
             "system.path leaves the workspace", hint="copy the file into the workspace"
         )
     return path
+
+
+def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemUnderTest:
+    """Return the suite's system, ready to speak, with its recogniser.
+
+    Raises InvalidInput, MissingDependency: what cannot speak at all is refused before a run starts.
+    """
+    if suite.recogniser is None:
+        raise InvalidInput('the task tts needs a "recogniser"')
+    listening = replace(suite, task="asr", system=suite.recogniser, recogniser=None)
+    recogniser = system_under_test(workspace, listening, jobs=jobs)
+    build, versions = _build(workspace, suite.system)
+    # Executors never look into what they hand out; their workers get what they were built for.
+    worker = cast("Callable[[], SpeechSystem]", build)
+    system = asked(suite.system, worker, artifact=None, jobs=jobs, threads=0)
+    trip = RoundTrip(
+        speaker=cast("Speaker", system.executor),
+        recogniser=recogniser,
+        folder=partial(_folder, workspace),
+    )
+    # A resumed run must be listened to by the recogniser it was started with.
+    versions = {**versions, "recogniser": recogniser.candidate.digest}
+    return replace(system, executor=None, round_trip=trip, versions=versions)
+
+
+def _folder(workspace: Workspace, run: str) -> Path:
+    from relkit.wiring.evaluation import run_folders
+
+    return run_folders(workspace).find(run)
+
+
+def _build(workspace: Workspace, system: SystemSpec) -> tuple[Build, dict[str, str]]:
+    """Return how a worker builds the system, and the versions that shape its speech."""
+    from relkit.adapters.systems.engines import hibari_version, program_version
+
+    options, environment = dict(system.options), dict(workspace.environment)
+    if system.kind == "openai-http":
+        return partial(build_openai_speech, options, system.timeout_s, environment), {}
+    if system.kind == "command":
+        folder = workspace.folder
+        return partial(build_command_speech, options, system.timeout_s, folder, environment), {}
+    if system.kind == "hibari-tts":
+        return partial(build_hibari, options), {system.kind: hibari_version()}
+    build = build_espeak if system.kind == "espeak-ng" else build_flite
+    version = program_version(system.kind)
+    return partial(build, options, system.timeout_s), {system.kind: version}
+
+
+def build_espeak(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
+    """Build the engine inside a worker process."""
+    from relkit.adapters.systems.engines import EngineSystem, EspeakEngine
+
+    return EngineSystem(EspeakEngine(options, timeout_s=timeout_s))
+
+
+def build_flite(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
+    """Build the engine inside a worker process."""
+    from relkit.adapters.systems.engines import EngineSystem, FliteEngine
+
+    return EngineSystem(FliteEngine(options, timeout_s=timeout_s))
+
+
+def build_hibari(options: Mapping[str, Scalar]) -> SpeakingSystem:
+    """Load the engine inside a worker process."""
+    from relkit.adapters.systems.engines import EngineSystem, HibariEngine
+
+    return EngineSystem(HibariEngine(options))
+
+
+def build_openai_speech(
+    options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
+) -> SpeakingSystem:
+    """Build the HTTP client inside a worker process."""
+    from relkit.adapters.systems.engines import EngineSystem
+    from relkit.adapters.systems.openai import OpenAISpeechEngine
+
+    return EngineSystem(OpenAISpeechEngine(options, timeout_s=timeout_s, environment=environment))
+
+
+def build_command_speech(
+    options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
+) -> SpeakingSystem:
+    """Start the user's program inside a worker process, in the workspace's folder."""
+    from relkit.adapters.systems.command import CommandSpeech
+    from relkit.adapters.systems.engines import keep_clip
+
+    return CommandSpeech(
+        options, timeout_s=timeout_s, folder=folder, environment=environment, keep=keep_clip
+    )
+
+
+def quality_ports(workspace: Workspace, *, jobs: int) -> "QualityPorts":
+    """Return the ports of quality scoring; nothing is opened before a metric is asked for."""
+    from relkit.adapters.caches import SqliteQualityCache
+    from relkit.evaluation.quality import QualityPorts
+
+    return QualityPorts(
+        scorer=partial(quality_scorer, jobs=jobs),
+        cache=partial(SqliteQualityCache, workspace.cache / "quality.sqlite"),
+    )
+
+
+def quality_scorer(metrics: tuple[str, ...], *, jobs: int) -> QualityScorer:
+    """Return the scorer of some quality metrics; raises MissingDependency, InvalidInput."""
+    from relkit.adapters.mos.scorers import MosScorer
+    from relkit.adapters.workers import ProcessExecutor
+
+    build = partial(build_quality_system, metrics)
+    executor = ProcessExecutor(build, jobs=jobs, timeout_s=QUALITY_TIMEOUT_S, retries=0)
+    return MosScorer(metrics, executor)
+
+
+def build_quality_system(metrics: tuple[str, ...]) -> SpeechSystem:
+    """Open the models inside a worker process."""
+    from relkit.adapters.mos.scorers import MosSystem
+
+    return MosSystem(metrics)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
-from relkit.core.config import Settings
+from relkit.core.config import Workspace
 from relkit.core.wording import command_data, command_property, csv_cell, github_markdown, log_line
 from relkit.gate.types import GateDecision, Verdict
 from relkit.report.github import (
@@ -22,7 +22,7 @@ from relkit.report.github import (
     marker,
     step_summary,
 )
-from relkit.wiring import gate_outputs
+from relkit.wiring import gate
 from tests.gate_decisions import (
     HOSTILE,
     NASTY,
@@ -210,10 +210,10 @@ def test_a_spreadsheet_computes_nothing(text: str, cell: str) -> None:
     assert csv_cell(text) == cell
 
 
-def settings_of(folder: Path, **environment: str) -> Settings:
+def settings_of(folder: Path, **environment: str) -> Workspace:
     """Return the settings of a command that was started with these variables."""
-    return Settings(
-        workspace=folder,
+    return Workspace(
+        folder=folder,
         name="w",
         datasets=folder,
         suites=folder,
@@ -228,18 +228,16 @@ def test_what_is_written_where(tmp_path: Path) -> None:
     summary, body, junit = (tmp_path / name for name in ("summary", "body", "gate.xml"))
     summary.write_text("# before\n", encoding="utf-8")
     told = settings_of(tmp_path, GITHUB_STEP_SUMMARY=str(summary), RELKIT_GITHUB_COMMENT=str(body))
-    assert gate_outputs.write(blocked(), told) == ()
+    assert gate.write(blocked(), told) == ()
     assert not body.exists()
-    lines = gate_outputs.write(blocked(), told, junit=junit, github=True, overrides=[override()])
+    lines = gate.write(blocked(), told, junit=junit, github=True, overrides=[override()])
     assert lines == annotations(blocked(), [override()])
     assert summary.read_text(encoding="utf-8") == "# before\n\n" + step_summary(
         blocked(), [override()]
     )
     assert body.read_text(encoding="utf-8") == comment(blocked(), [override()])
     assert junit.read_bytes().startswith(b"<?xml")
-    assert gate_outputs.write(passing(), settings_of(tmp_path), github=True) == annotations(
-        passing()
-    )
+    assert gate.write(passing(), settings_of(tmp_path), github=True) == annotations(passing())
 
 
 def test_a_summary_that_is_nearly_full_is_not_made_too_long(tmp_path: Path) -> None:
@@ -248,5 +246,5 @@ def test_a_summary_that_is_nearly_full_is_not_made_too_long(tmp_path: Path) -> N
     told = settings_of(tmp_path, GITHUB_STEP_SUMMARY=str(summary))
     for filled in (SUMMARY_BYTES - 50_000, SUMMARY_BYTES - 10):
         summary.write_text("x" * filled, encoding="utf-8")
-        gate_outputs.write(BLOCKED, told, github=True)
+        gate.write(BLOCKED, told, github=True)
         assert filled <= summary.stat().st_size <= SUMMARY_BYTES

@@ -137,7 +137,7 @@ def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
     written = write_scaffold(target, SOURCE)
     assert set(written) <= {"relkit.yaml", ".gitignore", ".github", *FOLDERS}
     settings = find_workspace(target / "eval", {})
-    assert settings.workspace == target.resolve()
+    assert settings.folder == target.resolve()
     store = DatasetFiles(settings.datasets, cache=settings.cache, revisions=GitRevisions)
     suites = sorted(settings.suites.glob("*.yaml"))
     assert suites

@@ -54,7 +54,7 @@ def test_the_usual_folders_are_the_default(tmp_path: Path) -> None:
     link.symlink_to(folder)
     settings = read_workspace(link, {"A": "b"})
     root = folder.resolve()
-    assert settings.workspace == root
+    assert settings.folder == root
     assert settings.datasets == root / "datasets"
     assert settings.suites == root / "eval" / "suites"
     assert settings.normalizers == root / "eval" / "normalizers"

@@ -14,8 +14,8 @@ import pytest
 
 from relkit.core.digests import sha256_bytes
 from relkit.registry.types import EventKind, ReleaseEvent
-from relkit.wiring import settings
 from relkit.wiring.registry import ledger_files, release_files
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Said, Workspace
 from tests.release_data import DIGEST, event, release
 
@@ -45,7 +45,7 @@ sys.exit(say)
 
 def write(workspace: Workspace, reports: Mapping[str, bytes] | None = None) -> None:
     """Register nine releases; 1.0.0, 1.3.0 and 1.8.0 are promoted, the last one is live."""
-    found = settings(workspace.folder)
+    found = open_workspace(workspace.folder)
     releases, ledger = release_files(found), ledger_files(found)
     events: list[ReleaseEvent] = []
     for version in VERSIONS:
@@ -112,7 +112,7 @@ def test_bounds_that_nobody_named_are_tested(ready: Workspace) -> None:
 def test_after_a_rollback_the_release_it_left_is_the_bad_one(ready: Workspace) -> None:
     """What is live then is the good one."""
     back = event(EventKind.ROLLED_BACK, "1.3.0", traffic=1.0, bad=("1.8.0",))
-    ledger_files(settings(ready.folder)).append(back, expected=12)
+    ledger_files(open_workspace(ready.folder)).append(back, expected=12)
     told = bisect(ready, "--run", script(ready, {}))
     assert (told.document["good"], told.document["bad"]) == ("1.3.0", "1.8.0")
     assert told.document["first_bad"] == "1.5.0"
@@ -257,7 +257,7 @@ def test_answers_of_the_log_that_contradict_are_reported(ready: Workspace) -> No
     head = {"schema": "relkit.bisect/v1", "model": "asr", "command": command}
     lines: list[dict[str, Any]] = [{**head, "on_timeout": "abort"}]
     for version, mark in (("1.4.0", "bad"), ("1.6.0", "good")):
-        digest = release_files(settings(ready.folder)).read("asr", version).digest
+        digest = release_files(open_workspace(ready.folder)).read("asr", version).digest
         code = int(mark == "bad")
         lines.append({"version": version, "release": digest, "mark": mark, "exit_code": code})
     log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

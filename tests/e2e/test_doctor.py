@@ -7,7 +7,7 @@ import pytest
 
 from relkit.adapters.health import Health, look
 from relkit.cli.workspace import doctor_text
-from relkit.core.config import MlflowSettings, Settings
+from relkit.core import config
 from tests.conftest import Workspace
 
 
@@ -23,14 +23,14 @@ def test_every_line_is_ok_or_says_what_mends_it(workspace: Workspace) -> None:
 
 def test_a_tracking_server_that_is_configured_and_down_is_missing(tmp_path: Path) -> None:
     """What the workspace asks for has to answer."""
-    settings = Settings(
-        workspace=tmp_path,
+    settings = config.Workspace(
+        folder=tmp_path,
         name="w",
         datasets=tmp_path,
         suites=tmp_path,
         normalizers=tmp_path,
         gates=tmp_path,
-        mlflow=MlflowSettings(tracking_uri="http://127.0.0.1:9"),
+        mlflow=config.MlflowSettings(tracking_uri="http://127.0.0.1:9"),
     )
     found = {item.name: item for item in look(settings)}
     assert found["mlflow"].state == "missing"

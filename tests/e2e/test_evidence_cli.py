@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("cryptography", reason="signatures need the extra: pip install 'relkit[sign]'")
 
-from relkit import wiring
 from relkit.adapters.signing import make_key
 from relkit.attestation.types import DecisionStatement
 from relkit.gate.types import CheckRecord
 from relkit.wiring import signing
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Said, Workspace
 from tests.decisions import ARTIFACT, POLICY, statement
 
@@ -81,7 +81,7 @@ def trusting(workspace: Workspace) -> Workspace:
 
 def written(workspace: Workspace, content: DecisionStatement, *, sign: bool = True) -> str:
     """Write a decision as the gate does, and return its path inside the workspace."""
-    settings = wiring.settings(workspace.folder)
+    settings = open_workspace(workspace.folder)
     key = workspace.folder / "keys" / "relkit.key" if sign else None
     path = signing.write_decision(settings, content, key=key).path
     return str(path.relative_to(workspace.folder))
@@ -164,7 +164,7 @@ def test_an_override_is_signed_named_and_found_again(trusting: Workspace) -> Non
     path = f".relkit/decisions/{said.document['override']}"
     checked = offline(trusting, "verify", path, "--json").document
     assert (checked["valid"], checked["kind"]) == (True, "override")
-    settings = wiring.settings(trusting.folder)
+    settings = open_workspace(trusting.folder)
     (found,) = signing.overrides_for(settings, ["new-run"])
     assert (found.by, found.ticket, found.key) == ("A. Lee", "REL-7", said.document["key"])
     assert signing.overrides_for(settings, [], [ARTIFACT]) == (found,)
@@ -181,7 +181,7 @@ def test_an_override_by_a_stranger_allows_nothing(trusting: Workspace) -> None:
     said = offline(trusting, "override", name, *OVERRIDE, "--sign", "others/relkit.key")
     assert said.code == 0
     assert "will allow nothing" in said.err
-    (found,) = signing.overrides_for(wiring.settings(trusting.folder), ["new-run"])
+    (found,) = signing.overrides_for(open_workspace(trusting.folder), ["new-run"])
     assert found.key is None
 
 
@@ -229,7 +229,7 @@ def test_an_approval_is_found_by_the_gate(trusting: Workspace) -> None:
     )  # fmt: skip
     assert said.code == 0, said.err
     assert (said.document["verdict"], said.document["by"]) == ("pass", "A. Lee")
-    settings = wiring.settings(trusting.folder)
+    settings = open_workspace(trusting.folder)
     found = signing.read_checks(settings, ["security-review", "other"], {})
     record = found["security-review"]
     assert isinstance(record, CheckRecord)
@@ -257,7 +257,7 @@ def test_a_record_of_another_tool_is_signed_as_it_is(trusting: Workspace) -> Non
     }
     path = trusting.folder / "load.json"
     path.write_text(json.dumps(record))
-    settings = wiring.settings(trusting.folder)
+    settings = open_workspace(trusting.folder)
     plain = signing.read_checks(settings, ["load-test"], {"load-test": path})["load-test"]
     assert isinstance(plain, CheckRecord)
     assert plain.key is None

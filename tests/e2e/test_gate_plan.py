@@ -2,19 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from relkit.core.config import Settings
+from relkit.core.config import Workspace as Opened
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
+from relkit.gate.plan_run import PlanOptions
 from relkit.gate.plan_view import plan_document, plan_summary
 from relkit.gate.types import GatePlan
-from relkit.wiring import init_workspace
-from relkit.wiring import settings as read_settings
-from relkit.wiring.margins import REFERENCE, set_margins
-from relkit.wiring.planning import plan_gate
-from relkit.wiring.policies import read_policy
+from relkit.wiring.gate import REFERENCE, plan_gate, policy_files, set_margins
+from relkit.wiring.workspace import init_workspace, open_workspace
 from tests.conftest import ROOT, Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "gate_plan.txt"
@@ -22,9 +21,9 @@ DATASET = "assistant-commands"
 
 
 @pytest.fixture
-def settings(workspace: Workspace) -> Settings:
+def settings(workspace: Workspace) -> Opened:
     """Give the settings of a workspace as ``relkit init`` writes it."""
-    return read_settings(workspace.folder)
+    return open_workspace(workspace.folder)
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -38,9 +37,10 @@ def of_rule(plan: GatePlan, rule: str) -> set[str]:
     return {item.supposed.rate_from for item in found.slices if item.supposed is not None}
 
 
-def test_the_plan_of_the_demo_policy(settings: Settings) -> None:
+def test_the_plan_of_the_demo_policy(settings: Opened) -> None:
     """The whole table, word by word (written again: remove the file and run this test twice)."""
-    shown = plan_summary(plan_gate(settings, "asr-promotion", dataset=DATASET, suite="demo")) + "\n"
+    options = PlanOptions(policy="asr-promotion", dataset=DATASET, suite="demo")
+    shown = plan_summary(plan_gate(settings, options)) + "\n"
     if not GOLDEN.exists():
         GOLDEN.write_text(shown, encoding="utf-8")
         pytest.fail("the golden file was missing: it is written now, read it")
@@ -48,9 +48,9 @@ def test_the_plan_of_the_demo_policy(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(("name", "suite"), REFERENCE.items())
-def test_the_policies_that_ship_can_be_decided(settings: Settings, name: str, suite: str) -> None:
+def test_the_policies_that_ship_can_be_decided(settings: Opened, name: str, suite: str) -> None:
     """No finding, and no required rule that its own data could never pass."""
-    plan = plan_gate(settings, name, dataset=DATASET, suite=suite)
+    plan = plan_gate(settings, PlanOptions(policy=name, dataset=DATASET, suite=suite))
     assert plan.findings == ()
     assert {rule.outlook for rule in plan.rules} <= {"decides", "unknown", "weak"}
     for rule in plan.rules:
@@ -70,13 +70,13 @@ def test_the_committed_margins_are_those_that_init_writes(tmp_path: Path) -> Non
 def test_another_dataset_has_other_margins(workspace: Workspace) -> None:
     """With half of the utterances the margins are wider, and everything else stays."""
     folder = workspace.folder
-    before = {name: read_policy(read_settings(folder), name)[0] for name in REFERENCE}
+    before = {name: policy_files(open_workspace(folder)).read(name)[0] for name in REFERENCE}
     path = folder / "datasets" / DATASET / "manifest.jsonl"
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join(lines[::2]) + "\n", encoding="utf-8")
     changed = set_margins(folder)
     for name, old in before.items():
-        new = read_policy(read_settings(folder), name)[0]
+        new = policy_files(open_workspace(folder)).read(name)[0]
         assert new.digest != old.digest
         for was, now in zip(old.rules, new.rules, strict=True):
             assert now.margin == changed[name].get(now.id, was.margin)
@@ -93,10 +93,10 @@ def test_a_workspace_without_the_policies_has_nothing_to_set(workspace: Workspac
     assert set_margins(workspace.folder) == {}
 
 
-def test_the_whole_dataset_decides_more_than_the_suite(settings: Settings) -> None:
+def test_the_whole_dataset_decides_more_than_the_suite(settings: Opened) -> None:
     """Twice the utterances: a smaller margin would do."""
-    part = plan_gate(settings, "asr-promotion", suite="demo")
-    whole = plan_gate(settings, "asr-promotion", dataset=DATASET)
+    part = plan_gate(settings, PlanOptions(policy="asr-promotion", suite="demo"))
+    whole = plan_gate(settings, PlanOptions(policy="asr-promotion", dataset=DATASET))
     assert whole.utterances > part.utterances
     smallest = [plan.rules[0].slices[0].smallest for plan in (whole, part)]
     assert smallest[0] is not None
@@ -129,16 +129,17 @@ def test_finished_runs_replace_what_was_supposed(workspace: Workspace) -> None:
         return workspace.runs[-1].name
 
     baseline, candidate = with_errors(2), with_errors(3)
-    settings = read_settings(workspace.folder)
-    one = plan_gate(settings, "asr-promotion", baseline=baseline)
+    settings = open_workspace(workspace.folder)
+    options = PlanOptions(policy="asr-promotion", baseline=baseline)
+    one = plan_gate(settings, options)
     assert of_rule(one, "wer-overall") == {f"measured in {baseline}, overall"}
-    two = plan_gate(settings, "asr-promotion", baseline=baseline, candidate=candidate)
+    two = plan_gate(settings, replace(options, candidate=candidate))
     assert of_rule(two, "wer-overall") == {"measured by both runs"}
     assert "measured by both runs" in of_rule(two, "wer-accents")
     assert (two.baseline, two.candidate, two.suite) == (baseline, candidate, "recorded")
     assert "wer_capped: measured by both runs" in plan_summary(two)
     with pytest.raises(UsageError, match="the same run is named twice"):
-        plan_gate(settings, "asr-promotion", baseline=baseline, candidate=baseline)
+        plan_gate(settings, replace(options, candidate=baseline))
 
 
 @pytest.mark.parametrize(
@@ -154,52 +155,54 @@ def test_finished_runs_replace_what_was_supposed(workspace: Workspace) -> None:
     ],
 )
 def test_what_cannot_be_planned(
-    settings: Settings, policy: str, options: dict[str, str], message: str
+    settings: Opened, policy: str, options: dict[str, str], message: str
 ) -> None:
     """Each says what to do instead, and exits 2."""
     with pytest.raises(RelkitError, match=message) as caught:
-        plan_gate(settings, policy, **options)
+        plan_gate(settings, PlanOptions(policy=policy, **options))
     assert caught.value.exit_code == 2
     assert caught.value.hint
 
 
-def test_a_launch_is_read_with_its_parts(settings: Settings) -> None:
+def test_a_launch_is_read_with_its_parts(settings: Opened) -> None:
     """Its digest is not the one of its file alone."""
-    launch, parts = read_policy(settings, "launch")
+    launch, parts = policy_files(settings).read("launch")
     assert {part: policy.name for part, policy in parts.items()} == dict(launch.parts)
     assert launch.signature
     path = settings.gates / "tts-promotion.yaml"
     path.write_text(path.read_text("utf-8").replace("max: 0.65", "max: 0.6"), encoding="utf-8")
-    assert read_policy(settings, "launch")[0].digest != launch.digest
-    assert read_policy(settings, str(path))[0].name == "tts-promotion"
+    assert policy_files(settings).read("launch")[0].digest != launch.digest
+    assert policy_files(settings).read(str(path))[0].name == "tts-promotion"
 
 
-def test_a_part_must_be_a_policy_of_one_run(settings: Settings) -> None:
+def test_a_part_must_be_a_policy_of_one_run(settings: Opened) -> None:
     """An unknown part names the nearest policy; a launch of launches is refused."""
     path = settings.gates / "launch.yaml"
     text = path.read_text("utf-8")
     path.write_text(text.replace("asr: asr-promotion", "asr: asr-promotoin"), encoding="utf-8")
     with pytest.raises(UsageError, match='part "asr": policy "asr-promotoin"') as caught:
-        read_policy(settings, "launch")
+        policy_files(settings).read("launch")
     assert caught.value.hint == 'did you mean "asr-promotion"?'
     path.write_text(text.replace("asr: asr-promotion", "asr: launch"), encoding="utf-8")
     with pytest.raises(InvalidInput, match="has parts itself"):
-        read_policy(settings, "launch")
+        policy_files(settings).read("launch")
 
 
-def test_a_policy_is_refused_where_it_never_passes_or_has_another_name(settings: Settings) -> None:
+def test_a_policy_is_refused_where_it_never_passes_or_has_another_name(
+    settings: Opened,
+) -> None:
     """Reading is where a policy that makes no sense is stopped, with its line."""
     path = settings.gates / "asr-promotion.yaml"
     text = path.read_text("utf-8")
     path.write_text(text.replace("max: 0.03}", "max: 0}"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r'line \d+: rule "failures": a maximum of 0'):
-        read_policy(settings, "asr-promotion")
+        policy_files(settings).read("asr-promotion")
     shutil.copyfile(ROOT / "gates" / "launch.yaml", path)
     with pytest.raises(InvalidInput, match='is called "launch"'):
-        read_policy(settings, "asr-promotion")
+        policy_files(settings).read("asr-promotion")
 
 
-def test_a_weak_plan_is_shown_with_what_is_missing(settings: Settings) -> None:
+def test_a_weak_plan_is_shown_with_what_is_missing(settings: Opened) -> None:
     """The worst slice first, the clusters that are missing, and the findings with their lines."""
     path = settings.gates / "mine.yaml"
     path.write_text(
@@ -210,7 +213,7 @@ def test_a_weak_plan_is_shown_with_what_is_missing(settings: Settings) -> None:
         "     mode: advisory}\n",
         encoding="utf-8",
     )
-    shown = plan_summary(plan_gate(settings, "mine", suite="demo"))
+    shown = plan_summary(plan_gate(settings, PlanOptions(policy="mine", suite="demo")))
     assert "refuse: rule gone (line 5): no utterance has accent" in shown
     assert "warn: rule fine (line 4): overall: an equal system passes in" in shown
     assert "CANNOT  no slice of the data is meant" in shown

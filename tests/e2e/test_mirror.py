@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from relkit import wiring
 from relkit.adapters.ledgers import LedgerFiles
 from relkit.adapters.mlflow.registry import MlflowRegistry
 from relkit.core.config import MlflowSettings
@@ -20,6 +19,7 @@ from relkit.registry.ledger import Entry, plan_promoted, plan_registered, state_
 from relkit.registry.release_files import sealed
 from relkit.registry.types import Artifact, Release
 from relkit.wiring import registry
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Said, Workspace
 from tests.mlflow_proxy import ALIAS, Proxy, Server, proxied, served
 
@@ -51,7 +51,7 @@ class Shop:
 
     def add(self, version: str) -> None:
         """Write and register a release, in the ledger alone."""
-        ports = registry.registry_ports(wiring.settings(self.workspace.folder))
+        ports = registry.registry_ports(open_workspace(self.workspace.folder))
         path = self.workspace.folder / "models" / self.model / version / "model.bin"
         path.parent.mkdir(parents=True)
         path.write_text(f"weights of {version}\n", encoding="utf-8")
@@ -78,7 +78,7 @@ class Shop:
 
     def promote(self, version: str, minute: int) -> None:
         """Promote a release, in the ledger alone: what a kill before the mirror leaves behind."""
-        ports = registry.registry_ports(wiring.settings(self.workspace.folder))
+        ports = registry.registry_ports(open_workspace(self.workspace.folder))
         state = state_of(self.model, ports.ledger.events(self.model))
         entry = Entry(at=f"2026-01-31T12:{minute:02}:00Z", by="ci")
         evidence = f'{{"passed": "{version}"}}\n'.encode()

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from relkit import wiring
 from relkit.adapters.releases import ArtifactFiles
 from relkit.adapters.signing import make_key
 from relkit.adapters.workspace import scaffold_source, write_scaffold
@@ -21,9 +20,11 @@ from relkit.attestation.exceptions import Said as Word
 from relkit.cli.boundary import run
 from relkit.core.digests import canonical
 from relkit.core.errors import BackendUnavailable, Busy
+from relkit.registry.promote import PromoteOptions
 from relkit.registry.types import Mirrored, Release
 from relkit.wiring import registry
 from relkit.wiring.signing import override
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Said, Workspace
 
 SUITE = """\
@@ -332,7 +333,7 @@ def test_an_override_stands_for_the_verdict_alone(reg: Registry) -> None:
 
 def signed_override(reg: Registry, decision: Path, words: Word) -> Path:
     """Sign an override with the workspace's key."""
-    settings = wiring.settings(reg.folder)
+    settings = open_workspace(reg.folder)
     return override(settings, decision, words, key=reg.folder / "keys" / "relkit.key")[0]
 
 
@@ -579,11 +580,12 @@ def test_a_fresh_verification_of_what_has_no_gate_is_recorded(reg: Registry) -> 
 
 def compete(folder: str, version: str, start: Any) -> None:  # noqa: ANN401  # an Event of its context
     """Promote with others; exit 7 where another one won."""
-    settings = wiring.settings(Path(folder))
+    settings = open_workspace(Path(folder))
     start.wait()
     decision = Path(folder) / "decisions" / "own.json"
     try:
-        registry.promote(settings, "asr", version, decision=decision, by="ann")
+        options = PromoteOptions(model="asr", version=version, decision=decision, by="ann")
+        registry.promote(settings, options)
     except Busy:
         raise SystemExit(7) from None
     except Exception:  # noqa: BLE001 - a process that read after the winner plans from there
@@ -620,13 +622,14 @@ def test_a_promotion_that_was_overtaken_is_refused(
     """Two plans from the same state: the first to append wins, the other exits 2 and names it."""
     reg.register("1.0.0")
     reg.register("1.1.0")
-    settings = wiring.settings(reg.folder)
+    settings = open_workspace(reg.folder)
     decision = reg.folder / "decisions" / "own.json"
     verify = ArtifactFiles.verify
 
     def overtaken(self: ArtifactFiles, release: Release) -> str | None:
         monkeypatch.setattr(ArtifactFiles, "verify", verify)
-        registry.promote(settings, "asr", "1.1.0", decision=decision, by="bob")
+        options = PromoteOptions(model="asr", version="1.1.0", decision=decision, by="bob")
+        registry.promote(settings, options)
         return verify(self, release)
 
     monkeypatch.setattr(ArtifactFiles, "verify", overtaken)

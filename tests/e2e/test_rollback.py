@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from relkit import wiring
 from relkit.core.errors import BackendUnavailable, Busy, InvalidInput
 from relkit.registry.ledger import Entry, plan_promoted, plan_registered, plan_yanked, state_of
 from relkit.registry.release_files import sealed
 from relkit.registry.types import Artifact, Attested, EventKind, Interface, Mirrored, Release
-from relkit.registry.verify import record_verified
-from relkit.rollback.run import RollbackRequest, apply, plan
+from relkit.registry.verify import VerifyRegistryOptions, record_verified
+from relkit.rollback.run import RollbackOptions, apply, plan
 from relkit.wiring import registry
 from relkit.wiring.rollback import rollback_ports
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Said, Workspace
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "rollback.txt"
@@ -39,7 +39,7 @@ class Served:
     @property
     def ports(self) -> Any:  # noqa: ANN401  # the registry's ports
         """The registry of the workspace."""
-        return registry.registry_ports(wiring.settings(self.workspace.folder))
+        return registry.registry_ports(open_workspace(self.workspace.folder))
 
     def entry(self, reason: str = "") -> Entry:
         """Return who acts, a minute later."""
@@ -264,8 +264,8 @@ def test_what_nobody_knows_exits_2(
 
 def test_of_two_plans_for_one_state_only_one_is_applied(served: Served) -> None:
     """The ledger compares before it sets."""
-    ports = rollback_ports(wiring.settings(served.workspace.folder))
-    plans = [plan(RollbackRequest(model="asr"), ports) for _ in range(2)]
+    ports = rollback_ports(open_workspace(served.workspace.folder))
+    plans = [plan(RollbackOptions(model="asr"), ports) for _ in range(2)]
     apply(plans[0], ports, by="one", reason="")
     with pytest.raises(Busy) as caught:
         apply(plans[1], ports, by="two", reason="")
@@ -311,8 +311,8 @@ def test_a_mirror_that_is_down_is_told_later(
     assert error["hint"] == "nothing is lost; finish it: relkit registry verify --repair"
     assert (served.state().live, aliases.champion) == ("2.2.0", None)
     aliases.down = False
-    settings = wiring.settings(served.workspace.folder)
-    registry.verify(settings, "asr", repair=True)
+    settings = open_workspace(served.workspace.folder)
+    registry.verify(settings, VerifyRegistryOptions(model="asr", repair=True))
     assert aliases.champion == "2.2.0"
 
 
@@ -363,6 +363,6 @@ def test_a_broken_ledger_of_a_partner_stops_the_plan(served: Served) -> None:
     path = served.workspace.folder / "registry" / "events" / "llm.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text("".join(reversed(lines)), encoding="utf-8")
-    ports = rollback_ports(wiring.settings(served.workspace.folder))
+    ports = rollback_ports(open_workspace(served.workspace.folder))
     with pytest.raises(InvalidInput, match=r"llm\.jsonl"):
-        plan(RollbackRequest(model="asr"), ports)
+        plan(RollbackOptions(model="asr"), ports)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from relkit import wiring
 from relkit.core import storage
 from relkit.core.config import MARKER
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import StorageFailed
+from relkit.registry.register import RegisterOptions
+from relkit.registry.verify import VerifyRegistryOptions
 from relkit.wiring import registry
+from relkit.wiring.workspace import open_workspace
 from tests.conftest import Workspace
 from tests.release_data import history, ledger_in, registered, write_history
 
@@ -144,12 +146,13 @@ def test_a_registration_is_finished_by_the_same_command(tmp_path: Path) -> None:
             "schema: relkit.release/v1\nmodel: asr\nversion: 1.0.0\ncomponent: asr\n"
             "owner: team\nlicence: MIT\nartifact: {root: models/m.bin}\n"
         )
-        settings = wiring.settings(folder)
-        killed = killed_after(steps, lambda: registry.register(settings, source, by="ann"))  # noqa: B023 - called at once
-        done = registry.register(settings, source, by="ann")
+        settings = open_workspace(folder)
+        options = RegisterOptions(release=source, by="ann")
+        killed = killed_after(steps, lambda: registry.register(settings, options))  # noqa: B023 - called at once
+        done = registry.register(settings, options)
         assert done.release.artifact_digest == sha256_bytes(b"weights")
         assert len(registry.ledger_files(settings).events("asr")) == 1
-        assert registry.verify(settings, None, repair=True).problems == ()
+        assert registry.verify(settings, VerifyRegistryOptions(repair=True)).problems == ()
         assert registry.validate(settings, artifacts=True).defects == ()
         if not killed:
             return

@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
+from pathlib import Path
 from pathlib import PurePosixPath
+from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput
+from relkit.core.errors import UsageError
 from relkit.core.ports import Progress
+from relkit.core.yaml_text import shown
 from relkit.core.yaml_text import where
 from relkit.datasets.imports import PARSERS
 from relkit.datasets.imports.rows import ImportKind
@@ -130,16 +134,25 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportRequest:
+class ImportOptions:
     """What to import: ``name`` None for the source's own, ``copy`` to take the audio in."""
 
     kind: ImportKind
+    path: Path
     name: str | None = None
     copy: bool = False
 
 
+def import_kind(text: str) -> ImportKind:
+    """Return a kind of data by its name; raises UsageError."""
+    kinds = tuple(item.value for item in ImportKind)
+    if text not in kinds:
+        raise UsageError(f'unknown kind "{shown(text)}"', hint=nearest(text, kinds))
+    return ImportKind(text)
+
+
 def import_dataset(
-    request: ImportRequest,
+    options: ImportOptions,
     source: Source,
     target: Target,
     *,
@@ -152,9 +165,9 @@ def import_dataset(
     ``pseudonym`` replaces the account ids of Common Voice; ``readable`` are the endings of audio
     that can be decoded.
     """
-    name = request.name or _dataset_name(source.name)
+    name = options.name or _dataset_name(source.name)
     target.check_name(name)
-    parsed = PARSERS[request.kind](source.files())
+    parsed = PARSERS[options.kind](source.files())
     if not parsed.rows:
         raise InvalidInput(
             f"{source.name}: holds no utterance", hint=_reasons(parsed) or "it has no entry"
@@ -163,10 +176,10 @@ def import_dataset(
     _refuse_nothing_found(parsed.rows, located)
     placed = place(located)
     rows, numbered = with_ids(parsed.rows, [path for _, path in placed.places])
-    if request.kind is ImportKind.COMMON_VOICE:
+    if options.kind is ImportKind.COMMON_VOICE:
         rows = _pseudonymous(rows, pseudonym)
     rows = with_cluster(rows)
-    paths, roots = _references(request, placed, located, source.name)
+    paths, roots = _references(options, placed, located, source.name)
     slices = slices_of(rows)
     texts = {
         "dataset.yaml": render_dataset(
@@ -174,18 +187,18 @@ def import_dataset(
         ),
         "manifest.jsonl": render_manifest(rows, paths),
     }
-    copies = _copies(paths, located) if request.copy else []
+    copies = _copies(paths, located) if options.copy else []
     target.write(name, texts, copies, progress)
     return ImportSummary(
         dataset=name,
-        kind=request.kind.value,
+        kind=options.kind.value,
         utterances=len(rows),
         speakers=_speakers(rows),
         columns=tuple(sorted({column for row in rows for column in row.attributes})),
         slices=slices,
         hours=sum(row.length_s or 0.0 for row in rows) / 3600,
         timed=sum(row.length_s is not None for row in rows),
-        copied=request.copy,
+        copied=options.copy,
         missing_audio=sum(not item.found for item in located),
         unlisted_audio=source.unlisted(located),
         left_out=parsed.left_out,
@@ -224,14 +237,14 @@ def _pseudonymous(
 
 
 def _references(
-    request: ImportRequest, placed: PlacedAudio, located: Sequence[LocatedAudio], name: str
+    options: ImportOptions, placed: PlacedAudio, located: Sequence[LocatedAudio], name: str
 ) -> tuple[list[str], tuple[str, ...]]:
     """Return what each row's ``audio_filepath`` says, and the folders to declare.
 
     With one folder paths are relative, so that moving the audio means changing one line; with
     several a relative path could mean more than one file.
     """
-    if request.copy:
+    if options.copy:
         one = len(placed.roots) == 1
         return [f"audio/{path}" if one else f"audio/{i}/{path}" for i, path in placed.places], ()
     roots = (*placed.roots, *placed.linked)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import ErrorCounts
-from relkit.curation.candidates import GONE, ReviewRequest, candidates, review_csv, review_document
+from relkit.curation.candidates import GONE, ReviewOptions, candidates, review_csv, review_document
 from relkit.curation.review import (
     WEIGHTS,
     ConsentTerms,
@@ -245,7 +245,7 @@ def test_consent_decides_who_is_listed(
     names = ("yes", "no", "unknown", "gone")
     runs = Runs(a=[item(name, wrong=10) for name in names])
     terms = allowing(required, yes=Consent.GRANTED, no=Consent.REVOKED, unknown=Consent.UNKNOWN)
-    found = candidates(ReviewRequest(runs=("a",)), runs, lambda _: terms)
+    found = candidates(ReviewOptions(runs=("a",)), runs, lambda _: terms)
     assert {one.id for one in found.candidates} == listed
     assert found.withheld == withheld
     assert found.considered == len(listed)
@@ -256,7 +256,7 @@ def test_what_is_revoked_is_used_for_nothing() -> None:
     terms = allowing(a=Consent.GRANTED, b=Consent.REVOKED)
     with_it = Runs(r=[item("a", wrong=3), item("b", wrong=10)])
     without = Runs(r=[item("a", wrong=3)])
-    request = ReviewRequest(runs=("r",))
+    request = ReviewOptions(runs=("r",))
     first, second = (candidates(request, runs, lambda _: terms) for runs in (with_it, without))
     assert first.candidates == second.candidates
 
@@ -274,7 +274,7 @@ def test_runs_that_do_not_compare_are_refused(change: dict[str, Any], words: str
     runs.headers["b"] = replace(runs.headers["b"], **change)
     terms = allowing(u=Consent.GRANTED)
     with pytest.raises(InvalidInput, match=words) as caught:
-        candidates(ReviewRequest(runs=("a", "b")), runs, lambda _: terms)
+        candidates(ReviewOptions(runs=("a", "b")), runs, lambda _: terms)
     assert "relkit rescore b" in (caught.value.hint or "")
 
 
@@ -282,13 +282,13 @@ def test_a_run_is_not_its_own_baseline() -> None:
     """The same run on both sides compares nothing."""
     runs = Runs(a=[item("u")])
     with pytest.raises(UsageError, match="named twice"):
-        candidates(ReviewRequest(runs=("a",), baseline="a"), runs, lambda _: allowing())
+        candidates(ReviewOptions(runs=("a",), baseline="a"), runs, lambda _: allowing())
 
 
 def test_runs_must_share_utterances() -> None:
     """None in common is an error, some missing a note."""
     terms = allowing(u=Consent.GRANTED, v=Consent.GRANTED)
-    request = ReviewRequest(runs=("a", "b"))
+    request = ReviewOptions(runs=("a", "b"))
     with pytest.raises(InvalidInput, match="no utterance in common"):
         candidates(request, Runs(a=[item("u")], b=[item("v")]), lambda _: terms)
     some = Runs(a=[item("u"), item("v")], b=[item("v")])
@@ -323,7 +323,7 @@ def test_headers_come_in_the_order_of_the_runs() -> None:
     """The list names the runs it was made from, and the baseline apart."""
     u = [item("u", wrong=1)]
     runs = Runs(**{RUN: u, OTHER: u, THIRD: u})
-    request = ReviewRequest(runs=(RUN, OTHER), baseline=THIRD, limit=1)
+    request = ReviewOptions(runs=(RUN, OTHER), baseline=THIRD, limit=1)
     found = candidates(request, runs, lambda _: allowing(u=Consent.GRANTED))
     assert (found.runs, found.baseline, found.dataset) == ((RUN, OTHER), THIRD, "words")
     assert runs.headers[RUN].dataset.digest == DIGEST

@@ -15,7 +15,7 @@ from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import OpenRun
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, RunStatus, Task
 from relkit.report import run as workflow
-from relkit.report.run import PagePorts, report_page
+from relkit.report.run import PagePorts, ReportOptions, report_page
 from tests.builders import counts, dataset, header, report, suite, utterance
 
 OTHER = "sha256:" + "1" * 64
@@ -152,16 +152,16 @@ def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = 
 def test_nothing_private_is_asked_for_unless_the_user_did() -> None:
     """Without flags neither texts nor audio are read, and the page carries neither."""
     asked: list[tuple[bool, bool]] = []
-    page = report_page("run", ports(asked=asked, digest=OTHER))
+    page = report_page(ReportOptions(run="run"), ports(asked=asked, digest=OTHER))
     assert asked == [(False, False)]
     assert (page.with_text, page.audio, page.baseline) == (False, None, None)
-    report_page("run", ports(asked=asked), with_text=True, with_audio=True)
+    report_page(ReportOptions(run="run", with_text=True, with_audio=True), ports(asked=asked))
     assert asked[1] == (True, True)
 
 
 def test_only_audio_with_consent_that_has_not_changed_is_embedded() -> None:
     """Every clip that is left out is counted under its reason; a repeat is no second clip."""
-    page = report_page("run", ports(), with_audio=True)
+    page = report_page(ReportOptions(run="run", with_audio=True), ports())
     assert page.audio is not None
     assert page.audio.clips == {"best": b"best", "worst": b"worst", "recorded": b"recorded"}
     assert page.audio.left_out == {
@@ -177,7 +177,7 @@ def test_the_page_keeps_the_worst_clips_when_it_would_grow_too_large(
 ) -> None:
     """Clips with the most errors come first, the rest is counted."""
     monkeypatch.setattr(workflow, "MOST_AUDIO_BYTES", 6)
-    page = report_page("run", ports(), with_audio=True)
+    page = report_page(ReportOptions(run="run", with_audio=True), ports())
     assert page.audio is not None
     assert page.audio.clips == {"worst": b"worst"}
     assert page.audio.left_out["the page would become too large"] == 2
@@ -187,11 +187,11 @@ def test_audio_of_a_run_that_spoke_is_refused() -> None:
     """Its clips are not those of the dataset, which would be shown in their place."""
     spoke = replace(ports(), runs=OneRun(task="tts"))
     with pytest.raises(UsageError, match="synthesised"):
-        report_page("run", spoke, with_audio=True)
-    assert report_page("run", spoke).audio is None
+        report_page(ReportOptions(run="run", with_audio=True), spoke)
+    assert report_page(ReportOptions(run="run"), spoke).audio is None
 
 
 def test_audio_of_a_dataset_that_has_changed_is_refused() -> None:
     """What is played must be what was measured."""
     with pytest.raises(InvalidInput, match="not what the run was made on"):
-        report_page("run", ports(digest=OTHER), with_audio=True)
+        report_page(ReportOptions(run="run", with_audio=True), ports(digest=OTHER))

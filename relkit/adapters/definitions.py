@@ -1,0 +1,141 @@
+"""Suites, normalizers and policies of a workspace: YAML files, found by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit.core import storage
+from relkit.core.codec import decode, nearest
+from relkit.core.digests import digest_of
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.yaml_text import shown, where
+from relkit.evaluation.types import Suite
+from relkit.gate.types import GatePolicy
+from relkit.scoring.types import Normalizer
+
+if TYPE_CHECKING:
+    from relkit.scoring.normalizers import Step
+
+
+_ENDINGS = (".yaml", ".yml")
+
+
+class SuiteFiles:
+    """The suites of a workspace."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use the folder of suites."""
+        self._folder = folder
+
+    def read(self, name: str, system: tuple[str, ...] = ()) -> Suite:
+        """Return a suite by its name, or by path; raises UsageError, InvalidInput.
+
+        ``system`` changes options of the system: ``KEY=VALUE``.
+        """
+        from relkit.evaluation.suites import parse_suite
+
+        path = Path(name) if name.endswith(_ENDINGS) else self._folder / f"{name}.yaml"
+        if not path.is_file():
+            hint = nearest(name, _names(self._folder)) or "make one, or: relkit init"
+            raise UsageError(f'no suite "{shown(name)}"', hint=hint)
+        return parse_suite(_text(path, path.name), source=path.name, system=system)
+
+
+class NormalizerFiles:
+    """The built-in normalizers, and those of a workspace where there is one."""
+
+    def __init__(self, folder: Path | None, steps: "Callable[[], Mapping[str, Step]]") -> None:
+        """Use the folder of normalizers; ``steps`` loads those that need an outside library."""
+        self._folder = folder
+        self._steps = steps
+
+    def read(self, name: str) -> Normalizer:
+        """Return a normalizer by its name; raises UsageError, InvalidInput."""
+        from relkit.scoring.normalizers import BUILT_IN, PURE_STEPS, built_in, parse_normalizer
+
+        if name in ("none", "digits"):
+            return built_in(name, PURE_STEPS, digest_of)
+        available = {**PURE_STEPS, **self._steps()}
+        if name in BUILT_IN:
+            return built_in(name, available, digest_of)
+        folder = self._folder
+        path = None if folder is None else folder / f"{name}.yaml"
+        if path is None or Path(name).name != name or not path.is_file():
+            names = () if folder is None else _names(folder)
+            raise UsageError(
+                f'unknown normalizer "{shown(name)}"', hint=nearest(name, (*BUILT_IN, *names))
+            )
+        source = f"normalizers/{path.name}"
+        return parse_normalizer(_text(path, source), source=source, available=available)
+
+
+class PolicyFiles:
+    """The gate policies of a workspace, with the policies of their parts."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use the folder of policies."""
+        self._folder = folder
+
+    def read(self, name: str) -> tuple[GatePolicy, dict[str, GatePolicy]]:
+        """Return a policy by its name, or by path, and the policies of its parts.
+
+        The digest of a policy with parts covers theirs. Raises UsageError for an unknown policy,
+        InvalidInput for one that is refused, and for a part that has parts itself.
+        """
+        from relkit.gate.policies import policy_digest
+
+        if not name.endswith(_ENDINGS):
+            policy = self._named(name, "policy")
+        elif Path(name).is_file():
+            policy = _policy(Path(name))
+        else:
+            raise self._unknown(Path(name).stem, "policy")
+        parts = {part: self._part(policy, part) for part in policy.parts}
+        return replace(policy, digest=policy_digest(policy, parts)), parts
+
+    def _part(self, policy: GatePolicy, part: str) -> GatePolicy:
+        where_part = f'{policy.source}: part "{part}": '
+        named = self._named(policy.parts[part], f"{where_part}policy")
+        if named.parts:
+            raise InvalidInput(
+                f'{where_part}the policy "{named.name}" has parts itself',
+                hint="name the policy of one run",
+            )
+        return named
+
+    def _named(self, name: str, what: str) -> GatePolicy:
+        path = self._folder / f"{name}.yaml"
+        if Path(name).name != name or not path.is_file():
+            raise self._unknown(name, what)
+        policy = _policy(path)
+        if policy.name != name:
+            raise InvalidInput(
+                f'{policy.source}: is called "{shown(policy.name)}"', hint=f'write "name: {name}"'
+            )
+        return policy
+
+    def _unknown(self, name: str, what: str) -> UsageError:
+        hint = nearest(name, _names(self._folder)) or "write one in gates/, or: relkit init"
+        return UsageError(f'no {what} "{shown(name)}"', hint=hint)
+
+
+def _policy(path: Path) -> GatePolicy:
+    """Return the policy of a file; raises InvalidInput, also for one that could never pass."""
+    from relkit.gate.lint import lint
+    from relkit.gate.policies import parse_policy
+
+    policy = parse_policy(_text(path, path.name), source=path.name)
+    for finding in lint(policy):
+        if finding.severity == "refuse":
+            at = where(path.name, finding.line)
+            raise InvalidInput(f'{at}: rule "{finding.rule}": {finding.message}', hint=finding.hint)
+    return policy
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _text(path: Path, source: str) -> str:
+    return decode(storage.read_bytes(path, what=source), source=source)

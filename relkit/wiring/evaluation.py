@@ -1,0 +1,201 @@
+"""Builds what evaluating, scoring, showing and comparing runs need."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit.core import storage
+from relkit.core.config import Workspace
+
+if TYPE_CHECKING:
+    from relkit.adapters.definitions import NormalizerFiles, SuiteFiles
+    from relkit.adapters.runs import RunFolders
+    from relkit.comparison.compare import CompareOptions
+    from relkit.comparison.rows import Row, Rows
+    from relkit.comparison.types import CompareReport
+    from relkit.core.ports import Progress
+    from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
+    from relkit.evaluation.ports import RunTracker
+    from relkit.evaluation.types import EvalReport
+    from relkit.report.ports import Renderer
+    from relkit.report.run import ReportOptions
+    from relkit.report.view import Page
+    from relkit.scoring.score import ScoreOptions
+    from relkit.scoring.types import ScoreResult
+
+
+def runs_in(folder: Path) -> "RunFolders":
+    """Return the runs below a folder."""
+    from relkit.adapters.results import ParquetResults
+    from relkit.adapters.runs import RunFolders
+
+    return RunFolders(folder, ParquetResults())
+
+
+def run_folders(workspace: Workspace) -> "RunFolders":
+    """Return the runs of a workspace."""
+    return runs_in(workspace.runs)
+
+
+def suite_files(workspace: Workspace) -> "SuiteFiles":
+    """Return the suites of a workspace."""
+    from relkit.adapters.definitions import SuiteFiles
+
+    return SuiteFiles(workspace.suites)
+
+
+def normalizer_files(workspace: Workspace | None) -> "NormalizerFiles":
+    """Return the built-in normalizers, and those of a workspace."""
+    from relkit.adapters.definitions import NormalizerFiles
+    from relkit.adapters.libraries import whisper_steps
+
+    return NormalizerFiles(None if workspace is None else workspace.normalizers, whisper_steps)
+
+
+def renderer() -> "Renderer":
+    """Return the renderer of pages."""
+    from relkit.adapters.html import JinjaPages
+
+    return JinjaPages()
+
+
+def tracker(workspace: Workspace) -> "RunTracker | None":
+    """Return the MLflow tracker where tracking is configured."""
+    if workspace.mlflow is None:
+        return None
+    from relkit.adapters.mlflow.tracker import MlflowTracker
+
+    return MlflowTracker(workspace.mlflow, state=workspace.state, environment=workspace.environment)
+
+
+def score_files(workspace: Workspace | None, options: "ScoreOptions") -> "ScoreResult":
+    """Score one file against another; see :func:`relkit.scoring.score.score_files`."""
+    from relkit.scoring import score as workflow
+
+    peer = None
+    if options.against_jiwer:
+        from relkit.adapters.libraries import jiwer_score
+
+        peer = jiwer_score
+    reference, hypothesis = (
+        workflow.ScoreFile(name=path.name, data=storage.read_bytes(path, what=path.name))
+        for path in (options.reference, options.hypothesis)
+    )
+    return workflow.score_files(
+        reference,
+        hypothesis,
+        format_=options.format,
+        normalizer=normalizer_files(workspace).read(options.normalizer),
+        trn=options.trn,
+        peer=peer,
+    )
+
+
+def score_texts(
+    workspace: Workspace | None,
+    references: Sequence[str],
+    hypotheses: Sequence[str | None],
+    normalizer: str,
+) -> "ScoreResult":
+    """Score texts in memory; see :func:`relkit.scoring.score.score_texts`."""
+    from relkit.scoring import score as workflow
+
+    chosen = normalizer_files(workspace).read(normalizer)
+    return workflow.score_texts(references, hypotheses, normalizer=chosen)
+
+
+@contextmanager
+def eval_ports(
+    workspace: Workspace, *, jobs: int = 1, fresh: bool = False
+) -> Iterator["EvalPorts"]:
+    """Give the ports of an evaluation; what they hold open is closed with the block.
+
+    ``jobs`` processes decode, and score the quality of audio where a suite asks for it. ``fresh``
+    uses no answer of an earlier run.
+    """
+    from relkit.adapters.audio import SoundfileReader
+    from relkit.adapters.caches import SqliteCache
+    from relkit.adapters.duckdb.results import DuckDBSlices
+    from relkit.adapters.workspace import SystemClock, versions
+    from relkit.evaluation.evaluate import EvalPorts
+    from relkit.wiring.datasets import contract_files, dataset_files
+    from relkit.wiring.systems import quality_ports, system_under_test
+
+    with SqliteCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
+        yield EvalPorts(
+            suites=suite_files(workspace),
+            normalizers=normalizer_files(workspace),
+            system=partial(system_under_test, workspace, jobs=jobs),
+            datasets=dataset_files(workspace),
+            audio=SoundfileReader(),
+            cache=cache,
+            runs=run_folders(workspace),
+            aggregators=DuckDBSlices,
+            clock=SystemClock(),
+            renderer=renderer(),
+            versions=versions(),
+            tracker=tracker(workspace),
+            contracts=contract_files(workspace),
+            quality=quality_ports(workspace, jobs=jobs),
+        )
+
+
+def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress") -> "EvalResult":
+    """Run a suite; see :func:`relkit.evaluation.evaluate.evaluate`."""
+    from relkit.evaluation import evaluate as workflow
+
+    with eval_ports(workspace, jobs=options.jobs, fresh=options.fresh) as ports:
+        return workflow.evaluate(options, ports, progress=progress)
+
+
+def rescore(workspace: Workspace, options: "RescoreOptions") -> "EvalResult":
+    """Score a run again; see :func:`relkit.evaluation.evaluate.rescore`."""
+    from relkit.evaluation import evaluate as workflow
+
+    with eval_ports(workspace) as ports:
+        return workflow.rescore(options, ports)
+
+
+def read_report(workspace: Workspace, run: str) -> "EvalReport":
+    """Return the report of a finished run; raises InvalidInput, UsageError."""
+    return run_folders(workspace).read_report(run)
+
+
+def report_page(workspace: Workspace, options: "ReportOptions") -> "Page":
+    """Return a run's page; see :func:`relkit.report.run.report_page`."""
+    from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
+    from relkit.report import run as workflow
+    from relkit.wiring.datasets import dataset_files
+
+    folders = run_folders(workspace)
+    ports = workflow.PagePorts(
+        runs=folders,
+        rows=_rows(folders),
+        datasets=dataset_files(workspace),
+        audio=SoundfileReader(),
+        encode=flac,
+        media_type=MEDIA_TYPE,
+    )
+    return workflow.report_page(options, ports)
+
+
+def compare(workspace: Workspace, options: "CompareOptions") -> "CompareReport":
+    """Return where two runs differ; see :func:`relkit.comparison.compare.compare`."""
+    from relkit.adapters.duckdb.results import DuckDBPairs
+    from relkit.comparison import compare as workflow
+
+    folders = run_folders(workspace)
+    ports = workflow.ComparePorts(runs=folders, pairs=DuckDBPairs, rows=_rows(folders))
+    return workflow.compare(options, ports)
+
+
+def _rows(folders: "RunFolders") -> "Rows":
+    from relkit.adapters.results import read_rows
+
+    def rows(run: str, *, with_text: bool, with_audio: bool) -> "tuple[Row, ...]":
+        _, _, outputs = folders.read_header(run)
+        return read_rows(folders.find(run), outputs, with_text=with_text, with_audio=with_audio)
+
+    return rows

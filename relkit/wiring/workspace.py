@@ -1,0 +1,55 @@
+"""Finds and makes workspaces, and looks at the machine they are on."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit.core.config import Workspace
+
+if TYPE_CHECKING:
+    from relkit.adapters.health import Health
+
+
+def open_workspace(start: Path) -> Workspace:
+    """Return the workspace at or above a folder; raises InvalidInput."""
+    from relkit.adapters.workspace import find_workspace
+
+    return find_workspace(start, os.environ)
+
+
+def workspace_if_any(start: Path) -> Workspace | None:
+    """Return the workspace at or above a folder, None where there is none."""
+    from relkit.adapters.workspace import read_workspace, workspace_folder
+
+    folder = workspace_folder(start)
+    return None if folder is None else read_workspace(folder, os.environ)
+
+
+def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``).
+
+    The margins of its policies are those that its own data can decide.
+    """
+    from relkit.adapters.dvc import dvc_init
+    from relkit.adapters.workspace import git_init, scaffold_source, write_scaffold
+    from relkit.wiring.gate import set_margins
+
+    written = write_scaffold(folder, scaffold_source(), prepare=set_margins)
+    made = [("git", git_init(folder))]
+    root = folder.absolute()
+    made.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
+    return written, tuple(name for name, done in made if done)
+
+
+def health(workspace: Workspace | None) -> "tuple[Health, ...]":
+    """Return what ``relkit doctor`` shows; see :func:`relkit.adapters.health.look`."""
+    from relkit.adapters.health import look
+
+    return tuple(look(workspace))
+
+
+def make_key(folder: Path) -> tuple[Path, Path]:
+    """Write a new signing key; see :func:`relkit.adapters.signing.make_key`."""
+    from relkit.adapters import signing
+
+    return signing.make_key(folder, os.environ)
