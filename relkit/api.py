@@ -174,7 +174,7 @@ def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:
 
     Raises InvalidInput where it is unfinished or was changed, UsageError where it is not there.
     """
-    from relkit.wiring.evaluation import runs_in
+    from relkit.wiring.stores import runs_in
 
     name = os.fspath(path)
     folder = Path(path).absolute().parent if workspace is None else _open(workspace).runs
@@ -183,6 +183,6 @@ def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:
 
 
 def _open(workspace: str | Path) -> "Workspace":
-    from relkit.wiring.workspace import open_workspace
+    from relkit.wiring.stores import open_workspace
 
     return open_workspace(Path(workspace))

@@ -121,7 +121,7 @@ class Common:
 
     def open(self) -> "Workspace":
         """Return the workspace the command works in; raises InvalidInput, UsageError."""
-        from relkit.wiring.workspace import open_workspace
+        from relkit.wiring.stores import open_workspace
 
         return open_workspace(self.start)
 

@@ -141,7 +141,7 @@ def score(
     from relkit.scoring.score import ScoreOptions, score_document, score_summary
     from relkit.scoring.types import TrnOptions
     from relkit.wiring import evaluation
-    from relkit.wiring.workspace import workspace_if_any
+    from relkit.wiring.stores import workspace_if_any
 
     workspace = None if normalizer in BUILT_IN else workspace_if_any(common.start)
     options = ScoreOptions(

@@ -50,7 +50,8 @@ def doctor(
 
     Example: relkit doctor --make-key ~/.config/relkit
     """
-    from relkit.wiring.workspace import health, workspace_if_any
+    from relkit.wiring.stores import workspace_if_any
+    from relkit.wiring.workspace import health
 
     if make_key is not None:
         _make_key(make_key, common)

@@ -4,11 +4,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
+from relkit.wiring.stores import (
+    contract_files,
+    dataset_files,
+    dvc_audio,
+    normalizer_files,
+    run_folders,
+)
 
 if TYPE_CHECKING:
-    from relkit.adapters.datasets import DatasetFiles
-    from relkit.adapters.decisions import ContractFiles
-    from relkit.adapters.dvc import DvcAudio
     from relkit.adapters.runs import RunFolders
     from relkit.core.ports import Progress
     from relkit.curation.candidates import ReviewOptions
@@ -19,26 +23,6 @@ if TYPE_CHECKING:
     from relkit.datasets.imports.rows import ImportSummary
     from relkit.datasets.versions import DiffOutcome, LockOutcome, StatsOutcome
     from relkit.evaluation.types import RunHeader
-
-
-def dataset_files(workspace: Workspace) -> "DatasetFiles":
-    """Return the datasets of a workspace, audio under DVC included."""
-    from relkit.adapters.datasets import DatasetFiles
-    from relkit.adapters.git import GitRevisions
-
-    return DatasetFiles(
-        workspace.datasets,
-        cache=workspace.cache / "datasets",
-        revisions=GitRevisions,
-        audio=dvc_audio(workspace),
-    )
-
-
-def dvc_audio(workspace: Workspace) -> "DvcAudio":
-    """Return the audio that lies under DVC; DVC itself is not imported."""
-    from relkit.adapters.dvc import DvcAudio
-
-    return DvcAudio(workspace.folder, site=workspace.cache / "dvc")
 
 
 def lock_dataset(workspace: Workspace, name: str) -> "LockOutcome":
@@ -60,13 +44,6 @@ def dataset_stats(workspace: Workspace, name: str) -> "StatsOutcome":
     from relkit.datasets.versions import stats
 
     return stats(name, dataset_files(workspace))
-
-
-def contract_files(workspace: Workspace) -> "ContractFiles":
-    """Return the contracts of a workspace's datasets, with their stored outcomes."""
-    from relkit.adapters.decisions import ContractFiles
-
-    return ContractFiles(workspace.state / "contracts")
 
 
 def check_dataset(
@@ -91,7 +68,6 @@ def _check_ports(workspace: Workspace) -> "CheckPorts":
     from relkit.adapters.great_expectations import GreatExpectationsChecker
     from relkit.adapters.workspace import SystemClock, versions
     from relkit.curation.check import CheckPorts
-    from relkit.wiring.evaluation import normalizer_files, run_folders
 
     return CheckPorts(
         datasets=dataset_files(workspace),
@@ -145,7 +121,6 @@ class _Runs:
 def review_candidates(workspace: Workspace, options: "ReviewOptions") -> "ReviewList":
     """Rank utterances for review; see :func:`relkit.curation.candidates.candidates`."""
     from relkit.curation import candidates as workflow
-    from relkit.wiring.evaluation import run_folders
 
     return workflow.candidates(
         options,

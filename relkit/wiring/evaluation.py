@@ -3,14 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit.core import storage
 from relkit.core.config import Workspace
+from relkit.wiring.stores import (
+    contract_files,
+    dataset_files,
+    normalizer_files,
+    run_folders,
+    suite_files,
+)
 
 if TYPE_CHECKING:
-    from relkit.adapters.definitions import NormalizerFiles, SuiteFiles
     from relkit.adapters.runs import RunFolders
     from relkit.comparison.compare import CompareOptions
     from relkit.comparison.rows import Row, Rows
@@ -24,34 +29,6 @@ if TYPE_CHECKING:
     from relkit.report.view import Page
     from relkit.scoring.score import ScoreOptions
     from relkit.scoring.types import ScoreResult
-
-
-def runs_in(folder: Path) -> "RunFolders":
-    """Return the runs below a folder."""
-    from relkit.adapters.results import ParquetResults
-    from relkit.adapters.runs import RunFolders
-
-    return RunFolders(folder, ParquetResults())
-
-
-def run_folders(workspace: Workspace) -> "RunFolders":
-    """Return the runs of a workspace."""
-    return runs_in(workspace.runs)
-
-
-def suite_files(workspace: Workspace) -> "SuiteFiles":
-    """Return the suites of a workspace."""
-    from relkit.adapters.definitions import SuiteFiles
-
-    return SuiteFiles(workspace.suites)
-
-
-def normalizer_files(workspace: Workspace | None) -> "NormalizerFiles":
-    """Return the built-in normalizers, and those of a workspace."""
-    from relkit.adapters.definitions import NormalizerFiles
-    from relkit.adapters.libraries import whisper_steps
-
-    return NormalizerFiles(None if workspace is None else workspace.normalizers, whisper_steps)
 
 
 def renderer() -> "Renderer":
@@ -120,7 +97,6 @@ def eval_ports(
     from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.adapters.workspace import SystemClock, versions
     from relkit.evaluation.evaluate import EvalPorts
-    from relkit.wiring.datasets import contract_files, dataset_files
     from relkit.wiring.systems import quality_ports, system_under_test
 
     with SqliteCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
@@ -167,7 +143,6 @@ def report_page(workspace: Workspace, options: "ReportOptions") -> "Page":
     """Return a run's page; see :func:`relkit.report.run.report_page`."""
     from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
     from relkit.report import run as workflow
-    from relkit.wiring.datasets import dataset_files
 
     folders = run_folders(workspace)
     ports = workflow.PagePorts(

@@ -10,21 +10,20 @@ from relkit.core import storage
 from relkit.core.config import Workspace
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.gate.types import WHOLE, GateDecision, GatePolicy, GateRequest
+from relkit.wiring.stores import (
+    dataset_files,
+    decision_files,
+    policy_files,
+    run_folders,
+    suite_files,
+)
 
 if TYPE_CHECKING:
-    from relkit.adapters.definitions import PolicyFiles
     from relkit.attestation.types import DecisionStatement
     from relkit.evaluation.types import EvalReport
     from relkit.gate.plan_run import PlanOptions
     from relkit.gate.run import Judged
     from relkit.gate.types import GatePlan, Override
-
-
-def policy_files(workspace: Workspace) -> "PolicyFiles":
-    """Return the policies of a workspace."""
-    from relkit.adapters.definitions import PolicyFiles
-
-    return PolicyFiles(workspace.gates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,6 @@ def gate(
     from relkit.adapters.workspace import SystemClock
     from relkit.gate.collect import GatePorts
     from relkit.gate.run import gate as judge
-    from relkit.wiring.evaluation import run_folders
     from relkit.wiring.signing import read_checks
 
     found, parts = policy_files(workspace).read(policy)
@@ -256,7 +254,6 @@ def decision_of_run(workspace: Workspace, path: Path | None, run: str) -> GateDe
         return decision_about(path, run)
     from relkit.attestation.envelopes import parse_envelope
     from relkit.attestation.statements import parse_decision
-    from relkit.wiring.signing import decision_files
 
     newest = None
     for name, data in decision_files(workspace).decisions(frozenset({run})):
@@ -300,8 +297,6 @@ def plan_gate(workspace: Workspace, options: "PlanOptions") -> "GatePlan":
     """Return what a policy can decide; see :func:`relkit.gate.plan_run.plan_gate`."""
     from relkit.adapters.duckdb.results import DuckDBPairs
     from relkit.gate import plan_run as workflow
-    from relkit.wiring.datasets import dataset_files
-    from relkit.wiring.evaluation import run_folders, suite_files
 
     ports = workflow.PlanPorts(
         policies=policy_files(workspace),
@@ -327,8 +322,6 @@ def set_margins(folder: Path) -> dict[str, dict[str, float]]:
     from relkit.gate.plan import margins
     from relkit.gate.policies import parse_policy, with_margins
     from relkit.gate.suppose import facts_of_suite
-    from relkit.wiring.datasets import dataset_files
-    from relkit.wiring.evaluation import suite_files
 
     workspace = read_workspace(folder, os.environ)
     by_policy: dict[str, dict[str, float]] = {}

@@ -4,10 +4,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from relkit.core.config import MlflowSettings, Workspace
+from relkit.wiring.stores import (
+    artifact_files,
+    decision_files,
+    ledger_files,
+    normalizer_files,
+    policy_files,
+    release_files,
+    run_folders,
+)
 
 if TYPE_CHECKING:
-    from relkit.adapters.ledgers import LedgerFiles
-    from relkit.adapters.releases import ArtifactFiles, ReleaseFiles
     from relkit.evaluation.types import EvalReport
     from relkit.registry.adopt import ImportedModel, ImportRegistryOptions
     from relkit.registry.ledger import LedgerState
@@ -21,28 +28,6 @@ if TYPE_CHECKING:
 
 _NAMES = ("RELKIT_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME")
 """Variables that say who acts, the first that is set."""
-
-
-def release_files(workspace: Workspace) -> "ReleaseFiles":
-    """Return the releases of a workspace."""
-    from relkit.adapters.releases import ReleaseFiles
-
-    return ReleaseFiles(workspace.registry / "releases")
-
-
-def ledger_files(workspace: Workspace) -> "LedgerFiles":
-    """Return the ledgers of a workspace."""
-    from relkit.adapters.ledgers import LedgerFiles
-
-    return LedgerFiles(workspace.registry / "events", locks=workspace.state / "locks")
-
-
-def artifact_files(workspace: Workspace) -> "ArtifactFiles":
-    """Return the artifacts of a workspace's releases."""
-    from relkit.adapters.releases import ArtifactFiles
-
-    read = release_files(workspace).read
-    return ArtifactFiles(workspace.folder, workspace.cache / "artifacts", read=read)
 
 
 def registry_ports(workspace: Workspace) -> "RegistryPorts":
@@ -76,20 +61,17 @@ def mirror(workspace: Workspace) -> "Mirror | None":
 
 
 def _report(workspace: Workspace, run: str) -> "tuple[EvalReport, bytes] | None":
-    from relkit.wiring.evaluation import run_folders
 
     return run_folders(workspace).stored_report(run)
 
 
 def _decision(workspace: Workspace, digest: str) -> bytes | None:
-    from relkit.wiring.signing import decision_files
 
     return decision_files(workspace).decision(digest)
 
 
 def _fingerprint(workspace: Workspace, run: str) -> "Fingerprint":
     from relkit.registry.register import take_fingerprint
-    from relkit.wiring.evaluation import normalizer_files, run_folders
 
     return take_fingerprint(run, run_folders(workspace), normalizer_files(workspace))
 
@@ -132,8 +114,7 @@ def history(workspace: Workspace, model: str) -> "tuple[tuple[ReleaseEvent, ...]
 def promote(workspace: Workspace, options: "PromoteOptions") -> "Recorded":
     """Promote or hold; see :func:`relkit.registry.promote.promote`."""
     from relkit.registry import promote as registry_promote
-    from relkit.wiring.gate import policy_files
-    from relkit.wiring.signing import decision_files, trusted_keys
+    from relkit.wiring.signing import trusted_keys
 
     ports = registry_promote.PromotePorts(
         registry=registry_ports(workspace),

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
 from relkit.rollback import run as workflow
-from relkit.wiring.registry import ledger_files, registry_ports, release_files
+from relkit.wiring.registry import registry_ports
+from relkit.wiring.stores import ledger_files, release_files, run_folders
 
 if TYPE_CHECKING:
     from relkit.bisect.run import BisectOptions, Tell
@@ -85,7 +86,6 @@ def bisect_by_command(workspace: Workspace, options: "BisectOptions", tell: "Tel
 def bisect_by_metric(workspace: Workspace, options: "BisectOptions") -> "Bisection":
     """Search in stored metrics; see :func:`relkit.bisect.metric.bisect_by_metric`."""
     from relkit.bisect import metric as bisect_metric
-    from relkit.wiring.evaluation import run_folders
 
     ports = bisect_metric.MetricPorts(
         ledger=ledger_files(workspace),

@@ -11,9 +11,9 @@ from relkit.core import storage
 from relkit.core.config import Workspace
 from relkit.core.errors import InvalidInput
 from relkit.gate.types import CheckRecord, GateDecision, Override
+from relkit.wiring.stores import decision_files, workspace_if_any
 
 if TYPE_CHECKING:
-    from relkit.adapters.decisions import DecisionFiles
     from relkit.adapters.signing import SigningKey
     from relkit.attestation.envelopes import Envelope
     from relkit.attestation.exceptions import Said
@@ -59,7 +59,6 @@ def keys_to_verify(start: Path, texts: Sequence[str]) -> tuple[TrustedKey, ...]:
     """
     if texts:
         return public_keys(texts, relative_to=Path())
-    from relkit.wiring.workspace import workspace_if_any
 
     workspace = workspace_if_any(start)
     return () if workspace is None else trusted_keys(workspace)
@@ -70,13 +69,6 @@ def auditors_verifier() -> str:
     from importlib.resources import files
 
     return (files("relkit.attestation") / "auditor.py").read_text(encoding="utf-8")
-
-
-def decision_files(workspace: Workspace) -> "DecisionFiles":
-    """Return the decisions of a workspace."""
-    from relkit.adapters.decisions import DecisionFiles
-
-    return DecisionFiles(workspace.state / DECISIONS)
 
 
 def write_decision(

@@ -24,6 +24,7 @@ from relkit.evaluation.ports import (
     SystemUnderTest,
 )
 from relkit.evaluation.types import Candidate, Scalar, Suite, SystemSpec
+from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
     from relkit.evaluation.quality import QualityPorts
@@ -204,7 +205,6 @@ def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemU
 
 
 def _folder(workspace: Workspace, run: str) -> Path:
-    from relkit.wiring.evaluation import run_folders
 
     return run_folders(workspace).find(run)
 

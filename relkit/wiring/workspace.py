@@ -10,21 +10,6 @@ if TYPE_CHECKING:
     from relkit.adapters.health import Health
 
 
-def open_workspace(start: Path) -> Workspace:
-    """Return the workspace at or above a folder; raises InvalidInput."""
-    from relkit.adapters.workspace import find_workspace
-
-    return find_workspace(start, os.environ)
-
-
-def workspace_if_any(start: Path) -> Workspace | None:
-    """Return the workspace at or above a folder, None where there is none."""
-    from relkit.adapters.workspace import read_workspace, workspace_folder
-
-    folder = workspace_folder(start)
-    return None if folder is None else read_workspace(folder, os.environ)
-
-
 def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``).
 

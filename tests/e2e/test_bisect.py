@@ -14,8 +14,7 @@ import pytest
 
 from relkit.core.digests import sha256_bytes
 from relkit.registry.types import EventKind, ReleaseEvent
-from relkit.wiring.registry import ledger_files, release_files
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import ledger_files, open_workspace, release_files
 from tests.conftest import Said, Workspace
 from tests.release_data import DIGEST, event, release
 

@@ -501,8 +501,8 @@ def test_audio_outside_the_dataset_is_not_locked(
 READ = """
 import sys, json
 from pathlib import Path
-from relkit.wiring.datasets import dataset_files
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import dataset_files
+from relkit.wiring.stores import open_workspace
 lock = dataset_files(open_workspace(Path(sys.argv[1]))).locked("words", rev="locked")
 print(json.dumps([lock.digest, sorted(m for m in sys.modules if m.partition(".")[0] == "dvc")]))
 """

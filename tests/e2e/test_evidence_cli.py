@@ -17,7 +17,7 @@ from relkit.adapters.signing import make_key
 from relkit.attestation.types import DecisionStatement
 from relkit.gate.types import CheckRecord
 from relkit.wiring import signing
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 from tests.decisions import ARTIFACT, POLICY, statement
 

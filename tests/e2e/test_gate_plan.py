@@ -12,8 +12,9 @@ from relkit.core.errors import InvalidInput, RelkitError, UsageError
 from relkit.gate.plan_run import PlanOptions
 from relkit.gate.plan_view import plan_document, plan_summary
 from relkit.gate.types import GatePlan
-from relkit.wiring.gate import REFERENCE, plan_gate, policy_files, set_margins
-from relkit.wiring.workspace import init_workspace, open_workspace
+from relkit.wiring.gate import REFERENCE, plan_gate, set_margins
+from relkit.wiring.stores import open_workspace, policy_files
+from relkit.wiring.workspace import init_workspace
 from tests.conftest import ROOT, Workspace
 
 GOLDEN = ROOT / "tests" / "golden" / "gate_plan.txt"

@@ -19,7 +19,7 @@ from relkit.registry.ledger import Entry, plan_promoted, plan_registered, state_
 from relkit.registry.release_files import sealed
 from relkit.registry.types import Artifact, Release
 from relkit.wiring import registry
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 from tests.mlflow_proxy import ALIAS, Proxy, Server, proxied, served
 

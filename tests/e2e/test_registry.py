@@ -24,7 +24,7 @@ from relkit.registry.promote import PromoteOptions
 from relkit.registry.types import Mirrored, Release
 from relkit.wiring import registry
 from relkit.wiring.signing import override
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 
 SUITE = """\

@@ -21,7 +21,7 @@ from relkit.registry.verify import VerifyRegistryOptions, record_verified
 from relkit.rollback.run import RollbackOptions, apply, plan
 from relkit.wiring import registry
 from relkit.wiring.rollback import rollback_ports
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "rollback.txt"

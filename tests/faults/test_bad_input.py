@@ -215,7 +215,7 @@ def test_a_defect_reads_as_one(workspace: Workspace, monkeypatch: pytest.MonkeyP
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("relkit.wiring.workspace.open_workspace", broken)
+    monkeypatch.setattr("relkit.wiring.stores.open_workspace", broken)
     said = workspace.relkit("eval", "demo")
     assert said.code == 70
     assert "--debug" in said.err

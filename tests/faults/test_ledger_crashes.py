@@ -16,7 +16,7 @@ from relkit.core.errors import StorageFailed
 from relkit.registry.register import RegisterOptions
 from relkit.registry.verify import VerifyRegistryOptions
 from relkit.wiring import registry
-from relkit.wiring.workspace import open_workspace
+from relkit.wiring.stores import ledger_files, open_workspace
 from tests.conftest import Workspace
 from tests.release_data import history, ledger_in, registered, write_history
 
@@ -151,7 +151,7 @@ def test_a_registration_is_finished_by_the_same_command(tmp_path: Path) -> None:
         killed = killed_after(steps, lambda: registry.register(settings, options))  # noqa: B023 - called at once
         done = registry.register(settings, options)
         assert done.release.artifact_digest == sha256_bytes(b"weights")
-        assert len(registry.ledger_files(settings).events("asr")) == 1
+        assert len(ledger_files(settings).events("asr")) == 1
         assert registry.verify(settings, VerifyRegistryOptions(repair=True)).problems == ()
         assert registry.validate(settings, artifacts=True).defects == ()
         if not killed:
