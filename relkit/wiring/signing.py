@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from relkit.attestation.verify import Verification, Wanted
 
 
-DECISIONS = "decisions"
-
-
 CHECKS = "checks"
 
 
