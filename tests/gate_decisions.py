@@ -58,7 +58,10 @@ def result(**fields: Any) -> RuleResult:  # noqa: ANN401  # any field of the typ
         "mode": "required",
         "verdict": Verdict.PASS,
         "code": "within_margin",
-        "reason": "WER on accent=plain is better by 0.1 points (-0.6 to 0.4)",
+        "reason": (
+            "wer_capped on accent=plain is better by 0.1 points (-0.4 to 0.6); allowed worse by "
+            "1.0 points; 12 voices"
+        ),
         "quantity": "worsening",
         "observed": -0.001,
         "low": -0.006,
@@ -81,7 +84,10 @@ def failing(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
         "slice": where,
         "verdict": Verdict.FAIL,
         "code": "regressed",
-        "reason": f"WER on {where} is worse by 2.1 points (0.4 to 3.8); allowed 1.0; 8 voices",
+        "reason": (
+            f"wer_capped on {where} is worse by 2.1 points (0.4 to 3.8); allowed worse by 1.0 "
+            "points; 8 voices"
+        ),
         "observed": 0.021,
         "low": 0.004,
         "high": 0.038,
@@ -98,11 +104,15 @@ def failing(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
 def undecided(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
     """Return an undecided result that knows how many clusters would decide it."""
     where = fields.get("slice", "noise=babble")
+    needed = fields.get("needed_clusters", 19)
+    decides = (
+        "" if needed is None else f"; {needed - 6} more clusters would decide it ({needed} in all)"
+    )
     given: dict[str, Any] = {
         "slice": where,
         "verdict": Verdict.INCONCLUSIVE,
         "code": "too_weak_to_see",
-        "reason": f"WER on {where}: only 3.1 times as many errors would be seen",
+        "reason": (f"wer_capped on {where}: this data would only see 3.1 times the rate{decides}"),
         "clusters": 6,
         "needed_clusters": 19,
     }
@@ -119,7 +129,10 @@ def floor(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
         "mode": "advisory",
         "verdict": Verdict.FAIL,
         "code": "below_minimum",
-        "reason": "predicted MOS on channel=telephone is 2.31 (2.25 to 2.38); at least 2.5",
+        "reason": (
+            "dnsmos_ovrl.mean (predicted MOS) on channel=telephone is 2.31 (2.25 to 2.38); "
+            "allowed at least 2.50"
+        ),
         "quantity": "value",
         "unit": "mos",
         "observed": 2.31,

@@ -3,17 +3,17 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, pairs
 from relkit.core.charts import histogram, waterfall
 from relkit.core.slices import OVERALL
-from relkit.core.values import Estimate
-from relkit.core.wording import code, interval, markdown, number
+from relkit.core.wording import amount, code, count, interval, markdown, number
 from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
 from relkit.gate.view import GateView
-from relkit.report.view import Page, ReportView, number_text, span_text
+from relkit.report.view import Page, ReportView
 from relkit.scoring.alignment import confusions
 
 if TYPE_CHECKING:
@@ -29,6 +29,18 @@ _FIRST_ROWS = 20
 
 # What would end a script element, start markup, or end a line of JavaScript.
 _JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+_NUMBERS: Mapping[str, Callable[..., str]] = {
+    "value": lambda estimate: number(estimate.value, estimate.unit),
+    "interval": lambda estimate: interval(estimate.low, estimate.high, estimate.unit),
+    "percent": lambda value: number(value, "fraction"),
+    "points": lambda value: amount(value, "fraction"),
+    "ms": lambda value: number(value, "ms"),
+    "number": number,
+    "thousands": count,
+}
+"""Filters of every template: a number reads the same on each page."""
 
 
 class JinjaPages:
@@ -143,13 +155,7 @@ def _html_environment() -> "ImmutableSandboxedEnvironment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "percent": lambda value: number(value, "fraction"),
-        "ms": lambda value: number(value, "ms"),
-        "number": number_text,
-        "span": span_text,
-        "thousands": lambda value: f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}"),
-    }
+    environment.filters |= _NUMBERS
     return environment
 
 
@@ -163,15 +169,5 @@ def _environment() -> "ImmutableSandboxedEnvironment":
         autoescape=False,  # Markdown: the filters below escape for it
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "md": markdown,
-        "code": code,
-        "value": _value,
-        "interval": interval,
-        "percent": lambda value: number(value, "fraction"),
-    }
+    environment.filters |= {**_NUMBERS, "md": markdown, "code": code}
     return environment
-
-
-def _value(estimate: Estimate) -> str:
-    return number(estimate.value, estimate.unit)

@@ -25,7 +25,7 @@ from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.tokens import Segmenter
 from relkit.core.values import Estimate
-from relkit.core.wording import amount, clusters_words
+from relkit.core.wording import amount, clusters, times
 from relkit.evaluation.types import EvalReport
 from relkit.statistics.differences import clusters_needed, rate_differences
 from relkit.statistics.estimates import PERCENTILES, sums_needed
@@ -261,7 +261,7 @@ def _needed(regression: Regression) -> int | None:
 
 def _reason(finding: Finding, regression: Regression, needed: int | None, cluster: str) -> str:
     if finding is Finding.NOT_SEEN and regression.detects is not None:
-        return f"{finding.value}: a rate {regression.detects:.2g} times as high would have shown"
+        return f"{finding.value}: a rate {times(regression.detects)} as high would have shown"
     note = None if regression.note == UNCORRECTED else regression.note
     return _words(finding, regression.difference, needed, cluster, note)
 
@@ -279,7 +279,7 @@ def _words(
         return finding.value
     more = None if needed is None else needed - difference.clusters
     if more is not None and more > 0:
-        return f"{finding.value}: needs about {clusters_words(_rounded(more), cluster)} more"
+        return f"{finding.value}: needs about {clusters(_rounded(more), cluster)} more"
     return f"{finding.value}: {note or difference.note or 'more of the same data would not do'}"
 
 

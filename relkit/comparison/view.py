@@ -24,7 +24,18 @@ from relkit.comparison.types import (
 )
 from relkit.core.digests import JsonValue
 from relkit.core.slices import OVERALL, slice_parts
-from relkit.core.wording import NONE, clusters_words, columns, difference_text, number, safe
+from relkit.core.wording import (
+    NONE,
+    Change,
+    change,
+    clusters,
+    columns,
+    count,
+    counted,
+    number,
+    p_value,
+    safe,
+)
 from relkit.statistics.types import Difference
 
 _ORDER = (Finding.WORSE, Finding.CANNOT_TELL, Finding.NOT_SEEN, Finding.BETTER)
@@ -52,12 +63,12 @@ def compare_summary(report: CompareReport, *, top: int) -> str:
 
 
 def _head(report: CompareReport) -> str:
-    voices = clusters_words(report.overall.difference.clusters, report.cluster)
+    voices = clusters(report.overall.difference.clusters, report.cluster)
     return (
         f"candidate {report.candidate.run} against baseline {report.baseline.run}\n"
         f"suite {safe(report.suite)} on {safe(report.dataset)}, "
         f"normalizer {safe(report.normalizer)}; {report.metric}\n"
-        f"{report.pairing.compared:,} results compared, {safe(voices)}"
+        f"{count(report.pairing.compared)} results compared, {safe(voices)}"
     )
 
 
@@ -68,8 +79,7 @@ def _whole(report: CompareReport) -> str:
     return (
         f"overall: {safe(item.reason)}\n"
         f"  {number(difference.baseline, difference.unit)} -> "
-        f"{number(difference.candidate, difference.unit)}, worse by {_change(difference)}"
-        f"{_span(difference)}\n"
+        f"{number(difference.candidate, difference.unit)}{_by(difference)}\n"
         f"  {_cost(item.harm)}; {_words(item.words)}{note}"
     )
 
@@ -80,18 +90,15 @@ def _evidence(report: CompareReport, top: int) -> str:
         return ""
     counts = {kind: sum(item.finding is kind for item in report.slices) for kind in _ORDER}
     told = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
-    rows = [
-        ["by evidence", "was", "is", "worse by", "95 % interval", "p", safe(report.cluster), ""]
-    ]
+    rows = [["by evidence", "was", "is", "change", "95 % interval", "p", safe(report.cluster), ""]]
     rows += [
         [
             safe(item.slice),
             number(item.difference.baseline, item.difference.unit),
             number(item.difference.candidate, item.difference.unit),
-            _change(item.difference),
-            _span(item.difference).strip(" ()") or NONE,
-            _p(item.regression.p_adjusted),
-            str(item.difference.clusters),
+            *_change(item.difference),
+            p_value(item.regression.p_adjusted),
+            count(item.difference.clusters),
             safe(_short(item)),
         ]
         for item in report.slices[:top]
@@ -140,14 +147,15 @@ def _attribution(found: Attribution | None) -> str:
     return (
         f"most of {of} is in {safe(found.slice)}: {number(found.share, 'fraction')} of the extra "
         f"errors with {number(found.data, 'fraction')} of the data "
-        f"({found.utterances:,} utterances)"
+        f"({counted(found.utterances, 'utterance')})"
     )
 
 
 def _flips(report: CompareReport, top: int) -> str:
     flips = report.flips
     shown = {column for item in report.slices for column, _ in slice_parts(item.slice)}
-    lines = [f"flipped: {flips.broken:,} from right to wrong, {flips.mended:,} from wrong to right"]
+    broken, mended = count(flips.broken), count(flips.mended)
+    lines = [f"flipped: {broken} from right to wrong, {mended} from wrong to right"]
     lines += _listed("right to wrong", flips.worst_broken[:top], shown)
     lines += _listed("wrong to right", flips.worst_mended[:top], shown)
     return "\n".join(lines)
@@ -192,22 +200,22 @@ def _segments(found: SegmentTest | None) -> str:
     if found.note is not None or found.z is None:
         return f"MAPSSWE: {found.note}; reported only"
     return (
-        f"MAPSSWE: {found.segments:,} segments, mean {found.mean:+.3f} errors, z {found.z:.2f}, "
-        f"p {_p(found.p)}; reported only: it takes segments of one speaker for independent"
+        f"MAPSSWE: {count(found.segments)} segments, mean {found.mean:+.3f} errors, "
+        f"z {found.z:.2f}, p {p_value(found.p)}; reported only: it takes segments of one speaker "
+        "for independent"
     )
 
 
 def _timings(report: CompareReport) -> str:
     if not report.timings:
         return ""
-    rows = [["under the same load", "was", "is", "worse by", "95 % interval"]]
+    rows = [["under the same load", "was", "is", "change", "95 % interval"]]
     rows += [
         [
             name,
             number(item.baseline, item.unit),
             number(item.candidate, item.unit),
-            _change(item),
-            _span(item).strip(" ()") or NONE,
+            *_change(item),
         ]
         for name, item in report.timings.items()
     ]
@@ -226,24 +234,22 @@ def _cuts(report: CompareReport) -> str:
     return "\n".join(lines)
 
 
-def _change(item: Difference) -> str:
-    """Return by how much the candidate is worse; below zero it is better."""
-    return difference_text(item.worsening, 0.0, item.unit) or NONE
+def _words_of(item: Difference) -> Change | None:
+    if item.worsening is None:
+        return None
+    return change(item.worsening, item.low, item.high, item.unit)
 
 
-def _span(item: Difference) -> str:
-    """Return the interval of the worsening, in points for fractions."""
-    if item.low is None or item.high is None:
-        return ""
-    ends = (_end(end, item.unit) for end in (item.low, item.high))
-    return f" ({' to '.join(ends)})"
+def _by(item: Difference) -> str:
+    """Return how the candidate changed as the end of a sentence."""
+    shown = _words_of(item)
+    return "" if shown is None else f", {shown.sentence}"
 
 
-def _end(value: float, unit: str) -> str:
-    shown = 100 * value if unit == "fraction" else value
-    return (
-        f"{shown:.0f}" if unit == "ms" else f"{shown:.1f}" if unit == "fraction" else f"{shown:.3g}"
-    )
+def _change(item: Difference) -> tuple[str, str]:
+    """Return the cells of a difference: how the candidate changed, and its interval."""
+    shown = _words_of(item)
+    return (NONE, NONE) if shown is None else (shown.cell, shown.interval)
 
 
 def _cost(harm: Harm) -> str:
@@ -263,12 +269,6 @@ def _kinds(words: WordChange) -> str:
 
 def _signed(value: float | None) -> str:
     return NONE if value is None else f"{value:+,.1f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return NONE
-    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"  # noqa: PLR2004 - rounds to 0.000
 
 
 def _more(hidden: int) -> str:

@@ -1,157 +1,267 @@
-"""How the results of a gate are put into words for a release manager.
+"""Text from data made harmless for the place it goes to: each format has its own traps.
 
-How numbers and slices are put before people: order, percent signs, intervals.
+Numbers, intervals, differences, counts and times as people read them, in every format alike.
 
-Text from data made harmless for the place it goes to: each format has its own traps.
+Fractions are shown in percent and differences of fractions in points; times in ms. A measured
+number has a fixed number of decimals, and two digits that say something where it is small: 0.0004
+is "0.04 %" in a terminal, in Markdown, in HTML and in the reason of a decision. A number that
+people set (a limit, a margin) is shown with the digits it was set with. A minus sign is "-".
+``more`` are decimals beyond the usual ones, see :func:`digits_apart`.
 """
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
+from relkit.core.metrics import PREDICTED
 from relkit.core.slices import OVERALL
-from relkit.core.values import Estimate
 
 NONE = "-"
 
 
-_LARGEST_SHARE = 9.995
-
-
-def number(value: float | None, unit: str) -> str:
-    """Return a value for people: fractions in percent, times in ms, "-" for none."""
-    if value is None:
-        return NONE
-    if unit == "fraction":
-        if value >= _LARGEST_SHARE:
-            return "> 999 %"
-        return f"{100 * value:.1f} %"
-    if unit == "ms":
-        return f"{value:.0f} ms"
-    return f"{value:.3g}"
-
-
-def interval(estimate: Estimate) -> str:
-    """Return the 95 % interval for people, "-" where there is none; open ends are shown as such."""
-    if estimate.low is None and estimate.high is None:
-        return NONE
-    low = "…" if estimate.low is None else number(estimate.low, estimate.unit)
-    high = "…" if estimate.high is None else number(estimate.high, estimate.unit)
-    return f"{low} to {high}"
-
-
-_SMALL = 0.05
-"""Points below this are shown with two digits that say something."""
-
-
-_LABELS = {
-    "wer": "WER",
-    "wer_raw": "raw WER",
-    "wer_capped": "WER",
-    "cer": "CER",
-    "ser": "SER",
-    "mer": "MER",
-    "wil": "WIL",
-    "rtf": "RTF",
-    "rtfx": "RTFx",
-    "latency_ms": "latency",
-    "first_byte_ms": "time to the first byte",
-    "first_audio_ms": "time to the first audio",
-    "leading_silence_ms": "leading silence",
-    "dnsmos_sig": "predicted MOS of the speech",
-    "dnsmos_bak": "predicted MOS of the background",
-    "dnsmos_ovrl": "predicted MOS",
-    "dnsmos_p808": "predicted MOS (P.808)",
-    "plcmos": "predicted MOS after packet loss",
-}
-
-
-def metric_words(name: str) -> str:
-    """Return a metric for people: ``WER``, ``p95 latency``; else its own name."""
-    base, _, statistic = name.partition(".")
-    label = _LABELS.get(base, base.replace("_", " "))
-    return f"{statistic} {label}" if statistic else label
-
-
-def where_words(key: str) -> str:
-    """Return `` on accent=scottish``, or nothing for the whole."""
-    return "" if key == OVERALL else f" on {key}"
-
-
-def amount(value: float, unit: str) -> str:
-    """Return a difference for people, without its sign: points for fractions."""
-    size = abs(value)
-    if unit != "fraction":
-        return number(size, unit)
-    points = 100 * size
-    return f"{points:.1f} points" if points == 0 or points >= _SMALL else f"{points:.2g} points"
-
-
-def _end(value: float | None, unit: str) -> str:
-    if value is None:
-        return "…"
-    if unit == "fraction":
-        return (
-            f"{100 * value:.1f}"
-            if value == 0 or abs(100 * value) >= _SMALL
-            else f"{100 * value:.2g}"
-        )
-    return number(value, unit) if value >= 0 else f"-{number(-value, unit)}"
-
-
-def span(low: float | None, high: float | None, unit: str) -> str:
-    """Return `` (0.4 to 3.8)``, or nothing where there is no interval."""
-    if low is None and high is None:
-        return ""
-    return f" ({_end(low, unit)} to {_end(high, unit)})"
-
-
-def allowed(value: float, unit: str) -> str:
-    """Return a bound of a difference for people: ``1.0`` points, ``50 ms``."""
-    return _end(value, unit)
-
-
-def limit(value: float, unit: str) -> str:
-    """Return a bound of a value for people: ``20 %``, ``800 ms``."""
-    return f"{100 * value:.4g} %" if unit == "fraction" else number(value, unit)
-
-
-_PLURALS = {"id": "texts", "cluster": "clusters"}
-
-
-def clusters_words(count: int, column: str) -> str:
-    """Return ``8 voices`` for a cluster column ``voice``."""
-    if count == 1:
-        return f"1 {_PLURALS.get(column, f'{column}s')[:-1]}"
-    return f"{count:,} {_PLURALS.get(column, column if column.endswith('s') else f'{column}s')}"
-
-
-def worse_or_better(worsening: float) -> str:
-    """Return ``worse`` or ``better``."""
-    return "worse" if worsening > 0 else "better"
+OPEN = "…"
+"""Stands for the end of an interval that nobody can claim."""
 
 
 OPINION = "mos"
 """The unit of (predicted) mean opinion scores, 1 to 5."""
 
 
-def difference_text(value: float | None, was: float | None, unit: str) -> str:
-    """Return the signed difference: points for fractions, ms for times; empty for none."""
-    if value is None or was is None:
-        return ""
-    change = value - was
+_DECIMALS = {"fraction": 1, "ms": 0, OPINION: 2, "dBFS": 1}
+
+
+_SIGNIFICANT = 3
+"""Digits of a number without a unit of its own: rtf, rtfx."""
+
+
+_MOST_MORE = 3
+"""Decimals that a number has at the most beyond the usual ones of its unit."""
+
+
+_LARGEST_SHARE = 9.995
+
+
+_UNITS = {"fraction": " %", "ms": " ms", "dBFS": " dBFS"}
+
+
+_POINTS = {"fraction": " points", "ms": " ms"}
+
+
+Direction = Literal["worse", "better", "the same"]
+
+
+def number(value: float | None, unit: str, *, more: int = 0) -> str:
+    """Return a measured value with its unit, "-" for none."""
+    return NONE if value is None else _digits(value, unit, more) + _UNITS.get(unit, "")
+
+
+def limit(value: float, unit: str, *, more: int = 0) -> str:
+    """Return a limit on a value with its unit: ``2.5 %``, ``800 ms``."""
+    return _digits(value, unit, max(more, _digits_set(value, unit))) + _UNITS.get(unit, "")
+
+
+def interval(low: float | None, high: float | None, unit: str, *, more: int = 0) -> str:
+    """Return an interval with its unit once: ``5.0 to 20.0 %``, ``231 ms to …``; "-" for none."""
+    if high is None:
+        return NONE if low is None else f"{number(low, unit, more=more)} to {OPEN}"
+    return _ends(low, high, unit, more) + _UNITS.get(unit, "")
+
+
+def amount(difference: float, unit: str, *, more: int = 0) -> str:
+    """Return the size of a difference, without its sign: ``2.1 points``, ``33 ms``."""
+    return _digits(abs(difference), unit, more) + _POINTS.get(unit, "")
+
+
+def margin(difference: float, unit: str, *, more: int = 0) -> str:
+    """Return a difference that people set: ``1.25 points``, ``50 ms``."""
+    return _digits(difference, unit, max(more, _digits_set(difference, unit))) + _POINTS.get(
+        unit, ""
+    )
+
+
+def signed(difference: float | None, unit: str) -> str:
+    """Return a difference with its sign, ``+2.1 points``; "±0" where none is to be seen."""
+    if difference is None:
+        return NONE
+    text = _digits(difference, unit, 0)
+    if not _says_something(text):
+        text = "±0"
+    return ("+" if difference > 0 and text != "±0" else "") + text + _POINTS.get(unit, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A difference in words: which way, by how much, and its interval in that direction.
+
+    ``amount`` carries its unit and no sign. ``interval`` stands beside it and carries no unit; it
+    is "-" where there is none.
+    """
+
+    direction: Direction
+    amount: str
+    interval: str
+
+    @property
+    def sentence(self) -> str:
+        """``worse by 2.1 points (0.4 to 3.8)``, ``the same (-0.4 to 0.4)``."""
+        by = "" if self.direction == "the same" else f" by {self.amount}"
+        return self.direction + by + ("" if self.interval == NONE else f" ({self.interval})")
+
+    @property
+    def cell(self) -> str:
+        """``2.1 points worse``, ``no difference``: for a table that has a column for intervals."""
+        same = self.direction == "the same"
+        return "no difference" if same else f"{self.amount} {self.direction}"
+
+
+def change(
+    worsening: float, low: float | None, high: float | None, unit: str, *, more: int = 0
+) -> Change:
+    """Return a worsening and its ends in words; where it is an improvement, all three are turned.
+
+    The interval of what is the same is that of its worsening.
+    """
+    direction: Direction = "worse" if worsening > 0 else "better"
+    if not _says_something(_digits(worsening, unit, more)):
+        direction = "the same"
+    if direction == "better":
+        low, high = None if high is None else -high, None if low is None else -low
+    return Change(
+        direction=direction,
+        amount=amount(worsening, unit, more=more),
+        interval=_ends(low, high, unit, more),
+    )
+
+
+def digits_apart(values: Iterable[float | None], unit: str) -> int:
+    """Return how many more decimals tell numbers apart: 1.04 is not "1.0, allowed 1.0"."""
+    different = {value for value in values if value is not None}
+    for more in range(_MOST_MORE):
+        if len({_digits(value, unit, more) for value in different}) == len(different):
+            return more
+    return _MOST_MORE
+
+
+def tick(value: float, unit: str) -> str:
+    """Return the label of a tick on an axis, as short as it can be: ``20 %``."""
+    return f"{100 * value if unit == 'fraction' else value:g}{_UNITS.get(unit, '')}"
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio of rates: ``1.31 times``, "-" for none."""
+    return NONE if ratio is None else f"{_digits(ratio, 'ratio', 0)} times"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p-value with three decimals: ``0.031``, ``< 0.001``; "-" for none."""
+    if p is None:
+        return NONE
+    return "< 0.001" if p < 0.0005 else f"{p:.3f}"  # noqa: PLR2004 - rounds to 0.000
+
+
+def percent(fraction: float) -> str:
+    """Return a share that was set, such as that of traffic: ``5 %``, ``0.5 %``."""
+    return f"{100 * fraction:.6g} %"
+
+
+def chance(probability: float) -> str:
+    """Return a chance in whole percent: it is no more precise than that."""
+    return f"{100 * probability:.0f} %"
+
+
+def count(value: int) -> str:
+    """Return a count: ``1,204``."""
+    return f"{value:,}"
+
+
+def counted(value: int, noun: str) -> str:
+    """Return a count of something: ``1 utterance``, ``1,204 utterances``."""
+    return f"{value:,} {noun}{'' if value == 1 or noun.endswith('s') else 's'}"
+
+
+_CLUSTERS = {"id": "text"}
+
+
+def clusters(value: int, column: str) -> str:
+    """Return ``8 voices`` for a cluster column ``voice``; each utterance is a text of its own."""
+    return counted(value, _CLUSTERS.get(column, column))
+
+
+_DURATIONS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
+
+
+def duration(seconds: float) -> str:
+    """Return ``26 hours`` or ``3 days``: in the largest unit with at least two of it."""
+    for name, size in _DURATIONS:
+        if seconds >= 2 * size:
+            return f"{_digits(seconds / size, 'ratio', 0)} {name}"
+    return f"{_digits(seconds, 'ratio', 0)} seconds"
+
+
+def short_digest(digest: str) -> str:
+    """Return a digest as people compare it: the algorithm and twelve characters."""
+    algorithm, sign, value = digest.partition(":")
+    return f"{algorithm}{sign}{value[:12]}" if sign else digest[:12]
+
+
+def metric_name(name: str) -> str:
+    """Return a metric's own name; of opinion scores with who holds the opinion."""
+    predicted = name.partition(".")[0] in PREDICTED
+    return f"{name} (predicted MOS)" if predicted else name
+
+
+def on_slice(key: str) -> str:
+    """Return `` on accent=scottish``, or nothing for the whole."""
+    return "" if key == OVERALL else f" on {key}"
+
+
+def _digits(value: float, unit: str, more: int) -> str:
+    """Return a number without its unit."""
+    if not math.isfinite(value):
+        return f"{value}"
     if unit == "fraction":
-        return _signed(f"{100 * change:+.1f}") + " points"
-    if unit == "ms":
-        return _signed(f"{change:+.0f}") + " ms"
-    if unit == OPINION:
-        return _signed(f"{change:+.2f}")
-    return _signed(f"{change:+.3g}")
+        value *= 100
+        if value >= 100 * _LARGEST_SHARE:
+            return "> 999"
+    if unit in _DECIMALS:
+        least = _DECIMALS[unit] + more
+        decimals = least
+        if value and abs(value) < 10.0 ** (1 - _DECIMALS[unit]):
+            decimals = max(least, 1 - math.floor(math.log10(abs(value))) + more)
+            decimals = min(decimals, _DECIMALS[unit] + _MOST_MORE)
+    else:
+        least, decimals = 0, _SIGNIFICANT - 1 + more
+        if value:
+            decimals = max(0, decimals - math.floor(math.log10(abs(value))))
+    text = f"{value:.{decimals}f}"
+    while decimals > least and text.endswith("0"):
+        text, decimals = text[:-1].removesuffix("."), decimals - 1
+    return text if _says_something(text) else text.removeprefix("-")
 
 
-def _signed(text: str) -> str:
-    if not text.strip("+-0."):
-        return "±0"
-    return text.replace("-", "\N{MINUS SIGN}")
+def _digits_set(value: float, unit: str) -> int:
+    """Return how many more decimals a number was set with; 0 for one that was computed."""
+    shown = 100 * value if unit == "fraction" else value
+    if not abs(shown) < 100 * _LARGEST_SHARE:
+        return 0
+    exact = (
+        more
+        for more in range(_MOST_MORE + 1)
+        if math.isclose(float(_digits(value, unit, more)), shown, rel_tol=1e-9)
+    )
+    return next(exact, 0)
+
+
+def _says_something(text: str) -> bool:
+    return any(char in "123456789" for char in text)
+
+
+def _ends(low: float | None, high: float | None, unit: str, more: int) -> str:
+    if low is None and high is None:
+        return NONE
+    return " to ".join(OPEN if end is None else _digits(end, unit, more) for end in (low, high))
 
 
 def safe(text: str) -> str:

@@ -361,17 +361,21 @@ def speech_notes(summary: SpeechSummary, *, no_floor: str = _NO_RECORDING) -> tu
     """Return what a reader has to know to read a round trip's numbers rightly."""
     notes = []
     if summary.warm_up_ms is not None:
-        warm = "" if summary.warm_ms is None else f"; warm calls {summary.warm_ms:.1f} ms"
+        warm = "" if summary.warm_ms is None else f"; warm calls {number(summary.warm_ms, 'ms')}"
         notes.append(
-            f"warm-up: {summary.warm_ups} first calls took {summary.warm_up_ms:.1f} ms on average "
-            f"and are not among the latencies{warm}"
+            f"warm-up: {summary.warm_ups} first calls took {number(summary.warm_up_ms, 'ms')} on "
+            f"average and are not among the latencies{warm}"
         )
     if (floor := summary.floor) is None:
         notes.append(f"no recogniser floor: {no_floor}")
         return tuple(notes)
     rates = ", ".join(
         f"{name} {number(estimate.value, estimate.unit)}"
-        + (f" ({interval(estimate)})" if estimate.low is not None else "")
+        + (
+            f" ({interval(estimate.low, estimate.high, estimate.unit)})"
+            if estimate.low is not None
+            else ""
+        )
         for name, estimate in floor.metrics.items()
     )
     lacking = f", {floor.missing} utterances have none" if floor.missing else ""

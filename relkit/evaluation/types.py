@@ -1,4 +1,6 @@
-"""What an evaluation says: metrics by slice, with the digests of everything they rest on.
+"""Which number of a report comes first, and which slice is the worst.
+
+What an evaluation says: metrics by slice, with the digests of everything they rest on.
 
 A run: what it was asked to do, under which conditions, and where it stands.
 

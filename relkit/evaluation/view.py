@@ -1,10 +1,11 @@
 """Terminal tables: plain text in columns, the worst slices first."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
-from relkit.core.wording import columns, interval, number, safe
+from relkit.core.wording import NONE, amount, columns, count, counted, interval, number, safe
 from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
 from relkit.statistics.intervals import WITHIN
 
@@ -20,8 +21,8 @@ def eval_summary(report: EvalReport) -> str:
         f"run {report.run}\n"
         f"suite {safe(report.suite)} on {safe(version.name)} ({where}{state}), "
         f"normalizer {safe(report.normalizer)}\n"
-        f"{report.expected} expected, {report.scored} scored, {report.failures} failures, "
-        f"{report.unusable} unusable"
+        f"{count(report.expected)} expected, {count(report.scored)} scored, "
+        f"{count(report.failures)} failures, {count(report.unusable)} unusable"
     )
     parts = [head, _metrics(overall(report)), _slices(report), _remarks(report)]
     return "\n\n".join(part for part in parts if part)
@@ -30,7 +31,14 @@ def eval_summary(report: EvalReport) -> str:
 def _metrics(item: SliceResult) -> str:
     rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
     rows += [
-        [name, number(e.value, e.unit), interval(e), str(e.n), str(e.clusters), e.note or ""]
+        [
+            name,
+            number(e.value, e.unit),
+            interval(e.low, e.high, e.unit),
+            count(e.n),
+            count(e.clusters),
+            e.note or "",
+        ]
         for name, e in item.metrics.items()
     ]
     return columns(rows, left=(0, 5))
@@ -49,9 +57,9 @@ def _slices(report: EvalReport) -> str:
             [
                 safe(item.slice),
                 number(estimate.value, estimate.unit),
-                interval(estimate),
-                str(item.utterances),
-                str(item.clusters),
+                interval(estimate.low, estimate.high, estimate.unit),
+                count(item.utterances),
+                count(item.clusters),
                 _mark(estimate),
             ]
         )
@@ -68,43 +76,44 @@ def _mark(estimate: Estimate) -> str:
 
 def _notes(items: Sequence[SliceResult], metric: str) -> str:
     """Return why slices have no interval, or a special one, each reason once."""
-    notes: dict[str, int] = {}
-    for item in items:
-        if (note := item.metrics[metric].note) is not None:
-            notes[note] = notes.get(note, 0) + 1
-    return "".join(f"\n* {note} ({count} of the slices)" for note, count in notes.items())
+    noted = (item.metrics[metric].note for item in items)
+    notes = Counter(note for note in noted if note is not None)
+    return "".join(f"\n* {note} ({total} of the slices)" for note, total in notes.items())
 
 
 def _remarks(report: EvalReport) -> str:
     lines = [
-        f"normalizer step {safe(step.step)}: {step.errors_before} word errors before, "
-        f"{step.errors_after} after ({step.hidden} hidden)"
+        f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "
+        f"{count(step.errors_after)} after ({count(step.hidden)} hidden)"
         for step in report.masking
     ]
     if report.entity_types:
         by_type = ", ".join(
-            f"{safe(item.type)} {item.errors} of {item.entities}" for item in report.entity_types
+            f"{safe(item.type)} {count(item.errors)} of {count(item.entities)}"
+            for item in report.entity_types
         )
         lines.append(f"entities wrong: {by_type}")
     runaways = report.runaways
     if runaways.count == 0 and runaways.hidden_rate is not None:
-        cost = number(runaways.hidden_wer, "fraction")
+        cost = NONE if runaways.hidden_wer is None else amount(runaways.hidden_wer, "fraction")
         lines.append(
             f"no runaway seen; up to {number(runaways.hidden_rate, 'fraction')} of utterances "
-            f"could be one unseen, which would add up to {cost} WER"
+            f"could be one unseen, which would add {cost} to wer"
         )
     elif runaways.count:
-        lines.append(f"{runaways.count} runaway utterances, {runaways.loops} with a loop")
+        lines.append(
+            f"{counted(runaways.count, 'runaway utterance')}, {runaways.loops} with a loop"
+        )
     silent = report.hallucinations
     if silent.clips:
         rate = (
             "" if silent.words_per_minute is None else f", {silent.words_per_minute:.1f} a minute"
         )
         lines.append(
-            f"{silent.with_words} of {silent.clips} clips without speech got words "
-            f"({silent.words} words{rate})"
+            f"{count(silent.with_words)} of {count(silent.clips)} clips without speech got words "
+            f"({count(silent.words)} words{rate})"
         )
-    lines += [f"{count} failed: {name}" for name, count in report.failure_reasons.items()]
-    lines += [f"{count} unusable: {name}" for name, count in report.unusable_reasons.items()]
+    lines += [f"{count(total)} failed: {name}" for name, total in report.failure_reasons.items()]
+    lines += [f"{count(total)} unusable: {name}" for name, total in report.unusable_reasons.items()]
     lines += [safe(note) for note in report.notes]
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from relkit.core.metrics import TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
+from relkit.core.wording import count, duration, limit, number
 from relkit.evaluation.comparable import MIXED_LOAD, other_measures
 from relkit.evaluation.types import EvalReport
 from relkit.gate.evidence import (
@@ -81,8 +82,8 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[Rul
         yield finding(
             "coverage",
             Verdict.NO_DATA,
-            f"{report.scored} of {report.expected} items were scored ({100 * coverage:.1f} %), "
-            f"{100 * policy.coverage:.4g} % are needed",
+            f"{count(report.scored)} of {count(report.expected)} items were scored "
+            f"({number(coverage, 'fraction')}), {limit(policy.coverage, 'fraction')} are needed",
         )
     if report.dataset.contract == "failed":
         yield finding(
@@ -101,11 +102,12 @@ def _against(
         yield finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
     coverage = report.coverage
     if coverage is None or coverage < policy.coverage:
-        shown = "none" if coverage is None else f"{100 * coverage:.1f} %"
+        shown = "none" if coverage is None else number(coverage, "fraction")
         yield finding(
             f"{what}_coverage",
             Verdict.NO_DATA,
-            f"the {what} scored {shown} of its items, {100 * policy.coverage:.4g} % are needed",
+            f"the {what} scored {shown} of its items, "
+            f"{limit(policy.coverage, 'fraction')} are needed",
         )
     yield from _mismatches(candidate, report, what)
     yield from _unpaired(policy, other, what)
@@ -169,25 +171,14 @@ def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Itera
         yield finding(
             "from_the_future",
             Verdict.ERROR,
-            f"the {what} was measured {duration_words(-age)} after now: a clock is wrong",
+            f"the {what} was measured {duration(-age)} after now: a clock is wrong",
         )
     elif most_s is not None and age > most_s:
         yield finding(
             "stale",
             Verdict.NO_DATA,
-            f"the {what} is {duration_words(age)} old, {duration_words(most_s)} are allowed",
+            f"the {what} is {duration(age)} old, {duration(most_s)} are allowed",
         )
-
-
-_UNITS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
-
-
-def duration_words(seconds: float) -> str:
-    """Return ``26 hours`` or ``3 days``: a duration in the largest unit with at least two."""
-    for name, size in _UNITS:
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {name}"
-    return f"{seconds:.3g} seconds"
 
 
 _LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
@@ -388,8 +379,8 @@ def _problems(
     if age is None or age < 0:
         yield Verdict.ERROR, "check_from_the_future", "its time is later than now, or none"
     elif wanted.max_age_s is not None and age > wanted.max_age_s:
-        most = duration_words(wanted.max_age_s)
-        yield Verdict.NO_DATA, "check_stale", f"{duration_words(age)} old, {most} are allowed"
+        most = duration(wanted.max_age_s)
+        yield Verdict.NO_DATA, "check_stale", f"{duration(age)} old, {most} are allowed"
     if record.expires is not None and (left := seconds_between(now, record.expires)) is not None:
         if left <= 0:
             yield Verdict.NO_DATA, "check_expired", "has expired"

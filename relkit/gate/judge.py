@@ -1,23 +1,21 @@
-"""One rule in one slice, or in a family of slices: numbers to a result in words."""
+"""One rule in one slice, or in a family of slices: numbers to a result."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from relkit.core.values import Estimate
-from relkit.core.wording import (
-    allowed,
-    amount,
-    clusters_words,
-    limit,
-    metric_words,
-    number,
-    span,
-    where_words,
-    worse_or_better,
-)
 from relkit.gate import tests
 from relkit.gate.evidence import Compared, Evidence
-from relkit.gate.tests import Outcome, if_enough, new_result, no_data, no_number, said, with_missing
+from relkit.gate.reasons import reason_of
+from relkit.gate.tests import (
+    Outcome,
+    if_enough,
+    judged,
+    new_result,
+    no_data,
+    no_number,
+    with_missing,
+)
 from relkit.gate.types import Rule, RuleResult, Verdict
 from relkit.statistics.differences import clusters_needed
 from relkit.statistics.families import FAMILY_METRICS, test_regressions
@@ -50,24 +48,15 @@ def judge_bound(rule: Rule, key: str, evidence: Evidence) -> RuleResult:
         return no_number(shown)
     if estimate.value is None or estimate.n <= 0:
         reason = estimate.note or "nothing was measured"
-        return said(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
+        return judged(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
     outcome = tests.within_bounds((estimate.low, estimate.high), maximum=rule.max, minimum=rule.min)
-    return if_enough(rule, shown, outcome, _bound_words(rule, key, estimate, evidence), estimate)
+    result = if_enough(rule, shown, outcome, estimate.method)
+    return _worded(rule, result, evidence, estimate.note)
 
 
-def _bound_words(rule: Rule, key: str, estimate: Estimate, evidence: Evidence) -> str:
-    limits = []
-    if rule.max is not None:
-        limits.append(f"at most {limit(rule.max, estimate.unit)}")
-    if rule.min is not None:
-        limits.append(f"at least {limit(rule.min, estimate.unit)}")
-    interval = span(estimate.low, estimate.high, estimate.unit)
-    voices = clusters_words(estimate.clusters, evidence.candidate.cluster)
-    value = number(estimate.value, estimate.unit)
-    return (
-        f"{metric_words(rule.metric)}{where_words(key)} is {value}{interval}; "
-        f"allowed {' and '.join(limits)}; {voices}"
-    )
+def _worded(rule: Rule, result: RuleResult, evidence: Evidence, note: str | None) -> RuleResult:
+    words = reason_of(rule, result, column=evidence.candidate.cluster, note=note)
+    return replace(result, reason=words)
 
 
 def judge_differences(
@@ -94,23 +83,18 @@ def _judge_difference(
         return no_number(shown)
     if difference.worsening is None or difference.n <= 0 or difference.baseline is None:
         reason = difference.note or "nothing was measured"
-        return said(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
+        return judged(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
     if rule.test == "min_change":
         return _changed(rule, shown, difference, evidence)
     margin = rule.margin if rule.margin is not None else 0.0
     outcome = tests.not_worse((difference.low, difference.high), margin)
-    words = _difference_words(rule, key, difference)
-    words = f"{words}; allowed {allowed(margin, difference.unit)}"
-    voices = clusters_words(difference.clusters, evidence.candidate.cluster)
-    shown = replace(shown, bound=margin)
-    result = if_enough(rule, shown, outcome, f"{words}; {voices}", difference)
+    result = if_enough(rule, replace(shown, bound=margin), outcome, difference.method)
     if result.verdict is Verdict.INCONCLUSIVE:
         # As many as would decide if things are as they look; a candidate that looks better may
         # still be only as good.
         effect = max(0.0, difference.worsening)
-        needed = clusters_needed(difference, margin, effect=effect)
-        return with_missing(result, needed, evidence.candidate.cluster)
-    return result
+        result = with_missing(result, clusters_needed(difference, margin, effect=effect))
+    return _worded(rule, result, evidence, difference.note)
 
 
 def _changed(
@@ -121,7 +105,7 @@ def _changed(
         difference.baseline or 0.0, absolute=rule.min_change, relative=rule.min_relative_change
     )
     if wanted is None or difference.worsening is None:
-        return said(shown, "no_bound", Verdict.ERROR, "the rule says not by how much")
+        return judged(shown, "no_bound", Verdict.ERROR, "the rule says not by how much")
     low = None if difference.high is None else -difference.high
     high = None if difference.low is None else -difference.low
     outcome = tests.better_by((low, high), wanted)
@@ -129,30 +113,11 @@ def _changed(
     shown = replace(
         shown, quantity="improvement", observed=better, low=low, high=high, bound=wanted
     )
-    direction = worse_or_better(difference.worsening)
-    words = (
-        f"{metric_words(rule.metric)}{where_words(shown.slice)} is {direction} by "
-        f"{amount(better, difference.unit)}{span(low, high, difference.unit)}; "
-        f"wanted better by {allowed(wanted, difference.unit)}; "
-        f"{clusters_words(difference.clusters, evidence.candidate.cluster)}"
-    )
-    result = if_enough(rule, shown, outcome, words, difference)
+    result = if_enough(rule, shown, outcome, difference.method)
     if result.verdict is Verdict.INCONCLUSIVE:
         needed = clusters_needed(difference, -wanted, effect=difference.worsening)
-        return with_missing(result, needed, evidence.candidate.cluster)
-    return result
-
-
-def _difference_words(rule: Rule, key: str, difference: Difference) -> str:
-    worsening = difference.worsening or 0.0
-    interval = span(difference.low, difference.high, difference.unit)
-    name = f"{metric_words(rule.metric)}{where_words(key)}"
-    if tests.decimal(worsening) == 0:
-        return f"{name} is the same{interval}"
-    if worsening < 0 and difference.high is not None and difference.low is not None:
-        interval = span(-difference.high, -difference.low, difference.unit)
-    by = f"{amount(worsening, difference.unit)}{interval}"
-    return f"{name} is {worse_or_better(worsening)} by {by}"
+        result = with_missing(result, needed)
+    return _worded(rule, result, evidence, difference.note)
 
 
 def _difference_result(rule: Rule, key: str, difference: Difference) -> RuleResult:
@@ -256,32 +221,17 @@ def _slice_of_family(
         return no_number(shown)
     if difference.worsening is None or difference.n <= 0:
         reason = difference.note or found.note or "nothing was measured"
-        return said(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
-    words = _family_words(rule, key, found, evidence)
+        return judged(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
     if found.p_adjusted is None:
-        reason = f"{words}; {found.note or 'no test is possible'}"
-        result = said(shown, "no_test", Verdict.INCONCLUSIVE, reason)
-        return with_missing(result, found.needed_clusters, evidence.candidate.cluster)
+        result = with_missing(judged(shown, "no_test", Verdict.INCONCLUSIVE), found.needed_clusters)
+        return _worded(rule, result, evidence, found.note)
     outcome = tests.no_regression(
         found.p_adjusted,
         difference.worsening,
         detects=found.detects,
         detectable=rule.detectable,
     )
-    result = if_enough(rule, shown, outcome, words, difference)
+    result = if_enough(rule, shown, outcome, difference.method)
     if result.code == "too_weak_to_see":
-        sees = "no ratio" if found.detects is None else f"{found.detects:.3g} times the rate"
-        weak = f"this data would only see {sees}, {rule.detectable:g} times is asked for"
-        result = replace(result, reason=f"{result.reason}; {weak}")
-        return with_missing(result, found.needed_clusters, evidence.candidate.cluster)
-    return result
-
-
-def _family_words(rule: Rule, key: str, found: Regression, evidence: Evidence) -> str:
-    difference = found.difference
-    words = _difference_words(rule, key, replace(difference, low=None, high=None))
-    if found.low is not None and (difference.worsening or 0.0) > 0:
-        words += f" (at least {allowed(found.low, difference.unit)} with all slices counted)"
-    if found.p_adjusted is not None:
-        words += f"; p {found.p_adjusted:.2g} over the family"
-    return f"{words}; {clusters_words(difference.clusters, evidence.candidate.cluster)}"
+        result = with_missing(result, found.needed_clusters)
+    return _worded(rule, result, evidence, difference.note)

@@ -9,9 +9,10 @@ would be judged on. A ``refuse`` makes the policy unusable, a ``warn`` is said a
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from relkit.core.metrics import PREDICTED, QUALITY_METRICS
+from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
-from relkit.gate.suppose import change, size_of, slices_of
+from relkit.core.wording import amount, chance, limit, margin, number, times
+from relkit.gate.suppose import size_of, slices_of
 from relkit.gate.types import (
     Finding,
     GatePolicy,
@@ -181,14 +182,15 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
         if item.equal_passes is not None and item.equal_passes < LEAST_CHANCE
     ]
     if fine:
+        unit = metric_of(rule.metric).unit
         worst = min(fine, key=lambda item: item.equal_passes or 0.0)
         yield finding_of(
             rule,
             "warn",
             "margin_below_data",
-            f"{worst.slice}: an equal system passes in {100 * (worst.equal_passes or 0.0):.0f} % "
-            f"at a margin of {change(rule, rule.margin)}",
-            f"use {change(rule, worst.smallest)}"
+            f"{worst.slice}: an equal system passes in {chance(worst.equal_passes or 0.0)} "
+            f"at a margin of {margin(rule.margin or 0.0, unit)}",
+            f"use {amount(worst.smallest or 0.0, unit)}"
             + (f", or {worst.needed_clusters} clusters" if worst.needed_clusters else ""),
         )
     weak = [
@@ -204,7 +206,7 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
             "ratio_below_data",
             f"{first.slice}: {first.says}",
             (f"use {first.needed_clusters} clusters" if first.needed_clusters else "use more data")
-            + f", or a larger detectable than {rule.detectable:g}",
+            + f", or a larger detectable than {times(rule.detectable)}",
         )
 
 
@@ -300,23 +302,26 @@ def _noise(
         return
     default = MOS_NOISE if base in PREDICTED else 0.0
     floor = default if facts is None else facts.noise_floors.get(base, default)
+    unit = metric_of(rule.metric).unit
+    moves = number(floor, unit)
     asked = rule.margin if rule.test == "non_inferiority" else rule.min_change
     if asked is not None and asked < floor:
         yield finding_of(
             rule,
             "warn",
             "below_noise",
-            f"asks for {change(rule, asked)}, and the score of one clip moves by {floor:.2g} "
+            f"asks for {margin(asked, unit)}, and the score of one clip moves by {moves} "
             "between repeats",
-            f"use at least {floor:.2g}",
+            f"use at least {moves}",
         )
     value = observed.get((rule.slice, rule.metric))
-    for limit in (rule.max, rule.min):
-        if limit is not None and value is not None and abs(value - limit) < floor:
+    for bound in (rule.max, rule.min):
+        if bound is not None and value is not None and abs(value - bound) < floor:
             yield finding_of(
                 rule,
                 "warn",
                 "bound_in_noise",
-                f"the measured {value:.3g} is nearer to {limit:g} than the noise of {floor:.2g}",
+                f"the measured {number(value, unit)} is nearer to {limit(bound, unit)} than the "
+                f"noise of {moves}",
                 "move the bound, or expect a verdict that changes between repeats",
             )

@@ -9,11 +9,12 @@ Margins that data can decide: what ``relkit init`` writes into the policies of a
 import math
 from dataclasses import replace
 
+from relkit.core.metrics import metric_of
+from relkit.core.wording import amount, chance, times
 from relkit.gate.evidence import blocks_as_family, family_count, joined
 from relkit.gate.suppose import (
     Measured,
     asks,
-    change,
     plan_bound,
     precision_of,
     quiet_floor,
@@ -21,14 +22,12 @@ from relkit.gate.suppose import (
     slices_of,
     suppose,
     supposed_precision,
-    times,
     units_name,
     value_at,
 )
 from relkit.gate.tests import FAMILY_ALPHA, at_most
 from relkit.gate.types import (
     GatePolicy,
-    Outlook,
     Rule,
     RulePlan,
     SelectionFacts,
@@ -140,23 +139,23 @@ def _paired(
         return _change(rule, plan, precision, supposed)
     margin = rule.margin or 0.0
     within = at_most(floor, margin)
-    chance = chance_to_pass(precision, margin) if within else 0.0
+    equal_passes = chance_to_pass(precision, margin) if within else 0.0
     needed = clusters_to_pass(precision, margin)
     if not within and margin > 0:
         needed = max(needed or 0, math.ceil(size.clusters * floor / margin))
-    blocked = margin + smallest_margin(precision)
+    blocked, unit = margin + smallest_margin(precision), metric_of(rule.metric).unit
     says = (
-        f"an equal system passes in {100 * chance:.0f} %, one that is {change(rule, blocked)} "
-        f"worse is blocked in 80 %"
+        f"an equal system passes in {chance(equal_passes)}, one that is {amount(blocked, unit)} "
+        f"worse is blocked in {chance(POWER)}"
     )
-    if chance < POWER:
-        says += f"; a margin of {change(rule, least)} would do"
+    if equal_passes < POWER:
+        says += f"; a margin of {amount(least, unit)} would do"
     elif (finer := clusters_to_pass(precision, margin / 2)) is not None:
         says += f"; half the margin takes {finer} clusters"
     plan = replace(
         plan,
-        outlook=_outlook(chance),
-        equal_passes=chance,
+        outlook="decides" if equal_passes >= POWER else "weak",
+        equal_passes=equal_passes,
         blocked_from=blocked,
         says=says,
     )
@@ -184,8 +183,9 @@ def _change(
         outlook="decides" if possible else "weak",
         smallest=wanted + seen,
         says=(
-            f"shows an improvement in {100 * POWER:.0f} % once it is "
-            f"{change(rule, wanted + seen)}" + ("" if possible else ", more than the supposed rate")
+            f"shows an improvement in {chance(POWER)} once it is "
+            f"{amount(wanted + seen, metric_of(rule.metric).unit)}"
+            + ("" if possible else ", more than the supposed rate")
         ),
     )
 
@@ -209,7 +209,11 @@ def _family(
         found = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
         needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
     enough = found is not None and found <= rule.detectable
-    sees = "would find no ratio" if found is None else f"finds {times(found)} the rate in 80 %"
+    sees = (
+        "would find no ratio"
+        if found is None
+        else f"finds {times(found)} the rate in {chance(POWER)}"
+    )
     asked = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
     return _with_needed(
         replace(
@@ -221,10 +225,6 @@ def _family(
         ),
         needed,
     )
-
-
-def _outlook(chance: float) -> Outlook:
-    return "decides" if chance >= POWER else "weak"
 
 
 def _with_needed(plan: SlicePlan, needed: int | None) -> SlicePlan:

@@ -19,7 +19,18 @@ from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.core.values import Estimate
-from relkit.core.wording import number
+from relkit.core.wording import (
+    NONE,
+    chance,
+    count,
+    counted,
+    interval,
+    limit,
+    margin,
+    number,
+    percent,
+    times,
+)
 from relkit.datasets.consent import require_consent
 from relkit.datasets.slicing import cluster_of, slice_values
 from relkit.datasets.types import NO_VALUE, Dataset, Utterance
@@ -79,52 +90,39 @@ def units_name(metric: str) -> str:
     return _UNIT_NAMES.get(known.n, "scored clips" if known.n.endswith("_scored") else known.n)
 
 
-def amount(metric: str, value: float) -> str:
-    """Return a value of a metric for people, with two significant digits where it is small."""
-    unit = metric_of(metric).unit
-    if unit == "fraction":
-        return f"{100 * value:.2g} %" if abs(value) < 0.1 else f"{100 * value:.0f} %"  # noqa: PLR2004 - under 10 % two digits say more
-    return number(value, unit)
-
-
-def change(rule: Rule, value: float | None) -> str:
-    """Return a difference of two values of a rule's metric: fractions in points."""
-    if value is None:
-        return "-"
-    if metric_of(rule.metric).unit == "fraction":
-        return f"{100 * value:.2g} points"
-    return amount(rule.metric, value)
+def value_words(metric: str, value: float) -> str:
+    """Return a value of a metric for people."""
+    return number(value, metric_of(metric).unit)
 
 
 def few_words(metric: str, events: int, units: int, unit: str, reach: float) -> str:
     """Return how many events still pass a limit; of ``reach`` 80 % of systems have no more."""
-    manage = f"80 % of systems with {amount(metric, reach)} manage"
+    manage = f"{chance(POWER)} of systems with {value_words(metric, reach)} manage"
     if not events:
         return f"passes only if none is seen, which {manage}"
-    plural = "" if events == 1 else "s"
-    return f"passes with up to {events} event{plural} among {units} {unit}; {manage}"
-
-
-def times(ratio: float) -> str:
-    """Return a ratio of rates for people."""
-    return f"{ratio:.3g} times"
+    return f"passes with up to {counted(events, 'event')} among {count(units)} {unit}; {manage}"
 
 
 def asks(rule: Rule) -> str:
     """Return what a rule asks for, in words."""
     if rule.test == "non_inferiority":
-        return f"worse by at most {change(rule, rule.margin)}"
+        return f"worse by at most {_asked(rule, rule.margin)}"
     if rule.test == "no_regression":
         return f"no slice worse; {times(rule.detectable)} the rate would be seen"
     if rule.test == "min_change":
-        wanted = [] if rule.min_change is None else [change(rule, rule.min_change)]
+        wanted = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
         if rule.min_relative_change is not None:
-            wanted.append(f"{100 * rule.min_relative_change:g} % of the baseline")
+            wanted.append(f"{percent(rule.min_relative_change)} of the baseline")
         return f"better by at least {' and '.join(wanted)}"
-    limits = [] if rule.max is None else [f"at most {amount(rule.metric, rule.max)}"]
+    unit = metric_of(rule.metric).unit
+    limits = [] if rule.max is None else [f"at most {limit(rule.max, unit)}"]
     if rule.min is not None:
-        limits.append(f"at least {amount(rule.metric, rule.min)}")
+        limits.append(f"at least {limit(rule.min, unit)}")
     return " and ".join(limits)
+
+
+def _asked(rule: Rule, difference: float | None) -> str:
+    return NONE if difference is None else margin(difference, metric_of(rule.metric).unit)
 
 
 SPEAKERS_VARY = 0.3
@@ -171,7 +169,7 @@ def _never(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
         wanted = f"; it takes {utterances}" if utterances else ""
         says = (
             f"without a single one in {plan.units} {plan.unit} the rate may still be "
-            f"{amount(rule.metric, unseen(plan.units))}{wanted}"
+            f"{value_words(rule.metric, unseen(plan.units))}{wanted}"
         )
         return _grown(replace(plan, outlook="cannot", says=says), utterances)
     return None
@@ -209,7 +207,7 @@ def _around_measured(rule: Rule, plan: SlicePlan, measured: Estimate) -> SlicePl
     """Return what the rule would say of the value that a run had, and how far it is from there."""
     value = measured.value or 0.0
     plan = replace(plan, supposed=Supposed(rate=value, rate_from="measured"))
-    shown = amount(rule.metric, value)
+    shown = value_words(rule.metric, value)
     end_max, end_min = measured.high, measured.low
     if end_max is None and end_min is None:
         note = measured.note or "no interval"
@@ -222,13 +220,12 @@ def _around_measured(rule: Rule, plan: SlicePlan, measured: Estimate) -> SlicePl
         rule.min is None or (end_min is not None and end_min >= rule.min)
     )
     would = "pass" if holds else "fail" if fails else "be inconclusive"
-    low = "…" if end_min is None else amount(rule.metric, end_min)
-    high = "…" if end_max is None else amount(rule.metric, end_max)
+    ends = interval(end_min, end_max, measured.unit)
     return replace(
         plan,
         outlook="decides" if holds or fails else "weak",
         smallest=_reach(rule, measured),
-        says=f"a run like the one named, {shown} ({low} to {high}), would {would}",
+        says=f"a run like the one named, {shown} ({ends}), would {would}",
     )
 
 
@@ -258,7 +255,8 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
     manage = _rate_with(few, plan.units)
     unlimited = few == _MOST_FEW or not share
     if reach is not None and unlimited and reach > manage:
-        says = f"passes in 80 % if the true value is {amount(rule.metric, reach)} or less"
+        most = value_words(rule.metric, reach)
+        says = f"passes in {chance(POWER)} if the true value is {most} or less"
         return replace(plan, outlook="decides", smallest=reach, says=says)
     says = few_words(rule.metric, few, plan.units, plan.unit, manage)
     return replace(plan, outlook="decides" if few else "weak", smallest=manage, says=says)
@@ -461,15 +459,15 @@ def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
             if source.startswith("measured"):
                 rates[f"{plan.metric}: {source.replace(f', {item.slice}', '')}"] = None
             else:
-                rates[f"{plan.metric}: {100 * item.supposed.rate:g} % ({source})"] = None
+                rates[f"{plan.metric}: {limit(item.supposed.rate, 'fraction')} ({source})"] = None
             supposed = supposed or item.supposed.discordance is not None
     lines = tuple(rates)
     if not supposed:
         return lines
     alike = (
-        f"two systems of equal rates differ in {100 * USUAL.discordance:g} % of their errors, "
-        f"these come in clumps ({USUAL.clumping:g} times Poisson's variance), and the difference "
-        f"varies between clusters by {100 * USUAL.between_clusters:g} % of the rate"
+        f"two systems of equal rates differ in {percent(USUAL.discordance)} of their errors, "
+        f"these come in clumps ({times(USUAL.clumping)} Poisson's variance), and the difference "
+        f"varies between clusters by {percent(USUAL.between_clusters)} of the rate"
     )
     return (*lines, alike)
 
@@ -492,9 +490,9 @@ class _Counter:
         """Count one utterance."""
         self.utterances += 1
         self.clusters.add(cluster)
-        for name, count in units.items():
-            if count:
-                self.totals[name] += count
+        for name, total in units.items():
+            if total:
+                self.totals[name] += total
                 self.holders[name] += 1
                 self.unit_clusters[name].add(cluster)
 

@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relkit.core.metrics import METRICS
-from relkit.core.values import Estimate
-from relkit.core.wording import clusters_words
 from relkit.gate.types import Rule, RuleResult, Verdict
 from relkit.statistics.intervals import WITHIN
-from relkit.statistics.types import Difference
 
 PLACES = 12
 
@@ -127,48 +124,40 @@ def no_regression(
     return Outcome(verdict=Verdict.PASS, code="no_regression_seen")
 
 
-def if_enough(
-    rule: Rule,
-    shown: RuleResult,
-    outcome: Outcome,
-    words: str,
-    measured: Estimate | Difference,
-) -> RuleResult:
-    """Return the result; one on too little evidence is undecided, whatever its numbers say."""
+def if_enough(rule: Rule, shown: RuleResult, outcome: Outcome, method: str) -> RuleResult:
+    """Return the result; one on too little evidence is undecided, whatever its numbers say.
+
+    ``method`` is how the interval was made.
+    """
     if shown.clusters == 1 and rule.mode == "required":
-        alone = "it is one cluster, which says nothing about others: a policy cannot require it"
-        return said(shown, "one_cluster", Verdict.ERROR, f"{words}; {alone}")
+        return judged(shown, "one_cluster", Verdict.ERROR)
     if shown.clusters < rule.min_clusters:
-        few = f"{shown.clusters} clusters, the rule needs {rule.min_clusters}"
-        result = said(shown, "few_clusters", Verdict.INCONCLUSIVE, f"{words}; too few: {few}")
+        result = judged(shown, "few_clusters", Verdict.INCONCLUSIVE)
         return replace(result, needed_clusters=rule.min_clusters)
     if shown.utterances < rule.min_utterances:
-        few = f"{shown.utterances} utterances, the rule needs {rule.min_utterances}"
-        return said(shown, "few_utterances", Verdict.INCONCLUSIVE, f"{words}; too few: {few}")
-    if measured.method == WITHIN:
-        alone = "one cluster says nothing about others"
-        return said(shown, "one_cluster", Verdict.INCONCLUSIVE, f"{words}; {alone}")
-    note = measured.note if outcome.verdict is Verdict.INCONCLUSIVE else None
-    return said(shown, outcome.code, outcome.verdict, f"{words}; {note}" if note else words)
+        return judged(shown, "few_utterances", Verdict.INCONCLUSIVE)
+    if method == WITHIN:
+        return judged(shown, "one_cluster", Verdict.INCONCLUSIVE)
+    return judged(shown, outcome.code, outcome.verdict)
 
 
-def with_missing(result: RuleResult, needed: int | None, column: str) -> RuleResult:
-    """Return an undecided result with how many clusters (of ``column``) would decide it."""
-    needed = max(needed or 0, result.needed_clusters or 0) or None
-    if needed is None or needed <= result.clusters:
-        return result
-    reason = f"{result.reason}; about {clusters_words(needed, column)} would decide it"
-    return replace(result, needed_clusters=needed, reason=reason)
+def with_missing(result: RuleResult, needed: int | None) -> RuleResult:
+    """Return a result with how many clusters would decide it, where they are more than it has."""
+    needed = max(needed or 0, result.needed_clusters or 0)
+    return replace(result, needed_clusters=needed) if needed > result.clusters else result
 
 
 def no_number(shown: RuleResult) -> RuleResult:
     """Return the result of a number that is NaN, infinite or impossible: it is shown as none."""
     bare = replace(shown, observed=None, low=None, high=None, candidate=None, baseline=None)
-    return said(bare, "not_finite", Verdict.ERROR, f"{shown.metric} is no number")
+    return judged(bare, "not_finite", Verdict.ERROR, f"{shown.metric} is no number")
 
 
-def said(shown: RuleResult, code: str, verdict: Verdict, reason: str) -> RuleResult:
-    """Return the result with its verdict, the code of its reason, and the reason in words."""
+def judged(shown: RuleResult, code: str, verdict: Verdict, reason: str = "") -> RuleResult:
+    """Return the result with its verdict and the code of its reason.
+
+    The reason is for :mod:`relkit.gate.reasons` to put into words where there are numbers.
+    """
     return replace(shown, verdict=verdict, code=code, reason=reason)
 
 

@@ -15,7 +15,16 @@ from dataclasses import dataclass
 
 from relkit.core.charts import Mark, mark, nice_scale
 from relkit.core.values import Estimate
-from relkit.core.wording import NONE, columns, log_line, number, safe
+from relkit.core.wording import (
+    NONE,
+    columns,
+    count,
+    counted,
+    log_line,
+    number,
+    safe,
+)
+from relkit.gate.reasons import figures
 from relkit.gate.types import (
     ORDER,
     CheckRecord,
@@ -25,6 +34,44 @@ from relkit.gate.types import (
     RuleResult,
     Verdict,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """An interval on an axis of its own, in percent; None where there is no bound or no zero."""
+
+    mark: Mark
+    bound: float | None
+    zero: float | None
+
+
+def basis(result: RuleResult) -> str:
+    """Return what a result rests on: clusters, utterances, units of the denominator."""
+    parts = [(result.clusters, "cluster"), (result.utterances, "utterance")]
+    words = [counted(value, noun) for value, noun in parts if value]
+    return ", ".join([*words, f"n {count(result.n)}"] if result.n else words) or NONE
+
+
+def drawn(result: RuleResult) -> Drawn | None:
+    """Return interval and bound on an axis that holds both; None without numbers to draw."""
+    if result.observed is None:
+        return None
+    zero = result.quantity != "value"
+    ends = [result.observed, result.low, result.high, result.bound, 0.0 if zero else None]
+    known = [value for value in ends if value is not None]
+    if not all(map(math.isfinite, known)):
+        return None
+    scale = nice_scale(min(known), max(known))
+    estimate = Estimate(value=result.observed, low=result.low, high=result.high)
+    placed = mark(estimate, scale)
+    if placed is None:
+        return None
+    return Drawn(
+        mark=placed,
+        bound=None if result.bound is None else scale.at(result.bound),
+        zero=scale.at(0.0) if zero else None,
+    )
+
 
 WORDS = {
     Verdict.FAIL: "FAIL",
@@ -74,8 +121,8 @@ def coverage_line(part: JudgedPart) -> str:
     seen = part.coverage
     share = number(seen.scored / seen.expected, "fraction") if seen.expected else NONE
     return (
-        f"coverage{_named(part)}: {seen.scored:,} of {seen.expected:,} scored ({share}), "
-        f"{seen.unusable:,} unusable"
+        f"coverage{_named(part)}: {count(seen.scored)} of {count(seen.expected)} scored "
+        f"({share}), {count(seen.unusable)} unusable"
     )
 
 
@@ -83,11 +130,8 @@ def part_lines(part: JudgedPart) -> list[str]:
     """Return what has to be known of a part: coverage, A/A, what the baseline left out."""
     lines = [coverage_line(part), null_line(part)]
     if part.baseline_failures:
-        count = len(part.baseline_failures)
-        lines.append(
-            f"baseline{_named(part)}: no answer to {count:,} utterance{'' if count == 1 else 's'}, "
-            "counted as right for it"
-        )
+        failures = counted(len(part.baseline_failures), "utterance")
+        lines.append(f"baseline{_named(part)}: no answer to {failures}, counted as right for it")
     return lines
 
 
@@ -95,130 +139,8 @@ def _named(part: JudgedPart) -> str:
     return f" of {part.name}" if part.name else ""
 
 
-_DIGITS = (1, 2, 3, 4)
-"""Tried until two different numbers look different: 1.04 must not be "1.0, allowed 1.0"."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """Observed value, interval and bound as text; "-" where there is none."""
-
-    observed: str
-    span: str
-    allowed: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """An interval on an axis of its own, in percent; None where there is no bound or no zero."""
-
-    mark: Mark
-    bound: float | None
-    zero: float | None
-
-
-def figures(result: RuleResult) -> Figures:
-    """Return the numbers of a result for people; changes in points, and which way they go."""
-    observed, low, high, bound = _texts(result)
-    return Figures(
-        observed=_observed(result, observed),
-        span=_span(low, high),
-        allowed=_allowed(result, bound),
-    )
-
-
-def basis(result: RuleResult) -> str:
-    """Return what a result rests on: clusters, utterances, units of the denominator."""
-    counted = [(result.clusters, "cluster"), (result.utterances, "utterance")]
-    parts = [f"{count:,} {word}{'' if count == 1 else 's'}" for count, word in counted if count]
-    return ", ".join([*parts, f"n {result.n:,}"] if result.n else parts) or NONE
-
-
-def drawn(result: RuleResult) -> Drawn | None:
-    """Return interval and bound on an axis that holds both; None without numbers to draw."""
-    if result.observed is None:
-        return None
-    zero = result.quantity != "value"
-    ends = [result.observed, result.low, result.high, result.bound, 0.0 if zero else None]
-    known = [value for value in ends if value is not None]
-    if not all(map(math.isfinite, known)):
-        return None
-    scale = nice_scale(min(known), max(known))
-    estimate = Estimate(value=result.observed, low=result.low, high=result.high)
-    placed = mark(estimate, scale)
-    if placed is None:
-        return None
-    return Drawn(
-        mark=placed,
-        bound=None if result.bound is None else scale.at(result.bound),
-        zero=scale.at(0.0) if zero else None,
-    )
-
-
-def _texts(result: RuleResult) -> tuple[str, str, str, str]:
-    """Return observed, low, high and bound with as many digits as tell them apart."""
-    values = (result.observed, result.low, result.high, result.bound)
-    known = {value for value in values if value is not None}
-    texts = tuple(NONE for _ in values)
-    for digits in _DIGITS:
-        texts = tuple(_figure(value, result, digits) for value in values)
-        if len({text for text in texts if text != NONE}) >= len(known):
-            break
-    return texts[0], texts[1], texts[2], texts[3]
-
-
-def _figure(value: float | None, result: RuleResult, digits: int) -> str:
-    if value is None:
-        return NONE
-    if result.unit == "fraction":
-        unit = " %" if result.quantity == "value" else ""
-        return f"{100 * value:.{digits}f}{unit}"
-    if result.unit == "ms":
-        return f"{value:.{digits - 1}f} ms"
-    return f"{value:.{digits + 2}g}"
-
-
-def _span(low: str, high: str) -> str:
-    if low == high == NONE:
-        return NONE
-    start = "…" if low == NONE else low
-    end = "…" if high == NONE else high
-    for unit in (" %", " ms"):
-        if start.endswith(unit) and end.endswith(unit):
-            start = start.removesuffix(unit)
-    return f"{start} to {end}"
-
-
-def _observed(result: RuleResult, text: str) -> str:
-    """Return a change without its sign, and in words which way it goes."""
-    if result.observed is None or result.quantity == "value":
-        return text
-    if not result.observed:
-        return "no difference"
-    worse = (result.observed > 0) == (result.quantity == "worsening")
-    return f"{text.removeprefix('-')}{_points(result)} {'worse' if worse else 'better'}"
-
-
-def _allowed(result: RuleResult, text: str) -> str:
-    """Return the bound, and of a change which way it is meant."""
-    if result.bound is None:
-        return NONE
-    if result.test == "no_regression":
-        return "no worsening"
-    before = {"worsening": "worse by ", "improvement": "better by "}.get(result.quantity, "")
-    return f"{before}{text}{_points(result)}"
-
-
-def _points(result: RuleResult) -> str:
-    return " points" if result.unit == "fraction" and result.quantity != "value" else ""
-
-
 NO_METRIC = "-"
 """Stands for the metric of findings about runs, checks and approvals."""
-
-
-_DECIDES = "would decide it"
-"""Reasons that end so say themselves how much is missing."""
 
 
 _MODES = {"required": "", "advisory": "advisory", "dry_run": "dry run"}
@@ -226,7 +148,7 @@ _MODES = {"required": "", "advisory": "advisory", "dry_run": "dry run"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One result in words. ``mode`` is empty for a required one; ``needs`` says what would decide.
+    """One result in words; ``mode`` is empty for a required one.
 
     ``observed``, ``span`` and ``allowed`` are its numbers, "-" where there is none; ``basis`` is
     what they rest on.
@@ -237,7 +159,6 @@ class Finding:
     verdict: str
     mode: str
     reason: str
-    needs: str
     observed: str
     span: str
     allowed: str
@@ -249,17 +170,12 @@ class Finding:
     def line(self) -> str:
         """The finding in one line of plain text."""
         mode = f" ({self.mode})" if self.mode else ""
-        return f"{self.name}{self.where}{mode}: {self.sentence}"
+        return f"{self.name}{self.where}{mode}: {self.reason}"
 
     @property
     def where(self) -> str:
         """`` on accent=scottish``; empty for what is about no slice, as an approval."""
         return "" if self.result.metric == NO_METRIC else f" on {self.result.slice}"
-
-    @property
-    def sentence(self) -> str:
-        """The reason, and what would decide it."""
-        return f"{self.reason}; {self.needs}" if self.needs else self.reason
 
 
 class GateView:
@@ -298,16 +214,16 @@ class GateView:
     @property
     def headline(self) -> str:
         """The decision in one line."""
-        if not self.shadow:
-            return f"{self.stance}: {self._because()}"
-        would = {Verdict.PASS: "pass", Verdict.INCONCLUSIVE: "be undecided"}
-        said = would.get(self.verdict, "be blocked")
-        return f"SHADOW: would {said}: {self._because()}; a shadow decision never promotes"
+        return f"{self.stance}: {self.because}"
 
     @property
     def because(self) -> str:
         """The headline without its first word."""
-        return self.headline.removeprefix(f"{self.stance}: ")
+        if not self.shadow:
+            return self._because()
+        words = {Verdict.PASS: "pass", Verdict.INCONCLUSIVE: "be undecided"}
+        would = words.get(self.verdict, "be blocked")
+        return f"would {would}: {self._because()}; a shadow decision never promotes"
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -321,26 +237,21 @@ class GateView:
         return (*(override_line(item) for item in self.overrides), *self.notes)
 
     def _because(self) -> str:
-        of = f"of {self.required} required check{'' if self.required == 1 else 's'}"
+        checks = counted(self.required, "required check")
         if self.verdict is Verdict.PASS:
-            return (
-                "the one required check passes"
-                if self.required == 1
-                else (f"all {self.required} required checks pass")
-            )
+            return "the one required check passes" if self.required == 1 else f"all {checks} pass"
         if not self.required:
             return "nothing that is required was evaluated"
         if self.decision.verdict is Verdict.PASS:
             return "the decision says pass, and its checks do not"
-        counted = [(v, _count(self.blocking, v)) for v in ORDER if v is not Verdict.PASS]
-        parts = [f"{count} {_verb(v, count)}" for v, count in counted if count]
-        if not parts:
+        totals = [(v, _count(self.blocking, v)) for v in ORDER if v is not Verdict.PASS]
+        blocking = [(count(total), _verb(v, total)) for v, total in totals if total]
+        if not blocking:
             return f"the verdict is {self.verdict.value}, for a reason outside its checks"
-        first, *others = parts
-        head, _, tail = first.partition(" ")
-        said = f"{head} {of} {tail}"
-        rest = f"; {' and '.join(others)}" if others else ""
-        return said + rest + self._would_decide()
+        (most, verb), *others = blocking
+        rest = " and ".join(f"{total} {verb}" for total, verb in others)
+        words = f"{most} of {checks} {verb}" + (f"; {rest}" if rest else "")
+        return words + self._would_decide()
 
     def _would_decide(self) -> str:
         """Return what an undecided gate is missing, empty for another verdict."""
@@ -354,7 +265,7 @@ class GateView:
         also = f"; for {unknown} it cannot be said" if unknown else ""
         lacks = ", the one that lacks most" if len(wanted) > 1 else ""
         where = "" if most.metric == NO_METRIC else f" on {most.slice}"
-        missing = f"; about {missing_clusters(most):,} more clusters would decide"
+        missing = f"; about {count(missing_clusters(most))} more clusters would decide"
         return f"{missing} {most.rule}{where}{lacks}{also}"
 
 
@@ -380,7 +291,6 @@ def finding(result: RuleResult) -> Finding:
         verdict=WORDS[result.verdict],
         mode=_MODES[result.mode],
         reason=result.reason or result.code or "no reason was given",
-        needs=_needs(result),
         observed=numbers.observed,
         span=numbers.span,
         allowed=numbers.allowed,
@@ -420,13 +330,6 @@ def _verb(verdict: Verdict, count: int) -> str:
         Verdict.NO_DATA: "has no data" if one else "have no data",
         Verdict.INCONCLUSIVE: "is undecided" if one else "are undecided",
     }[verdict]
-
-
-def _needs(result: RuleResult) -> str:
-    missing = missing_clusters(result)
-    if result.verdict is not Verdict.INCONCLUSIVE or not missing or _DECIDES in result.reason:
-        return ""
-    return f"{missing:,} more clusters {_DECIDES} ({result.needed_clusters:,} in all)"
 
 
 MOST_BLOCKING = 30
@@ -479,7 +382,7 @@ def _sentences(title: str, findings: Sequence[Finding]) -> list[str]:
     for item in findings[:MOST_BLOCKING]:
         mode = f", {item.mode}" if item.mode else ""
         lines.append(f"  {item.verdict:<9} {item.name}{item.where}{mode}")
-        lines.append(f"            {item.sentence}")
+        lines.append(f"            {item.reason}")
     return lines + _hidden(len(findings) - MOST_BLOCKING)
 
 
@@ -489,10 +392,10 @@ def _passed(view: GateView) -> list[str]:
     rows = [["  passed", "slice", "observed", "95 % interval", "allowed", "clusters"]]
     for item in view.passed[:MOST_OTHERS]:
         result = item.result
-        numbers = [item.observed, item.span, item.allowed, f"{result.clusters:,}"]
+        numbers = [item.observed, item.span, item.allowed, count(result.clusters)]
         rows.append([f"  {safe(item.name)}", safe(result.slice), *numbers])
     return columns(rows, left=(0, 1)).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
 
 
-def _hidden(count: int) -> list[str]:
-    return [f"  … and {count:,} more in the decision file"] if count > 0 else []
+def _hidden(findings: int) -> list[str]:
+    return [f"  … and {count(findings)} more in the decision file"] if findings > 0 else []

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.wording import percent
 from relkit.registry.types import Attested, EventKind, Release, ReleaseEvent
 
 SERVING = frozenset({EventKind.CANARY, EventKind.PROMOTED, EventKind.HELD, EventKind.ROLLED_BACK})
@@ -264,7 +265,7 @@ def plan_canary(
     """Return a step of a canary: ``version`` gets ``share`` (0 to 1, both excluded) of traffic."""
     known(state, version)
     if version == state.candidate and share == state.share:
-        raise InvalidInput(f"{state.model} {version} has {share:.6g} of the traffic already")
+        raise InvalidInput(f"{state.model} {version} has {percent(share)} of the traffic already")
     event = replace(
         _event(state, EventKind.CANARY, version, entry),
         traffic=share,

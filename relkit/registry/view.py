@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
-from relkit.core.wording import columns, safe
+from relkit.core.wording import columns, percent, safe
 from relkit.registry.adopt import ImportedModel
 from relkit.registry.ledger import LedgerState, Served
 from relkit.registry.mirror import Recorded
@@ -19,19 +19,14 @@ _SHOWN = 16
 def share_of(text: str) -> float:
     """Return a share of traffic from ``5``, ``5%`` or ``0.5%``; raises UsageError."""
     try:
-        percent = float(text.strip().removesuffix("%"))
+        value = float(text.strip().removesuffix("%"))
     except ValueError:
-        percent = -1.0
-    if not 0 <= percent <= 100:  # noqa: PLR2004 - per cent; NaN is none
+        value = -1.0
+    if not 0 <= value <= 100:  # noqa: PLR2004 - per cent; NaN is none
         raise UsageError(
             f'"{safe(text)}" is no share of the traffic', hint="a percentage such as 5%"
         )
-    return percent / 100
-
-
-def percent(share: float) -> str:
-    """Return a share for people."""
-    return f"{share * 100:.6g} %"
+    return value / 100
 
 
 def recorded_json(done: Recorded) -> dict[str, JsonValue]:

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from relkit.core.wording import code, command_data, command_property, github_markdown
+from relkit.core.wording import code, command_data, command_property, count, github_markdown
 from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
 from relkit.gate.view import Finding, GateView
 
@@ -81,7 +81,7 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
         (
             _kind_of(item, view),
             f"{item.verdict} {item.name}",
-            f"{item.result.slice}: {item.sentence}",
+            f"{item.result.slice}: {item.reason}",
         )
         for item in (*view.blocking, *view.aside)
         if item.result.verdict is not Verdict.PASS
@@ -151,7 +151,7 @@ def _headline(view: GateView, room: int) -> str:
     )
     runs = _fitting((_runs(part) for part in decision.parts), room)
     hidden = len(decision.parts) - len(runs)
-    more = f"- … and {hidden:,} more parts\n" if hidden else ""
+    more = f"- … and {count(hidden)} more parts\n" if hidden else ""
     gap = "\n" if runs or more else ""
     return f"## {_words(view.headline)}\n\n{made}\n{gap}{''.join(runs)}{more}"
 
@@ -167,7 +167,7 @@ def _remarks(view: GateView, room: int) -> str:
         return ""
     lines = _fitting((f"- {_words(remark)}\n" for remark in view.remarks), room)
     hidden = len(view.remarks) - len(lines)
-    more = f"- … and {hidden:,} more notes in the decision file\n" if hidden else ""
+    more = f"- … and {count(hidden)} more notes in the decision file\n" if hidden else ""
     return f"\n### Notes\n\n{''.join(lines)}{more}"
 
 
@@ -177,9 +177,9 @@ def _table(section: _Section, rows: Sequence[str]) -> str:
         return ""
     hidden = len(section.findings) - len(rows)
     table = _HEAD + "".join(rows) if rows else ""
-    more = f"\n… and **{hidden:,} more** are not shown here: see the decision file.\n"
+    more = f"\n… and **{count(hidden)} more** are not shown here: see the decision file.\n"
     body = table + (more if hidden else "")
-    title = f"{section.title} ({len(section.findings):,})"
+    title = f"{section.title} ({count(len(section.findings))})"
     if section.folded:
         return f"\n<details><summary>{title}</summary>\n\n{body}\n</details>\n"
     return f"\n### {title}\n\n{body}"
@@ -194,7 +194,7 @@ def _row(item: Finding) -> str:
         _words(item.observed),
         _words(item.span),
         _words(item.allowed),
-        _words(item.sentence),
+        _words(item.reason),
     )
     return f"| {' | '.join(cells)} |\n"
 

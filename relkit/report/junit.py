@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from relkit.core.values import Estimate
-from relkit.core.wording import interval, number, xml_text
+from relkit.core.wording import NONE, interval, number, xml_text
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.gate.view import Finding, GateView
@@ -79,9 +79,9 @@ def _case(suite: ET.Element, item: Finding, *, shadow: bool) -> None:
     case = _testcase(suite, item.name, f"{result.slice} {result.metric}")
     if item.mode or shadow:
         why = item.mode or "shadow"
-        _add(case, "skipped", message=f"{why}: {item.verdict}: {item.sentence}")
+        _add(case, "skipped", message=f"{why}: {item.verdict}: {item.reason}")
     elif result.verdict is not Verdict.PASS:
-        _blocked(case, result.verdict, item.sentence, code=result.code)
+        _blocked(case, result.verdict, item.reason, code=result.code)
     _add(case, "system-out", text=_numbers(item))
 
 
@@ -97,7 +97,7 @@ def _numbers(item: Finding) -> str:
         "interval": item.span,
         "allowed": item.allowed,
         "rests on": item.basis,
-        "reason": item.sentence,
+        "reason": item.reason,
     }
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 
@@ -138,7 +138,9 @@ def _add(case: ET.Element, tag: str, *, text: str = "", **attributes: str) -> No
 
 def _measured(estimate: Estimate) -> str:
     value = number(estimate.value, estimate.unit)
-    return f"{value} ({interval(estimate)}){f', {estimate.note}' if estimate.note else ''}"
+    span = interval(estimate.low, estimate.high, estimate.unit)
+    beside = "" if span == NONE else f" ({span})"
+    return f"{value}{beside}{f', {estimate.note}' if estimate.note else ''}"
 
 
 def _document(suite: ET.Element) -> bytes:

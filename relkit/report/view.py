@@ -12,7 +12,7 @@ from relkit.core.charts import Mark, Scale, estimate_scale, mark
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import Estimate
-from relkit.core.wording import OPINION, difference_text, number
+from relkit.core.wording import NONE, OPINION, interval, number, signed, tick
 from relkit.evaluation.comparable import comparable
 from relkit.evaluation.types import (
     EvalReport,
@@ -138,26 +138,6 @@ def help_of(name: str) -> str:
         return ""
 
 
-def number_text(value: float | None, unit: str) -> str:
-    """Return a value for people; opinion scores always with two digits, to be read in columns."""
-    return f"{value:.2f}" if unit == OPINION and value is not None else number(value, unit)
-
-
-def span_text(estimate: Estimate) -> str:
-    """Return the 95 % interval in short, one-sided where an end is open; empty for none."""
-    if estimate.low is None:
-        return "" if estimate.high is None else f"≤ {number_text(estimate.high, estimate.unit)}"
-    if estimate.high is None:
-        return f"≥ {number_text(estimate.low, estimate.unit)}"
-    low, high = number_text(estimate.low, estimate.unit), number_text(estimate.high, estimate.unit)
-    if high.startswith(">"):
-        return f"{low} to {high}"
-    for unit in (" %", " ms"):
-        if low.endswith(unit) and high.endswith(unit):
-            low = low.removesuffix(unit)
-    return f"{low}\N{EN DASH}{high}"
-
-
 class ReportView:
     """What a page shows of a report, beside that of a baseline where there is one."""
 
@@ -245,20 +225,21 @@ class ReportView:
         estimate = item.metrics.get(name, Estimate(value=None, note="not measured"))
         scale = estimate_scale(scale_of, unit=estimate.unit) if scale_of else None
         old = self._was(item.slice, name, estimate)
+        span = interval(estimate.low, estimate.high, estimate.unit)
         return Shown(
-            value=number_text(estimate.value, estimate.unit),
-            span=span_text(estimate),
+            value=number(estimate.value, estimate.unit),
+            span="" if span == NONE else span,
             note=estimate.note or "",
             n=estimate.n,
             clusters=estimate.clusters,
             method=estimate.method,
             raw=estimate.value,
             mark=None if scale is None else mark(estimate, scale),
-            was="" if old is None else number_text(old.value, old.unit),
+            was="" if old is None else number(old.value, old.unit),
             was_mark=None if scale is None or old is None else mark(old, scale),
             difference=""
-            if old is None
-            else difference_text(estimate.value, old.value, estimate.unit),
+            if old is None or old.value is None or estimate.value is None
+            else signed(estimate.value - old.value, estimate.unit),
         )
 
     def _was(self, key: str, name: str, estimate: Estimate) -> Estimate | None:
@@ -271,19 +252,12 @@ class ReportView:
         return old
 
 
-def tick_text(value: float, unit: str) -> str:
-    """Return the label of a tick."""
-    if unit == "fraction":
-        return f"{100 * value:g} %"
-    return f"{value:g} ms" if unit == "ms" else f"{value:g}"
-
-
 def _counted(notes: Iterable[str | None]) -> tuple[tuple[str, int], ...]:
     return tuple(Counter(note for note in notes if note).most_common())
 
 
 def _ticks(scale: Scale, unit: str) -> tuple[tuple[float, str], ...]:
-    return tuple((scale.at(value), tick_text(value, unit)) for value in scale.ticks)
+    return tuple((scale.at(value), tick(value, unit)) for value in scale.ticks)
 
 
 def _line(item: SliceResult, cells: tuple[Shown, ...]) -> Line:

@@ -16,7 +16,7 @@ from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.tokens import Segmenter
 from relkit.core.values import ErrorCounts
-from relkit.core.wording import columns, number, safe
+from relkit.core.wording import columns, count, counted, number, safe
 from relkit.scoring.files import Format, read_transcripts
 from relkit.scoring.networks import NetworkScore, Phrase, count_phrases, map_text, written_words
 from relkit.scoring.normalizers import masking_steps
@@ -360,32 +360,32 @@ def score_summary(result: ScoreResult) -> str:
     """Return rates, counts, what the normalizer hid, and the explanation where asked for."""
     counts = result.counts
     rates = [
-        ["WER", number(result.wer, "fraction")],
-        ["  raw", number(result.wer_raw, "fraction")],
-        ["  capped", number(result.wer_capped, "fraction")],
-        ["CER", number(result.cer, "fraction")],
-        ["SER", number(result.ser, "fraction")],
-        ["MER", number(counts.match_error_rate, "fraction")],
-        ["WIL", number(counts.information_lost, "fraction")],
+        ["wer", number(result.wer, "fraction")],
+        ["wer_raw", number(result.wer_raw, "fraction")],
+        ["wer_capped", number(result.wer_capped, "fraction")],
+        ["cer", number(result.cer, "fraction")],
+        ["ser", number(result.ser, "fraction")],
+        ["mer", number(counts.match_error_rate, "fraction")],
+        ["wil", number(counts.information_lost, "fraction")],
     ]
     amounts = [
-        ["words", str(counts.reference_length)],
-        ["hits", str(counts.hits)],
-        ["substitutions", str(counts.substitutions)],
-        ["deletions", str(counts.deletions)],
-        ["insertions", str(counts.insertions)],
-        ["utterances", str(result.utterances)],
-        ["failures", str(result.failures)],
+        ["words", count(counts.reference_length)],
+        ["hits", count(counts.hits)],
+        ["substitutions", count(counts.substitutions)],
+        ["deletions", count(counts.deletions)],
+        ["insertions", count(counts.insertions)],
+        ["utterances", count(result.utterances)],
+        ["failures", count(result.failures)],
     ]
     rows = [[*left, *right] for left, right in zip(rates, amounts, strict=True)]
     parts = [columns([[a, b, f"  {c}", d] for a, b, c, d in rows])]
     parts += [
-        f"normalizer step {safe(step.step)}: {step.errors_before} word errors before, "
-        f"{step.errors_after} after ({step.hidden} hidden)"
+        f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "
+        f"{count(step.errors_after)} after ({count(step.hidden)} hidden)"
         for step in result.masking
     ]
     if result.runaways:
-        parts.append(f"{result.runaways} runaway utterances")
+        parts.append(counted(result.runaways, "runaway utterance"))
     if result.explanation is not None:
         parts += ["", *explanation_lines(result.explanation)]
     return "\n".join(parts)

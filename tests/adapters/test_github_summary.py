@@ -134,7 +134,7 @@ def test_how_many_annotations_are_hidden_is_said() -> None:
     """The tenth of a kind counts the others; the headline stands first."""
     lines = annotations(BLOCKED)
     errors = [line for line in lines if line.startswith("::error")]
-    assert "BLOCKED: 4000 of 8500 required checks fail" in errors[0]
+    assert "BLOCKED: 4,000 of 8,500 required checks fail" in errors[0]
     shown = MOST_ANNOTATIONS - 2
     assert errors[-1].endswith(
         f"::{4_000 - shown} more are not shown here: they are in the step summary"

@@ -127,7 +127,7 @@ def test_a_plain_report_renders_to_tables_and_lists() -> None:
     found = rows(page)
     slices = [row[0] for row in found if row[0].startswith("accent=")]
     assert slices == ["accent=broad", "accent=plain", "accent=(none)"]
-    assert ["wer", "12.5 %", "6.2 % to 25.0 %", "800", "12", "jackknife", ""] in found
+    assert ["wer", "12.5 %", "6.2 to 25.0 %", "800", "12", "jackknife", ""] in found
     assert ["numbers", "101", "104", "-3"] in found
 
 
@@ -226,7 +226,7 @@ def test_a_report_without_measurements_is_still_a_page() -> None:
         ),
         (
             Runaways(count=0, loops=0, hidden_rate=0.5, hidden_wer=2.0),
-            "did not meet; at 200 words each they would add up to 200.0 % WER.\n",
+            "did not meet; at 200 words each they would add 200.0 points to wer.\n",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_slices_without_a_metric_of_overall_do_not_break_the_page() -> None:
         slice_result("accent=plain", {"wer": estimate()}),
     )
     (row,) = [cells for cells in rows(JinjaPages().report_markdown(item)) if "accent" in cells[0]]
-    assert row[4:] == ["25.0 %", "12.5 % to 50.0 %", "-", "-", ""]
+    assert row[4:] == ["25.0 %", "12.5 to 50.0 %", "-", "-", ""]
     item = report(slice_result("overall"), slice_result("accent=plain", {}))
     (row,) = [cells for cells in rows(JinjaPages().report_markdown(item)) if "accent" in cells[0]]
     assert row[4:] == ["-", "-", "not measured"]

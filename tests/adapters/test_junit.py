@@ -118,7 +118,7 @@ def test_a_shadow_turns_nothing_red() -> None:
     assert set(outcomes(shown).values()) == {"skipped"}
     said = [item.attrib["message"] for item in parsed(decision_junit(shown)).iter("skipped")]
     assert said[0].startswith("SHADOW: would be blocked: 2 of 5 required checks fail")
-    assert any("shadow: FAIL: WER on accent=irish" in text for text in said)
+    assert any("shadow: FAIL: wer_capped on accent=irish" in text for text in said)
 
 
 def test_the_properties_say_what_else_is_known() -> None:

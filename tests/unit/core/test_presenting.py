@@ -1,45 +1,10 @@
-"""Numbers as people read them, and slices in the order that matters."""
+"""Slices in the order that matters."""
 
 import pytest
 
 from relkit.core.metrics import METRICS, expand, metric_of
-from relkit.core.values import Estimate
-from relkit.core.wording import interval, number
 from relkit.evaluation.types import SliceResult, overall, primary_metric, worst_first
 from tests.builders import estimate, report, slice_result
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (None, "fraction", "-"),
-        (None, "ms", "-"),
-        (0.0, "fraction", "0.0 %"),
-        (0.12345, "fraction", "12.3 %"),
-        (2.5, "fraction", "250.0 %"),
-        (812.4, "ms", "812 ms"),
-        (0.04567, "ratio", "0.0457"),
-        (21.876, "ratio", "21.9"),
-    ],
-)
-def test_numbers_carry_their_unit(value: float | None, unit: str, text: str) -> None:
-    """Fractions in percent, times in ms; nothing is a dash and never a 0."""
-    assert number(value, unit) == text
-
-
-@pytest.mark.parametrize(
-    ("item", "text"),
-    [
-        (Estimate(value=0.1), "-"),
-        (Estimate(value=0.1, low=0.05, high=0.2), "5.0 % to 20.0 %"),
-        (Estimate(value=None, low=None, high=0.2), "… to 20.0 %"),
-        (Estimate(value=5, low=4, unit="ms"), "4 ms to …"),
-        (Estimate(value=0, low=0, high=0), "0.0 % to 0.0 %"),
-    ],
-)
-def test_intervals_show_which_end_is_open(item: Estimate, text: str) -> None:
-    """An end that nobody can claim is not invented."""
-    assert interval(item) == text
 
 
 def ranked(metric: str, *values: float | None) -> list[str]:

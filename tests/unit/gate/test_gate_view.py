@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relkit.gate.reasons import figures
 from relkit.gate.types import ORDER, GateDecision, RuleResult, Verdict
 from relkit.gate.view import (
     MOST_BLOCKING,
     GateView,
     drawn,
-    figures,
     gate_summary,
     null_line,
     shown_verdict,
@@ -150,19 +150,19 @@ def test_the_most_harmful_comes_first_among_equals() -> None:
     first, second, third = GateView(blocked()).blocking
     assert [first.result.slice, second.result.slice] == ["accent=irish", "accent=scottish"]
     assert third.verdict == "UNDECIDED"
-    assert third.sentence.endswith("13 more clusters would decide it (19 in all)")
+    assert third.reason.endswith("13 more clusters would decide it (19 in all)")
 
 
 def test_a_reason_that_says_what_is_missing_is_not_told_twice() -> None:
     """The judge may have put the number of voices into its own words."""
     said = "too weak; about 19 voices would decide it"
     (shown,) = GateView(decision(undecided(reason=said), verdict=Verdict.INCONCLUSIVE)).blocking
-    assert shown.sentence == said
+    assert shown.reason == said
 
 
 FIGURES = [
     (failing(), ("2.1 points worse", "0.4 to 3.8", "worse by 1.0 points")),
-    (result(), ("0.1 points better", "-0.6 to 0.4", "worse by 1.0 points")),
+    (result(), ("0.1 points better", "-0.4 to 0.6", "worse by 1.0 points")),
     (
         failing(observed=0.0104, low=0.0102, high=0.0108),
         ("1.04 points worse", "1.02 to 1.08", "worse by 1.00 points"),
@@ -179,7 +179,7 @@ FIGURES = [
         result(quantity="value", unit="ms", observed=812.0, low=None, high=900.0, bound=800.0),
         ("812 ms", "… to 900 ms", "800 ms"),
     ),
-    (floor(), ("2.31", "2.25 to 2.38", "2.5")),
+    (floor(), ("2.31", "2.25 to 2.38", "2.50")),
     (result(observed=None, low=None, high=None, bound=None), ("-", "-", "-")),
     (
         result(observed=0.0, low=0.0, high=0.0),

@@ -4,52 +4,11 @@ import pytest
 
 from relkit.core.slices import slice_parts
 from relkit.core.values import Estimate
-from relkit.core.wording import difference_text
 from relkit.evaluation.types import EvalReport
-from relkit.report.view import MOST_ROWS, ReportView, span_text
+from relkit.report.view import MOST_ROWS, ReportView
 from tests.builders import DIGEST, estimate, report, slice_result
 
 OTHER = "sha256:" + "1" * 64
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "unit", "text"),
-    [
-        (0.481, 0.601, "fraction", "48.1\N{EN DASH}60.1 %"),
-        (194.6, 274.1, "ms", "195\N{EN DASH}274 ms"),
-        (0.0863, 0.109, "ratio", "0.0863\N{EN DASH}0.109"),
-        (2.5, 3.004, "mos", "2.50\N{EN DASH}3.00"),
-        (231.0, None, "ms", "≥ 231 ms"),
-        (None, 0.3, "fraction", "≤ 30.0 %"),
-        (None, None, "fraction", ""),
-        (0.015, 35.0, "fraction", "1.5 % to > 999 %"),
-    ],
-)
-def test_an_interval_says_its_unit_once_and_an_open_end_as_a_bound(
-    low: float | None, high: float | None, unit: str, text: str
-) -> None:
-    """A missing end is never shown as a number."""
-    assert span_text(Estimate(value=0.5, low=low, high=high, unit=unit)) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "was", "unit", "text"),
-    [
-        (0.5, 0.4, "fraction", "+10.0 points"),
-        (0.4, 0.5, "fraction", "\N{MINUS SIGN}10.0 points"),
-        (0.4, 0.4, "fraction", "±0 points"),
-        (300.0, 250.0, "ms", "+50 ms"),
-        (3.25, 3.0, "mos", "+0.25"),
-        (3.0, 3.001, "mos", "±0"),
-        (None, 0.4, "fraction", ""),
-        (0.4, None, "fraction", ""),
-    ],
-)
-def test_differences_are_signed_and_in_points(
-    value: float | None, was: float | None, unit: str, text: str
-) -> None:
-    """Percent of percent is never meant; without both numbers there is no difference."""
-    assert difference_text(value, was, unit) == text
 
 
 def test_slice_keys_come_apart_into_columns_and_values() -> None:

@@ -1,0 +1,135 @@
+"""The numbers and the reason of a result in words, from its code and its numbers.
+
+A reason is written into the decision, for people; no program reads it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relkit.core.wording import (
+    NONE,
+    amount,
+    change,
+    clusters,
+    count,
+    counted,
+    digits_apart,
+    interval,
+    limit,
+    margin,
+    metric_name,
+    number,
+    on_slice,
+    p_value,
+    times,
+)
+from relkit.gate.types import Rule, RuleResult, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Observed value, interval and bound as text; "-" where there is none.
+
+    A change is shown without its sign and in words which way it goes, its interval in the same
+    direction and without a unit. ``sentence`` is both: ``worse by 2.1 points (0.4 to 3.8)``.
+    """
+
+    observed: str
+    span: str
+    allowed: str
+    sentence: str
+
+
+def figures(result: RuleResult) -> Figures:
+    """Return the numbers of a result for people, with as many digits as tell them apart."""
+    observed, low, high, unit = result.observed, result.low, result.high, result.unit
+    more = digits_apart((observed, low, high, result.bound), unit)
+    if result.quantity == "value":
+        value, span = number(observed, unit, more=more), interval(low, high, unit, more=more)
+        return Figures(
+            observed=value,
+            span=span,
+            allowed=NONE if result.bound is None else limit(result.bound, unit, more=more),
+            sentence=value if span == NONE else f"{value} ({span})",
+        )
+    allowed = _allowed(result, more)
+    if observed is None:
+        return Figures(observed=NONE, span=NONE, allowed=allowed, sentence=NONE)
+    if result.quantity == "improvement":
+        observed, low, high = -observed, _negative(high), _negative(low)
+    shown = change(observed, low, high, unit, more=more)
+    sentence = shown.sentence
+    if result.test == "no_regression":  # its end is one-sided: it says something above 0 only
+        sentence = change(observed, None, None, unit, more=more).sentence
+        if low is not None and low > 0:
+            sentence += f" (at least {amount(low, unit, more=more)} with all slices counted)"
+    return Figures(observed=shown.cell, span=shown.interval, allowed=allowed, sentence=sentence)
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _allowed(result: RuleResult, more: int) -> str:
+    """Return the bound of a change, and which way it is meant."""
+    if result.bound is None:
+        return NONE
+    if result.test == "no_regression":
+        return "no worsening"
+    direction = "worse" if result.quantity == "worsening" else "better"
+    return f"{direction} by {margin(result.bound, result.unit, more=more)}"
+
+
+def reason_of(rule: Rule, result: RuleResult, *, column: str, note: str | None = None) -> str:
+    """Return what was measured, what is allowed, on how much, and what keeps that from deciding.
+
+    ``column`` says what the clusters are, ``note`` what the numbers say of themselves.
+    """
+    words = [
+        f"{metric_name(rule.metric)}{on_slice(result.slice)} is {_measured(rule, result)}",
+        clusters(result.clusters, column),
+        *_undecided_by(rule, result, column, note),
+    ]
+    needed = result.needed_clusters or 0
+    if result.verdict is Verdict.INCONCLUSIVE and needed > result.clusters:
+        missing = clusters(needed - result.clusters, f"more {column}")
+        words.append(f"about {missing} would decide it ({count(needed)} in all)")
+    return "; ".join(words)
+
+
+def _measured(rule: Rule, result: RuleResult) -> str:
+    shown = figures(result)
+    if rule.test == "no_regression":
+        if result.p_adjusted is None:
+            return shown.sentence
+        return f"{shown.sentence}; p {p_value(result.p_adjusted)} over the family"
+    if rule.test == "bound":
+        ends = [("at most", rule.max), ("at least", rule.min)]
+        limits = (
+            f"{way} {shown.allowed if end == result.bound else limit(end, result.unit)}"
+            for way, end in ends
+            if end is not None
+        )
+        return f"{shown.sentence}; allowed {' and '.join(limits)}"
+    asks = "wanted" if rule.test == "min_change" else "allowed"
+    return f"{shown.sentence}; {asks} {shown.allowed}"
+
+
+def _undecided_by(rule: Rule, result: RuleResult, column: str, note: str | None) -> Iterator[str]:
+    """Yield what there is too little of, or why the numbers say nothing."""
+    if result.code == "one_cluster" and result.verdict is Verdict.ERROR:
+        yield "it is one cluster, which says nothing about others: a policy cannot require it"
+    elif result.code == "one_cluster":
+        yield "one cluster says nothing about others"
+    elif result.code == "few_clusters":
+        yield f"too few: the rule needs {clusters(rule.min_clusters, column)}"
+    elif result.code == "few_utterances":
+        few = counted(result.utterances, "utterance")
+        yield f"too few: {few}, the rule needs {rule.min_utterances}"
+    elif result.code == "too_weak_to_see":
+        sees = "no ratio" if result.detects is None else f"{times(result.detects)} the rate"
+        yield f"this data would only see {sees}, {times(rule.detectable)} is asked for"
+    elif result.code == "no_test":
+        yield note or "no test is possible"
+    elif result.verdict is Verdict.INCONCLUSIVE and note:
+        yield note
