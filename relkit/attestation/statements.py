@@ -4,7 +4,7 @@ The evidence inside a signed decision: sums by slice and cluster, to JSON and ba
 
 Overrides as in-toto statements: domain to predicate and back (docs/evidence.md).
 
-The document that ``relkit gate --json`` prints (cli.md, What ``--json`` prints).
+The document that ``relkit gate --json`` prints (docs/cli.md, section "What --json prints").
 """
 
 import math
@@ -630,7 +630,7 @@ _ORDER = (
     "part",
     "harm",
 )
-"""The keys of a check: those of cli.md first, then the other fields of a result."""
+"""The keys of a check: those that docs/cli.md lists first, then the other fields of a result."""
 
 
 def decision_document(

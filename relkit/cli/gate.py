@@ -23,7 +23,7 @@ EXIT_CODES = {
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     Verdict.NO_DATA: ExitCode.NO_DATA,
 }
-"""How each verdict ends the command (rules.md section 1)."""
+"""How each verdict ends the command (docs/method.md, section "Verdicts and exit codes")."""
 
 
 def gate(

@@ -2,7 +2,7 @@
 
 A finding is a reading of the evidence in words. Slices are one family: all of those that are shown
 are tested together, so that among many slices an equal candidate is called worse in at most 5 % of
-comparisons, and called better in at most 5 % (rules.md section 4).
+comparisons, and called better in at most 5 % (docs/method.md, section "Comparing two systems").
 
 Which confusions became more or less frequent between two runs over the same utterances.
 """

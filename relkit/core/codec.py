@@ -21,7 +21,7 @@ back. How to put a type in the shape of its file:
 - Limits stand in the annotation (``Digest``, ``Count``, ``Annotated[str, Limits(min_length=1)]``),
   other spellings are read by ``Read``, unions of types are told apart by ``Tagged("kind")``: all in
   :mod:`relkit.core.values`, which does not import pydantic.
-- Add the type to the table of ``tests/unit/test_codec.py``: ``parse(T, encode(x)) == x``.
+- Add the type to the table of ``tests/unit/core/test_codec.py``: ``parse(T, encode(x)) == x``.
 """
 
 import dataclasses

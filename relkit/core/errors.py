@@ -9,7 +9,10 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a finished process says to its caller (rules.md section 1)."""
+    """What a finished process says to its caller.
+
+    See docs/method.md, section "Verdicts and exit codes".
+    """
 
     OK = 0
     FAILED = 1

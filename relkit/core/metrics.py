@@ -1,4 +1,7 @@
-"""The metrics relkit knows by name, with unit and better direction (cli.md, Metrics)."""
+"""The metrics relkit knows by name, with unit and better direction.
+
+See docs/cli.md, section "Metrics".
+"""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -15,7 +15,7 @@ _ESCAPED = {"%": "%25", "&": "%26", "=": "%3D", "*": "%2A"}
 
 
 def escape_value(value: str) -> str:
-    """Return a slice value with ``& = * %`` percent-escaped (cli.md, Slices)."""
+    """Return a slice value with ``& = * %`` percent-escaped (docs/cli.md, section "Slices")."""
     return "".join(_ESCAPED.get(char, char) for char in value)
 
 

@@ -50,7 +50,8 @@ class Estimate:
 class ErrorCounts:
     """Hits, substitutions, deletions and insertions of one or many utterances; they add up.
 
-    Rates are derived from summed counts and are never averaged (rules.md section 2).
+    Rates are derived from summed counts and are never averaged
+    (docs/method.md, section "Scoring text").
     """
 
     hits: int = 0

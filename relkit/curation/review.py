@@ -107,7 +107,7 @@ MIN_CLUSTERS = 5
 
 
 MIN_UTTERANCES = 30
-"""Evidence below which a slice says too little (rules.md section 4)."""
+"""Evidence below which a slice says too little (docs/method.md, section "Tests of a rule")."""
 
 
 FEW = 5
@@ -154,7 +154,7 @@ def slice_states(
     """Return every slice of one column by its name, and ``overall``.
 
     Against a baseline only utterances of both runs count, and where the baseline gave no answer it
-    counts as perfect (rules.md section 4).
+    counts as perfect (docs/method.md, section "Comparing two systems").
     """
     groups: dict[str, list[ScoredItem]] = {}
     for item in items:

@@ -144,7 +144,9 @@ def _utterance(line: str, source: str, number: int) -> Utterance:
 
 
 def default_id(path: str, offset: float | None) -> str:
-    """Return the path without its ending, with ``#offset`` where there is one (cli.md).
+    """Return the path without its ending, with ``#offset`` where there is one.
+
+    See docs/cli.md, section "Manifest".
 
     The offset is written in full: segments of one long recording differ in late digits.
     """

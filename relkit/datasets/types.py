@@ -118,7 +118,7 @@ class AnswerEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a system said about one clip: the answer protocol of cli.md.
+    """What a system said about one clip: the answer protocol (docs/cli.md, section "Answers").
 
     ``latency_ms`` and ``first_byte_ms`` are in milliseconds by ``clock``; ``usage`` holds numbers
     by name, ``tool_calls`` JSON documents as text, ``audio`` the path of spoken output.

@@ -130,7 +130,7 @@ def _failure(prediction: Prediction | None) -> str | None:
 
 
 LOOP_WORDS = 200
-"""How many words a repetition loop is taken to insert (rules.md section 2)."""
+"""How many words a repetition loop is taken to insert (docs/method.md, section "Scoring text")."""
 
 
 def runaways(results: Sequence[Result]) -> Runaways:

@@ -2,7 +2,8 @@
 
 ``run.json``: what a run was asked to do, and the digests of what it wrote.
 
-Answer lines, the protocol between relkit and any system (cli.md): JSON to domain and back.
+Answer lines, the protocol between relkit and any system (docs/cli.md, section "Answers"): JSON to
+domain and back.
 """
 
 import json

@@ -353,7 +353,9 @@ _DEFAULTS: dict[str, JsonValue] = {
 
 
 def suite_digest(suite: Suite) -> str:
-    """Return the digest of the effective suite without its system (cli.md, A run).
+    """Return the digest of the effective suite without its system.
+
+    See docs/cli.md, section "A run and its digests".
 
     Optional keys at their defaults are left out, so that a later relkit with more keys gives an
     old suite the same digest.

@@ -138,9 +138,10 @@ class DatasetRef:
 class Suite:
     """A suite, whole and checked.
 
-    ``digest`` is the SHA-256 of the effective suite without its system (cli.md, A run);
-    ``cluster`` overrides the dataset's; ``max_audio_s`` bounds what is decoded of one clip.
-    ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
+    ``digest`` is the SHA-256 of the effective suite without its system
+    (docs/cli.md, section "A run and its digests"); ``cluster`` overrides the dataset's;
+    ``max_audio_s`` bounds what is decoded of one clip. ``recogniser`` listens to what a system of
+    the task tts says, and is None for every other task.
     """
 
     name: str

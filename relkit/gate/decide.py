@@ -3,7 +3,8 @@
 The steps for a caller: collect :class:`relkit.gate.evidence.Evidence`, then :func:`judge_all`
 for the results of one policy, then :func:`decide`.
 
-What has to be true of the runs before any of their numbers may promote (rules.md section 4).
+What has to be true of the runs before any of their numbers may promote
+(docs/method.md, section "What never passes").
 
 Each finding blocks; what is in order is not listed: it cannot be the only thing that passed.
 

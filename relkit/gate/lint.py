@@ -211,7 +211,10 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
 
 
 MOS_NOISE = 0.035
-"""Standard deviation of a predicted MOS between repeats on the same clip (rules.md section 3)."""
+"""Standard deviation of a predicted MOS between repeats on the same clip.
+
+See docs/method.md, section "Predicted MOS".
+"""
 
 
 _UNCAPPED = frozenset({"wer"})

@@ -279,7 +279,7 @@ class PolicyRecord(Record):
 def parse_policy(text: str, *, source: str) -> GatePolicy:
     """Return a policy from YAML; raises InvalidInput with file, line and what to do.
 
-    What is refused: rules.md section 4 and docs/gates.md. The digest is that of the parsed
+    What is refused: docs/gates.md. The digest is that of the parsed
     document, so that comments and the order of keys do not matter.
     """
     document, lines = yaml_text.load(text, source=source)

@@ -130,7 +130,7 @@ SPEAKERS_VARY = 0.3
 
 
 CLUMPING = 1.5
-"""Variance of an utterance's errors over a binomial's, as for differences (rules/power.py)."""
+"""Variance of an utterance's errors over a binomial's, as for differences (statistics/power.py)."""
 
 
 _POWER_Z = NormalDist().inv_cdf(POWER)
@@ -265,8 +265,8 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
 def _few_events(limit: float, plan: SlicePlan) -> int:
     """Return how many events of a share still pass, at most 4: of more the jackknife decides.
 
-    Events in fewer than 5 clusters have exact ends (rules/intervals.py). Each is taken to be in a
-    cluster of its own, and clusters to be alike.
+    Events in fewer than 5 clusters have exact ends (statistics/intervals.py). Each is taken to
+    be in a cluster of its own, and clusters to be alike.
     """
     passing = (k for k in range(1, _MOST_FEW + 1) if _few_end(k, plan) <= limit)
     return max(passing, default=0)
@@ -438,7 +438,7 @@ def quiet_floor(metric: str, size: SliceSize, supposed: Supposed | None) -> floa
     """Return the margin below which systems that hardly differ are inconclusive.
 
     Where fewer than 5 clusters differ, the interval of a difference reaches at least what so many
-    utterances can miss (rules/differences.py).
+    utterances can miss (statistics/differences.py).
     """
     if metric not in FAMILY_METRICS or supposed is None or supposed.rate is None:
         return 0.0

@@ -15,7 +15,10 @@ from relkit.statistics.types import NullReplay
 
 
 class Verdict(StrEnum):
-    """What came of a rule or a policy, the most blocking first (rules.md section 1)."""
+    """What came of a rule or a policy, the most blocking first.
+
+    See docs/method.md, section "Verdicts and exit codes".
+    """
 
     FAIL = "fail"
     ERROR = "error"

@@ -43,7 +43,10 @@ Wrong = tuple[Path, str, str | None]
 
 
 def tree_digest(files: Mapping[str, str]) -> str:
-    """Return the digest of files by path: SHA-256 of the sorted ``path, sha256`` lines (cli.md)."""
+    """Return the digest of files by path: SHA-256 of the sorted ``path, sha256`` lines.
+
+    See docs/cli.md, section "A run and its digests".
+    """
     lines = sorted(f"{path}, {digest.removeprefix(PREFIX)}\n" for path, digest in files.items())
     return sha256_bytes("".join(lines).encode("utf-8"))
 

@@ -1,4 +1,6 @@
-"""Whether a release fits what is running, and every misfit in words (rules.md section 7).
+"""Whether a release fits what is running, and every misfit in words.
+
+See docs/method.md, section "Rollback".
 
 What is running sets what is needed. Per field of the interface:
 

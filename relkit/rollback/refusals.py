@@ -1,4 +1,7 @@
-"""Why a release may not be gone back to (rules.md section 7); every reason in words."""
+"""Why a release may not be gone back to; every reason in words.
+
+See docs/method.md, section "Rollback".
+"""
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,9 +1,11 @@
-"""Where a stack goes back to: the smallest set of components to revert (rules.md section 7).
+"""Where a stack goes back to: the smallest set of components to revert.
+
+See docs/method.md, section "Rollback".
 
 What is bad is either releases of components (``asr@1.5.0``), or releases of the stack: then every
 pin that they brought in and the last stack before them did not have is suspected. A component is
 tainted where it runs a bad release, or one registered after it; what the last good stack pinned is
-not. All tainted components are reverted, each to a release of its own that section 7 allows, and
+not. All tainted components are reverted, each to a release of its own that may be gone back to, and
 others only where the ranges ask for it or where their artifact does not verify now.
 
 The target is the stack release with exactly the pins that are left, where there is one and nothing

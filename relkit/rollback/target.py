@@ -1,4 +1,4 @@
-"""Where to go back to (rules.md section 7), for a model that is served by itself.
+"""Where to go back to (docs/method.md, section "Rollback"), for a model that is served by itself.
 
 Releases are ordered as registered. The target is the newest one before the whole first-bad set
 against which nothing is held; :mod:`relkit.rollback.refusals` says what can be.

@@ -1,4 +1,4 @@
-"""An alignment that always reaches the canonical counts (rules.md section 2).
+"""An alignment that always reaches the canonical counts (docs/method.md, section "Scoring text").
 
 Which words were taken for which: counted over aligned utterances, the widest spread first.
 """

@@ -53,10 +53,11 @@ def parse_txt(text: str, *, source: str) -> Transcripts:
 def parse_jsonl(text: str, *, source: str, side: Side) -> Transcripts:
     """Return the utterances of JSON lines: ``id`` and ``text``, or a NeMo manifest.
 
-    Without ``id`` the default of cli.md holds: ``audio_filepath`` without its ending, with
-    ``#offset``. A hypothesis is ``pred_text``, ``text``, or an ``error``, which is a failure; where
-    some line has ``pred_text``, the ``text`` of a line is a reference and never an answer. Further
-    keys are passed over. Duplicate keys, NaN and the like are refused with file and line.
+    Without ``id`` the default of a manifest holds (docs/cli.md, section "Manifest"):
+    ``audio_filepath`` without its ending, with ``#offset``. A hypothesis is ``pred_text``,
+    ``text``, or an ``error``, which is a failure; where some line has ``pred_text``, the ``text``
+    of a line is a reference and never an answer. Further keys are passed over. Duplicate keys, NaN
+    and the like are refused with file and line.
     """
     refuse_empty(text, source)
     keys = _AnswerKeys(source) if side == "hypothesis" else None

@@ -3,9 +3,11 @@
 Digit strings digit by digit, however they were written: the ``digits`` normalizer step.
 
 Whisper's normalizer joins spoken digits ("six six zero" to "660"), so that one wrong digit counts
-as one wrong word of one, or as several; here every digit is a token (rules.md section 2).
+as one wrong word of one, or as several; here every digit is a token
+(docs/method.md, section "Scoring text").
 
-The masking report: how many word errors each step of a normalizer hid (rules.md section 2).
+The masking report: how many word errors each step of a normalizer hid
+(docs/method.md, section "Scoring text").
 
 A user's normalizers: ``eval/normalizers/NAME.yaml`` to a :class:`Pipeline`.
 """

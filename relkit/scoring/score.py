@@ -286,7 +286,7 @@ def _score(
 
 
 def score_document(result: ScoreResult) -> dict[str, JsonValue]:
-    """Return a result with the keys of cli.md; rates are fractions, null without a reference."""
+    """Return a result as docs/cli.md has it; rates are fractions, null without a reference."""
     failed = frozenset(result.failed)
     document: dict[str, JsonValue] = {
         "words": result.counts.reference_length,

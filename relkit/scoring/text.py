@@ -1,4 +1,6 @@
-"""Scoring one hypothesis against its reference: all counts of a result row (rules.md section 2).
+"""Scoring one hypothesis against its reference: all counts of a result row.
+
+See docs/method.md, section "Scoring text".
 
 Labelled spans of a reference: where they lie, and which of them the system got wrong.
 

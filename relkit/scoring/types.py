@@ -61,7 +61,7 @@ class ScoredText:
 
     @property
     def runaway(self) -> bool:
-        """I > max(10, N) (rules.md section 2)."""
+        """I > max(10, N) (docs/method.md, section "Scoring text")."""
         return self.counts.insertions > max(10, self.counts.reference_length)
 
 
@@ -170,9 +170,10 @@ class ScoreResult:
 
     ``counts`` are on normalized tokens, ``raw_counts`` on the tokens as they came.
     ``capped_errors`` are the errors with those of an utterance held at max(1, N); ``wrong``
-    utterances have an error, ``runaways`` more than max(10, N) insertions (rules.md section 2).
-    ``failures`` are references without an answer, all their words deleted; ``failed`` are their
-    rows. ``ids`` and ``by_utterance`` are in the order of the reference.
+    utterances have an error, ``runaways`` more than max(10, N) insertions
+    (docs/method.md, section "Scoring text"). ``failures`` are references without an answer, all
+    their words deleted; ``failed`` are their rows. ``ids`` and ``by_utterance`` are in the order of
+    the reference.
     """
 
     utterances: int

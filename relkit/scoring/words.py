@@ -1,4 +1,6 @@
-"""Tokens, characters and the one canonical count of errors between them (rules.md section 2).
+"""Tokens, characters and the one canonical count of errors between them.
+
+See docs/method.md, section "Scoring text".
 
 Sums over the counts of many utterances, without an object per utterance.
 """
@@ -14,7 +16,8 @@ from relkit.core.values import ErrorCounts
 from relkit.statistics.sums import IntArray
 
 # One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
-# of the distance; the same as K = N + M + 1 of rules.md for all texts under 2^32 tokens.
+# of the distance; as K = N + M + 1 in docs/method.md, section "Scoring text", for all texts under
+# 2^32 tokens.
 _SHIFT = 32
 
 
@@ -67,7 +70,7 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
 
     With N and M tokens and weights (K, K, K+1) of insertion, deletion and substitution,
     ``E, S = divmod(distance, K)``, ``D = (E - S + N - M) / 2`` and ``I = E - S - D``
-    (rules.md section 2). Tokens are compared by their 64-bit hash.
+    (docs/method.md, section "Scoring text"). Tokens are compared by their 64-bit hash.
     """
     length = len(reference)
     distance = _distance(reference, hypothesis)
@@ -187,7 +190,10 @@ def wrong(columns: CountColumns) -> int:
 
 
 def runaways(columns: CountColumns) -> int:
-    """Return the number of utterances with I > max(10, N) (rules.md section 2)."""
+    """Return the number of utterances with I > max(10, N).
+
+    See docs/method.md, section "Scoring text".
+    """
     return int((columns.insertions > np.maximum(_lengths(columns), 10)).sum())
 
 

@@ -2,7 +2,7 @@
 
 The interval of the difference is jackknifed over clusters on its own scale: d without one cluster,
 q = that - mean, se^2 = (C - 1) / C sum q^2, effective degrees of freedom (sum q^2)^2 / sum q^4 and
-two-sided 95 % ends d +- t se (rules.md section 4).
+two-sided 95 % ends d +- t se (docs/method.md, section "Comparing two systems").
 """
 
 import math

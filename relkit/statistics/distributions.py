@@ -14,7 +14,10 @@ import numpy as np
 from relkit.statistics.sums import FloatArray
 
 MISSED = 0.025
-"""Chance that a value lies beyond one end of its two-sided 95 % interval (rules.md section 4)."""
+"""Chance that a value lies beyond one end of its two-sided 95 % interval.
+
+See docs/method.md, section "Intervals".
+"""
 
 
 TWO_SIDED_95 = 0.975
@@ -89,7 +92,7 @@ def _upper_tail(t: FloatArray, df: FloatArray, constant: FloatArray) -> FloatArr
 
 
 UNSEEN = 3.7
-"""A rate below this over the utterances can go unseen (rules.md section 4, no errors)."""
+"""A rate below this over the utterances can go unseen (docs/method.md, section "Intervals")."""
 
 
 _STEPS = 60  # of bisection: 1e-18 of the unit interval

@@ -1,7 +1,7 @@
 """Intervals of rates: jackknifed over clusters on the log scale, for all slices at once.
 
 The question is about a population of speakers (or conversations), of which the data is a sample, so
-the cluster is what is left out (rules.md section 4).
+the cluster is what is left out (docs/method.md, section "Intervals").
 
 How far an estimate moves when one cluster is left out: the spread behind every interval.
 
@@ -63,8 +63,8 @@ def leave_one_out_spread(estimates: FloatArray, group: IntArray, groups: int) ->
     """Return the jackknife spread of leave-one-out estimates (R,), each row one cluster.
 
     q = estimate - mean of the group, se^2 = (C - 1) / C sum q^2, df = (sum q^2)^2 / sum q^4 within
-    [1.5, C - 1] (rules.md section 4); all q equal gives se = 0 and df = C - 1. q^2 is scaled by its
-    maximum first, so that the fourth powers of small spreads do not vanish.
+    [1.5, C - 1] (docs/method.md, section "Intervals"); all q equal gives se = 0 and df = C - 1. q^2
+    is scaled by its maximum first, so that the fourth powers of small spreads do not vanish.
     """
     clusters = np.bincount(group, minlength=groups)
     count = np.maximum(clusters, 1).astype(np.float64)

@@ -149,7 +149,7 @@ _ALL = (
 
 
 RATE_METRICS: Mapping[str, RateMetric] = MappingProxyType({metric.name: metric for metric in _ALL})
-"""Metric name to its definition (rules.md section 2)."""
+"""Metric name to its definition (docs/method.md, section "Scoring text")."""
 
 
 _FIVE = (1.0, 5.0)

@@ -230,7 +230,8 @@ class PairedSums:
 
     ``candidate`` and ``baseline`` share slices, ``slice_index`` and ``cluster_index``. An utterance
     counts only where both have a score; where the baseline failed it counts as perfect
-    (rules.md section 4). ``clusters`` is how many clusters there are in all, numbered from 0.
+    (docs/method.md, section "Comparing two systems"). ``clusters`` is how many clusters there are
+    in all, numbered from 0.
     """
 
     candidate: ClusterSums

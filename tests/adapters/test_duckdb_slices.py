@@ -144,7 +144,7 @@ def reference_rate(
     within: Mapping[object, Mapping[str, float]] | None,
     run: Mapping[object, Mapping[str, float]],
 ) -> Ends:
-    """Return a rate as rules.md section 4 has it."""
+    """Return a rate as the method has it (docs/method.md, section "Intervals")."""
     function, n, utterances, kind = _RATES[metric]
     used = [part for part in parts.values() if part[n] > 0]
     if not used:

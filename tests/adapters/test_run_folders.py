@@ -66,7 +66,7 @@ def test_a_run_gives_back_what_it_was_given(runs: RunFolders) -> None:
 
 
 def test_new_ids_sort_by_time_and_are_never_the_same(runs: RunFolders) -> None:
-    """UTC time and six hex digits, as cli.md has it."""
+    """UTC time and six hex digits, as docs/cli.md has it."""
     ids = [runs.new_id("2026-01-31T12:00:00Z") for _ in range(50)]
     assert all(re.fullmatch(r"20260131T120000Z-[0-9a-f]{6}", item) for item in ids)
     assert len(set(ids)) == 50

@@ -78,7 +78,7 @@ def test_a_folder_relative_to_the_workspace_is_taken(tmp_path: Path, model: str)
 
 
 def test_the_digest_of_a_folder_is_that_of_its_sorted_lines(tmp_path: Path) -> None:
-    """The artifact digest is what cli.md says, computed here by hand."""
+    """The artifact digest is what docs/cli.md says, computed here by hand."""
     folder = _folder(tmp_path / "mine")
     (folder / ".cache").mkdir()
     (folder / ".cache" / "lock").touch()

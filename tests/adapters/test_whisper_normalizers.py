@@ -69,7 +69,10 @@ def test_steps_are_named_and_versioned() -> None:
     ],
 )
 def test_english_traps(text: str, expected: str) -> None:
-    """What Whisper's English normalizer does to text, useful or not (rules.md section 2)."""
+    """What Whisper's English normalizer does to text, useful or not.
+
+    See docs/method.md, section "Scoring text".
+    """
     assert normalizer("english").normalize(text) == expected
 
 

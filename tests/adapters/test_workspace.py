@@ -48,7 +48,7 @@ def test_without_a_workspace_the_way_out_is_named(tmp_path: Path) -> None:
 
 
 def test_the_usual_folders_are_the_default(tmp_path: Path) -> None:
-    """cli.md's folders, absolute, with links in the way resolved."""
+    """The folders of docs/cli.md, absolute, with links in the way resolved."""
     folder = workspace(tmp_path / "real")
     link = tmp_path / "link"
     link.symlink_to(folder)

@@ -1,4 +1,4 @@
-"""The documents: their links lead somewhere, their words are the field's, and a site is built."""
+"""The documents: their links lead somewhere, what the code cites exists, and so does the site."""
 
 import html.parser
 import re
@@ -11,12 +11,27 @@ import pytest
 from tests.conftest import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+CODE = ("relkit", "tests", "benchmarks", "gates", "registry", "runbooks")
+SOURCES = sorted(
+    path
+    for path in (*PAGES, *(found for folder in CODE for found in (ROOT / folder).rglob("*")))
+    if path.suffix in {".py", ".md", ".yaml"}
+)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PICTURES = re.compile(
     r"\b(houses?|rooms?|shelf|shelves|lent|mend(?:s|ed|ing)?|heard|supposing|extremes?)\b",
     re.IGNORECASE,
 )
-_IN_WORK = {"CHANGELOG.md", "CONTRIBUTING.md"}
+_HISTORY = "CHANGELOG.md"  # it says what was, in the words of its time
+_CITED = re.compile(r"(?<!/ \")(?<![\w/.<-])((?:[\w.-]+/)+[\w-]+\.(?:py|md)|(?:rules|cli)\.md)\b")
+_NOT_OURS = {"tests/x.py"}  # what a test writes into a folder of its own
+_SECTION = re.compile(r"(docs/[\w-]+\.md), section\s+\"([^\"]+)\"")
+
+
+def headings(page: Path) -> set[str]:
+    """Return the headings of a page as they are read, without their numbers and marks."""
+    found = re.findall(r"^#+ (?:\d+\. )?(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {heading.replace("`", "") for heading in found}
 
 
 def anchors(page: Path) -> set[str]:
@@ -41,7 +56,7 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name not in _IN_WORK], ids=lambda page: page.name
+    "page", [page for page in PAGES if page.name != _HISTORY], ids=lambda page: page.name
 )
 def test_documents_use_the_words_of_the_field(page: Path) -> None:
     """No picture stands where the field has a term; code, such as ``not_heard``, is left out."""
@@ -52,6 +67,29 @@ def test_documents_use_the_words_of_the_field(page: Path) -> None:
         flags=re.DOTALL | re.MULTILINE,
     )
     assert not _PICTURES.findall(text)
+
+
+def test_documents_that_are_cited_exist() -> None:
+    """A document or module that code, tests or documents name is in the clone."""
+    missing = {
+        (str(source.relative_to(ROOT)), cited)
+        for source in SOURCES
+        for cited in _CITED.findall(source.read_text(encoding="utf-8"))
+        if not any((folder / cited).exists() for folder in (ROOT, ROOT / "relkit", source.parent))
+        and cited not in _NOT_OURS
+    }
+    assert not missing
+
+
+def test_sections_that_are_cited_exist() -> None:
+    """``docs/method.md, section "Intervals"`` is a heading of that page."""
+    cited = [
+        (str(source.relative_to(ROOT)), page, section)
+        for source in SOURCES
+        for page, section in _SECTION.findall(source.read_text(encoding="utf-8"))
+    ]
+    assert len(cited) > 30
+    assert not [entry for entry in cited if entry[2] not in headings(ROOT / entry[1])]
 
 
 class Addresses(html.parser.HTMLParser):

@@ -1,4 +1,6 @@
-"""Programs that answer utterances: one JSON line in, one JSON line out (cli.md).
+"""Programs that answer utterances: one JSON line in, one JSON line out.
+
+See docs/cli.md, section "Answers".
 
 A user's command that tests one release, as ``git bisect run`` runs one: no shell, no input.
 """

@@ -37,8 +37,8 @@ _BLOCK = 1 << 20
 class Weights:
     """A checked model folder.
 
-    ``artifact`` is its digest (cli.md, A run); ``source`` says where it came from: ``path``,
-    ``package NAME``, ``hub cache`` or ``hub``.
+    ``artifact`` is its digest (docs/cli.md, section "A run and its digests"); ``source`` says where
+    it came from: ``path``, ``package NAME``, ``hub cache`` or ``hub``.
     """
 
     folder: Path

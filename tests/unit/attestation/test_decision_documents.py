@@ -1,4 +1,4 @@
-"""The document of ``relkit gate --json``: the keys of cli.md, strict JSON, and no NaN."""
+"""The document of ``relkit gate --json``: the keys of docs/cli.md, strict JSON, and no NaN."""
 
 import json
 from dataclasses import fields, replace
@@ -45,7 +45,7 @@ CHECK_KEYS = [
     "needed_clusters",
     "reason",
 ]
-"""As cli.md has them."""
+"""As docs/cli.md has them."""
 
 
 def printed(shown: GateDecision, **options: Any) -> dict[str, Any]:  # noqa: ANN401  # as the function
@@ -57,7 +57,7 @@ def printed(shown: GateDecision, **options: Any) -> dict[str, Any]:  # noqa: ANN
 
 @pytest.mark.parametrize("shown", [passing(), blocked(), open_question(), decision()])
 def test_it_has_at_least_the_keys_that_are_promised(shown: GateDecision) -> None:
-    """Every key of cli.md, and every other field of a result."""
+    """Every key of docs/cli.md, and every other field of a result."""
     document = printed(shown, decision_file=".relkit/decisions/asr.json")
     promised = {"verdict", "enforcement", "reason_codes", "decision_file", "checks", "coverage"}
     assert promised <= document.keys()

@@ -151,7 +151,7 @@ def test_a_wrong_report_is_refused(old: str, new: str, message: str) -> None:
 
 
 def test_the_document_has_the_keys_that_users_rely_on() -> None:
-    """cli.md, ``eval --json``: report.json is the same document."""
+    """docs/cli.md, ``eval --json``: report.json is the same document."""
     document: dict[str, Any] = json.loads(json.dumps(report_document(report())))
     assert document["path"] == f".relkit/runs/{document['run']}"
     assert {"run", "path", "expected", "scored", "failures", "unusable", "slices"} <= set(document)

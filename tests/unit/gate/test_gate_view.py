@@ -1,7 +1,7 @@
 """A decision in words: what blocks first, nothing vanishes, and no better verdict than its checks.
 
 The golden summaries are written anew, to be looked at in the diff, by
-``RELKIT_REGENERATE_GOLDEN=1 pytest tests/unit/test_gate_view.py``.
+``RELKIT_REGENERATE_GOLDEN=1 pytest tests/unit/gate/test_gate_view.py``.
 """
 
 import os

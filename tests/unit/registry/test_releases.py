@@ -81,7 +81,7 @@ def test_the_digest_is_that_of_canonical_json(owner: str, amount: float, key: st
 
 
 def test_the_digest_of_a_folder_is_that_of_a_run() -> None:
-    """``path, sha256`` lines, sorted, as cli.md says."""
+    """``path, sha256`` lines, sorted, as docs/cli.md says."""
     lines = f"config.json, {'b' * 64}\nmodel.bin, {'a' * 64}\n"
     assert tree_digest(FILES) == sha256_bytes(lines.encode())
 

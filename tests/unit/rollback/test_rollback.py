@@ -1,4 +1,7 @@
-"""Going back (rules.md section 7): every refusal with its words, and the laws of a plan."""
+"""Going back: every refusal with its words, and the laws of a plan.
+
+See docs/method.md, section "Rollback".
+"""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""A random history never yields a target that breaks rules.md section 7.
+"""A random history never yields a target that the method refuses.
+
+See docs/method.md, section "Rollback".
 
 The oracle below reads the whole history for every question and shares nothing with the rules.
 """

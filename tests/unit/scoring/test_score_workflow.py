@@ -177,7 +177,7 @@ def test_without_a_reference_word_there_is_no_rate() -> None:
 
 
 def test_the_document_has_the_keys_of_the_contract() -> None:
-    """The keys of cli.md are there, and the whole is strict JSON."""
+    """The keys of docs/cli.md are there, and the whole is strict JSON."""
     result = score(jsonl(a="one two", b="x"), jsonl(a="one", b=None), by=normalizer("lowercase"))
     document = score_document(result)
     contract = (
