@@ -329,11 +329,11 @@ def compare(
     from functools import partial
 
     from relkit.comparison.compare import CompareOptions
-    from relkit.comparison.view import compare_document, compare_summary
+    from relkit.comparison.view import compare_summary
     from relkit.wiring import evaluation
 
     options = CompareOptions(
         baseline=baseline, candidate=candidate, metric=metric, with_text=with_text, top=top
     )
     report = evaluation.compare(common.open(), options)
-    show(report, common, text=partial(compare_summary, top=top), document=compare_document)
+    show(report, common, text=partial(compare_summary, top=top))

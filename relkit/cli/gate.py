@@ -106,7 +106,7 @@ def _plan(
     common: Common,
 ) -> None:
     from relkit.gate.plan_run import PlanOptions
-    from relkit.gate.plan_view import plan_document, plan_summary
+    from relkit.gate.plan_view import plan_summary
     from relkit.wiring.gate import plan_gate
 
     for name, given in (("--candidate", candidate), ("--baseline", baseline)):
@@ -119,7 +119,7 @@ def _plan(
         candidate=candidate[0] if candidate else None,
     )
     plan = plan_gate(workspace, options)
-    show(plan, common, text=plan_summary, document=plan_document)
+    show(plan, common, text=plan_summary)
 
 
 def _gate(

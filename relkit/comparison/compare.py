@@ -18,6 +18,7 @@ from relkit.comparison.types import (
     Finding,
     Flips,
     OverallChange,
+    Part,
     SegmentTest,
     SliceChange,
 )
@@ -111,7 +112,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         suite=ours.suite,
         normalizer=ours.normalizer,
         metric=name,
-        unit=overall.difference.unit,
+        unit=overall.unit,
         cluster=ours.cluster,
         detectable=findings.DETECTABLE,
         pairing=pairing,
@@ -222,7 +223,9 @@ def _attributed(
         return None, slices
     shares = shared_with(metric, found.slice, bad, cells)
     return found, tuple(
-        replace(item, elsewhere=(found.slice, shares[item.slice])) if item.slice in shares else item
+        replace(item, elsewhere=Part(slice=found.slice, share=shares[item.slice]))
+        if item.slice in shares
+        else item
         for item in slices
     )
 

@@ -10,7 +10,7 @@ Which confusions became more or less frequent between two runs over the same utt
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from relkit.comparison.rows import Row, align_row
 from relkit.comparison.types import (
@@ -120,14 +120,18 @@ def slice_changes(
         needed = _needed(regression) if finding is Finding.CANNOT_TELL else None
         found.append(
             SliceChange(
-                slice=regression.slice,
+                **asdict(regression.difference),
                 finding=finding,
                 reason=_reason(finding, regression, needed, cluster),
-                regression=regression,
+                p_adjusted=regression.p_adjusted,
                 p_better=p_better,
+                simultaneous_low=regression.low,
+                reference=regression.reference,
+                detects=regression.detects,
+                needed_clusters=needed,
+                test_note=regression.note,
                 harm=harm[regression.slice],
                 words=words[regression.slice],
-                needed_clusters=needed,
             )
         )
     return tuple(sorted(found, key=_by_evidence))
@@ -143,9 +147,9 @@ def overall_change(difference: Difference, pairs: PairedSums, *, cluster: str) -
     margin = _small(difference)
     needed = clusters_needed(difference, margin) if finding is Finding.CANNOT_TELL else None
     return OverallChange(
+        **asdict(difference),
         finding=finding,
         reason=_words(finding, difference, needed, cluster),
-        difference=difference,
         harm=harms(pairs)[OVERALL],
         words=word_changes(pairs)[OVERALL],
         needed_clusters=needed,
@@ -290,8 +294,7 @@ def _rounded(count: int) -> int:
 
 
 def _by_evidence(item: SliceChange) -> tuple[float, float, str]:
-    p_worse = item.regression.p_adjusted
-    worsening = item.difference.worsening
+    p_worse, worsening = item.p_adjusted, item.worsening
     first = item.finding is Finding.WORSE and p_worse is None
     return (
         0.0 if first else 1.0 if p_worse is None else p_worse,

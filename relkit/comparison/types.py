@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, Literal
 
-from relkit.statistics.types import Difference, Pairing, Regression
+from relkit.core.values import Shape, named
+from relkit.statistics.types import Difference, Pairing
 
 
 class Finding(StrEnum):
@@ -42,42 +44,49 @@ class Harm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceChange:
-    """One slice: the test of the family, how it came out in words, and what it costs.
-
-    ``p_better`` is the family-wise p-value of the opposite, that the candidate is better.
-    ``needed_clusters`` is how many clusters there would have to be in all, None where more of the
-    same would not say more. ``reason`` says the finding in words. ``elsewhere`` names the part that
-    the regression is attributed to, where most of this slice's own excess is in it, with that
-    share: such a slice is worse because of what it shares with the part.
-    """
+class Part:
+    """The part that a regression is attributed to, and its share of a slice's own excess."""
 
     slice: str
-    finding: Finding
-    reason: str
-    regression: Regression
-    p_better: float | None
-    harm: Harm
-    words: WordChange
-    needed_clusters: int | None = None
-    elsewhere: tuple[str, float] | None = None
-
-    @property
-    def difference(self) -> Difference:
-        """The difference with its own interval."""
-        return self.regression.difference
+    share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OverallChange:
+class SliceChange(Difference):
+    """One slice: its difference, the test of the family, how it came out, and what it costs.
+
+    ``p_adjusted`` is the family-wise p-value of being worse, ``p_better`` that of the opposite,
+    ``simultaneous_low`` the lower end of the worsening over the family; they and ``reference``,
+    ``detects`` and ``test_note`` are as in :class:`relkit.statistics.types.Regression`.
+    ``needed_clusters`` is how many clusters there would have to be in all, None where more of the
+    same would not say more. ``reason`` says the finding in words. ``elsewhere`` is the part that
+    the regression is attributed to, where most of this slice's own excess is in it: such a slice
+    is worse because of what it shares with the part.
+    """
+
+    finding: Finding
+    reason: str
+    p_adjusted: float | None = None
+    p_better: float | None
+    simultaneous_low: float | None = None
+    reference: float | None = None
+    detects: float | None = None
+    needed_clusters: int | None = None
+    test_note: str | None = None
+    elsewhere: Part | None = None
+    harm: Harm
+    words: WordChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverallChange(Difference):
     """All utterances together: the finding rests on the interval of the difference."""
 
     finding: Finding
     reason: str
-    difference: Difference
+    needed_clusters: int | None = None
     harm: Harm
     words: WordChange
-    needed_clusters: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +108,17 @@ class Flips:
     Only utterances that the baseline answered: where it failed, nothing flipped.
     """
 
-    broken: int
-    mended: int
-    worst_broken: tuple[Flip, ...] = ()
-    worst_mended: tuple[Flip, ...] = ()
+    broken: int = field(metadata=named("right_to_wrong"))
+    mended: int = field(metadata=named("wrong_to_right"))
+    worst_broken: tuple[Flip, ...] = field(default=(), metadata=named("worst_right_to_wrong"))
+    worst_mended: tuple[Flip, ...] = field(default=(), metadata=named("worst_wrong_to_right"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfusionChange:
     """A confusion that became more or less frequent; None where a word was left out or made up."""
+
+    FILE: ClassVar = Shape(derived={"change": "utterances"})
 
     expected: str | None
     given: str | None
@@ -174,6 +185,7 @@ class CompareReport:
     seen" is said.
     """
 
+    schema: Literal["relkit.compare/v1"] = "relkit.compare/v1"
     baseline: ComparedRun
     candidate: ComparedRun
     dataset: str
@@ -188,9 +200,9 @@ class CompareReport:
     slices: tuple[SliceChange, ...]
     new_slices: tuple[str, ...]
     vanished_slices: tuple[str, ...]
-    flips: Flips
+    flips: Flips = field(metadata=named("flipped"))
+    confusions: tuple[ConfusionChange, ...] | None = None
+    segments: SegmentTest | None = field(default=None, metadata=named("mapsswe"))
     attribution: Attribution | None
     timings: Mapping[str, Difference] = field(default_factory=dict)
-    confusions: tuple[ConfusionChange, ...] | None = None
-    segments: SegmentTest | None = None
     notes: tuple[str, ...] = ()

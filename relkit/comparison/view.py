@@ -1,28 +1,19 @@
-"""What ``relkit compare`` tells people: what got worse first, then what it costs and where.
-
-The JSON document of ``relkit compare``: fractions, ms, counts; null where there is none.
-"""
+"""What ``relkit compare`` tells people: what got worse first, then what it costs and where."""
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
 
 from relkit.comparison.findings import by_harm
 from relkit.comparison.types import (
     Attribution,
-    ComparedRun,
     CompareReport,
     ConfusionChange,
     Finding,
     Flip,
-    Flips,
     Harm,
-    OverallChange,
     SegmentTest,
     SliceChange,
     WordChange,
 )
-from relkit.core.digests import JsonValue
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
     NONE,
@@ -63,7 +54,7 @@ def compare_summary(report: CompareReport, *, top: int) -> str:
 
 
 def _head(report: CompareReport) -> str:
-    voices = clusters(report.overall.difference.clusters, report.cluster)
+    voices = clusters(report.overall.clusters, report.cluster)
     return (
         f"candidate {report.candidate.run} against baseline {report.baseline.run}\n"
         f"suite {safe(report.suite)} on {safe(report.dataset)}, "
@@ -74,12 +65,11 @@ def _head(report: CompareReport) -> str:
 
 def _whole(report: CompareReport) -> str:
     item = report.overall
-    difference = item.difference
-    note = f"\n  {safe(difference.note)}" if difference.note else ""
+    note = f"\n  {safe(item.note)}" if item.note else ""
     return (
         f"overall: {safe(item.reason)}\n"
-        f"  {number(difference.baseline, difference.unit)} -> "
-        f"{number(difference.candidate, difference.unit)}{_by(difference)}\n"
+        f"  {number(item.baseline, item.unit)} -> "
+        f"{number(item.candidate, item.unit)}{_by(item)}\n"
         f"  {_cost(item.harm)}; {_words(item.words)}{note}"
     )
 
@@ -94,11 +84,11 @@ def _evidence(report: CompareReport, top: int) -> str:
     rows += [
         [
             safe(item.slice),
-            number(item.difference.baseline, item.difference.unit),
-            number(item.difference.candidate, item.difference.unit),
-            *_change(item.difference),
-            p_value(item.regression.p_adjusted),
-            count(item.difference.clusters),
+            number(item.baseline, item.unit),
+            number(item.candidate, item.unit),
+            *_change(item),
+            p_value(item.p_adjusted),
+            count(item.clusters),
             safe(_short(item)),
         ]
         for item in report.slices[:top]
@@ -113,8 +103,8 @@ def _short(item: SliceChange) -> str:
         return item.reason
     if item.elsewhere is None:
         return item.finding.value
-    part, share = item.elsewhere
-    return f"{item.finding.value}: {number(share, 'fraction')} of it is in {part}"
+    part = item.elsewhere
+    return f"{item.finding.value}: {number(part.share, 'fraction')} of it is in {part.slice}"
 
 
 def _harm(slices: Sequence[SliceChange], top: int) -> str:
@@ -273,105 +263,3 @@ def _signed(value: float | None) -> str:
 
 def _more(hidden: int) -> str:
     return f"\n… and {hidden} more: --top" if hidden > 0 else ""
-
-
-SCHEMA = "relkit.compare/v1"
-
-
-def compare_document(report: CompareReport) -> dict[str, JsonValue]:
-    """Return the document of a comparison; positive differences are worse."""
-    return {
-        "schema": SCHEMA,
-        "baseline": _run(report.baseline),
-        "candidate": _run(report.candidate),
-        "dataset": report.dataset,
-        "suite": report.suite,
-        "normalizer": report.normalizer,
-        "metric": report.metric,
-        "unit": report.unit,
-        "cluster": report.cluster,
-        "detectable": report.detectable,
-        "pairing": {**_fields(report.pairing), "whole": report.pairing.whole},
-        "overall": _overall(report.overall),
-        "slices": [_slice(item) for item in report.slices],
-        "new_slices": list(report.new_slices),
-        "vanished_slices": list(report.vanished_slices),
-        "flipped": _compare_documents_flips(report.flips),
-        "confusions": None
-        if report.confusions is None
-        else [_confusion(item) for item in report.confusions],
-        "mapsswe": None if report.segments is None else _fields(report.segments),
-        "attribution": None if report.attribution is None else _fields(report.attribution),
-        "timings": {name: _difference(item) for name, item in report.timings.items()},
-        "notes": list(report.notes),
-    }
-
-
-def _overall(item: OverallChange) -> dict[str, JsonValue]:
-    return {
-        **_difference(item.difference),
-        "finding": item.finding.value,
-        "reason": item.reason,
-        "needed_clusters": item.needed_clusters,
-        **_compare_documents_cost(item.harm, item.words),
-    }
-
-
-def _slice(item: SliceChange) -> dict[str, JsonValue]:
-    tested = item.regression
-    return {
-        **_difference(item.difference),
-        "finding": item.finding.value,
-        "reason": item.reason,
-        "p_adjusted": tested.p_adjusted,
-        "p_better": item.p_better,
-        "simultaneous_low": tested.low,
-        "reference": tested.reference,
-        "detects": tested.detects,
-        "needed_clusters": item.needed_clusters,
-        "test_note": tested.note,
-        "elsewhere": None
-        if item.elsewhere is None
-        else {"slice": item.elsewhere[0], "share": item.elsewhere[1]},
-        **_compare_documents_cost(item.harm, item.words),
-    }
-
-
-def _compare_documents_cost(harm: Harm, words: WordChange) -> dict[str, JsonValue]:
-    return {"harm": _fields(harm), "words": _fields(words)}
-
-
-def _compare_documents_flips(flips: Flips) -> dict[str, JsonValue]:
-    found = _fields(flips)
-    return {
-        "right_to_wrong": found["broken"],
-        "wrong_to_right": found["mended"],
-        "worst_right_to_wrong": found["worst_broken"],
-        "worst_wrong_to_right": found["worst_mended"],
-    }
-
-
-def _confusion(item: ConfusionChange) -> dict[str, JsonValue]:
-    return {**_fields(item), "change": item.change}
-
-
-def _run(run: ComparedRun) -> dict[str, JsonValue]:
-    return _fields(run)
-
-
-def _difference(item: Difference) -> dict[str, JsonValue]:
-    return _fields(item)
-
-
-def _fields(value: Any) -> dict[str, JsonValue]:  # noqa: ANN401  # any of the domain's dataclasses
-    """Return a dataclass as JSON values."""
-    return {name: _plain(one) for name, one in asdict(value).items()}
-
-
-def _plain(value: Any) -> JsonValue:  # noqa: ANN401  # whatever a field of one holds
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    plain: JsonValue = value
-    return plain

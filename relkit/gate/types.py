@@ -8,9 +8,10 @@ What a policy can decide on a dataset, said before anything is decoded.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 from relkit.core.slices import OVERALL
+from relkit.core.values import Shape
 from relkit.statistics.types import NullReplay
 
 
@@ -398,6 +399,8 @@ class SlicePlan:
 class RulePlan:
     """What one rule asks, in words, and what it can decide slice by slice."""
 
+    FILE: ClassVar = Shape(derived={"outlook": "slices"})
+
     rule: str
     metric: str
     slice: str
@@ -421,6 +424,7 @@ class GatePlan:
     the runs whose measured values were used.
     """
 
+    schema: Literal["relkit.gate-plan/v1"] = "relkit.gate-plan/v1"
     policy: str
     policy_digest: str
     dataset: str
@@ -430,8 +434,8 @@ class GatePlan:
     utterances: int
     clusters: int
     words: int
+    baseline: str | None = None
+    candidate: str | None = None
     rules: tuple[RulePlan, ...]
     assumptions: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
-    baseline: str | None = None
-    candidate: str | None = None

@@ -1,6 +1,9 @@
 """Two systems on the same utterances: how far apart they are, slice by slice."""
 
 from dataclasses import dataclass
+from typing import ClassVar
+
+from relkit.core.values import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,8 @@ class Pairing:
     than once in one run. ``baseline_failures`` are the ids, sorted, in which the baseline gave no
     answer; ``candidate_failures`` counts those of the candidate.
     """
+
+    FILE: ClassVar = Shape(derived={"whole": "candidate_failures"})
 
     both: int
     compared: int

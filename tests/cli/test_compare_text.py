@@ -5,7 +5,7 @@ The golden text is written anew, to be looked at in the diff, by
 """
 
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ from relkit.comparison.types import (
     Flips,
     Harm,
     OverallChange,
+    Part,
     SegmentTest,
     SliceChange,
     WordChange,
 )
-from relkit.comparison.view import compare_document, compare_summary
+from relkit.comparison.view import compare_summary
+from relkit.core.codec import encode
 from relkit.core.slices import slice_parts
-from relkit.statistics.types import Difference, Pairing, Regression
+from relkit.statistics.types import Difference, Pairing
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "compare.txt"
 HOSTILE = "accent=\x1b[2Jgone\r\n::error::x"
@@ -61,14 +63,13 @@ def harm(share: float, per_thousand: float) -> Harm:
 
 def change(found: Difference, finding: Finding, reason: str, **fields: Any) -> SliceChange:  # noqa: ANN401  # any field
     """Return a slice of the comparison."""
-    p_adjusted = fields.pop("p_adjusted", None)
     given: dict[str, Any] = {
-        "regression": Regression(slice=found.slice, difference=found, p_adjusted=p_adjusted),
+        **asdict(found),
         "p_better": 1.0,
         "harm": harm(0.25, 0.0),
         "words": WordChange(),
     }
-    return SliceChange(slice=found.slice, finding=finding, reason=reason, **(given | fields))
+    return SliceChange(finding=finding, reason=reason, **(given | fields))
 
 
 def full() -> CompareReport:
@@ -97,7 +98,7 @@ def full() -> CompareReport:
         overall=OverallChange(
             finding=Finding.CANNOT_TELL,
             reason="cannot tell: needs about 42 voices more",
-            difference=difference("overall", 0.081, 0.083, clusters=36, note="a note on it"),
+            **asdict(difference("overall", 0.081, 0.083, clusters=36, note="a note on it")),
             harm=harm(1.0, 12.5),
             words=WordChange(substitutions=12, deletions=-3, insertions=0),
             needed_clusters=78,
@@ -118,7 +119,7 @@ def full() -> CompareReport:
                 p_adjusted=0.0312,
                 harm=harm(0.5, 29.5),
                 words=WordChange(substitutions=11),
-                elsewhere=("accent=scottish", 0.92),
+                elsewhere=Part(slice="accent=scottish", share=0.92),
             ),
             change(
                 difference("noise=clean", 0.031, 0.031, low=-0.004, high=0.004),
@@ -185,7 +186,7 @@ def test_top_bounds_what_is_shown_and_says_what_is_hidden() -> None:
 def test_names_from_data_cannot_steer_a_terminal() -> None:
     """Slice values, ids and clusters come from manifests: no control character gets through."""
     report = full()
-    slices = (replace(report.slices[0], slice=HOSTILE, elsewhere=(HOSTILE, 0.9)),)
+    slices = (replace(report.slices[0], slice=HOSTILE, elsewhere=Part(slice=HOSTILE, share=0.9)),)
     flip = replace(report.flips.worst_broken[0], id=HOSTILE, cluster=HOSTILE)
     attribution = replace(report.attribution, slice=HOSTILE) if report.attribution else None
     hostile = replace(
@@ -229,7 +230,7 @@ def test_an_empty_comparison_leaves_no_empty_headings(
 
 def test_the_document_has_fractions_and_every_field() -> None:
     """Percent is for people; keys are the stable ones."""
-    found: Any = compare_document(full())
+    found: Any = encode(full())
     assert set(found) >= {
         "baseline", "candidate", "metric", "overall", "slices", "new_slices", "vanished_slices",
         "flipped", "confusions", "attribution", "notes",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from relkit.core.codec import encode
 from relkit.core.config import Workspace as Opened
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
 from relkit.gate.plan_run import PlanOptions
-from relkit.gate.plan_view import plan_document, plan_summary
+from relkit.gate.plan_view import plan_summary
 from relkit.gate.types import GatePlan
 from relkit.wiring.gate import REFERENCE, plan_gate, set_margins
 from relkit.wiring.stores import open_workspace, policy_files
@@ -57,7 +58,7 @@ def test_the_policies_that_ship_can_be_decided(settings: Opened, name: str, suit
     for rule in plan.rules:
         for item in rule.slices:
             assert item.equal_passes is None or item.equal_passes >= 0.8
-    json.dumps(plan_document(plan), allow_nan=False)
+    json.dumps(encode(plan), allow_nan=False)
 
 
 def test_the_committed_margins_are_those_that_init_writes(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from relkit.core.codec import encode
 from relkit.core.values import Estimate
 from relkit.datasets.types import Entity
 from relkit.gate.plan import margins, plan_rules
-from relkit.gate.plan_view import plan_document
 from relkit.gate.policies import parse_policy
 from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite, sentences
 from relkit.gate.types import GatePlan, GatePolicy, RulePlan, SelectionFacts, SlicePlan
@@ -366,5 +366,5 @@ def test_the_document_of_a_plan_is_plain_json() -> None:
         rules=rules,
         assumptions=sentences(rules),
     )
-    document = json.loads(json.dumps(plan_document(plan), allow_nan=False))
+    document = json.loads(json.dumps(encode(plan), allow_nan=False))
     assert [rule["outlook"] for rule in document["rules"]] == ["decides"]
