@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.values import OUTSIDE
 from relkit.core.yaml_text import shown
 from relkit.registry.ledger import Entry, LedgerState, plan_promoted, plan_registered
 from relkit.registry.mirror import VERSION, entry, read_state, record
@@ -61,7 +62,7 @@ class ImportedModel:
     live: str | None
     previous: str | None
     notes: tuple[str, ...]
-    conflicts: tuple[str, ...]
+    conflicts: tuple[str, ...] = field(metadata=OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

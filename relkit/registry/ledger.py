@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.values import named
 from relkit.core.wording import percent
 from relkit.registry.types import Attested, EventKind, Release, ReleaseEvent
 
@@ -30,7 +31,7 @@ class Served:
     since: str
     until: str | None
     sequence: int
-    kind: EventKind
+    kind: EventKind = field(metadata=named("event"))
     decision: str | None = None
 
 

@@ -287,23 +287,24 @@ class RollbackTarget:
     """Where to go back to and why.
 
     ``target`` is None where no release fits; ``refused`` lists every release that was looked at
-    with its reason, newest first. ``bad`` is the whole first-bad set, ``live`` what is served now.
-    ``evidence`` says in words what speaks for the target; ``steps`` is the plan, ``checklist`` what
-    people check after it. For a stack ``revert`` maps each component to go back to its version, and
-    ``alternatives`` are further sets, the next best first.
+    with its reason, newest first. ``bad`` is the whole first-bad set, ``live`` what is served now,
+    ``slice`` the one that fails. ``evidence`` says in words what speaks for the target; ``steps``
+    is the plan, ``checklist`` what people check after it. For a stack ``revert`` maps each
+    component to go back to its version, and ``alternatives`` are further sets, the next best first.
     """
 
     model: str
     live: str | None
     bad: tuple[str, ...]
+    slice: str | None
     target: str | None
-    refused: tuple[Refused, ...]
-    evidence: tuple[str, ...] = ()
-    steps: tuple[str, ...] = ()
-    checklist: tuple[str, ...] = ()
+    attested: Attested = "none"
     revert: Mapping[str, str] = field(default_factory=dict)
     alternatives: tuple[Mapping[str, str], ...] = ()
-    attested: Attested = "none"
+    refused: tuple[Refused, ...]
+    evidence: tuple[str, ...] = ()
+    steps: tuple[str, ...] = field(default=(), metadata=named("plan"))
+    checklist: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

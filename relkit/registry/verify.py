@@ -4,11 +4,12 @@ What is wrong with releases and their ledger, each with file and line where it h
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from relkit.core.codec import Defect, Path, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
+from relkit.core.values import OUTSIDE
 from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
 from relkit.registry.mirror import entry, mirrored
 from relkit.registry.ports import Mirror, RegistryPorts
@@ -179,14 +180,14 @@ class Verification:
     it could not be asked; what it says is not known then.
     """
 
+    problems: tuple[str, ...]
     models: tuple[str, ...]
     events: int
-    problems: tuple[str, ...]
     repaired: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
     mirror: Literal["skipped", "compared", "silent"] = "skipped"
-    silent: BackendUnavailable | None = None
+    silent: BackendUnavailable | None = field(default=None, metadata=OUTSIDE)
 
 
 def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:

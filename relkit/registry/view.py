@@ -7,7 +7,7 @@ from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
 from relkit.core.wording import columns, percent, safe
 from relkit.registry.adopt import ImportedModel
-from relkit.registry.ledger import LedgerState, Served
+from relkit.registry.ledger import LedgerState
 from relkit.registry.mirror import Recorded
 from relkit.registry.register import Registered
 from relkit.registry.types import EventKind, ReleaseEvent
@@ -112,13 +112,7 @@ def verification_json(verification: Verification) -> dict[str, JsonValue]:
     silent = verification.silent
     return {
         "valid": not verification.problems,
-        "problems": list(verification.problems),
-        "models": list(verification.models),
-        "events": verification.events,
-        "repaired": list(verification.repaired),
-        "unchecked": list(verification.unchecked),
-        "recorded": list(verification.recorded),
-        "mirror": verification.mirror,
+        **encode(verification),
         "mirror_error": None if silent is None else silent.message,
     }
 
@@ -135,19 +129,7 @@ def verification_text(verification: Verification) -> str:
 def import_json(models: Sequence[ImportedModel]) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry import``."""
     return {
-        "models": [
-            {
-                "name": model.name,
-                "model": model.model,
-                "registered": list(model.registered),
-                "unchanged": list(model.unchanged),
-                "unverifiable": list(model.unverifiable),
-                "live": model.live,
-                "previous": model.previous,
-                "notes": list(model.notes),
-            }
-            for model in models
-        ],
+        "models": encode(tuple(models)),
         "conflicts": _conflicts(models),
     }
 
@@ -195,19 +177,7 @@ def history_json(history: History) -> dict[str, JsonValue]:
         "registered": list(state.registered),
         "yanked": dict(state.yanked),
         "events": encode(tuple(events)),
-        "served": [_span(span) for span in state.served],
-    }
-
-
-def _span(span: Served) -> dict[str, JsonValue]:
-    return {
-        "version": span.version,
-        "share": span.share,
-        "since": span.since,
-        "until": span.until,
-        "sequence": span.sequence,
-        "event": str(span.kind),
-        "decision": span.decision,
+        "served": encode(state.served),
     }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from relkit.core.codec import nearest
+from relkit.core.codec import encode, nearest
 from relkit.core.digests import JsonValue
 from relkit.core.errors import BackendUnavailable, Busy, InvalidInput, RelkitError, UsageError
 from relkit.core.slices import is_pattern, normal_slice
@@ -105,7 +105,6 @@ class Plan:
     """
 
     target: RollbackTarget
-    slice: str | None
     moves: tuple[Move, ...] = ()
     by_rollback: ReleaseEvent | None = None
 
@@ -206,7 +205,7 @@ def plan(options: RollbackOptions, ports: RollbackPorts) -> Plan:
         moves = _stack_moves(shelf, parts, target)
     serving = shelf.history.serving
     rolled = serving is not None and serving.kind is EventKind.ROLLED_BACK
-    return Plan(target=target, slice=slice_, moves=moves, by_rollback=serving if rolled else None)
+    return Plan(target=target, moves=moves, by_rollback=serving if rolled else None)
 
 
 def _slice(text: str | None) -> str | None:
@@ -355,7 +354,7 @@ def _event(planned: Plan, move: Move, entry: Entry) -> ReleaseEvent:
         move.version,
         entry,
         bad=move.bad,
-        failing_slice=planned.slice,
+        failing_slice=planned.target.slice,
         attested=planned.target.attested,
     )
     return replace(event, from_version=move.from_version)  # a stack or a canary may have served it
@@ -402,21 +401,7 @@ def rollback_json(planned: Plan, done: Applied) -> dict[str, JsonValue]:
     """Return the document of ``--json``."""
     target = planned.target
     return {
-        "model": target.model,
-        "live": target.live,
-        "bad": list(target.bad),
-        "slice": planned.slice,
-        "target": target.target,
-        "attested": target.attested,
-        "revert": dict(target.revert),
-        "alternatives": [dict(one) for one in target.alternatives],
-        "refused": [
-            {"version": one.version, "code": one.code, "reason": one.reason}
-            for one in target.refused
-        ],
-        "evidence": list(target.evidence),
-        "plan": list(target.steps),
-        "checklist": list(target.checklist),
+        **encode(target),
         "already": target.target is not None and not planned.moves,
         "applied": bool(done.events),
         "events": [
@@ -453,8 +438,8 @@ def _headline(planned: Plan, done: Applied) -> str:
     target = planned.target
     bad = ", ".join(target.bad) or "none"
     where = f"{target.model}: live {target.live or 'none'}, bad {bad}"
-    if planned.slice is not None:
-        where += f", failing on {planned.slice}"
+    if target.slice is not None:
+        where += f", failing on {target.slice}"
     if target.target is None:
         return f"{where}\nno target: every release is refused"
     if not planned.moves:

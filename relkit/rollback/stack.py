@@ -448,6 +448,7 @@ def _none(
         model=stack.history.model,
         live=stack.live,
         bad=bad,
+        slice=question.slice,
         target=None,
         refused=passed,
         steps=stuck(stack.history.model, bad, question),
@@ -496,6 +497,7 @@ def _gone(case: _Case, bad: tuple[str, ...]) -> RollbackTarget:
         model=case.stack.history.model,
         live=case.stack.live,
         bad=bad,
+        slice=case.question.slice,
         target=case.live.version if now == dict(case.live.pins) else _labels(now),
         refused=_list(case),
         evidence=(*case.suspects.words, what),
@@ -583,6 +585,7 @@ def _answer(
         model=model,
         live=case.stack.live,
         bad=bad,
+        slice=case.question.slice,
         target=target,
         refused=_list(case),
         evidence=(

@@ -33,6 +33,7 @@ def plan_rollback(shelf: Shelf, question: Question) -> RollbackTarget:
         model=shelf.history.model,
         live=shelf.live,
         bad=bad,
+        slice=question.slice,
         target=found,
         refused=passed,
         evidence=() if target is None else evidence(shelf, target, bad, question, len(passed)),
