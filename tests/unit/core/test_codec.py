@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from relkit.bisect.search import Answer, LogHead
+from relkit.comparison.types import CompareReport
 from relkit.core.codec import codec_parse_yaml, defects, encode, parse, schema
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
@@ -31,7 +32,8 @@ from relkit.core.values import (
     ValuesTime,
     named,
 )
-from relkit.registry.types import Fingerprint, Release, ReleaseEvent
+from relkit.gate.types import GatePlan
+from relkit.registry.types import Fingerprint, Release, ReleaseEvent, RollbackTarget
 from tests.file_values import values
 
 SOME = "sha256:" + "ab" * 32
@@ -137,10 +139,13 @@ FILES: tuple[type, ...] = (
     Sparse,
     Half,
     Answer,
+    CompareReport,
     Fingerprint,
+    GatePlan,
     LogHead,
     Release,
     ReleaseEvent,
+    RollbackTarget,
 )
 """Every type that is a file or a line of one."""
 
