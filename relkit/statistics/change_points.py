@@ -113,10 +113,10 @@ def places(values: FloatArray, floor: float, allowed: range) -> tuple[int, range
     the critical value of Eo and Morley (2015), Likelihood-ratio-based confidence sets.
     """
     _, within, splits = _sums(values)
-    kept = [i for i, split in enumerate(splits.tolist()) if split in allowed]
-    best = min(kept, key=lambda i: float(within[i]))
+    allowed_splits = [i for i, split in enumerate(splits.tolist()) if split in allowed]
+    best = min(allowed_splits, key=lambda i: float(within[i]))
     noise = max(float(within[best]) / (len(values) - 2), floor**2)
-    near = [i for i in kept if within[i] - within[best] <= LOCATION * noise]
+    near = [i for i in allowed_splits if within[i] - within[best] <= LOCATION * noise]
     return int(splits[best]), range(int(splits[min(near)]), int(splits[max(near)]) + 1)
 
 
@@ -226,29 +226,29 @@ def change_points(
     series = np.asarray(values, dtype=np.float64)
     if not bool(np.all(np.isfinite(series))):
         raise ValueError("a series has finite values only")
-    found: list[ChangePoint] = []
+    changes: list[ChangePoint] = []
     for end in range(MIN_POINTS, len(series) + 1):
-        seen = series[:end]
-        floor = _floor(seen, errors[:end])
-        start = found[-1].index if found else 0
-        place = change_in(seen[start:], floor)
+        so_far = series[:end]
+        floor = _floor(so_far, errors[:end])
+        start = changes[-1].index if changes else 0
+        place = change_in(so_far[start:], floor)
         if place is not None:
-            found.append(_found(seen, start, start + place, floor))
-        elif found:
-            found[-1] = _refined(seen, found, floor)
-    return tuple(_judged(series, found, i, _floor(series, errors)) for i in range(len(found)))
+            changes.append(_found(so_far, start, start + place, floor))
+        elif changes:
+            changes[-1] = _refined(so_far, changes, floor)
+    return tuple(_judged(series, changes, i, _floor(series, errors)) for i in range(len(changes)))
 
 
-def _floor(seen: FloatArray, errors: Sequence[float | None]) -> float:
-    known = [error for error in errors if error is not None and error > 0.0]
-    if 2 * len(known) >= len(seen):
-        return float(np.median(known)) / 2.0
-    steps = np.diff(np.unique(seen))
+def _floor(so_far: FloatArray, errors: Sequence[float | None]) -> float:
+    positive = [error for error in errors if error is not None and error > 0.0]
+    if 2 * len(positive) >= len(so_far):
+        return float(np.median(positive)) / 2.0
+    steps = np.diff(np.unique(so_far))
     return float(steps.min()) / 2.0 if len(steps) else 0.0
 
 
-def _found(seen: FloatArray, start: int, index: int, floor: float) -> ChangePoint:
-    stretch = seen[start:]
+def _found(so_far: FloatArray, start: int, index: int, floor: float) -> ChangePoint:
+    stretch = so_far[start:]
     calm = without_spikes(stretch)
     splits = range(MIN_SEGMENT, len(stretch) - MIN_SEGMENT + 1)
     _, near = places(calm, floor, splits)
@@ -257,29 +257,29 @@ def _found(seen: FloatArray, start: int, index: int, floor: float) -> ChangePoin
         low=start + near[0],
         high=start + near[-1],
         first_index=index,
-        found_at=len(seen),
+        found_at=len(so_far),
         before=float(calm[: index - start].mean()),
         after=float(calm[index - start :].mean()),
     )
 
 
-def _refined(seen: FloatArray, found: Sequence[ChangePoint], floor: float) -> ChangePoint:
+def _refined(so_far: FloatArray, changes: Sequence[ChangePoint], floor: float) -> ChangePoint:
     """Return the last change with its place among those first thought possible, by data so far."""
-    last = found[-1]
-    start = found[-2].index if len(found) > 1 else 0
-    calm = without_spikes(seen[start:])
+    last = changes[-1]
+    start = changes[-2].index if len(changes) > 1 else 0
+    calm = without_spikes(so_far[start:])
     allowed = range(last.low - start, last.high - start + 1)
     place, _ = places(calm, floor, allowed)
     return replace(last, index=start + place)
 
 
 def _judged(
-    series: FloatArray, found: Sequence[ChangePoint], number: int, floor: float
+    series: FloatArray, changes: Sequence[ChangePoint], number: int, floor: float
 ) -> ChangePoint:
     """Return a change with levels, place and contradiction by all points up to the next change."""
-    change = found[number]
-    start = found[number - 1].index if number else 0
-    end = found[number + 1].index if number + 1 < len(found) else len(series)
+    change = changes[number]
+    start = changes[number - 1].index if number else 0
+    end = changes[number + 1].index if number + 1 < len(changes) else len(series)
     stretch = series[start:end]
     calm = without_spikes(stretch) if len(stretch) >= MIN_POINTS else stretch
     split = change.index - start

@@ -108,13 +108,15 @@ def found(slices: Slices, ratio: FloatArray, tail: Tail, alpha: float = ALPHA) -
     df = np.maximum(slices.clusters - 1.0, 1.0)
     z = np.where(few, _quantile(_MORE_POWER, df), _quantile(_POWER, df))
     extra = np.maximum(mean - z * sd, 0.0)
-    own = extra**2 * slices.concentration + (1.0 - slices.concentration) * variance
-    denominator = OWN_SHARE * own + (1.0 - OWN_SHARE) * slices.dispersion * (slices.errors + extra)
-    equal = _divide(extra**2, own)
+    own_variance = extra**2 * slices.concentration + (1.0 - slices.concentration) * variance
+    denominator = OWN_SHARE * own_variance + (1.0 - OWN_SHARE) * slices.dispersion * (
+        slices.errors + extra
+    )
+    equal = _divide(extra**2, own_variance)
     itself = np.maximum(normal_tail(np.sqrt(equal)), 2.0 ** -np.minimum(equal, 1000.0))
     itself = np.where(few, 2.0**-_FEWEST, itself)
-    others = tail(_divide(extra, np.sqrt(denominator)))
-    enough = (slices.clusters >= _FEWEST) & (extra > 0) & (itself + others <= alpha)
+    others_reach = tail(_divide(extra, np.sqrt(denominator)))
+    enough = (slices.clusters >= _FEWEST) & (extra > 0) & (itself + others_reach <= alpha)
     shown = _all_show(slices, mean, variance) >= _MORE_POWER
     return np.asarray(enough & (~few | shown), dtype=np.bool_)
 
@@ -138,14 +140,14 @@ def clusters_for(
 
     At least 5. The tail is taken to stay as it is when there are more clusters.
     """
-    wanted = np.full(len(slices.expected), ratio)
+    ratios = np.full(len(slices.expected), ratio)
     count = np.maximum(slices.clusters, 1.0)
     low, high = np.full(len(count), np.log(_FEWEST - 1.0)), np.full(len(count), np.log(most))
-    never = ~found(slices.grown(most / count), wanted, tail, alpha)
+    never = ~found(slices.grown(most / count), ratios, tail, alpha)
     for _ in range(_STEPS):
         middle = (low + high) / 2.0
         clusters = np.ceil(np.exp(middle) - 1e-9)
-        enough = found(slices.grown(clusters / count), wanted, tail, alpha)
+        enough = found(slices.grown(clusters / count), ratios, tail, alpha)
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return np.where(never | (slices.expected <= 0), np.inf, np.ceil(np.exp(high) - 1e-9))
 

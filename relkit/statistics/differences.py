@@ -78,7 +78,7 @@ def rate_differences(
     discordant = group_sum(differs, candidate.group, len(slices))
     worst = highest_difference(metric, pairs) if highest is None else highest
     half = spread.half_width
-    found = []
+    differences = []
     for i, name in enumerate(slices):
         difference = replace(
             _point(metric, name, candidate, baseline, i),
@@ -87,15 +87,15 @@ def rate_differences(
         )
         if difference.worsening is not None:
             difference = _paired(metric, difference, _at(spread, i), float(half[i]), worst)
-        found.append(difference)
-    return tuple(found)
+        differences.append(difference)
+    return tuple(differences)
 
 
 def highest_difference(metric: RateMetric, pairs: PairedSums) -> float:
     """Return the largest difference of a cluster anywhere in the run, 0 without any."""
     used = _used(metric, pairs.candidate) | _used(metric, pairs.baseline)
-    here, there = (_system(metric, one, used) for one in (pairs.candidate, pairs.baseline))
-    return _highest(np.abs(here.own - there.own), here.group, pairs.candidate.slices)
+    here, base = (_system(metric, sums, used) for sums in (pairs.candidate, pairs.baseline))
+    return _highest(np.abs(here.own - base.own), here.group, pairs.candidate.slices)
 
 
 def unpaired_differences(
@@ -109,29 +109,31 @@ def unpaired_differences(
     utterances and (1 - 0.025^(1/C)) times the highest rate of a cluster of its run, by the
     square-and-add rule (Zou and Donner 2008, Statistics in Medicine 27:1693).
     """
-    here, there = (_system(metric, one, _used(metric, one)) for one in (candidate, baseline))
+    here, base = (
+        _system(metric, system, _used(metric, system)) for system in (candidate, baseline)
+    )
     spreads = [
-        leave_one_out_spread(one.left, one.group, len(sums.slices))
-        for one, sums in ((here, candidate), (there, baseline))
+        leave_one_out_spread(system.left, system.group, len(sums.slices))
+        for system, sums in ((here, candidate), (base, baseline))
     ]
     highest = [
-        _highest(one.own, one.group, sums.slices)
-        for one, sums in ((here, candidate), (there, baseline))
+        _highest(system.own, system.group, sums.slices)
+        for system, sums in ((here, candidate), (base, baseline))
     ]
     place = {name: i for i, name in enumerate(baseline.slices)}
-    found = []
+    differences = []
     for i, name in enumerate(candidate.slices):
         k = place.get(name)
-        difference = _point(metric, name, here, there if k is not None else None, i, k or 0)
+        difference = _point(metric, name, here, base if k is not None else None, i, k or 0)
         if difference.worsening is not None and k is not None:
             two = (_at(spreads[0], i), _at(spreads[1], k))
             hidden = (
                 _hidden(metric, here.value[i], here.utterances[i], two[0], highest[0]),
-                _hidden(metric, there.value[k], there.utterances[k], two[1], highest[1]),
+                _hidden(metric, base.value[k], base.utterances[k], two[1], highest[1]),
             )
             difference = _unpaired(metric, difference, two, hidden)
-        found.append(difference)
-    return tuple(found)
+        differences.append(difference)
+    return tuple(differences)
 
 
 def clusters_needed(
@@ -175,10 +177,10 @@ def _system(metric: RateMetric, sums: ClusterSums, used: NDArray[np.bool_]) -> _
         broken |= ~np.isfinite(column) | (column < 0)
     rows = {name: np.where(broken, 0.0, column) for name, column in rows.items()}
     totals = {name: group_sum(column, group, groups) for name, column in rows.items()}
-    left = {name: totals[name][group] - rows[name] for name in metric.needs}
+    left_out = {name: totals[name][group] - rows[name] for name in metric.needs}
     return _System(
         value=metric.function(totals),
-        left=np.where(left[metric.n] > 0, metric.function(left), np.nan),
+        left=np.where(left_out[metric.n] > 0, metric.function(left_out), np.nan),
         own=metric.function(rows),
         group=group,
         n=totals[metric.n],
@@ -196,27 +198,29 @@ def _highest(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> flo
 
 def _at(spread: Spread, i: int) -> Spread:
     """Return the spread of one slice."""
-    one = slice(i, i + 1)
-    return Spread(se=spread.se[one], df=spread.df[one], clusters=spread.clusters[one])
+    row = slice(i, i + 1)
+    return Spread(se=spread.se[row], df=spread.df[row], clusters=spread.clusters[row])
 
 
 def _point(
     metric: RateMetric,
     name: str,
     here: _System,
-    there: _System | None,
+    base: _System | None,
     i: int,
     k: int | None = None,
 ) -> Difference:
     """Return the difference without an interval: slice ``i`` here, ``k`` (or ``i``) there."""
-    known = metric_of(metric.name)
-    empty = Difference(slice=name, candidate=None, baseline=None, worsening=None, unit=known.unit)
-    if there is None:
+    definition = metric_of(metric.name)
+    empty = Difference(
+        slice=name, candidate=None, baseline=None, worsening=None, unit=definition.unit
+    )
+    if base is None:
         return replace(empty, note="the baseline has no such slice")
     k = i if k is None else k
-    if not (here.sound[i] and there.sound[k]):
+    if not (here.sound[i] and base.sound[k]):
         return replace(empty, note=_BROKEN)
-    values = [float(here.value[i]), float(there.value[k])]
+    values = [float(here.value[i]), float(base.value[k])]
     candidate, baseline = (value if math.isfinite(value) else None for value in values)
     difference = replace(
         empty,
@@ -228,7 +232,7 @@ def _point(
     )
     if candidate is None or baseline is None:
         return difference
-    change = candidate - baseline if known.better == "down" else baseline - candidate
+    change = candidate - baseline if definition.better == "down" else baseline - candidate
     return replace(difference, worsening=change, note=None)
 
 
@@ -243,7 +247,7 @@ def _paired(
         return _all_alike(metric, difference, highest)
     if not math.isfinite(half):
         return replace(difference, note="no interval: one cluster has all of it")
-    found = replace(
+    estimated = replace(
         difference,
         low=worsening - half,
         high=worsening + half,
@@ -253,10 +257,10 @@ def _paired(
         note="no spread: all clusters differ alike" if half == 0.0 else None,
     )
     if not metric.counted or difference.discordant >= MIN_CLUSTERS:
-        return found
+        return estimated
     hidden = _missed(difference.utterances, count, highest)
     return replace(
-        found,
+        estimated,
         low=min(worsening - half, -hidden),
         high=max(worsening + half, hidden),
         method=FEW_DISCORDANT,
@@ -306,17 +310,17 @@ def _unpaired(
     hidden: tuple[float, float],
 ) -> Difference:
     """Return the difference of two independent systems with its interval."""
-    count = min(int(one.clusters[0]) for one in two)
+    count = min(int(spread.clusters[0]) for spread in two)
     difference = replace(difference, clusters=count, discordant=count)
     worsening = difference.worsening
     if worsening is None or count < MIN_CLUSTERS:
         return replace(difference, note=_too_few(count))
-    squares = [float(one.se[0]) ** 2 for one in two]
+    squares = [float(spread.se[0]) ** 2 for spread in two]
     total = sum(squares)
     if not math.isfinite(total):
         return replace(difference, note="no interval: one cluster has all of it")
     shares = [square / total if total > 0 else 0.5 for square in squares]
-    parts = [share**2 / float(one.df[0]) for share, one in zip(shares, two, strict=True)]
+    parts = [share**2 / float(spread.df[0]) for share, spread in zip(shares, two, strict=True)]
     df = 1.0 / sum(parts)
     half = float(t_quantile(TWO_SIDED_95, np.array([df]))[0]) * math.sqrt(total)
     up, down = hidden if metric_of(metric.name).better == "down" else hidden[::-1]

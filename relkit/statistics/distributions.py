@@ -60,11 +60,11 @@ def t_quantile(probability: float, df: FloatArray) -> FloatArray:
     distinct, back = np.unique(degrees, return_inverse=True)
     constant = _density_constant(distinct)
     t = np.full_like(distinct, NormalDist().inv_cdf(probability))
-    wanted = 1.0 - probability
+    upper = 1.0 - probability
     for _ in range(60):
         tail = _upper_tail(t, distinct, constant)
         density = constant * (1.0 + t * t / distinct) ** (-(distinct + 1.0) / 2.0)
-        step = tail * np.log(tail / wanted) / density
+        step = tail * np.log(tail / upper) / density
         t = t + step
         if bool(np.all(np.abs(step) <= 1e-13 * (1.0 + t))):
             break

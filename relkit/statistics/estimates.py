@@ -49,12 +49,12 @@ def estimate_metrics(
     result: dict[str, dict[str, Estimate]] = {name: {} for name in slices}
     for metric in _known(metrics):
         if metric in RATE_METRICS:
-            found = dict(zip(slices, estimate_rates(RATE_METRICS[metric], rates), strict=True))
+            estimates = dict(zip(slices, estimate_rates(RATE_METRICS[metric], rates), strict=True))
         else:
-            found = _percentile(metric, timings)
+            estimates = _percentile(metric, timings)
         missing = Estimate(value=None, unit=metric_of(metric).unit, note="no values")
         for name in slices:
-            result[name][metric] = found.get(name, missing)
+            result[name][metric] = estimates.get(name, missing)
     return result
 
 

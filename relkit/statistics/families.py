@@ -92,8 +92,8 @@ def flipped_sums(differences: Differences, packed: np.ndarray) -> Iterator[Float
     In single precision where that is exact: whole numbers whose absolute sum stays under 2^24.
     """
     value = differences.value
-    whole = bool(np.all(value == np.round(value)))
-    exact = whole and float(np.abs(value).sum()) < _EXACT_IN_FLOAT32
+    integral = bool(np.all(value == np.round(value)))
+    exact = integral and float(np.abs(value).sum()) < _EXACT_IN_FLOAT32
     dtype: type[np.floating] = np.float32 if exact else np.float64
     cells = differences.clusters * differences.slices
     nonzero = np.flatnonzero(value)
@@ -194,8 +194,8 @@ class Family:
     @property
     def variance(self) -> FloatArray:
         """Sum of squared differences v (S,)."""
-        one = self.differences
-        return group_sum(one.value**2, one.slice, one.slices)
+        differences = self.differences
+        return group_sum(differences.value**2, differences.slice, differences.slices)
 
     @property
     def dispersion(self) -> float:
@@ -213,8 +213,8 @@ class Family:
     @property
     def extra(self) -> FloatArray:
         """Sum of D (S,): how many more errors the candidate has."""
-        one = self.differences
-        return group_sum(one.value, one.slice, one.slices)
+        differences = self.differences
+        return group_sum(differences.value, differences.slice, differences.slices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,18 +272,18 @@ def test_regressions(
     ``flips`` (decisions use 10,000) is for simulations.
     KeyError for a metric that is not among :data:`FAMILY_METRICS`.
     """
-    known = dict(zip(pairs.candidate.slices, rate_differences(metric, pairs), strict=True))
-    wanted = {name: known.get(name) or _absent(metric, name) for name in slices}
-    found = {
+    by_slice = dict(zip(pairs.candidate.slices, rate_differences(metric, pairs), strict=True))
+    differences = {name: by_slice.get(name) or _absent(metric, name) for name in slices}
+    regressions = {
         name: Regression(slice=name, difference=difference, note=_untested(difference))
-        for name, difference in wanted.items()
+        for name, difference in differences.items()
     }
-    tested = tuple(name for name, one in found.items() if one.note is None)
+    tested = tuple(name for name, regression in regressions.items() if regression.note is None)
     if tested:
-        family = family_of(metric, pairs, tuple(wanted), tested)
+        family = family_of(metric, pairs, tuple(differences), tested)
         test = run_flips(family, seed, alpha, flips)
-        found.update(_tested(test, found, metric, detectable=detectable, alpha=alpha))
-    return tuple(found[name] for name in slices)
+        regressions.update(_tested(test, regressions, metric, detectable=detectable, alpha=alpha))
+    return tuple(regressions[name] for name in slices)
 
 
 test_regressions.__test__ = False  # type: ignore[attr-defined]  # pytest: it is a rule, no test
@@ -387,7 +387,7 @@ def detection_of(metric: RateMetric, family: Family, reference: FloatArray) -> S
 
 def _tested(
     test: FamilyTest,
-    found: Mapping[str, Regression],
+    regressions: Mapping[str, Regression],
     metric: RateMetric,
     *,
     detectable: float,
@@ -401,7 +401,7 @@ def _tested(
     p_adjusted, low = test.p_adjusted, test.low
     return {
         name: replace(
-            found[name],
+            regressions[name],
             p_adjusted=float(p_adjusted[i]),
             low=float(low[i]),
             reference=float(reference[i]) if reference[i] > 0 else None,
@@ -459,4 +459,4 @@ def _ascending(p_values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
 def _placed(adjusted: np.ndarray, order: np.ndarray) -> list[float]:
     result = np.empty(len(order))
     result[order] = np.minimum(adjusted, 1.0)
-    return [float(one) for one in result]
+    return [float(p) for p in result]

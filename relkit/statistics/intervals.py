@@ -69,7 +69,7 @@ def leave_one_out_spread(estimates: FloatArray, group: IntArray, groups: int) ->
     clusters = np.bincount(group, minlength=groups)
     count = np.maximum(clusters, 1).astype(np.float64)
     finite = np.isfinite(estimates)
-    whole = np.bincount(group, weights=~finite, minlength=groups) == 0
+    complete = np.bincount(group, weights=~finite, minlength=groups) == 0
     safe = np.where(finite, estimates, 0.0)
     q = safe - (group_sum(safe, group, groups) / count)[group]
     q[np.abs(q) <= _EQUAL * (1.0 + np.abs(safe))] = 0.0
@@ -84,7 +84,7 @@ def leave_one_out_spread(estimates: FloatArray, group: IntArray, groups: int) ->
     np.divide(second * second, fourth, out=df, where=fourth > 0)
     se = np.sqrt((count - 1.0) / count * second) * scale
     return Spread(
-        se=np.where(whole & (clusters > 0), se, np.nan),
+        se=np.where(complete & (clusters > 0), se, np.nan),
         df=np.clip(df, MIN_DF, most),
         clusters=clusters,
     )
@@ -97,14 +97,14 @@ def with_repeats(spread: Spread, variance: FloatArray, repeats: FloatArray) -> S
     total squared, by its own degrees of freedom, which are repeats - 1 for the repeats. A group
     with less than two repeats stays as it is; a NaN variance gives a NaN se.
     """
-    known = repeats > 1
+    repeated = repeats > 1
     of_clusters = spread.se**2
-    total = of_clusters + np.where(known, variance, 0.0) / np.maximum(repeats, 1.0)
+    total = of_clusters + np.where(repeated, variance, 0.0) / np.maximum(repeats, 1.0)
     # Shares rather than fourth powers of se: those vanish for small spreads.
     share = np.ones_like(total)
     np.divide(of_clusters, total, out=share, where=total > 0)
     df = 1.0 / (share**2 / spread.df + (1.0 - share) ** 2 / np.maximum(repeats - 1.0, 1.0))
-    se = np.where(known, np.sqrt(total), spread.se)
+    se = np.where(repeated, np.sqrt(total), spread.se)
     return Spread(se=se, df=np.maximum(df, 1.0), clusters=spread.clusters)
 
 
@@ -263,11 +263,11 @@ def _parts(
     rows = {name: sums.columns[name][used] for name in metric.needs}
     totals = {name: group_sum(column, group, groups) for name, column in rows.items()}
     value = metric.function(totals)
-    left = metric.function({name: totals[name][group] - rows[name] for name in metric.columns})
-    present = left > 0
-    logs = np.log(left, out=np.full(len(left), np.nan), where=present)
+    left_out = metric.function({name: totals[name][group] - rows[name] for name in metric.columns})
+    present = left_out > 0
+    logs = np.log(left_out, out=np.full(len(left_out), np.nan), where=present)
     spread = leave_one_out_spread(logs, group, groups)
-    own = metric.function(rows)
+    rates = metric.function(rows)
     if evidence.by_repeat is not None:
         variance, repeats = between_repeats(metric, sums.slices, value, evidence.by_repeat)
         spread = with_repeats(spread, variance, repeats)
@@ -279,8 +279,8 @@ def _parts(
         count=spread.clusters,
         half_width=spread.half_width,
         lopsided=group_sum((~present).astype(np.float64), group, groups),
-        eventful=group_sum((own > 0).astype(np.float64), group, groups),
-        highest=_highest(own, group, sums.slices),
+        eventful=group_sum((rates > 0).astype(np.float64), group, groups),
+        highest=_highest(rates, group, sums.slices),
         repeats=evidence.repeats,
     )
 

@@ -38,20 +38,20 @@ def percentile_differences(
     both, so that exchanging the systems mirrors the interval. ``n`` counts the candidate's values.
     """
     place = {name: i for i, name in enumerate(pairs.baseline.slices)}
-    found = []
+    differences = []
     for i, name in enumerate(pairs.candidate.slices):
         k = place.get(name)
         here = _slice(pairs.candidate, i)
-        there = _slice(pairs.baseline, k) if k is not None else None
+        base = _slice(pairs.baseline, k) if k is not None else None
         empty = Difference(slice=name, candidate=None, baseline=None, worsening=None, unit=unit)
-        if here is None or there is None:
-            found.append(replace(empty, note="no values"))
-        elif not (math.isfinite(here.values.sum()) and math.isfinite(there.values.sum())):
-            found.append(replace(empty, note="a value is not a number"))
+        if here is None or base is None:
+            differences.append(replace(empty, note="no values"))
+        elif not (math.isfinite(here.values.sum()) and math.isfinite(base.values.sum())):
+            differences.append(replace(empty, note="a value is not a number"))
         else:
-            moved = _moved(share, empty, here, there)
-            found.append(moved if better == "down" else _mirrored(moved))
-    return tuple(found)
+            moved = _moved(share, empty, here, base)
+            differences.append(moved if better == "down" else _mirrored(moved))
+    return tuple(differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,14 @@ def _slice(values: SliceValues, i: int) -> _Values | None:
     return _Values(ordered=ordered, values=ordered.values, clusters=clusters)
 
 
-def _moved(share: float, empty: Difference, here: _Values, there: _Values) -> Difference:
+def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> Difference:
     """Return the candidate's percentile - the baseline's."""
-    point, base = here.ordered.point(share), there.ordered.point(share)
-    clusters = np.union1d(here.clusters, there.clusters)
+    point, base = here.ordered.point(share), second.ordered.point(share)
+    clusters = np.union1d(here.clusters, second.clusters)
     above = _aligned(point.exceeding, here.clusters, clusters)
     sizes = _aligned(here.ordered.sizes, here.clusters, clusters)
-    above_there = _aligned(base.exceeding, there.clusters, clusters)
-    sizes_there = _aligned(there.ordered.sizes, there.clusters, clusters)
+    above_there = _aligned(base.exceeding, second.clusters, clusters)
+    sizes_there = _aligned(second.ordered.sizes, second.clusters, clusters)
     difference = replace(
         empty,
         candidate=point.value,
@@ -94,9 +94,9 @@ def _moved(share: float, empty: Difference, here: _Values, there: _Values) -> Di
         plural = "" if len(clusters) == 1 else "s"
         note = f"{len(clusters)} cluster{plural}: the interval of a percentile needs {MIN_CLUSTERS}"
         return replace(difference, note=note)
-    left = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
-    spread = leave_one_out_spread(left, np.zeros(len(left), dtype=np.int64), 1)
-    return _with_ends(share, difference, here, there, spread)
+    left_out = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
+    spread = leave_one_out_spread(left_out, np.zeros(len(left_out), dtype=np.int64), 1)
+    return _with_ends(share, difference, here, second, spread)
 
 
 def _mirrored(difference: Difference) -> Difference:
@@ -118,7 +118,7 @@ def _aligned(per_cluster: FloatArray, clusters: IntArray, union: IntArray) -> Fl
 
 
 def _with_ends(
-    share: float, difference: Difference, here: _Values, there: _Values, spread: Spread
+    share: float, difference: Difference, here: _Values, second: _Values, spread: Spread
 ) -> Difference:
     half = float(spread.half_width[0])
     if not math.isfinite(half):
@@ -127,7 +127,7 @@ def _with_ends(
     point, base = difference.candidate, difference.baseline
     if point is None or base is None:
         return difference
-    ends = [_ends(here.values, share, half), _ends(there.values, share, half)]
+    ends = [_ends(here.values, share, half), _ends(second.values, share, half)]
     (low, high), (low_there, high_there) = ends
     lows = (low - base, point - high_there)
     highs = (high - base, point - low_there)

@@ -83,8 +83,8 @@ class OrderedValues:
         value = float(self.values[before]) + (position - before) * gap
         tied = int(np.searchsorted(self.values, value, "left"))
         above = int(np.searchsorted(self.values, value, "right"))
-        wanted = (1.0 - share) * len(self.values) - (len(self.values) - above)
-        fraction = min(1.0, max(0.0, wanted / (above - tied))) if above > tied else 0.0
+        share_above = (1.0 - share) * len(self.values) - (len(self.values) - above)
+        fraction = min(1.0, max(0.0, share_above / (above - tied))) if above > tied else 0.0
         count = len(self.sizes)
         exceeding = np.bincount(self.parts[above:], minlength=count).astype(np.float64)
         if fraction:
@@ -185,15 +185,15 @@ def estimate_percentiles(
 
 def _spread(slices: Sequence[OrderedValues], points: Sequence[Point | None]) -> Spread:
     """Return the jackknife spread of the logit of the share above the percentile, per slice."""
-    left, group = [], []
+    logits, group = [], []
     for i, (slice_, point) in enumerate(zip(slices, points, strict=True)):
         if point is not None:
-            left.append(left_out_logits(slice_.sizes, point.exceeding))
+            logits.append(left_out_logits(slice_.sizes, point.exceeding))
             group.append(np.full(len(slice_.sizes), i, dtype=np.int64))
-    if not left:
+    if not logits:
         nothing = np.zeros(len(slices))
         return Spread(se=nothing * np.nan, df=nothing + MIN_DF, clusters=nothing.astype(np.int64))
-    return leave_one_out_spread(np.concatenate(left), np.concatenate(group), len(slices))
+    return leave_one_out_spread(np.concatenate(logits), np.concatenate(group), len(slices))
 
 
 def left_out_logits(sizes: FloatArray, exceeding: FloatArray) -> FloatArray:
@@ -352,11 +352,11 @@ def worsening_ends(candidate: Ends, baseline: Ends) -> tuple[float | None, float
     )
 
 
-def _half(left: FloatArray) -> float:
+def _half(logits: FloatArray) -> float:
     """Return half the width of the interval on the logit scale; NaN where there is none."""
-    if len(left) < MIN_CLUSTERS:
+    if len(logits) < MIN_CLUSTERS:
         return math.nan
-    spread = leave_one_out_spread(left, np.zeros(len(left), dtype=np.int64), 1)
+    spread = leave_one_out_spread(logits, np.zeros(len(logits), dtype=np.int64), 1)
     return float(spread.half_width[0])
 
 

@@ -191,16 +191,16 @@ def clusters_to_detect(
 
 
 def _planned(size: SliceSize, assumptions: Assumptions) -> Slices:
-    one = np.ones(1)
+    unit = np.ones(1)
     expected = assumptions.rate * size.units
     speakers = (assumptions.between_clusters * expected) ** 2 / size.clusters
     variance = _per_unit(assumptions) * size.units + speakers
     return Slices(
-        variance=one * variance,
-        errors=one * 2.0 * expected,
-        expected=one * expected,
-        clusters=one * float(size.clusters),
-        concentration=one / size.clusters,
+        variance=unit * variance,
+        errors=unit * 2.0 * expected,
+        expected=unit * expected,
+        clusters=unit * float(size.clusters),
+        concentration=unit / size.clusters,
         dispersion=variance / (2.0 * expected),
         clumping=max(1.0, assumptions.clumping),
     )

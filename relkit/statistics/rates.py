@@ -58,9 +58,9 @@ def _ratio(numerator: str, denominator: str) -> Callable[[Sums], FloatArray]:
 
 def information_lost(sums: Sums) -> FloatArray:
     """Return WIL = 1 - H^2 / (N M) (Morris et al. 2004); NaN for N = 0, 1 for M = 0 alone."""
-    hits, words, said = sums["hits"], sums["words"], sums["hypothesis_words"]
-    lost = 1.0 - _divide(hits * hits, words * said)
-    return np.asarray(np.where((words > 0) & (said == 0), 1.0, lost), dtype=np.float64)
+    hits, words, hypothesis_words = sums["hits"], sums["words"], sums["hypothesis_words"]
+    lost = 1.0 - _divide(hits * hits, words * hypothesis_words)
+    return np.asarray(np.where((words > 0) & (hypothesis_words == 0), 1.0, lost), dtype=np.float64)
 
 
 def _rate(name: str, errors: str, n: str, utterances: str, nothing: str) -> RateMetric:
@@ -192,6 +192,6 @@ def metric_range(name: str) -> MetricRange:
     elif base in ("stoi", "wer_capped"):
         low, high = _SHARE
     else:
-        known = RATE_METRICS.get(name)
-        low, high = _SHARE if known is not None and known.bounded else _OPEN
+        rate = RATE_METRICS.get(name)
+        low, high = _SHARE if rate is not None and rate.bounded else _OPEN
     return MetricRange(low=low, high=high)

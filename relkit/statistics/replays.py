@@ -64,7 +64,7 @@ def replay_null(
     """
     if not rules or replays < 1:
         return NullReplay(replays=0, blocked=0, undecided=0, method="nothing to replay")
-    clusters = max(one.clusters for one in pairs.values())
+    clusters = max(sums.clusters for sums in pairs.values())
     signs = exchanges(clusters, seed, replays)
     failed, undecided = np.zeros(replays, dtype=np.bool_), np.zeros(replays, dtype=np.bool_)
     for rule in rules:
@@ -96,19 +96,19 @@ def replayed_pairs(pairs: PairedSums, slice_: str, signs: FloatArray) -> PairedS
     """Return one slice of the run under each row of ``signs`` (K, clusters), a slice for each."""
     rows = np.flatnonzero(pairs.candidate.slice_index == pairs.candidate.slices.index(slice_))
     cluster = pairs.candidate.cluster_index[rows]
-    kept = signs[:, cluster] > 0
+    stays = signs[:, cluster] > 0
     count = len(signs)
     names = tuple(f"replay={k}" for k in range(count))
     columns: list[dict[str, FloatArray]] = [{}, {}]
     for name in pairs.candidate.columns:
-        here, there = pairs.candidate.columns[name][rows], pairs.baseline.columns[name][rows]
-        columns[0][name] = np.where(kept, here, there).ravel()
-        columns[1][name] = np.where(kept, there, here).ravel()
+        here, base = pairs.candidate.columns[name][rows], pairs.baseline.columns[name][rows]
+        columns[0][name] = np.where(stays, here, base).ravel()
+        columns[1][name] = np.where(stays, base, here).ravel()
     index = np.repeat(np.arange(count), len(rows))
     clusters = np.tile(cluster, count)
     candidate, baseline = (
-        ClusterSums(slices=names, slice_index=index, cluster_index=clusters, columns=one)
-        for one in columns
+        ClusterSums(slices=names, slice_index=index, cluster_index=clusters, columns=sums)
+        for sums in columns
     )
     return PairedSums(candidate=candidate, baseline=baseline, clusters=pairs.clusters)
 
@@ -123,15 +123,15 @@ def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Outco
     if rule.slice not in pairs.candidate.slices:
         return np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
     needed = {name: pairs.candidate.columns[name] for name in metric.needs}
-    there = {name: pairs.baseline.columns[name] for name in metric.needs}
+    base = {name: pairs.baseline.columns[name] for name in metric.needs}
     narrow = replace(
         pairs,
         candidate=replace(pairs.candidate, columns=needed),
-        baseline=replace(pairs.baseline, columns=there),
+        baseline=replace(pairs.baseline, columns=base),
     )
     highest = highest_difference(metric, narrow)
     step = max(1, _CELLS // max(1, signs.shape[1]))
-    found = [
+    differences = [
         difference
         for first in range(0, count, step)
         for difference in rate_differences(
@@ -140,8 +140,10 @@ def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Outco
             highest=highest,
         )
     ]
-    low = np.array([-np.inf if one.low is None else one.low for one in found])
-    high = np.array([np.inf if one.high is None else one.high for one in found])
+    low = np.array([-np.inf if replayed.low is None else replayed.low for replayed in differences])
+    high = np.array(
+        [np.inf if replayed.high is None else replayed.high for replayed in differences]
+    )
     fails = low > rule.margin
     return fails, ~fails & (high > rule.margin)
 
@@ -151,22 +153,29 @@ def _family(
 ) -> Outcome:
     """Return the same for a family: flips move neither the denominators nor the critical value."""
     metric = RATE_METRICS[rule.metric]
-    found = test_regressions(
+    regressions = test_regressions(
         metric, pairs, rule.slices, seed=seed, detectable=rule.detectable, alpha=alpha
     )
-    open_ = any(one.detects is None or one.detects > rule.detectable for one in found)
+    open_ = any(
+        regression.detects is None or regression.detects > rule.detectable
+        for regression in regressions
+    )
     undecided = np.full(len(signs), open_)
-    tested = tuple(dict.fromkeys(one.slice for one in found if one.note is None))
+    tested = tuple(
+        dict.fromkeys(regression.slice for regression in regressions if regression.note is None)
+    )
     if not tested:
         return np.zeros(len(signs), dtype=np.bool_), undecided
     family = family_of(metric, pairs, rule.slices, tested)
     test = run_flips(family, seed, alpha)
-    one = family.differences
-    own = signs[:, _clusters(pairs, rule.slices)]
+    regression = family.differences
+    exchanged = signs[:, _clusters(pairs, rule.slices)]
     root = np.sqrt(family.denominator)
     largest = np.full(len(signs), -np.inf)
-    for k, row in enumerate(own):
-        sums = group_sum(row[one.cluster] * one.value, one.slice, one.slices)
+    for k, row in enumerate(exchanged):
+        sums = group_sum(
+            row[regression.cluster] * regression.value, regression.slice, regression.slices
+        )
         largest[k] = np.max(sums / np.where(root > 0, root, 1.0))
     return test.reached(largest - TIE) <= alpha, undecided
 
@@ -174,5 +183,5 @@ def _family(
 def _clusters(pairs: PairedSums, slices: Sequence[str]) -> np.ndarray:
     """Return the clusters of a family, as it numbers them."""
     place = {name: i for i, name in enumerate(pairs.candidate.slices)}
-    used = np.isin(pairs.candidate.slice_index, [place[one] for one in slices if one in place])
+    used = np.isin(pairs.candidate.slice_index, [place[slice_] for slice_ in slices if slice_ in place])
     return np.unique(pairs.candidate.cluster_index[used])
