@@ -168,13 +168,13 @@ def _family(
         return np.zeros(len(signs), dtype=np.bool_), undecided
     family = family_of(metric, pairs, rule.slices, tested)
     test = run_flips(family, seed, alpha)
-    regression = family.differences
+    differences = family.differences
     exchanged = signs[:, _clusters(pairs, rule.slices)]
     root = np.sqrt(family.denominator)
     largest = np.full(len(signs), -np.inf)
     for k, row in enumerate(exchanged):
         sums = group_sum(
-            row[regression.cluster] * regression.value, regression.slice, regression.slices
+            row[differences.cluster] * differences.value, differences.slice, differences.slices
         )
         largest[k] = np.max(sums / np.where(root > 0, root, 1.0))
     return test.reached(largest - TIE) <= alpha, undecided
@@ -183,5 +183,5 @@ def _family(
 def _clusters(pairs: PairedSums, slices: Sequence[str]) -> np.ndarray:
     """Return the clusters of a family, as it numbers them."""
     place = {name: i for i, name in enumerate(pairs.candidate.slices)}
-    used = np.isin(pairs.candidate.slice_index, [place[slice_] for slice_ in slices if slice_ in place])
+    used = np.isin(pairs.candidate.slice_index, [place[s] for s in slices if s in place])
     return np.unique(pairs.candidate.cluster_index[used])
