@@ -56,6 +56,10 @@ _SCALE = 2.0**0.5 * NormalDist().inv_cdf(0.75)
 """Median of |x1 - x2| of normal noise with standard deviation 1."""
 
 
+_ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
+"""A point this near to the mean, relative to the largest, differs by rounding alone."""
+
+
 LOCATION = 7.35
 """The 95 % set of a change's place: RSS within so many variances (Eo and Morley 2015)."""
 
@@ -97,6 +101,8 @@ def _sums(values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     n = values.shape[-1]
     splits = np.arange(MIN_SEGMENT, n - MIN_SEGMENT + 1)
     centred = values - values.mean(axis=-1, keepdims=True)
+    rounding = _ROUNDING * np.abs(values).max(axis=-1, keepdims=True)
+    centred = np.where(np.abs(centred) > rounding, centred, 0.0)
     total = np.sum(centred * centred, axis=-1, keepdims=True)
     sums = np.cumsum(centred, axis=-1)[..., splits - 1]
     between = sums * sums * (n / (splits * (n - splits)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relkit.bisect.metric import judge_history
@@ -164,6 +164,7 @@ def test_short_and_level_series_have_no_change() -> None:
     assert change_points([3.0] * 40) == ()
 
 
+@example([0.0, 1.9, 1.9, 1.9, 1.9], 1.75)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=40), st.floats(0.1, 10))
 def test_scale_and_shift_change_nothing(values: list[float], scale: float) -> None:
     """The largest t and its place do not depend on the unit."""
