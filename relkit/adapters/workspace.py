@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relkit.core import storage
 from relkit.core.codec import decode
@@ -26,7 +27,9 @@ from relkit.core.config import (
     parse_workspace,
 )
 from relkit.core.errors import InvalidInput, StorageFailed
-from relkit.evaluation.types import Scalar
+
+if TYPE_CHECKING:  # rollback reads the clock, and has no time for the types of evaluations
+    from relkit.evaluation.types import Scalar
 
 FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
 
@@ -181,7 +184,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def load_fingerprint(*, cores: int, jobs: int, threads: int) -> dict[str, Scalar]:
+def load_fingerprint(*, cores: int, jobs: int, threads: int) -> "dict[str, Scalar]":
     """Return the conditions that latencies depend on: hardware, system, processes, threads."""
     return {
         "processor": _processor(),

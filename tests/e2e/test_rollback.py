@@ -356,6 +356,7 @@ def test_planning_loads_nothing_heavy(served: Served) -> None:
     assert code == 0
     heavy = {"mlflow", "numpy", "duckdb", "pyarrow", "pandas", "scipy", "requests", "rich"}
     assert not heavy & set(modules)
+    assert "relkit.evaluation.types" not in modules
 
 
 def test_a_broken_ledger_of_a_partner_stops_the_plan(served: Served) -> None:
