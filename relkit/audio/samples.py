@@ -74,11 +74,13 @@ def measure_level(samples: LoudnessSamples, sample_rate: int) -> Level | None:
     if not math.isfinite(power) or power <= _TINY * _TINY:
         return None
     rms_db = 10.0 * math.log10(power)
-    share = _active_share(_activity(wide / math.sqrt(power), sample_rate))
+    peak = float(np.max(np.abs(wide)))
+    # The envelope lags behind the sound: in a clip that ends before it, too little looks active.
+    share = max(_active_share(_activity(wide / math.sqrt(power), sample_rate)), power / peak**2)
     return Level(
         active_dbfs=rms_db - 10.0 * math.log10(share),
         rms_dbfs=rms_db,
-        peak_dbfs=20.0 * math.log10(float(np.max(np.abs(wide)))),
+        peak_dbfs=20.0 * math.log10(peak),
         active_share=share,
     )
 
