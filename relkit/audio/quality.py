@@ -158,10 +158,10 @@ def unscored(metrics: Sequence[str], reason: str) -> Quality:
     return Quality(reasons=dict.fromkeys(metrics, reason))
 
 
-def bases_of(metrics: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:
+def bases_of(metrics: Iterable[str], available: Sequence[str]) -> tuple[str, ...]:
     """Return the quality metrics behind names such as ``dnsmos_ovrl.p10``, in their own order."""
     named = {name.partition(".")[0] for name in metrics}
-    return tuple(name for name in known if name in named)
+    return tuple(name for name in available if name in named)
 
 
 def level_percentiles(qualities: Iterable[Quality]) -> dict[str, float]:
@@ -182,10 +182,10 @@ def noise_floor(
 
     The spread of a score x and its repeat y is the root mean square of (x - y) / sqrt 2.
     """
-    own: dict[str, list[float]] = {}
+    spreads: dict[str, list[float]] = {}
     for quality in qualities:
         for name, value in quality.noise.items():
-            own.setdefault(name, []).append(value)
+            spreads.setdefault(name, []).append(value)
     floors = {}
     for metric in metrics:
         pairs = [
@@ -195,9 +195,9 @@ def noise_floor(
         ]
         squares = [(x - y) ** 2 / 2.0 for x, y in pairs]
         spread = math.sqrt(sum(squares) / len(squares)) if squares else None
-        found = [value for value in (spread, _median(own.get(metric, []))) if value is not None]
-        if found:
-            floors[metric] = NoiseFloor(sd=max(found), repeated=len(pairs))
+        parts = [value for value in (spread, _median(spreads.get(metric, []))) if value is not None]
+        if parts:
+            floors[metric] = NoiseFloor(sd=max(parts), repeated=len(pairs))
     return floors
 
 

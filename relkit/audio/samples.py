@@ -248,12 +248,12 @@ def audio_facts(samples: bytes, sample_rate: int) -> AudioFacts | None:
     if loudest <= _HOLE:
         return None
     threshold = max(_HOLE, loudest * 10 ** (-AUDIBLE_DB / 20))
-    heard = np.flatnonzero(levels >= threshold)
+    audible = np.flatnonzero(levels >= threshold)
     frame = max(1, round(FRAME_S * sample_rate))
     loud = np.flatnonzero(np.abs(signal) >= threshold)
-    first = int(loud[np.searchsorted(loud, heard[0] * frame)])
-    last = int(loud[np.searchsorted(loud, min(len(signal), (heard[-1] + 1) * frame)) - 1])
-    speech = float(np.sqrt(np.mean(levels[heard] ** 2)))
+    first = int(loud[np.searchsorted(loud, audible[0] * frame)])
+    last = int(loud[np.searchsorted(loud, min(len(signal), (audible[-1] + 1) * frame)) - 1])
+    speech = float(np.sqrt(np.mean(levels[audible] ** 2)))
     return AudioFacts(
         leading_silence_ms=1000 * first / sample_rate,
         trailing_silence_ms=1000 * (len(signal) - 1 - last) / sample_rate,
@@ -291,16 +291,16 @@ def _dropouts(speech: Samples, sample_rate: int, level: float) -> int:
     edge = max(1, round(FRAME_S * sample_rate))
     limit = level * 10 ** (-EDGE_DB / 20)
     holes = {*_runs(np.abs(speech) < _HOLE, shortest), *_runs(held, shortest)}
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for start, end in sorted(holes):
         before, after = speech[max(0, start - edge) : start], speech[end + 1 : end + 1 + edge]
-        if (found and start <= found[-1][1]) or min(_level(before), _level(after)) < limit:
+        if (runs and start <= runs[-1][1]) or min(_level(before), _level(after)) < limit:
             continue
         # One more sample on each side: a held one begins and ends one later than silence.
         around = np.abs(np.diff(speech[max(0, start - 1) : end + 2]))
         if float(around.max(initial=0.0)) >= STEP * level:
-            found.append((start, end))
-    return len(found)
+            runs.append((start, end))
+    return len(runs)
 
 
 def _level(signal: Samples) -> float:

@@ -57,8 +57,8 @@ class ComparedClip(Clip):
     @property
     def key(self) -> str:
         """What tells it from every other comparison: the digests of both recordings."""
-        other = self.missing if self.reference is None else self.reference.digest
-        return self.digest if other is None else f"{self.digest}:{other}"
+        reference = self.missing if self.reference is None else self.reference.digest
+        return self.digest if reference is None else f"{self.digest}:{reference}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

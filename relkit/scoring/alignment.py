@@ -93,9 +93,9 @@ def changes(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Change]
     if not counts.errors:
         return []
     operations = Levenshtein.editops(reference, hypothesis)
-    found = [Change(_KINDS[op.tag], op.src_pos, op.dest_pos) for op in operations]
-    if sum(change.kind == "substitution" for change in found) == counts.substitutions:
-        return found
+    edits = [Change(_KINDS[op.tag], op.src_pos, op.dest_pos) for op in operations]
+    if sum(change.kind == "substitution" for change in edits) == counts.substitutions:
+        return edits
     return _Band.of(reference, hypothesis, errors=counts.errors).changes()
 
 
@@ -147,27 +147,27 @@ class _Band:
         one block at a time are found again on the way back, so that memory stays bounded.
         """
         block = max(1, _BLOCK_CELLS // self.width)
-        kept = list(self._kept_rows(block))
-        found: list[Change] = []
+        block_rows = list(self._kept_rows(block))
+        edits: list[Change] = []
         row, column = len(self.reference), self.columns
-        while kept:
-            costs = kept.pop()
-            start = len(kept) * block
+        while block_rows:
+            costs = block_rows.pop()
+            start = len(block_rows) * block
             directions = self._directions(costs, start, row)
             while row > start or (start == 0 and column > 0):
                 direction = int(directions[row - start, column - row + self.below])
                 if direction == _INSERTION:
                     column -= 1
-                    found.append(Change("insertion", row, column))
+                    edits.append(Change("insertion", row, column))
                 elif direction == _DELETION:
                     row -= 1
-                    found.append(Change("deletion", row, column))
+                    edits.append(Change("deletion", row, column))
                 else:
                     row, column = row - 1, column - 1
                     if self.reference[row] != self.hypothesis[column + self.below + 1]:
-                        found.append(Change("substitution", row, column))
-        found.reverse()
-        return found
+                        edits.append(Change("substitution", row, column))
+        edits.reverse()
+        return edits
 
     def _kept_rows(self, block: int) -> Iterator[IntArray]:
         """Yield the costs of rows 0, block, 2 * block … below the last row."""
@@ -194,8 +194,8 @@ class _Band:
     def _next_row(self, above: IntArray, row: int) -> tuple[IntArray, IntArray, IntArray]:
         """Return the costs of a row, by its last step: any, a pair, a pair or a deletion."""
         error = self.error_cost
-        given = self.hypothesis[row : row + self.width]
-        diagonal = above + np.where(given == self.reference[row - 1], 0, error + 1)
+        hypothesis = self.hypothesis[row : row + self.width]
+        diagonal = above + np.where(hypothesis == self.reference[row - 1], 0, error + 1)
         reached = diagonal.copy()
         np.minimum(reached[:-1], above[1:] + error, out=reached[:-1])
         steps = np.arange(self.width, dtype=np.int64) * error
@@ -240,17 +240,17 @@ def confusions(
     times: Counter[tuple[EditKind, str | None, str | None]] = Counter()
     where: dict[tuple[EditKind, str | None, str | None], set[str]] = {}
     for name, edits in utterances:
-        for kind, _, expected, given in edits:
-            key = kind, expected, given
+        for kind, _, expected, hypothesis in edits:
+            key = kind, expected, hypothesis
             times[key] += 1
             where.setdefault(key, set()).add(name)
-    found: dict[EditKind, list[Confusion]] = {"substitution": [], "deletion": [], "insertion": []}
-    for (kind, expected, given), count in times.items():
-        spread = len(where[kind, expected, given])
-        found[kind].append(
-            Confusion(expected=expected, given=given, count=count, utterances=spread)
+    by_kind: dict[EditKind, list[Confusion]] = {"substitution": [], "deletion": [], "insertion": []}
+    for (kind, expected, hypothesis), count in times.items():
+        spread = len(where[kind, expected, hypothesis])
+        by_kind[kind].append(
+            Confusion(expected=expected, given=hypothesis, count=count, utterances=spread)
         )
-    ranked = {kind: sorted(items, key=_rank) for kind, items in found.items()}
+    ranked = {kind: sorted(items, key=_rank) for kind, items in by_kind.items()}
     return Confusions(
         substitutions=tuple(ranked["substitution"][:most]),
         deletions=tuple(ranked["deletion"][:most]),

@@ -65,9 +65,9 @@ def parse_jsonl(text: str, *, source: str, side: Side) -> Transcripts:
     texts: list[str | None] = []
     lines: list[int] = []
     for columns, rows, numbers in list(_parts(text, source, keys)):
-        names, said = columns or _columns(rows, numbers, source, keys)
+        names, column_texts = columns or _columns(rows, numbers, source, keys)
         ids += names
-        texts += said
+        texts += column_texts
         lines += numbers
     if "\\ud" in text or "\\uD" in text:
         _refuse_half_characters(ids, texts, lines, source)
@@ -162,8 +162,8 @@ def _id(row: Row, at: str) -> str:
 
 def _reference(row: Row, at: str) -> str:
     if "text" not in row:
-        known = [key for key in row if key not in _KNOWN]
-        raise InvalidInput(f'{at}: the key "text" is missing', hint=nearest("text", known))
+        references = [key for key in row if key not in _KNOWN]
+        raise InvalidInput(f'{at}: the key "text" is missing', hint=nearest("text", references))
     return _string(row, "text", at)
 
 

@@ -133,21 +133,21 @@ def _extend(into: list[list[Arc]], phrase: Phrase, node: int, segmenter: Segment
 
 def _tokens_of(element: str | Marked, segmenter: Segmenter) -> list[Token]:
     text = element if isinstance(element, str) else element.text
-    found = [
+    branches = [
         Token(token, "" if at else " ")
         for word in composed(text).split()
         for at, token in enumerate(tokens(word, segmenter))
     ]
-    if isinstance(element, str) or not found:
-        return found
+    if isinstance(element, str) or not branches:
+        return branches
     if element.optional:
-        found = [token._replace(optional=True) for token in found]
+        branches = [token._replace(optional=True) for token in branches]
     if element.fragment:
         at = -1 if element.fragment == "start" else 0
-        part = found[at].text
+        part = branches[at].text
         literal = f"{part}-" if element.fragment == "start" else f"-{part}"
-        found[at] = found[at]._replace(text=literal, fragment=element.fragment, part=part)
-    return found
+        branches[at] = branches[at]._replace(text=literal, fragment=element.fragment, part=part)
+    return branches
 
 
 def count_readings(phrase: Phrase) -> int:
@@ -216,11 +216,13 @@ def count_phrases(
 
 def _try_all(reference: Phrase, hypothesis: Phrase, segmenter: Segmenter) -> NetworkScore:
     expected = [(text, tokens(text, segmenter)) for text in dict.fromkeys(readings(reference))]
-    given = [(text, tokens(text, segmenter)) for text in dict.fromkeys(readings(hypothesis))]
+    answered = [(text, tokens(text, segmenter)) for text in dict.fromkeys(readings(hypothesis))]
     return min(
         (
-            NetworkScore(counts=count_errors(words, said), reference=text, hypothesis=answer)
-            for (text, words), (answer, said) in product(expected, given)
+            NetworkScore(
+                counts=count_errors(words, answered_words), reference=text, hypothesis=answer
+            )
+            for (text, words), (answer, answered_words) in product(expected, answered)
         ),
         key=lambda score: (
             score.counts.errors,
@@ -284,13 +286,13 @@ def count_networks(reference: WordNetwork, hypothesis: WordNetwork) -> NetworkSc
 
 def _first_reading(network: WordNetwork) -> list[str]:
     """Return a reading; words of the same text match, whatever their marks."""
-    said: list[str] = []
+    words: list[str] = []
     node = len(network.into) - 1
     while node:
         node, token = network.into[node][0]
         if token is not None:
-            said.append(token.text)
-    return said[::-1]
+            words.append(token.text)
+    return words[::-1]
 
 
 def _counts_of(cost: int) -> ErrorCounts:
@@ -358,14 +360,14 @@ def _lengths(network: WordNetwork) -> list[tuple[int, int]]:
 
 
 def _bands(
-    expected: list[tuple[int, int]], said: list[tuple[int, int]], bound: int
+    expected: list[tuple[int, int]], hypothesis: list[tuple[int, int]], bound: int
 ) -> list[tuple[int, int]]:
     """Return, for each node of the reference, a range of nodes that holds all it can go with.
 
     Where one side must have said k words more than the other can have, there were k errors.
     """
-    most = list(accumulate((longest for _, longest in said), max))
-    least = list(accumulate((shortest for shortest, _ in reversed(said)), min))[::-1]
+    most = list(accumulate((longest for _, longest in hypothesis), max))
+    least = list(accumulate((shortest for shortest, _ in reversed(hypothesis)), min))[::-1]
     return [
         (bisect_left(most, shortest - bound), bisect_right(least, longest + bound))
         for shortest, longest in expected
@@ -384,11 +386,11 @@ def _pair(reference: Token, hypothesis: Token) -> int:
 
 def _matches(reference: Token, hypothesis: Token) -> bool:
     """Tell whether two words count as the same; a fragment of the reference decides alone."""
-    for one, other in ((reference, hypothesis), (hypothesis, reference)):
-        if one.fragment == "start":
-            return other.text.startswith(one.part)
-        if one.fragment == "end":
-            return other.text.endswith(one.part)
+    for reader, counterpart in ((reference, hypothesis), (hypothesis, reference)):
+        if reader.fragment == "start":
+            return counterpart.text.startswith(reader.part)
+        if reader.fragment == "end":
+            return counterpart.text.endswith(reader.part)
     return reference.text == hypothesis.text
 
 
@@ -399,18 +401,35 @@ def _walk_back(
     row, column = len(reference.into) - 1, len(hypothesis.into) - 1
     counts = _counts_of(rows[row].at(column))
     expected: list[str] = []
-    given: list[str] = []
+    hypothesis_words: list[str] = []
     while row or column:
-        row, column, said, heard = _step_back(reference, hypothesis, rows, row, column)
-        hit = said is not None and heard is not None and _matches(said, heard)
-        if said is not None and (heard is not None or not said.optional):
-            expected.append(said.lead + said.text)
-        if heard is not None and (said is not None or not heard.optional):
-            given.append(heard.lead + (said.text if hit and said is not None else heard.text))
+        row, column, reference_token, hypothesis_token = _step_back(
+            reference, hypothesis, rows, row, column
+        )
+        hit = (
+            reference_token is not None
+            and hypothesis_token is not None
+            and _matches(reference_token, hypothesis_token)
+        )
+        if reference_token is not None and (
+            hypothesis_token is not None or not reference_token.optional
+        ):
+            expected.append(reference_token.lead + reference_token.text)
+        if hypothesis_token is not None and (
+            reference_token is not None or not hypothesis_token.optional
+        ):
+            hypothesis_words.append(
+                hypothesis_token.lead
+                + (
+                    reference_token.text
+                    if hit and reference_token is not None
+                    else hypothesis_token.text
+                )
+            )
     return NetworkScore(
         counts=counts,
         reference="".join(reversed(expected)).strip(),
-        hypothesis="".join(reversed(given)).strip(),
+        hypothesis="".join(reversed(hypothesis_words)).strip(),
     )
 
 
@@ -423,18 +442,23 @@ def _step_back(
 ) -> tuple[int, int, Token | None, Token | None]:
     """Return the nodes before, and what was said on the way; a pair of words goes first."""
     cost = rows[row].at(column)
-    for said in reference.into[row]:
-        for heard in hypothesis.into[column]:
-            if said.token is not None and heard.token is not None:
-                before = rows[said.source].at(heard.source)
-                if before + _pair(said.token, heard.token) == cost:
-                    return said.source, heard.source, said.token, heard.token
-    for said in reference.into[row]:
-        if rows[said.source].at(column) + _alone(said.token, _DELETION) == cost:
-            return said.source, column, said.token, None
-    heard = next(
+    for reference_arc in reference.into[row]:
+        for hypothesis_arc in hypothesis.into[column]:
+            if reference_arc.token is not None and hypothesis_arc.token is not None:
+                before = rows[reference_arc.source].at(hypothesis_arc.source)
+                if before + _pair(reference_arc.token, hypothesis_arc.token) == cost:
+                    return (
+                        reference_arc.source,
+                        hypothesis_arc.source,
+                        reference_arc.token,
+                        hypothesis_arc.token,
+                    )
+    for reference_arc in reference.into[row]:
+        if rows[reference_arc.source].at(column) + _alone(reference_arc.token, _DELETION) == cost:
+            return reference_arc.source, column, reference_arc.token, None
+    hypothesis_arc = next(
         arc
         for arc in hypothesis.into[column]
         if rows[row].at(arc.source) + _alone(arc.token, _INSERTION) == cost
     )
-    return row, heard.source, None, heard.token
+    return row, hypothesis_arc.source, None, hypothesis_arc.token

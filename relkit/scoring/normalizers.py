@@ -271,8 +271,8 @@ def replace(mapping: Mapping[str, str]) -> Step:
         at = 0
         while at < len(words):
             for size in sizes:
-                if (found := phrases.get(tuple(words[at : at + size]))) is not None:
-                    result.extend(found.split())
+                if (replacement := phrases.get(tuple(words[at : at + size]))) is not None:
+                    result.extend(replacement.split())
                     at += size
                     break
             else:

@@ -62,7 +62,9 @@ def explain(compared: Compared, peer: Peer) -> Explanation:
     whole difference. Steps that change nothing are left out.
     """
     pairs = zip(compared.references, compared.hypotheses, strict=True)
-    answered = [(reference, said) for reference, said in pairs if said is not None]
+    answered = [
+        (reference, hypothesis) for reference, hypothesis in pairs if hypothesis is not None
+    ]
     references, hypotheses = [r for r, _ in answered], [h for _, h in answered]
     theirs = peer(references, hypotheses)
     same = _count(zip(theirs.references, theirs.hypotheses, strict=True))
@@ -136,7 +138,9 @@ def _token_stages(
 
 
 def _count(pairs: Iterable[tuple[Words, Words]]) -> ErrorCounts:
-    return sum((count_errors(reference, said) for reference, said in pairs), ErrorCounts())
+    return sum(
+        (count_errors(reference, hypothesis) for reference, hypothesis in pairs), ErrorCounts()
+    )
 
 
 def _rate(counts: ErrorCounts) -> Fraction | None:

@@ -71,17 +71,19 @@ def stages(
     pairs: Pairs, normalize: Callable[[str], Sequence[str]], *, steps: int
 ) -> Iterator[Stage]:
     """Yield the texts as they came, then after each of the ``steps`` of the normalizer."""
-    hypotheses = [said or "" for said in pairs.hypotheses]
+    hypotheses = [hypothesis or "" for hypothesis in pairs.hypotheses]
     yield Stage(references=pairs.references, hypotheses=hypotheses, phrases=pairs.phrases)
     if not steps:
         return
     nothing = ("",) * steps  # a failure stays without words whatever a normalizer makes of ""
     expected = [normalize(text) for text in pairs.references]
-    given = [nothing if said is None else normalize(said) for said in pairs.hypotheses]
+    normalized = [
+        nothing if hypothesis is None else normalize(hypothesis) for hypothesis in pairs.hypotheses
+    ]
     for step in range(steps):
         yield Stage(
             references=[texts[step] for texts in expected],
-            hypotheses=[texts[step] for texts in given],
+            hypotheses=[texts[step] for texts in normalized],
             phrases=_mapped(pairs.phrases, normalize, step),
         )
 
@@ -175,20 +177,20 @@ def score_files(
     expected = read_transcripts(
         reference.data, source=reference.name, side="reference", format_=format_, trn=options
     )
-    given = read_transcripts(
+    hypothesis_texts = read_transcripts(
         hypothesis.data, source=hypothesis.name, side="hypothesis", format_=format_, trn=options
     )
     if format_ == "txt":
-        check_same_length(expected, given)
-    order = matching_rows(expected, given)
-    result, raw = _score(_pairs(expected, given, order), normalizer, segmenter)
+        check_same_length(expected, hypothesis_texts)
+    order = matching_rows(expected, hypothesis_texts)
+    result, raw = _score(_pairs(expected, hypothesis_texts, order), normalizer, segmenter)
     if peer is None:
         return result
     failed = frozenset(result.failed)
     answered = (raw[row] for row in range(len(raw)) if row not in failed)
     compared = Compared(
         references=[text or "" for text in expected.as_written()],
-        hypotheses=_in_order(given.as_written(), order),
+        hypotheses=_in_order(hypothesis_texts.as_written(), order),
         answered=sum(answered, ErrorCounts()),
         raw=result.raw_counts,
         normalized=result.counts,
@@ -228,28 +230,30 @@ def _in_order(texts: Sequence[str | None], order: Sequence[int | None]) -> list[
     return [None if row is None else texts[row] for row in order]
 
 
-def _pairs(expected: Transcripts, given: Transcripts, order: Sequence[int | None]) -> Pairs:
+def _pairs(expected: Transcripts, answered: Transcripts, order: Sequence[int | None]) -> Pairs:
     references = [text or "" for text in expected.texts]  # a reference is never None
-    hypotheses = _in_order(given.texts, order)
+    hypotheses = _in_order(answered.texts, order)
     phrases: PhrasePairs = {}
-    if expected.phrases or given.phrases:
-        phrases = _phrases(expected, given, order)
+    if expected.phrases or answered.phrases:
+        phrases = _phrases(expected, answered, order)
     return Pairs(ids=expected.ids, references=references, hypotheses=hypotheses, phrases=phrases)
 
 
-def _phrases(expected: Transcripts, given: Transcripts, order: Sequence[int | None]) -> PhrasePairs:
+def _phrases(
+    expected: Transcripts, answered: Transcripts, order: Sequence[int | None]
+) -> PhrasePairs:
     """Return the pairs that are no plain text; of a failure all words are deleted."""
     phrases: dict[int, tuple[Phrase, Phrase]] = {}
     for row, at in enumerate(order):
         reference = expected.phrases.get(row)
-        said = None if at is None else given.phrases.get(at)
-        if reference is None and said is None:
+        phrase = None if at is None else answered.phrases.get(at)
+        if reference is None and phrase is None:
             continue
         reference = (expected.texts[row] or "",) if reference is None else reference
         if at is None:
             phrases[row] = written_words(reference), ()
         else:
-            phrases[row] = reference, (given.texts[at] or "",) if said is None else said
+            phrases[row] = reference, (answered.texts[at] or "",) if phrase is None else phrase
     return phrases
 
 
@@ -272,7 +276,7 @@ def _score(
         capped_errors=capped_errors(last.columns),
         wrong=wrong(last.columns),
         runaways=runaways(last.columns),
-        failed=tuple(row for row, said in enumerate(pairs.hypotheses) if said is None),
+        failed=tuple(row for row, hypothesis in enumerate(pairs.hypotheses) if hypothesis is None),
         normalizer=normalizer.name,
         normalizer_digest=normalizer.digest,
         scorer=SCORER,
@@ -377,7 +381,7 @@ def score_summary(result: ScoreResult) -> str:
         ["utterances", count(result.utterances)],
         ["failures", count(result.failures)],
     ]
-    rows = [[*left, *right] for left, right in zip(rates, amounts, strict=True)]
+    rows = [[*rate, *right] for rate, right in zip(rates, amounts, strict=True)]
     parts = [columns([[a, b, f"  {c}", d] for a, b, c, d in rows])]
     parts += [
         f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "

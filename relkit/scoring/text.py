@@ -39,15 +39,15 @@ class Keywords:
         """Return every occurrence; those of one keyword do not overlap, different ones may."""
         if not self.by_first:
             return []
-        found: list[Span] = []
+        spans: list[Span] = []
         free_from: dict[tuple[str, ...], int] = {}
         for start, token in enumerate(reference):
             for words in self.by_first.get(token, ()):
                 end = start + len(words)
                 if start >= free_from.get(words, 0) and tuple(reference[start:end]) == words:
                     free_from[words] = end
-                    found.append((start, end))
-        return found
+                    spans.append((start, end))
+        return spans
 
 
 NO_KEYWORDS = Keywords()
@@ -59,27 +59,27 @@ def place(spans: Iterable[Sequence[str]], reference: Sequence[str]) -> list[Span
     Spans are taken as written, from left to right: each lies at the first place after the one
     before it, else (nested or unordered labels) at the first place that no equal span has taken.
     """
-    found: list[Span | None] = []
+    places: list[Span | None] = []
     after = 0
     for words in spans:
-        free = [span for span in _places(words, reference) if span not in found]
+        free = [span for span in _places(words, reference) if span not in places]
         if not free:
-            found.append(None)
+            places.append(None)
             continue
         taken = next((span for span in free if span[0] >= after), free[0])
-        found.append(taken)
+        places.append(taken)
         after = taken[1]
-    return found
+    return places
 
 
 def _places(words: Sequence[str], reference: Sequence[str]) -> list[Span]:
-    size, wanted = len(words), list(words)
+    size, phrase = len(words), list(words)
     if not size:
         return []
     return [
         (start, start + size)
         for start, token in enumerate(reference)
-        if token == wanted[0] and list(reference[start : start + size]) == wanted
+        if token == phrase[0] and list(reference[start : start + size]) == phrase
     ]
 
 
@@ -174,12 +174,12 @@ def score_text(
     if len(reference_stages) != len(hypothesis_stages):
         raise ValueError("both texts must go through the same steps")
     references, hypotheses = [reference, *reference_stages], [hypothesis, *hypothesis_stages]
-    expected, given = tokens(references[-1], segmenter), tokens(hypotheses[-1], segmenter)
-    counts = count_errors(expected, given)
+    expected, answered = tokens(references[-1], segmenter), tokens(hypotheses[-1], segmenter)
+    counts = count_errors(expected, answered)
     raw = count_text(reference, hypothesis, segmenter) if reference_stages else counts
     placed = place([tokens(text, segmenter) for text in entities], expected)
     keyword_spans = keywords.spans(expected)
-    wrong = changes(expected, given) if counts.errors and (any(placed) or keyword_spans) else []
+    wrong = changes(expected, answered) if counts.errors and (any(placed) or keyword_spans) else []
     marks = tuple(None if span is None else is_wrong(span, wrong) for span in placed)
     return ScoredText(
         counts=counts,
@@ -191,7 +191,7 @@ def score_text(
         keyword_errors=count_wrong(keyword_spans, wrong),
         unlocated=marks.count(None),
         entity_marks=marks,
-        loop=has_new_loop(expected, given),
+        loop=has_new_loop(expected, answered),
         stage_errors=(
             raw.errors,
             *_errors_between(references, hypotheses, raw.errors, segmenter),
@@ -229,15 +229,15 @@ def _loops(words: Sequence[str]) -> set[tuple[str, ...]]:
     # The shortest loop (a pair four times) leaves 6 tokens that are no new ones.
     if len(words) - len(set(words)) < _LOOP_TOKENS - 2:
         return set()
-    found: set[tuple[str, ...]] = set()
+    loops: set[tuple[str, ...]] = set()
     for size in range(1, _LONGEST_LOOP + 1):
         needed = max(_LOOP_REPEATS * size, _LOOP_TOKENS) - size
         run = 0
         for at in range(size, len(words)):
             run = run + 1 if words[at] == words[at - size] else 0
             if run == needed:
-                found.add(_canonical(tuple(words[at - size + 1 : at + 1])))
-    return found
+                loops.add(_canonical(tuple(words[at - size + 1 : at + 1])))
+    return loops
 
 
 def _canonical(ngram: tuple[str, ...]) -> tuple[str, ...]:
@@ -256,12 +256,12 @@ def entity_types(
     it was not found in the reference, and is left out). Raises ValueError where the two differ in
     length.
     """
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for types, marks in items:
         for name, mark in zip(types, marks, strict=True):
             if mark is not None:
-                seen[name] += 1
+                counts[name] += 1
                 wrong[name] += mark
-    found = [EntityType(type=name, entities=seen[name], errors=wrong[name]) for name in seen]
-    return tuple(sorted(found, key=lambda item: (-item.errors / item.entities, item.type)))
+    scored = [EntityType(type=name, entities=counts[name], errors=wrong[name]) for name in counts]
+    return tuple(sorted(scored, key=lambda item: (-item.errors / item.entities, item.type)))

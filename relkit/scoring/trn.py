@@ -38,45 +38,46 @@ class Transcripts:
             self._refuse_duplicate()
 
     def _refuse_duplicate(self) -> None:
-        seen: dict[str, int] = {}
+        first_line: dict[str, int] = {}
         for name, line in zip(self.ids, self.lines, strict=True):
-            if name in seen:
+            if name in first_line:
                 raise InvalidInput(
                     f'{where(self.source, line)}: the id "{shown(name)}" stands already in line '
-                    f"{seen[name]}",
+                    f"{first_line[name]}",
                     hint="give every utterance an id of its own",
                 )
-            seen[name] = line
+            first_line[name] = line
 
     def as_written(self) -> Sequence[str | None]:
         """Return the texts as they stand in the file."""
         return self.texts if self.written is None else self.written
 
 
-def check_same_length(expected: Transcripts, given: Transcripts) -> None:
+def check_same_length(expected: Transcripts, answered: Transcripts) -> None:
     """Refuse files with different numbers of lines; raises InvalidInput."""
-    if len(expected.ids) != len(given.ids):
+    if len(expected.ids) != len(answered.ids):
         raise InvalidInput(
-            f"{expected.source} has {len(expected.ids)} lines, {given.source} has {len(given.ids)}",
+            f"{expected.source} has {len(expected.ids)} lines, "
+            f"{answered.source} has {len(answered.ids)}",
             hint="line i is scored against line i; use a format with ids where some are missing",
         )
 
 
-def matching_rows(expected: Transcripts, given: Transcripts) -> Sequence[int | None]:
-    """Return the row in ``given`` for each row of ``expected``, None where there is none.
+def matching_rows(expected: Transcripts, answered: Transcripts) -> Sequence[int | None]:
+    """Return the row in ``answered`` for each row of ``expected``, None where there is none.
 
     Raises InvalidInput for an id that is not expected.
     """
-    if expected.ids == given.ids:
-        return range(len(given.ids))
-    rows = {name: row for row, name in enumerate(given.ids)}
+    if expected.ids == answered.ids:
+        return range(len(answered.ids))
+    rows = {name: row for row, name in enumerate(answered.ids)}
     order = [rows.get(name) for name in expected.ids]
     if len(order) - order.count(None) != len(rows):
-        known = frozenset(expected.ids)
-        row = next(row for row, name in enumerate(given.ids) if name not in known)
+        reference_ids = frozenset(expected.ids)
+        row = next(row for row, name in enumerate(answered.ids) if name not in reference_ids)
         raise InvalidInput(
-            f'{where(given.source, given.lines[row])}: the id "{shown(given.ids[row])}" is not in '
-            f"{expected.source}",
+            f"{where(answered.source, answered.lines[row])}: "
+            f'the id "{shown(answered.ids[row])}" is not in {expected.source}',
             hint="score only what has a reference, or add the reference",
         )
     return order
@@ -184,9 +185,9 @@ class _Parser:
         elements: list[str | Marked | Alternation] = []
         run: list[str] = []
         end = ""
-        while (found := pattern.search(self._text, self._position)) is not None:
-            self._position = found.end()
-            item = found.group()
+        while (match := pattern.search(self._text, self._position)) is not None:
+            self._position = match.end()
+            item = match.group()
             if item == "}" or (depth and item == "/"):
                 end = item
                 break

@@ -229,5 +229,5 @@ class ScoreResult:
         return _share(self.runaways, self.utterances)
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int, total: int) -> float | None:
+    return part / total if total else None

@@ -114,12 +114,12 @@ def count_texts(
             distances.append(0)
             continue
         plain = hypothesis.isascii() and not split_all
-        given = hypothesis.split() if plain else tokens(hypothesis, segmenter)
-        answered.append(len(given))
-        if length * len(given) < _LONG:
-            distances.append(Levenshtein.distance(expected, given, weights=_WEIGHTS))
+        hypothesis_words = hypothesis.split() if plain else tokens(hypothesis, segmenter)
+        answered.append(len(hypothesis_words))
+        if length * len(hypothesis_words) < _LONG:
+            distances.append(Levenshtein.distance(expected, hypothesis_words, weights=_WEIGHTS))
         else:
-            distances.append(_distance(expected, given))
+            distances.append(_distance(expected, hypothesis_words))
     return _columns(lengths, answered, distances)
 
 
@@ -209,8 +209,8 @@ def count_characters(references: Sequence[str], hypotheses: Sequence[str]) -> tu
     """
     if len(references) != len(hypotheses):
         raise ValueError("as many hypotheses as references are needed")
-    expected, given = _clusters(references), _clusters(hypotheses)
-    return sum(map(Levenshtein.distance, expected, given)), sum(map(len, expected))
+    expected, answered = _clusters(references), _clusters(hypotheses)
+    return sum(map(Levenshtein.distance, expected, answered)), sum(map(len, expected))
 
 
 def _clusters(texts: Sequence[str]) -> Sequence[Sequence[str]]:
