@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from relkit.core import wording
 from relkit.core.digests import PREFIX
 from relkit.datasets.types import AudioSpan, Clip, Unusable, UnusableReason
 
@@ -182,7 +183,8 @@ def _refuse_long(file: soundfile.SoundFile, segment: _Segment, limit: int, max_s
         decoded += len(block)
     if decoded > limit:
         seconds = segment.frames / file.samplerate
-        detail = f"{seconds:.1f} s by its header, at most {max_s:g} s are decoded"
+        long, most = wording.number(seconds, "s", more=1), wording.limit(max_s, "s")
+        detail = f"{long} by its header, at most {most} are decoded"
         raise _Bad(UnusableReason.TOO_LONG, detail)
     raise _truncated(decoded, segment.frames)
 

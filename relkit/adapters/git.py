@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.wording import short_digest
 from relkit.core.yaml_text import shown
 
 _TIMEOUT_S = 60
@@ -88,20 +89,20 @@ class GitRevisions:
         archive = self._git("archive", "--format=tar", commit, "--", ".")
         if archive is None or archive.returncode:
             raise InvalidInput(
-                f"the dataset does not exist at revision {commit[:12]}",
+                f"the dataset does not exist at revision {short_digest(commit)}",
                 hint="name a revision in which it was committed",
             )
         try:
             _unpack(archive.stdout, target)
         except tarfile.FilterError as error:
             raise InvalidInput(
-                f"the dataset at revision {commit[:12]} holds a link that leaves it",
+                f"the dataset at revision {short_digest(commit)} holds a link that leaves it",
                 hint="name a revision whose files lie inside the dataset",
             ) from error
         except OSError as error:
             if not target.is_dir():
                 raise StorageFailed(
-                    f"the dataset at revision {commit[:12]} could not be written",
+                    f"the dataset at revision {short_digest(commit)} could not be written",
                     hint="check free disk space and permissions",
                 ) from error
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from relkit.core.errors import BackendUnavailable, RelkitError, describe_exit
+from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
 from relkit.evaluation.ports import SpeechSystem
 
@@ -169,7 +170,11 @@ class Worker:
         if self._ready:
             return Failure(reason=reason, detail=detail, retryable=True)
         late = reason is FailureReason.TIMEOUT
-        why = f"it was not ready after {START_S:g} s" if late else f"its process ended: {detail}"
+        why = (
+            f"it was not ready after {limit(START_S, 's')}"
+            if late
+            else f"its process ended: {detail}"
+        )
         raise BackendUnavailable(
             f"the system could not be started: {why}",
             hint="try one job, or a smaller model; there may be too little memory",
@@ -370,7 +375,7 @@ class ProcessExecutor:
 
     def _named(self, outcome: Answer | Failure) -> Answer | Failure:
         if isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT:
-            return replace(outcome, detail=f"no answer in {self._timeout_s:g} s")
+            return replace(outcome, detail=f"no answer in {limit(self._timeout_s, 's')}")
         return outcome
 
 

@@ -29,6 +29,7 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import Better, metric_of
 from relkit.core.slices import OVERALL
+from relkit.core.wording import number
 from relkit.core.yaml_text import shown
 from relkit.evaluation.report_files import parse_report
 from relkit.registry.types import Release
@@ -50,13 +51,19 @@ class MetricVerdict:
 
 
 def judge_history(
-    points: Sequence[MetricPoint], *, better: Better, good: str | None, bad: str
+    points: Sequence[MetricPoint],
+    *,
+    better: Better,
+    good: str | None,
+    bad: str,
+    unit: str = "ratio",
 ) -> MetricVerdict:
     """Return the first bad release by the changes of a metric's level.
 
     ``points`` are all releases in the order of the ledger, ``bad`` and ``good`` among them. The
     badness begins with the first change for the worse after ``good`` (without it: after the last
-    recovery) and not after ``bad``. A recovery between the two bounds is a contradiction.
+    recovery) and not after ``bad``. A recovery between the two bounds is a contradiction. ``unit``
+    is that of the metric.
     """
     measured = [point for point in points if point.value is not None]
     if len(measured) < MIN_POINTS:
@@ -72,7 +79,7 @@ def judge_history(
     )
     changes = tuple(_level_change(one, points, measured, better) for one in found)
     order = [point.version for point in points]
-    return _verdict(changes, order, good, bad)
+    return _verdict(changes, order, good, bad, unit)
 
 
 def _error(point: MetricPoint) -> float | None:
@@ -104,7 +111,7 @@ def _level_change(
 
 
 def _verdict(
-    changes: tuple[LevelChange, ...], order: Sequence[str], good: str | None, bad: str
+    changes: tuple[LevelChange, ...], order: Sequence[str], good: str | None, bad: str, unit: str
 ) -> MetricVerdict:
     last = order.index(bad)
     first = -1 if good is None else order.index(good)
@@ -146,7 +153,7 @@ def _verdict(
         status="found" if len(candidates) == 1 else "set",
         candidates=candidates,
         changes=changes,
-        reasons=_named(begin, candidates),
+        reasons=_named(begin, candidates, unit),
     )
 
 
@@ -178,8 +185,8 @@ def _no_bad(until: Sequence[LevelChange], good: str | None, bad: str) -> tuple[s
     return tuple(told)
 
 
-def _named(begin: LevelChange, candidates: Sequence[str]) -> tuple[str, ...]:
-    told = [f"the level went from {begin.before:.4g} to {begin.after:.4g}"]
+def _named(begin: LevelChange, candidates: Sequence[str], unit: str) -> tuple[str, ...]:
+    told = [f"the level went from {number(begin.before, unit)} to {number(begin.after, unit)}"]
     if len(candidates) > 1:
         told.append(f"likeliest is {begin.version}")
     if begin.named_first != begin.version:
@@ -217,7 +224,7 @@ def bisect_by_metric(options: BisectOptions, ports: MetricPorts) -> Bisection:
     metric = options.metric
     slice_ = OVERALL if options.slice is None else checked_slice(options.slice)
     try:
-        better = metric_of(metric).better
+        known = metric_of(metric)
     except KeyError as error:
         raise UsageError(
             f'no metric "{shown(metric)}"', hint="for example wer, cer, latency_ms.p95"
@@ -241,7 +248,9 @@ def bisect_by_metric(options: BisectOptions, ports: MetricPorts) -> Bisection:
             f"no release of {options.model} has {metric} of {slice_}: {skipped[0].reason}",
             hint="releases name their report with report and run; see: relkit registry validate",
         )
-    verdict = judge_history(points, better=better, good=options.good, bad=bad)
+    verdict = judge_history(
+        points, better=known.better, good=options.good, bad=bad, unit=known.unit
+    )
     return Bisection(
         model=options.model,
         by="metric",

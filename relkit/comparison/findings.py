@@ -218,7 +218,7 @@ def timing_metrics(report: EvalReport) -> dict[str, Estimate]:
 
 def _alone(difference: Difference) -> Regression:
     """Return a slice that is judged by its own interval."""
-    return Regression(slice=difference.slice, difference=difference, note=UNCORRECTED)
+    return Regression(slice=difference.slice, difference=difference, note=UNCORRECTED, alone=True)
 
 
 def _totals(values: FloatArray, pairs: PairedSums) -> Mapping[str, float]:
@@ -229,7 +229,7 @@ def _totals(values: FloatArray, pairs: PairedSums) -> Mapping[str, float]:
 
 def _finding(regression: Regression, p_better: float | None) -> Finding:
     difference = regression.difference
-    if regression.note == UNCORRECTED:
+    if regression.alone:
         return _by_interval(difference)
     worsening, p_worse = difference.worsening, regression.p_adjusted
     if worsening is None or p_worse is None:
@@ -258,7 +258,7 @@ def _small(difference: Difference) -> float:
 
 
 def _needed(regression: Regression) -> int | None:
-    if regression.note == UNCORRECTED:
+    if regression.alone:
         return clusters_needed(regression.difference, _small(regression.difference))
     return regression.needed_clusters
 
@@ -266,7 +266,7 @@ def _needed(regression: Regression) -> int | None:
 def _reason(finding: Finding, regression: Regression, needed: int | None, cluster: str) -> str:
     if finding is Finding.NOT_SEEN and regression.detects is not None:
         return f"{finding.value}: a rate {times(regression.detects)} as high would have shown"
-    note = None if regression.note == UNCORRECTED else regression.note
+    note = None if regression.alone else regression.note
     return _words(finding, regression.difference, needed, cluster, note)
 
 

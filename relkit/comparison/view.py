@@ -1,6 +1,7 @@
 """What ``relkit compare`` tells people: what got worse first, then what it costs and where."""
 
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import astuple
 
 from relkit.comparison.findings import by_harm
 from relkit.comparison.types import (
@@ -9,10 +10,8 @@ from relkit.comparison.types import (
     ConfusionChange,
     Finding,
     Flip,
-    Harm,
     SegmentTest,
     SliceChange,
-    WordChange,
 )
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
@@ -22,10 +21,12 @@ from relkit.core.wording import (
     clusters,
     columns,
     count,
+    count_change,
     counted,
     number,
     p_value,
     safe,
+    signed,
 )
 from relkit.statistics.types import Difference
 
@@ -70,7 +71,10 @@ def _whole(report: CompareReport) -> str:
         f"overall: {safe(item.reason)}\n"
         f"  {number(item.baseline, item.unit)} -> "
         f"{number(item.candidate, item.unit)}{_by(item)}\n"
-        f"  {_cost(item.harm)}; {_words(item.words)}{note}"
+        f"  {_per_thousand(item.harm.per_thousand)} wrong words in 1,000 turns; "
+        f"substitutions {count_change(item.words.substitutions)}, "
+        f"deletions {count_change(item.words.deletions)}, "
+        f"insertions {count_change(item.words.insertions)}{note}"
     )
 
 
@@ -79,7 +83,7 @@ def _evidence(report: CompareReport, top: int) -> str:
     if not report.slices:
         return ""
     counts = {kind: sum(item.finding is kind for item in report.slices) for kind in _ORDER}
-    told = ", ".join(f"{count} {kind.value}" for kind, count in counts.items() if count)
+    totals = ", ".join(f"{total} {kind.value}" for kind, total in counts.items() if total)
     rows = [["by evidence", "was", "is", "change", "95 % interval", "p", safe(report.cluster), ""]]
     rows += [
         [
@@ -94,7 +98,7 @@ def _evidence(report: CompareReport, top: int) -> str:
         for item in report.slices[:top]
     ]
     shown = columns(rows, left=(0, 7))
-    return f"{len(report.slices)} slices: {told}\n{shown}{_more(len(report.slices) - top)}"
+    return f"{len(report.slices)} slices: {totals}\n{shown}{_more(len(report.slices) - top)}"
 
 
 def _short(item: SliceChange) -> str:
@@ -116,10 +120,10 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
     rows += [
         [
             safe(item.slice),
-            _signed(item.harm.per_thousand),
+            _per_thousand(item.harm.per_thousand),
             number(item.harm.share, "fraction"),
-            _signed(item.harm.of_all),
-            _kinds(item.words),
+            _per_thousand(item.harm.of_all),
+            " ".join(count_change(value) for value in astuple(item.words)),
         ]
         for item in ranked[:top]
     ]
@@ -173,10 +177,10 @@ def _confusions(found: tuple[ConfusionChange, ...] | None, top: int) -> str:
         [
             safe(_MADE_UP if item.expected is None else item.expected),
             safe(_LEFT_OUT if item.given is None else item.given),
-            str(item.baseline),
-            str(item.candidate),
-            f"{item.change:+d}",
-            str(item.utterances),
+            count(item.baseline),
+            count(item.candidate),
+            count_change(item.change),
+            count(item.utterances),
         ]
         for item in found[:top]
     ]
@@ -190,9 +194,9 @@ def _segments(found: SegmentTest | None) -> str:
     if found.note is not None or found.z is None:
         return f"MAPSSWE: {found.note}; reported only"
     return (
-        f"MAPSSWE: {count(found.segments)} segments, mean {found.mean:+.3f} errors, "
-        f"z {found.z:.2f}, p {p_value(found.p)}; reported only: it takes segments of one speaker "
-        "for independent"
+        f"MAPSSWE: {count(found.segments)} segments, mean {signed(found.mean, 'ratio')} errors, "
+        f"z {number(found.z, 'ratio')}, p {p_value(found.p)}; reported only: it takes segments of "
+        "one speaker for independent"
     )
 
 
@@ -242,23 +246,8 @@ def _change(item: Difference) -> tuple[str, str]:
     return (NONE, NONE) if shown is None else (shown.cell, shown.interval)
 
 
-def _cost(harm: Harm) -> str:
-    return f"{_signed(harm.per_thousand)} wrong words in 1,000 turns"
-
-
-def _words(words: WordChange) -> str:
-    return (
-        f"substitutions {words.substitutions:+,d}, deletions {words.deletions:+,d}, "
-        f"insertions {words.insertions:+,d}"
-    )
-
-
-def _kinds(words: WordChange) -> str:
-    return f"{words.substitutions:+d} {words.deletions:+d} {words.insertions:+d}"
-
-
-def _signed(value: float | None) -> str:
-    return NONE if value is None else f"{value:+,.1f}"
+def _per_thousand(value: float | None) -> str:
+    return signed(value, "per thousand")
 
 
 def _more(hidden: int) -> str:

@@ -29,7 +29,16 @@ OPINION = "mos"
 """The unit of (predicted) mean opinion scores, 1 to 5."""
 
 
-_DECIMALS = {"fraction": 1, "ms": 0, OPINION: 2, "dBFS": 1}
+_DECIMALS = {
+    "fraction": 1,
+    "ms": 0,
+    OPINION: 2,
+    "dBFS": 1,
+    "s": 0,
+    "minutes": 1,
+    "hours": 2,
+    "per thousand": 1,
+}
 
 
 _SIGNIFICANT = 3
@@ -43,7 +52,7 @@ _MOST_MORE = 3
 _LARGEST_SHARE = 9.995
 
 
-_UNITS = {"fraction": " %", "ms": " ms", "dBFS": " dBFS"}
+_UNITS = {"fraction": " %", "ms": " ms", "dBFS": " dBFS", "s": " s", "hours": " hours"}
 
 
 _POINTS = {"fraction": " points", "ms": " ms"}
@@ -174,6 +183,11 @@ def chance(probability: float) -> str:
 def count(value: int) -> str:
     """Return a count: ``1,204``."""
     return f"{value:,}"
+
+
+def count_change(value: int) -> str:
+    """Return how many more or fewer: ``+1,204``, ``-3``, ``+0``."""
+    return f"{value:+,}"
 
 
 def counted(value: int, noun: str) -> str:

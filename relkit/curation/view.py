@@ -1,6 +1,6 @@
 """What a contract's check and a review list look like for people."""
 
-from relkit.core.wording import columns, safe
+from relkit.core.wording import columns, number, safe
 from relkit.curation.review import WEIGHTS, ReviewCandidate, ReviewList
 from relkit.curation.types import ContractOutcome, Judged
 
@@ -31,7 +31,7 @@ def _row(item: Judged) -> list[str]:
     expectation = item.expectation
     kind = expectation.type.removeprefix("expect_").replace("_", " ")
     values = ", ".join(f"{value} ({count})" for value, count in item.found.items())
-    observed = "" if item.observed is None else f"observed {item.observed:g}"
+    observed = "" if item.observed is None else f"observed {number(item.observed, 'ratio')}"
     line = f"line {expectation.line}" if expectation.line and item.state == "failed" else ""
     return [
         item.state.replace("_", " "),
@@ -67,7 +67,7 @@ def review_text(review: ReviewList) -> str:
     if review.candidates:
         rows = [["id", "score", "slice", "why"]]
         rows += [
-            [safe(item.id), f"{item.score:.3f}", safe(item.slice), _why(item)]
+            [safe(item.id), number(item.score, "ratio"), safe(item.slice), _why(item)]
             for item in review.candidates
         ]
         lines += ["", columns(rows, left=(0, 2, 3))]
@@ -78,5 +78,7 @@ def _why(item: ReviewCandidate) -> str:
     values = {name: getattr(item.signals, name) or 0.0 for name in WEIGHTS}
     strongest = sorted(values, key=lambda name: -WEIGHTS[name] * values[name])
     return ", ".join(
-        f"{name} {values[name]:.2f}" for name in strongest if values[name] >= _LEAST_SHOWN
+        f"{name} {number(values[name], 'ratio')}"
+        for name in strongest
+        if values[name] >= _LEAST_SHOWN
     )

@@ -1,6 +1,7 @@
 """What the commands about datasets print for people, and the documents of ``--json``."""
 
 from collections.abc import Sequence
+from relkit.core.wording import short_digest, count, counted, number
 from relkit.core.digests import JsonValue
 from relkit.core.wording import columns
 from relkit.core.wording import safe
@@ -58,11 +59,11 @@ def stats_text(outcome: StatsOutcome) -> str:
     """Return what ``relkit dataset stats`` prints for people."""
     version, text = outcome.snapshot.dataset.version, outcome.text
     untimed = version.utterances - outcome.timed
-    length = f"{outcome.seconds / 3600:.2f} hours" if outcome.timed else "length not known"
+    length = number(outcome.seconds / 3600, "hours") if outcome.timed else "length not known"
     without = f" ({untimed} without a duration)" if untimed else ""
     column = safe(outcome.snapshot.dataset.cluster)
     clusters = f"{outcome.coverage[0].clusters} clusters ({column})"
-    where = version.revision[:12] if version.revision else "no revision"
+    where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None
     lines = [
@@ -70,7 +71,7 @@ def stats_text(outcome: StatsOutcome) -> str:
         digest or version.digest,
         f"lock: {_LOCKS[outcome.snapshot.state]}"
         + ("" if outcome.snapshot.present else "; the audio is not here"),
-        f"{version.utterances} utterances, {length}{without}, {clusters}",
+        f"{counted(version.utterances, 'utterance')}, {length}{without}, {clusters}",
         f"{text.words} words, {text.shortest} to {text.longest} a reference, {text.empty} empty",
         "",
         columns([["slice", "utterances", "clusters", "minutes"], *map(_row, outcome.coverage)]),
@@ -81,8 +82,8 @@ def stats_text(outcome: StatsOutcome) -> str:
 
 
 def _row(item: SliceCoverage) -> list[str]:
-    minutes = "" if item.seconds is None else f"{item.seconds / 60:.1f}"
-    return [safe(item.slice), str(item.utterances), str(item.clusters), minutes]
+    minutes = "" if item.seconds is None else number(item.seconds / 60, "minutes")
+    return [safe(item.slice), count(item.utterances), count(item.clusters), minutes]
 
 
 def diff_document(name: str, outcome: DiffOutcome) -> dict[str, JsonValue]:
@@ -154,11 +155,11 @@ def diff_text(name: str, outcome: DiffOutcome) -> str:
 
 def _line(what: str, snapshot: DatasetSnapshot) -> str:
     version = snapshot.dataset.version
-    where = version.revision[:12] if version.revision else "no revision"
+    where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     lock = {"none": "no lock", "fresh": "locked", "stale": "the lock is stale"}[snapshot.state]
     digest = version.digest[:19] if snapshot.audio is not None else "digest not known"
-    return f"{what:<7} {where}{state}: {version.utterances} utterances, {digest}, {lock}"
+    return f"{what:<7} {where}{state}: {counted(version.utterances, 'utterance')}, {digest}, {lock}"
 
 
 def _listed(what: str, ids: Sequence[str]) -> list[str]:
@@ -193,9 +194,9 @@ def import_document(summary: ImportSummary) -> dict[str, JsonValue]:
 
 def import_text(summary: ImportSummary) -> str:
     """Return what ``relkit dataset import`` prints for people."""
-    speakers = "speakers not named" if summary.speakers is None else f"{summary.speakers} speakers"
+    speakers = "speakers not named" if summary.speakers is None else counted(summary.speakers, "speaker")
     known = "" if summary.timed == summary.utterances else f" known for {summary.timed} of them"
-    size = f"{summary.utterances} utterances, {speakers}, {summary.hours:.2f} h{known}"
+    size = f"{counted(summary.utterances, 'utterance')}, {speakers}, {number(summary.hours, 'hours')}{known}"
     lines = [
         f"dataset {summary.dataset}, from {summary.kind}: {size}",
         f"audio {'copied' if summary.copied else 'left where it is'}",

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
-from relkit.core.wording import NONE, amount, columns, count, counted, interval, number, safe
+from relkit.core.wording import (
+    NONE,
+    amount,
+    columns,
+    count,
+    counted,
+    interval,
+    number,
+    safe,
+    short_digest,
+)
 from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
 from relkit.statistics.intervals import WITHIN
 
@@ -15,7 +25,7 @@ MOST_SLICES = 30
 def eval_summary(report: EvalReport) -> str:
     """Return what ``relkit eval`` prints: headline, metrics with intervals, slices, remarks."""
     version = report.dataset
-    where = version.revision[:12] if version.revision else "no revision"
+    where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     head = (
         f"run {report.run}\n"
@@ -107,7 +117,9 @@ def _remarks(report: EvalReport) -> str:
     silent = report.hallucinations
     if silent.clips:
         rate = (
-            "" if silent.words_per_minute is None else f", {silent.words_per_minute:.1f} a minute"
+            ""
+            if silent.words_per_minute is None
+            else f", {number(silent.words_per_minute, 'ratio')} a minute"
         )
         lines.append(
             f"{count(silent.with_words)} of {count(silent.clips)} clips without speech got words "

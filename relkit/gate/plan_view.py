@@ -4,7 +4,7 @@ The plan of a gate as the JSON document that ``relkit gate --plan --json`` print
 """
 
 from relkit.core.slices import OVERALL
-from relkit.core.wording import columns, safe
+from relkit.core.wording import columns, safe, short_digest
 from relkit.gate.types import OUTLOOKS, Finding, GatePlan, Outlook, RulePlan, SlicePlan
 
 MOST_SLICES = 12
@@ -28,7 +28,7 @@ def plan_summary(plan: GatePlan) -> str:
 
 def _head(plan: GatePlan) -> str:
     suite = "" if plan.suite is None else f", suite {safe(plan.suite)}"
-    revision = "" if plan.revision is None else f" ({plan.revision[:12]})"
+    revision = "" if plan.revision is None else f" ({short_digest(plan.revision)})"
     about = f"{safe(plan.policy)} on {safe(plan.dataset)}{revision}{suite}"
     return (
         f"plan of {about}: nothing was decoded\n"

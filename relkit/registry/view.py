@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
-from relkit.core.wording import columns, percent, safe
+from relkit.core.wording import columns, counted, percent, safe
 from relkit.registry.adopt import ImportedModel
 from relkit.registry.ledger import LedgerState
 from relkit.registry.mirror import Recorded
@@ -103,7 +103,7 @@ def validation_text(validation: Validation) -> str:
         if defect.hint:
             lines.append(f"  {safe(defect.hint)}")
     count = len(validation.defects)
-    lines.append(f"{validation.releases} releases, {count} problem{'' if count == 1 else 's'}")
+    lines.append(f"{counted(validation.releases, 'release')}, {counted(count, 'problem')}")
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import seconds_between
+from relkit.core.wording import short_digest
 from relkit.registry.types import HostedIdentity, Refused, Release, ReleaseEvent
 from relkit.rollback.compatibility import Running, interface_misfits, partner_misfits
 from relkit.rollback.history import GateProof, History, Life
@@ -200,7 +201,7 @@ def _hosted_reasons(
         return []
     words = (
         f"{hosted.provider} {hosted.model} changed its behaviour behind the same name: the "
-        f"fingerprint was {short(hosted.fingerprint)} and is {short(seen)}"
+        f"fingerprint was {short_digest(hosted.fingerprint)} and is {short_digest(seen)}"
     )
     return [("fingerprint_changed", words)]
 
@@ -217,12 +218,6 @@ def observed_fingerprints(shelf: Shelf) -> Mapping[tuple[str, ...], str]:
             key = (hosted.provider, hosted.model, hosted.configuration)
             seen.setdefault(key, hosted.fingerprint)
     return seen
-
-
-def short(digest: str) -> str:
-    """Return a digest as people compare it: the algorithm and twelve characters."""
-    algorithm, sign, value = digest.partition(":")
-    return f"{algorithm}{sign}{value[:12]}" if sign else digest[:12]
 
 
 def own_reasons(shelf: Shelf, life: Life, release: Release, question: Question) -> list[Reason]:

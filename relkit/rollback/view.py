@@ -6,9 +6,10 @@ The plan of a stack's rollback in words.
 import shlex
 from collections.abc import Mapping, Sequence
 
+from relkit.core.wording import short_digest
 from relkit.registry.types import Release
 from relkit.rollback.compatibility import only_stated_by
-from relkit.rollback.refusals import Question, Shelf, overlap, short
+from relkit.rollback.refusals import Question, Shelf, overlap
 
 
 def command(*words: str) -> str:
@@ -67,7 +68,7 @@ def proof(shelf: Shelf, target: Release) -> str:
     if gate is not None:
         whose = "" if gate.model == shelf.history.model else f" of {gate.model}"
         return (
-            f"{target.version} passed its gate: decision {short(gate.decision)} "
+            f"{target.version} passed its gate: decision {short_digest(gate.decision)} "
             f"(event {gate.sequence}{whose})"
         )
     at = "" if life.verified is None else f" at {life.verified.at}"
@@ -78,13 +79,13 @@ def identity(target: Release) -> str:
     """Return what was verified of a release."""
     if target.hosted is not None:
         hosted = target.hosted
-        print_ = short(hosted.fingerprint or "")
+        print_ = short_digest(hosted.fingerprint or "")
         return (
             f"{target.version} is {hosted.provider} {hosted.model}, configuration "
-            f"{short(hosted.configuration)}, fingerprint {print_}, none newer differs"
+            f"{short_digest(hosted.configuration)}, fingerprint {print_}, none newer differs"
         )
     if target.artifact is not None:
-        return f"its artifact {short(target.artifact.digest)} verifies now"
+        return f"its artifact {short_digest(target.artifact.digest)} verifies now"
     return f"its components verify now: {pairs(target.pins)}"
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from relkit.core.tokens import ZERO_WIDTH, Segmenter, tokens
 from relkit.core.values import ErrorCounts
+from relkit.core.wording import counted
 from relkit.scoring.types import ExplainedStep, Explanation
 from relkit.scoring.words import count_errors
 
@@ -173,11 +174,9 @@ def explanation_lines(explanation: Explanation) -> list[str]:
     else:
         lines = [f"{_percent(start):>9} %  {library}, answered utterances, texts as they came"]
     for step in explanation.steps:
-        noun = "utterance" if step.touched == 1 else "utterances"
-        count = f" ({step.touched} {noun})" if step.touched else ""
-        lines.append(
-            f"{_percent(step.effect, signed=True):>9}    {step.name}: {step.sentence}{count}"
-        )
+        touched = f" ({counted(step.touched, 'utterance')})" if step.touched else ""
+        effect = _percent(step.effect, signed=True)
+        lines.append(f"{effect:>9}    {step.name}: {step.sentence}{touched}")
     if start is not None and start == end:
         lines.append("the two rates are the same")
     elif end is None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
+from relkit.core.wording import counted
 from relkit.statistics.distributions import TWO_SIDED_95, UNSEEN, t_quantile, unseen, unseen_share
 from relkit.statistics.intervals import MIN_CLUSTERS, Spread, group_sum, leave_one_out_spread
 from relkit.statistics.power import MOST_CLUSTERS, POWER, clusters_to_pass, measured_precision
@@ -336,5 +337,4 @@ def _unpaired(
 
 
 def _too_few(count: int) -> str:
-    plural = "" if count == 1 else "s"
-    return f"{count} cluster{plural}: an interval needs {MIN_CLUSTERS}"
+    return f"{counted(count, 'cluster')}: an interval needs {MIN_CLUSTERS}"

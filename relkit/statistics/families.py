@@ -26,6 +26,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from relkit.core.wording import counted
 from relkit.statistics.detection import ALPHA, OWN_SHARE, Slices, clusters_for, smallest_ratio
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
@@ -422,8 +423,7 @@ def _untested(difference: Difference) -> str | None:
     if difference.worsening is None:
         return difference.note
     if difference.clusters < MIN_CLUSTERS:
-        plural = "" if difference.clusters == 1 else "s"
-        return f"{difference.clusters} cluster{plural}: the test needs {MIN_CLUSTERS}"
+        return f"{counted(difference.clusters, 'cluster')}: the test needs {MIN_CLUSTERS}"
     return None
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
+from relkit.core.wording import counted
 from relkit.statistics.distributions import (
     TWO_SIDED_95,
     UNSEEN,
@@ -306,10 +307,8 @@ def _estimate(metric: RateMetric, parts: _Parts, i: int) -> Estimate:
     n = max(1, round(parts.n[i] / parts.repeats))
     estimate = replace(estimate, value=float(parts.value[i]), n=n, note=None)
     if count < MIN_CLUSTERS:
-        plural = "" if count == 1 else "s"
-        return replace(
-            estimate, note=f"{count} {parts.part}{plural}: an interval needs {MIN_CLUSTERS}"
-        )
+        few = counted(count, parts.part)
+        return replace(estimate, note=f"{few}: an interval needs {MIN_CLUSTERS}")
     if parts.value[i] == 0.0:
         return _nothing_seen(metric, estimate, parts, i)
     if _is_share(metric) and parts.eventful[i] < MIN_CLUSTERS:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relkit.core.metrics import Better
+from relkit.core.wording import counted
 from relkit.statistics.intervals import Spread, leave_one_out_spread
 from relkit.statistics.percentiles import (
     MIN_CLUSTERS,
@@ -91,8 +92,8 @@ def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> D
         discordant=int(np.count_nonzero((above != above_there) | (sizes != sizes_there))),
     )
     if len(clusters) < MIN_CLUSTERS:
-        plural = "" if len(clusters) == 1 else "s"
-        note = f"{len(clusters)} cluster{plural}: the interval of a percentile needs {MIN_CLUSTERS}"
+        few = counted(len(clusters), "cluster")
+        note = f"{few}: the interval of a percentile needs {MIN_CLUSTERS}"
         return replace(difference, note=note)
     left_out = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
     spread = leave_one_out_spread(left_out, np.zeros(len(left_out), dtype=np.int64), 1)

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from relkit.core.values import Estimate
+from relkit.core.wording import counted
 from relkit.statistics.distributions import MISSED
 from relkit.statistics.intervals import (
     ADVISORY,
@@ -262,8 +263,8 @@ def _estimate(
         unit=unit,
     )
     if count < MIN_CLUSTERS:
-        plural = "" if count == 1 else "s"
-        note = f"{count} {slice_.part}{plural}: the interval of a percentile needs {MIN_CLUSTERS}"
+        few = counted(count, slice_.part)
+        note = f"{few}: the interval of a percentile needs {MIN_CLUSTERS}"
         return replace(estimate, note=note)
     if not math.isfinite(half):
         note = f"no interval: one {slice_.part} has all the slowest or fastest values"

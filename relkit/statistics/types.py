@@ -60,7 +60,8 @@ class Regression:
     95 % over the family (one-sided), ``p_adjusted`` the family-wise p-value. ``reference`` is the
     rate that a ratio refers to, ``detects`` the smallest ratio of it that this data finds with 80 %
     power (None where it never would), ``needed_clusters`` how many clusters like these would find
-    the wanted ratio. ``note`` says why there is no test.
+    the wanted ratio. ``note`` says why there is no test. ``alone``: there is none for its metric,
+    and the slice is read by its own interval, not corrected for the number of slices.
     """
 
     slice: str
@@ -71,6 +72,7 @@ class Regression:
     detects: float | None = None
     needed_clusters: int | None = None
     note: str | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

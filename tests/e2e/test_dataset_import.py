@@ -168,7 +168,7 @@ def test_the_summary_says_what_was_not_taken(workspace: Workspace, tmp_path: Pat
     table.write_text(text, encoding="utf-8")
     said = workspace.relkit("dataset", "import", "audiofolder", str(source))
     assert said.code == 0, said.err
-    assert "dataset data, from audiofolder: 3 utterances, 1 speakers" in said.out
+    assert "dataset data, from audiofolder: 3 utterances, 1 speaker" in said.out
     assert "1 audio files are named by no entry" in said.out
     assert "column hits is now source_hits" in said.out
     assert "1 utterances name audio that is not there" in said.out

@@ -11,6 +11,7 @@ Datasets as folders: ``dataset.yaml``, a manifest, audio inside declared roots o
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from relkit.core.wording import short_digest
 from relkit.adapters.datasets.manifests import ReadDataset
 from relkit.adapters.datasets.manifests import defect
 from relkit.adapters.datasets.manifests import inside
@@ -81,7 +82,7 @@ def check_pointers(tree: Path, lock: DatasetLock | None, name: str, commit: str)
         source = f"{name}/{path.name}"
         if lock is None:
             raise InvalidInput(
-                f"{name} has audio under DVC and no {LOCK} at revision {commit[:12]}",
+                f"{name} has audio under DVC and no {LOCK} at revision {short_digest(commit)}",
                 hint=f"run: relkit dataset lock {name}, and commit what it wrote",
             )
         out = path.name.removesuffix(POINTER)
@@ -90,7 +91,7 @@ def check_pointers(tree: Path, lock: DatasetLock | None, name: str, commit: str)
         )
         if out in lock.outs and lock.outs[out] != md5:
             raise InvalidInput(
-                f"{source} names other audio than {LOCK} at revision {commit[:12]}",
+                f"{source} names other audio than {LOCK} at revision {short_digest(commit)}",
                 hint=f"run: relkit dataset lock {name}, and commit what it wrote",
             )
 
@@ -113,7 +114,7 @@ def refuse_stale(lock: DatasetLock, found: ReadDataset, name: str, commit: str) 
     """Refuse a revision whose lock says less or other than its files; raises InvalidInput."""
     if lock.digest != found.digest:
         raise InvalidInput(
-            f"{name}/{LOCK} at revision {commit[:12]} was written before the dataset changed",
+            f"{name}/{LOCK} at revision {short_digest(commit)} was written before the dataset changed",
             hint=f"run: relkit dataset lock {name}, commit, and name that revision",
         )
 
@@ -313,7 +314,7 @@ class DatasetFiles:
         except OSError as error:
             if not old.is_dir():
                 raise StorageFailed(
-                    f"the dataset at revision {commit[:12]} could not be written",
+                    f"the dataset at revision {short_digest(commit)} could not be written",
                     hint="check free disk space and permissions",
                 ) from error
 
@@ -348,7 +349,7 @@ def _copy_texts(revisions: Revisions, commit: str, copy: Path, name: str) -> Dat
     bring("dataset.yaml")
     if not (copy / "dataset.yaml").is_file():
         raise InvalidInput(
-            f"the dataset does not exist at revision {commit[:12]}",
+            f"the dataset does not exist at revision {short_digest(commit)}",
             hint="name a revision in which it was committed",
         )
     record = read_record(copy, name)

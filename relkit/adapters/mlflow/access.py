@@ -16,6 +16,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from relkit.adapters.mlflow.child import WHOLE_S
+from relkit.core import wording
 from relkit.core.errors import BackendUnavailable, MissingDependency, RelkitError
 
 HINT = "check MLFLOW_TRACKING_URI, or mlflow.tracking_uri in relkit.yaml"
@@ -214,11 +215,12 @@ class Talk:
                 return message
             loading = message["now"] == "loading"
             if loading:
-                limit, late = _LOAD_S, f"MLflow could not be loaded within {_LOAD_S:g} s"
+                limit = _LOAD_S
+                late = f"MLflow could not be loaded within {wording.limit(limit, 's')}"
             else:
                 limit = silence_s
                 shown = min(silence_s, whole_s)
-                late = f"MLflow did not answer at {place.label} in {shown:g} s"
+                late = f"MLflow did not answer at {place.label} in {wording.limit(shown, 's')}"
         raise BackendUnavailable(
             f"MLflow's client ended early (exit status {child.wait()})",
             hint="install it again: pip install 'relkit[mlflow]'",

@@ -25,6 +25,7 @@ from relkit.audio.samples import wav_bytes
 from relkit.audio.types import WARM_UP, Script
 from relkit.core.codec import check, parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError, describe_exit
+from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
 from relkit.evaluation.run_files import MAX_LINE, answer_from, parse_answer
 from relkit.evaluation.suites import CommandRecord
@@ -130,7 +131,7 @@ class CommandSystem:
             line = program.ask(request, time.monotonic() + self._timeout_s)
         except TimeoutError:
             self._stop(program)
-            detail = f"no answer in {self._timeout_s:g} s"
+            detail = f"no answer in {limit(self._timeout_s, 's')}"
             return Failure(reason=FailureReason.TIMEOUT, detail=detail, retryable=True)
         except EOFError:
             code = self._stop(program)

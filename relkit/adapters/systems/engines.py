@@ -25,6 +25,7 @@ from relkit.core import storage
 from relkit.core.codec import check, nearest
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency, describe_exit
+from relkit.core.wording import limit
 from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer, Failure, FailureReason
 from relkit.evaluation.ports import SpeechEngine
@@ -214,7 +215,7 @@ def _output(arguments: Sequence[str], source: int, timeout_s: float) -> Iterator
         if process.stdout is not None:
             process.stdout.close()
     if late.is_set():
-        detail = f"no answer in {timeout_s:g} s"
+        detail = f"no answer in {limit(timeout_s, 's')}"
         raise Unspoken(Failure(reason=FailureReason.TIMEOUT, detail=detail, retryable=True))
     if code:
         raise Unspoken(Failure(reason=FailureReason.CRASHED, detail=describe_exit(code)))

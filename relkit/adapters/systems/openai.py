@@ -18,6 +18,7 @@ from relkit.audio.samples import wav_bytes
 from relkit.audio.types import Unspoken
 from relkit.core.codec import check, parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput
+from relkit.core.wording import limit
 from relkit.datasets.types import Answer, AnswerEvent, Clip, Failure, FailureReason
 from relkit.evaluation.suites import OpenAIHttpRecord, OpenAISpeechRecord
 from relkit.evaluation.types import Scalar
@@ -233,7 +234,7 @@ class _Server:
         except httpx.ConnectTimeout:
             raise _Failed(FailureReason.UNREACHABLE, "ConnectTimeout", retryable=True) from None
         except (TimeoutError, httpx.TimeoutException):
-            detail = f"no answer in {self._timeout_s:g} s"
+            detail = f"no answer in {limit(self._timeout_s, 's')}"
             raise _Failed(FailureReason.TIMEOUT, detail, retryable=True) from None
         except httpx.TransportError as error:
             # The error below httpx's holds what it met: an error of the system, a malformed answer,
