@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from relkit.adapters.signing import SigningKey, load_private, make_key
 from relkit.attestation.envelopes import Envelope, render_envelope
@@ -15,10 +17,12 @@ from relkit.core import yaml_text
 from relkit.core.values import Estimate
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
+from relkit.gate import judge as gate_judging
 from relkit.gate.decide import decide, judge
 from relkit.gate.evidence import Compared, Evidence
 from relkit.gate.policies import parse_policy
 from relkit.gate.types import Coverage, GatePolicy, JudgedPart, JudgedRun
+from relkit.statistics.families import Correction
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
@@ -51,6 +55,9 @@ rules:
   - {id: latency-p95, metric: latency_ms.p95, test: bound, max: 900}
   - {id: latency-same, metric: latency_ms.p50, test: non_inferiority, margin: 200}
 """
+ADVISORY = POLICY.replace("detectable: 4}", "detectable: 4, mode: advisory}")
+NEW_NOISE = {"noise": ("0", "1")}
+"""Registered slices without the last ones."""
 
 
 def judged_run(run: str, candidate: str, *, artifact: str | None = None) -> JudgedRun:
@@ -194,10 +201,12 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     artifact: str | None = ARTIFACT,
     alike: bool = False,
     errors: bool = True,
+    registered: Mapping[str, tuple[str, ...]] | None = None,
 ) -> DecisionStatement:
     """Return a decision about random data, judged by the real rules, with its evidence.
 
-    ``alike`` makes both systems give the same, without ``errors`` none at all.
+    ``alike`` makes both systems give the same, without ``errors`` none at all; ``registered`` are
+    the slices that were there when the dataset was locked.
     """
     rules = policy(text)
     pairs, values = random_pairs(seed, worse=worse, speakers=speakers, slices=slices)
@@ -219,7 +228,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     rates = RateEvidence(sums=pairs.candidate)
     timings = {"latency_ms": TimingEvidence(values=values.candidate)}
     evidence = Evidence(
-        candidate=report(judged.candidate),
+        candidate=replace(report(judged.candidate), registered=registered),
         estimates=_estimates(rates, timings),
         utterances={
             name: 10 * speakers * (slices if name == "overall" else 1)
@@ -274,3 +283,15 @@ def signed(content: DecisionStatement, *keys: SigningKey) -> bytes:
     for key in keys:
         envelope = key.sign(envelope)
     return render_envelope(envelope)
+
+
+def before_discoveries(
+    monkeypatch: pytest.MonkeyPatch,
+    **arguments: Any,  # noqa: ANN401 - those of statement()
+) -> DecisionStatement:
+    """Return a decision whose advisory families were corrected as those that block."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            gate_judging, "correction_of", lambda _, families: Correction(alpha=0.05 / families)
+        )
+        return statement(**arguments)

@@ -9,10 +9,10 @@ from benchmarks.decision_quality.worlds import World, draw
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.distributions import t_power, t_quantile
 from relkit.statistics.families import (
+    Correction,
     Family,
     family_of,
     flipped_sums,
-    holm,
     packed_flips,
     test_regressions,
 )
@@ -99,7 +99,10 @@ def by_holm(differences: Sequence[Difference]) -> FloatArray:
         else 1.0
         for one in differences
     ]
-    return np.array(holm(p))
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(np.sort(p) * (len(p) - np.arange(len(p))))
+    return np.minimum(adjusted, 1.0)
 
 
 RATIOS = (1.3, 1.4, 1.5, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0)
@@ -258,7 +261,13 @@ def _shared(pairs: PairedSums, seed: str) -> dict[str, tuple[int, bool]]:
 
     def tested(slices: tuple[str, ...], alpha: float) -> tuple[int, bool]:
         found = test_regressions(
-            METRIC, pairs, slices, seed=seed, detectable=2.0, alpha=alpha, flips=FLIPS
+            METRIC,
+            pairs,
+            slices,
+            seed=seed,
+            detectable=2.0,
+            correction=Correction(alpha=alpha),
+            flips=FLIPS,
         )
         worse = [one for one in found if one.p_adjusted is not None and one.p_adjusted <= alpha]
         blind = [

@@ -27,7 +27,7 @@ from relkit.core.slices import matches
 from relkit.core.values import Estimate
 from relkit.datasets.types import NO_VALUE, DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
-from relkit.gate.decide import EVIDENCE, REQUIREMENT, reason_codes, worst_of
+from relkit.gate.decide import EVIDENCE, REQUIREMENT, for_new_slices, reason_codes, worst_of
 from relkit.gate.evidence import Compared, Evidence, family_count, joined
 from relkit.gate.judge import judge_bound, judge_differences, judge_family
 from relkit.gate.types import (
@@ -495,7 +495,8 @@ def _judged(
             )
         for fresh in (False, True):
             group = [r for r in own if r.reason.startswith(NEW) == fresh]
-            yield from zip(group, _again(rule, group, again[rule.metric]), strict=True)
+            asked = for_new_slices(rule) if fresh else rule
+            yield from zip(group, _again(asked, group, again[rule.metric]), strict=True)
 
 
 def _families(rules: Sequence[Rule], results: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
@@ -508,12 +509,8 @@ def _again(
     rule: Rule, group: Sequence[RuleResult], evidence: Evidence
 ) -> Iterator[RuleResult | None]:
     """Yield the results of a rule judged again, in order; a family is judged as one."""
-    keys = tuple(result.slice for result in group)
-    if rule.test == "no_regression" and group:
-        if evidence.baseline is None:
-            yield from (None for _ in keys)
-        else:
-            yield from judge_family(rule, keys, evidence.baseline, evidence)
+    if rule.test == "no_regression":
+        yield from _family_again(rule, group, evidence)
         return
     for result in group:
         if rule.test == "bound":
@@ -528,6 +525,27 @@ def _again(
         margin = rule.anchor_margin if anchored and rule.anchor_margin is not None else rule.margin
         (one,) = judge_differences(replace(rule, margin=margin), (result.slice,), other, evidence)
         yield replace(one, against=result.against)
+
+
+def _family_again(
+    rule: Rule, group: Sequence[RuleResult], evidence: Evidence
+) -> Sequence[RuleResult | None]:
+    baseline = evidence.baseline
+    if baseline is None or not group:
+        return [None] * len(group)
+    keys = tuple(result.slice for result in group)
+    judged = judge_family(rule, keys, baseline, evidence)
+    if rule.mode == "advisory" and not _agree(group, judged):
+        # Decisions are older than the false discovery rate: then advisory families were corrected
+        # as dry runs still are.
+        before = judge_family(replace(rule, mode="dry_run"), keys, baseline, evidence)
+        if _agree(group, before):
+            return before
+    return judged
+
+
+def _agree(recorded: Sequence[RuleResult], again: Sequence[RuleResult]) -> bool:
+    return not any(any(_differences(*pair)) for pair in zip(recorded, again, strict=True))
 
 
 def _differences(recorded: RuleResult, again: RuleResult) -> Iterator[str]:

@@ -226,10 +226,14 @@ def judge(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
         reason = f"no slice matches {rule.slice}"
         outcome = Outcome(verdict=Verdict.ERROR, code="no_slice")
         return (new_result(rule, rule.slice, outcome, reason),)
-    fresh = replace(rule, mode="advisory" if rule.mode == "required" else rule.mode)
     judged = [*_judged(rule, slices.found, evidence), *gone]
-    news = (_new(result) for result in _judged(fresh, slices.new, evidence))
+    news = (_new(result) for result in _judged(for_new_slices(rule), slices.new, evidence))
     return (*judged, *news)
+
+
+def for_new_slices(rule: Rule) -> Rule:
+    """Return the rule as it judges slices that came after the dataset was locked: none blocks."""
+    return replace(rule, mode="advisory") if rule.mode == "required" else rule
 
 
 def _judged(rule: Rule, keys: Sequence[str], evidence: Evidence) -> list[RuleResult]:

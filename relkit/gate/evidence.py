@@ -17,6 +17,7 @@ from relkit.gate.tests import FAMILY_ALPHA
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.differences import rate_differences, unpaired_differences
 from relkit.statistics.estimates import PERCENTILES
+from relkit.statistics.families import Correction
 from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentile_differences import percentile_differences
 from relkit.statistics.percentiles import TimingEvidence
@@ -115,6 +116,18 @@ def family_count(rules: Iterable[Rule]) -> int:
 def blocks_as_family(rule: Rule) -> bool:
     """Return whether the slices of a rule are tested together, and can block."""
     return rule.test == "no_regression" and rule.mode == "required"
+
+
+def correction_of(rule: Rule, families: int) -> Correction:
+    """Return how the p-values of a rule's family are adjusted.
+
+    Families that block share their chance (Bonferroni), and dry runs show what they would do. An
+    advisory one can block nothing: it holds its own false discovery rate (docs/method.md, section
+    "Tests of a rule").
+    """
+    if rule.mode == "advisory":
+        return Correction(alpha=FAMILY_ALPHA, discoveries=True)
+    return Correction(alpha=FAMILY_ALPHA / families)
 
 
 def joined(slices: Iterable[tuple[Rule, Iterable[str]]]) -> dict[str, tuple[str, ...]]:

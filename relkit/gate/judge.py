@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relkit.core.values import Estimate
 from relkit.gate import tests
-from relkit.gate.evidence import Compared, Evidence
+from relkit.gate.evidence import Compared, Evidence, correction_of
 from relkit.gate.reasons import reason_of
 from relkit.gate.tests import (
     Outcome,
@@ -184,15 +184,17 @@ def run_family(
     Slices that are not in the sums are left out. A rule's test is that of its metric and ratio.
     """
     known = frozenset(pairs.candidate.slices)
+    correction = correction_of(rule, evidence.families)
     tested = test_regressions(
         RATE_METRICS[rule.metric],
         pairs,
         [key for key in keys if key in known],
         seed=f"{evidence.seed}\n{rule.metric}",
         detectable=rule.detectable,
-        alpha=tests.FAMILY_ALPHA / evidence.families,
+        correction=correction,
     )
-    return {one.slice: _of_families(one, evidence.families) for one in tested}
+    families = 1 if correction.discoveries else evidence.families
+    return {one.slice: _of_families(one, families) for one in tested}
 
 
 def _of_families(found: Regression, families: int) -> Regression:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from relkit.core.metrics import metric_of
 from relkit.core.wording import amount, chance, times
-from relkit.gate.evidence import blocks_as_family, family_count, joined
+from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.suppose import (
     Measured,
     asks,
@@ -25,7 +25,7 @@ from relkit.gate.suppose import (
     units_name,
     value_at,
 )
-from relkit.gate.tests import FAMILY_ALPHA, at_most
+from relkit.gate.tests import at_most
 from relkit.gate.types import (
     GatePolicy,
     Rule,
@@ -205,7 +205,10 @@ def _family(
         supposed = Supposed(rate=known.reference, rate_from="measured by both runs")
     else:
         assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
-        alpha = FAMILY_ALPHA / family_count(policy.rules)
+        correction = correction_of(rule, family_count(policy.rules))
+        alpha = correction.alpha
+        if correction.discoveries:
+            family, alpha = 0, alpha / family
         found = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
         needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
     enough = found is not None and found <= rule.detectable

@@ -13,11 +13,10 @@ from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.evaluate import Suites
 from relkit.evaluation.ports import PairAggregator, RunStore
 from relkit.evaluation.types import EvalReport, Suite
-from relkit.gate.evidence import blocks_as_family, family_count, joined
+from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.lint import lint
 from relkit.gate.plan import plan_rules
 from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite, sentences, slices_of
-from relkit.gate.tests import FAMILY_ALPHA
 from relkit.gate.types import GatePlan, GatePolicy, Rule, SelectionFacts
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.estimates import PERCENTILES, sums_needed, timings_needed
@@ -204,7 +203,7 @@ def _with_pairs(
                 [key for key in dict.fromkeys((*own, *joint)) if key in known],
                 seed=_SEED,
                 detectable=rule.detectable,
-                alpha=FAMILY_ALPHA / family_count(rules),
+                correction=correction_of(rule, family_count(rules)),
             ):
                 regressions[(rule.id, item.slice)] = item
     return replace(measured, differences=differences, regressions=regressions)

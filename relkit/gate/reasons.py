@@ -102,7 +102,8 @@ def _measured(rule: Rule, result: RuleResult) -> str:
     if rule.test == "no_regression":
         if result.p_adjusted is None:
             return shown.sentence
-        return f"{shown.sentence}; p {p_value(result.p_adjusted)} over the family"
+        how = "by Benjamini-Hochberg" if rule.mode == "advisory" else "over the family"
+        return f"{shown.sentence}; p {p_value(result.p_adjusted)} {how}"
     if rule.test == "bound":
         ends = [("at most", rule.max), ("at least", rule.min)]
         limits = (

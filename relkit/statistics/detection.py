@@ -66,6 +66,11 @@ def normal_tail(x: FloatArray) -> FloatArray:
     return np.asarray(np.interp(-x, _GRID, _BELOW), dtype=np.float64)
 
 
+def no_tail(t: FloatArray) -> FloatArray:
+    """Return that no other slice reaches T: what they do makes no difference."""
+    return np.zeros_like(t)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slices:
     """What detection depends on, per slice (S,).

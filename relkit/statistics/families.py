@@ -27,7 +27,15 @@ from types import MappingProxyType
 import numpy as np
 
 from relkit.core.wording import counted
-from relkit.statistics.detection import ALPHA, OWN_SHARE, Slices, clusters_for, smallest_ratio
+from relkit.statistics.detection import (
+    ALPHA,
+    OWN_SHARE,
+    Slices,
+    Tail,
+    clusters_for,
+    no_tail,
+    smallest_ratio,
+)
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
 from relkit.statistics.power import MOST_CLUSTERS
@@ -135,6 +143,22 @@ def _signs(packed: np.ndarray, clusters: int) -> np.ndarray:
     return 1 - 2 * bits.astype(np.int8)
 
 
+def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> list[float]:
+    """Return p-values adjusted for the false discovery rate, in the order given.
+
+    Of m tests the i-th smallest becomes min over j >= i of m p_j / j (Benjamini and Hochberg 1995,
+    JRSS B 57:289), at most 1. ValueError for a p that is not within [0, 1].
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not bool(np.all((p >= 0) & (p <= 1))):
+        raise ValueError("a p-value is within [0, 1]")
+    order = np.argsort(p, kind="stable")
+    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return [float(value) for value in adjusted]
+
+
 TIE = 1e-9
 
 
@@ -219,6 +243,22 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """How the p-values of a family are adjusted.
+
+    ``alpha`` is the family-wise error rate, kept by max-T; with ``discoveries`` the false discovery
+    rate, kept by Benjamini and Hochberg (1995), for families that are only looked at. There the one
+    slice that has become worse needs p <= alpha / S, however often others reach its T.
+    """
+
+    alpha: float = ALPHA
+    discoveries: bool = False
+
+
+MAX_T = Correction()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
     """Sums by slice and cluster (R,)."""
 
@@ -231,11 +271,13 @@ class Rows:
 class FamilyTest:
     """What the flips say: the statistic T (S,), and the largest of the family by flip, ascending.
 
-    ``critical`` is the smallest value that at most alpha of the flips exceed.
+    ``p`` (S,) is the share of flips in which a slice's own T reaches what it is, ``critical`` the
+    smallest value that at most alpha of the flips' largest exceed.
     """
 
     family: Family
     statistic: FloatArray
+    p: FloatArray
     maxima: FloatArray
     critical: float
 
@@ -263,7 +305,7 @@ def test_regressions(
     *,
     seed: str,
     detectable: float,
-    alpha: float = ALPHA,  # noqa: PT028 - a rule, no test
+    correction: Correction = MAX_T,  # noqa: PT028 - a rule, no test
     flips: int = FLIPS,  # noqa: PT028 - the same
 ) -> tuple[Regression, ...]:
     """Return what the joint test says about each of ``slices``, in that order.
@@ -282,8 +324,10 @@ def test_regressions(
     tested = tuple(name for name, regression in regressions.items() if regression.note is None)
     if tested:
         family = family_of(metric, pairs, tuple(differences), tested)
-        test = run_flips(family, seed, alpha, flips)
-        regressions.update(_tested(test, regressions, metric, detectable=detectable, alpha=alpha))
+        test = run_flips(family, seed, correction.alpha, flips)
+        regressions.update(
+            _tested(test, regressions, metric, detectable=detectable, correction=correction)
+        )
     return tuple(regressions[name] for name in slices)
 
 
@@ -332,12 +376,18 @@ def run_flips(family: Family, seed: str, alpha: float = ALPHA, flips: int = FLIP
     root = np.sqrt(family.denominator)
     safe = np.where(root > 0, root, 1.0)
     packed = packed_flips(family.differences.clusters, seed, flips)
-    chunks = [(sums / safe).max(axis=1) for sums in flipped_sums(family.differences, packed)]
+    statistic = family.extra / safe
+    chunks, reached = [], np.zeros(len(safe))
+    for sums in flipped_sums(family.differences, packed):
+        flipped = sums / safe
+        chunks.append(flipped.max(axis=1))
+        reached += np.count_nonzero(flipped >= statistic - TIE, axis=0)
     maxima = np.sort(np.concatenate(chunks))
     beyond = math.floor(alpha * len(maxima) + TIE)
     return FamilyTest(
         family=family,
-        statistic=family.extra / safe,
+        statistic=statistic,
+        p=reached / len(maxima),
         maxima=maxima,
         critical=float(maxima[len(maxima) - 1 - beyond]),
     )
@@ -392,17 +442,23 @@ def _tested(
     metric: RateMetric,
     *,
     detectable: float,
-    alpha: float,
+    correction: Correction,
 ) -> dict[str, Regression]:
     family = test.family
     reference = reference_rates(family)
     slices = detection_of(metric, family, reference)
-    ratios = smallest_ratio(slices, test.reached, alpha)
-    needed = clusters_for(slices, detectable, test.reached, most=MOST_CLUSTERS, alpha=alpha)
     p_adjusted, low = test.p_adjusted, test.low
+    tail: Tail = test.reached
+    alpha = correction.alpha
+    if correction.discoveries:
+        p_adjusted = np.array(benjamini_hochberg(test.p))
+        tail, alpha = no_tail, alpha / len(family.slices)
+    ratios = smallest_ratio(slices, tail, alpha)
+    needed = clusters_for(slices, detectable, tail, most=MOST_CLUSTERS, alpha=alpha)
     return {
         name: replace(
             regressions[name],
+            p=float(test.p[i]),
             p_adjusted=float(p_adjusted[i]),
             low=float(low[i]),
             reference=float(reference[i]) if reference[i] > 0 else None,
@@ -425,38 +481,3 @@ def _untested(difference: Difference) -> str | None:
     if difference.clusters < MIN_CLUSTERS:
         return f"{counted(difference.clusters, 'cluster')}: the test needs {MIN_CLUSTERS}"
     return None
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for the false discovery rate, in the order given.
-
-    Of m tests the i-th smallest becomes min over j >= i of m p_j / j (Benjamini and Hochberg 1995,
-    JRSS B 57:289), at most 1. ValueError for a p that is not within [0, 1].
-    """
-    p, order = _ascending(p_values)
-    scaled = p[order] * len(p) / np.arange(1, len(p) + 1)
-    return _placed(np.minimum.accumulate(scaled[::-1])[::-1], order)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for the family-wise error rate, in the order given.
-
-    Of m tests the i-th smallest becomes max over j <= i of (m - j + 1) p_j (Holm 1979, Scand. J.
-    Stat. 6:65), at most 1. ValueError for a p that is not within [0, 1].
-    """
-    p, order = _ascending(p_values)
-    scaled = p[order] * (len(p) - np.arange(len(p)))
-    return _placed(np.maximum.accumulate(scaled), order)
-
-
-def _ascending(p_values: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    p = np.asarray(p_values, dtype=np.float64)
-    if not bool(np.all((p >= 0) & (p <= 1))):
-        raise ValueError("a p-value is within [0, 1]")
-    return p, np.argsort(p, kind="stable")
-
-
-def _placed(adjusted: np.ndarray, order: np.ndarray) -> list[float]:
-    result = np.empty(len(order))
-    result[order] = np.minimum(adjusted, 1.0)
-    return [float(p) for p in result]

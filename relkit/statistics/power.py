@@ -161,7 +161,8 @@ def detectable_ratio(
 ) -> float | None:
     """Return the smallest ratio of rates that ``no_regression`` finds with 80 % power.
 
-    ``slices`` is how many the family has, all taken to be like this one. None under 5 clusters,
+    ``slices`` is how many the family has, all taken to be like this one, 0 where the others make no
+    difference. None under 5 clusters,
     without a unit, or where no ratio would ever be found.
     """
     if size.clusters < MIN_CLUSTERS or size.units <= 0 or assumptions.rate <= 0:

@@ -13,7 +13,7 @@ import numpy as np
 
 from relkit.statistics.detection import ALPHA
 from relkit.statistics.differences import highest_difference, rate_differences
-from relkit.statistics.families import TIE, family_of, run_flips, test_regressions
+from relkit.statistics.families import TIE, Correction, family_of, run_flips, test_regressions
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import ClusterSums, FloatArray, PairedSums
@@ -154,7 +154,12 @@ def _family(
     """Return the same for a family: flips move neither the denominators nor the critical value."""
     metric = RATE_METRICS[rule.metric]
     regressions = test_regressions(
-        metric, pairs, rule.slices, seed=seed, detectable=rule.detectable, alpha=alpha
+        metric,
+        pairs,
+        rule.slices,
+        seed=seed,
+        detectable=rule.detectable,
+        correction=Correction(alpha=alpha),
     )
     open_ = any(
         regression.detects is None or regression.detects > rule.detectable

@@ -57,7 +57,9 @@ class Regression:
     """What the joint test of a family of slices says about one of them.
 
     ``difference`` with its own interval; ``low`` is the simultaneous lower end of the worsening at
-    95 % over the family (one-sided), ``p_adjusted`` the family-wise p-value. ``reference`` is the
+    95 % over the family (one-sided). ``p`` is the slice's own p-value, ``p_adjusted`` that over the
+    family: family-wise where it can block, by the false discovery rate where it is only looked at
+    (:func:`relkit.statistics.families.test_regressions`). ``reference`` is the
     rate that a ratio refers to, ``detects`` the smallest ratio of it that this data finds with 80 %
     power (None where it never would), ``needed_clusters`` how many clusters like these would find
     the wanted ratio. ``note`` says why there is no test. ``alone``: there is none for its metric,
@@ -66,6 +68,7 @@ class Regression:
 
     slice: str
     difference: Difference
+    p: float | None = None
     p_adjusted: float | None = None
     low: float | None = None
     reference: float | None = None

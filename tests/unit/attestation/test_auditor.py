@@ -18,7 +18,15 @@ from relkit.core.metrics import metric_of
 from relkit.statistics.distributions import t_quantile
 from relkit.statistics.families import packed_flips
 from relkit.statistics.rates import RATE_METRICS
-from tests.decisions import LATER, new_key, signed, statement
+from tests.decisions import (
+    ADVISORY,
+    LATER,
+    NEW_NOISE,
+    before_discoveries,
+    new_key,
+    signed,
+    statement,
+)
 
 SOURCE = Path(auditor.__file__)
 
@@ -80,6 +88,24 @@ def test_it_agrees_with_the_rules(seed: int, worse: float) -> None:
     assert len(found.lines) == len(content.decision.results)
     assert {line[4] for line in found.lines} == {"agrees"}
     assert found.believed == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"text": ADVISORY}, {"registered": NEW_NOISE}, {"slices": 5, "text": ADVISORY}]
+)
+def test_it_agrees_on_advisory_families(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
+) -> None:
+    """Corrected for their false discovery rate, or as those that block before there was that."""
+    for content in (
+        statement(3, worse=2.0, **arguments),
+        before_discoveries(monkeypatch, seed=3, worse=2.0, **arguments),
+    ):
+        problems, found = audited(parse_envelope(signed(content), source="d.json").payload)
+        assert problems == []
+        assert found is not None
+        assert {line[4] for line in found.lines} == {"agrees"}
+    assert tampered(first("wer-slices", p_adjusted=0.77), seed=3, worse=2.0, **arguments)
 
 
 @pytest.mark.parametrize("name", RATE_METRICS)

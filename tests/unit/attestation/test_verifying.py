@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,17 @@ from relkit.attestation.types import DecisionStatement, PartEvidence, SumsTable
 from relkit.attestation.verify import Verification, Wanted, read_check, verify
 from relkit.core.digests import canonical
 from relkit.gate.types import CheckRecord, RuleResult, Verdict
-from tests.decisions import ARTIFACT, LATER, NOW, POLICY, signed, statement
+from tests.decisions import (
+    ADVISORY,
+    ARTIFACT,
+    LATER,
+    NEW_NOISE,
+    NOW,
+    POLICY,
+    before_discoveries,
+    signed,
+    statement,
+)
 
 Change = Callable[[DecisionStatement], DecisionStatement]
 
@@ -83,6 +94,26 @@ def test_an_honest_decision_agrees(seed: int, worse: float) -> None:
     assert found.problems == ()
     assert found.agreed == len(content.decision.results)
     assert found.believed == ()
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"text": ADVISORY}, {"registered": NEW_NOISE}, {"slices": 5, "text": ADVISORY}]
+)
+def test_advisory_families_agree_however_they_were_corrected(
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, Any],
+) -> None:
+    """By their false discovery rate now, as those that block in decisions from before that."""
+    content = statement(3, worse=2.0, **arguments)
+    before = before_discoveries(monkeypatch, seed=3, worse=2.0, **arguments)
+    assert content.decision.results != before.decision.results
+    for each in (content, before):
+        assert judged(each).problems == ()
+    shown = [one for one in content.decision.results if one.rule == "wer-slices"]
+    advisory = next(i for i, one in enumerate(shown) if one.mode == "advisory")
+    changed = replace(shown[advisory], p_adjusted=0.77)
+    results = tuple(changed if one == shown[advisory] else one for one in content.decision.results)
+    assert "p_adjusted" in judged(of_decision(results=results)(content)).problems[0]
 
 
 TAMPERED: dict[str, Change] = {

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from relkit.statistics.families import (
     EXCUSED,
     FAMILY_METRICS,
+    MAX_T,
+    Correction,
     Differences,
+    benjamini_hochberg,
     family_of,
     flipped_sums,
     packed_flips,
@@ -48,9 +51,22 @@ def paired(cells: Sequence[Cell]) -> PairedSums:
     return PairedSums(candidate=candidate, baseline=baseline, clusters=1 + int(index[1].max()))
 
 
-def ran(pairs: PairedSums, *, seed: str = "x", detectable: float = 2.0) -> tuple[Regression, ...]:
+def ran(
+    pairs: PairedSums,
+    *,
+    seed: str = "x",
+    detectable: float = 2.0,
+    correction: Correction = MAX_T,
+) -> tuple[Regression, ...]:
     """Return the test over all slices."""
-    return regressions(WER, pairs, pairs.candidate.slices, seed=seed, detectable=detectable)
+    return regressions(
+        WER,
+        pairs,
+        pairs.candidate.slices,
+        seed=seed,
+        detectable=detectable,
+        correction=correction,
+    )
 
 
 def slow_signs(clusters: int, seed: str) -> Iterator[list[int]]:
@@ -67,8 +83,8 @@ def slow_signs(clusters: int, seed: str) -> Iterator[list[int]]:
         yield [-1 if taken[c // 8] >> (c % 8) & 1 else 1 for c in range(clusters)]
 
 
-def slow_test(cells: Sequence[Cell], seed: str) -> dict[int, tuple[float, float]]:
-    """Return slice to adjusted p and simultaneous low end, one number at a time."""
+def slow_test(cells: Sequence[Cell], seed: str) -> dict[int, tuple[float, float, float]]:
+    """Return slice to adjusted p, simultaneous low end and own p, one number at a time."""
     clusters = sorted({row[1] for row in cells})
     slices = sorted({row[0] for row in cells})
     of = {s: [row for row in cells if row[0] == s] for s in slices}
@@ -78,6 +94,7 @@ def slow_test(cells: Sequence[Cell], seed: str) -> dict[int, tuple[float, float]
     phi = median(shares) if shares else 0.0
     root = {s: math.sqrt(v[s] / 4 + 0.75 * phi * errors[s]) for s in slices}
     largest: list[float] = []
+    reached = dict.fromkeys(slices, 0)
     first: dict[int, float] = {}
     for signs in slow_signs(len(clusters), seed):
         t = {
@@ -88,12 +105,15 @@ def slow_test(cells: Sequence[Cell], seed: str) -> dict[int, tuple[float, float]
         }
         first = first or t
         largest.append(max(t.values()))
+        for s in slices:
+            reached[s] += t[s] >= first[s] - 1e-9
     largest.sort()
     q = largest[len(largest) - 1 - math.floor(0.05 * len(largest) + 1e-9)]
     return {
         s: (
             sum(m >= first[s] - 1e-9 for m in largest) / len(largest),
             (sum(a - b for _, _, a, b, _ in of[s]) - q * root[s]) / sum(r[4] for r in of[s]),
+            reached[s] / len(largest),
         )
         for s in slices
     }
@@ -123,6 +143,14 @@ def test_agrees_with_plain_python(clusters: int, slices: int, ratio: float) -> N
     for i, one in enumerate(ran(paired(cells), seed="seed/ü")):
         assert one.p_adjusted == pytest.approx(expected[i][0], abs=1e-12)
         assert one.low == pytest.approx(expected[i][1], abs=1e-12)
+        assert one.p == pytest.approx(expected[i][2], abs=1e-12)
+    own = [p for _, _, p in expected.values()]
+    for one, p in zip(
+        ran(paired(cells), seed="seed/ü", correction=Correction(discoveries=True)),
+        benjamini_hochberg(own),
+        strict=True,
+    ):
+        assert one.p_adjusted == pytest.approx(p, abs=1e-12)
 
 
 def test_disjoint_clusters_agree_with_plain_python() -> None:
@@ -130,7 +158,7 @@ def test_disjoint_clusters_agree_with_plain_python() -> None:
     cells = [(s, 5 * s + c % 5, a, b, n) for s, c, a, b, n in drawn(5, 4, ratio=3.0)]
     expected = slow_test(cells, "x")
     found = ran(paired(cells))
-    assert [one.p_adjusted for one in found] == pytest.approx([p for p, _ in expected.values()])
+    assert [one.p_adjusted for one in found] == pytest.approx([p for p, *_ in expected.values()])
 
 
 @pytest.mark.parametrize("clusters", [3, 40, 700])
@@ -290,6 +318,35 @@ def test_equal_systems_fail_one_family_in_twenty() -> None:
         family = family_of(WER, pairs, pairs.candidate.slices, pairs.candidate.slices)
         failed.append(run_flips(family, "x").p_adjusted.min() <= 0.05)
     assert np.mean(failed) <= 0.085
+
+
+def test_few_discoveries_are_false() -> None:
+    """At most 5 % of what an advisory family reports, on average, and more than max-T reports."""
+    false, by_discoveries, by_max_t = [], 0, 0
+    for k in range(300):
+        cells = [(s, c, a + (s > 5) * (2 + c % 3), b, n) for s, c, a, b, n in drawn(9, 10, seed=k)]
+        pairs = paired(cells)
+        family = family_of(WER, pairs, pairs.candidate.slices, pairs.candidate.slices)
+        test = run_flips(family, "x")
+        worse = np.array(benjamini_hochberg(test.p)) <= 0.05
+        false.append(worse[:6].sum() / max(1, worse.sum()))
+        by_discoveries += worse[6:].sum()
+        by_max_t += (test.p_adjusted <= 0.05)[6:].sum()
+    assert np.mean(false) <= 0.05 + 2 * np.std(false) / math.sqrt(len(false))
+    assert by_discoveries > by_max_t
+
+
+def test_a_lone_regression_of_the_claimed_ratio_is_discovered() -> None:
+    """What a family that is only looked at detects holds where no other slice is worse."""
+    looked_at = Correction(discoveries=True)
+    claims = [ran(paired(drawn(12, 4, seed=k)), correction=looked_at)[0].detects for k in range(9)]
+    claim = median(one or 9.0 for one in claims)
+    found = [
+        (ran(paired(drawn(12, 4, seed=100 + k, ratio=claim)), correction=looked_at)[0].p_adjusted)
+        or 1.0
+        for k in range(80)
+    ]
+    assert np.mean([p <= 0.05 for p in found]) >= 0.72  # 80 % less two standard errors
 
 
 def test_family_metrics_divide_by_the_same_units() -> None:
