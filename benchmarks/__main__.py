@@ -16,6 +16,7 @@ NAMES = (
     "rollback_speed",
     "bisect_power",
     "structure",
+    "walks",
 )
 
 
