@@ -10,18 +10,25 @@ import pytest
 
 from relkit.adapters.signing import SigningKey, load_private, make_key
 from relkit.attestation.envelopes import Envelope, render_envelope
-from relkit.attestation.statements import render_decision
+from relkit.attestation.statements import render_statement
 from relkit.attestation.sums import decision_evidence
-from relkit.attestation.types import DecisionStatement
 from relkit.core import yaml_text
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, Named
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.gate import judge as gate_judging
 from relkit.gate.decide import decide, judge
 from relkit.gate.evidence import Compared, Evidence
 from relkit.gate.policies import parse_policy
-from relkit.gate.types import Coverage, GatePolicy, JudgedPart, JudgedRun
+from relkit.gate.types import (
+    Coverage,
+    DecisionEvidence,
+    GateDecision,
+    GatePolicy,
+    JudgedDataset,
+    JudgedPart,
+    JudgedRun,
+)
 from relkit.statistics.families import Correction
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
@@ -75,18 +82,13 @@ def part(*, artifact: str | None = ARTIFACT) -> JudgedPart:
     """Return what was judged."""
     return JudgedPart(
         name=None,
-        policy="asr-promotion",
-        policy_digest=policy().digest,
+        policy=Named(name="asr-promotion", digest=policy().digest),
         candidate=judged_run("new-run", "sha256:" + "c" * 64, artifact=artifact),
         baseline=judged_run("old-run", BASELINE),
         anchor=None,
-        dataset="words",
-        dataset_revision=None,
-        dataset_digest=DATASET,
-        suite="demo",
-        suite_digest=OTHER,
-        normalizer="english",
-        normalizer_digest=OTHER,
+        dataset=JudgedDataset(name="words", revision=None, digest=DATASET),
+        suite=Named(name="demo", digest=OTHER),
+        normalizer=Named(name="english", digest=OTHER),
         scorer="relkit-score/1",
         coverage=Coverage(expected=1000, scored=1000, unusable=0),
     )
@@ -202,7 +204,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     alike: bool = False,
     errors: bool = True,
     registered: Mapping[str, tuple[str, ...]] | None = None,
-) -> DecisionStatement:
+) -> GateDecision:
     """Return a decision about random data, judged by the real rules, with its evidence.
 
     ``alike`` makes both systems give the same, without ``errors`` none at all; ``registered`` are
@@ -215,7 +217,9 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         none = {**same.columns, "capped_errors": np.zeros(len(same.slice_index))}
         same = same if errors else replace(same, columns=none)
         pairs = replace(pairs, candidate=same, baseline=same)
-    judged = replace(part(artifact=artifact), policy_digest=rules.digest)
+    judged = replace(
+        part(artifact=artifact), policy=Named(name="asr-promotion", digest=rules.digest)
+    )
     assert judged.baseline is not None
     baseline = Compared(
         report=report(judged.baseline),
@@ -241,20 +245,24 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     decision = decide(rules, results, parts=(judged,))
     document, _ = yaml_text.load(text, source="asr-promotion.yaml")
     assert isinstance(document, Mapping)
-    return DecisionStatement(
-        decision=replace(
-            decision, created=NOW, expires="2026-02-01T12:00:00Z", serial=7, tool_version="0.1.0"
+    return replace(
+        decision,
+        policy=replace(decision.policy, documents={rules.name: document}),
+        created=NOW,
+        expires="2026-02-01T12:00:00Z",
+        serial=7,
+        tool_version="0.1.0",
+        evidence=DecisionEvidence(
+            parts=(
+                decision_evidence(
+                    rules.rules,
+                    rates=rates,
+                    timings=timings,
+                    utterances=evidence.utterances,
+                    compared={"baseline": baseline},
+                ),
+            )
         ),
-        evidence=(
-            decision_evidence(
-                rules.rules,
-                rates=rates,
-                timings=timings,
-                utterances=evidence.utterances,
-                compared={"baseline": baseline},
-            ),
-        ),
-        policies={rules.name: document},
     )
 
 
@@ -277,9 +285,9 @@ def new_key(folder: Path) -> SigningKey:
     return load_private(private, {})
 
 
-def signed(content: DecisionStatement, *keys: SigningKey) -> bytes:
+def signed(content: GateDecision, *keys: SigningKey) -> bytes:
     """Return a decision as a file, signed by some keys."""
-    envelope = Envelope(payload=render_decision(content))
+    envelope = Envelope(payload=render_statement(content))
     for key in keys:
         envelope = key.sign(envelope)
     return render_envelope(envelope)
@@ -288,7 +296,7 @@ def signed(content: DecisionStatement, *keys: SigningKey) -> bytes:
 def before_discoveries(
     monkeypatch: pytest.MonkeyPatch,
     **arguments: Any,  # noqa: ANN401 - those of statement()
-) -> DecisionStatement:
+) -> GateDecision:
     """Return a decision whose advisory families were corrected as those that block."""
     with monkeypatch.context() as patch:
         patch.setattr(

@@ -4,12 +4,21 @@ import dataclasses
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
-from relkit.core.values import Checked, Limits, one_line, values_checked_time
+from relkit.core.values import (
+    Checked,
+    Limits,
+    Read,
+    Shape,
+    checked_duration,
+    checked_time,
+    one_line,
+)
 from relkit.registry.types import language_name, no_line_break, printable
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -19,9 +28,10 @@ _JSON = st.recursive(
     max_leaves=4,
 )
 CHECKED: dict[object, st.SearchStrategy[Any]] = {
-    values_checked_time: st.integers(0, 2**32).map(
+    checked_time: st.integers(0, 2**32).map(
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
+    checked_duration: st.integers(1, 999_999).map("{}s".format),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     no_line_break: st.text(st.characters(categories=["L", "N", "Zs"]), max_size=9).filter(
@@ -35,11 +45,13 @@ _PLAIN: dict[object, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),
     bool: st.booleans(),
+    bytes: st.binary(max_size=8),
     object: _JSON,
     NoneType: st.none(),
 }
 
 
+@cache
 def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - any annotation
     """Return values of a type: what its annotations let each field hold."""
     if dataclasses.is_dataclass(kind):
@@ -67,12 +79,16 @@ def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - any annotatio
 
 def _instances(kind: Any) -> st.SearchStrategy[Any]:  # noqa: ANN401 - as above
     hints = get_type_hints(kind, include_extras=True)
-    needed, others = {}, {}
+    needed: dict[str, st.SearchStrategy[Any]] = {}
+    others: dict[str, st.SearchStrategy[Any]] = {}
     for item in dataclasses.fields(kind):
-        if item.default is item.default_factory is dataclasses.MISSING:
-            needed[item.name] = values(hints[item.name])
-        elif not item.metadata.get("outside"):  # later: a type may hold others of itself
-            others[item.name] = _later(hints[item.name])
+        has_default = item.default is not item.default_factory
+        if item.metadata.get("outside"):
+            continue
+        # Later: a type may hold others of itself.
+        made = _later(hints[item.name]) if has_default else values(hints[item.name])
+        optional = has_default and not getattr(kind, "FILE", Shape()).required
+        (others if optional else needed)[item.name] = made
     return st.fixed_dictionaries(needed, optional=others).map(lambda made: kind(**made))
 
 
@@ -83,17 +99,20 @@ def _later(hint: object) -> st.SearchStrategy[Any]:
 def _limited(base: Any, marks: tuple[object, ...]) -> st.SearchStrategy[Any]:  # noqa: ANN401 - as above
     limits: dict[str, Any] = {}
     for mark in marks:
-        if isinstance(mark, Checked) and mark.check in CHECKED:
-            return CHECKED[mark.check]
+        check = getattr(mark, "check", None) or getattr(mark, "read", None)
+        if isinstance(mark, Checked | Read) and check in CHECKED:
+            return CHECKED[check]
         if isinstance(mark, Limits):
             limits |= mark.limits
     if "pattern" in limits:
         return st.from_regex(limits["pattern"].removesuffix("$") + r"\Z")
-    low, high = limits.get("ge"), limits.get("le")
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le")
     if base is int:
         return st.integers(low, high)
     if base is float:
-        return st.floats(low, high, allow_nan=False, allow_infinity=False)
+        return st.floats(
+            low, high, exclude_min="gt" in limits, allow_nan=False, allow_infinity=False
+        )
     least, most = limits.get("min_length", 0), limits.get("max_length", 100)
     made = values(base)
     return made.filter(lambda value: least <= len(value) <= most) if limits else made

@@ -1,15 +1,21 @@
 """Decisions to show: every field can be given, the rest is sensible; and hostile text."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
 
+from relkit.core.values import Named
 from relkit.gate.types import (
     CheckRecord,
     Coverage,
+    DecidingPolicy,
+    Enforcement,
     GateDecision,
+    JudgedDataset,
     JudgedPart,
     JudgedRun,
+    Overridden,
     Override,
     RuleResult,
     Verdict,
@@ -154,22 +160,17 @@ def judged(run: str = CANDIDATE, **fields: Any) -> JudgedRun:  # noqa: ANN401  #
     return JudgedRun(run=run, **(given | fields))
 
 
-def part(**fields: Any) -> JudgedPart:  # noqa: ANN401  # as above
+def part(*, dataset: str = "assistant-commands", **fields: Any) -> JudgedPart:  # noqa: ANN401  # as above
     """Return what one policy was asked about."""
     given: dict[str, Any] = {
         "name": None,
-        "policy": "asr-promotion",
-        "policy_digest": DIGEST,
+        "policy": Named(name="asr-promotion", digest=DIGEST),
         "candidate": judged(),
         "baseline": judged(BASELINE, candidate="sha256:" + "b" * 64),
         "anchor": None,
-        "dataset": "assistant-commands",
-        "dataset_revision": "1" * 40,
-        "dataset_digest": DIGEST,
-        "suite": "demo",
-        "suite_digest": DIGEST,
-        "normalizer": "english",
-        "normalizer_digest": DIGEST,
+        "dataset": JudgedDataset(name=dataset, revision="1" * 40, digest=DIGEST),
+        "suite": Named(name="demo", digest=DIGEST),
+        "normalizer": Named(name="english", digest=DIGEST),
         "scorer": "1",
         "coverage": Coverage(expected=400, scored=398, unusable=2),
         "baseline_failures": ("u7",),
@@ -180,12 +181,15 @@ def part(**fields: Any) -> JudgedPart:  # noqa: ANN401  # as above
     return JudgedPart(**(given | fields))
 
 
-def decision(*results: RuleResult, **fields: Any) -> GateDecision:  # noqa: ANN401  # as above
+def decision(
+    *results: RuleResult,
+    policy: str = "asr-promotion",
+    enforcement: Enforcement = "enforce",
+    **fields: Any,  # noqa: ANN401  # as above
+) -> GateDecision:
     """Return a decision with these results; the verdict is given, or pass."""
     given: dict[str, Any] = {
-        "policy": "asr-promotion",
-        "policy_digest": DIGEST,
-        "enforcement": "enforce",
+        "policy": DecidingPolicy(name=policy, digest=DIGEST, enforcement=enforcement),
         "verdict": Verdict.PASS,
         "reason_codes": (),
         "parts": (part(),),
@@ -196,6 +200,11 @@ def decision(*results: RuleResult, **fields: Any) -> GateDecision:  # noqa: ANN4
         "tool_version": "0.1.0",
     }
     return GateDecision(results=results, **(given | fields))
+
+
+def in_shadow(shown: GateDecision) -> GateDecision:
+    """Return a decision whose policy only shows what it would do."""
+    return replace(shown, policy=replace(shown.policy, enforcement="shadow"))
 
 
 def passing() -> GateDecision:
@@ -242,11 +251,13 @@ def open_question() -> GateDecision:
 def override(**fields: Any) -> Override:  # noqa: ANN401  # as above
     """Return a signed override."""
     given: dict[str, Any] = {
-        "decision": DIGEST,
-        "policy": "asr-promotion",
-        "policy_digest": DIGEST,
-        "verdict": Verdict.FAIL,
-        "runs": (CANDIDATE,),
+        "decision": Overridden(
+            digest=DIGEST,
+            policy="asr-promotion",
+            policy_digest=DIGEST,
+            verdict=Verdict.FAIL,
+            runs=(CANDIDATE,),
+        ),
         "subjects": (DIGEST,),
         "by": "rita@example.org",
         "reason": "the Scottish recordings are being redone",

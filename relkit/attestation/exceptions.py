@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from relkit.attestation.envelopes import parse_statement
-from relkit.attestation.statements import override_of, render_override, subjects
-from relkit.attestation.types import DecisionStatement
+from relkit.attestation.statements import parse_content, render_statement
 from relkit.attestation.verify import Verification
 from relkit.core.errors import InvalidInput
 from relkit.core.values import after, moment
-from relkit.gate.types import CheckRecord, GateDecision, Override, Verdict
+from relkit.gate.types import CheckRecord, GateDecision, Overridden, Override, Verdict
 
 LONGEST_S = 30 * 86400.0
 """No exception and no approval is valid for longer than 30 days."""
@@ -36,24 +34,25 @@ def plan_override(
     (nothing promotes it), and one in which no required rule had numbers to be judged by: nobody
     can answer for what was not looked at. It ends with the decision, or earlier.
     """
-    statement = verification.content
+    decision = verification.content
     if not verification.valid:
         raise InvalidInput(
             f"{source}: {verification.problems[0]}", hint=f"see: relkit verify {source} --key PUB"
         )
-    if not isinstance(statement, DecisionStatement) or verification.digest is None:
+    if not isinstance(decision, GateDecision) or verification.digest is None:
         raise InvalidInput(f"{source}: is no gate decision")
-    decision = statement.decision
     refusal = _refusal(decision)
     if refusal is not None:
         raise InvalidInput(f"{source}: {refusal}")
     override = Override(
-        decision=verification.digest,
-        policy=decision.policy,
-        policy_digest=decision.policy_digest,
-        verdict=decision.verdict,
-        runs=tuple(part.candidate.run for part in decision.parts),
-        subjects=tuple(digest for _, digest in subjects(decision)),
+        decision=Overridden(
+            digest=verification.digest,
+            policy=decision.policy.name,
+            policy_digest=decision.policy.digest,
+            verdict=decision.verdict,
+            runs=tuple(part.candidate.run for part in decision.parts),
+        ),
+        subjects=tuple(digest for _, digest, _ in decision.subjects),
         by=said.by.strip(),
         reason=said.reason.strip(),
         ticket=said.ticket.strip(),
@@ -61,15 +60,15 @@ def plan_override(
         expires=min(_ends(now, said.valid_for_s), decision.expires, key=moment),
         tool_version=tool_version,
     )
-    payload = render_override(override)
-    override_of(parse_statement(payload, source="the override"), source="the override")
+    payload = render_statement(override)
+    parse_content(payload, Override, source="the override")
     return override, payload
 
 
 def _refusal(decision: GateDecision) -> str | None:
     if decision.verdict is Verdict.PASS:
         return "the decision passes: there is nothing to override"
-    if decision.enforcement == "shadow":
+    if decision.policy.enforcement == "shadow":
         return "the policy is in shadow: nothing can promote by it"
     required = [r for r in decision.results if r.mode == "required" and r.test != "evidence"]
     if not any(result.verdict in _JUDGED for result in required):

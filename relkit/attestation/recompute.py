@@ -15,13 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relkit.attestation.sums import UTTERANCES
-from relkit.attestation.types import (
-    DecisionStatement,
-    OrderStatistics,
-    PartEvidence,
-    PercentileTable,
-    SumsTable,
-)
 from relkit.core.metrics import metric_of
 from relkit.core.slices import matches
 from relkit.core.values import Estimate
@@ -35,8 +28,12 @@ from relkit.gate.types import (
     GatePolicy,
     JudgedPart,
     JudgedRun,
+    OrderStatistics,
+    PartEvidence,
+    PercentileTable,
     Rule,
     RuleResult,
+    SumsTable,
     Verdict,
 )
 from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
@@ -272,19 +269,19 @@ def _report(judged: JudgedPart, run: JudgedRun) -> EvalReport:
     """Return what of a run's report a judge looks at: its digests."""
     return EvalReport(
         run=run.run,
-        suite=judged.suite,
-        suite_digest=judged.suite_digest,
+        suite=judged.suite.name,
+        suite_digest=judged.suite.digest,
         candidate_digest=run.candidate,
         artifact_digest=run.artifact,
         dataset=DatasetVersion(
-            name=judged.dataset,
-            revision=judged.dataset_revision,
+            name=judged.dataset.name,
+            revision=judged.dataset.revision,
             dirty=None,
-            digest=judged.dataset_digest,
+            digest=judged.dataset.digest,
             utterances=judged.coverage.expected,
         ),
-        normalizer=judged.normalizer,
-        normalizer_digest=judged.normalizer_digest,
+        normalizer=judged.normalizer.name,
+        normalizer_digest=judged.normalizer.digest,
         scorer=judged.scorer,
         tool_version="",
         created=run.created,
@@ -345,22 +342,21 @@ class Recomputed:
     believed: tuple[str, ...]
 
 
-def recompute(statement: DecisionStatement, policies: Mapping[str, GatePolicy]) -> Recomputed:
+def recompute(decision: GateDecision, policies: Mapping[str, GatePolicy]) -> Recomputed:
     """Return whether a decision follows from its evidence.
 
-    ``policies`` maps names to the policies that the statement holds, parsed. Every check is judged
+    ``policies`` maps names to the policies that the decision holds, parsed. Every check is judged
     again, and the verdict of all from the checks; a rule, slice or requirement without a result is
     a problem, too.
     """
-    decision = statement.decision
     problems = list(_whole(decision, policies))
     agreed, believed = 0, []
-    known = {evidence.part: evidence for evidence in statement.evidence}
-    if len(known) != len(statement.evidence):
+    known = {evidence.part: evidence for evidence in decision.evidence.parts}
+    if len(known) != len(decision.evidence.parts):
         problems.append("the evidence of a part stands twice")
     for part in decision.parts:
         evidence = known.get(part.name) or PartEvidence(part=part.name, rules=())
-        policy = policies.get(part.policy)
+        policy = policies.get(part.policy.name)
         problems += _rules(part, evidence, policy)
         bad = malformed(evidence)
         if bad is not None:
@@ -388,13 +384,14 @@ def _whole(decision: GateDecision, policies: Mapping[str, GatePolicy]) -> Iterat
         yield f"the checks lead to {verdict}, the decision says {decision.verdict}"
     if reason_codes(required) != decision.reason_codes:
         yield "the reason codes are not those of the checks"
-    policy = policies.get(decision.policy)
+    policy = policies.get(decision.policy.name)
     if policy is None:
         yield "the policy's document is not in the decision"
         return
-    if policy.enforcement != decision.enforcement:
-        yield f"the policy's enforcement is {policy.enforcement}, not {decision.enforcement}"
-    if set(policy.parts.values()) - {part.policy for part in decision.parts}:
+    enforcement = decision.policy.enforcement
+    if policy.enforcement != enforcement:
+        yield f"the policy's enforcement is {policy.enforcement}, not {enforcement}"
+    if set(policy.parts.values()) - {part.policy.name for part in decision.parts}:
         yield "a part of the policy was not judged"
     yield from _requirements(decision, policy)
 
@@ -431,7 +428,7 @@ def _digests(decision: GateDecision) -> set[str | None]:
 
 def _rules(part: JudgedPart, evidence: PartEvidence, policy: GatePolicy | None) -> Iterator[str]:
     if policy is None:
-        yield f"the document of the policy {part.policy} is not in the decision"
+        yield f"the document of the policy {part.policy.name} is not in the decision"
         return
     written = tuple(replace(rule, line=None) for rule in policy.rules)
     if evidence.rules != written:

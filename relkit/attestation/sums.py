@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from relkit.attestation.types import (
+from relkit.core.slices import OVERALL, matches
+from relkit.gate.evidence import COMPARING, Compared
+from relkit.gate.types import (
     Against,
     OrderStatistics,
     PartEvidence,
     PercentileTable,
+    Rule,
     SumsTable,
 )
-from relkit.core.slices import OVERALL, matches
-from relkit.gate.evidence import COMPARING, Compared
-from relkit.gate.types import Rule
 from relkit.statistics.estimates import PERCENTILES
 from relkit.statistics.families import EXCUSED
 from relkit.statistics.intervals import RateEvidence

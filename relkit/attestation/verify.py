@@ -2,38 +2,25 @@
 
 Only verified bytes are read: the payload is parsed after a signature over it was found good, and
 nothing outside it counts.
-
-Checks as they are found: plain JSON or an envelope, to a record or to why it cannot be used.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from relkit.attestation import checks, statements
-from relkit.attestation.checks import PREDICATE_TYPE, check_of, parse_check
-from relkit.attestation.envelopes import (
-    Envelope,
-    Statement,
-    as_json,
-    parse_envelope,
-    parse_statement,
-    render_statement,
-)
+from relkit.attestation.envelopes import Envelope, parse_envelope
 from relkit.attestation.recompute import recompute
-from relkit.attestation.types import DecisionStatement, TrustedKey
-from relkit.core.codec import decode, parse_json
+from relkit.attestation.statements import Content, Statement, parse_statement
+from relkit.attestation.types import TrustedKey
+from relkit.core.codec import encode
 from relkit.core.digests import canonical, digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.values import moment
 from relkit.gate.policies import parse_policy, policy_digest
-from relkit.gate.types import CheckRecord, GatePolicy, Override
+from relkit.gate.types import CheckRecord, GateDecision, GatePolicy, Override
 
 SKEW_S = 60.0
 """How far the clock that signed may be ahead of the one that verifies."""
-
-
-Content = DecisionStatement | Override | CheckRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,18 +79,20 @@ def verify(
         return Verification(problems=problems, digest=envelope.digest, signers=signers)
     try:
         statement = parse_statement(envelope.payload, source=source)
-        kind, content = read_statement(statement, envelope.digest, source=source)
     except InvalidInput as error:
         return Verification(problems=(error.message,), digest=envelope.digest, signers=signers)
+    content = statement.content
+    if not isinstance(content, GateDecision):
+        content = replace(content, key=signers[0] if signers else None)
     found = Verification(
-        problems=tuple(_generally(statement, envelope, content, now, wanted)),
-        kind=kind,
-        content=content if isinstance(content, DecisionStatement) else _with_key(content, signers),
+        problems=tuple(_generally(statement, now, wanted)),
+        kind=statement.kind,
+        content=content,
         digest=envelope.digest,
         signers=signers,
         notes=() if signers else ("it is not signed: nobody vouches for it",),
     )
-    return _decided(found, content, source) if isinstance(content, DecisionStatement) else found
+    return _decided(found, content, source) if isinstance(content, GateDecision) else found
 
 
 _UNSIGNED = "it is not signed"
@@ -138,52 +127,28 @@ def signed_by(
     return tuple(signers), tuple(problems)
 
 
-def read_statement(statement: Statement, digest: str, *, source: str) -> tuple[str, Content]:
-    """Return (kind, content) of a statement; raises InvalidInput for an unknown predicate type."""
-    readers: Mapping[str, tuple[str, Callable[[], Content]]] = {
-        statements.PREDICATE_TYPE: (
-            "decision",
-            lambda: statements.decision_of(statement, source=source),
-        ),
-        statements.OVERRIDES_PREDICATE_TYPE: (
-            "override",
-            lambda: statements.override_of(statement, source=source),
-        ),
-        checks.PREDICATE_TYPE: (
-            "check",
-            lambda: checks.check_of(statement, digest=digest, source=source),
-        ),
-    }
-    found = readers.get(statement.predicate_type)
-    if found is None:
-        raise InvalidInput(f"{source}: is of an unknown predicate type")
-    kind, read = found
-    return kind, read()
-
-
-def _with_key(content: Override | CheckRecord, signers: tuple[str, ...]) -> Content:
-    return replace(content, key=signers[0] if signers else None)
-
-
-def _generally(
-    statement: Statement, envelope: Envelope, content: Content, now: str, wanted: Wanted
-) -> Iterator[str]:
+def _generally(statement: Statement, now: str, wanted: Wanted) -> Iterator[str]:
     """Yield what is wrong with a statement of any kind: form, time, subject, policy, serial."""
-    if render_statement(statement) != envelope.payload:
+    content = statement.content
+    if not statement.canonical:
         yield "it is not written in the one canonical form"
-    whole = content.decision if isinstance(content, DecisionStatement) else content
-    yield from _times(whole.created, whole.expires, now)
-    if wanted.artifact is not None and wanted.artifact not in dict(statement.subjects).values():
+    yield from _times(content.created, content.expires, now)
+    if wanted.artifact is not None and wanted.artifact not in statement.subjects:
         yield "it is about another artifact"
-    if isinstance(whole, CheckRecord):
+    if isinstance(content, CheckRecord):
         return
-    if wanted.policy is not None and wanted.policy != whole.policy_digest:
+    if isinstance(content, Override):
+        policy, serial = content.decision.policy_digest, None
+    else:
+        policy, serial = content.policy.digest, content.serial
+    if wanted.policy not in (None, policy):
         yield "it was decided by another policy"
-    if wanted.serial is not None:
-        if isinstance(whole, Override):
-            yield "an override has no serial: verify the decision it names"
-        elif whole.serial < wanted.serial:
-            yield f"it is decision {whole.serial}, older than {wanted.serial}: replayed"
+    if wanted.serial is None:
+        return
+    if serial is None:
+        yield "an override has no serial: verify the decision it names"
+    elif serial < wanted.serial:
+        yield f"it is decision {serial}, older than {wanted.serial}: replayed"
 
 
 def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
@@ -197,16 +162,15 @@ def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
         yield f"it expired at {expires}"
 
 
-def _decided(found: Verification, content: DecisionStatement, source: str) -> Verification:
+def _decided(found: Verification, decision: GateDecision, source: str) -> Verification:
     """Return the verification of a decision, judged again from its evidence."""
     try:
-        policies = policies_of(content, source=source)
+        policies = policies_of(decision, source=source)
     except InvalidInput as error:
         return replace(found, problems=(*found.problems, error.message))
-    decision = content.decision
-    again = recompute(content, policies)
+    again = recompute(decision, policies)
     notes = list(found.notes)
-    if decision.enforcement == "shadow":
+    if decision.policy.enforcement == "shadow":
         notes.append("shadow: it shows a verdict and can never promote")
     if again.believed:
         notes.append(
@@ -215,71 +179,36 @@ def _decided(found: Verification, content: DecisionStatement, source: str) -> Ve
         )
     return replace(
         found,
-        problems=(*found.problems, *_policy_problems(content, policies), *again.problems),
+        problems=(*found.problems, *_policy_problems(decision, policies), *again.problems),
         agreed=again.agreed,
         believed=again.believed,
         notes=tuple(notes),
     )
 
 
-def policies_of(content: DecisionStatement, *, source: str) -> dict[str, GatePolicy]:
+def policies_of(decision: GateDecision, *, source: str) -> dict[str, GatePolicy]:
     """Return the policies whose documents a decision holds; raises InvalidInput."""
-    found = {}
-    for name, document in content.policies.items():
-        text = canonical(as_json(document)).decode("utf-8")
+    policies = {}
+    for name, document in decision.policy.documents.items():
+        text = canonical(encode(document)).decode("utf-8")
         policy = parse_policy(text, source=f"{source}: policy {name}")
         if policy.name != name:
             raise InvalidInput(f"{source}: the policy {name} calls itself otherwise")
-        found[name] = policy
-    return found
+        policies[name] = policy
+    return policies
 
 
-def _policy_problems(
-    content: DecisionStatement, policies: Mapping[str, GatePolicy]
-) -> Iterator[str]:
+def _policy_problems(decision: GateDecision, policies: Mapping[str, GatePolicy]) -> Iterator[str]:
     """Yield digests of policies that are not those of the documents."""
-    decision = content.decision
-    digests = {name: digest_of(as_json(one)) for name, one in content.policies.items()}
+    digests = {name: digest_of(encode(one)) for name, one in decision.policy.documents.items()}
     for part in decision.parts:
-        if digests.get(part.policy) != part.policy_digest:
-            yield f"the policy {part.policy} does not have the digest that the decision names"
-    policy = policies.get(decision.policy)
+        if digests.get(part.policy.name) != part.policy.digest:
+            yield f"the policy {part.policy.name} does not have the digest that the decision names"
+    name = decision.policy.name
+    policy = policies.get(name)
     if policy is None:
         return
-    own = replace(policy, digest=digests[decision.policy])
-    parts = {name: policies[used] for name, used in policy.parts.items() if used in policies}
-    if policy_digest(own, parts) != decision.policy_digest:
-        yield f"the policy {decision.policy} does not have the digest that the decision names"
-
-
-def read_check(
-    name: str, data: bytes, keys: Sequence[TrustedKey], *, source: str
-) -> CheckRecord | str:
-    """Return a check, with the key of a trusted signature where there is one, or why not.
-
-    A signature by a key that is not trusted counts as none; one of a trusted key that is not good
-    makes the record unusable.
-    """
-    try:
-        found = _read(data, keys, source)
-    except InvalidInput as error:
-        return error.message
-    if isinstance(found, CheckRecord) and found.name != name:
-        return f"{source}: is a check of another name"
-    return found
-
-
-def _read(data: bytes, keys: Sequence[TrustedKey], source: str) -> CheckRecord | str:
-    document = parse_json(decode(data, source=source), source=source)
-    if not isinstance(document, dict) or "payload" not in document:
-        return parse_check(data, source=source)
-    envelope = parse_envelope(data, source=source)
-    trusted = {key.key for key in keys}
-    signers, problems = signed_by(envelope, keys)
-    if problems and any(signature.key in trusted for signature in envelope.signatures):
-        return f"{source}: {problems[0]}"
-    statement = parse_statement(envelope.payload, source=source)
-    if statement.predicate_type != PREDICATE_TYPE:
-        return f"{source}: is no check"
-    record = check_of(statement, digest=envelope.digest, source=source)
-    return replace(record, key=signers[0] if signers else None)
+    own = replace(policy, digest=digests[name])
+    parts = {part: policies[used] for part, used in policy.parts.items() if used in policies}
+    if policy_digest(own, parts) != decision.policy.digest:
+        yield f"the policy {name} does not have the digest that the decision names"

@@ -1,9 +1,9 @@
 """How the verification of a signed file is shown: JSON for programs, text for people."""
 
-from relkit.attestation.types import DecisionStatement, why_not_promotable
 from relkit.attestation.verify import Verification
 from relkit.core.digests import JsonValue
 from relkit.core.wording import safe
+from relkit.gate.types import GateDecision
 
 
 def verify_document(verification: Verification) -> dict[str, JsonValue]:
@@ -16,16 +16,14 @@ def verify_document(verification: Verification) -> dict[str, JsonValue]:
         "digest": verification.digest,
         "signers": list(verification.signers),
     }
-    if isinstance(verification.content, DecisionStatement):
-        decision = verification.content.decision
+    decision = verification.content
+    if isinstance(decision, GateDecision):
         facts |= {
             "verdict": str(decision.verdict),
-            "enforcement": decision.enforcement,
-            "promotable": verification.valid
-            and bool(verification.signers)
-            and not why_not_promotable(decision),
-            "policy": decision.policy,
-            "policy_digest": decision.policy_digest,
+            "enforcement": decision.policy.enforcement,
+            "promotable": verification.valid and bool(verification.signers) and decision.promotable,
+            "policy": decision.policy.name,
+            "policy_digest": decision.policy.digest,
             "serial": decision.serial,
             "expires": decision.expires,
             "recomputed": verification.agreed,
@@ -41,10 +39,10 @@ def verify_text(verification: Verification, name: str) -> str:
             [f"{safe(name)}: not valid", *(f"  {safe(p)}" for p in verification.problems)]
         )
     lines = [f"{safe(name)}: valid {verification.kind}"]
-    if isinstance(verification.content, DecisionStatement):
-        decision = verification.content.decision
+    decision = verification.content
+    if isinstance(decision, GateDecision):
         lines.append(
-            f"  {decision.verdict} by {safe(decision.policy)}, decision {decision.serial}, "
+            f"  {decision.verdict} by {safe(decision.policy.name)}, decision {decision.serial}, "
             f"until {decision.expires}; {verification.agreed} checks recomputed"
         )
     lines += [f"  signed by {key}" for key in verification.signers]

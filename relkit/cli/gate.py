@@ -152,7 +152,7 @@ def _gate(
         decision=decision,
     )
     made = judged.decision
-    overrides = judged.overrides
+    overrides = made.overrides
     for line in gating.write(made, workspace, junit=junit, github=github, overrides=overrides):
         say(line)
     show(
@@ -168,7 +168,7 @@ def _gate(
 
 def exit_code(decision: GateDecision) -> ExitCode:
     """Return how a decision ends the command: a shadow one always lets the pipeline go on."""
-    if decision.enforcement == "shadow":
+    if decision.policy.enforcement == "shadow":
         return ExitCode.OK
     return EXIT_CODES[decision.verdict]
 
@@ -203,8 +203,8 @@ def override(
         print_json(
             {
                 "override": path.name,
-                "decision": made.decision,
-                "verdict": str(made.verdict),
+                "decision": made.decision.digest,
+                "verdict": str(made.decision.verdict),
                 "by": made.by,
                 "ticket": made.ticket,
                 "expires": made.expires,
@@ -212,8 +212,8 @@ def override(
             }
         )
     say(
-        f"override: {path.name} of a decision that says {made.verdict}, by {safe(made.by)} "
-        f"({safe(made.ticket)}), until {made.expires}",
+        f"override: {path.name} of a decision that says {made.decision.verdict}, "
+        f"by {safe(made.by)} ({safe(made.ticket)}), until {made.expires}",
         quiet=common.quiet,
     )
     if made.key not in {key.key for key in signing.trusted_keys(workspace)}:

@@ -9,7 +9,7 @@ back. How to put a type in the shape of its file:
 
 - A frozen dataclass has a field for each key, in the order in which the keys are written. What the
   file nests is a type of its own (``suite: Named``), lists are ``tuple[X, ...]``, objects with free
-  keys ``Mapping[str, X]``, fixed words a ``Literal`` or a ``StrEnum``.
+  keys ``Mapping[str, X]``, fixed words a ``Literal`` or a ``StrEnum``, bytes ``Base64``.
 - A field without a default is required. One with a default may be left out of the file, and is
   written. ``FILE: ClassVar = Shape(required=True)`` requires every key all the same, and
   ``Shape(omitted=True)`` leaves out of a written file what has its default; the metadata of a field
@@ -24,6 +24,7 @@ back. How to put a type in the shape of its file:
 - Add the type to the table of ``tests/unit/core/test_codec.py``: ``parse(T, encode(x)) == x``.
 """
 
+import base64
 import dataclasses
 import difflib
 import json
@@ -340,6 +341,8 @@ def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     document = {}
     for name, key, default in _written(cast("Any", kind)):
         item = getattr(value, name)
@@ -348,13 +351,23 @@ def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
     return document
 
 
+def as_type(kind: type[T], value: object, **changes: object) -> T:
+    """Return a value as a type that has its fields, with changes: a record from its file's type."""
+    fields = dataclasses.fields(cast("Any", kind))
+    same = {item.name: getattr(value, item.name) for item in fields if hasattr(value, item.name)}
+    return kind(**(same | changes))
+
+
 def schema(kind: type) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the file of a type."""
     core = _core(kind)
+    shared = {node["schema_ref"] for node in _nodes(core) if node["type"] == "definition-ref"}
     for node in _nodes(core):
         if node["type"] == "enum":  # written out where it stands, and not as a type of its own
             members = [member.value for member in node["members"]]
             node |= {"type": "literal", "expected": members, "metadata": {}}
+            if node.get("ref") not in shared:
+                node.pop("ref", None)
         elif node["type"] == "default" and node.get("default_factory") in (dict, tuple, list):
             node["default"] = node.pop("default_factory")()
         elif node["type"] == "dataclass-args":

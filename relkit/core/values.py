@@ -4,12 +4,6 @@ A measured value with the uncertainty that can honestly be claimed for it.
 
 How much time lies between two times.
 
-Times as relkit writes them: UTC to the second, ``2026-01-31T12:00:00Z``.
-
-Durations as settings files write them: ``90s``, ``30m``, ``24h``, ``7d``.
-
-Texts that people put into signed records: one line of limited length, printed as it is.
-
 Values with limits, and how the fields of a type stand in its file. No import of pydantic here.
 
 A number or a text that not every number or text can be is ``Annotated`` with :class:`Limits`,
@@ -17,14 +11,14 @@ A number or a text that not every number or text can be is ``Annotated`` with :c
 or in the metadata of a field (see :mod:`relkit.core.codec`).
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, get_args, get_type_hints
-
-from pydantic import AfterValidator, Field
+from typing import Annotated, Any, get_args, get_type_hints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,29 +140,27 @@ class Checked:
 
 
 class Read:
-    """A spelling of a value that is not its own: ``read`` turns what the file has into it.
+    """Another spelling of a value, which a file may have instead.
 
-    ``read`` is called with anything and raises ValueError; ``schema`` is the JSON Schema of the
-    spelling.
+    ``read`` is called with anything, what is written by relkit included; it returns what is to be
+    checked by the type, or raises ValueError. ``spelling`` is the type of the other spelling, for
+    JSON Schema.
     """
 
-    def __init__(self, read: Callable[[Any], object], schema: Schema | None = None) -> None:
+    def __init__(self, read: Callable[[Any], object], spelling: object = None) -> None:
         """Call ``read`` with what stands in the file."""
         self.read = read
-        self.schema = schema
+        self.spelling = spelling
 
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: Callable[[object], Schema]
-    ) -> Schema:
+    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return the function, and the schema of the type after it."""
+        schema = handler(source)
         function = {"type": "no-info", "function": self.read}
-        return {"type": "function-before", "function": function, "schema": handler(source)}
-
-    def __get_pydantic_json_schema__(
-        self, core: Schema, handler: Callable[[Schema], Schema]
-    ) -> Schema:
-        """Return the JSON Schema of the spelling."""
-        return handler(core) if self.schema is None else dict(self.schema)
+        before: Schema = {"type": "function-before", "function": function, "schema": schema}
+        if self.spelling is not None:
+            spellings = [handler.generate_schema(self.spelling), schema]
+            before["json_schema_input_schema"] = {"type": "union", "choices": spellings}
+        return before
 
 
 class Tagged:
@@ -231,14 +223,58 @@ def named(key: str) -> dict[str, str]:
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
+_WRITTEN_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
 @lru_cache(maxsize=4096)
-def values_checked_time(text: str) -> str:
+def checked_time(text: str) -> str:
     """Return a UTC time to the second as it is written; raises ValueError for what is none."""
+    moment(text)
+    return text
+
+
+def moment(text: str) -> datetime:
+    """Return a UTC time; raises ValueError for every other spelling and for no time at all."""
     try:
-        datetime.fromisoformat(text if _TIME.fullmatch(text) else "")
+        return datetime.fromisoformat(text if _TIME.fullmatch(text) else "")
     except ValueError as error:
         raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected") from error
-    return text
+
+
+def after(text: str, seconds: float) -> str:
+    """Return the time so many seconds later; raises ValueError."""
+    return (moment(text) + timedelta(seconds=seconds)).strftime(_WRITTEN_TIME)
+
+
+DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
+
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+_DURATION_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"
+
+
+LONGEST_S = 3650 * 86400.0
+"""Ten years: what is valid for longer is not meant."""
+
+
+def duration_s(text: str) -> float:
+    """Return a duration in seconds; raises ValueError for none, for 0 and for over 10 years."""
+    if not re.fullmatch(DURATION, text):
+        raise ValueError(_DURATION_EXPECTED)
+    seconds = float(text[:-1]) * _SECONDS[text[-1]]
+    if not 0 < seconds <= LONGEST_S:
+        raise ValueError(f"{_DURATION_EXPECTED}, longer than 0 and at most 3650d")
+    return seconds
+
+
+def checked_duration(value: object) -> object:
+    """Return a duration as it was written; raises ValueError for what is none."""
+    if not isinstance(value, str):
+        raise ValueError(_DURATION_EXPECTED)  # noqa: TRY004 - what a check raises
+    duration_s(value)
+    return value
 
 
 def one_line(text: str) -> str:
@@ -252,11 +288,30 @@ def one_line(text: str) -> str:
     return text
 
 
+def _from_base64(written: object) -> bytes:
+    """Return bytes from base64; it has one spelling, so that no changed byte changes nothing."""
+    try:
+        data = base64.b64decode(str(written), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not base64") from error
+    if base64.b64encode(data).decode("ascii") != written:
+        raise ValueError("is not base64 in its one spelling")
+    return data
+
+
 Digest = Annotated[str, Limits(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
-ValuesTime = Annotated[str, Checked(values_checked_time)]
+Time = Annotated[str, Checked(checked_time)]
 """UTC to the second, ``2026-01-31T12:00:00Z``."""
+
+
+Duration = Annotated[str, Limits(pattern=DURATION), Read(checked_duration)]
+"""``90s``, ``30m``, ``24h`` or ``7d``, as it is written; :func:`duration_s` gives the seconds."""
+
+
+Base64 = Annotated[bytes, Read(_from_base64)]
+"""Bytes, written in base64."""
 
 
 Count = Annotated[int, Limits(ge=0)]
@@ -266,8 +321,15 @@ Rate = Annotated[float, Limits(ge=0, le=1)]
 """A fraction, 0 to 1."""
 
 
-ValuesLine = Annotated[str, Limits(max_length=200), Checked(one_line)]
+NonEmpty = Annotated[str, Limits(min_length=1)]
+
+
+Line = Annotated[str, Limits(max_length=200), Checked(one_line)]
 """One printable line that people wrote into a record."""
+
+
+Reason = Annotated[str, Limits(max_length=500), Checked(one_line)]
+"""The same, and longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,51 +338,6 @@ class Named:
 
     name: str
     digest: Digest
-
-
-_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-
-
-_PATTERN = "%Y-%m-%dT%H:%M:%SZ"
-
-
-def moment(text: str) -> datetime:
-    """Return a UTC time; raises ValueError for every other spelling and for no time at all."""
-    if not _FORM.fullmatch(text):
-        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected")
-    try:
-        return datetime.strptime(text, _PATTERN).replace(tzinfo=UTC)
-    except ValueError as error:
-        raise ValueError("a UTC time such as 2026-01-31T12:00:00Z was expected") from error
-
-
-def after(text: str, seconds: float) -> str:
-    """Return the time so many seconds later; raises ValueError."""
-    return (moment(text) + timedelta(seconds=seconds)).strftime(_PATTERN)
-
-
-def checked_time(value: str) -> str:
-    """Return a time as it is written; raises ValueError for what is none."""
-    moment(value)
-    return value
-
-
-Time = Annotated[str, AfterValidator(checked_time)]
-
-
-LONGEST_REASON = 500
-
-
-LONGEST_NAME = 200
-
-
-VerdictWord = Literal["pass", "inconclusive", "no_data", "error", "fail"]
-
-
-Line = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(one_line)]
-
-
-Reason = Annotated[str, Field(max_length=LONGEST_REASON), AfterValidator(one_line)]
 
 
 def seconds_between(earlier: str, later: str) -> float | None:
@@ -332,34 +349,3 @@ def seconds_between(earlier: str, later: str) -> float | None:
     if start.utcoffset() is None or end.utcoffset() is None:
         return None
     return (end - start).total_seconds()
-
-
-DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
-
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"
-
-
-LONGEST_S = 3650 * 86400.0
-"""Ten years: what is valid for longer is not meant."""
-
-
-def duration_s(text: str) -> float:
-    """Return a duration in seconds; raises ValueError for none, for 0 and for over 10 years."""
-    if not re.fullmatch(DURATION, text):
-        raise ValueError(_EXPECTED)
-    seconds = float(text[:-1]) * _SECONDS[text[-1]]
-    if not 0 < seconds <= LONGEST_S:
-        raise ValueError(f"{_EXPECTED}, longer than 0 and at most 3650d")
-    return seconds
-
-
-def checked_duration(value: object) -> object:
-    """Return a duration as it was written; raises ValueError for what is none."""
-    if not isinstance(value, str):
-        raise ValueError(_EXPECTED)  # noqa: TRY004 - pydantic's protocol
-    duration_s(value)
-    return value

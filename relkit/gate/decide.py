@@ -35,6 +35,7 @@ from relkit.gate.tests import Outcome, new_result, no_data
 from relkit.gate.types import (
     ORDER,
     CheckRecord,
+    DecidingPolicy,
     GateDecision,
     GatePolicy,
     JudgedPart,
@@ -324,9 +325,9 @@ def decide(
         results = (finding("nothing_required", Verdict.ERROR, reason), *results)
         required.append(results[0])
     return GateDecision(
-        policy=policy.name,
-        policy_digest=policy.digest,
-        enforcement=policy.enforcement,
+        policy=DecidingPolicy(
+            name=policy.name, digest=policy.digest, enforcement=policy.enforcement
+        ),
         verdict=worst_of(result.verdict for result in required),
         reason_codes=reason_codes(required),
         results=results,

@@ -8,20 +8,26 @@ What makes a rule of a policy senseless by itself, before any data is looked at.
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Literal, get_args
-
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from dataclasses import dataclass, fields
+from typing import get_args
 
 from relkit.core import yaml_text
-from relkit.core.codec import Record, check, nearest
+from relkit.core.codec import as_type, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.metrics import METRICS, STATISTICS, expand, metric_of
 from relkit.core.slices import normal_slice
-from relkit.core.values import DURATION, checked_duration, duration_s
 from relkit.core.yaml_text import shown, where
-from relkit.gate.types import Enforcement, GatePolicy, Mode, Requirement, Rule, Test
+from relkit.gate.types import (
+    Enforcement,
+    GatePolicy,
+    Mode,
+    Rule,
+    Signature,
+    Test,
+    WrittenPolicy,
+    WrittenRule,
+)
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.rates import MetricRange, metric_range
 
@@ -198,82 +204,7 @@ def _change(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
 SCHEMA = "relkit.gate/v1"
 
 
-_LARGEST = 1e9
-
-
-_NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-
-
-_RULE_ID = r"^[a-z0-9._-]{1,64}$"
-
-
-Name = Annotated[str, Field(pattern=_NAME)]
-
-
-Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
-
-
-Least = Annotated[int, Field(ge=1, le=_LARGEST)]
-
-
-Duration = Annotated[
-    str,
-    BeforeValidator(checked_duration),
-    WithJsonSchema({"type": "string", "pattern": DURATION}),
-]
-
-
-Signature = Literal["required", "optional"]
-
-
 Lines = Mapping[tuple[str | int, ...], int]
-
-
-class RuleRecord(Record):
-    """One rule as it is written."""
-
-    id: Annotated[str, Field(pattern=_RULE_ID)]
-    metric: Annotated[str, Field(min_length=1)]
-    slice: Annotated[str, Field(min_length=1)] = "overall"
-    test: Test | None = None
-    mode: Mode = "required"
-    max: Number | None = None
-    min: Number | None = None
-    margin: Number | None = None
-    detectable: Number | None = None
-    min_change: Number | None = None
-    min_relative_change: Number | None = None
-    anchor_margin: Number | None = None
-    min_clusters: Least | None = None
-    min_utterances: Least | None = None
-
-
-class RequirementRecord(Record):
-    """A named check or approval with what it has to have."""
-
-    name: Name
-    signed: bool = False
-    max_age: Duration | None = None
-
-
-class PolicyRecord(Record):
-    """The whole of a gate policy."""
-
-    schema_: Literal["relkit.gate/v1"] = Field(alias="schema")
-    name: Name
-    enforcement: Enforcement = "enforce"
-    max_age: Duration = "24h"
-    valid_for: Duration = "24h"
-    baseline_max_age: Duration | None = None
-    coverage: Annotated[float, Field(gt=0, le=1)] = 0.99
-    paired: bool = True
-    anchor: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    signature: Signature = "optional"
-    min_clusters: Least = 5
-    min_utterances: Least = 30
-    requires: list[Name | RequirementRecord] = []
-    parts: dict[Name, Name] = {}
-    rules: list[RuleRecord] = []
 
 
 def parse_policy(text: str, *, source: str) -> GatePolicy:
@@ -290,23 +221,13 @@ def parse_policy(text: str, *, source: str) -> GatePolicy:
         )
     _check_schema(document, source, lines)
     _check_words(document, source, lines)
-    _check_requirements(document, source, lines)
-    record = check(PolicyRecord, document, source=source, lines=lines)
-    _check_whole(record, source, lines)
-    return GatePolicy(
-        name=record.name,
+    written = parse(WrittenPolicy, document, source=source, lines=lines)
+    _check_whole(written, source, lines)
+    return as_type(
+        GatePolicy,
+        written,
         digest=digest_of(document),
-        rules=tuple(_rule(record, i, source, lines) for i in range(len(record.rules))),
-        enforcement=record.enforcement,
-        coverage=record.coverage,
-        max_age_s=duration_s(record.max_age),
-        baseline_max_age_s=_seconds(record.baseline_max_age),
-        valid_for_s=duration_s(record.valid_for),
-        paired=record.paired,
-        anchor=record.anchor,
-        requires=tuple(_requirement(item) for item in record.requires),
-        parts=dict(record.parts),
-        signature=record.signature == "required",
+        rules=tuple(_rule(written, i, source, lines) for i in range(len(written.rules))),
         source=source,
         document=document,
     )
@@ -331,15 +252,6 @@ def _check_schema(document: Mapping[str, JsonValue], source: str, lines: Lines) 
             f'{where(source, lines.get(("schema",)))}: unknown schema "{shown(str(found))}"',
             hint=f"this relkit knows {SCHEMA}",
         )
-
-
-def _check_requirements(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
-    """Check each requirement by itself, which gives better errors than name or mapping."""
-    requires = document.get("requires")
-    for i, item in enumerate(requires if isinstance(requires, list) else []):
-        spelled = {"name": item} if isinstance(item, str) else item
-        inner = {path[2:]: at for path, at in lines.items() if path[:2] == ("requires", i)}
-        check(RequirementRecord, spelled, source=source, lines=inner, inside=f"requires.{i}")
 
 
 def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
@@ -389,19 +301,19 @@ def _check_metric(metric: JsonValue, at: str) -> None:
         raise InvalidInput(f'{at}: unknown metric "{shown(metric)}"', hint=hint) from None
 
 
-def _check_whole(record: PolicyRecord, source: str, lines: Lines) -> None:
-    if not record.rules and not record.parts and not record.requires:
+def _check_whole(policy: WrittenPolicy, source: str, lines: Lines) -> None:
+    if not policy.rules and not policy.parts and not policy.requires:
         raise InvalidInput(
             f"{where(source, lines.get(('rules',)))}: the policy asks for nothing",
             hint="give it rules, parts or requires",
         )
-    if record.rules and record.parts:
+    if policy.rules and policy.parts:
         raise InvalidInput(
             f"{where(source, lines.get(('rules',)))}: a policy with parts has no rules of its own",
             hint="move the rules into the policy of a part",
         )
-    _check_unique([rule.id for rule in record.rules], "rule id", ("rules", "id"), source, lines)
-    names = [item if isinstance(item, str) else item.name for item in record.requires]
+    _check_unique([rule.id for rule in policy.rules], "rule id", ("rules", "id"), source, lines)
+    names = [item.name for item in policy.requires]
     _check_unique(names, "required check", ("requires", "name"), source, lines)
 
 
@@ -420,29 +332,21 @@ def _check_unique(
             )
 
 
-def _rule(record: PolicyRecord, i: int, source: str, lines: Lines) -> Rule:
-    written = record.rules[i]
-    given = {key for key in written.model_fields_set if getattr(written, key) is not None}
+def _rule(policy: WrittenPolicy, i: int, source: str, lines: Lines) -> Rule:
+    written = policy.rules[i]
+    keys = {item.name for item in fields(written) if getattr(written, item.name) is not None}
     line = lines.get(("rules", i))
-    rule = Rule(
-        id=written.id,
-        metric=written.metric,
+    rule = as_type(
+        Rule,
+        written,
         slice=_slice(written, where(source, lines.get(("rules", i, "slice")))),
-        test=test_asked_for(given, written.test),
-        mode=written.mode,
-        max=written.max,
-        min=written.min,
-        margin=written.margin,
-        min_change=written.min_change,
-        min_relative_change=written.min_relative_change,
-        anchor_margin=written.anchor_margin,
-        min_clusters=written.min_clusters or record.min_clusters,
-        min_utterances=written.min_utterances or record.min_utterances,
+        test=test_asked_for(keys, written.test),
+        detectable=2.0 if written.detectable is None else written.detectable,
+        min_clusters=written.min_clusters or policy.min_clusters,
+        min_utterances=written.min_utterances or policy.min_utterances,
         line=line,
     )
-    if written.detectable is not None:
-        rule = replace(rule, detectable=written.detectable)
-    defect = first_defect(rule, given)
+    defect = first_defect(rule, keys)
     if defect is not None:
         at = line if defect.key is None else lines.get(("rules", i, defect.key), line)
         raise InvalidInput(
@@ -451,7 +355,7 @@ def _rule(record: PolicyRecord, i: int, source: str, lines: Lines) -> Rule:
     return rule
 
 
-def _slice(written: RuleRecord, at: str) -> str:
+def _slice(written: WrittenRule, at: str) -> str:
     try:
         return normal_slice(written.slice)
     except ValueError as error:
@@ -459,16 +363,6 @@ def _slice(written: RuleRecord, at: str) -> str:
         raise InvalidInput(
             f'{at}: rule "{written.id}": the slice "{shown(written.slice)}" {what}', hint=hint
         ) from None
-
-
-def _requirement(item: str | RequirementRecord) -> Requirement:
-    if isinstance(item, str):
-        return Requirement(name=item)
-    return Requirement(name=item.name, signed=item.signed, max_age_s=_seconds(item.max_age))
-
-
-def _seconds(text: str | None) -> float | None:
-    return None if text is None else duration_s(text)
 
 
 _MARGIN = re.compile(r"(?<![\w-])(margin\s*:\s*)([-+.0-9eE]+)")

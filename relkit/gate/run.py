@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.values import Named
 from relkit.evaluation.types import EvalReport
 from relkit.gate.collect import GatePorts, collect
 from relkit.gate.decide import decide, finding, judge_all, judge_requirements
@@ -15,6 +16,7 @@ from relkit.gate.types import (
     GateDecision,
     GatePolicy,
     GateRequest,
+    JudgedDataset,
     JudgedPart,
     JudgedRun,
     RuleResult,
@@ -111,18 +113,17 @@ def _part(
     baseline = evidence.baseline
     return JudgedPart(
         name=name,
-        policy=policy.name,
-        policy_digest=policy.digest,
+        policy=Named(name=policy.name, digest=policy.digest),
         candidate=_judged_run(request.candidates[part], report, ports),
         baseline=_other_run(request.baselines.get(part), baseline, ports),
         anchor=_other_run(request.anchors.get(part, policy.anchor), evidence.anchor, ports),
-        dataset=report.dataset.name,
-        dataset_revision=report.dataset.revision,
-        dataset_digest=report.dataset.digest,
-        suite=report.suite,
-        suite_digest=report.suite_digest,
-        normalizer=report.normalizer,
-        normalizer_digest=report.normalizer_digest,
+        dataset=JudgedDataset(
+            name=report.dataset.name,
+            revision=report.dataset.revision,
+            digest=report.dataset.digest,
+        ),
+        suite=Named(name=report.suite, digest=report.suite_digest),
+        normalizer=Named(name=report.normalizer, digest=report.normalizer_digest),
         scorer=report.scorer,
         coverage=Coverage(expected=report.expected, scored=report.scored, unusable=report.unusable),
         baseline_failures=()

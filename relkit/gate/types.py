@@ -1,4 +1,4 @@
-"""A promotion decision: the policy that asks, what came of each rule, and the verdict.
+"""Gate policies and the decisions they lead to, in the shape of their files (docs/gates.md).
 
 What a gate is asked: which runs, by part of a launch.
 
@@ -8,10 +8,27 @@ What a policy can decide on a dataset, said before anything is decoded.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from relkit.core.slices import OVERALL
-from relkit.core.values import Shape
+from relkit.core.values import (
+    OUTSIDE,
+    REQUIRED,
+    WRITTEN,
+    Count,
+    Digest,
+    Duration,
+    Limits,
+    Line,
+    Named,
+    NonEmpty,
+    Read,
+    Reason,
+    Shape,
+    Time,
+    duration_s,
+    named,
+)
 from relkit.statistics.types import NullReplay
 
 
@@ -41,72 +58,145 @@ Mode = Literal["required", "advisory", "dry_run"]
 Enforcement = Literal["enforce", "shadow"]
 
 
+Signature = Literal["required", "optional"]
+
+
+Against = Literal["baseline", "anchor"]
+"""What a candidate is compared with."""
+
+
+CheckName = Annotated[str, Limits(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+"""The name of a policy, of a part, and of a check or approval."""
+
+
+Number = Annotated[float, Limits(ge=-1e9, le=1e9)]
+
+
+Least = Annotated[int, Limits(ge=1, le=10**9)]
+
+
+Text = Annotated[str, Limits(max_length=4000)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What must hold, where, with which bound and evidence.
+class WrittenRule:
+    """A rule as a policy has it: what must hold, where, with which bound and evidence.
 
     ``metric`` is spelled out (``latency_ms.p95``); ``slice`` is ``overall``, ``col=value``,
     ``col=*`` or a crossing of those. All bounds are in the metric's own unit (fractions, ms);
     ``margin`` and ``anchor_margin`` are the largest acceptable worsening against the baseline and
-    against the anchor; ``detectable`` is a ratio of rates. ``line`` is its place in the file.
+    against the anchor; ``detectable`` is a ratio of rates.
     """
 
-    id: str
-    metric: str
-    slice: str = OVERALL
-    test: Test = "bound"
+    id: Annotated[str, Limits(pattern=r"^[a-z0-9._-]{1,64}$")]
+    metric: NonEmpty
+    slice: NonEmpty = OVERALL
+    test: Test | None = None
     mode: Mode = "required"
-    max: float | None = None
-    min: float | None = None
-    margin: float | None = None
-    detectable: float = 2.0
-    min_change: float | None = None
-    min_relative_change: float | None = None
-    anchor_margin: float | None = None
-    min_clusters: int = 5
-    min_utterances: int = 30
-    line: int | None = None
+    max: Number | None = None
+    min: Number | None = None
+    margin: Number | None = None
+    detectable: Number | None = None
+    min_change: Number | None = None
+    min_relative_change: Number | None = None
+    anchor_margin: Number | None = None
+    min_clusters: Least | None = None
+    min_utterances: Least | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(WrittenRule):
+    """A rule as it is judged, and as decisions have it: nothing is left to the policy.
+
+    ``line`` is its place in the policy's file.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    test: Test = "bound"
+    detectable: Number = 2.0
+    min_clusters: Least = 5
+    min_utterances: Least = 30
+    line: int | None = field(default=None, metadata=OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """A named check or approval that has to be there; ``signed`` asks for a trusted signature.
 
-    ``max_age_s`` is in seconds, None for no limit besides the record's own expiry.
+    ``max_age`` None: no limit besides the record's own expiry.
     """
 
-    name: str
+    name: CheckName
     signed: bool = False
-    max_age_s: float | None = None
+    max_age: Duration | None = None
+
+    @property
+    def max_age_s(self) -> float | None:
+        """How old the record may be, in seconds; None: as old as it is."""
+        return None if self.max_age is None else duration_s(self.max_age)
+
+
+def _requirement(written: object) -> object:
+    """Return a requirement as a mapping; a file may have its name only."""
+    return {"name": written} if isinstance(written, str) else written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatePolicy:
-    """What a candidate has to show before it may be promoted.
+class WrittenPolicy:
+    """A policy as its file has it: what a candidate has to show before it may be promoted.
 
-    Ages in seconds; ``baseline_max_age_s`` None: a baseline ages by its digests only. ``paired``
-    False allows runs that did not answer the same utterances. ``anchor`` names an older run.
-    ``parts`` maps the name of a part (``asr``) to the name of its own policy, for a launch that is
-    decided over several runs. ``signature`` says that only signed decisions can promote.
+    ``baseline_max_age`` None: a baseline ages by its digests only. ``paired`` False allows runs
+    that did not answer the same utterances. ``anchor`` names an older run. ``parts`` maps the name
+    of a part (``asr``) to the name of its own policy, for a launch that is decided over several
+    runs. ``signature`` says whether only signed decisions can promote. ``min_clusters`` and
+    ``min_utterances`` are those of rules that have none.
+    """
+
+    schema: Literal["relkit.gate/v1"] = field(default="relkit.gate/v1", metadata=REQUIRED)
+    name: CheckName
+    enforcement: Enforcement = "enforce"
+    max_age: Duration = "24h"
+    valid_for: Duration = "24h"
+    baseline_max_age: Duration | None = None
+    coverage: Annotated[float, Limits(gt=0, le=1)] = 0.99
+    paired: bool = True
+    anchor: Annotated[str, Limits(min_length=1, max_length=200)] | None = None
+    signature: Signature = "optional"
+    min_clusters: Least = 5
+    min_utterances: Least = 30
+    requires: tuple[Annotated[Requirement, Read(_requirement, CheckName)], ...] = ()
+    parts: Mapping[CheckName, CheckName] = field(default_factory=dict)
+    rules: tuple[WrittenRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePolicy(WrittenPolicy):
+    """A policy whose rules can be judged.
+
     ``digest`` is the SHA-256 of the policy as it was read, with those of its parts; ``document`` is
     what it was read from, for those who check that.
     """
 
-    name: str
     digest: str
-    rules: tuple[Rule, ...]
-    enforcement: Enforcement = "enforce"
-    coverage: float = 0.99
-    max_age_s: float = 86400.0
-    baseline_max_age_s: float | None = None
-    valid_for_s: float = 86400.0
-    paired: bool = True
-    anchor: str | None = None
-    requires: tuple[Requirement, ...] = ()
-    parts: Mapping[str, str] = field(default_factory=dict)
-    signature: bool = False
+    rules: tuple[Rule, ...] = ()
     source: str = ""
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def max_age_s(self) -> float:
+        """How old the candidate's run may be, in seconds."""
+        return duration_s(self.max_age)
+
+    @property
+    def baseline_max_age_s(self) -> float | None:
+        """How old the baseline's run may be, in seconds; None: as old as it is."""
+        return None if self.baseline_max_age is None else duration_s(self.baseline_max_age)
+
+    @property
+    def valid_for_s(self) -> float:
+        """How long a decision is valid, in seconds."""
+        return duration_s(self.valid_for)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,29 +212,31 @@ class RuleResult:
     decide. ``part`` names the part of a launch. ``harm`` is extra wrong words per thousand turns.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     rule: str
     slice: str
     metric: str
     test: str
     mode: Mode
     verdict: Verdict
-    code: str
-    reason: str
-    quantity: Literal["value", "worsening", "improvement"] = "value"
-    unit: str = "fraction"
     observed: float | None = None
     low: float | None = None
     high: float | None = None
-    candidate: float | None = None
     baseline: float | None = None
     bound: float | None = None
     p_adjusted: float | None = None
+    n: Count = 0
+    clusters: Count = 0
+    needed_clusters: Count | None = None
+    reason: Text
+    code: str
+    quantity: Literal["value", "worsening", "improvement"] = "value"
+    unit: str = "fraction"
+    candidate: float | None = None
     detects: float | None = None
-    n: int = 0
-    clusters: int = 0
-    utterances: int = 0
-    needed_clusters: int | None = None
-    against: Literal["baseline", "anchor"] | None = None
+    utterances: Count = 0
+    against: Against | None = None
     part: str | None = None
     harm: float | None = None
 
@@ -153,9 +245,9 @@ class RuleResult:
 class Coverage:
     """How much of what was asked for could be scored (a run's counts)."""
 
-    expected: int
-    scored: int
-    unusable: int
+    expected: Count
+    scored: Count
+    unusable: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +255,19 @@ class JudgedRun:
     """A run that a decision rests on, by digest; ``report`` is the digest of its report.json."""
 
     run: str
-    report: str
-    candidate: str
-    artifact: str | None
-    created: str
+    report: Digest
+    candidate: Digest
+    artifact: Digest | None
+    created: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedDataset:
+    """The dataset a candidate was judged on; ``revision`` is the commit, None without one."""
+
+    name: str
+    revision: str | None
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,19 +277,16 @@ class JudgedPart:
     ``name`` is None for a policy without parts.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     name: str | None
-    policy: str
-    policy_digest: str
+    policy: Named
     candidate: JudgedRun
     baseline: JudgedRun | None
     anchor: JudgedRun | None
-    dataset: str
-    dataset_revision: str | None
-    dataset_digest: str
-    suite: str
-    suite_digest: str
-    normalizer: str
-    normalizer_digest: str
+    dataset: JudgedDataset
+    suite: Named
+    normalizer: Named
     scorer: str
     coverage: Coverage
     baseline_failures: tuple[str, ...] = ()
@@ -196,24 +294,198 @@ class JudgedPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckRecord:
+class WrittenCheck:
     """What another tool or a person says about a candidate: a load test, a budget, an approval.
 
     ``candidate`` is the digest of what was checked (artifact or candidate digest), None where the
-    check is not about one. ``digest`` is that of the record's bytes; ``key`` the key id of a
-    trusted signature over it, None without one. Times are UTC; ``by`` is who or what says so.
+    check is not about one. Times are UTC; ``by`` is who or what says so.
     """
 
-    name: str
+    FILE: ClassVar = Shape(omitted=True)
+
+    schema: Literal["relkit.check/v1"] = field(
+        default="relkit.check/v1", metadata=REQUIRED | WRITTEN
+    )
+    name: CheckName
     verdict: Verdict
-    reason: str
+    reason: Reason
+    by: Line
+    created: Time
+    expires: Time | None = None
+    digest: str = field(default="", metadata=OUTSIDE)
+    candidate: Digest | None = None
+    key: str | None = field(default=None, metadata=OUTSIDE)
+    ticket: Line | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecord(WrittenCheck):
+    """A check as decisions have it.
+
+    ``digest`` is that of its bytes; ``key`` the key id of a trusted signature over it, None without
+    one.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    schema: Literal["relkit.check/v1"] = field(default="relkit.check/v1", metadata=OUTSIDE)
+    name: str
+    reason: Text
     by: str
-    created: str
-    digest: str
-    expires: str | None = None
-    candidate: str | None = None
+    digest: Digest
     key: str | None = None
     ticket: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overridden:
+    """The decision that an override is about: ``digest`` is that of its statement.
+
+    ``runs`` are the candidate's runs.
+    """
+
+    digest: Digest
+    policy: str
+    policy_digest: Digest
+    verdict: Verdict
+    runs: Annotated[tuple[str, ...], Limits(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenOverride:
+    """A person's word that a candidate may go although its gate did not pass, as it is signed."""
+
+    FILE: ClassVar = Shape(required=True)
+
+    decision: Overridden
+    by: Line
+    reason: Reason
+    ticket: Line
+    created: Time
+    expires: Time
+    tool_version: str = ""
+    subjects: tuple[str, ...] = field(default=(), metadata=OUTSIDE)
+    key: str | None = field(default=None, metadata=OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override(WrittenOverride):
+    """An override with what stands around it.
+
+    ``subjects`` are the digests it is about. ``key`` is the key id of a trusted signature, None
+    where there is none: then it counts for nothing, and is shown as such.
+    """
+
+    subjects: Annotated[tuple[Digest, ...], Limits(min_length=1)]
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumsTable:
+    """The sums behind one metric, by slice and cluster.
+
+    A row is (slice number, cluster number, the candidate's sums, then those of what it is compared
+    with): slices are numbered as in ``slices``, sums stand in the order of ``columns``. Without
+    ``against`` the candidate stands alone. Clusters are numbered from 0 in the order they were
+    aggregated in: the numbers lead back to nobody, and mean nothing in another table. In a table
+    ``by`` repeat the second number is the repeat of the run.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    metric: str
+    against: Against | None = None
+    by: Literal["cluster", "repeat"] = "cluster"
+    slices: tuple[NonEmpty, ...]
+    columns: tuple[NonEmpty, ...]
+    rows: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderStatistics:
+    """What the interval of one percentile in one slice rests on.
+
+    ``value`` is the percentile; ``rows`` are (values, values above it) by cluster, tied values
+    counted by a fraction; ``values`` counts the measurements, ``utterances`` those of the slice.
+    ``low`` is the measurement of rank ``low_rank`` in ascending order (1 the smallest), None where
+    there is no such rank; ``high`` likewise. The measurements themselves are not given: that these
+    are the ones of those ranks has to be believed. ``other`` is the same of the run that it is
+    compared with, its rows of the same clusters; the ranks are then those of the difference.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    slice: str
+    value: float
+    values: Count
+    utterances: Count
+    rows: tuple[tuple[float, float], ...]
+    low_rank: int | None = None
+    low: float | None = None
+    high_rank: int | None = None
+    high: float | None = None
+    other: "OrderStatistics | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PercentileTable:
+    """The percentiles of measurements by slice; ``share`` is 0.95 for p95.
+
+    Without ``against`` the candidate stands alone.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    metric: str
+    against: Against | None = None
+    share: float
+    slices: tuple[OrderStatistics, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartEvidence:
+    """What the checks of one part rest on: the rules as they were read, and the sums.
+
+    ``part`` is None for a policy without parts.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    part: str | None
+    rules: tuple[Rule, ...]
+    sums: tuple[SumsTable, ...] = ()
+    percentiles: tuple[PercentileTable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionEvidence:
+    """What a decision rests on, part by part, so that others can recompute it.
+
+    ``about_percentiles`` says what a third party cannot recompute.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    about_percentiles: str = (
+        "a percentile's rows are (values, values above it) by cluster; that low and high are the "
+        "measurements of their ranks has to be believed"
+    )
+    parts: tuple[PartEvidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecidingPolicy:
+    """The policy of a decision; ``documents`` maps the name of a policy to what it was read from.
+
+    The documents are those that the digests of the policy and of its parts are made of.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    name: str
+    digest: Digest
+    enforcement: Enforcement
+    documents: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,50 +494,69 @@ class GateDecision:
 
     ``reason_codes`` are the codes of every result that is no pass, the most blocking first.
     ``serial`` counts a workspace's decisions upward; ``previous`` is the digest of the one before.
+    ``overrides`` are those that were in force for the candidate when it was decided: they change no
+    verdict, and are shown with it.
     """
 
-    policy: str
-    policy_digest: str
-    enforcement: Enforcement
+    FILE: ClassVar = Shape(
+        required=True, derived={"promotable": "verdict", "not_promotable": "verdict"}
+    )
+
     verdict: Verdict
     reason_codes: tuple[str, ...]
-    results: tuple[RuleResult, ...]
+    policy: DecidingPolicy
     parts: tuple[JudgedPart, ...]
-    checks: tuple[CheckRecord, ...] = ()
-    created: str = ""
-    expires: str = ""
-    serial: int = 0
-    previous: str | None = None
+    results: tuple[RuleResult, ...] = field(metadata=named("checks"))
+    checks: tuple[CheckRecord, ...] = field(default=(), metadata=named("required_checks"))
+    serial: Annotated[int, Limits(ge=1)] = 0
+    previous: Digest | None = None
+    created: Time = ""
+    expires: Time = ""
     tool_version: str = ""
+    overrides: tuple[Override, ...] = ()
+    evidence: DecisionEvidence = DecisionEvidence()
 
     @property
     def promotes(self) -> bool:
         """Whether this decision may promote: a shadow decision never does."""
-        return self.verdict is Verdict.PASS and self.enforcement == "enforce"
+        return self.verdict is Verdict.PASS and self.policy.enforcement == "enforce"
 
+    @property
+    def subjects(self) -> tuple[tuple[str, str, bool], ...]:
+        """(Name, digest, whether it is an artifact) of what it is about, part by part.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
-    """A person's word that a candidate may go although its gate did not pass.
+        Without an artifact digest the digest of the candidate's settings stands for it.
+        """
+        return tuple(
+            (
+                part.name or "candidate",
+                part.candidate.artifact or part.candidate.candidate,
+                part.candidate.artifact is not None,
+            )
+            for part in self.parts
+        )
 
-    ``decision`` is the digest of the overridden statement, ``subjects`` the digests it is about,
-    ``verdict`` what it said. ``runs`` are the candidate's runs. ``key`` is the key id of a trusted
-    signature, None where there is none: then it counts for nothing, and is shown as such.
-    """
+    @property
+    def not_promotable(self) -> tuple[str, ...]:
+        """Every reason why it can promote nothing, in words; none where it can."""
+        reasons = []
+        if self.verdict is not Verdict.PASS:
+            reasons.append(f"the verdict is {self.verdict}")
+        if self.policy.enforcement != "enforce":
+            reasons.append("the policy's enforcement is shadow: such a decision never promotes")
+        if not self.parts:
+            reasons.append("no candidate was judged")
+        for name, _, artifact in self.subjects:
+            if not artifact:
+                reasons.append(
+                    f"{name} has no artifact digest: the subject is the digest of its settings"
+                )
+        return tuple(reasons)
 
-    decision: str
-    policy: str
-    policy_digest: str
-    verdict: Verdict
-    runs: tuple[str, ...]
-    subjects: tuple[str, ...]
-    by: str
-    reason: str
-    ticket: str
-    created: str
-    expires: str
-    tool_version: str = ""
-    key: str | None = None
+    @property
+    def promotable(self) -> bool:
+        """Whether it can promote: an enforced pass about artifacts."""
+        return not self.not_promotable
 
 
 WHOLE = ""

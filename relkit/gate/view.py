@@ -200,7 +200,7 @@ class GateView:
     @property
     def shadow(self) -> bool:
         """Whether the decision only shows what it would do."""
-        return self.decision.enforcement != "enforce"
+        return self.decision.policy.enforcement != "enforce"
 
     @property
     def stance(self) -> str:
@@ -360,8 +360,9 @@ def _safe(line: str) -> str:
 
 def _head(view: GateView) -> list[str]:
     decision = view.decision
+    policy = decision.policy
     made = (
-        f"policy {decision.policy} ({decision.enforcement}), decision {decision.serial} of "
+        f"policy {policy.name} ({policy.enforcement}), decision {decision.serial} of "
         f"{decision.created or 'an unknown time'}, until {decision.expires or 'an unknown one'}"
     )
     return [view.headline, made, *(_runs(part) for part in decision.parts)]
@@ -371,7 +372,7 @@ def _runs(part: JudgedPart) -> str:
     name = f"{part.name}: " if part.name else ""
     against = f" against {part.baseline.run}" if part.baseline else ", alone"
     anchor = f", anchor {part.anchor.run}" if part.anchor else ""
-    return f"{name}candidate {part.candidate.run}{against}{anchor}, on {part.dataset}"
+    return f"{name}candidate {part.candidate.run}{against}{anchor}, on {part.dataset.name}"
 
 
 def _sentences(title: str, findings: Sequence[Finding]) -> list[str]:

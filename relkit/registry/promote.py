@@ -15,7 +15,7 @@ from typing import Protocol
 
 from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import parse_envelope
-from relkit.attestation.types import DecisionStatement, TrustedKey
+from relkit.attestation.types import TrustedKey
 from relkit.attestation.verify import Wanted, verify
 from relkit.core import storage
 from relkit.core.digests import PREFIX, sha256_bytes
@@ -91,7 +91,7 @@ def why_not(
 
 def _verdict(facts: DecisionFacts, override: OverrideFacts | None) -> Iterator[str]:
     decision = facts.decision
-    if decision.enforcement != "enforce":
+    if decision.policy.enforcement != "enforce":
         yield "the policy's enforcement is shadow: such a decision never promotes"
     if not decision.parts:
         yield "no candidate was judged"
@@ -101,7 +101,7 @@ def _verdict(facts: DecisionFacts, override: OverrideFacts | None) -> Iterator[s
         yield from (f"the override: {problem}" for problem in override.problems)
         if decision.verdict is Verdict.PASS:
             yield "the decision passes: there is nothing to override"
-        if override.override.decision != facts.digest:
+        if override.override.decision.digest != facts.digest:
             yield "the override is about another decision"
         if override.override.key is None:
             yield "the override is not signed by a trusted key"
@@ -111,10 +111,10 @@ def _verdict(facts: DecisionFacts, override: OverrideFacts | None) -> Iterator[s
 
 
 def _policy(facts: DecisionFacts) -> Iterator[str]:
-    name = facts.decision.policy
+    name = facts.decision.policy.name
     if facts.policy is None:
         yield f"the policy {name} is not in this workspace"
-    elif facts.policy != facts.decision.policy_digest:
+    elif facts.policy != facts.decision.policy.digest:
         yield f"the policy {name} no longer matches its digest: it was changed since"
     if facts.signature and not facts.signed:
         yield f"the policy {name} requires a signature, and no trusted key has signed it"
@@ -140,10 +140,11 @@ def _identity(release: Release) -> str:
 def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision) -> Iterator[str]:
     evaluated = _evaluated((release, *pinned))
     for part in decision.parts:
-        if part.dataset_digest not in evaluated:
+        dataset = part.dataset
+        if dataset.digest not in evaluated:
             known = ", ".join(sorted(evaluated.values())) or "none"
             yield (
-                f"it was decided on the dataset {part.dataset} ({part.dataset_digest}), which is "
+                f"it was decided on the dataset {dataset.name} ({dataset.digest}), which is "
                 f"not one the release names (lineage: {known})"
             )
 
@@ -255,7 +256,9 @@ def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
     release = ports.releases.read(model, version)
     _refuse(release, state, evidence, ports)
     digest = evidence.facts.digest
-    note = entry(ports, options.by, options.reason or f"{evidence.facts.decision.policy} passed")
+    note = entry(
+        ports, options.by, options.reason or f"{evidence.facts.decision.policy.name} passed"
+    )
     planned = (
         plan_promoted(state, version, note, decision=digest)
         if share is None
@@ -307,23 +310,23 @@ def _decision_facts(data: bytes, name: str, ports: PromotePorts) -> DecisionFact
     """Return what is known of a decision's file; raises InvalidInput where it is none."""
     now = ports.registry.clock.now()
     verified = verify(data, ports.keys(), now=now, wanted=Wanted(unsigned=True), source=name)
-    if not isinstance(verified.content, DecisionStatement) or verified.digest is None:
+    decision = verified.content
+    if not isinstance(decision, GateDecision) or verified.digest is None:
         why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
         raise InvalidInput(
             f"{name}: is no decision that can be believed: {why}",
             hint="make one: relkit gate POLICY …",
         )
-    decision = verified.content.decision
     policy = None
     with suppress(UsageError):
-        policy, _ = ports.policies.read(decision.policy)
+        policy, _ = ports.policies.read(decision.policy.name)
     return DecisionFacts(
         decision=decision,
         digest=verified.digest,
         problems=verified.problems,
         signed=bool(verified.signers),
         policy=None if policy is None else policy.digest,
-        signature=policy is not None and policy.signature,
+        signature=policy is not None and policy.signature == "required",
         newer=next(_newer(decision, ports.log()), None),
     )
 
@@ -334,7 +337,7 @@ def _newer(decision: GateDecision, log: Sequence[LoggedDecision]) -> Iterator[st
     for logged in log:
         if (
             logged.serial > decision.serial
-            and logged.policy == decision.policy
+            and logged.policy == decision.policy.name
             and logged.run in runs
         ):
             yield f"{logged.file} (serial {logged.serial}, {logged.verdict})"

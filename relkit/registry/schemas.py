@@ -5,24 +5,23 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel
 
-from relkit.attestation.checks import CheckFileRecord
 from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
 from relkit.datasets.files import DatasetRecord, LockRecord, ManifestRow
 from relkit.evaluation.report_files import ReportRecord
 from relkit.evaluation.run_files import AnswerRecord, JournalLine, RunRecord
 from relkit.evaluation.suites import SuiteRecord
-from relkit.gate.policies import PolicyRecord
+from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerRecord
 
 KINDS: Mapping[str, type] = {
     "answer": AnswerRecord,
-    "check": CheckFileRecord,
+    "check": WrittenCheck,
     "dataset": DatasetRecord,
     "dataset-lock": LockRecord,
     "event": ReleaseEvent,
-    "gate": PolicyRecord,
+    "gate": WrittenPolicy,
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerRecord,
@@ -36,14 +35,10 @@ KINDS: Mapping[str, type] = {
 
 def schemas() -> Iterator[tuple[str, str]]:
     """Yield (file name, JSON text) of every schema, as they stand in ``registry/schema``."""
-    for kind, model in KINDS.items():
+    for name, kind in KINDS.items():
         document = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **(
-                model.model_json_schema(by_alias=True)
-                if issubclass(model, BaseModel)
-                else schema(model)
-            ),
-            "title": f"relkit {kind}",
+            **(kind.model_json_schema() if issubclass(kind, BaseModel) else schema(kind)),
+            "title": f"relkit {name}",
         }
-        yield f"{kind}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        yield f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"

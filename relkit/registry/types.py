@@ -18,7 +18,7 @@ from relkit.core.values import (
     Limits,
     Rate,
     Shape,
-    ValuesTime,
+    Time,
     named,
 )
 
@@ -181,7 +181,7 @@ class Release:
     version: VersionName
     component: Component
     kind: ReleaseKind | None = None
-    created: ValuesTime
+    created: Time
     owner: _Text = ""
     licence: _Text = ""
     artifact: Artifact | None = None
@@ -259,7 +259,7 @@ class ReleaseEvent:
     sequence: Annotated[int, Limits(ge=1)]
     kind: EventKind
     version: VersionName
-    at: ValuesTime
+    at: Time
     by: Line
     previous: Digest | None = None
     reason: Annotated[str, Limits(max_length=1000), Checked(no_line_break)] = ""

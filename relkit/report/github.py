@@ -56,7 +56,7 @@ def comment(
     decision: GateDecision, overrides: Sequence[Override] = (), *, limit: int = COMMENT_BYTES
 ) -> str:
     """Return the Markdown of a pull request comment; its first line is :func:`marker`."""
-    first = f"{marker(decision.policy)}\n"
+    first = f"{marker(decision.policy.name)}\n"
     return first + _page(GateView(decision, overrides), limit=limit - _size(first))
 
 
@@ -75,7 +75,7 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     The headline comes first. Where a decision does not enforce, nothing is an error.
     """
     view = GateView(decision, overrides)
-    title = f"relkit gate {decision.policy}"
+    title = f"relkit gate {decision.policy.name}"
     said = [(_kind(view), title, view.headline)]
     said += [
         (
@@ -146,7 +146,7 @@ def _fitting(lines: Iterable[str], room: int) -> list[str]:
 def _headline(view: GateView, room: int) -> str:
     decision = view.decision
     made = (
-        f"Policy {_span(decision.policy)} ({_span(decision.enforcement)}), decision "
+        f"Policy {_span(decision.policy.name)} ({_span(decision.policy.enforcement)}), decision "
         f"{decision.serial}, {_span(decision.created)} until {_span(decision.expires)}."
     )
     runs = _fitting((_runs(part) for part in decision.parts), room)
@@ -159,7 +159,9 @@ def _headline(view: GateView, room: int) -> str:
 def _runs(part: JudgedPart) -> str:
     name = f"{_span(part.name)}: " if part.name else ""
     against = f" against {_span(part.baseline.run)}" if part.baseline else ", alone"
-    return f"- {name}candidate {_span(part.candidate.run)}{against}, on {_span(part.dataset)}\n"
+    return (
+        f"- {name}candidate {_span(part.candidate.run)}{against}, on {_span(part.dataset.name)}\n"
+    )
 
 
 def _remarks(view: GateView, room: int) -> str:

@@ -25,14 +25,14 @@ def decision_junit(decision: GateDecision, overrides: Sequence[Override] = ()) -
     """
     view = GateView(decision, overrides)
     findings = (*view.blocking, *view.passed, *view.aside)
-    suite = _suite(f"relkit gate {decision.policy}", decision.created)
+    suite = _suite(f"relkit gate {decision.policy.name}", decision.created)
     _properties(
         suite,
         [
-            ("policy", decision.policy),
-            ("policy_digest", decision.policy_digest),
+            ("policy", decision.policy.name),
+            ("policy_digest", decision.policy.digest),
             ("verdict", view.verdict.value),
-            ("enforcement", decision.enforcement),
+            ("enforcement", decision.policy.enforcement),
             ("serial", str(decision.serial)),
             ("expires", decision.expires),
             *(("remark", remark) for remark in view.remarks),

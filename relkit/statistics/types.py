@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from relkit.core.values import Shape
+from relkit.core.values import Count, Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +14,9 @@ class NullReplay:
     says how the labels of candidate and baseline were exchanged.
     """
 
-    replays: int
-    blocked: int
-    undecided: int
+    replays: Count
+    blocked: Count
+    undecided: Count
     method: str
 
     @property

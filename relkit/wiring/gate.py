@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from relkit.core import storage
 from relkit.core.config import Workspace
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.gate.types import WHOLE, GateDecision, GatePolicy, GateRequest
+from relkit.gate.types import (
+    WHOLE,
+    Against,
+    DecisionEvidence,
+    GateDecision,
+    GatePolicy,
+    GateRequest,
+)
 from relkit.wiring.stores import (
     dataset_files,
     decision_files,
@@ -19,7 +26,6 @@ from relkit.wiring.stores import (
 )
 
 if TYPE_CHECKING:
-    from relkit.attestation.types import DecisionStatement
     from relkit.evaluation.types import EvalReport
     from relkit.gate.plan_run import PlanOptions
     from relkit.gate.run import Judged
@@ -28,15 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A decision that is safe on disk: at ``path``, ``shown`` without a folder of the machine.
-
-    ``overrides`` are those about its candidates.
-    """
+    """A decision that is safe on disk: at ``path``, ``shown`` without a folder of the machine."""
 
     decision: GateDecision
     path: Path
     shown: str
-    overrides: "tuple[Override, ...]" = ()
 
 
 def gate(
@@ -123,58 +125,45 @@ def _keep(
     from relkit.core.values import after
     from relkit.wiring.signing import overrides_of, write_decision
 
-    whole = replace(
+    read = (policy, *judged.policies.values())
+    decision = replace(
         judged.decision,
+        policy=replace(judged.decision.policy, documents={one.name: one.document for one in read}),
         created=now,
         expires=after(now, policy.valid_for_s),
         tool_version=versions()["relkit"],
+        overrides=overrides_of(workspace, judged.decision),
+        evidence=_evidence(judged),
     )
-    overrides = overrides_of(workspace, whole)
-    statement = _statement(policy, replace(judged, decision=whole), overrides)
-    written = write_decision(workspace, statement, path=path, key=sign)
+    written = write_decision(workspace, decision, path=path, key=sign)
     there = written.path.absolute()
     inside = there.is_relative_to(workspace.folder)
     shown = there.relative_to(workspace.folder) if inside else Path(there.name)
-    return Decided(
-        decision=written.decision,
-        path=written.path,
-        shown=shown.as_posix(),
-        overrides=overrides,
-    )
+    return Decided(decision=written.decision, path=written.path, shown=shown.as_posix())
 
 
-def _statement(
-    policy: GatePolicy, judged: "Judged", overrides: "tuple[Override, ...]"
-) -> "DecisionStatement":
-    """Return the decision with what others need to recompute it."""
+def _evidence(judged: "Judged") -> DecisionEvidence:
+    """Return what others need to recompute a decision."""
     from relkit.attestation.sums import decision_evidence
-    from relkit.attestation.types import Against, DecisionStatement
     from relkit.gate.evidence import Compared
 
-    evidence = []
-    for name, found in judged.evidence.items():
+    parts = []
+    for name, evidence in judged.evidence.items():
         sides: tuple[tuple[Against, Compared | None], ...] = (
-            ("baseline", found.baseline),
-            ("anchor", found.anchor),
+            ("baseline", evidence.baseline),
+            ("anchor", evidence.anchor),
         )
-        compared = {side: other for side, other in sides if other is not None}
-        evidence.append(
+        parts.append(
             decision_evidence(
                 judged.policies[name].rules,
                 part=name or None,
-                rates=found.rates,
-                timings=found.timings,
-                utterances=found.utterances,
-                compared=compared,
+                rates=evidence.rates,
+                timings=evidence.timings,
+                utterances=evidence.utterances,
+                compared={side: other for side, other in sides if other is not None},
             )
         )
-    read = (policy, *judged.policies.values())
-    return DecisionStatement(
-        decision=judged.decision,
-        evidence=tuple(evidence),
-        policies={one.name: one.document for one in read},
-        overrides=overrides,
-    )
+    return DecisionEvidence(parts=tuple(parts))
 
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
@@ -238,7 +227,7 @@ def write_report(path: Path, report: "EvalReport") -> None:
 
 def decision_about(path: Path, run: str) -> GateDecision:
     """Return the decision in a file; raises InvalidInput where it is about another run."""
-    decision = read_decision(path).decision
+    decision = read_decision(path)
     judged = [part.candidate.run for part in decision.parts]
     if run not in judged:
         raise InvalidInput(
@@ -252,12 +241,9 @@ def decision_of_run(workspace: Workspace, path: Path | None, run: str) -> GateDe
     """Return the decision in a file, or the newest one about a run; None where there is none."""
     if path is not None:
         return decision_about(path, run)
-    from relkit.attestation.envelopes import parse_envelope
-    from relkit.attestation.statements import parse_decision
-
     newest = None
     for name, data in decision_files(workspace).decisions(frozenset({run})):
-        newest = parse_decision(parse_envelope(data, source=name).payload, source=name).decision
+        newest = _decision_in(data, source=name)
     return newest
 
 
@@ -281,16 +267,20 @@ def overrides_markdown(workspace: Workspace, report: "EvalReport") -> str:
     return "\n".join(["", "## Overrides", "", *lines, ""])
 
 
-def read_decision(path: Path) -> "DecisionStatement":
+def read_decision(path: Path) -> GateDecision:
     """Return the decision in a file, for showing it; raises InvalidInput.
 
     Its signatures are not looked at: ``relkit verify`` does that.
     """
-    from relkit.attestation.envelopes import parse_envelope
-    from relkit.attestation.statements import parse_decision
-
     data = storage.read_bytes(path, what=path.name, hint="make one: relkit gate POLICY …")
-    return parse_decision(parse_envelope(data, source=path.name).payload, source=path.name)
+    return _decision_in(data, source=path.name)
+
+
+def _decision_in(data: bytes, *, source: str) -> GateDecision:
+    from relkit.attestation.envelopes import parse_envelope
+    from relkit.attestation.statements import parse_content
+
+    return parse_content(parse_envelope(data, source=source).payload, GateDecision, source=source)
 
 
 def plan_gate(workspace: Workspace, options: "PlanOptions") -> "GatePlan":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.attestation.types import DecisionStatement, TrustedKey
+from relkit.attestation.types import TrustedKey
 from relkit.core import storage
 from relkit.core.config import Workspace
 from relkit.core.errors import InvalidInput
@@ -70,7 +70,7 @@ def auditors_verifier() -> str:
 
 def write_decision(
     workspace: Workspace,
-    statement: DecisionStatement,
+    decision: GateDecision,
     *,
     path: Path | None = None,
     key: Path | None = None,
@@ -81,19 +81,18 @@ def write_decision(
     """
     from relkit.adapters.decisions import Facts
     from relkit.attestation.envelopes import Envelope
-    from relkit.attestation.statements import render_decision
+    from relkit.attestation.statements import render_statement
 
     signer = None if key is None else _signer(key)
-    decision = statement.decision
     run = decision.parts[0].candidate.run if decision.parts else "none"
 
     def make(serial: int, previous: str | None) -> Envelope:
         numbered = replace(decision, serial=serial, previous=previous)
-        envelope = Envelope(payload=render_decision(replace(statement, decision=numbered)))
+        envelope = Envelope(payload=render_statement(numbered))
         return envelope if signer is None else signer.sign(envelope)
 
     facts = Facts(
-        policy=decision.policy,
+        policy=decision.policy.name,
         run=run,
         verdict=str(decision.verdict),
         created=decision.created,
@@ -137,8 +136,8 @@ def overrides_for(
     one allows nothing, and is shown so that nobody takes it for one that does. What is no override
     at all is passed over.
     """
-    from relkit.attestation.envelopes import parse_envelope, parse_statement
-    from relkit.attestation.statements import override_of
+    from relkit.attestation.envelopes import parse_envelope
+    from relkit.attestation.statements import parse_content
     from relkit.attestation.verify import signed_by
 
     keys = trusted_keys(workspace)
@@ -147,10 +146,10 @@ def overrides_for(
     for name, data in decision_files(workspace).overrides():
         try:
             envelope = parse_envelope(data, source=name)
-            override = override_of(parse_statement(envelope.payload, source=name), source=name)
+            override = parse_content(envelope.payload, Override, source=name)
         except InvalidInput:
             continue
-        if wanted_runs & set(override.runs) or wanted_digests & set(override.subjects):
+        if wanted_runs & set(override.decision.runs) or wanted_digests & set(override.subjects):
             signers, problems = signed_by(envelope, keys)
             good = signers and not problems
             found.append(replace(override, key=signers[0] if good else None))
@@ -166,7 +165,7 @@ def read_checks(
     has no file is left out.
     """
     from relkit.adapters.decisions import CheckFiles
-    from relkit.attestation.verify import read_check
+    from relkit.attestation.checks import read_check
 
     files = CheckFiles(workspace.state / CHECKS)
     keys = trusted_keys(workspace)
@@ -213,13 +212,13 @@ def approve(
 ) -> tuple[Path, CheckRecord]:
     """Sign a check and write it; see :func:`relkit.attestation.exceptions.plan_approval`."""
     from relkit.adapters.decisions import CheckFiles
-    from relkit.attestation.checks import render_check
     from relkit.attestation.envelopes import Envelope
     from relkit.attestation.exceptions import plan_approval
+    from relkit.attestation.statements import render_statement
 
     signer = _signer(key)
     made = plan_approval(record, now=_now(), valid_for_s=valid_for_s)
-    envelope = Envelope(payload=render_check(made))
+    envelope = Envelope(payload=render_statement(made))
     path = output or CheckFiles(workspace.state / CHECKS).path(made.name)
     _write(path, signer.sign(envelope))
     return path, replace(made, digest=envelope.digest, key=signer.public.key)

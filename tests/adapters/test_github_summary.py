@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from tests.gate_decisions import (
     decision,
     failing,
     floor,
+    in_shadow,
     open_question,
     override,
     part,
@@ -120,7 +120,7 @@ def test_the_comment_begins_with_its_marker() -> None:
         (passing(), {"notice": 2}),
         (blocked(), {"error": 3, "notice": 1, "warning": 1}),
         (open_question(), {"error": 1, "warning": 2}),
-        (replace(blocked(), enforcement="shadow"), {"notice": 1, "warning": 4}),
+        (in_shadow(blocked()), {"notice": 1, "warning": 4}),
         (decision(floor()), {"error": 1, "notice": 1}),
         (BLOCKED, {"error": 10, "notice": 10, "warning": 10}),
     ],

@@ -1,7 +1,6 @@
 """JUnit XML: the shape that Jenkins and Surefire read, parsed back, whatever a slice is called."""
 
 from collections import Counter
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,6 +16,7 @@ from tests.gate_decisions import (
     decision,
     failing,
     floor,
+    in_shadow,
     open_question,
     override,
     passing,
@@ -114,7 +114,7 @@ def test_a_verdict_that_is_no_pass_is_red_even_without_a_check_that_says_why(
 
 def test_a_shadow_turns_nothing_red() -> None:
     """Where a policy only shows what it would do, every blocking check is skipped, with words."""
-    shown = replace(blocked(), enforcement="shadow")
+    shown = in_shadow(blocked())
     assert set(outcomes(shown).values()) == {"skipped"}
     said = [item.attrib["message"] for item in parsed(decision_junit(shown)).iter("skipped")]
     assert said[0].startswith("SHADOW: would be blocked: 2 of 5 required checks fail")

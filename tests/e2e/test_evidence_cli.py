@@ -14,8 +14,7 @@ import pytest
 pytest.importorskip("cryptography", reason="signatures need the extra: pip install 'relkit[sign]'")
 
 from relkit.adapters.signing import make_key
-from relkit.attestation.types import DecisionStatement
-from relkit.gate.types import CheckRecord
+from relkit.gate.types import CheckRecord, GateDecision
 from relkit.wiring import signing
 from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
@@ -63,11 +62,10 @@ def at(hours: float) -> str:
 
 def fresh(
     seed: int = 2, *, worse: float = 3.0, hours: float = 0.0, text: str = POLICY
-) -> DecisionStatement:
+) -> GateDecision:
     """Return a decision that was made so many hours from now, and is valid for a day."""
     content = statement(seed, worse=worse, text=text)
-    decision = replace(content.decision, created=at(hours), expires=at(hours + 24))
-    return replace(content, decision=decision)
+    return replace(content, created=at(hours), expires=at(hours + 24))
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def trusting(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def written(workspace: Workspace, content: DecisionStatement, *, sign: bool = True) -> str:
+def written(workspace: Workspace, content: GateDecision, *, sign: bool = True) -> str:
     """Write a decision as the gate does, and return its path inside the workspace."""
     settings = open_workspace(workspace.folder)
     key = workspace.folder / "keys" / "relkit.key" if sign else None
@@ -169,7 +167,7 @@ def test_an_override_is_signed_named_and_found_again(trusting: Workspace) -> Non
     assert (found.by, found.ticket, found.key) == ("A. Lee", "REL-7", said.document["key"])
     assert signing.overrides_for(settings, [], [ARTIFACT]) == (found,)
     assert signing.overrides_for(settings, ["another-run"]) == ()
-    decision = fresh().decision
+    decision = fresh()
     assert found.expires <= decision.expires
     assert signing.overrides_of(settings, decision) == (found,)
 

@@ -19,8 +19,7 @@ import pytest
 import yaml
 
 from relkit.attestation.envelopes import Envelope, render_envelope
-from relkit.attestation.statements import decision_document, render_decision
-from relkit.attestation.types import DecisionStatement
+from relkit.attestation.statements import decision_document, render_statement
 from relkit.gate.types import GateDecision, Verdict
 from relkit.report.github import comment
 from tests.builders import DIGEST
@@ -190,7 +189,7 @@ def runner(tmp_path: Path) -> Runner:
 
 def file_of(shown: GateDecision) -> bytes:
     """Return the decision file of a decision, as relkit writes it."""
-    return render_envelope(Envelope(payload=render_decision(DecisionStatement(decision=shown))))
+    return render_envelope(Envelope(payload=render_statement(shown)))
 
 
 def document_of(shown: GateDecision) -> str:
@@ -212,7 +211,7 @@ def retyped(shown: GateDecision) -> bytes:
 
 def stated(shown: GateDecision) -> dict[str, Any]:
     """Return the statement in a decision file."""
-    found: dict[str, Any] = json.loads(render_decision(DecisionStatement(decision=shown)))
+    found: dict[str, Any] = json.loads(render_statement(shown))
     return found
 
 

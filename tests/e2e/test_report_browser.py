@@ -14,8 +14,7 @@ import pytest
 
 from relkit.adapters.workspace import scaffold_source, write_scaffold
 from relkit.attestation.envelopes import Envelope, render_envelope
-from relkit.attestation.statements import render_decision
-from relkit.attestation.types import DecisionStatement
+from relkit.attestation.statements import render_statement
 from relkit.cli.boundary import run as relkit
 from relkit.gate.types import Verdict
 from tests.conftest import Workspace
@@ -491,7 +490,7 @@ def decided(folder: Path) -> Path:
         reason_codes=("regressed",),
         parts=(part(candidate=judged(run)),),
     )
-    payload = render_decision(DecisionStatement(decision=shown))
+    payload = render_statement(shown)
     path = folder / "decision.json"
     path.write_bytes(render_envelope(Envelope(payload=payload)))
     return path

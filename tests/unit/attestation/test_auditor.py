@@ -85,7 +85,7 @@ def test_it_agrees_with_the_rules(seed: int, worse: float) -> None:
     problems, found = audited(parse_envelope(signed(content), source="d.json").payload)
     assert problems == []
     assert found is not None
-    assert len(found.lines) == len(content.decision.results)
+    assert len(found.lines) == len(content.results)
     assert {line[4] for line in found.lines} == {"agrees"}
     assert found.believed == []
 
@@ -287,7 +287,7 @@ def test_what_could_be_hidden_is_the_same(*, errors: bool) -> None:
     assert problems == []
     assert found is not None
     assert {line[4] for line in found.lines} == {"agrees"}
-    overall = next(one for one in content.decision.results if one.rule == "wer-overall")
+    overall = next(one for one in content.results if one.rule == "wer-overall")
     assert overall.observed == 0.0
     assert overall.high is not None
     assert overall.high > 0.0

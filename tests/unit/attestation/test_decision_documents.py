@@ -1,7 +1,7 @@
 """The document of ``relkit gate --json``: the keys of docs/cli.md, strict JSON, and no NaN."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relkit.attestation.statements import decision_document
 from relkit.core.errors import InvalidInput
-from relkit.gate.types import GateDecision, RuleResult, Verdict
+from relkit.gate.types import Enforcement, GateDecision, RuleResult, Verdict
 from tests.gate_decisions import (
     BASELINE,
     CANDIDATE,
@@ -109,12 +109,9 @@ def test_a_number_that_is_none_is_null_and_never_passes(field: str, value: float
 
 @pytest.mark.parametrize("enforcement", ["enforce", "shadow"])
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_only_an_enforced_pass_promotes(verdict: Verdict, enforcement: str) -> None:
+def test_only_an_enforced_pass_promotes(verdict: Verdict, enforcement: Enforcement) -> None:
     """Other programs need not know what a shadow is."""
-    shown = replace(
-        decision(undecided(), verdict=verdict),
-        enforcement=enforcement,  # type: ignore[arg-type]  # the two there are
-    )
+    shown = decision(undecided(), verdict=verdict, enforcement=enforcement)
     assert printed(shown)["promotes"] == (verdict is Verdict.PASS and enforcement == "enforce")
 
 

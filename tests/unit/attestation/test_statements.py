@@ -9,26 +9,21 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relkit.attestation.envelopes import parse_statement
-from relkit.attestation.statements import (
-    override_of,
-    parse_decision,
-    render_decision,
-    render_override,
-)
-from relkit.attestation.types import candidate_digests, why_not_promotable
+from relkit.attestation.statements import parse_content, render_statement
 from relkit.core.digests import JsonValue, canonical
 from relkit.core.errors import InvalidInput
-from relkit.gate.types import CheckRecord, Override, Verdict
+from relkit.gate.types import CheckRecord, GateDecision, Overridden, Override, Verdict
 from relkit.statistics.types import NullReplay
 from tests.decisions import ARTIFACT, LATER, NOW, OTHER, statement
 
 OVERRIDE = Override(
-    decision=OTHER,
-    policy="asr-promotion",
-    policy_digest=OTHER,
-    verdict=Verdict.FAIL,
-    runs=("new-run",),
+    decision=Overridden(
+        digest=OTHER,
+        policy="asr-promotion",
+        policy_digest=OTHER,
+        verdict=Verdict.FAIL,
+        runs=("new-run",),
+    ),
     subjects=(ARTIFACT,),
     by="A. Lee",
     reason="the regression is in a slice that nobody uses",
@@ -51,21 +46,21 @@ def test_a_decision_survives_the_way_there_and_back(seed: int, worse: float, tex
         name="load-test", verdict=Verdict.PASS, reason=text, by="k6", created=NOW, digest=OTHER
     )
     part = replace(
-        content.decision.parts[0],
+        content.parts[0],
         null_replay=NullReplay(replays=200, blocked=9, undecided=3, method="halves"),
         baseline_failures=("u1",),
     )
-    decision = replace(content.decision, checks=(record,), parts=(part,))
-    content = replace(content, decision=decision, overrides=(replace(OVERRIDE, key="abc"),))
-    payload = render_decision(content)
-    assert parse_decision(payload, source="d.json") == content
-    assert render_decision(parse_decision(payload, source="d.json")) == payload
+    overrides = (replace(OVERRIDE, key="abc"),)
+    content = replace(content, checks=(record,), parts=(part,), overrides=overrides)
+    payload = render_statement(content)
+    assert parse_content(payload, GateDecision, source="d.json") == content
+    assert render_statement(parse_content(payload, GateDecision, source="d.json")) == payload
     assert canonical(json.loads(payload)) == payload
 
 
 def test_the_subject_is_the_artifact() -> None:
     """Who has the artifact finds the decision about it, and it may promote."""
-    document = json.loads(render_decision(statement()))
+    document = json.loads(render_statement(statement()))
     assert document["subject"] == [
         {"name": "candidate", "digest": {"sha256": ARTIFACT.removeprefix("sha256:")}}
     ]
@@ -78,8 +73,8 @@ def test_the_subject_is_the_artifact() -> None:
 def test_without_an_artifact_nothing_is_promotable() -> None:
     """The digest of the settings stands in, and the reason is said."""
     content = statement(artifact=None)
-    document = json.loads(render_decision(content))
-    ((_, digest, artifact),) = candidate_digests(content.decision)
+    document = json.loads(render_statement(content))
+    ((_, digest, artifact),) = content.subjects
     assert not artifact
     assert document["subject"][0]["digest"]["sha256"] == digest.removeprefix("sha256:")
     assert document["predicate"]["promotable"] is False
@@ -91,25 +86,25 @@ def test_without_an_artifact_nothing_is_promotable() -> None:
     [
         ({"verdict": Verdict.FAIL}, "the verdict is fail"),
         ({"verdict": Verdict.ERROR}, "the verdict is error"),
-        ({"enforcement": "shadow"}, "never promotes"),
+        ({"policy": replace(statement().policy, enforcement="shadow")}, "never promotes"),
         ({"parts": ()}, "no candidate"),
     ],
 )
 def test_every_reason_not_to_promote_is_said(change: dict[str, Any], reason: str) -> None:
     """A decision that is not an enforced pass about something promotes nothing."""
-    assert reason in why_not_promotable(replace(statement().decision, **change))[0]
+    assert reason in replace(statement(), **change).not_promotable[0]
 
 
 def test_no_name_of_a_cluster_is_in_the_evidence() -> None:
     """Clusters are numbered from 0 in each table, whatever their numbers were in the run."""
-    (part,) = statement(speakers=14).evidence
+    (part,) = statement(speakers=14).evidence.parts
     for table in part.sums:
         assert {row[1] for row in table.rows} == set(range(14))
 
 
 def edited(change: Any) -> bytes:  # noqa: ANN401 - a function over any JSON
     """Return a decision's payload after a change to its document."""
-    document = json.loads(render_decision(statement()))
+    document = json.loads(render_statement(statement()))
     change(document)
     return canonical(document)
 
@@ -142,7 +137,7 @@ def edited(change: Any) -> bytes:  # noqa: ANN401 - a function over any JSON
 def test_a_contradicting_or_unknown_document_is_refused(change: Any) -> None:  # noqa: ANN401
     """Other versions, unknown keys, other types, and a subject that was not judged."""
     with pytest.raises(InvalidInput):
-        parse_decision(edited(change), source="d.json")
+        parse_content(edited(change), GateDecision, source="d.json")
 
 
 @pytest.mark.parametrize(
@@ -164,13 +159,13 @@ def test_a_contradicting_or_unknown_document_is_refused(change: Any) -> None:  #
 def test_hostile_json_is_refused(payload: bytes) -> None:
     """NaN, infinities, keys twice, huge nesting and what is no text."""
     with pytest.raises(InvalidInput):
-        parse_decision(payload, source="d.json")
+        parse_content(payload, GateDecision, source="d.json")
 
 
 def test_an_override_survives_the_way_there_and_back() -> None:
     """Author, reason, ticket and the decision it names."""
-    found = parse_statement(render_override(OVERRIDE), source="o.json")
-    assert override_of(found, source="o.json") == OVERRIDE
+    payload = render_statement(OVERRIDE)
+    assert parse_content(payload, Override, source="o.json") == OVERRIDE
 
 
 @pytest.mark.parametrize(
@@ -183,16 +178,16 @@ def test_an_override_survives_the_way_there_and_back() -> None:
         {"reason": "x" * 501},
         {"reason": "two\nlines"},
         {"by": "\x1b[31mred"},
-        {"verdict": Verdict.PASS},
-        {"runs": ()},
-        {"decision": "sha256:1"},
+        {"decision": replace(OVERRIDE.decision, verdict=Verdict.PASS)},
+        {"decision": replace(OVERRIDE.decision, runs=())},
+        {"decision": replace(OVERRIDE.decision, digest="sha256:1")},
     ],
 )
 def test_an_override_says_who_why_and_where(change: dict[str, Any]) -> None:
     """Without author, reason or ticket, or with text that can steer a terminal, it is none."""
-    payload = render_override(replace(OVERRIDE, **change))
+    payload = render_statement(replace(OVERRIDE, **change))
     with pytest.raises(InvalidInput):
-        override_of(parse_statement(payload, source="o.json"), source="o.json")
+        parse_content(payload, Override, source="o.json")
 
 
 DOCUMENTS = st.recursive(

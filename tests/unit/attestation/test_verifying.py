@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 
-from relkit.attestation.checks import check_document, new_check, parse_check, render_check
+from relkit.attestation.checks import check_document, new_check, parse_check, read_check
 from relkit.attestation.envelopes import Envelope, render_envelope
-from relkit.attestation.types import DecisionStatement, PartEvidence, SumsTable
-from relkit.attestation.verify import Verification, Wanted, read_check, verify
+from relkit.attestation.statements import render_statement
+from relkit.attestation.verify import Verification, Wanted, verify
 from relkit.core.digests import canonical
-from relkit.gate.types import CheckRecord, RuleResult, Verdict
+from relkit.gate.types import (
+    CheckRecord,
+    GateDecision,
+    PartEvidence,
+    RuleResult,
+    SumsTable,
+    Verdict,
+)
 from tests.decisions import (
     ADVISORY,
     ARTIFACT,
@@ -24,10 +31,10 @@ from tests.decisions import (
     statement,
 )
 
-Change = Callable[[DecisionStatement], DecisionStatement]
+Change = Callable[[GateDecision], GateDecision]
 
 
-def judged(content: DecisionStatement) -> Verification:
+def judged(content: GateDecision) -> Verification:
     """Return a verification of an unsigned decision: only what is in it counts."""
     return verify(signed(content), (), now=LATER, wanted=Wanted(unsigned=True), source="d.json")
 
@@ -35,27 +42,35 @@ def judged(content: DecisionStatement) -> Verification:
 def of_result(rule: str, **change: object) -> Change:
     """Return a change of one rule's results."""
 
-    def changed(content: DecisionStatement) -> DecisionStatement:
+    def changed(content: GateDecision) -> GateDecision:
         results = tuple(
             replace(one, **change) if one.rule == rule else one  # type: ignore[arg-type]  # any field
-            for one in content.decision.results
+            for one in content.results
         )
-        return replace(content, decision=replace(content.decision, results=results))
+        return replace(content, results=results)
 
     return changed
 
 
 def of_decision(**change: object) -> Change:
     """Return a change of the decision itself."""
+    return lambda content: replace(content, **change)  # type: ignore[arg-type]  # any field
+
+
+def of_policy(**change: object) -> Change:
+    """Return a change of the policy that a decision names."""
     return lambda content: replace(
         content,
-        decision=replace(content.decision, **change),  # type: ignore[arg-type]  # any field
+        policy=replace(content.policy, **change),  # type: ignore[arg-type]  # any field
     )
 
 
 def of_evidence(change: Callable[[PartEvidence], PartEvidence]) -> Change:
     """Return a change of the evidence."""
-    return lambda content: replace(content, evidence=tuple(map(change, content.evidence)))
+    return lambda content: replace(
+        content,
+        evidence=replace(content.evidence, parts=tuple(map(change, content.evidence.parts))),
+    )
 
 
 def of_table(metric: str, change: Callable[[SumsTable], SumsTable]) -> Change:
@@ -82,7 +97,7 @@ def dropped(results: tuple[RuleResult, ...], rule: str) -> tuple[RuleResult, ...
 
 def without(rule: str) -> Change:
     """Return a change that leaves a rule's results out."""
-    return lambda content: of_decision(results=dropped(content.decision.results, rule))(content)
+    return lambda content: of_decision(results=dropped(content.results, rule))(content)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -92,7 +107,7 @@ def test_an_honest_decision_agrees(seed: int, worse: float) -> None:
     content = statement(seed, worse=worse, speakers=6 + 3 * seed, slices=2 + seed % 3)
     found = judged(content)
     assert found.problems == ()
-    assert found.agreed == len(content.decision.results)
+    assert found.agreed == len(content.results)
     assert found.believed == ()
 
 
@@ -106,13 +121,13 @@ def test_advisory_families_agree_however_they_were_corrected(
     """By their false discovery rate now, as those that block in decisions from before that."""
     content = statement(3, worse=2.0, **arguments)
     before = before_discoveries(monkeypatch, seed=3, worse=2.0, **arguments)
-    assert content.decision.results != before.decision.results
+    assert content.results != before.results
     for each in (content, before):
         assert judged(each).problems == ()
-    shown = [one for one in content.decision.results if one.rule == "wer-slices"]
+    shown = [one for one in content.results if one.rule == "wer-slices"]
     advisory = next(i for i, one in enumerate(shown) if one.mode == "advisory")
     changed = replace(shown[advisory], p_adjusted=0.77)
-    results = tuple(changed if one == shown[advisory] else one for one in content.decision.results)
+    results = tuple(changed if one == shown[advisory] else one for one in content.results)
     assert "p_adjusted" in judged(of_decision(results=results)(content)).problems[0]
 
 
@@ -135,12 +150,12 @@ TAMPERED: dict[str, Change] = {
     "a rule in the evidence": of_evidence(
         lambda part: replace(part, rules=tuple(replace(r, margin=0.5) for r in part.rules))
     ),
-    "the policy's document": lambda content: replace(
-        content, policies={"asr-promotion": {**content.policies["asr-promotion"], "coverage": 0.5}}
-    ),
-    "no policy": lambda content: replace(content, policies={}),
-    "the policy's digest": of_decision(policy_digest="sha256:" + "9" * 64),
-    "the enforcement": of_decision(enforcement="shadow"),
+    "the policy's document": lambda content: of_policy(
+        documents={"asr-promotion": {**content.policy.documents["asr-promotion"], "coverage": 0.5}}
+    )(content),
+    "no policy": of_policy(documents={}),
+    "the policy's digest": of_policy(digest="sha256:" + "9" * 64),
+    "the enforcement": of_policy(enforcement="shadow"),
     "a percentile's counts": of_evidence(
         lambda part: replace(
             part,
@@ -163,7 +178,7 @@ TAMPERED: dict[str, Change] = {
 def test_a_changed_decision_is_found(name: str) -> None:
     """Whatever is changed, the rest of the decision contradicts it."""
     content = statement(2, worse=3.0)
-    assert content.decision.verdict is Verdict.FAIL
+    assert content.verdict is Verdict.FAIL
     changed = TAMPERED[name](content)
     assert changed != content
     assert judged(changed).problems
@@ -196,7 +211,7 @@ def test_a_payload_in_another_spelling_is_refused() -> None:
 
 def signed_payload() -> bytes:
     """Return the payload of a check."""
-    return render_check(approval())
+    return render_statement(approval())
 
 
 def approval(**change: object) -> CheckRecord:
@@ -240,6 +255,6 @@ def test_a_check_that_cannot_be_used_says_why(data: bytes) -> None:
 
 def test_an_expired_check_is_refused() -> None:
     """Also where it has no serial and no policy."""
-    data = render_envelope(Envelope(payload=render_check(approval(expires=LATER))))
+    data = render_envelope(Envelope(payload=render_statement(approval(expires=LATER))))
     found = verify(data, (), now=LATER, wanted=Wanted(unsigned=True), source="c.json")
     assert (found.kind, found.problems) == ("check", (f"it expired at {LATER}",))

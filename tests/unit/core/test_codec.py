@@ -10,6 +10,9 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from relkit.attestation.checks import LoggedDecision
+from relkit.attestation.envelopes import Envelope
+from relkit.attestation.statements import WrittenStatement
 from relkit.bisect.search import Answer, LogHead
 from relkit.comparison.types import CompareReport
 from relkit.core.codec import codec_parse_yaml, defects, encode, parse, schema
@@ -29,10 +32,16 @@ from relkit.core.values import (
     Read,
     Shape,
     Tagged,
-    ValuesTime,
+    Time,
     named,
 )
-from relkit.gate.types import GatePlan
+from relkit.gate.types import (
+    GateDecision,
+    GatePlan,
+    WrittenCheck,
+    WrittenOverride,
+    WrittenPolicy,
+)
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent, RollbackTarget
 from tests.file_values import values
 
@@ -80,7 +89,7 @@ class Outer:
     share: Rate = 1.0
     count: Count = 0
     digest: Digest = SOME
-    at: ValuesTime | None = None
+    at: Time | None = None
     colour: Colour = Colour.RED
     inner: Inner | None = None
     parts: Annotated[tuple[Inner, ...], Limits(max_length=2)] = ()
@@ -146,6 +155,13 @@ FILES: tuple[type, ...] = (
     Release,
     ReleaseEvent,
     RollbackTarget,
+    Envelope,
+    GateDecision,
+    LoggedDecision,
+    WrittenCheck,
+    WrittenOverride,
+    WrittenPolicy,
+    WrittenStatement,
 )
 """Every type that is a file or a line of one."""
 
@@ -154,7 +170,7 @@ FILES: tuple[type, ...] = (
 def test_what_is_written_is_read_as_it_was(kind: type) -> None:
     """``parse(T, encode(x)) == x`` for every type that is a file."""
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=20, deadline=None, suppress_health_check=[*HealthCheck])
     @given(values(kind))
     def law(value: object) -> None:
         document = encode(value)

@@ -267,13 +267,13 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
     ),
     (
         "one second too old",
-        _case(policy(max_age_s=3599.0)),
+        _case(policy(max_age="3599s")),
         Verdict.NO_DATA,
         "stale",
     ),
     (
         "baseline too old",
-        _case(policy(baseline_max_age_s=3600.0)),
+        _case(policy(baseline_max_age="1h")),
         Verdict.NO_DATA,
         "stale",
     ),
@@ -410,7 +410,7 @@ GOOD = CheckRecord(
     candidate=OTHER,
     key="abc",
 )
-WANTED = Requirement(name="load-test", signed=True, max_age_s=3600.0)
+WANTED = Requirement(name="load-test", signed=True, max_age="1h")
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_a_shadow_decision_promotes_nothing() -> None:
     decided = decide(asked, judge_all(asked, evidence(), now=NOW))
     assert decided.verdict is Verdict.PASS
     assert not decided.promotes
-    assert replace(decided, enforcement="enforce").promotes
+    assert replace(decided, policy=replace(decided.policy, enforcement="enforce")).promotes
 
 
 def test_the_noise_of_a_single_cluster_decides_nothing() -> None:

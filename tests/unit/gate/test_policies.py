@@ -48,10 +48,10 @@ def test_every_key_reaches_the_policy() -> None:
     )
     assert (found.enforcement, found.max_age_s, found.valid_for_s) == ("shadow", 1800, 604800)
     assert (found.baseline_max_age_s, found.coverage, found.paired) == (90, 0.95, False)
-    assert (found.anchor, found.signature, found.source) == ("2026", True, "p.yaml")
+    assert (found.anchor, found.signature, found.source) == ("2026", "required", "p.yaml")
     assert found.requires == (
         Requirement(name="load-test"),
-        Requirement(name="approval", signed=True, max_age_s=3600),
+        Requirement(name="approval", signed=True, max_age="1h"),
     )
     ni, nr, mc = found.rules
     assert (ni.margin, ni.anchor_margin, ni.min_clusters, ni.min_utterances) == (0.01, None, 3, 50)
