@@ -1,8 +1,6 @@
-"""Results and texts of a run as Parquet files, apart from each other.
+"""Results and texts of a run as Parquet files, apart from each other; rows for pages and review.
 
-The rows of a finished run for a page; transcripts are read only where they were asked for.
-
-The utterances of a finished run as review needs them: counts by utterance, answers as tokens.
+Transcripts are read only where they were asked for.
 """
 
 import math
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relkit.audio.types import AudioFacts, Quality, SpokenAudio
-from relkit.comparison.rows import Row as Row_rows
+from relkit.comparison.rows import Row
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
@@ -35,12 +33,15 @@ from relkit.scoring.types import Texts
 from relkit.statistics.sums import CORE_COLUMNS, SPEECH_COLUMNS
 
 _FACTS = ("leading_silence_ms", "trailing_silence_ms", "clipped", "dropouts")
-
-
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
-
-
 _SCORES = ("entities", "entity_errors", "keywords", "keyword_errors", "runaway", "loop")
+_TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
+_OF_PAGES = ("id", "repeat", *_COUNTS, "runaway", "loop", "failure", "unusable")
+_OF_ITEMS = (*_OF_PAGES, "capped_errors", "cluster")
+_OTHER_ROWS = "results.parquet and texts.parquet hold different utterances"
+
+Record = dict[str, Any]
+"""A row by column."""
 
 
 class ParquetResults:
@@ -113,7 +114,7 @@ class ParquetResults:
         by_key = {(row["id"], row["repeat"]): row for row in told.to_pylist()}
         keys = {(row["id"], row["repeat"]) for row in rows}
         if keys != set(by_key) or not len(keys) == len(rows) == told.num_rows:
-            raise InvalidInput("results.parquet and texts.parquet hold different utterances")
+            raise InvalidInput(_OTHER_ROWS)
         return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
 
 
@@ -164,7 +165,7 @@ def _speech(results: Sequence[Result]) -> dict[str, Any]:
     return {name: columns[name] for name in SPEECH_COLUMNS}
 
 
-def _spoken(row: dict[str, Any]) -> SpokenAudio | None:
+def _spoken(row: Record) -> SpokenAudio | None:
     if row.get("leading_silence_ms") is None:
         return None
     return SpokenAudio(
@@ -195,7 +196,7 @@ def _detail(outcome: Outcome) -> str | None:
     return None
 
 
-def _outcome(row: dict[str, Any], told: dict[str, Any]) -> Outcome:
+def _outcome(row: Record, told: Record) -> Outcome:
     unusable = prediction = None
     detail = told["detail"] or ""
     if row["unusable"] is not None:
@@ -220,7 +221,7 @@ def _outcome(row: dict[str, Any], told: dict[str, Any]) -> Outcome:
     )
 
 
-def _stored(row: dict[str, Any], told: dict[str, Any], detail: str) -> Answer | Failure:
+def _stored(row: Record, told: Record, detail: str) -> Answer | Failure:
     if row["failure"] is not None:
         return Failure(reason=FailureReason(row["failure"]), detail=detail)
     if told["answer"] is None:
@@ -229,41 +230,63 @@ def _stored(row: dict[str, Any], told: dict[str, Any], detail: str) -> Answer | 
     return answer
 
 
-def read_table(path: Path, columns: Iterable[str] | None = None) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
-    """Return a run's Parquet file as an Arrow table; raises InvalidInput."""
+def read_table(
+    path: Path, columns: Iterable[str] | None = None, *, outputs: Mapping[str, str] | None = None
+) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
+    """Return a run's Parquet file as an Arrow table; raises InvalidInput.
+
+    With ``outputs``, the digests that the run's header names, a file that was changed is refused.
+    """
+    import pyarrow as pa
     from pyarrow import ArrowException
     from pyarrow import parquet as pq
 
+    source = path.name if outputs is None else f"{path.parent.name}/{path.name}"
+    file: Any = path
+    if outputs is not None:
+        data = storage.read_bytes(path, what=source)
+        if outputs.get(path.name) != sha256_bytes(data):
+            raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
+        file = pa.BufferReader(data)
     try:
-        return pq.read_table(path, columns=None if columns is None else list(columns))
+        return pq.read_table(file, columns=None if columns is None else list(columns))
     except (OSError, ArrowException) as error:
-        raise InvalidInput(f"{path.name}: cannot be read as Parquet") from error
+        raise InvalidInput(
+            f"{source}: cannot be read as Parquet", hint="run the suite again"
+        ) from error
 
 
-_REPORT_TEXTS_COUNTS = ("hits", "substitutions", "deletions", "insertions")
+def _results(folder: Path, outputs: Mapping[str, str], needed: Sequence[str]) -> Any:  # noqa: ANN401  # as above
+    """Return the results of a run that have the needed columns."""
+    table = read_table(folder / "results.parquet", outputs=outputs)
+    if missing := [name for name in needed if name not in table.column_names]:
+        raise InvalidInput(f"{folder.name}/results.parquet: has no column {missing[0]}")
+    return table
 
 
-_TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
+def _slice_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
+    """Return the columns that hold slice values: text, and none of the columns all runs have."""
+    import pyarrow as pa
 
-
-_NEEDED = ("id", "repeat", *_REPORT_TEXTS_COUNTS, "runaway", "loop", "failure", "unusable")
+    return [
+        field.name
+        for field in table.schema
+        if field.name not in CORE_COLUMNS and pa.types.is_string(field.type)
+    ]
 
 
 def read_rows(
     folder: Path, outputs: Mapping[str, str], *, with_text: bool, with_audio: bool
-) -> tuple[Row_rows, ...]:
+) -> tuple[Row, ...]:
     """Return the rows of a run in their order; ``outputs`` are the digests its header names.
 
     Without ``with_text`` no transcript leaves ``texts.parquet``; without either flag the file is
     not opened at all. Raises InvalidInput where a file was changed or cannot be read.
     """
-    table = _table(folder, "results.parquet", outputs)
-    missing = [name for name in _NEEDED if name not in table.column_names]
-    if missing:
-        raise InvalidInput(f"{folder.name}/results.parquet: has no column {missing[0]}")
-    slices, measures = _other_columns(table)
+    table = _results(folder, outputs, _OF_PAGES)
+    slices, measures = _slice_columns(table), _measure_columns(table)
     rows = table.to_pylist()
-    told: dict[tuple[str, int], dict[str, Any]] = {}
+    told: dict[tuple[str, int], Record] = {}
     if with_text or with_audio:
         columns = [
             "id",
@@ -271,66 +294,33 @@ def read_rows(
             *(_TEXTS if with_text else ()),
             *(("audio",) if with_audio else ()),
         ]
-        texts = _table(folder, "texts.parquet", outputs, columns).to_pylist()
+        texts = read_table(folder / "texts.parquet", columns, outputs=outputs).to_pylist()
         told = {(row["id"], row["repeat"]): row for row in texts}
         if set(told) != {(row["id"], row["repeat"]) for row in rows}:
-            raise InvalidInput(
-                f"{folder.name}: results.parquet and texts.parquet hold different utterances"
-            )
+            raise InvalidInput(f"{folder.name}: {_OTHER_ROWS}")
     return tuple(
         _row(row, told.get((row["id"], row["repeat"]), {}), slices, measures) for row in rows
     )
 
 
-def _table(
-    folder: Path, name: str, outputs: Mapping[str, str], columns: list[str] | None = None
-) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
-    import pyarrow as pa
-    from pyarrow import ArrowException
-    from pyarrow import parquet as pq
-
-    source = f"{folder.name}/{name}"
-    data = storage.read_bytes(folder / name, what=source)
-    if outputs.get(name) != sha256_bytes(data):
-        raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
-    try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
-    except (OSError, ArrowException) as error:
-        raise InvalidInput(
-            f"{source}: cannot be read as Parquet", hint="run the suite again"
-        ) from error
-
-
-def _other_columns(table: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401  # as above
-    """Return the slice columns (text) and the further measurements (numbers) of a table."""
+def _measure_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
+    """Return the columns of further measurements, numbers all of them."""
     import pyarrow as pa
 
-    others = [field for field in table.schema if field.name not in CORE_COLUMNS]
-    slices = [field.name for field in others if pa.types.is_string(field.type)]
-    measures = [
-        field.name for field in table.schema if _is_measure(field.name) and _is_float(field.type)
+    return [
+        field.name
+        for field in table.schema
+        if pa.types.is_floating(field.type)
+        and field.name not in {"latency_ms", "first_byte_ms", "duration"}
     ]
-    return slices, measures
 
 
-def _is_float(kind: Any) -> bool:  # noqa: ANN401  # an Arrow type
-    import pyarrow as pa
-
-    return bool(pa.types.is_floating(kind))
-
-
-def _is_measure(name: str) -> bool:
-    return name not in {"latency_ms", "first_byte_ms", "duration"}
-
-
-def _row(
-    row: dict[str, Any], told: dict[str, Any], slices: list[str], measures: list[str]
-) -> Row_rows:
+def _row(row: Record, told: Record, slices: list[str], measures: list[str]) -> Row:
     counts = None
     if row["unusable"] is None:
-        counts = ErrorCounts(**{name: row[name] for name in _REPORT_TEXTS_COUNTS})
+        counts = ErrorCounts(**{name: row[name] for name in _COUNTS})
     texts = Texts(**{name: told[name] for name in _TEXTS}) if "reference" in told else None
-    return Row_rows(
+    return Row(
         id=row["id"],
         repeat=row["repeat"],
         slices={name: row[name] for name in slices if row[name] is not None},
@@ -352,30 +342,6 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-_RUN_ITEMS_COUNTS = ("hits", "substitutions", "deletions", "insertions")
-
-
-_RUN_ITEMS_NEEDED = frozenset(
-    {
-        "id",
-        "repeat",
-        "cluster",
-        *_RUN_ITEMS_COUNTS,
-        "capped_errors",
-        "runaway",
-        "loop",
-        "failure",
-        "unusable",
-    }
-)
-
-
-_ANSWERS = ["id", "repeat", "hypothesis_normalized"]
-
-
-Row = dict[str, Any]
-
-
 def read_items(
     folder: Path, outputs: Mapping[str, str], segmenter: Segmenter
 ) -> tuple[ScoredItem, ...]:
@@ -384,60 +350,27 @@ def read_items(
     Answers are needed to compare systems and leave here as tokens, never references. Raises
     InvalidInput where a file was changed after the run or cannot be read.
     """
-    table = _run_items_table(folder, "results.parquet", outputs, None)
-    if missing := sorted(_RUN_ITEMS_NEEDED - set(table.column_names)):
-        raise InvalidInput(f"{folder.name}/results.parquet: has no column {missing[0]}")
-    slices = _slice_columns(table)
+    table = _results(folder, outputs, _OF_ITEMS)
+    columns = ["id", "repeat", "hypothesis_normalized"]
     answers = {
         (row["id"], row["repeat"]): row["hypothesis_normalized"]
-        for row in _run_items_table(folder, "texts.parquet", outputs, _ANSWERS).to_pylist()
+        for row in read_table(folder / "texts.parquet", columns, outputs=outputs).to_pylist()
     }
-    repeats: dict[str, list[Row]] = defaultdict(list)
+    repeats: dict[str, list[Record]] = defaultdict(list)
     for row in table.to_pylist():
         if (row["id"], row["repeat"]) not in answers:
-            raise InvalidInput(
-                f"{folder.name}: results.parquet and texts.parquet hold different utterances"
-            )
+            raise InvalidInput(f"{folder.name}: {_OTHER_ROWS}")
         repeats[row["id"]].append(row)
+    slices = _slice_columns(table)
     return tuple(
         _item(name, sorted(rows, key=lambda row: int(row["repeat"])), answers, slices, segmenter)
         for name, rows in sorted(repeats.items())
     )
 
 
-def _run_items_table(
-    folder: Path, name: str, outputs: Mapping[str, str], columns: list[str] | None
-) -> Any:  # noqa: ANN401  # an Arrow table; pyarrow has no types
-    import pyarrow as pa
-    from pyarrow import ArrowException
-    from pyarrow import parquet as pq
-
-    source = f"{folder.name}/{name}"
-    data = storage.read_bytes(folder / name, what=source)
-    if outputs.get(name) != sha256_bytes(data):
-        raise InvalidInput(f"{source}: was changed after the run", hint="run the suite again")
-    try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
-    except (OSError, ArrowException) as error:
-        raise InvalidInput(
-            f"{source}: cannot be read as Parquet", hint="run the suite again"
-        ) from error
-
-
-def _slice_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
-    """Return the columns that hold slice values: text, and none of the columns all runs have."""
-    import pyarrow as pa
-
-    return [
-        field.name
-        for field in table.schema
-        if field.name not in CORE_COLUMNS and pa.types.is_string(field.type)
-    ]
-
-
 def _item(
     name: str,
-    rows: Sequence[Row],
+    rows: Sequence[Record],
     answers: Mapping[tuple[str, int], str | None],
     slices: Sequence[str],
     segmenter: Segmenter,
@@ -456,7 +389,5 @@ def _item(
         unusable=len(rows) - len(scored),
         runaways=sum(bool(row["runaway"] or row["loop"]) for row in scored),
         tokens=tuple(tokens(told[0][1], segmenter)) if told else None,
-        counts=ErrorCounts(**{count: told[0][0][count] for count in _RUN_ITEMS_COUNTS})
-        if told
-        else None,
+        counts=ErrorCounts(**{count: told[0][0][count] for count in _COUNTS}) if told else None,
     )

@@ -93,13 +93,13 @@ def eval_ports(
     uses no answer of an earlier run.
     """
     from relkit.adapters.audio import SoundfileReader
-    from relkit.adapters.caches import SqliteCache
+    from relkit.adapters.caches import SqlitePredictionCache
     from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.adapters.workspace import SystemClock, versions
     from relkit.evaluation.evaluate import EvalPorts
     from relkit.wiring.systems import quality_ports, system_under_test
 
-    with SqliteCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
+    with SqlitePredictionCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
         yield EvalPorts(
             suites=suite_files(workspace),
             normalizers=normalizer_files(workspace),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from relkit.adapters.caches import SqliteCache
+from relkit.adapters.caches import SqlitePredictionCache
 from relkit.core.errors import StorageFailed
 from relkit.datasets.types import Answer, Failure, FailureReason
 from tests.builders import ANSWERS, FULL_ANSWER
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_an_answer_is_found_by_candidate_audio_and_repeat(tmp_path: Path) -> None:
     """With the load it was measured under; any other key is a miss."""
-    with SqliteCache(tmp_path / "deep" / "cache.db") as cache:
+    with SqlitePredictionCache(tmp_path / "deep" / "cache.db") as cache:
         cache.put("c", "a", 0, FULL_ANSWER, "load")
         cache.flush()
         assert cache.get("c", "a", 0) == (FULL_ANSWER, "load")
@@ -29,7 +29,7 @@ def test_an_answer_is_found_by_candidate_audio_and_repeat(tmp_path: Path) -> Non
 
 def test_the_last_answer_wins(tmp_path: Path) -> None:
     """A candidate that was asked again replaces what it said."""
-    with SqliteCache(tmp_path / "cache.db") as cache:
+    with SqlitePredictionCache(tmp_path / "cache.db") as cache:
         for text in ("one", "two"):
             cache.put("c", "a", 0, Answer(text=text), text)
         cache.flush()
@@ -39,21 +39,21 @@ def test_the_last_answer_wins(tmp_path: Path) -> None:
 def test_a_fresh_cache_finds_nothing_and_keeps_what_comes(tmp_path: Path) -> None:
     """Who asks for everything again gets today's answers, and so does the next run."""
     path = tmp_path / "cache.sqlite"
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         cache.put("c", "a", 0, Answer(text="then"), "load")
-    with SqliteCache(path, fresh=True) as cache:
+    with SqlitePredictionCache(path, fresh=True) as cache:
         assert cache.get("c", "a", 0) is None
         cache.put("c", "a", 0, Answer(text="now"), "load")
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         assert cache.get("c", "a", 0) == (Answer(text="now"), "load")
 
 
 def test_the_end_of_the_block_keeps_everything(tmp_path: Path) -> None:
     """Also after an error: what was answered was answered."""
-    with suppress(KeyError), SqliteCache(tmp_path / "cache.db") as cache:
+    with suppress(KeyError), SqlitePredictionCache(tmp_path / "cache.db") as cache:
         cache.put("c", "a", 0, FULL_ANSWER, "load")
         raise KeyError
-    with SqliteCache(tmp_path / "cache.db") as cache:
+    with SqlitePredictionCache(tmp_path / "cache.db") as cache:
         assert cache.get("c", "a", 0) == (FULL_ANSWER, "load")
 
 
@@ -61,7 +61,7 @@ def test_the_end_of_the_block_keeps_everything(tmp_path: Path) -> None:
 @given(ANSWERS)
 def test_any_answer_survives_the_cache(answer: Answer) -> None:
     """The whole protocol, to the last bit."""
-    with SqliteCache(Path(":memory:")) as cache:
+    with SqlitePredictionCache(Path(":memory:")) as cache:
         cache.put("c", "a", 0, answer, "load")
         cache.flush()
         assert cache.get("c", "a", 0) == (answer, "load")
@@ -70,7 +70,7 @@ def test_any_answer_survives_the_cache(answer: Answer) -> None:
 def test_a_failure_cannot_be_kept(tmp_path: Path) -> None:
     """A system that failed once is asked again: nothing of a failure reaches the file."""
     path = tmp_path / "cache.db"
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         with pytest.raises(AttributeError):
             cache.put("c", "a", 0, Failure(reason=FailureReason.TIMEOUT), "load")  # type: ignore[arg-type]  # what is tested
         cache.flush()
@@ -84,12 +84,12 @@ def test_a_failure_that_somebody_wrote_is_no_answer(tmp_path: Path) -> None:
     """An error line in the file is a miss."""
     path = tmp_path / "cache.db"
     _plant(path, '{"id": "cached", "error": "timeout"}')
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         assert cache.get("c", "a", 0) is None
 
 
 def _plant(path: Path, answer: str) -> None:
-    with SqliteCache(path):
+    with SqlitePredictionCache(path):
         pass
     db = sqlite3.connect(path)
     with db:
@@ -103,7 +103,7 @@ def test_a_damaged_row_is_a_damaged_cache(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cache.db"
     _plant(path, text)
     with (
-        SqliteCache(path) as cache,
+        SqlitePredictionCache(path) as cache,
         pytest.raises(StorageFailed, match=r"prediction cache cache\.db cannot be used") as caught,
     ):
         cache.get("c", "a", 0)
@@ -116,19 +116,19 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_text("no database at all, but long enough to be read as one" * 20)
     before = path.read_bytes()
     with pytest.raises(StorageFailed, match=r"cache\.db cannot be used"):
-        SqliteCache(path)
+        SqlitePredictionCache(path)
     assert path.read_bytes() == before
 
 
 WRITE = """
 import sys
 from pathlib import Path
-from relkit.adapters.caches import SqliteCache
+from relkit.adapters.caches import SqlitePredictionCache
 from relkit.datasets.types import Answer
 path, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 sys.stdout.write("ready\\n"); sys.stdout.flush()
 sys.stdin.readline()
-with SqliteCache(path) as cache:
+with SqlitePredictionCache(path) as cache:
     for i in range(count):
         cache.put(name, f"audio {i}", 0, Answer(text=f"{name} {i}"), "load")
         cache.put("shared", f"audio {i}", 0, Answer(text=f"shared {i}"), name)
@@ -164,7 +164,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
         ended = [process.communicate(timeout=60)[1] for process in processes]
         assert ended == [""] * len(names)
         assert [process.returncode for process in processes] == [0] * len(names)
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         for name in (*names, "shared"):
             for i in range(count):
                 found = cache.get(name, f"audio {i}", 0)
@@ -186,5 +186,5 @@ def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == -9, done.stderr
-    with SqliteCache(path) as cache:
+    with SqlitePredictionCache(path) as cache:
         assert all(cache.get("one", f"audio {i}", 0) is not None for i in range(100))
