@@ -170,6 +170,11 @@ class RunFolders:
 
         Raises InvalidInput where the run is unfinished or the report was changed.
         """
+        path, _, data = self._finished(run)
+        return _report(path, data)
+
+    def _finished(self, run: str) -> tuple[Path, Mapping[str, str], bytes]:
+        """Return a finished run's folder, the digests of its files, and its unchanged report."""
         path = self.find(run)
         _, status, outputs = self.read_header(run)
         if status != "finished":
@@ -177,9 +182,7 @@ class RunFolders:
                 f"the run {path.name} is not finished",
                 hint=f"finish it: relkit eval SUITE --resume {path.name}",
             )
-        data = _unchanged(path / "report.json", outputs)
-        source = f"{path.name}/report.json"
-        return parse_report(decode(data, source=source), source=source)
+        return path, outputs, _unchanged(path / "report.json", outputs)
 
     def stored_report(self, run: str) -> tuple[EvalReport, bytes] | None:
         """Return a finished run's report and its bytes, None where the run is not here.
@@ -187,11 +190,10 @@ class RunFolders:
         Raises InvalidInput where the run is unfinished or the report was changed.
         """
         try:
-            path = self.find(run) / "report.json"
+            path, _, data = self._finished(run)
         except UsageError:
             return None
-        report = self.read_report(run)
-        return report, storage.read_bytes(path, what=f"{run}: report.json")
+        return _report(path, data), data
 
     def report_bytes(self, run: str) -> bytes | None:
         """Return a run's report as it is now; None where the run or its report is not here."""
@@ -206,9 +208,7 @@ class RunFolders:
 
         Raises InvalidInput where the run is unfinished or a file was changed.
         """
-        path = self.find(run)
-        self.read_report(run)
-        _, _, outputs = self.read_header(run)
+        path, outputs, _ = self._finished(run)
         for name in ("results.parquet", "texts.parquet"):
             _unchanged(path / name, outputs)
         return self._tables.read_outcomes(path / "results.parquet", path / "texts.parquet")
@@ -218,13 +218,17 @@ class RunFolders:
 
         Raises InvalidInput where the run is unfinished or its results were changed.
         """
-        path = self.find(run) / "results.parquet"
-        self.read_report(run)
+        folder, outputs, _ = self._finished(run)
+        path = folder / "results.parquet"
         if not path.exists():
             return None
-        _, _, outputs = self.read_header(run)
         _unchanged(path, outputs)
         return path
+
+
+def _report(path: Path, data: bytes) -> EvalReport:
+    source = f"{path.name}/report.json"
+    return parse_report(decode(data, source=source), source=source)
 
 
 def _unchanged(path: Path, outputs: Mapping[str, str]) -> bytes:

@@ -8,10 +8,10 @@ from pathlib import Path
 from relkit.core.metrics import metric_of
 from relkit.core.slices import spec_of
 from relkit.core.values import Estimate
+from relkit.evaluation.comparable import other_measures
 from relkit.evaluation.conclude import Aggregators, slice_results
 from relkit.evaluation.ports import PairAggregator, RunStore, SliceAggregator
 from relkit.evaluation.types import EvalReport
-from relkit.gate.decide import preconditions
 from relkit.gate.evidence import Compared, Evidence, comparing_rules, family_count, slice_specs
 from relkit.gate.types import CheckRecord, GatePolicy, Requirement, Rule
 from relkit.statistics.estimates import slice_totals, sums_needed, timings_needed
@@ -61,7 +61,7 @@ def collect(
             anchor=began,
             families=family_count(policy.rules),
         )
-        if own is None or results is None or _incomparable(policy, evidence, ports.now):
+        if own is None or results is None or _incomparable(evidence):
             return evidence
 
         def filled(
@@ -154,10 +154,13 @@ def _unreported(
     return found
 
 
-def _incomparable(policy: GatePolicy, evidence: Evidence, now: str) -> bool:
+def _incomparable(evidence: Evidence) -> bool:
     """Return whether the runs are known not to measure the same, so that nothing is compared."""
-    codes = {item.code for item in preconditions(policy, evidence, now=now)}
-    return any(code == "same_run" or code.startswith("other_") for code in codes)
+    candidate = evidence.candidate
+    reports = [side.report for side in (evidence.baseline, evidence.anchor) if side is not None]
+    return any(
+        report.run == candidate.run or any(other_measures(candidate, report)) for report in reports
+    )
 
 
 def _compared_rules(policy: GatePolicy, evidence: Evidence) -> tuple[Rule, ...]:

@@ -128,6 +128,16 @@ def test_an_unfinished_run_is_not_read(
     assert caught.value.hint == f"finish it: relkit eval SUITE --resume {RUN}"
 
 
+def test_tables_are_read_without_the_report(
+    runs: RunFolders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest is checked; parsing it is for those who want its numbers."""
+    finished(runs)
+    monkeypatch.setattr("relkit.adapters.runs.parse_report", None)
+    assert runs.results(RUN) == runs.find(RUN) / "results.parquet"
+    assert runs.read_outcomes(RUN) == ITEMS
+
+
 def _edit(path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace('"value": 0.25', '"value": 0.05'))
 
