@@ -145,28 +145,28 @@ def gate(
     Runs are ids, unique prefixes or folders; a mapping of parts to runs for a policy with parts.
     The decision is written before this returns. Raises InvalidInput, UsageError, StorageFailed.
     """
+    from relkit.gate.run import GateOptions
     from relkit.wiring import gate as wiring
 
-    decided = wiring.gate(
-        _open(workspace),
-        os.fspath(policy),
+    options = GateOptions(
+        policy=os.fspath(policy),
         candidates=_runs(candidate),
         baselines=_runs(baseline),
         anchors=_runs(anchor),
-        checks=[f"{name}={os.fspath(path)}" for name, path in (check or {}).items()],
-        sign=None if sign is None else Path(sign),
+        checks=tuple(f"{name}={os.fspath(path)}" for name, path in (check or {}).items()),
         decision=None if decision is None else Path(decision),
+        sign=None if sign is None else Path(sign),
     )
-    return decided.decision
+    return wiring.gate(_open(workspace), options).decision
 
 
-def _runs(given: str | Path | Mapping[str, str | Path] | None) -> list[str]:
+def _runs(runs: str | Path | Mapping[str, str | Path] | None) -> tuple[str, ...]:
     """Return runs as the command line spells them."""
-    if given is None:
-        return []
-    if isinstance(given, Mapping):
-        return [f"{part}={os.fspath(run)}" for part, run in given.items()]
-    return [os.fspath(given)]
+    if runs is None:
+        return ()
+    if isinstance(runs, Mapping):
+        return tuple(f"{part}={os.fspath(run)}" for part, run in runs.items())
+    return (os.fspath(runs),)
 
 
 def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:

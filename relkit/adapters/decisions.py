@@ -11,10 +11,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-from relkit.attestation.checks import LoggedDecision, parse_log, render_line
+from relkit.attestation.checks import DecisionEntry, LoggedDecision, parse_log, render_line
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.bisect.run import parse_log as parse_log_run
 from relkit.bisect.search import Answer, LogHead
@@ -43,16 +43,6 @@ _PATIENCE_S = 10.0
 _PAUSE_S = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What the log says about a decision besides its place: all of it stands in the decision."""
-
-    policy: str
-    run: str
-    verdict: str
-    created: str
-
-
 class DecisionFiles:
     """The decisions below ``.relkit/decisions``."""
 
@@ -73,7 +63,7 @@ class DecisionFiles:
 
     def append(
         self,
-        facts: Facts,
+        facts: DecisionEntry,
         make: Callable[[int, str | None], Envelope],
         *,
         path: Path | None = None,

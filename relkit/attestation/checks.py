@@ -22,6 +22,16 @@ _BROKEN = "it was changed by hand: put back the one of a backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionEntry:
+    """What the log says about a decision besides its place: all of it stands in the decision."""
+
+    policy: str
+    run: str
+    verdict: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedDecision:
     """A line of the log: which decision was made when, and the name of the file it went to.
 

@@ -1,6 +1,7 @@
 """Overrides and approvals: what a person may say, and about what."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from relkit.attestation.statements import parse_content, render_statement
 from relkit.attestation.verify import Verification
@@ -16,17 +17,23 @@ _JUDGED = frozenset({Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """Who says what about a decision, why and under which ticket; valid for so many seconds."""
+class OverrideOptions:
+    """Who answers for a decision, why and under which ticket; valid for so many seconds.
 
+    ``sign`` is the private key; without ``output`` the override goes beside the decision.
+    """
+
+    decision: Path
     by: str
     reason: str
     ticket: str
-    valid_for_s: float
+    sign: Path
+    valid_for_s: float = 86400.0
+    output: Path | None = None
 
 
 def plan_override(
-    verification: Verification, said: Said, *, now: str, tool_version: str, source: str
+    verification: Verification, options: OverrideOptions, *, now: str, tool_version: str
 ) -> tuple[Override, bytes]:
     """Return an override of a verified decision, and its payload; raises InvalidInput.
 
@@ -34,7 +41,7 @@ def plan_override(
     (nothing promotes it), and one in which no required rule had numbers to be judged by: nobody
     can answer for what was not looked at. It ends with the decision, or earlier.
     """
-    decision = verification.content
+    decision, source = verification.content, options.decision.name
     if not verification.valid:
         raise InvalidInput(
             f"{source}: {verification.problems[0]}", hint=f"see: relkit verify {source} --key PUB"
@@ -53,11 +60,11 @@ def plan_override(
             runs=tuple(part.candidate.run for part in decision.parts),
         ),
         subjects=tuple(digest for _, digest, _ in decision.subjects),
-        by=said.by.strip(),
-        reason=said.reason.strip(),
-        ticket=said.ticket.strip(),
+        by=options.by.strip(),
+        reason=options.reason.strip(),
+        ticket=options.ticket.strip(),
         created=now,
-        expires=min(_ends(now, said.valid_for_s), decision.expires, key=moment),
+        expires=min(_ends(now, options.valid_for_s), decision.expires, key=moment),
         tool_version=tool_version,
     )
     payload = render_statement(override)

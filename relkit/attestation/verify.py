@@ -24,7 +24,7 @@ SKEW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class VerifyOptions:
     """What a verifier insists on beyond the signature; None where it does not care.
 
     ``artifact`` and ``policy`` are digests, ``serial`` the lowest that is no replay. ``unsigned``
@@ -62,7 +62,7 @@ class Verification:
 
 
 def verify(
-    data: bytes, keys: Sequence[TrustedKey], *, now: str, wanted: Wanted, source: str
+    data: bytes, keys: Sequence[TrustedKey], *, now: str, options: VerifyOptions, source: str
 ) -> Verification:
     """Return what is wrong with an envelope; raises nothing for anything that is in ``data``.
 
@@ -73,7 +73,7 @@ def verify(
     except InvalidInput as error:
         return Verification(problems=(error.message,))
     signers, problems = signed_by(envelope, keys)
-    if not signers and not (wanted.unsigned and not envelope.signatures):
+    if not signers and not (options.unsigned and not envelope.signatures):
         return Verification(problems=problems or (_UNSIGNED,), digest=envelope.digest)
     if problems:
         return Verification(problems=problems, digest=envelope.digest, signers=signers)
@@ -85,7 +85,7 @@ def verify(
     if not isinstance(content, GateDecision):
         content = replace(content, key=signers[0] if signers else None)
     found = Verification(
-        problems=tuple(_generally(statement, now, wanted)),
+        problems=tuple(_generally(statement, now, options)),
         kind=statement.kind,
         content=content,
         digest=envelope.digest,
@@ -127,13 +127,13 @@ def signed_by(
     return tuple(signers), tuple(problems)
 
 
-def _generally(statement: Statement, now: str, wanted: Wanted) -> Iterator[str]:
+def _generally(statement: Statement, now: str, options: VerifyOptions) -> Iterator[str]:
     """Yield what is wrong with a statement of any kind: form, time, subject, policy, serial."""
     content = statement.content
     if not statement.canonical:
         yield "it is not written in the one canonical form"
     yield from _times(content.created, content.expires, now)
-    if wanted.artifact is not None and wanted.artifact not in statement.subjects:
+    if options.artifact is not None and options.artifact not in statement.subjects:
         yield "it is about another artifact"
     if isinstance(content, CheckRecord):
         return
@@ -141,14 +141,14 @@ def _generally(statement: Statement, now: str, wanted: Wanted) -> Iterator[str]:
         policy, serial = content.decision.policy_digest, None
     else:
         policy, serial = content.policy.digest, content.serial
-    if wanted.policy not in (None, policy):
+    if options.policy not in (None, policy):
         yield "it was decided by another policy"
-    if wanted.serial is None:
+    if options.serial is None:
         return
     if serial is None:
         yield "an override has no serial: verify the decision it names"
-    elif serial < wanted.serial:
-        yield f"it is decision {serial}, older than {wanted.serial}: replayed"
+    elif serial < options.serial:
+        yield f"it is decision {serial}, older than {options.serial}: replayed"
 
 
 def _times(created: str, expires: str | None, now: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from relkit.core.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.evaluation.evaluate import EvalResult
+    from relkit.report.run import ReportOptions
     from relkit.report.view import Page
 
 
@@ -200,8 +201,8 @@ def report(
     """
     from relkit.core import storage
     from relkit.evaluation.report_files import report_document
+    from relkit.report.run import ReportOptions
     from relkit.wiring import evaluation
-    from relkit.wiring import gate as gating
 
     workspace = common.open()
     page_only = bool(baseline or with_text or with_audio)
@@ -211,7 +212,8 @@ def report(
                 "--junit writes one file: the decision's checks, or the numbers of the report",
                 hint="call relkit report again for a page",
             )
-        _junit(workspace, run, decision, junit, quiet=common.quiet)
+        storage.write_bytes(junit, evaluation.junit_xml(workspace, run, decision))
+        say(f"junit: {junit}", quiet=common.quiet)
         return
     if markdown or common.as_json:
         if page_only or decision is not None:
@@ -219,80 +221,41 @@ def report(
                 "a baseline, a decision, transcripts and audio go into the HTML page only",
                 hint="leave out --markdown and --json",
             )
-        finished = evaluation.read_report(workspace, run)
         if common.as_json:
-            print_json(report_document(finished))
+            print_json(report_document(evaluation.read_report(workspace, run)))
             return
-        page = evaluation.renderer().report_markdown(finished)
-        page += gating.overrides_markdown(workspace, finished)
+        page = evaluation.report_markdown(workspace, run)
         if output is None:
             put(page)
             return
         storage.write_text(output, page)
         say(f"report: {output}")
         return
-    _html(
-        workspace,
-        run,
-        baseline,
+    options = ReportOptions(
+        run=run,
+        baseline=baseline,
         decision=decision,
         with_text=with_text,
         with_audio=with_audio,
-        output=output,
-        quiet=common.quiet,
     )
-
-
-def _junit(
-    workspace: "Workspace", run: str, decision: Path | None, target: Path, *, quiet: bool
-) -> None:
-    """Write the JUnit XML of a decision about the run, or of the run that nothing judged."""
-    from relkit.wiring import evaluation
-    from relkit.wiring import gate as gating
-
-    report = evaluation.read_report(workspace, run)
-    if decision is None:
-        gating.write_report(target, report)
-    else:
-        judged = gating.decision_about(decision, report.run)
-        gating.write(judged, workspace, junit=target)
-    say(f"junit: {target}", quiet=quiet)
+    _html(options, workspace, output, quiet=common.quiet)
 
 
 def _html(
-    workspace: "Workspace",
-    run: str,
-    baseline: str | None,
-    *,
-    decision: Path | None,
-    with_text: bool,
-    with_audio: bool,
-    output: Path | None,
-    quiet: bool,
+    options: "ReportOptions", workspace: "Workspace", output: Path | None, *, quiet: bool
 ) -> None:
     """Write the page and say where; one with transcripts or audio says so, too."""
-    from dataclasses import replace
-
     from relkit.core import storage
-    from relkit.report.run import ReportOptions
     from relkit.wiring import evaluation
-    from relkit.wiring import gate as gating
 
-    options = ReportOptions(run=run, baseline=baseline, with_text=with_text, with_audio=with_audio)
     page = evaluation.report_page(workspace, options)
-    page = replace(
-        page,
-        decision=gating.decision_of_run(workspace, decision, page.report.run),
-        overrides=gating.overrides_of_run(workspace, page.report),
-    )
     path = output or _default_output(workspace, page)
     storage.write_text(path, evaluation.renderer().report_html(page))
     shown = path if output is not None else path.relative_to(workspace.folder)
     say(f"report: {shown}", quiet=quiet)
-    if with_text or with_audio:
-        held = " and ".join(
-            name for name, has in (("transcripts", with_text), ("audio", with_audio)) if has
-        )
+    if options.with_text or options.with_audio:
+        parts = (("transcripts", options.with_text), ("audio", options.with_audio))
+        held = " and ".join(name for name, has in parts if has)
         say(f"  it holds {held}: share it only with people who may have them", quiet=quiet)
 
 

@@ -1,5 +1,6 @@
 """``relkit gate``, ``override``, ``approve`` and ``verify``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,8 @@ from relkit.gate.types import GateDecision, Verdict
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
-    from relkit.gate.types import CheckRecord
+    from relkit.gate.plan_run import PlanOptions
+    from relkit.gate.run import GateOptions
 
 
 EXIT_CODES = {
@@ -72,23 +74,37 @@ def gate(
 
     Example: relkit gate asr-promotion --candidate 20260131T12 --baseline 20260130T09
     """
+    from relkit.gate.plan_run import PlanOptions
+    from relkit.gate.run import GateOptions
+
     workspace = common.open()
     if plan:
         _only(decision is None and sign is None, "--plan decides nothing, so it writes nothing")
-        _plan(workspace, policy, candidate, baseline, dataset, suite, common)
+        for name, runs in (("--candidate", candidate), ("--baseline", baseline)):
+            _only(len(runs or []) <= 1, f"--plan takes one {name}")
+        _plan(
+            PlanOptions(
+                policy=policy,
+                dataset=dataset,
+                suite=suite,
+                baseline=baseline[0] if baseline else None,
+                candidate=candidate[0] if candidate else None,
+            ),
+            workspace,
+            common,
+        )
         return
     _only(dataset is None and suite is None, "--dataset and --suite belong to --plan")
-    _gate(
-        workspace,
-        policy,
-        runs=(candidate or [], baseline or [], anchor or []),
-        checks=check or [],
+    options = GateOptions(
+        policy=policy,
+        candidates=tuple(candidate or ()),
+        baselines=tuple(baseline or ()),
+        anchors=tuple(anchor or ()),
+        checks=tuple(check or ()),
         decision=decision,
         sign=sign,
-        junit=junit,
-        github=github,
-        common=common,
     )
+    _gate(options, workspace, common, junit=junit, github=github)
 
 
 def _only(allowed: bool, message: str) -> None:
@@ -96,74 +112,42 @@ def _only(allowed: bool, message: str) -> None:
         raise UsageError(message, hint="see: relkit gate --help")
 
 
-def _plan(
-    workspace: "Workspace",
-    policy: str,
-    candidate: list[str] | None,
-    baseline: list[str] | None,
-    dataset: str | None,
-    suite: str | None,
-    common: Common,
-) -> None:
-    from relkit.gate.plan_run import PlanOptions
+def _plan(options: "PlanOptions", workspace: "Workspace", common: Common) -> None:
     from relkit.gate.plan_view import plan_summary
     from relkit.wiring.gate import plan_gate
 
-    for name, given in (("--candidate", candidate), ("--baseline", baseline)):
-        _only(len(given or []) <= 1, f"--plan takes one {name}")
-    options = PlanOptions(
-        policy=policy,
-        dataset=dataset,
-        suite=suite,
-        baseline=baseline[0] if baseline else None,
-        candidate=candidate[0] if candidate else None,
-    )
-    plan = plan_gate(workspace, options)
-    show(plan, common, text=plan_summary)
+    show(plan_gate(workspace, options), common, text=plan_summary)
 
 
 def _gate(
+    options: "GateOptions",
     workspace: "Workspace",
-    policy: str,
+    common: Common,
     *,
-    runs: tuple[list[str], list[str], list[str]],
-    checks: list[str],
-    decision: Path | None,
-    sign: Path | None,
     junit: Path | None,
     github: bool,
-    common: Common,
 ) -> None:
     """Decide, write the decision, and only then show it and leave."""
-    from functools import partial
-
     from relkit.attestation.statements import decision_document
     from relkit.gate.view import gate_summary
-    from relkit.wiring import gate as gating
+    from relkit.report.publish import publish
+    from relkit.wiring import gate as wiring
 
-    judged = gating.gate(
-        workspace,
-        policy,
-        candidates=runs[0],
-        baselines=runs[1],
-        anchors=runs[2],
-        checks=checks,
-        sign=sign,
-        decision=decision,
-    )
-    made = judged.decision
-    overrides = made.overrides
-    for line in gating.write(made, workspace, junit=junit, github=github, overrides=overrides):
+    decided = wiring.gate(workspace, options)
+    decision, overrides = decided.decision, decided.decision.overrides
+    environment = workspace.environment
+    for line in publish(decision, environment, junit=junit, github=github, overrides=overrides):
         say(line)
+    shown = workspace.shown(decided.path)
     show(
-        made,
+        decision,
         common,
         text=partial(gate_summary, overrides=overrides),
-        document=partial(decision_document, decision_file=judged.shown, overrides=overrides),
+        document=partial(decision_document, decision_file=shown, overrides=overrides),
     )
-    signed = "" if sign is not None else " (not signed)"
-    say(f"decision: {judged.shown}{signed}", quiet=common.quiet)
-    raise typer.Exit(exit_code(made))
+    signed = "" if options.sign is not None else " (not signed)"
+    say(f"decision: {shown}{signed}", quiet=common.quiet)
+    raise typer.Exit(exit_code(decision))
 
 
 def exit_code(decision: GateDecision) -> ExitCode:
@@ -193,30 +177,38 @@ def override(
     Every later report shows it. A decision that passed, expired or judged nothing has none.
     Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
     """
-    from relkit.attestation.exceptions import Said
-    from relkit.wiring import signing
+    from relkit.attestation.exceptions import OverrideOptions
+    from relkit.wiring import gate as wiring
 
     workspace = common.open()
-    said = Said(by=by, reason=reason, ticket=ticket, valid_for_s=seconds(valid_for, "--valid-for"))
-    path, made = signing.override(workspace, decision, said, key=sign, output=output)
+    options = OverrideOptions(
+        decision=decision,
+        by=by,
+        reason=reason,
+        ticket=ticket,
+        sign=sign,
+        valid_for_s=seconds(valid_for, "--valid-for"),
+        output=output,
+    )
+    path, signed = wiring.override(workspace, options)
     if common.as_json:
         print_json(
             {
                 "override": path.name,
-                "decision": made.decision.digest,
-                "verdict": str(made.decision.verdict),
-                "by": made.by,
-                "ticket": made.ticket,
-                "expires": made.expires,
-                "key": made.key,
+                "decision": signed.decision.digest,
+                "verdict": str(signed.decision.verdict),
+                "by": signed.by,
+                "ticket": signed.ticket,
+                "expires": signed.expires,
+                "key": signed.key,
             }
         )
     say(
-        f"override: {path.name} of a decision that says {made.decision.verdict}, "
-        f"by {safe(made.by)} ({safe(made.ticket)}), until {made.expires}",
+        f"override: {path.name} of a decision that says {signed.decision.verdict}, "
+        f"by {safe(signed.by)} ({safe(signed.ticket)}), until {signed.expires}",
         quiet=common.quiet,
     )
-    if made.key not in {key.key for key in signing.trusted_keys(workspace)}:
+    if signed.key not in {key.key for key in wiring.trusted_keys(workspace)}:
         say("  the key is not one that relkit.yaml trusts: it will allow nothing here")
 
 
@@ -250,63 +242,39 @@ def approve(
 
     Example: relkit approve security-review --sign relkit.key --by "A. Lee" --candidate 20260131
     """
-    from relkit.wiring import signing
+    from relkit.attestation.run import ApproveOptions
+    from relkit.wiring import gate as wiring
 
     workspace = common.open()
-    given = {"--by": by, "--reason": reason, "--candidate": candidate, "--verdict": verdict}
-    if check.endswith(".json"):
-        record = _of_another_tool(Path(check), [name for name, one in given.items() if one])
-        valid_for_s = None if valid_for is None else seconds(valid_for, "--valid-for")
-    else:
-        record = _own(workspace, check, verdict, by=by, reason=reason, run=candidate, key=sign)
-        valid_for_s = seconds(valid_for or "24h", "--valid-for")
-    path, made = signing.approve(
-        workspace, record, key=sign, valid_for_s=valid_for_s, output=output
+    options = ApproveOptions(
+        check=check,
+        sign=sign,
+        by=by,
+        reason=reason,
+        candidate=candidate,
+        verdict=verdict,
+        valid_for_s=None if valid_for is None else seconds(valid_for, "--valid-for"),
+        output=output,
     )
+    path, signed = wiring.approve(workspace, options)
     if common.as_json:
         print_json(
             {
-                "check": made.name,
+                "check": signed.name,
                 "file": path.name,
-                "verdict": str(made.verdict),
-                "by": made.by,
-                "candidate": made.candidate,
-                "expires": made.expires,
-                "digest": made.digest,
-                "key": made.key,
+                "verdict": str(signed.verdict),
+                "by": signed.by,
+                "candidate": signed.candidate,
+                "expires": signed.expires,
+                "digest": signed.digest,
+                "key": signed.key,
             }
         )
-    until = "" if made.expires is None else f", until {made.expires}"
-    say(f"{made.name}: {made.verdict} by {safe(made.by)}{until}: {path.name}", quiet=common.quiet)
-
-
-def _of_another_tool(path: Path, given: list[str]) -> "CheckRecord":
-    from relkit.wiring import signing
-
-    if given:
-        raise UsageError(
-            f"{given[0]} cannot change the record of another tool",
-            hint="sign it as it is, or approve under a name of your own",
-        )
-    return signing.read_record(path)
-
-
-def _own(
-    workspace: "Workspace",
-    name: str,
-    verdict: str | None,
-    *,
-    by: str | None,
-    reason: str | None,
-    run: str | None,
-    key: Path,
-) -> "CheckRecord":
-    from relkit.wiring import signing
-
-    word = verdict or "pass"
-    if word not in ("pass", "fail"):
-        raise UsageError("--verdict: pass or fail was expected")
-    return signing.approval(workspace, name, verdict=word, by=by, reason=reason, run=run, key=key)
+    until = "" if signed.expires is None else f", until {signed.expires}"
+    say(
+        f"{signed.name}: {signed.verdict} by {safe(signed.by)}{until}: {path.name}",
+        quiet=common.quiet,
+    )
 
 
 def verify(
@@ -346,30 +314,29 @@ def verify(
     A decision is judged again from the sums inside it. Exits 1 where it is not to be believed.
     Example: relkit verify decision.json --key relkit.pub --min-serial 12
     """
-    from functools import partial
-
-    from relkit.attestation.verify import Wanted
+    from relkit.attestation.run import auditors_verifier
+    from relkit.attestation.verify import VerifyOptions
     from relkit.attestation.view import verify_document, verify_text
-    from relkit.wiring import signing
+    from relkit.wiring import gate as wiring
 
     if print_verifier:
-        put(signing.auditors_verifier())
+        put(auditors_verifier())
         return
     if file is None:
         raise UsageError("no FILE was named", hint="see: relkit verify --help")
-    wanted = Wanted(
+    options = VerifyOptions(
         artifact=_digest(artifact, "--artifact"),
         policy=_digest(policy_digest, "--policy-digest"),
         serial=min_serial,
         unsigned=allow_unsigned,
     )
-    keys = signing.keys_to_verify(common.start, key or ())
+    keys = wiring.keys_to_verify(common.start, key or ())
     if not keys and not allow_unsigned:
         raise UsageError(
             "no public key was named, and no workspace trusts one",
             hint="--key relkit.pub, or signing: {keys: [...]} in relkit.yaml",
         )
-    verification = signing.verify_file(file, keys, wanted)
+    verification = wiring.verify_file(file, options, keys)
     show(
         verification,
         common,

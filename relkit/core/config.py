@@ -45,6 +45,12 @@ class Workspace:
     mlflow: MlflowSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    def shown(self, path: Path) -> str:
+        """Return a path without a folder of the machine: relative to the workspace, or a name."""
+        path = path.absolute()
+        inside = path.is_relative_to(self.folder)
+        return path.relative_to(self.folder).as_posix() if inside else path.name
+
     @property
     def registry(self) -> Path:
         """The folder of releases and ledgers."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from relkit.core.metrics import metric_of
 from relkit.core.slices import spec_of
@@ -13,7 +14,7 @@ from relkit.evaluation.conclude import Aggregators, slice_results
 from relkit.evaluation.ports import PairAggregator, RunStore, SliceAggregator
 from relkit.evaluation.types import EvalReport
 from relkit.gate.evidence import Compared, Evidence, comparing_rules, family_count, slice_specs
-from relkit.gate.types import CheckRecord, GatePolicy, Requirement, Rule
+from relkit.gate.types import CheckRecord, GatePolicy, Rule
 from relkit.statistics.estimates import slice_totals, sums_needed, timings_needed
 from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentiles import TimingEvidence
@@ -22,14 +23,22 @@ Pairs = Callable[[Path, Path], PairAggregator]
 """Opens the results of a candidate and of what it is compared with."""
 
 
-Records = Callable[[Sequence[Requirement]], Mapping[str, CheckRecord | str]]
-"""Finds the records of required checks, or says why one cannot be used."""
+Records = Callable[[Sequence[str], Mapping[str, Path]], Mapping[str, CheckRecord | str]]
+"""Finds the records of required checks, in files by name, or says why one cannot be used."""
+
+
+class Policies(Protocol):
+    """The policies of a workspace."""
+
+    def read(self, name: str) -> tuple[GatePolicy, Mapping[str, GatePolicy]]:
+        """Return a policy by name or path, and those of its parts; raises UsageError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePorts:
     """What a gate needs from the outside; ``now`` is the UTC time of the decision."""
 
+    policies: Policies
     runs: RunStore
     aggregators: Aggregators
     pairs: Pairs

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, columns_of, spec_of
@@ -13,6 +12,7 @@ from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.evaluate import Suites
 from relkit.evaluation.ports import PairAggregator, RunStore
 from relkit.evaluation.types import EvalReport, Suite
+from relkit.gate.collect import Policies
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.lint import lint
 from relkit.gate.plan import plan_rules
@@ -41,14 +41,6 @@ class PlanOptions:
     suite: str | None = None
     baseline: str | None = None
     candidate: str | None = None
-
-
-class Policies(Protocol):
-    """The policies of a workspace."""
-
-    def read(self, name: str) -> tuple[GatePolicy, Mapping[str, GatePolicy]]:
-        """Return a policy by name or path, and those of its parts; raises UsageError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

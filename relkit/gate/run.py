@@ -1,7 +1,8 @@
 """``relkit gate``: a policy over finished runs, to a decision; nothing is decoded or scored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import Named
@@ -26,26 +27,41 @@ from relkit.statistics.types import NullReplay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A decision, and by part the policy and evidence it was made from."""
+class GateOptions:
+    """The policy by name or path, and the runs: ``RUN``, or ``PART=RUN`` for one with parts.
 
+    ``checks`` are ``NAME=FILE``. The decision goes to ``decision`` (None: below ``.relkit``) and is
+    signed with the private key ``sign``.
+    """
+
+    policy: str
+    candidates: tuple[str, ...]
+    baselines: tuple[str, ...] = ()
+    anchors: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    decision: Path | None = None
+    sign: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A decision with its policy, and by part the policy and evidence it was made from."""
+
+    policy: GatePolicy
     decision: GateDecision
     policies: Mapping[str, GatePolicy]
     evidence: Mapping[str, Evidence]
 
 
-def gate(
-    policy: GatePolicy,
-    parts: Mapping[str, GatePolicy],
-    request: GateRequest,
-    ports: GatePorts,
-) -> Judged:
+def judge_runs(options: GateOptions, ports: GatePorts) -> Judged:
     """Return the decision of a policy over runs; raises InvalidInput, UsageError.
 
-    ``parts`` holds the policies of a launch by part, empty for a policy of rules. What is wrong
-    with the runs is part of the decision; what cannot be read at all is raised.
+    What is wrong with the runs is part of the decision; what cannot be read at all is raised.
     """
+    policy, parts = ports.policies.read(options.policy)
     policies = dict(parts) or {WHOLE: policy}
+    request = _request(options, parts)
+    check_files = _named_files(options.checks)
     _check_request(policies, request)
     results: list[RuleResult] = []
     judged: list[JudgedPart] = []
@@ -69,7 +85,7 @@ def gate(
         judged.append(_part(own, label, found, request, ports))
     wanted = [*policy.requires, *(need for own in parts.values() for need in own.requires)]
     whole = replace(policy, requires=tuple(dict.fromkeys(wanted)))
-    records = ports.records(whole.requires)
+    records = ports.records([need.name for need in whole.requires], check_files)
     digests = {digest for part in judged for digest in _digests(part.candidate)}
     results += judge_requirements(whole, records, candidates=digests, now=ports.now)
     decision = decide(
@@ -78,7 +94,45 @@ def gate(
         parts=judged,
         checks=[record for record in records.values() if isinstance(record, CheckRecord)],
     )
-    return Judged(decision=decision, policies=policies, evidence=evidence)
+    return Judged(policy=policy, decision=decision, policies=policies, evidence=evidence)
+
+
+def _request(options: GateOptions, parts: Mapping[str, GatePolicy]) -> GateRequest:
+    request = GateRequest(
+        candidates=_by_part(options.candidates, parts, "--candidate"),
+        baselines=_by_part(options.baselines, parts, "--baseline"),
+        anchors=_by_part(options.anchors, parts, "--anchor"),
+    )
+    if not request.candidates:
+        raise UsageError("--candidate is missing", hint="name the run to judge: --candidate RUN")
+    return request
+
+
+def _by_part(runs: Sequence[str], parts: Mapping[str, GatePolicy], option: str) -> dict[str, str]:
+    """Return runs by part; raises UsageError where one is named twice or names no part."""
+    by_part: dict[str, str] = {}
+    for text in runs:
+        name, sign, run = text.partition("=")
+        if not parts:
+            name, run = WHOLE, text
+        elif not sign or not run:
+            hint = f"for example {option} {next(iter(parts))}=RUN"
+            raise UsageError(f"{option} needs PART=RUN: the policy has parts", hint=hint)
+        if name in by_part:
+            raise UsageError(f"{option} names {name or 'a run'} twice", hint="name one run")
+        by_part[name] = run
+    return by_part
+
+
+def _named_files(checks: Sequence[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for text in checks:
+        name, sign, path = text.partition("=")
+        if not sign or not name or not path or name in files:
+            hint = "for example --check load-test=load-test.json"
+            raise UsageError("--check takes NAME=FILE, each name once", hint=hint)
+        files[name] = Path(path)
+    return files
 
 
 def _check_request(policies: Mapping[str, GatePolicy], request: GateRequest) -> None:

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import parse_envelope
 from relkit.attestation.types import TrustedKey
-from relkit.attestation.verify import Wanted, verify
+from relkit.attestation.verify import VerifyOptions, verify
 from relkit.core import storage
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.gate.types import GateDecision, GatePolicy, Override, Verdict
+from relkit.gate.collect import Policies
+from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.registry.ledger import (
     LedgerState,
     known,
@@ -205,14 +205,6 @@ class PromoteOptions:
     reason: str = ""
 
 
-class Policies(Protocol):
-    """The policies of a workspace."""
-
-    def read(self, name: str) -> tuple[GatePolicy, Mapping[str, GatePolicy]]:
-        """Return a policy by name, and those of its parts; raises UsageError, InvalidInput."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromotePorts:
     """What a promotion needs: the registry, and what decisions are believed by.
@@ -309,7 +301,9 @@ def _evidence(decision: Path, override: Path | None, ports: PromotePorts) -> _Ev
 def _decision_facts(data: bytes, name: str, ports: PromotePorts) -> DecisionFacts:
     """Return what is known of a decision's file; raises InvalidInput where it is none."""
     now = ports.registry.clock.now()
-    verified = verify(data, ports.keys(), now=now, wanted=Wanted(unsigned=True), source=name)
+    verified = verify(
+        data, ports.keys(), now=now, options=VerifyOptions(unsigned=True), source=name
+    )
     decision = verified.content
     if not isinstance(decision, GateDecision) or verified.digest is None:
         why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
@@ -346,7 +340,7 @@ def _newer(decision: GateDecision, log: Sequence[LoggedDecision]) -> Iterator[st
 def _override_facts(data: bytes, name: str, ports: PromotePorts) -> OverrideFacts:
     """Return what is known of an override's file; raises InvalidInput where it is none."""
     now = ports.registry.clock.now()
-    verified = verify(data, ports.keys(), now=now, wanted=Wanted(), source=name)
+    verified = verify(data, ports.keys(), now=now, options=VerifyOptions(), source=name)
     if not isinstance(verified.content, Override) or verified.digest is None:
         why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
         raise InvalidInput(f"{name}: is no override that can be believed: {why}")

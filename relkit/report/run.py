@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from relkit.comparison.rows import Row, Rows, most_errors_first
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Clip, Consent, Unusable, Utterance
 from relkit.evaluation.comparable import check_same_measure
-from relkit.evaluation.ports import RunStore
-from relkit.evaluation.types import RunHeader
-from relkit.report.view import EmbeddedAudio, Page
+from relkit.evaluation.ports import ReportRenderer, RunStore
+from relkit.evaluation.types import EvalReport, RunHeader
+from relkit.gate.types import GateDecision, Override
+from relkit.report.junit import decision_junit, report_junit
+from relkit.report.view import EmbeddedAudio, Page, overrides_markdown
 
 MOST_AUDIO_BYTES = 16 << 20
 """Encoded audio that one page carries at most; clips with the most errors come first."""
@@ -18,17 +21,25 @@ MOST_AUDIO_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """The run to show, beside which baseline, and whether with transcripts and clips."""
+    """The run to show, beside which baseline, and whether with transcripts and clips.
+
+    ``decision`` is the file of a decision about it, None for the newest one.
+    """
 
     run: str
     baseline: str | None = None
+    decision: Path | None = None
     with_text: bool = False
     with_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagePorts:
-    """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``."""
+    """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``.
+
+    ``decision`` gives the decision about a run from a file, or the newest one without a file;
+    ``overrides`` those about a run or its candidate.
+    """
 
     runs: RunStore
     rows: Rows
@@ -36,6 +47,8 @@ class PagePorts:
     audio: AudioReader
     encode: Callable[[Clip], bytes]
     media_type: str
+    decision: Callable[[str, Path | None], GateDecision | None]
+    overrides: Callable[[EvalReport], tuple[Override, ...]]
 
 
 def report_page(options: ReportOptions, ports: PagePorts) -> Page:
@@ -57,7 +70,25 @@ def report_page(options: ReportOptions, ports: PagePorts) -> Page:
         baseline=before,
         with_text=options.with_text,
         audio=_embedded(header, rows, ports) if options.with_audio else None,
+        decision=ports.decision(report.run, options.decision),
+        overrides=ports.overrides(report),
     )
+
+
+def report_markdown(run: str, ports: PagePorts, renderer: ReportRenderer) -> str:
+    """Return a run as Markdown, with the overrides about it; raises InvalidInput, UsageError."""
+    report = ports.runs.read_report(run)
+    return renderer.report_markdown(report) + overrides_markdown(ports.overrides(report))
+
+
+def junit_xml(run: str, decision: Path | None, ports: PagePorts) -> bytes:
+    """Return the JUnit XML of a decision about a run, or without one of the run's numbers.
+
+    Raises InvalidInput where the decision is about another run.
+    """
+    report = ports.runs.read_report(run)
+    judged = None if decision is None else ports.decision(report.run, decision)
+    return report_junit(report) if judged is None else decision_junit(judged)
 
 
 def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:

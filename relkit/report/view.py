@@ -12,7 +12,7 @@ from relkit.core.charts import Mark, Scale, estimate_scale, mark
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import Estimate
-from relkit.core.wording import NONE, OPINION, interval, number, signed, tick
+from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
 from relkit.evaluation.comparable import comparable
 from relkit.evaluation.types import (
     EvalReport,
@@ -23,6 +23,7 @@ from relkit.evaluation.types import (
     worst_first,
 )
 from relkit.gate.types import GateDecision, Override
+from relkit.gate.view import override_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,14 @@ class Page:
     audio: EmbeddedAudio | None = None
     decision: GateDecision | None = None
     overrides: tuple[Override, ...] = ()
+
+
+def overrides_markdown(overrides: Sequence[Override]) -> str:
+    """Return overrides as the last section of a Markdown report, empty without any."""
+    if not overrides:
+        return ""
+    lines = [f"- {markdown(override_line(override))}" for override in overrides]
+    return "\n".join(["", "## Overrides", "", *lines, ""])
 
 
 MOST_ROWS = 40

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit.core import storage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from relkit.evaluation.ports import RunTracker
     from relkit.evaluation.types import EvalReport
     from relkit.report.ports import Renderer
-    from relkit.report.run import ReportOptions
+    from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.view import Page
     from relkit.scoring.score import ScoreOptions
     from relkit.scoring.types import ScoreResult
@@ -141,19 +142,43 @@ def read_report(workspace: Workspace, run: str) -> "EvalReport":
 
 def report_page(workspace: Workspace, options: "ReportOptions") -> "Page":
     """Return a run's page; see :func:`relkit.report.run.report_page`."""
-    from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
+    from relkit.report import run
+
+    return run.report_page(options, _page_ports(workspace))
+
+
+def report_markdown(workspace: Workspace, run: str) -> str:
+    """Return a run as Markdown; see :func:`relkit.report.run.report_markdown`."""
     from relkit.report import run as workflow
 
+    return workflow.report_markdown(run, _page_ports(workspace), renderer())
+
+
+def junit_xml(workspace: Workspace, run: str, decision: Path | None) -> bytes:
+    """Return a run or a decision about it as JUnit XML; see :func:`relkit.report.run.junit_xml`."""
+    from relkit.report import run as workflow
+
+    return workflow.junit_xml(run, decision, _page_ports(workspace))
+
+
+def _page_ports(workspace: Workspace) -> "PagePorts":
+    from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
+    from relkit.attestation.run import decision_about, overrides_of_run
+    from relkit.report.run import PagePorts
+    from relkit.wiring.gate import signing_ports
+
+    signing = signing_ports(workspace)
     folders = run_folders(workspace)
-    ports = workflow.PagePorts(
+    return PagePorts(
         runs=folders,
         rows=_rows(folders),
         datasets=dataset_files(workspace),
         audio=SoundfileReader(),
         encode=flac,
         media_type=MEDIA_TYPE,
+        decision=partial(decision_about, signing),
+        overrides=partial(overrides_of_run, signing),
     )
-    return workflow.report_page(options, ports)
 
 
 def compare(workspace: Workspace, options: "CompareOptions") -> "CompareReport":

@@ -1,286 +1,118 @@
-"""Builds what a gate judges with, what it plans with, and what others read of a decision."""
+"""Builds what a gate judges, plans and signs with; ``cryptography`` only when it is needed."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit.core import storage
 from relkit.core.config import Workspace
-from relkit.core.errors import InvalidInput, UsageError
-from relkit.gate.types import (
-    WHOLE,
-    Against,
-    DecisionEvidence,
-    GateDecision,
-    GatePolicy,
-    GateRequest,
-)
 from relkit.wiring.stores import (
+    check_files,
     dataset_files,
     decision_files,
     policy_files,
     run_folders,
     suite_files,
+    workspace_if_any,
 )
 
 if TYPE_CHECKING:
-    from relkit.evaluation.types import EvalReport
+    from relkit.attestation.exceptions import OverrideOptions
+    from relkit.attestation.run import ApproveOptions, Decided, SigningPorts
+    from relkit.attestation.types import TrustedKey
+    from relkit.attestation.verify import Verification, VerifyOptions
     from relkit.gate.plan_run import PlanOptions
-    from relkit.gate.run import Judged
-    from relkit.gate.types import GatePlan, Override
+    from relkit.gate.run import GateOptions
+    from relkit.gate.types import CheckRecord, GatePlan, Override
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decided:
-    """A decision that is safe on disk: at ``path``, ``shown`` without a folder of the machine."""
-
-    decision: GateDecision
-    path: Path
-    shown: str
-
-
-def gate(
-    workspace: Workspace,
-    policy: str,
-    *,
-    candidates: Sequence[str],
-    baselines: Sequence[str] = (),
-    anchors: Sequence[str] = (),
-    checks: Sequence[str] = (),
-    sign: Path | None = None,
-    decision: Path | None = None,
-) -> Decided:
-    """Judge runs by a policy and write the decision; see :func:`relkit.gate.run.gate`.
-
-    Runs are given as ``RUN``, or ``PART=RUN`` for a policy with parts; checks as ``NAME=FILE``. A
-    decision file is on disk before this returns. Raises InvalidInput, UsageError, StorageFailed.
-    """
+def gate(workspace: Workspace, options: "GateOptions") -> "Decided":
+    """Judge runs by a policy and write the decision; see :func:`relkit.attestation.run.decide`."""
     from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
-    from relkit.adapters.workspace import SystemClock
+    from relkit.attestation import run
     from relkit.gate.collect import GatePorts
-    from relkit.gate.run import gate as judge
-    from relkit.wiring.signing import read_checks
 
-    found, parts = policy_files(workspace).read(policy)
-    request = GateRequest(
-        candidates=_by_part(candidates, parts, "--candidate"),
-        baselines=_by_part(baselines, parts, "--baseline"),
-        anchors=_by_part(anchors, parts, "--anchor"),
-    )
-    if not request.candidates:
-        raise UsageError("--candidate is missing", hint="name the run to judge: --candidate RUN")
-    given = _named_files(checks)
-    now = SystemClock().now()
+    signing = signing_ports(workspace)
     ports = GatePorts(
-        runs=run_folders(workspace),
+        policies=policy_files(workspace),
+        runs=signing.runs,
         aggregators=DuckDBSlices,
         pairs=DuckDBPairs,
-        records=lambda wanted: read_checks(workspace, [need.name for need in wanted], given),
-        now=now,
+        records=partial(run.read_checks, signing),
+        now=signing.clock.now(),
     )
-    judged = judge(found, parts, request, ports)
-    return _keep(workspace, found, judged, now=now, sign=sign, path=decision)
+    return run.decide(options, ports, signing)
 
 
-def _by_part(given: Sequence[str], parts: Mapping[str, GatePolicy], option: str) -> dict[str, str]:
-    """Return runs by part; raises UsageError where one is named twice or names no part."""
-    found: dict[str, str] = {}
-    for text in given:
-        name, sign, run = text.partition("=")
-        if not parts:
-            name, run = WHOLE, text
-        elif not sign or not run:
-            hint = f"for example {option} {next(iter(parts))}=RUN"
-            raise UsageError(f"{option} needs PART=RUN: the policy has parts", hint=hint)
-        if name in found:
-            raise UsageError(f"{option} names {name or 'a run'} twice", hint="name one run")
-        found[name] = run
-    return found
+def signing_ports(workspace: Workspace) -> "SigningPorts":
+    """Return what keeping, signing and approving need."""
+    from relkit._version import __version__
+    from relkit.adapters.signing import load_private
+    from relkit.adapters.workspace import SystemClock
+    from relkit.attestation.run import SigningPorts
 
-
-def _named_files(given: Sequence[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for text in given:
-        name, sign, path = text.partition("=")
-        if not sign or not name or not path or name in found:
-            hint = "for example --check load-test=load-test.json"
-            raise UsageError("--check takes NAME=FILE, each name once", hint=hint)
-        found[name] = Path(path)
-    return found
-
-
-def _keep(
-    workspace: Workspace,
-    policy: GatePolicy,
-    judged: "Judged",
-    *,
-    now: str,
-    sign: Path | None,
-    path: Path | None,
-) -> Decided:
-    """Write the decision with its evidence, signed where a key is given, under the next serial."""
-    from relkit.adapters.workspace import versions
-    from relkit.core.values import after
-    from relkit.wiring.signing import overrides_of, write_decision
-
-    read = (policy, *judged.policies.values())
-    decision = replace(
-        judged.decision,
-        policy=replace(judged.decision.policy, documents={one.name: one.document for one in read}),
-        created=now,
-        expires=after(now, policy.valid_for_s),
-        tool_version=versions()["relkit"],
-        overrides=overrides_of(workspace, judged.decision),
-        evidence=_evidence(judged),
+    return SigningPorts(
+        decisions=decision_files(workspace),
+        checks=check_files(workspace),
+        runs=run_folders(workspace),
+        keys=partial(trusted_keys, workspace),
+        signer=partial(load_private, environment=os.environ),
+        clock=SystemClock(),
+        tool_version=__version__,
     )
-    written = write_decision(workspace, decision, path=path, key=sign)
-    there = written.path.absolute()
-    inside = there.is_relative_to(workspace.folder)
-    shown = there.relative_to(workspace.folder) if inside else Path(there.name)
-    return Decided(decision=written.decision, path=written.path, shown=shown.as_posix())
 
 
-def _evidence(judged: "Judged") -> DecisionEvidence:
-    """Return what others need to recompute a decision."""
-    from relkit.attestation.sums import decision_evidence
-    from relkit.gate.evidence import Compared
+def override(workspace: Workspace, options: "OverrideOptions") -> "tuple[Path, Override]":
+    """Write a signed override of a decision; see :func:`relkit.attestation.run.override`."""
+    from relkit.attestation import run
 
-    parts = []
-    for name, evidence in judged.evidence.items():
-        sides: tuple[tuple[Against, Compared | None], ...] = (
-            ("baseline", evidence.baseline),
-            ("anchor", evidence.anchor),
-        )
-        parts.append(
-            decision_evidence(
-                judged.policies[name].rules,
-                part=name or None,
-                rates=evidence.rates,
-                timings=evidence.timings,
-                utterances=evidence.utterances,
-                compared={side: other for side, other in sides if other is not None},
-            )
-        )
-    return DecisionEvidence(parts=tuple(parts))
+    return run.override(options, signing_ports(workspace))
 
 
-SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
-"""Names the file that a GitHub runner shows as the summary of a step."""
+def approve(workspace: Workspace, options: "ApproveOptions") -> "tuple[Path, CheckRecord]":
+    """Sign a check and write it; see :func:`relkit.attestation.run.approve`."""
+    from relkit.attestation import run
+
+    return run.approve(options, signing_ports(workspace))
 
 
-COMMENT_VARIABLE = "RELKIT_GITHUB_COMMENT"
-"""Names the file that the body of a pull request comment is written to; unset: none is."""
+def verify_file(
+    path: Path, options: "VerifyOptions", keys: "Sequence[TrustedKey]"
+) -> "Verification":
+    """Return what is wrong with a signed file; see :func:`relkit.attestation.run.verify_file`."""
+    from relkit.adapters.workspace import SystemClock
+    from relkit.attestation import run
+
+    return run.verify_file(path, options, keys, now=SystemClock().now())
 
 
-def write(
-    decision: GateDecision,
-    workspace: Workspace,
-    *,
-    junit: Path | None = None,
-    github: bool = False,
-    overrides: Sequence["Override"] = (),
-) -> tuple[str, ...]:
-    """Write what was asked for; return the lines to print to stderr, GitHub's annotations.
+def trusted_keys(workspace: Workspace) -> "tuple[TrustedKey, ...]":
+    """Return the public keys that relkit.yaml trusts; raises InvalidInput."""
+    return _public_keys(workspace.trusted_keys, relative_to=workspace.folder)
 
-    A runner reads workflow commands on stderr, too, so stdout stays free for ``--json``. With
-    ``github`` the summary goes to the file of ``GITHUB_STEP_SUMMARY`` and a comment's body to that
-    of ``RELKIT_GITHUB_COMMENT``, where they are set. Raises StorageFailed.
+
+def keys_to_verify(start: Path, texts: Sequence[str]) -> "tuple[TrustedKey, ...]":
+    """Return the keys that were named, else those of the workspace at or above a folder.
+
+    What was named counts alone: who pins a signer does not want another one's word.
     """
-    if junit is not None:
-        from relkit.report.junit import decision_junit
-
-        storage.write_bytes(junit, decision_junit(decision, overrides))
-    return _github(decision, workspace, overrides) if github else ()
-
-
-def _github(
-    decision: GateDecision, workspace: Workspace, overrides: Sequence["Override"]
-) -> tuple[str, ...]:
-    from relkit.report import github as github_summary
-
-    if target := workspace.environment.get(SUMMARY_VARIABLE):
-        _append(Path(target), decision, overrides)
-    if target := workspace.environment.get(COMMENT_VARIABLE):
-        storage.write_text(Path(target), github_summary.comment(decision, overrides))
-    return github_summary.annotations(decision, overrides)
+    if texts:
+        return _public_keys(texts, relative_to=Path())
+    workspace = workspace_if_any(start)
+    return () if workspace is None else trusted_keys(workspace)
 
 
-def _append(path: Path, decision: GateDecision, overrides: Sequence["Override"]) -> None:
-    """Add to a step's summary; what another command of the step wrote there takes its room."""
-    from relkit.report.github import SUMMARY_BYTES, step_summary
+def _public_keys(texts: Iterable[str], *, relative_to: Path) -> "tuple[TrustedKey, ...]":
+    """Return public keys by path or ``ed25519:<base64>``, each once; raises InvalidInput."""
+    texts = tuple(texts)
+    if not texts:
+        return ()
+    from relkit.adapters.signing import load_public
 
-    before = path.read_bytes() if path.is_file() else b""
-    left = SUMMARY_BYTES - len(before) - 1
-    page = step_summary(decision, overrides, limit=left).encode("utf-8", "replace")
-    if len(page) <= left:
-        storage.write_bytes(path, before + (b"\n" if before else b"") + page)
-
-
-def write_report(path: Path, report: "EvalReport") -> None:
-    """Write the JUnit XML of a report that no gate judged; raises StorageFailed."""
-    from relkit.report.junit import report_junit
-
-    storage.write_bytes(path, report_junit(report))
-
-
-def decision_about(path: Path, run: str) -> GateDecision:
-    """Return the decision in a file; raises InvalidInput where it is about another run."""
-    decision = read_decision(path)
-    judged = [part.candidate.run for part in decision.parts]
-    if run not in judged:
-        raise InvalidInput(
-            f"{path.name}: is a decision about {', '.join(judged) or 'no run'}, not about {run}",
-            hint="name the decision of this run, or the run of this decision",
-        )
-    return decision
-
-
-def decision_of_run(workspace: Workspace, path: Path | None, run: str) -> GateDecision | None:
-    """Return the decision in a file, or the newest one about a run; None where there is none."""
-    if path is not None:
-        return decision_about(path, run)
-    newest = None
-    for name, data in decision_files(workspace).decisions(frozenset({run})):
-        newest = _decision_in(data, source=name)
-    return newest
-
-
-def overrides_of_run(workspace: Workspace, report: "EvalReport") -> "tuple[Override, ...]":
-    """Return every override about a run or its candidate: each later report shows them."""
-    from relkit.wiring.signing import overrides_for
-
-    digests = (report.candidate_digest, report.artifact_digest)
-    return overrides_for(workspace, {report.run}, [one for one in digests if one is not None])
-
-
-def overrides_markdown(workspace: Workspace, report: "EvalReport") -> str:
-    """Return the overrides about a run as the last section of its Markdown, empty without any."""
-    from relkit.core.wording import markdown
-    from relkit.gate.view import override_line
-
-    found = overrides_of_run(workspace, report)
-    if not found:
-        return ""
-    lines = [f"- {markdown(override_line(one))}" for one in found]
-    return "\n".join(["", "## Overrides", "", *lines, ""])
-
-
-def read_decision(path: Path) -> GateDecision:
-    """Return the decision in a file, for showing it; raises InvalidInput.
-
-    Its signatures are not looked at: ``relkit verify`` does that.
-    """
-    data = storage.read_bytes(path, what=path.name, hint="make one: relkit gate POLICY …")
-    return _decision_in(data, source=path.name)
-
-
-def _decision_in(data: bytes, *, source: str) -> GateDecision:
-    from relkit.attestation.envelopes import parse_envelope
-    from relkit.attestation.statements import parse_content
-
-    return parse_content(parse_envelope(data, source=source).payload, GateDecision, source=source)
+    keys = (load_public(text, relative_to=relative_to) for text in texts)
+    return tuple({key.key: key for key in keys}.values())
 
 
 def plan_gate(workspace: Workspace, options: "PlanOptions") -> "GatePlan":

@@ -114,7 +114,7 @@ def history(workspace: Workspace, model: str) -> "tuple[tuple[ReleaseEvent, ...]
 def promote(workspace: Workspace, options: "PromoteOptions") -> "Recorded":
     """Promote or hold; see :func:`relkit.registry.promote.promote`."""
     from relkit.registry import promote as registry_promote
-    from relkit.wiring.signing import trusted_keys
+    from relkit.wiring.gate import trusted_keys
 
     ports = registry_promote.PromotePorts(
         registry=registry_ports(workspace),

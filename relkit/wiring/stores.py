@@ -8,7 +8,7 @@ from relkit.core.config import Workspace
 
 if TYPE_CHECKING:  # what only annotates costs no command its start-up
     from relkit.adapters.datasets import DatasetFiles
-    from relkit.adapters.decisions import ContractFiles, DecisionFiles
+    from relkit.adapters.decisions import CheckFiles, ContractFiles, DecisionFiles
     from relkit.adapters.definitions import NormalizerFiles, PolicyFiles, SuiteFiles
     from relkit.adapters.dvc import DvcAudio
     from relkit.adapters.ledgers import LedgerFiles
@@ -98,6 +98,13 @@ def decision_files(workspace: Workspace) -> "DecisionFiles":
     from relkit.adapters.decisions import DecisionFiles
 
     return DecisionFiles(workspace.state / "decisions")
+
+
+def check_files(workspace: Workspace) -> "CheckFiles":
+    """Return the checks and approvals of a workspace."""
+    from relkit.adapters.decisions import CheckFiles
+
+    return CheckFiles(workspace.state / "checks")
 
 
 def release_files(workspace: Workspace) -> "ReleaseFiles":

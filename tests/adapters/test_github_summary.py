@@ -21,7 +21,7 @@ from relkit.report.github import (
     marker,
     step_summary,
 )
-from relkit.wiring import gate
+from relkit.report.publish import publish
 from tests.gate_decisions import (
     HOSTILE,
     NASTY,
@@ -228,16 +228,18 @@ def test_what_is_written_where(tmp_path: Path) -> None:
     summary, body, junit = (tmp_path / name for name in ("summary", "body", "gate.xml"))
     summary.write_text("# before\n", encoding="utf-8")
     told = settings_of(tmp_path, GITHUB_STEP_SUMMARY=str(summary), RELKIT_GITHUB_COMMENT=str(body))
-    assert gate.write(blocked(), told) == ()
+    assert publish(blocked(), told.environment) == ()
     assert not body.exists()
-    lines = gate.write(blocked(), told, junit=junit, github=True, overrides=[override()])
+    lines = publish(blocked(), told.environment, junit=junit, github=True, overrides=[override()])
     assert lines == annotations(blocked(), [override()])
     assert summary.read_text(encoding="utf-8") == "# before\n\n" + step_summary(
         blocked(), [override()]
     )
     assert body.read_text(encoding="utf-8") == comment(blocked(), [override()])
     assert junit.read_bytes().startswith(b"<?xml")
-    assert gate.write(passing(), settings_of(tmp_path), github=True) == annotations(passing())
+    assert publish(passing(), settings_of(tmp_path).environment, github=True) == annotations(
+        passing()
+    )
 
 
 def test_a_summary_that_is_nearly_full_is_not_made_too_long(tmp_path: Path) -> None:
@@ -246,5 +248,5 @@ def test_a_summary_that_is_nearly_full_is_not_made_too_long(tmp_path: Path) -> N
     told = settings_of(tmp_path, GITHUB_STEP_SUMMARY=str(summary))
     for filled in (SUMMARY_BYTES - 50_000, SUMMARY_BYTES - 10):
         summary.write_text("x" * filled, encoding="utf-8")
-        gate.write(BLOCKED, told, github=True)
+        publish(BLOCKED, told.environment, github=True)
         assert filled <= summary.stat().st_size <= SUMMARY_BYTES

@@ -16,10 +16,11 @@ pytest.importorskip("cryptography", reason="signatures need the extra: pip insta
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from relkit.adapters.decisions import DecisionFiles, Facts
+from relkit.adapters.decisions import DecisionFiles
 from relkit.adapters.signing import PASSWORD, SigningKey, load_private, load_public, make_key
+from relkit.attestation.checks import DecisionEntry
 from relkit.attestation.envelopes import Envelope, Signature, parse_envelope, render_envelope
-from relkit.attestation.verify import Verification, Wanted, verify
+from relkit.attestation.verify import Verification, VerifyOptions, verify
 from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.gate.types import Verdict
 from tests.decisions import ARTIFACT, LATER, OTHER, new_key, policy, signed, statement
@@ -38,11 +39,11 @@ def data(key: SigningKey) -> bytes:
 
 
 def verified(
-    data: bytes, *keys: SigningKey, now: str = LATER, wanted: Wanted | None = None
+    data: bytes, *keys: SigningKey, now: str = LATER, options: VerifyOptions | None = None
 ) -> Verification:
     """Return a verification with some public keys."""
     trusted = [key.public for key in keys]
-    return verify(data, trusted, now=now, wanted=wanted or Wanted(), source="d.json")
+    return verify(data, trusted, now=now, options=options or VerifyOptions(), source="d.json")
 
 
 def test_a_signed_decision_is_valid(data: bytes, key: SigningKey) -> None:
@@ -106,20 +107,22 @@ def test_keys_are_counted_once(data: bytes, key: SigningKey, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("wanted", "problem"),
     [
-        (Wanted(serial=8), "it is decision 7, older than 8: replayed"),
-        (Wanted(artifact=OTHER), "it is about another artifact"),
-        (Wanted(policy=OTHER), "it was decided by another policy"),
+        (VerifyOptions(serial=8), "it is decision 7, older than 8: replayed"),
+        (VerifyOptions(artifact=OTHER), "it is about another artifact"),
+        (VerifyOptions(policy=OTHER), "it was decided by another policy"),
     ],
 )
-def test_what_is_insisted_on(data: bytes, key: SigningKey, wanted: Wanted, problem: str) -> None:
+def test_what_is_insisted_on(
+    data: bytes, key: SigningKey, options: VerifyOptions, problem: str
+) -> None:
     """An older serial, another artifact and another policy are refused."""
-    assert verified(data, key, wanted=wanted).problems == (problem,)
+    assert verified(data, key, options=options).problems == (problem,)
 
 
 def test_what_is_insisted_on_and_there(data: bytes, key: SigningKey) -> None:
     """The same demands, met."""
-    wanted = Wanted(serial=7, artifact=ARTIFACT, policy=policy().digest)
-    assert verified(data, key, wanted=wanted).valid
+    options = VerifyOptions(serial=7, artifact=ARTIFACT, policy=policy().digest)
+    assert verified(data, key, options=options).valid
 
 
 @pytest.mark.parametrize(
@@ -141,14 +144,14 @@ def test_an_unsigned_decision_is_the_same_envelope(key: SigningKey) -> None:
     unsigned = signed(statement())
     assert json.loads(unsigned)["signatures"] == []
     assert verified(unsigned, key).problems == ("it is not signed",)
-    found = verified(unsigned, wanted=Wanted(unsigned=True))
+    found = verified(unsigned, options=VerifyOptions(unsigned=True))
     assert (found.valid, found.signers) == (True, ())
     assert found.notes[0].startswith("it is not signed")
 
 
 def test_allowing_unsigned_allows_no_bad_signature(data: bytes, tmp_path: Path) -> None:
     """Stripping is allowed, forging is not."""
-    assert not verified(data, new_key(tmp_path), wanted=Wanted(unsigned=True)).valid
+    assert not verified(data, new_key(tmp_path), options=VerifyOptions(unsigned=True)).valid
 
 
 def test_trailing_bytes_and_other_types_are_refused(data: bytes, key: SigningKey) -> None:
@@ -283,9 +286,9 @@ def test_messages_name_no_folder_and_no_key(tmp_path: Path) -> None:
 # -- decision files ----------------------------------------------------------------------------
 
 
-def facts(run: str = "r") -> Facts:
+def facts(run: str = "r") -> DecisionEntry:
     """Return what the log says."""
-    return Facts(policy="p", run=run, verdict=str(Verdict.PASS), created=LATER)
+    return DecisionEntry(policy="p", run=run, verdict=str(Verdict.PASS), created=LATER)
 
 
 def test_serials_count_up_and_chain(tmp_path: Path) -> None:
@@ -342,11 +345,12 @@ def test_a_failed_write_gives_no_serial_out_twice(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from relkit.adapters.decisions import DecisionFiles, Facts
+from relkit.adapters.decisions import DecisionFiles
+from relkit.attestation.checks import DecisionEntry
 from relkit.attestation.envelopes import Envelope
 for i in range(20):
     DecisionFiles(Path(sys.argv[1])).append(
-        Facts(policy="p", run=f"{sys.argv[2]}-{i}", verdict="pass", created="x"),
+        DecisionEntry(policy="p", run=f"{sys.argv[2]}-{i}", verdict="pass", created="x"),
         lambda serial, _: Envelope(payload=b"%d" % serial),
     )
 """

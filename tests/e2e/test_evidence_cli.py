@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("cryptography", reason="signatures need the extra: pip install 'relkit[sign]'")
 
 from relkit.adapters.signing import make_key
+from relkit.attestation import run as signing
 from relkit.gate.types import CheckRecord, GateDecision
-from relkit.wiring import signing
+from relkit.wiring.gate import signing_ports
 from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 from tests.decisions import ARTIFACT, POLICY, statement
@@ -79,9 +80,9 @@ def trusting(workspace: Workspace) -> Workspace:
 
 def written(workspace: Workspace, content: GateDecision, *, sign: bool = True) -> str:
     """Write a decision as the gate does, and return its path inside the workspace."""
-    settings = open_workspace(workspace.folder)
+    ports = signing_ports(open_workspace(workspace.folder))
     key = workspace.folder / "keys" / "relkit.key" if sign else None
-    path = signing.write_decision(settings, content, key=key).path
+    path = signing.write_decision(ports, content, key=key)[0]
     return str(path.relative_to(workspace.folder))
 
 
@@ -163,13 +164,13 @@ def test_an_override_is_signed_named_and_found_again(trusting: Workspace) -> Non
     checked = offline(trusting, "verify", path, "--json").document
     assert (checked["valid"], checked["kind"]) == (True, "override")
     settings = open_workspace(trusting.folder)
-    (found,) = signing.overrides_for(settings, ["new-run"])
+    (found,) = signing.overrides_about(signing_ports(settings), ["new-run"])
     assert (found.by, found.ticket, found.key) == ("A. Lee", "REL-7", said.document["key"])
-    assert signing.overrides_for(settings, [], [ARTIFACT]) == (found,)
-    assert signing.overrides_for(settings, ["another-run"]) == ()
+    assert signing.overrides_about(signing_ports(settings), [], [ARTIFACT]) == (found,)
+    assert signing.overrides_about(signing_ports(settings), ["another-run"]) == ()
     decision = fresh()
     assert found.expires <= decision.expires
-    assert signing.overrides_of(settings, decision) == (found,)
+    assert signing.overrides_of(signing_ports(settings), decision) == (found,)
 
 
 def test_an_override_by_a_stranger_allows_nothing(trusting: Workspace) -> None:
@@ -179,7 +180,7 @@ def test_an_override_by_a_stranger_allows_nothing(trusting: Workspace) -> None:
     said = offline(trusting, "override", name, *OVERRIDE, "--sign", "others/relkit.key")
     assert said.code == 0
     assert "will allow nothing" in said.err
-    (found,) = signing.overrides_for(open_workspace(trusting.folder), ["new-run"])
+    (found,) = signing.overrides_about(signing_ports(open_workspace(trusting.folder)), ["new-run"])
     assert found.key is None
 
 
@@ -228,7 +229,7 @@ def test_an_approval_is_found_by_the_gate(trusting: Workspace) -> None:
     assert said.code == 0, said.err
     assert (said.document["verdict"], said.document["by"]) == ("pass", "A. Lee")
     settings = open_workspace(trusting.folder)
-    found = signing.read_checks(settings, ["security-review", "other"], {})
+    found = signing.read_checks(signing_ports(settings), ["security-review", "other"], {})
     record = found["security-review"]
     assert isinstance(record, CheckRecord)
     assert (record.key, record.digest) == (said.document["key"], said.document["digest"])
@@ -239,7 +240,8 @@ def test_an_approval_is_found_by_the_gate(trusting: Workspace) -> None:
     data[100] ^= 1
     (trusting.folder / path).write_bytes(data)
     assert isinstance(
-        signing.read_checks(settings, ["security-review"], {})["security-review"], str
+        signing.read_checks(signing_ports(settings), ["security-review"], {})["security-review"],
+        str,
     )
 
 
@@ -256,12 +258,14 @@ def test_a_record_of_another_tool_is_signed_as_it_is(trusting: Workspace) -> Non
     path = trusting.folder / "load.json"
     path.write_text(json.dumps(record))
     settings = open_workspace(trusting.folder)
-    plain = signing.read_checks(settings, ["load-test"], {"load-test": path})["load-test"]
+    plain = signing.read_checks(signing_ports(settings), ["load-test"], {"load-test": path})[
+        "load-test"
+    ]
     assert isinstance(plain, CheckRecord)
     assert plain.key is None
     said = offline(trusting, "approve", "load.json", "--sign", "keys/relkit.key")
     assert said.code == 0, said.err
-    signed = signing.read_checks(settings, ["load-test"], {})["load-test"]
+    signed = signing.read_checks(signing_ports(settings), ["load-test"], {})["load-test"]
     assert isinstance(signed, CheckRecord)
     assert (signed.verdict, signed.created, signed.reason) == (
         plain.verdict,

@@ -16,14 +16,14 @@ from relkit.adapters.releases import ArtifactFiles
 from relkit.adapters.signing import make_key
 from relkit.adapters.workspace import scaffold_source, write_scaffold
 from relkit.attestation.envelopes import parse_envelope, render_envelope
-from relkit.attestation.exceptions import Said as Word
+from relkit.attestation.exceptions import OverrideOptions
 from relkit.cli.boundary import run
 from relkit.core.digests import canonical
 from relkit.core.errors import BackendUnavailable, Busy
 from relkit.registry.promote import PromoteOptions
 from relkit.registry.types import Mirrored, Release
 from relkit.wiring import registry
-from relkit.wiring.signing import override
+from relkit.wiring.gate import override
 from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
 
@@ -317,8 +317,7 @@ def test_an_override_stands_for_the_verdict_alone(reg: Registry) -> None:
     """Signed and about this decision it lets the release go, and that stays in the ledger."""
     reg.register()
     decision = reg.folder / "decisions" / "strict.json"
-    words = Word(by="ann", reason="incident 7", ticket="OPS-7", valid_for_s=3600.0)
-    path = signed_override(reg, decision, words)
+    path = signed_override(reg, decision)
     other = reg.promote("1.0.0", "own", "--override", str(path))
     assert other.code == 2
     assert "there is nothing to override" in other.err
@@ -331,10 +330,17 @@ def test_an_override_stands_for_the_verdict_alone(reg: Registry) -> None:
     assert reg.relkit("verify").code == 0
 
 
-def signed_override(reg: Registry, decision: Path, words: Word) -> Path:
+def signed_override(reg: Registry, decision: Path) -> Path:
     """Sign an override with the workspace's key."""
-    settings = open_workspace(reg.folder)
-    return override(settings, decision, words, key=reg.folder / "keys" / "relkit.key")[0]
+    options = OverrideOptions(
+        decision=decision,
+        by="ann",
+        reason="incident 7",
+        ticket="OPS-7",
+        sign=reg.folder / "keys" / "relkit.key",
+        valid_for_s=3600.0,
+    )
+    return override(open_workspace(reg.folder), options)[0]
 
 
 def test_a_stack_is_promoted_by_a_decision_about_all_it_pins(reg: Registry) -> None:

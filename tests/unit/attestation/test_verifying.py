@@ -9,7 +9,7 @@ import pytest
 from relkit.attestation.checks import check_document, new_check, parse_check, read_check
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
-from relkit.attestation.verify import Verification, Wanted, verify
+from relkit.attestation.verify import Verification, VerifyOptions, verify
 from relkit.core.digests import canonical
 from relkit.gate.types import (
     CheckRecord,
@@ -36,7 +36,9 @@ Change = Callable[[GateDecision], GateDecision]
 
 def judged(content: GateDecision) -> Verification:
     """Return a verification of an unsigned decision: only what is in it counts."""
-    return verify(signed(content), (), now=LATER, wanted=Wanted(unsigned=True), source="d.json")
+    return verify(
+        signed(content), (), now=LATER, options=VerifyOptions(unsigned=True), source="d.json"
+    )
 
 
 def of_result(rule: str, **change: object) -> Change:
@@ -205,7 +207,7 @@ def test_a_payload_in_another_spelling_is_refused() -> None:
     """One decision has one digest."""
     payload = b" " + signed_payload()
     data = render_envelope(Envelope(payload=payload))
-    found = verify(data, (), now=LATER, wanted=Wanted(unsigned=True), source="d.json")
+    found = verify(data, (), now=LATER, options=VerifyOptions(unsigned=True), source="d.json")
     assert found.problems == ("it is not written in the one canonical form",)
 
 
@@ -256,5 +258,5 @@ def test_a_check_that_cannot_be_used_says_why(data: bytes) -> None:
 def test_an_expired_check_is_refused() -> None:
     """Also where it has no serial and no policy."""
     data = render_envelope(Envelope(payload=render_statement(approval(expires=LATER))))
-    found = verify(data, (), now=LATER, wanted=Wanted(unsigned=True), source="c.json")
+    found = verify(data, (), now=LATER, options=VerifyOptions(unsigned=True), source="c.json")
     assert (found.kind, found.problems) == ("check", (f"it expired at {LATER}",))

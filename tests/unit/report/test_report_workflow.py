@@ -146,6 +146,8 @@ def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = 
         audio=NamedClips(),
         encode=lambda clip: clip.samples,
         media_type="audio/flac",
+        decision=lambda _run, _path: None,
+        overrides=lambda _report: (),
     )
 
 
