@@ -5,7 +5,9 @@
 0.25
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +32,15 @@ def __getattr__(name: str) -> object:
         module = "relkit._version" if name == "__version__" else "relkit.api"
         return getattr(import_module(module), name)
     raise AttributeError(f"module 'relkit' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """A package whose verbs keep their names although one inside it is called ``gate``, too."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Leave out what an import would set: ``relkit.gate`` stays the verb."""
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

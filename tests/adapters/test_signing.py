@@ -105,7 +105,7 @@ def test_keys_are_counted_once(data: bytes, key: SigningKey, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "problem"),
+    ("options", "problem"),
     [
         (VerifyOptions(serial=8), "it is decision 7, older than 8: replayed"),
         (VerifyOptions(artifact=OTHER), "it is about another artifact"),

@@ -1,5 +1,6 @@
 """From Python: the same options and the same answers as the command line."""
 
+import importlib
 import inspect
 import json
 from pathlib import Path
@@ -24,6 +25,13 @@ def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> Non
     ours = set(inspect.signature(verb).parameters) - RENAMED
     theirs = set(inspect.signature(command).parameters) - RENAMED
     assert ours == theirs
+
+
+@pytest.mark.parametrize("name", relkit.__all__)
+def test_a_package_of_the_same_name_hides_no_verb(name: str) -> None:
+    """``relkit.gate`` is called before and after the package of that name was imported."""
+    importlib.import_module("relkit.gate.types")
+    assert not inspect.ismodule(getattr(relkit, name))
 
 
 def test_evaluate_gives_what_the_command_prints(workspace: Workspace) -> None:
