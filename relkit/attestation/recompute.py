@@ -298,10 +298,6 @@ def _report(judged: JudgedPart, run: JudgedRun) -> EvalReport:
     )
 
 
-NEW = "new since"
-"""How the reason of a slice begins that was not there when the dataset was locked."""
-
-
 _RELATIVE = 1e-9
 
 
@@ -454,7 +450,7 @@ def _gaps(part: JudgedPart, evidence: PartEvidence, results: Sequence[RuleResult
         rule = rules.get(result.rule)
         if rule is None or (rule.metric, rule.test) != (result.metric, result.test):
             yield f"{_check(result)}: the policy has no such rule"
-        elif result.mode != rule.mode and not result.reason.startswith(NEW):
+        elif result.mode != rule.mode and not result.new_slice:
             yield f"{_check(result)}: is {result.mode}, the rule is {rule.mode}"
     whole = {result.rule for result in results if result.code in _UNKNOWABLE}
     for rule in evidence.rules:
@@ -491,14 +487,14 @@ def _judged(
                 rebuilt(part, evidence, rule.metric), together=_families(evidence.rules, results)
             )
         for fresh in (False, True):
-            group = [r for r in own if r.reason.startswith(NEW) == fresh]
+            group = [r for r in own if r.new_slice == fresh]
             asked = for_new_slices(rule) if fresh else rule
             yield from zip(group, _again(asked, group, again[rule.metric]), strict=True)
 
 
 def _families(rules: Sequence[Rule], results: Sequence[RuleResult]) -> dict[str, tuple[str, ...]]:
     """Return the slices by metric that were tested together."""
-    known = [r for r in results if r.code not in _UNKNOWABLE and not r.reason.startswith(NEW)]
+    known = [r for r in results if r.code not in _UNKNOWABLE and not r.new_slice]
     return joined((rule, (r.slice for r in known if r.rule == rule.id)) for rule in rules)
 
 

@@ -42,7 +42,7 @@ from pydantic_core import ErrorDetails, SchemaValidator
 
 from relkit.core import yaml_text
 from relkit.core.digests import JsonValue
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.values import Shape
 from relkit.core.yaml_text import shown, where
 
@@ -68,19 +68,19 @@ class Record(BaseModel):
 def decode(data: bytes, *, source: str) -> str:
     """Return UTF-8 text; raises InvalidInput for another encoding, a BOM or a NUL."""
     if data.startswith(b"\xef\xbb\xbf"):
-        raise InvalidInput(
-            f"{where(source, 1)}: starts with a byte order mark", hint="save it as plain UTF-8"
+        raise Malformed(
+            "starts with a byte order mark", source=source, line=1, hint="save it as plain UTF-8"
         )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise InvalidInput(
-            f"{where(source, line)}: not UTF-8 text", hint="save it as plain UTF-8"
+        raise Malformed(
+            "not UTF-8 text", source=source, line=line, hint="save it as plain UTF-8"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidInput(f"{where(source, line)}: holds a NUL character", hint="remove it")
+        raise Malformed("holds a NUL character", source=source, line=line, hint="remove it")
     return text
 
 
@@ -91,22 +91,27 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
     """
 
     def refuse_constant(name: str) -> float:
-        raise InvalidInput(
-            f"{where(source, line)}: {name} is no JSON number", hint="use null for a missing value"
+        raise Malformed(
+            f"{name} is no JSON number",
+            source=source,
+            line=line,
+            hint="use null for a missing value",
         )
 
     def finite(number: str) -> float:
         value = float(number)
         if not math.isfinite(value):
-            raise InvalidInput(f"{where(source, line)}: the number {shown(number)} is out of range")
+            raise Malformed(f"the number {shown(number)} is out of range", source=source, line=line)
         return value
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(pairs)
         if len(document) != len(pairs):
             twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise InvalidInput(
-                f'{where(source, line)}: the key "{shown(twice)}" stands twice',
+            raise Malformed(
+                f'the key "{shown(twice)}" stands twice',
+                source=source,
+                line=line,
                 hint="keep one of them",
             )
         return document
@@ -117,23 +122,26 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
         )
     except json.JSONDecodeError as error:
         at = error.lineno if line is None else line
-        raise InvalidInput(f"{where(source, at)}: not JSON: {error.msg}") from error
+        raise Malformed(f"not JSON: {error.msg}", source=source, line=at) from error
     except RecursionError as error:
-        raise InvalidInput(f"{where(source, line)}: nested too deeply") from error
+        raise Malformed("nested too deeply", source=source, line=line) from error
     except ValueError as error:  # an integer of more digits than Python converts
-        raise InvalidInput(f"{where(source, line)}: a number has too many digits") from error
-    _refuse_what_cannot_be_written(document, text, where(source, line))
+        raise Malformed("a number has too many digits", source=source, line=line) from error
+    _refuse_what_cannot_be_written(document, text, source, line)
     return document
 
 
-def _refuse_what_cannot_be_written(document: JsonValue, text: str, at: str) -> None:
+def _refuse_what_cannot_be_written(
+    document: JsonValue, text: str, source: str, line: int | None
+) -> None:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
-        raise InvalidInput(f"{at}: nested too deeply")
+        raise Malformed("nested too deeply", source=source, line=line)
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError as error:
-            raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
+            problem = "holds half of a surrogate pair, which is no text"
+            raise Malformed(problem, source=source, line=line) from error
 
 
 def _depth(document: JsonValue) -> int:
@@ -156,7 +164,7 @@ def parse_yaml(text: str, model: type[M], *, source: str) -> M:
     """
     document, lines = yaml_text.load(text, source=source)
     if document is None:
-        raise InvalidInput(f"{source}: is empty", hint=f"it needs {_required(model)}")
+        raise Malformed("is empty", source=source, hint=f"it needs {_required(model)}")
     return check(model, document, source=source, lines=lines)
 
 
@@ -181,9 +189,9 @@ def check(
         # A misspelt key is both unknown and missing, and only the first can be named.
         first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
         path = real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
-        at = where(source, line_of(path, lines or {}) or line)
+        line = line_of(path, lines or {}) or line
         message, hint = _explain(model, path, first, document, inside)
-        raise InvalidInput(f"{at}: {message}", hint=hint) from error
+        raise Malformed(message, source=source, line=line, hint=hint) from error
 
 
 def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
@@ -305,8 +313,8 @@ def parse(
         # A misspelt key is both unknown and missing, and only the first can be named.
         unknown = (item for item in details if item["type"] == "unexpected_keyword_argument")
         path, message, hint = _codec_explain(kind, next(unknown, details[0]), document, inside)
-        at = where(source, line_of(path, lines or {}) or line)
-        raise InvalidInput(f"{at}: {message}", hint=hint) from error
+        line = line_of(path, lines or {}) or line
+        raise Malformed(message, source=source, line=line, hint=hint) from error
 
 
 def codec_parse_yaml(text: str, kind: type[T], *, source: str) -> T:
@@ -316,7 +324,7 @@ def codec_parse_yaml(text: str, kind: type[T], *, source: str) -> T:
     """
     document, lines = yaml_text.load(text, source=source)
     if document is None:
-        raise InvalidInput(f"{source}: is empty", hint=f"it needs {_codec_required(kind)}")
+        raise Malformed("is empty", source=source, hint=f"it needs {_codec_required(kind)}")
     return parse(kind, document, source=source, lines=lines)
 
 

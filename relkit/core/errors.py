@@ -62,6 +62,23 @@ class InvalidInput(RelkitError):
     code = "invalid_input"
 
 
+class Malformed(InvalidInput):
+    """A text breaks its format: ``problem`` says how and ``line`` where; the message has both."""
+
+    def __init__(
+        self, problem: str, *, source: str, line: int | None = None, hint: str | None = None
+    ) -> None:
+        """Take the place apart from the problem, for those who have a place of their own."""
+        place = source if line is None else f"{source}, line {line}"
+        super().__init__(f"{place}: {problem}", hint=hint)
+        self.problem = problem
+        self.line = line
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way through a worker's pipe as an error with one message."""
+        return _rebuild, (InvalidInput, self.message, self.hint)
+
+
 class Busy(RelkitError):
     """Another process holds the run or the workspace."""
 

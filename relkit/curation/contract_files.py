@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from relkit.core import yaml_text
 from relkit.core.codec import Record, check, decode, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import where
 from relkit.curation.types import (
     SLICES,
@@ -119,8 +119,8 @@ def _load(text: str, source: str) -> tuple[JsonValue, Lines]:
     """Return the document and the lines of its keys, which YAML's reader knows and JSON's not."""
     try:
         document = parse_json(text, source=source)
-    except InvalidInput as error:
-        if ", line " in error.message:
+    except Malformed as error:
+        if error.line is not None:
             raise
         if found := _NO_NUMBER.search(text):
             line = text.count("\n", 0, found.start(1)) + 1

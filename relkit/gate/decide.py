@@ -33,6 +33,7 @@ from relkit.gate.evidence import (
 from relkit.gate.judge import judge_bound, judge_differences, judge_family, run_family, vanished
 from relkit.gate.tests import Outcome, new_result, no_data
 from relkit.gate.types import (
+    NEW_SLICE,
     ORDER,
     CheckRecord,
     DecidingPolicy,
@@ -228,8 +229,13 @@ def judge(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
         outcome = Outcome(verdict=Verdict.ERROR, code="no_slice")
         return (new_result(rule, rule.slice, outcome, reason),)
     judged = [*_judged(rule, slices.found, evidence), *gone]
-    news = (_new(result) for result in _judged(for_new_slices(rule), slices.new, evidence))
-    return (*judged, *news)
+    return (
+        *judged,
+        *(
+            replace(result, reason=f"{NEW_SLICE}, so advisory: {result.reason}")
+            for result in _judged(for_new_slices(rule), slices.new, evidence)
+        ),
+    )
 
 
 def for_new_slices(rule: Rule) -> Rule:
@@ -299,11 +305,6 @@ def _known(other: Compared) -> tuple[str, ...]:
     if other.unpaired is not None:
         return other.unpaired[1].slices
     return tuple(item.slice for item in other.report.slices)
-
-
-def _new(result: RuleResult) -> RuleResult:
-    reason = f"new since the dataset was locked, so advisory: {result.reason}"
-    return replace(result, reason=reason)
 
 
 def decide(

@@ -13,6 +13,7 @@ from relkit.core.metrics import metric_of
 from relkit.core.wording import amount, chance, times
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.suppose import (
+    BY_BOTH,
     Measured,
     asks,
     plan_bound,
@@ -202,7 +203,7 @@ def _family(
     known = measured.regressions.get((rule.id, size.slice))
     if known is not None and (known.detects is not None or known.needed_clusters is not None):
         found, needed = known.detects, known.needed_clusters
-        supposed = Supposed(rate=known.reference, rate_from="measured by both runs")
+        supposed = Supposed(rate=known.reference, rate_from=BY_BOTH, measured=BY_BOTH)
     else:
         assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
         correction = correction_of(rule, family_count(policy.rules))

@@ -332,6 +332,9 @@ class Measured:
     regressions: Mapping[tuple[str, str], Regression] = field(default_factory=dict)
 
 
+BY_BOTH = "measured by both runs"
+
+
 def slices_of(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:
     """Return the slices a rule is judged in; of a pattern, not those of missing labels."""
     found = expand_slices(rule.slice, facts.slices)
@@ -377,7 +380,12 @@ def suppose(
     for place in (key, OVERALL):
         found = value_at(metric, place, measured)
         if found is not None and found.value is not None and found.value > 0:
-            return _supposed(found.value, f"measured in {measured.run}, {place}")
+            source = f"measured in {measured.run}"
+            return _supposed(
+                found.value,
+                f"{source}, {place}",
+                measured=source if place == key else f"{source}, {place}",
+            )
     limit = next(
         (
             rule
@@ -391,11 +399,14 @@ def suppose(
     return _supposed(RARE if metric in _RARE_METRICS else USUAL.rate, "a usual rate")
 
 
-def _supposed(rate: float, source: str) -> tuple[Assumptions, Supposed]:
+def _supposed(
+    rate: float, source: str, *, measured: str | None = None
+) -> tuple[Assumptions, Supposed]:
     assumptions = replace(USUAL, rate=rate)
     return assumptions, Supposed(
         rate=rate,
         rate_from=source,
+        measured=measured,
         discordance=assumptions.discordance,
         clumping=assumptions.clumping,
         between_clusters=assumptions.between_clusters,
@@ -409,7 +420,7 @@ def precision_of(
     found = measured.differences.get((metric, size.slice))
     precision = None if found is None else measured_precision(found)
     if found is not None and precision is not None and precision.se > 0:
-        return precision, Supposed(rate=found.baseline, rate_from="measured by both runs")
+        return precision, Supposed(rate=found.baseline, rate_from=BY_BOTH, measured=BY_BOTH)
     if metric not in FAMILY_METRICS:
         return None, None
     assumptions, supposed = suppose(metric, size.slice, policy, measured)
@@ -455,11 +466,9 @@ def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
         for item in plan.slices:
             if item.supposed is None or item.supposed.rate is None or plan.test == "bound":
                 continue
-            source = item.supposed.rate_from
-            if source.startswith("measured"):
-                rates[f"{plan.metric}: {source.replace(f', {item.slice}', '')}"] = None
-            else:
-                rates[f"{plan.metric}: {limit(item.supposed.rate, 'fraction')} ({source})"] = None
+            rate = limit(item.supposed.rate, "fraction")
+            source = item.supposed.measured or f"{rate} ({item.supposed.rate_from})"
+            rates[f"{plan.metric}: {source}"] = None
             supposed = supposed or item.supposed.discordance is not None
     lines = tuple(rates)
     if not supposed:

@@ -199,6 +199,10 @@ class GatePolicy(WrittenPolicy):
         return duration_s(self.valid_for)
 
 
+NEW_SLICE = "new since the dataset was locked"
+"""How the reason of a new slice begins, in every decision file so far."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleResult:
     """What came of one rule in one slice, always with a reason in words.
@@ -239,6 +243,14 @@ class RuleResult:
     against: Against | None = None
     part: str | None = None
     harm: float | None = None
+
+    @property
+    def new_slice(self) -> bool:
+        """Whether the slice was not there when the dataset was locked: it advises and never blocks.
+
+        The file has no key for that: its mark is how the reason begins.
+        """
+        return self.reason.startswith(NEW_SLICE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -646,12 +658,14 @@ class SelectionFacts:
 class Supposed:
     """What a prediction rests on: the rate of the baseline, and where that number is from.
 
+    ``measured`` says by what it was measured, alike for all slices; None where it is supposed.
     The others as ``Assumptions`` says; None where finished runs measured
     the difference itself, or none of it is used.
     """
 
     rate: float | None
     rate_from: str
+    measured: str | None = field(default=None, metadata=OUTSIDE)
     discordance: float | None = None
     clumping: float | None = None
     between_clusters: float | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from relkit.core.codec import encode, parse, parse_json
 from relkit.core.digests import canonical, digest_of, sha256_bytes
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, Malformed
 from relkit.registry.chain import Anchor, ChainProblem, LedgerLine
 from relkit.registry.types import ReleaseEvent
 
@@ -117,9 +117,8 @@ def _line(raw: bytes, number: int, source: str) -> LedgerLine:
         event = parse(ReleaseEvent, document, source=source, line=number)
     except UnicodeDecodeError:
         return LedgerLine(number=number, event=None, wrong="it is not UTF-8 text")
-    except InvalidInput as error:
-        wrong = error.message.partition(": ")[2] or error.message
-        return LedgerLine(number=number, event=None, wrong=wrong)
+    except Malformed as error:
+        return LedgerLine(number=number, event=None, wrong=error.problem)
     # The line is canonical, so that its digest is one of its own bytes less the key itself; a quote
     # inside a text is escaped, and nothing but the key can look like it.
     body = raw.replace(f'"digest":"{event.digest}",'.encode(), b"", 1)

@@ -22,7 +22,7 @@ from relkit.core.codec import (
     parse_json,
 )
 from relkit.core.digests import PREFIX, JsonValue, digest_of, sha256_bytes
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.slices import normal_slice
 from relkit.core.yaml_text import shown
 from relkit.registry.types import Artifact, Release, ReleaseKind
@@ -169,8 +169,9 @@ def read_release(data: bytes, *, source: str) -> ReadRelease:
     try:
         text = decode(data, source=source)
         document = parse_json(text, source=source)
-    except InvalidInput as error:
-        return ReadRelease(release=None, defects=(_told(error, source),))
+    except Malformed as error:
+        defect = Defect(source=source, line=error.line, message=error.problem, hint=error.hint)
+        return ReadRelease(release=None, defects=(defect,))
     return release_of(document, source=source, text=text)
 
 
@@ -236,13 +237,3 @@ _SMALL, _LARGE = 1e-4, 1e15
 def render_release(release: Release) -> str:
     """Return ``release.json`` as text, the same for the same release."""
     return json.dumps(encode(release), indent=2, ensure_ascii=False) + "\n"
-
-
-def _told(error: InvalidInput, source: str) -> Defect:
-    """Return an error about a whole text as a defect; its message begins with the place."""
-    rest = error.message.removeprefix(source)
-    line = None
-    if rest.startswith(", line "):
-        number, _, rest = rest.removeprefix(", line ").partition(":")
-        line = int(number)
-    return Defect(source=source, line=line, message=rest.lstrip(": "), hint=error.hint)
