@@ -20,7 +20,7 @@ from pathlib import Path
 import jiwer
 import numpy as np
 
-from relkit.scoring.alignment import align
+from relkit.scoring.alignment import changes
 from relkit.scoring.words import count_errors, count_text, count_texts
 
 SHARE = 10
@@ -120,7 +120,7 @@ def report_long(chance: np.random.Generator) -> None:
     hypothesis = corrupted(reference, chance)
     print(f"one pair of {LONG_PAIR} words, 10 % errors")
     print(f"  {'counts':<24}{seconds(lambda: count_errors(reference, hypothesis)):8.3f} s")
-    print(f"  {'alignment':<24}{seconds(lambda: align(reference, hypothesis), 2):8.3f} s")
+    print(f"  {'alignment':<24}{seconds(lambda: changes(reference, hypothesis), 2):8.3f} s")
 
 
 def main() -> None:

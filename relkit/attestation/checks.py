@@ -101,12 +101,6 @@ def new_check(
     return parse_check(canonical(document), source="the check")
 
 
-def check_document(record: CheckRecord) -> dict[str, JsonValue]:
-    """Return a check as a file holds it."""
-    document: dict[str, JsonValue] = encode(as_type(WrittenCheck, record))
-    return document
-
-
 def read_check(
     name: str, data: bytes, keys: Sequence[TrustedKey], *, source: str
 ) -> CheckRecord | str:

@@ -313,9 +313,6 @@ _APART = "&#8203;"
 _NOT_XML = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-
 _OLD_COMMAND = re.compile(r"##(?=\[)")
 
 
@@ -364,11 +361,3 @@ def log_line(text: str) -> str:
 def xml_text(text: str) -> str:
     """Return text whose every character XML 1.0 allows; the others become U+FFFD."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
-def csv_cell(text: str) -> str:
-    """Return text that a spreadsheet shows and does not compute (OWASP, CSV injection)."""
-    plain = flat(text)
-    return (
-        f"'{plain}" if plain.lstrip().startswith(_FORMULA) or text.startswith(_FORMULA) else plain
-    )

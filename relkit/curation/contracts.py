@@ -106,9 +106,6 @@ UTTERANCE_COLUMNS = ("id", "text", "consent", "duration_manifest", *AUDIO, *TEXT
 """Every column of the facts beside those of the manifest; LEAKAGE needs a split, LABEL a run."""
 
 
-SLICE_COLUMNS = ("slice", "column", "value", "utterances", "speakers", "seconds")
-
-
 def utterance_facts(
     dataset: Dataset,
     sounds: Mapping[str, Heard],

@@ -235,11 +235,6 @@ class Dataset:
         return frozenset(seen)
 
 
-def value_of(attributes: Mapping[str, str], column: str) -> str:
-    """Return an attribute, or ``(none)`` where it is missing."""
-    return attributes.get(column, NO_VALUE)
-
-
 LockState = Literal["none", "fresh", "stale"]
 """No lock, one that says what the files say, or one that was written before they changed."""
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
 from relkit.core.config import Workspace
-from relkit.core.wording import command_data, command_property, csv_cell, github_markdown, log_line
+from relkit.core.wording import command_data, command_property, github_markdown, log_line
 from relkit.gate.types import GateDecision, Verdict
 from relkit.report.github import (
     COMMENT_BYTES,
@@ -188,26 +188,6 @@ def test_a_name_is_still_readable(text: str) -> None:
     shown = re.sub(r"<[^>]*>", "", html(f"x {github_markdown(text)}"))
     found = unescape(shown).replace("\u200b", "").strip()
     assert found == ("x " + "".join(c if c.isprintable() else " " for c in text)).strip()
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ("=cmd()", "'=cmd()"),
-        (" =1+1", "' =1+1"),
-        ("+1", "'+1"),
-        ("-1", "'-1"),
-        ("@sum", "'@sum"),
-        ("\t=1", "' =1"),
-        ("\n=1", "' =1"),
-        ("\uff1d1", "'\uff1d1"),
-        ("accent=plain", "accent=plain"),
-        ("", ""),
-    ],
-)
-def test_a_spreadsheet_computes_nothing(text: str, cell: str) -> None:
-    """What would be a formula is text."""
-    assert csv_cell(text) == cell
 
 
 def settings_of(folder: Path, **environment: str) -> Workspace:

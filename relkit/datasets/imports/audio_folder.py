@@ -18,9 +18,6 @@ import csv
 import io
 
 
-TABLES = ("metadata.csv", "metadata.jsonl")
-
-
 TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript", "normalized_text")
 """Columns that may hold the reference, the first of them that a table has."""
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from relkit.attestation.checks import check_document, new_check, parse_check, read_check
+from relkit.attestation.checks import new_check, parse_check, read_check
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
 from relkit.attestation.verify import Verification, VerifyOptions, verify
-from relkit.core.digests import canonical
+from relkit.core.codec import as_type, encode
+from relkit.core.digests import JsonValue, canonical
 from relkit.gate.types import (
     CheckRecord,
     GateDecision,
@@ -18,6 +19,7 @@ from relkit.gate.types import (
     RuleResult,
     SumsTable,
     Verdict,
+    WrittenCheck,
 )
 from tests.decisions import (
     ADVISORY,
@@ -224,9 +226,15 @@ def approval(**change: object) -> CheckRecord:
     return replace(record, **change)  # type: ignore[arg-type]  # any field
 
 
+def written(record: CheckRecord) -> dict[str, JsonValue]:
+    """Return a check as a file holds it."""
+    document: dict[str, JsonValue] = encode(as_type(WrittenCheck, record))
+    return document
+
+
 def test_a_plain_check_of_another_tool_is_read() -> None:
     """Its digest is that of the file, and nobody has signed it."""
-    data = canonical(check_document(approval()))
+    data = canonical(written(approval()))
     record = parse_check(data, source="c.json")
     assert (record.name, record.verdict, record.key) == ("load-test", Verdict.PASS, None)
     assert read_check("load-test", data, (), source="c.json") == record
@@ -239,12 +247,12 @@ def test_a_plain_check_of_another_tool_is_read() -> None:
         b"{}",
         b"[]",
         b'{"schema":"relkit.check/v2","name":"a"}',
-        canonical(check_document(approval()) | {"verdict": "ok"}),
-        canonical(check_document(approval()) | {"by": "two\nlines"}),
-        canonical(check_document(approval()) | {"candidate": "abc"}),
-        canonical(check_document(approval()) | {"created": "yesterday"}),
-        canonical(check_document(approval()) | {"name": "../x"}),
-        canonical(check_document(approval()) | {"name": "other"}),
+        canonical(written(approval()) | {"verdict": "ok"}),
+        canonical(written(approval()) | {"by": "two\nlines"}),
+        canonical(written(approval()) | {"candidate": "abc"}),
+        canonical(written(approval()) | {"created": "yesterday"}),
+        canonical(written(approval()) | {"name": "../x"}),
+        canonical(written(approval()) | {"name": "other"}),
         render_envelope(Envelope(payload=b"{}")),
     ],
 )

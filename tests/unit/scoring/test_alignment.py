@@ -1,6 +1,8 @@
 """Alignments reach the canonical counts, always."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,8 +10,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.scoring import alignment
-from relkit.scoring.alignment import Change, Edit, align, changes
+from relkit.scoring.alignment import Change, EditKind, changes
 from relkit.scoring.words import count_errors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One step of an alignment: its kind and the 0-based positions of the tokens it joins.
+
+    ``reference`` is None for an insertion, ``hypothesis`` for a deletion.
+    """
+
+    kind: EditKind
+    reference: int | None
+    hypothesis: int | None
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[Edit, ...]:
+    """Return all steps from the first to the last token, hits included."""
+    steps: list[Edit] = []
+    at_reference = at_hypothesis = 0
+    for change in changes(reference, hypothesis):
+        while at_reference < change.reference:
+            steps.append(Edit(kind="hit", reference=at_reference, hypothesis=at_hypothesis))
+            at_reference, at_hypothesis = at_reference + 1, at_hypothesis + 1
+        inserted, deleted = change.kind == "insertion", change.kind == "deletion"
+        steps.append(
+            Edit(
+                kind=change.kind,
+                reference=None if inserted else change.reference,
+                hypothesis=None if deleted else change.hypothesis,
+            )
+        )
+        at_reference += not inserted
+        at_hypothesis += not deleted
+    while at_reference < len(reference):
+        steps.append(Edit(kind="hit", reference=at_reference, hypothesis=at_hypothesis))
+        at_reference, at_hypothesis = at_reference + 1, at_hypothesis + 1
+    return tuple(steps)
+
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 
