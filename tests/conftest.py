@@ -3,16 +3,21 @@
 import json
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from relkit.adapters.workspace import scaffold_source, write_scaffold
 from relkit.cli.boundary import run
 from tests.documented import check_keys
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no counter-example
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -28,6 +33,17 @@ system: {system}
 """
 VOICES = ("flite-slt", "flite-rms")
 """Two voices of eight clips each: the smallest suite that decodes real speech."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long the tests of each folder took, one after the other."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds["/".join(report.nodeid.split("/")[:2])] += report.duration
+    for folder, duration in sorted(seconds.items()):
+        terminalreporter.write_line(f"-- {folder}: {duration:.0f} s of tests")
 
 
 @dataclass(frozen=True, slots=True)
