@@ -37,8 +37,10 @@ from tests.gate_decisions import (
     result,
 )
 
-ACTION = Path(__file__).resolve().parents[2] / ".github" / "actions" / "relkit-gate"
+GITHUB = Path(__file__).resolve().parents[2] / ".github"
+ACTION = GITHUB / "actions" / "relkit-gate"
 WORKFLOWS = (ACTION / "example.yml", ACTION / "recorded.yml", ACTION / "fork-comment.yml")
+REPOSITORY = tuple(sorted((GITHUB / "workflows").glob("*.yml")))
 FAKE = """\
 #!/usr/bin/env python3
 import json, os, shutil, sys
@@ -525,7 +527,7 @@ def test_every_script_is_bash_and_interpolates_nothing(name: str, script: str) -
 
 def test_other_peoples_actions_are_pinned_by_commit() -> None:
     """A tag can be moved to other code; a commit cannot."""
-    for path in (ACTION / "action.yml", *WORKFLOWS):
+    for path in (ACTION / "action.yml", *WORKFLOWS, *REPOSITORY):
         for used in re.findall(r"uses: *(\S+)", path.read_text(encoding="utf-8")):
             assert used.startswith("./") or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", used)
 
@@ -539,7 +541,7 @@ LINT = (
 
 def test_actionlint_finds_nothing_in_the_workflows() -> None:
     """The linter's own list of runners may be older than the runners; all else counts."""
-    paths = [str(path) for path in WORKFLOWS]
+    paths = [str(path) for path in (*WORKFLOWS, *REPOSITORY)]
     if shutil.which("actionlint"):
         done = subprocess.run(
             ["actionlint", "-format", "{{json .}}", *paths],
