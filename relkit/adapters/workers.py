@@ -25,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 
 from relkit.core.errors import BackendUnavailable, RelkitError, describe_exit
-from relkit.core.wording import limit
+from relkit.core.wording import counted, limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
 from relkit.evaluation.ports import SpeechSystem
 
@@ -277,9 +277,9 @@ class HeldBack:
         yield from held
 
     def _nobody(self) -> BackendUnavailable:
-        count = sum(map(_is_unreachable, self.held))
+        clips = counted(sum(map(_is_unreachable, self.held)), "clip")
         return BackendUnavailable(
-            f"the endpoint of the system could not be reached for {count} clips in a row",
+            f"the endpoint of the system could not be reached for {clips} in a row",
             hint="check that it runs and that base_url is right, then resume the run",
         )
 

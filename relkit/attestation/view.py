@@ -2,7 +2,7 @@
 
 from relkit.attestation.verify import Verification
 from relkit.core.digests import JsonValue
-from relkit.core.wording import safe
+from relkit.core.wording import counted, safe
 from relkit.gate.types import GateDecision
 
 
@@ -43,7 +43,7 @@ def verify_text(verification: Verification, name: str) -> str:
     if isinstance(decision, GateDecision):
         lines.append(
             f"  {decision.verdict} by {safe(decision.policy.name)}, decision {decision.serial}, "
-            f"until {decision.expires}; {verification.agreed} checks recomputed"
+            f"until {decision.expires}; {counted(verification.agreed, 'check')} recomputed"
         )
     lines += [f"  signed by {key}" for key in verification.signers]
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """How a search for the first bad release is shown to people."""
 
 from relkit.bisect.search import Bisection
-from relkit.core.wording import safe
+from relkit.core.wording import counted, safe
 
 _HEAD = {
     "contradiction": "contradiction: no one first bad release",
@@ -25,5 +25,5 @@ def bisect_text(bisection: Bisection) -> str:
     lines += [f"  skipped: {item.version}: {item.reason}" for item in bisection.skipped]
     noun = "tested" if bisection.by == "command" else "measured"
     again = f", {bisection.replayed} from the log" if bisection.replayed else ""
-    lines.append(f"{bisection.steps} releases {noun}{again}")
+    lines.append(f"{counted(bisection.steps, 'release')} {noun}{again}")
     return "\n".join(safe(line) for line in lines)

@@ -8,7 +8,7 @@ import typer
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, progress_bar, put, say, show
 from relkit.core.errors import ExitCode, UsageError
-from relkit.core.wording import safe
+from relkit.core.wording import counted, safe
 
 
 def check(
@@ -94,7 +94,7 @@ def lock(
         )
         return
     put(
-        f"{safe(name)}: {lock.utterances} utterances, {len(lock.audio)} audio files\n"
+        f"{safe(name)}: {counted(lock.utterances, 'utterance')}, {len(lock.audio)} audio files\n"
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name

@@ -62,7 +62,7 @@ def stats_text(outcome: StatsOutcome) -> str:
     length = number(outcome.seconds / 3600, "hours") if outcome.timed else "length not known"
     without = f" ({untimed} without a duration)" if untimed else ""
     column = safe(outcome.snapshot.dataset.cluster)
-    clusters = f"{outcome.coverage[0].clusters} clusters ({column})"
+    clusters = f"{counted(outcome.coverage[0].clusters, 'cluster')} ({column})"
     where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None
@@ -72,7 +72,8 @@ def stats_text(outcome: StatsOutcome) -> str:
         f"lock: {_LOCKS[outcome.snapshot.state]}"
         + ("" if outcome.snapshot.present else "; the audio is not here"),
         f"{counted(version.utterances, 'utterance')}, {length}{without}, {clusters}",
-        f"{text.words} words, {text.shortest} to {text.longest} a reference, {text.empty} empty",
+        f"{counted(text.words, 'word')}, {text.shortest} to {text.longest} a reference, "
+        f"{text.empty} empty",
         "",
         columns([["slice", "utterances", "clusters", "minutes"], *map(_row, outcome.coverage)]),
     ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
-from relkit.core.wording import amount, chance, limit, margin, number, times
+from relkit.core.wording import amount, chance, counted, limit, margin, number, times
 from relkit.gate.suppose import size_of, slices_of
 from relkit.gate.types import (
     Finding,
@@ -191,7 +191,9 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
             f"{worst.slice}: an equal system passes in {chance(worst.equal_passes or 0.0)} "
             f"at a margin of {margin(rule.margin or 0.0, unit)}",
             f"use {amount(worst.smallest or 0.0, unit)}"
-            + (f", or {worst.needed_clusters} clusters" if worst.needed_clusters else ""),
+            + (
+                f", or {counted(worst.needed_clusters, 'cluster')}" if worst.needed_clusters else ""
+            ),
         )
     weak = [
         item
@@ -205,7 +207,11 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
             "warn",
             "ratio_below_data",
             f"{first.slice}: {first.says}",
-            (f"use {first.needed_clusters} clusters" if first.needed_clusters else "use more data")
+            (
+                f"use {counted(first.needed_clusters, 'cluster')}"
+                if first.needed_clusters
+                else "use more data"
+            )
             + f", or a larger detectable than {times(rule.detectable)}",
         )
 

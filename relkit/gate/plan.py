@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 
 from relkit.core.metrics import metric_of
-from relkit.core.wording import amount, chance, times
+from relkit.core.wording import amount, chance, counted, times
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.suppose import (
     BY_BOTH,
@@ -152,7 +152,7 @@ def _paired(
     if equal_passes < POWER:
         says += f"; a margin of {amount(least, unit)} would do"
     elif (finer := clusters_to_pass(precision, margin / 2)) is not None:
-        says += f"; half the margin takes {finer} clusters"
+        says += f"; half the margin takes {counted(finer, 'cluster')}"
     plan = replace(
         plan,
         outlook="decides" if equal_passes >= POWER else "weak",

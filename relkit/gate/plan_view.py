@@ -4,7 +4,7 @@ The plan of a gate as the JSON document that ``relkit gate --plan --json`` print
 """
 
 from relkit.core.slices import OVERALL
-from relkit.core.wording import columns, safe, short_digest
+from relkit.core.wording import columns, counted, safe, short_digest
 from relkit.gate.types import OUTLOOKS, Finding, GatePlan, Outlook, RulePlan, SlicePlan
 
 MOST_SLICES = 12
@@ -32,8 +32,8 @@ def _head(plan: GatePlan) -> str:
     about = f"{safe(plan.policy)} on {safe(plan.dataset)}{revision}{suite}"
     return (
         f"plan of {about}: nothing was decoded\n"
-        f"{plan.utterances} utterances, {plan.clusters} clusters ({safe(plan.cluster)}), "
-        f"{plan.words} words"
+        f"{counted(plan.utterances, 'utterance')}, {counted(plan.clusters, 'cluster')} "
+        f"({safe(plan.cluster)}), {counted(plan.words, 'word')}"
     )
 
 
@@ -60,7 +60,7 @@ def _row(item: SlicePlan, cluster: str) -> list[str]:
     return [
         _WORDS[item.outlook],
         name,
-        f"{item.clusters} clusters",
+        counted(item.clusters, "cluster"),
         f"{item.units} {item.unit}",
         item.says + missing,
     ]

@@ -121,8 +121,9 @@ def verification_text(verification: Verification) -> str:
     """Return what was repaired, what is wrong, and how much was looked at."""
     lines = [f"repaired: {safe(line)}" for line in verification.repaired]
     lines += [safe(line) for line in verification.problems]
-    state = f"{len(verification.problems)} problems" if verification.problems else "valid"
-    lines.append(f"{len(verification.models)} models, {verification.events} events: {state}")
+    problems, models = len(verification.problems), len(verification.models)
+    state = counted(problems, "problem") if problems else "valid"
+    lines.append(f"{counted(models, 'model')}, {counted(verification.events, 'event')}: {state}")
     return "\n".join(lines)
 
 
@@ -142,7 +143,7 @@ def import_text(models: Sequence[ImportedModel]) -> str:
         lines.append(f"{safe(model.name)}: {safe(versions)}; live: {safe(model.live or 'unknown')}")
         lines += [f"  {safe(note)}" for note in model.notes]
     count = sum(len(model.registered) for model in models)
-    lines.append(f"{len(models)} models, {count} versions came in")
+    lines.append(f"{counted(len(models), 'model')}, {counted(count, 'version')} came in")
     lines += [f"refused: {safe(conflict)}" for conflict in _conflicts(models)]
     return "\n".join(lines)
 

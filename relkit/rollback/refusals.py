@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import seconds_between
-from relkit.core.wording import short_digest
+from relkit.core.wording import duration, short_digest
 from relkit.registry.types import HostedIdentity, Refused, Release, ReleaseEvent
 from relkit.rollback.compatibility import Running, interface_misfits, partner_misfits
 from relkit.rollback.history import GateProof, History, Life
@@ -153,7 +153,9 @@ def legacy_reasons(life: Life, lent: Lent | None, release: Release, now: str) ->
     if event is None:
         why = "not verified since its last change"
     elif not _is_fresh(event, now):
-        why = f"was verified at {event.at}, which is not within the last 24 hours"
+        why = (
+            f"was verified at {event.at}, which is not within the last {duration(LEGACY_WINDOW_S)}"
+        )
     elif event.release != release.digest:
         why = f"what was verified at {event.at} is not its record"
     else:
