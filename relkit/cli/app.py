@@ -157,11 +157,11 @@ _NAMES = tuple(option.name for option in _OPTIONS)
 
 def with_common(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the common options; it receives them as one ``common`` argument."""
-    own = inspect.signature(function, eval_str=True)
+    declared = inspect.signature(function, eval_str=True)
     context = inspect.Parameter(
         "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
-    kept = [parameter for name, parameter in own.parameters.items() if name != "common"]
+    parameters = [parameter for name, parameter in declared.parameters.items() if name != "common"]
 
     @wraps(function)
     def command(ctx: typer.Context, **values: Any) -> None:  # noqa: ANN401  # whatever the command's options are
@@ -171,7 +171,7 @@ def with_common(function: Callable[..., None]) -> Callable[..., None]:
         ctx.obj = common
         function(common=common, **values)
 
-    signature = inspect.Signature([context, *kept, *_OPTIONS])
+    signature = inspect.Signature([context, *parameters, *_OPTIONS])
     typed = cast("Any", command)
     typed.__signature__ = signature
     typed.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}

@@ -30,11 +30,11 @@ def init(
     """
     from relkit.wiring.workspace import init_workspace
 
-    written, made = init_workspace(folder)
+    written, steps = init_workspace(folder)
     if common.as_json:
-        print_json({"written": sorted(written), "made": list(made)})
+        print_json({"written": sorted(written), "made": list(steps)})
         return
-    repository = f" and made a {' and '.join(made)} repository" if made else ""
+    repository = f" and made a {' and '.join(steps)} repository" if steps else ""
     say(f"wrote {', '.join(sorted(written))}{repository}")
     say(f"next: cd {folder.name or folder} && relkit eval demo", quiet=common.quiet)
 

@@ -37,10 +37,12 @@ class _Cell:
 def crossings(slices: Sequence[str]) -> tuple[str, ...]:
     """Return the whole, every column of the slices given, and every crossing of two of them."""
     columns = tuple(dict.fromkeys(c for name in slices for c in SliceSpec.parse(name).columns))
-    kept = columns[:MOST_COLUMNS]
-    crossed = [f"{one}&{other}" for i, one in enumerate(kept) for other in kept[i + 1 :]]
-    wanted = (OVERALL, *kept, *slices, *crossed)
-    return tuple(dict.fromkeys(SliceSpec.parse(name).name for name in wanted))
+    leading = columns[:MOST_COLUMNS]
+    crossed = [
+        f"{first}&{second}" for i, first in enumerate(leading) for second in leading[i + 1 :]
+    ]
+    names = (OVERALL, *leading, *slices, *crossed)
+    return tuple(dict.fromkeys(SliceSpec.parse(name).name for name in names))
 
 
 def attribute(metric: RateMetric, of: str, cells: PairedSums) -> Attribution | None:
@@ -53,35 +55,35 @@ def attribute(metric: RateMetric, of: str, cells: PairedSums) -> Attribution | N
     of what is spread evenly over it. A part that gains less than a quarter explains nothing, and
     ``of`` itself is named. None where ``of`` has no excess, or is not there.
     """
-    found = {cell.slice: cell for cell in _cells(metric, cells)}
-    whole = found.get(of)
-    if whole is None or whole.excess <= 0:
+    by_slice = {cell.slice: cell for cell in _cells(metric, cells)}
+    total = by_slice.get(of)
+    if total is None or total.excess <= 0:
         return None
     inside = [
         cell
-        for cell in found.values()
-        if whole.parts < cell.parts and cell.units > 0 and cell.excess >= MOST * whole.excess
+        for cell in by_slice.values()
+        if total.parts < cell.parts and cell.units > 0 and cell.excess >= MOST * total.excess
     ]
-    best = min(inside, key=lambda cell: _rank(cell, whole), default=whole)
-    if _gain(best, whole) < LEAST_GAIN:
-        best = whole
+    best = min(inside, key=lambda cell: _rank(cell, total), default=total)
+    if _gain(best, total) < LEAST_GAIN:
+        best = total
     return Attribution(
         of=of,
         slice=best.slice,
         excess=best.excess,
-        share=best.excess / whole.excess,
-        data=best.units / whole.units,
+        share=best.excess / total.excess,
+        data=best.units / total.units,
         utterances=round(best.utterances),
     )
 
 
-def _gain(cell: _Cell, whole: _Cell) -> float:
-    return min(1.0, cell.excess / whole.excess) - cell.units / whole.units
+def _gain(cell: _Cell, total: _Cell) -> float:
+    return min(1.0, cell.excess / total.excess) - cell.units / total.units
 
 
-def _rank(cell: _Cell, whole: _Cell) -> tuple[float, float, int, str]:
+def _rank(cell: _Cell, total: _Cell) -> tuple[float, float, int, str]:
     """Order by gain; among equals less data, fewer parts, and then the name."""
-    return -_gain(cell, whole), cell.units, len(cell.parts), cell.slice
+    return -_gain(cell, total), cell.units, len(cell.parts), cell.slice
 
 
 def shared_with(
@@ -91,15 +93,20 @@ def shared_with(
 
     Only slices that hold more than the shared crossing, and most of whose excess is in it.
     """
-    found = {cell.parts: cell for cell in _cells(metric, cells)}
-    own = _parts(part)
+    by_parts = {cell.parts: cell for cell in _cells(metric, cells)}
+    part_columns = _parts(part)
     shares: dict[str, float] = {}
     for name in slices:
-        whole, shared = found.get(_parts(name)), found.get(_parts(name) | own)
-        if whole is None or shared is None or own <= _parts(name) or _parts(name) <= own:
+        total, shared = by_parts.get(_parts(name)), by_parts.get(_parts(name) | part_columns)
+        if (
+            total is None
+            or shared is None
+            or part_columns <= _parts(name)
+            or _parts(name) <= part_columns
+        ):
             continue
-        if whole.excess > 0 and shared.excess >= MOST * whole.excess:
-            shares[name] = shared.excess / whole.excess
+        if total.excess > 0 and shared.excess >= MOST * total.excess:
+            shares[name] = shared.excess / total.excess
     return shares
 
 

@@ -91,10 +91,10 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         pairing = pairs.pairing(header.suite.slices)
         _check_pairing(pairing, ours, theirs)
         sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
-        found = findings.differences(name, sums, _values(name, header.suite.slices, pairs))
-        overall = _overall(name, found, sums, ours)
+        differences = findings.differences(name, sums, _values(name, header.suite.slices, pairs))
+        overall = _overall(name, differences, sums, ours)
         slices = findings.slice_changes(
-            findings.tested(name, sums, found, seed=_seed(name, ours, theirs)),
+            findings.tested(name, sums, differences, seed=_seed(name, ours, theirs)),
             sums,
             cluster=ours.cluster,
         )
@@ -139,18 +139,18 @@ def _results(ports: ComparePorts, report: EvalReport, run: str) -> Path:
     return path
 
 
-def _metric(wanted: str | None, ours: EvalReport, theirs: EvalReport) -> str:
+def _metric(requested: str | None, ours: EvalReport, theirs: EvalReport) -> str:
     """Return the metric to compare; raises UsageError for an unknown one, InvalidInput, NoData."""
-    name = wanted or primary_metric(ours)
+    name = requested or primary_metric(ours)
     if name is None:
         raise NoData("the runs measured nothing that could be compared")
-    known = expand(tuple(METRICS))
-    if name not in known:
+    available = expand(tuple(METRICS))
+    if name not in available:
         statistics = STATISTICS.get(name)
         hint = (
-            "known: " + ", ".join(known)
+            "known: " + ", ".join(available)
             if statistics is None
-            else "name a statistic: " + ", ".join(f"{name}.{one}" for one in statistics)
+            else "name a statistic: " + ", ".join(f"{name}.{statistic}" for statistic in statistics)
         )
         raise UsageError(f'no metric "{name}" to compare', hint=hint)
     if not comparable(name, _unit(name), ours, theirs):
@@ -185,9 +185,9 @@ def _values(name: str, slices: Sequence[str], pairs: ComparedPairs) -> "PairedVa
 
 
 def _overall(
-    name: str, found: Mapping[str, Difference], sums: "PairedSums", report: EvalReport
+    name: str, differences: Mapping[str, Difference], sums: "PairedSums", report: EvalReport
 ) -> OverallChange:
-    difference = found.get(OVERALL)
+    difference = differences.get(OVERALL)
     if difference is None or difference.worsening is None:
         reason = difference.note if difference is not None and difference.note else "no values"
         raise NoData(
@@ -218,12 +218,12 @@ def _attributed(
         return None, slices
     metric = RATE_METRICS[name]
     cells = pairs.cells(crossings(header.suite.slices), findings.columns_needed(name))
-    found = attribute(metric, worse[0], cells)
-    if found is None:
+    attribution = attribute(metric, worse[0], cells)
+    if attribution is None:
         return None, slices
-    shares = shared_with(metric, found.slice, bad, cells)
-    return found, tuple(
-        replace(item, elsewhere=Part(slice=found.slice, share=shares[item.slice]))
+    shares = shared_with(metric, attribution.slice, bad, cells)
+    return attribution, tuple(
+        replace(item, elsewhere=Part(slice=attribution.slice, share=shares[item.slice]))
         if item.slice in shares
         else item
         for item in slices
@@ -242,15 +242,15 @@ def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict
     for name in rates:
         needed |= findings.columns_needed(name)
     sums = pairs.sums([OVERALL], needed) if rates else None
-    found: dict[str, Difference] = {}
+    differences: dict[str, Difference] = {}
     for name in names:
         if name in RATE_METRICS and sums is not None:
             by_slice = findings.differences(name, sums, None)
         else:
             by_slice = findings.percentiles(name, pairs.values([OVERALL], name.partition(".")[0]))
         if OVERALL in by_slice:
-            found[name] = by_slice[OVERALL]
-    return found
+            differences[name] = by_slice[OVERALL]
+    return differences
 
 
 def _told(

@@ -84,27 +84,29 @@ def differences(
 def percentiles(metric: str, values: PairedValues) -> dict[str, Difference]:
     """Return the difference of a percentile (``latency_ms.p95``) in each slice."""
     share = PERCENTILES[metric.partition(".")[2]]
-    known = metric_of(metric)
-    found = percentile_differences(share, values, unit=known.unit, better=known.better)
-    return {item.slice: item for item in found}
+    definition = metric_of(metric)
+    differences = percentile_differences(
+        share, values, unit=definition.unit, better=definition.better
+    )
+    return {item.slice: item for item in differences}
 
 
 def tested(
-    metric: str, pairs: PairedSums, found: Mapping[str, Difference], *, seed: str
+    metric: str, pairs: PairedSums, differences: Mapping[str, Difference], *, seed: str
 ) -> list[tuple[Regression, float | None]]:
     """Return what the test says of every slice but the whole, and the p-value of being better.
 
     Error rates are tested together by joint sign flips. For measured amounts there is no such test:
-    each slice has its own interval (one of ``found``), and the note says so.
+    each slice has its own interval (one of ``differences``), and the note says so.
     """
     keys = tuple(name for name in pairs.candidate.slices if name != OVERALL)
     if not keys:
         return []
     if metric not in FAMILY_METRICS:
-        return [(_alone(found[key]), None) for key in keys if key in found]
-    known = RATE_METRICS[metric]
-    worse = test_regressions(known, pairs, keys, seed=seed, detectable=DETECTABLE)
-    better = test_regressions(known, swapped(pairs), keys, seed=seed, detectable=DETECTABLE)
+        return [(_alone(differences[key]), None) for key in keys if key in differences]
+    rate = RATE_METRICS[metric]
+    worse = test_regressions(rate, pairs, keys, seed=seed, detectable=DETECTABLE)
+    better = test_regressions(rate, swapped(pairs), keys, seed=seed, detectable=DETECTABLE)
     p_better = {item.slice: item.p_adjusted for item in better}
     return [(item, p_better.get(item.slice)) for item in worse]
 
@@ -114,11 +116,11 @@ def slice_changes(
 ) -> tuple[SliceChange, ...]:
     """Return the slices in words, the strongest evidence of being worse first."""
     harm, words = harms(pairs), word_changes(pairs)
-    found = []
+    changed = []
     for regression, p_better in results:
         finding = _finding(regression, p_better)
         needed = _needed(regression) if finding is Finding.CANNOT_TELL else None
-        found.append(
+        changed.append(
             SliceChange(
                 **asdict(regression.difference),
                 finding=finding,
@@ -134,7 +136,7 @@ def slice_changes(
                 words=words[regression.slice],
             )
         )
-    return tuple(sorted(found, key=_by_evidence))
+    return tuple(sorted(changed, key=_by_evidence))
 
 
 def overall_change(difference: Difference, pairs: PairedSums, *, cluster: str) -> OverallChange:
@@ -167,13 +169,13 @@ def harms(pairs: PairedSums) -> dict[str, Harm]:
     extra = _totals(
         pairs.candidate.columns["capped_errors"] - pairs.baseline.columns["capped_errors"], pairs
     )
-    whole = turns.get(OVERALL, 0.0)
+    total = turns.get(OVERALL, 0.0)
     return {
         name: Harm(
             turns=round(turns[name]),
             per_thousand=_TURNS * extra[name] / turns[name] if turns[name] else None,
-            share=turns[name] / whole if whole else None,
-            of_all=_TURNS * extra[name] / whole if whole else None,
+            share=turns[name] / total if total else None,
+            of_all=_TURNS * extra[name] / total if total else None,
         )
         for name in pairs.candidate.slices
     }
@@ -238,8 +240,8 @@ def _finding(regression: Regression, p_better: float | None) -> Finding:
         return Finding.WORSE
     if worsening < 0 and p_better is not None and p_better <= LEVEL:
         return Finding.BETTER
-    seen = regression.detects is not None and regression.detects <= DETECTABLE
-    return Finding.NOT_SEEN if seen else Finding.CANNOT_TELL
+    detectable = regression.detects is not None and regression.detects <= DETECTABLE
+    return Finding.NOT_SEEN if detectable else Finding.CANNOT_TELL
 
 
 def _by_interval(difference: Difference) -> Finding:
@@ -320,25 +322,25 @@ def confusion_changes(
     totals: tuple[Counter[Pair], Counter[Pair]] = Counter(), Counter()
     where: defaultdict[Pair, int] = defaultdict(int)
     for row in candidate:
-        other = before.get((row.id, row.repeat))
-        if other is None or not _answered(row):
+        earlier = before.get((row.id, row.repeat))
+        if earlier is None or not _answered(row):
             continue
-        ours, theirs = _confused(row, segmenter), _confused(other, segmenter)
+        ours, theirs = _confused(row, segmenter), _confused(earlier, segmenter)
         totals[0].update(ours)
         totals[1].update(theirs)
         for pair in ours.keys() | theirs.keys():
             where[pair] += ours[pair] != theirs[pair]
-    found = [
+    confusions = [
         ConfusionChange(
             expected=expected,
-            given=given,
-            candidate=totals[0][expected, given],
-            baseline=totals[1][expected, given],
+            given=hypothesis,
+            candidate=totals[0][expected, hypothesis],
+            baseline=totals[1][expected, hypothesis],
             utterances=utterances,
         )
-        for (expected, given), utterances in where.items()
+        for (expected, hypothesis), utterances in where.items()
     ]
-    changed = sorted((item for item in found if item.change), key=_rank)
+    changed = sorted((item for item in confusions if item.change), key=_rank)
     return tuple(changed[:most])
 
 
@@ -352,7 +354,7 @@ def _confused(row: Row, segmenter: Segmenter) -> Counter[Pair]:
     aligned = align_row(row, segmenter)
     if aligned is None:
         return Counter()
-    return Counter((expected, given) for _, _, expected, given in aligned.edits)
+    return Counter((expected, hypothesis) for _, _, expected, hypothesis in aligned.edits)
 
 
 def _rank(item: ConfusionChange) -> tuple[int, int, str, str]:

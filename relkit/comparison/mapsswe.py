@@ -60,7 +60,9 @@ def mapsswe(differences: Sequence[float]) -> Mapsswe:
     mean = math.fsum(differences) / count if count else None
     sd = z = p = None
     if mean is not None and count > 1:
-        sd = math.sqrt(math.fsum((one - mean) ** 2 for one in differences) / (count - 1))
+        sd = math.sqrt(
+            math.fsum((difference - mean) ** 2 for difference in differences) / (count - 1)
+        )
         z = mean / (sd / math.sqrt(count)) if sd > 0 else None
     note = None
     if count < FEWEST_SEGMENTS:
@@ -89,22 +91,22 @@ def segment_differences(
     ends a segment; a shorter one belongs to it. ``after_a`` and ``after_b`` are what each system
     inserted behind the last word.
     """
-    found: list[int] = []
+    counts: list[int] = []
     difference, errors, calm = 0, False, 0
     ends = [Word(right_a=True, right_b=True, inserted_a=after_a, inserted_b=after_b)]
     for word in (*words, *ends):
         inserted = word.inserted_a or word.inserted_b
         wrong = not (word.right_a and word.right_b)
         if (inserted or wrong) and calm >= boundary and errors:
-            found.append(difference)
+            counts.append(difference)
             difference, errors = 0, False
         if inserted or wrong:
             errors, calm = True, 0
         difference += word.inserted_a - word.inserted_b + int(word.right_b) - int(word.right_a)
         calm += not wrong
     if errors:
-        found.append(difference)
-    return found
+        counts.append(difference)
+    return counts
 
 
 def segment_test(
@@ -116,16 +118,16 @@ def segment_test(
     left out. A candidate that failed has every word wrong, a baseline that failed none.
     """
     before = {(row.id, row.repeat): row for row in baseline if row.unusable is None}
-    found: list[int] = []
+    segments: list[int] = []
     for row in candidate:
-        other = before.get((row.id, row.repeat))
-        if other is None or row.unusable is not None:
+        earlier = before.get((row.id, row.repeat))
+        if earlier is None or row.unusable is not None:
             continue
-        ours, theirs = align_row(row, segmenter), align_row(other, segmenter)
+        ours, theirs = align_row(row, segmenter), align_row(earlier, segmenter)
         if ours is not None and theirs is not None:
-            edits = () if other.failure is not None else theirs.edits
-            found += _differences(len(ours.reference), ours.edits, edits)
-    result = mapsswe(found)
+            edits = () if earlier.failure is not None else theirs.edits
+            segments += _differences(len(ours.reference), ours.edits, edits)
+    result = mapsswe(segments)
     return SegmentTest(
         segments=result.segments, mean=result.mean, z=result.z, p=result.p, note=result.note
     )

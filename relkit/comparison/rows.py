@@ -71,40 +71,40 @@ def align_row(row: Row, segmenter: Segmenter) -> Aligned | None:
     if row.texts is None or row.counts is None:
         return None
     expected = tokens(row.texts.reference_normalized, segmenter)
-    given = tokens(row.texts.hypothesis_normalized or "", segmenter)
+    hypothesis = tokens(row.texts.hypothesis_normalized or "", segmenter)
     edits = tuple(
         (
             change.kind,
             change.reference,
             None if change.kind == "insertion" else expected[change.reference],
-            None if change.kind == "deletion" else given[change.hypothesis],
+            None if change.kind == "deletion" else hypothesis[change.hypothesis],
         )
-        for change in changes(expected, given)
+        for change in changes(expected, hypothesis)
     )
     return Aligned(reference=tuple(expected), edits=edits)
 
 
 def pairs(aligned: Aligned) -> tuple[Pair, ...]:
     """Return the alignment as pairs from left to right, hits included, loops told once."""
-    found: list[Pair] = []
+    words: list[Pair] = []
     at = 0
 
     def hits(until: int) -> None:
-        found.extend(
+        words.extend(
             Pair(kind="hit", expected=token, given=token) for token in aligned.reference[at:until]
         )
 
-    for kind, place, expected, given in aligned.edits:
+    for kind, place, expected, hypothesis in aligned.edits:
         hits(place)
-        found.append(Pair(kind=kind, expected=expected, given=given))
+        words.append(Pair(kind=kind, expected=expected, given=hypothesis))
         at = place + (kind != "insertion")
     hits(len(aligned.reference))
-    return tuple(_told_once(found))
+    return tuple(_told_once(words))
 
 
-def _told_once(found: Iterable[Pair]) -> Iterator[Pair]:
+def _told_once(words: Iterable[Pair]) -> Iterator[Pair]:
     """Yield pairs with long rows of one inserted token as one pair."""
-    for pair, same in groupby(found):
+    for pair, same in groupby(words):
         row = list(same)
         if pair.kind == "insertion" and len(row) > LONGEST_ROW:
             yield replace(pair, times=len(row))
@@ -188,8 +188,8 @@ def _measures(rows: Sequence[Row]) -> list[str]:
 
 def _flat(item: Aligned | None) -> Column:
     flat: Column = []
-    for kind, place, _, given in item.edits if item else ():
-        flat += [CODES[kind], place] if given is None else [CODES[kind], place, given]
+    for kind, place, _, hypothesis in item.edits if item else ():
+        flat += [CODES[kind], place] if hypothesis is None else [CODES[kind], place, hypothesis]
     return flat
 
 

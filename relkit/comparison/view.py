@@ -130,18 +130,23 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
     return columns(rows) + _more(len(ranked) - top)
 
 
-def _attribution(found: Attribution | None) -> str:
-    if found is None:
+def _attribution(attribution: Attribution | None) -> str:
+    if attribution is None:
         return ""
-    of = "the regression" if found.of == OVERALL else f"the regression of {safe(found.of)}"
-    if found.slice == found.of:
+    of = (
+        "the regression"
+        if attribution.of == OVERALL
+        else f"the regression of {safe(attribution.of)}"
+    )
+    if attribution.slice == attribution.of:
         return (
             f"{of} is spread out: no slice or crossing of two inside it explains it with less data"
         )
     return (
-        f"most of {of} is in {safe(found.slice)}: {number(found.share, 'fraction')} of the extra "
-        f"errors with {number(found.data, 'fraction')} of the data "
-        f"({counted(found.utterances, 'utterance')})"
+        f"most of {of} is in {safe(attribution.slice)}: "
+        f"{number(attribution.share, 'fraction')} of the extra errors "
+        f"with {number(attribution.data, 'fraction')} of the data "
+        f"({counted(attribution.utterances, 'utterance')})"
     )
 
 
@@ -169,9 +174,9 @@ def _where(item: Flip, shown: Container[str]) -> str:
     return ", ".join((item.cluster, *values))
 
 
-def _confusions(found: tuple[ConfusionChange, ...] | None, top: int) -> str:
-    if not found:
-        return "" if found is None else "confusions: none changed"
+def _confusions(confusions: tuple[ConfusionChange, ...] | None, top: int) -> str:
+    if not confusions:
+        return "" if confusions is None else "confusions: none changed"
     rows = [["expected", "heard", "was", "is", "change", "utterances"]]
     rows += [
         [
@@ -182,20 +187,21 @@ def _confusions(found: tuple[ConfusionChange, ...] | None, top: int) -> str:
             count_change(item.change),
             count(item.utterances),
         ]
-        for item in found[:top]
+        for item in confusions[:top]
     ]
-    return columns(rows, left=(0, 1)) + _more(len(found) - top)
+    return columns(rows, left=(0, 1)) + _more(len(confusions) - top)
 
 
-def _segments(found: SegmentTest | None) -> str:
+def _segments(segments: SegmentTest | None) -> str:
     """Return the line for those who know the test from sclite; it takes voices for independent."""
-    if found is None:
+    if segments is None:
         return ""
-    if found.note is not None or found.z is None:
-        return f"MAPSSWE: {found.note}; reported only"
+    if segments.note is not None or segments.z is None:
+        return f"MAPSSWE: {segments.note}; reported only"
     return (
-        f"MAPSSWE: {count(found.segments)} segments, mean {signed(found.mean, 'ratio')} errors, "
-        f"z {number(found.z, 'ratio')}, p {p_value(found.p)}; reported only: it takes segments of "
+        f"MAPSSWE: {count(segments.segments)} segments, "
+        f"mean {signed(segments.mean, 'ratio')} errors, z {number(segments.z, 'ratio')}, "
+        f"p {p_value(segments.p)}; reported only: it takes segments of "
         "one speaker for independent"
     )
 

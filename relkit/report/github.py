@@ -76,8 +76,8 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     """
     view = GateView(decision, overrides)
     title = f"relkit gate {decision.policy.name}"
-    said = [(_kind(view), title, view.headline)]
-    said += [
+    remarks = [(_kind(view), title, view.headline)]
+    remarks += [
         (
             _kind_of(item, view),
             f"{item.verdict} {item.name}",
@@ -88,12 +88,12 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     ]
     lines: list[str] = []
     for kind in ("error", "warning", "notice"):
-        found = [(name, text) for given, name, text in said if given == kind]
-        if len(found) > MOST_ANNOTATIONS:
-            hidden = len(found) - MOST_ANNOTATIONS + 1
+        shown = [(name, text) for severity, name, text in remarks if severity == kind]
+        if len(shown) > MOST_ANNOTATIONS:
+            hidden = len(shown) - MOST_ANNOTATIONS + 1
             more = (title, f"{hidden} more are not shown here: they are in the step summary")
-            found = [*found[: MOST_ANNOTATIONS - 1], more]
-        lines += [_command(kind, name, text) for name, text in found]
+            shown = [*shown[: MOST_ANNOTATIONS - 1], more]
+        lines += [_command(kind, name, text) for name, text in shown]
     return tuple(lines)
 
 
@@ -118,7 +118,7 @@ def _kind_of(item: Finding, view: GateView) -> str:
 def _page(view: GateView, *, limit: int) -> str:
     """Return the page; rows are taken while they fit, the blocking ones first."""
     head, remarks = _headline(view, limit // 8), _remarks(view, limit // 4)
-    left = limit - _size(head) - _size(remarks) - _RESERVE
+    room = limit - _size(head) - _size(remarks) - _RESERVE
     sections = (
         _Section(title="What blocks", findings=view.blocking),
         _Section(title="Does not count towards the verdict", findings=view.aside),
@@ -126,9 +126,9 @@ def _page(view: GateView, *, limit: int) -> str:
     )
     body = []
     for section in sections:
-        rows = _fitting(map(_row, section.findings), left)
+        rows = _fitting(map(_row, section.findings), room)
         body.append(_table(section, rows))
-        left -= sum(map(_size, rows))
+        room -= sum(map(_size, rows))
     return "".join([head, *body, remarks])
 
 
@@ -145,7 +145,7 @@ def _fitting(lines: Iterable[str], room: int) -> list[str]:
 
 def _headline(view: GateView, room: int) -> str:
     decision = view.decision
-    made = (
+    counts = (
         f"Policy {_span(decision.policy.name)} ({_span(decision.policy.enforcement)}), decision "
         f"{decision.serial}, {_span(decision.created)} until {_span(decision.expires)}."
     )
@@ -153,7 +153,7 @@ def _headline(view: GateView, room: int) -> str:
     hidden = len(decision.parts) - len(runs)
     more = f"- … and {count(hidden)} more parts\n" if hidden else ""
     gap = "\n" if runs or more else ""
-    return f"## {_words(view.headline)}\n\n{made}\n{gap}{''.join(runs)}{more}"
+    return f"## {_words(view.headline)}\n\n{counts}\n{gap}{''.join(runs)}{more}"
 
 
 def _runs(part: JudgedPart) -> str:

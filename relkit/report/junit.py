@@ -57,11 +57,11 @@ def report_junit(report: EvalReport) -> bytes:
             case = _testcase(suite, item.slice, name)
             _add(case, "skipped", message=f"{_measured(estimate)}; {_NOT_JUDGED}")
     case = _testcase(suite, "coverage", "scored")
-    said = f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
+    text = f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
     if report.scored:
-        _add(case, "skipped", message=f"{said}; {_NOT_JUDGED}")
+        _add(case, "skipped", message=f"{text}; {_NOT_JUDGED}")
     else:
-        _add(case, "error", type="no_data", message=said)
+        _add(case, "error", type="no_data", message=text)
     return _document(suite)
 
 
@@ -105,8 +105,8 @@ def _numbers(item: Finding) -> str:
 def _blocked(case: ET.Element, verdict: Verdict, message: str, *, code: str = "") -> None:
     """Add what ended a case: a failure, or an error where nothing was shown to be bad."""
     kind = "failure" if verdict is Verdict.FAIL else "error"
-    said = f"{verdict.value}: {code}" if code else verdict.value
-    _add(case, kind, type=said, message=message, text=message)
+    text = f"{verdict.value}: {code}" if code else verdict.value
+    _add(case, kind, type=text, message=message, text=message)
 
 
 def _suite(name: str, created: str) -> ET.Element:
@@ -154,8 +154,8 @@ def _document(suite: ET.Element) -> bytes:
     for name, count in counted.items():
         suite.set(name, str(count))
     suite.set("time", "0")
-    whole = {name: str(count) for name, count in counted.items() if name != "skipped"}
-    root = ET.Element("testsuites", {"name": "relkit", "time": "0", **whole})
+    attributes = {name: str(count) for name, count in counted.items() if name != "skipped"}
+    root = ET.Element("testsuites", {"name": "relkit", "time": "0", **attributes})
     root.append(suite)
     ET.indent(root)
     data: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)

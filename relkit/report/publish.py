@@ -43,7 +43,7 @@ def publish(
 def _append(path: Path, decision: GateDecision, overrides: Sequence[Override]) -> None:
     """Add to a step's summary; what another command of the step wrote there takes its room."""
     before = path.read_bytes() if path.is_file() else b""
-    left = SUMMARY_BYTES - len(before) - 1
-    page = step_summary(decision, overrides, limit=left).encode("utf-8", "replace")
-    if len(page) <= left:
+    room = SUMMARY_BYTES - len(before) - 1
+    page = step_summary(decision, overrides, limit=room).encode("utf-8", "replace")
+    if len(page) <= room:
         storage.write_bytes(path, before + (b"\n" if before else b"") + page)

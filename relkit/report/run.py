@@ -104,17 +104,17 @@ def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> Embed
             f"the dataset {header.dataset.name} is not what the run was made on",
             hint="check out the run's revision, or leave out --with-audio",
         )
-    known = {item.id: item for item in dataset.utterances}
+    utterances = {item.id: item for item in dataset.utterances}
     clips: dict[str, bytes] = {}
     left_out: dict[str, int] = {}
     size = 0
     for row in _one_per_id(rows):
-        found = _clip(row, known, dataset.root, header, ports)
-        if isinstance(found, bytes) and size + len(found) <= MOST_AUDIO_BYTES:
-            clips[row.id] = found
-            size += len(found)
+        clip = _clip(row, utterances, dataset.root, header, ports)
+        if isinstance(clip, bytes) and size + len(clip) <= MOST_AUDIO_BYTES:
+            clips[row.id] = clip
+            size += len(clip)
             continue
-        reason = found if isinstance(found, str) else "the page would become too large"
+        reason = clip if isinstance(clip, str) else "the page would become too large"
         left_out[reason] = left_out.get(reason, 0) + 1
     return EmbeddedAudio(media_type=ports.media_type, clips=clips, left_out=left_out)
 
@@ -124,10 +124,10 @@ def _one_per_id(rows: Sequence[Row]) -> list[Row]:
 
 
 def _clip(
-    row: Row, known: Mapping[str, Utterance], root: str, header: RunHeader, ports: PagePorts
+    row: Row, utterances: Mapping[str, Utterance], root: str, header: RunHeader, ports: PagePorts
 ) -> bytes | str:
     """Return a row's encoded clip, or in words why the page may not carry it."""
-    utterance = known.get(row.id)
+    utterance = utterances.get(row.id)
     if utterance is None or row.unusable is not None:
         return "no usable audio"
     if utterance.consent is not Consent.GRANTED:

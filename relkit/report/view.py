@@ -175,9 +175,9 @@ class ReportView:
         With ``opinion`` those of mean opinion scores, without it the others.
         """
         names = sorted(self.overall.metrics, key=lambda name: name != self.primary)
-        wanted = (n for n in names if (self.overall.metrics[n].unit == OPINION) == opinion)
-        found = (self._forest(name) for name in wanted)
-        return tuple(forest for forest in found if forest is not None)
+        shown = (n for n in names if (self.overall.metrics[n].unit == OPINION) == opinion)
+        forests = (self._forest(name) for name in shown)
+        return tuple(forest for forest in forests if forest is not None)
 
     def table(self) -> Table:
         """Return every slice with every metric, in the order of the primary metric's plot."""
@@ -212,15 +212,15 @@ class ReportView:
         ]
         if not ranked:
             return None
-        whole = self.overall.metrics[name]
+        overall = self.overall.metrics[name]
         shown = ranked[:MOST_ROWS]
-        estimates = [whole, *(item.metrics[name] for item in shown)]
-        scale = estimate_scale(estimates, unit=whole.unit)
+        estimates = [overall, *(item.metrics[name] for item in shown)]
+        scale = estimate_scale(estimates, unit=overall.unit)
         return Forest(
             metric=name,
             help=help_of(name),
-            ticks=_ticks(scale, whole.unit),
-            reference=None if whole.value is None else scale.at(whole.value),
+            ticks=_ticks(scale, overall.unit),
+            reference=None if overall.value is None else scale.at(overall.value),
             lines=tuple(
                 _line(item, (self._shown(item, name, scale_of=estimates),)) for item in shown
             ),

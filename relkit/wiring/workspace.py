@@ -20,10 +20,10 @@ def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     from relkit.wiring.gate import set_margins
 
     written = write_scaffold(folder, scaffold_source(), prepare=set_margins)
-    made = [("git", git_init(folder))]
+    steps = [("git", git_init(folder))]
     root = folder.absolute()
-    made.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
-    return written, tuple(name for name, done in made if done)
+    steps.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
+    return written, tuple(name for name, done in steps if done)
 
 
 def health(workspace: Workspace | None) -> "tuple[Health, ...]":
