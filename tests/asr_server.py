@@ -2,7 +2,7 @@
 
 Run by itself it prints its address and serves until it is killed::
 
-    python tests/asr_server.py [--fault 429 --fault hang ...]
+    python -m tests.asr_server [--fault 429 --fault hang ...]
 """
 
 import argparse
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.loopback import LoopbackHandler, LoopbackServer
 
 FAULTS = (
     "400", "401", "404", "408", "409", "413", "429", "500", "503", "307",
@@ -68,57 +68,8 @@ def always(text: str) -> Callable[[bytes], str]:
     return lambda _: text
 
 
-@dataclass
-class AsrServer:
-    """Serves ``/v1/audio/transcriptions`` on a free loopback port while its context is open.
-
-    ``faults`` are used up one a request, before real answers begin; ``received`` is what came.
-    """
-
-    recognise: Callable[[bytes], str] = field(default_factory=lambda: always("hello there"))
-    faults: list[str] = field(default_factory=list)
-    retry_after: str = "1"
-    received: list[Received] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
-
-    def __enter__(self) -> Self:
-        """Start serving."""
-        app: AsrServer = self
-
-        class Bound(_Handler):
-            server_app = app
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop, and let hanging answers go."""
-        self.stopping.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    @property
-    def base_url(self) -> str:
-        """The address that a suite names."""
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server_app: AsrServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
+class _Handler(LoopbackHandler):
+    def answer(self) -> None:
         """Take the form, then answer or do the next fault."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         received = self._read(body)
@@ -130,10 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             text = self.server_app.recognise(received.audio)
             usage = {"type": "duration", "seconds": 2, "details": {"x": 1}}
-            self._send(200, json.dumps({"text": text, "usage": usage}).encode())
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the library
-        """Stay silent: tests read their own output."""
+            self.send(200, json.dumps({"text": text, "usage": usage}).encode())
 
     def _read(self, body: bytes) -> Received:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
@@ -154,17 +102,6 @@ class _Handler(BaseHTTPRequestHandler):
             connection=self.client_address[1],
         )
 
-    def _send(self, status: int, body: bytes, *, kind: str = "application/json") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if status in {429, 503}:
-            self.send_header("Retry-After", self.server_app.retry_after)
-        if status == 307:
-            self.send_header("Location", "http://127.0.0.1:9/")
-        self.end_headers()
-        self.wfile.write(body)
-
     def _stream(self, text: str, *, whole: bool = True) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream; charset=utf-8")
@@ -183,27 +120,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fail(self, fault: str) -> None:
         match fault:
-            case "hang":
-                self.server_app.stopping.wait(60)
-                self.close_connection = True
             case "half-stream":
                 self._stream("hello there", whole=False)
             case "drip":
                 self._drip()
             case "garbage" | "no-text" | "latin-1" | "huge":
-                self._send(200, _NO_REPLIES[fault])
+                self.send(200, _NO_REPLIES[fault])
             case "noise":
                 self.wfile.write(b"noise instead of a status line\r\n\r\n")
                 self.close_connection = True
             case "torn":
                 self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"text": "hel')
                 self.close_connection = True
-            case "close":
-                self.close_connection = True
-            case status:
-                # Servers do repeat what they were sent: none of this may reach a report.
-                told = {"error": {"message": f"refused {self.headers['Authorization']}"}}
-                self._send(int(status), json.dumps(told).encode())
+            case _:
+                self.fail(fault)
 
     def _drip(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -219,6 +149,15 @@ def _content(part: "Message[str, str]") -> bytes:
     payload = part.get_payload(decode=True)
     assert isinstance(payload, bytes)
     return payload
+
+
+@dataclass
+class AsrServer(LoopbackServer):
+    """Serves ``/v1/audio/transcriptions``; ``received`` is what came."""
+
+    handler = _Handler
+    recognise: Callable[[bytes], str] = field(default_factory=lambda: always("hello there"))
+    received: list[Received] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -361,4 +362,29 @@ def outcomes(draw: st.DrawFn) -> Outcome:
         prediction=prediction,
         audio=draw(st.none() | st.just(DIGEST)),
         duration=draw(st.none() | TIMES),
+    )
+
+
+def empty_report() -> EvalReport:
+    """Return a report of a run without any clip."""
+    return report(
+        slice_result("overall", {}, counts=counts()),
+        expected=0,
+        scored=0,
+        masking=(),
+        runaways=Runaways(count=0, loops=0),
+        hallucinations=Hallucinations(clips=0, with_words=0, words=0, words_per_minute=None),
+        failure_reasons={},
+        unusable_reasons={},
+        notes=(),
+    )
+
+
+def dvc(folder: Path, *arguments: str) -> None:
+    """Run DVC as a user would, without its telephone calls."""
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments, "--quiet"],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "DVC_NO_ANALYTICS": "1", "CI": "1"},
     )

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,21 +14,11 @@ import pytest
 
 from relkit.adapters.dvc import DvcAudio, dvc_init
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, RelkitError
-from tests.builders import commit_all, git
+from tests.builders import commit_all, dvc, git
 
 pytest.importorskip("dvc", reason="DVC is not installed")
 
 FILES = {"a.wav": b"first", "deep/b.wav": b"second", "é c.wav": b"third"}
-
-
-def dvc(folder: Path, *arguments: str) -> None:
-    """Run DVC as a user would, without its telephone calls."""
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments, "--quiet"],
-        cwd=folder,
-        check=True,
-        env={**os.environ, "DVC_NO_ANALYTICS": "1", "CI": "1"},
-    )
 
 
 def write(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from relkit.core.values import Estimate
 from relkit.core.wording import code, markdown
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.scoring.types import MaskingStep
-from tests.builders import DIGEST, counts, estimate, report, slice_result, version
+from tests.builders import DIGEST, empty_report, estimate, report, slice_result, version
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "report.md"
 
@@ -199,18 +199,7 @@ def test_any_text_in_a_code_span_stays_in_it(text: str) -> None:
 
 def test_a_report_without_measurements_is_still_a_page() -> None:
     """No metric, no slice, no masking, no clip: the page says what there is."""
-    empty = report(
-        slice_result("overall", {}, counts=counts()),
-        expected=0,
-        scored=0,
-        masking=(),
-        runaways=Runaways(count=0, loops=0),
-        hallucinations=Hallucinations(clips=0, with_words=0, words=0, words_per_minute=None),
-        failure_reasons={},
-        unusable_reasons={},
-        notes=(),
-    )
-    page = JinjaPages().report_markdown(empty)
+    page = JinjaPages().report_markdown(empty_report())
     assert "0 of 0 expected" in page
     assert "None" not in page
     assert "worst first" not in page

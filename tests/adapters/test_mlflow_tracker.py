@@ -1,6 +1,5 @@
 """The tracker against a real database, a real server, and servers that are no good."""
 
-import http.client
 import json
 import os
 import posixpath
@@ -11,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +30,7 @@ from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.report_files import render_report
 from relkit.evaluation.tracking import metric_name
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, Scalar, SliceResult
+from tests.mlflow_proxy import ask
 
 RUN = "20260131T120000Z-0a1b2c"
 PAGE = "# A page\n\nWER 10.0 %, größer\n"
@@ -533,21 +533,11 @@ def _wait_for(port: int, started: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 120
     while time.monotonic() < end and started.poll() is None:
         try:
-            if _ask(port, "GET", "/health") == b"OK":
+            if ask(port, "GET", "/health") == b"OK":
                 return
         except OSError:
             time.sleep(0.2)
     pytest.fail("the MLflow server did not start")
-
-
-def _ask(port: int, method: str, path: str, body: Mapping[str, object] | None = None) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        content = None if body is None else json.dumps(body)
-        connection.request(method, path, content, {"Content-Type": "application/json"})
-        return connection.getresponse().read()
-    finally:
-        connection.close()
 
 
 @pytest.mark.slow
@@ -557,13 +547,13 @@ def test_a_server_is_told_once_however_often(tmp_path: Path, server: int) -> Non
     for wer in (0.4, 0.2):
         tracker.track(_report(wer=wer), parameters=PARAMETERS, page=PAGE)
     named = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=theirs"
-    experiment = json.loads(_ask(server, "GET", named))["experiment"]["experiment_id"]
+    experiment = json.loads(ask(server, "GET", named))["experiment"]["experiment_id"]
     search = {"experiment_ids": [experiment]}
-    (run,) = json.loads(_ask(server, "POST", "/api/2.0/mlflow/runs/search", search))["runs"]
+    (run,) = json.loads(ask(server, "POST", "/api/2.0/mlflow/runs/search", search))["runs"]
     metrics = {item["key"]: item["value"] for item in run["data"]["metrics"]}
     assert (run["info"]["run_name"], run["info"]["status"]) == (RUN, "FINISHED")
     assert metrics["wer"] == metrics["length:1:to:2/wer"] == 0.2
     assert run["inputs"]["dataset_inputs"][0]["dataset"]["name"] == "commands"
     artifact = f"/get-artifact?run_uuid={run['info']['run_id']}&path="
-    assert _ask(server, "GET", artifact + "report.json").decode() == render_report(_report(wer=0.2))
-    assert _ask(server, "GET", artifact + "report.md").decode() == PAGE
+    assert ask(server, "GET", artifact + "report.json").decode() == render_report(_report(wer=0.2))
+    assert ask(server, "GET", artifact + "report.md").decode() == PAGE

@@ -23,13 +23,13 @@ from relkit.comparison.rows import Row
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.datasets.types import Unusable, UnusableReason
-from relkit.evaluation.types import Hallucinations, Runaways
 from relkit.report.view import EmbeddedAudio, Page
 from relkit.scoring.types import Texts
 from relkit.scoring.words import count_errors
 from tests.builders import (
     DIGEST,
     counts,
+    empty_report,
     estimate,
     header,
     outcome,
@@ -286,18 +286,7 @@ def test_what_has_to_be_known_to_read_mos_and_round_trips_is_on_the_page() -> No
 
 def test_a_run_without_anything_is_still_a_page() -> None:
     """No metric, no row, no step, no time: it says so and does not fail."""
-    empty = report(
-        slice_result("overall", {}, counts=counts()),
-        expected=0,
-        scored=0,
-        masking=(),
-        runaways=Runaways(count=0, loops=0),
-        hallucinations=Hallucinations(clips=0, with_words=0, words=0, words_per_minute=None),
-        failure_reasons={},
-        unusable_reasons={},
-        notes=(),
-    )
-    text = " ".join(Document(render(report=empty, rows=())).text)
+    text = " ".join(Document(render(report=empty_report(), rows=())).text)
     assert "0 of 0 scored" in text
     assert "None" not in text
     assert "has no step" in text

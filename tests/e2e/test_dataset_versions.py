@@ -17,7 +17,7 @@ import pytest
 from relkit.adapters.datasets import DatasetFiles
 from relkit.adapters.git import GitRevisions
 from relkit.cli.boundary import run
-from tests.builders import commit_all, git, row, write_dataset
+from tests.builders import commit_all, dvc, git, row, write_dataset
 from tests.conftest import Workspace
 
 pytest.importorskip("dvc", reason="DVC is not installed")
@@ -45,16 +45,6 @@ slices: [accent]
 system: {kind: recorded, path: answers.jsonl}
 """
 REVISIONS = ("plain", "locked", "changed")
-
-
-def dvc(folder: Path, *arguments: str) -> None:
-    """Run DVC as a user would, without its telephone calls."""
-    subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments, "--quiet"],
-        cwd=folder,
-        check=True,
-        env={**os.environ, "DVC_NO_ANALYTICS": "1", "CI": "1"},
-    )
 
 
 def suite(folder: Path, name: str, rev: str | None) -> None:
