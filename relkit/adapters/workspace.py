@@ -27,6 +27,7 @@ from relkit.core.config import (
     parse_workspace,
 )
 from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.values import time_text
 
 if TYPE_CHECKING:  # rollback reads the clock, and has no time for the types of evaluations
     from relkit.evaluation.types import Scalar
@@ -170,7 +171,7 @@ class SystemClock:
 
     def now(self) -> str:
         """Return the UTC time to the second."""
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_text(datetime.now(UTC))
 
 
 def versions() -> dict[str, str]:

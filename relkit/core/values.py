@@ -20,6 +20,9 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Any, get_args, get_type_hints
 
+WITHIN = "within-cluster"
+"""The method of an interval over the utterances of one cluster: it says nothing about others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -223,9 +226,6 @@ def named(key: str) -> dict[str, str]:
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
-_WRITTEN_TIME = "%Y-%m-%dT%H:%M:%SZ"
-
-
 @lru_cache(maxsize=4096)
 def checked_time(text: str) -> str:
     """Return a UTC time to the second as it is written; raises ValueError for what is none."""
@@ -243,7 +243,12 @@ def moment(text: str) -> datetime:
 
 def after(text: str, seconds: float) -> str:
     """Return the time so many seconds later; raises ValueError."""
-    return (moment(text) + timedelta(seconds=seconds)).strftime(_WRITTEN_TIME)
+    return time_text(moment(text) + timedelta(seconds=seconds))
+
+
+def time_text(at: datetime) -> str:
+    """Return a UTC time to the second as it is written: ``2026-01-31T12:00:00Z``."""
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from relkit.core.slices import OVERALL
-from relkit.core.values import Estimate
+from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import (
     NONE,
     amount,
@@ -17,7 +17,6 @@ from relkit.core.wording import (
     short_digest,
 )
 from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
-from relkit.statistics.intervals import WITHIN
 
 MOST_SLICES = 30
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from relkit.core.metrics import METRICS
+from relkit.core.values import WITHIN
 from relkit.gate.types import Rule, RuleResult, Verdict
-from relkit.statistics.intervals import WITHIN
 
 PLACES = 12
 

@@ -11,7 +11,7 @@ from relkit.comparison.rows import Row
 from relkit.core.charts import Mark, Scale, estimate_scale, mark
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
-from relkit.core.values import Estimate
+from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
 from relkit.evaluation.comparable import comparable
 from relkit.evaluation.types import (
@@ -68,9 +68,6 @@ MOST_ROWS = 40
 """Slices a forest plot shows; the table below it has them all."""
 
 
-_WITHIN = "within-cluster"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """One number: as text, with its interval, what it was in the baseline, and the difference."""
@@ -90,7 +87,7 @@ class Shown:
     @property
     def advisory(self) -> bool:
         """Whether the interval is made within one cluster and so claims little."""
-        return self.method == _WITHIN
+        return self.method == WITHIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

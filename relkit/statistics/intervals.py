@@ -19,7 +19,7 @@ import numpy as np
 
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
-from relkit.core.values import Estimate
+from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
 from relkit.statistics.distributions import (
     TWO_SIDED_95,
@@ -160,9 +160,6 @@ NO_ERRORS = "no-errors"
 
 
 FEW_EVENTS = "few-events"
-
-
-WITHIN = "within-cluster"
 
 
 ADVISORY = "advisory: says nothing about other clusters"

@@ -22,13 +22,12 @@ from typing import Literal
 
 import numpy as np
 
-from relkit.core.values import Estimate
+from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
 from relkit.statistics.distributions import MISSED
 from relkit.statistics.intervals import (
     ADVISORY,
     MIN_DF,
-    WITHIN,
     Spread,
     leave_one_out_spread,
     with_repeats,

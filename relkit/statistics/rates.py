@@ -6,6 +6,7 @@ What values a metric can have at all: a limit beyond them never blocks, or never
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -63,28 +64,28 @@ def information_lost(sums: Sums) -> FloatArray:
     return np.asarray(np.where((words > 0) & (hypothesis_words == 0), 1.0, lost), dtype=np.float64)
 
 
-def _rate(name: str, errors: str, n: str, utterances: str, nothing: str) -> RateMetric:
-    """Return a ratio that can exceed 1, since insertions have no limit."""
+def _rate(
+    name: str,
+    errors: str,
+    n: str,
+    utterances: str,
+    nothing: str,
+    *,
+    bounded: bool = False,
+) -> RateMetric:
+    """Return a ratio of counts; ``bounded`` where it cannot exceed 1, as insertions let it."""
     return RateMetric(
         name=name,
         columns=(errors, n),
         function=_ratio(errors, n),
         n=n,
         utterances=utterances,
+        bounded=bounded,
         nothing=nothing,
     )
 
 
-def _share(name: str, events: str, n: str, utterances: str, nothing: str) -> RateMetric:
-    return RateMetric(
-        name=name,
-        columns=(events, n),
-        function=_ratio(events, n),
-        n=n,
-        utterances=utterances,
-        bounded=True,
-        nothing=nothing,
-    )
+_share = partial(_rate, bounded=True)
 
 
 def _measure(name: str, numerator: str, denominator: str, n: str, nothing: str) -> RateMetric:

@@ -11,6 +11,7 @@ from typing import Any
 from relkit.adapters.mlflow.access import Access, Patience, Talk, patient
 from relkit.core.config import MlflowSettings
 from relkit.core.errors import InvalidInput
+from relkit.core.values import time_text
 from relkit.registry.mirror import differences, wanted_model
 from relkit.registry.types import LegacyVersion, Mirrored, MirrorModel, MirrorVersion
 
@@ -147,7 +148,7 @@ def _legacy(name: str, found: Mapping[str, Any]) -> Iterable[LegacyVersion]:
         yield LegacyVersion(
             model=name,
             number=one["number"],
-            created=created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            created=time_text(created),
             source=one["source"],
             location=one["location"],
             run=one["run"],
