@@ -63,23 +63,23 @@ def collect(
     before = None if baseline is None else Compared(report=ports.runs.read_report(baseline))
     began = None if anchor is None else Compared(report=ports.runs.read_report(anchor))
     with ExitStack() as stack:
-        own = None if results is None else stack.enter_context(ports.aggregators(results))
+        aggregator = None if results is None else stack.enter_context(ports.aggregators(results))
         evidence = replace(
-            _own(policy, report, own),
+            _own(policy, report, aggregator),
             baseline=before,
             anchor=began,
             families=family_count(policy.rules),
         )
-        if own is None or results is None or _incomparable(evidence):
+        if aggregator is None or results is None or _incomparable(evidence):
             return evidence
 
         def filled(
             run: str | None, bare: Compared | None, rules: Sequence[Rule]
         ) -> Compared | None:
-            other = None if run is None else ports.runs.results(run)
-            if bare is None or other is None:
+            results_path = None if run is None else ports.runs.results(run)
+            if bare is None or results_path is None:
                 return bare
-            return _compare(policy, rules, bare, (results, other), own, ports)
+            return _compare(policy, rules, bare, (results, results_path), aggregator, ports)
 
         rules = _compared_rules(policy, evidence)
         margins = [rule for rule in rules if rule.test == "non_inferiority"]
@@ -90,45 +90,45 @@ def collect(
         )
 
 
-def _own(policy: GatePolicy, report: EvalReport, own: SliceAggregator | None) -> Evidence:
+def _own(policy: GatePolicy, report: EvalReport, aggregator: SliceAggregator | None) -> Evidence:
     """Return the candidate's own numbers: the report's, and what its results say beyond it."""
     estimates = {item.slice: dict(item.metrics) for item in report.slices}
     utterances = {item.slice: item.utterances for item in report.slices}
     reported = frozenset(spec_of(item.slice).name for item in report.slices)
-    if own is None:
+    if aggregator is None:
         return Evidence(
             candidate=report, estimates=estimates, utterances=utterances, specs=reported
         )
-    wanted = [spec for spec in slice_specs(policy.rules) if _possible(spec, own)]
+    specs = [spec for spec in slice_specs(policy.rules) if _possible(spec, aggregator)]
     needed = sums_needed(_bound_metrics(policy))
     repeated = report.repeats > 1
     rates = RateEvidence(
-        sums=own.sums(wanted, needed),
-        by_repeat=own.sums(wanted, needed, by="repeat") if repeated else None,
+        sums=aggregator.sums(specs, needed),
+        by_repeat=aggregator.sums(specs, needed, by="repeat") if repeated else None,
     )
     totals = slice_totals(rates.sums)["utterances"].tolist()
     for name, count in zip(rates.sums.slices, totals, strict=True):
         utterances.setdefault(name, round(count / report.repeats))
-    for name, metrics in _unreported(policy, estimates, wanted, own, report.repeats).items():
+    for name, metrics in _unreported(policy, estimates, specs, aggregator, report.repeats).items():
         estimates[name] = {**metrics, **estimates.get(name, {})}
     return Evidence(
         candidate=report,
         estimates=estimates,
         utterances=utterances,
-        specs=reported | frozenset(wanted),
+        specs=reported | frozenset(specs),
         rates=rates,
         timings={
             column: TimingEvidence(
-                values=own.values(wanted, column),
-                by_repeat=own.values(wanted, column, by="repeat") if repeated else None,
+                values=aggregator.values(specs, column),
+                by_repeat=aggregator.values(specs, column, by="repeat") if repeated else None,
             )
             for column in timings_needed(_bound_metrics(policy))
         },
     )
 
 
-def _possible(spec: str, own: SliceAggregator) -> bool:
-    return spec == "overall" or set(spec.split("&")) <= set(own.columns)
+def _possible(spec: str, aggregator: SliceAggregator) -> bool:
+    return spec == "overall" or set(spec.split("&")) <= set(aggregator.columns)
 
 
 def _bound_metrics(policy: GatePolicy) -> tuple[str, ...]:
@@ -147,20 +147,20 @@ def _unreported(
     policy: GatePolicy,
     estimates: Mapping[str, Mapping[str, Estimate]],
     possible: Sequence[str],
-    own: SliceAggregator,
+    aggregator: SliceAggregator,
     repeats: int,
 ) -> dict[str, dict[str, Estimate]]:
     """Return the estimates of bounds that the report was not asked for."""
     cut = {spec_of(name).name for name in estimates}
-    found: dict[str, dict[str, Estimate]] = {}
+    by_metric: dict[str, dict[str, Estimate]] = {}
     for rule in policy.rules:
         spec = spec_of(rule.slice).name
-        asked = spec in cut and rule.metric in estimates.get("overall", {})
-        if rule.test != "bound" or asked or spec not in possible or not _known(rule):
+        reported = spec in cut and rule.metric in estimates.get("overall", {})
+        if rule.test != "bound" or reported or spec not in possible or not _known(rule):
             continue
-        for item in slice_results(own, (rule.metric,), (spec,), repeats=repeats):
-            found.setdefault(item.slice, {}).update(item.metrics)
-    return found
+        for item in slice_results(aggregator, (rule.metric,), (spec,), repeats=repeats):
+            by_metric.setdefault(item.slice, {}).update(item.metrics)
+    return by_metric
 
 
 def _incomparable(evidence: Evidence) -> bool:
@@ -184,26 +184,26 @@ def _compared_rules(policy: GatePolicy, evidence: Evidence) -> tuple[Rule, ...]:
 def _compare(
     policy: GatePolicy,
     rules: Sequence[Rule],
-    found: Compared,
+    compared: Compared,
     results: tuple[Path, Path],
-    own: SliceAggregator,
+    aggregator: SliceAggregator,
     ports: GatePorts,
 ) -> Compared:
     """Return the other run with what the rules compare."""
     specs = slice_specs(rules)
     metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
-    wanted = sums_needed(metrics)
+    needed = sums_needed(metrics)
     if not policy.paired:
-        with ports.aggregators(results[1]) as other:
-            both = own.sums(specs, wanted), other.sums(specs, wanted)
-        return replace(found, unpaired=both)
+        with ports.aggregators(results[1]) as baseline:
+            both = aggregator.sums(specs, needed), baseline.sums(specs, needed)
+        return replace(compared, unpaired=both)
     with ports.pairs(*results) as pairs:
         pairing = pairs.pairing(specs)
-        found = replace(found, pairing=pairing)
+        compared = replace(compared, pairing=pairing)
         if not pairing.whole or not rules:
-            return found
+            return compared
         return replace(
-            found,
-            pairs=pairs.sums(specs, wanted),
+            compared,
+            pairs=pairs.sums(specs, needed),
             values={column: pairs.values(specs, column) for column in timings_needed(metrics)},
         )

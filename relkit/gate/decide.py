@@ -95,11 +95,11 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[Rul
 
 
 def _against(
-    policy: GatePolicy, evidence: Evidence, other: Compared | None, what: str, now: str
+    policy: GatePolicy, evidence: Evidence, compared: Compared | None, what: str, now: str
 ) -> Iterator[RuleResult]:
-    if other is None:
+    if compared is None:
         return
-    report, candidate = other.report, evidence.candidate
+    report, candidate = compared.report, evidence.candidate
     yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
     if report.run == candidate.run:
         yield finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
@@ -113,7 +113,7 @@ def _against(
             f"{limit(policy.coverage, 'fraction')} are needed",
         )
     yield from _mismatches(candidate, report, what)
-    yield from _unpaired(policy, other, what)
+    yield from _unpaired(policy, compared, what)
 
 
 def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterator[RuleResult]:
@@ -125,8 +125,8 @@ def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterato
         )
 
 
-def _unpaired(policy: GatePolicy, other: Compared, what: str) -> Iterator[RuleResult]:
-    pairing = other.pairing
+def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[RuleResult]:
+    pairing = compared.pairing
     if pairing is None or not policy.paired:
         return
     if pairing.duplicates:
@@ -155,8 +155,8 @@ def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
             f"{', '.join(rules[:3])}{' …' if len(rules) > 3 else ''} compare with a baseline, "  # noqa: PLR2004
             "and none was given",
         )
-    wanted = policy.anchor is not None or any(r.anchor_margin is not None for r in policy.rules)
-    if wanted and evidence.anchor is None:
+    anchored = policy.anchor is not None or any(r.anchor_margin is not None for r in policy.rules)
+    if anchored and evidence.anchor is None:
         yield finding(
             "no_anchor", Verdict.NO_DATA, "the policy holds against an anchor, and none was given"
         )
@@ -189,8 +189,8 @@ _LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
 
 def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the most blocking verdict; ``error`` where there is none at all."""
-    found = set(verdicts)
-    return next((verdict for verdict in ORDER if verdict in found), Verdict.ERROR)
+    present = set(verdicts)
+    return next((verdict for verdict in ORDER if verdict in present), Verdict.ERROR)
 
 
 def judge_all(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[RuleResult, ...]:
@@ -286,8 +286,8 @@ def _other_load(rule: Rule, evidence: Evidence) -> RuleResult | None:
         return None
     loads = {evidence.candidate.load_digest}
     if rule.test in COMPARING:
-        others = (evidence.baseline, evidence.anchor)
-        loads |= {other.report.load_digest for other in others if other is not None}
+        references = (evidence.baseline, evidence.anchor)
+        loads |= {reference.report.load_digest for reference in references if reference is not None}
     if len(loads) == 1 and MIXED_LOAD not in loads:
         return None
     reason = "times were measured under different loads (hardware, processes, threads)"
@@ -299,12 +299,12 @@ def _slices(rule: Rule, evidence: Evidence) -> RuleSlices:
     return rule_slices(rule.slice, evidence.utterances, evidence.candidate.registered, before)
 
 
-def _known(other: Compared) -> tuple[str, ...]:
-    if other.pairs is not None:
-        return other.pairs.baseline.slices
-    if other.unpaired is not None:
-        return other.unpaired[1].slices
-    return tuple(item.slice for item in other.report.slices)
+def _known(compared: Compared) -> tuple[str, ...]:
+    if compared.pairs is not None:
+        return compared.pairs.baseline.slices
+    if compared.unpaired is not None:
+        return compared.unpaired[1].slices
+    return tuple(item.slice for item in compared.report.slices)
 
 
 def decide(
@@ -361,52 +361,59 @@ def judge_requirements(
     digests (artifact and candidate) that a record may be about; ``now`` is UTC.
     """
     return tuple(
-        _judge(wanted, records.get(wanted.name), candidates, now) for wanted in policy.requires
+        _judge(requirement, records.get(requirement.name), candidates, now)
+        for requirement in policy.requires
     )
 
 
 def _judge(
-    wanted: Requirement, record: CheckRecord | str | None, candidates: Collection[str], now: str
+    requirement: Requirement,
+    record: CheckRecord | str | None,
+    candidates: Collection[str],
+    now: str,
 ) -> RuleResult:
     if record is None:
-        return _result(wanted, Verdict.NO_DATA, "check_missing", "was not given")
+        return _result(requirement, Verdict.NO_DATA, "check_missing", "was not given")
     if isinstance(record, str):
-        return _result(wanted, Verdict.ERROR, "check_refused", record)
-    for verdict, code, reason in _problems(wanted, record, candidates, now):
-        return _result(wanted, verdict, code, reason)
-    said = f"{record.verdict.value} by {record.by}: {record.reason}"
+        return _result(requirement, Verdict.ERROR, "check_refused", record)
+    for verdict, code, reason in _problems(requirement, record, candidates, now):
+        return _result(requirement, verdict, code, reason)
+    statement = f"{record.verdict.value} by {record.by}: {record.reason}"
     code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
-    return _result(wanted, record.verdict, code, said)
+    return _result(requirement, record.verdict, code, statement)
 
 
 def _problems(
-    wanted: Requirement, record: CheckRecord, candidates: Collection[str], now: str
+    requirement: Requirement, record: CheckRecord, candidates: Collection[str], now: str
 ) -> Iterator[tuple[Verdict, str, str]]:
     age = seconds_between(record.created, now)
     if age is None or age < 0:
         yield Verdict.ERROR, "check_from_the_future", "its time is later than now, or none"
-    elif wanted.max_age_s is not None and age > wanted.max_age_s:
-        most = duration(wanted.max_age_s)
+    elif requirement.max_age_s is not None and age > requirement.max_age_s:
+        most = duration(requirement.max_age_s)
         yield Verdict.NO_DATA, "check_stale", f"{duration(age)} old, {most} are allowed"
-    if record.expires is not None and (left := seconds_between(now, record.expires)) is not None:
-        if left <= 0:
+    if (
+        record.expires is not None
+        and (remaining_s := seconds_between(now, record.expires)) is not None
+    ):
+        if remaining_s <= 0:
             yield Verdict.NO_DATA, "check_expired", "has expired"
     elif record.expires is not None:
         yield Verdict.ERROR, "check_without_time", "its expiry is no UTC time"
-    if wanted.signed and record.key is None:
+    if requirement.signed and record.key is None:
         yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
     if record.candidate is not None and record.candidate not in candidates:
         yield Verdict.ERROR, "check_of_another", "is about another candidate"
 
 
-def _result(wanted: Requirement, verdict: Verdict, code: str, reason: str) -> RuleResult:
+def _result(requirement: Requirement, verdict: Verdict, code: str, reason: str) -> RuleResult:
     return RuleResult(
-        rule=wanted.name,
+        rule=requirement.name,
         slice=OVERALL,
         metric="-",
         test=REQUIREMENT,
         mode="required",
         verdict=verdict,
         code=code,
-        reason=f"{wanted.name}: {reason}",
+        reason=f"{requirement.name}: {reason}",
     )

@@ -48,16 +48,18 @@ class Compared:
     def differences(self, metric: str) -> dict[str, Difference]:
         """Return the difference of a metric by slice; empty where it cannot be known."""
         if metric in RATE_METRICS:
-            found = self._rates(metric)
+            rates = self._rates(metric)
         else:
             base, _, statistic = metric.partition(".")
             pairs = self.values.get(base)
             share = PERCENTILES.get(statistic)
             if pairs is None or share is None:
                 return {}
-            known = metric_of(metric)
-            found = percentile_differences(share, pairs, unit=known.unit, better=known.better)
-        return {item.slice: item for item in found}
+            definition = metric_of(metric)
+            rates = percentile_differences(
+                share, pairs, unit=definition.unit, better=definition.better
+            )
+        return {item.slice: item for item in rates}
 
     def _rates(self, metric: str) -> tuple[Difference, ...]:
         if self.pairs is not None:
@@ -95,8 +97,8 @@ class Evidence:
     @property
     def seed(self) -> str:
         """What seeds everything random: the same data and systems always give the same verdict."""
-        other = "" if self.baseline is None else self.baseline.report.candidate_digest
-        parts = (self.candidate.dataset.digest, self.candidate.candidate_digest, other)
+        baseline_digest = "" if self.baseline is None else self.baseline.report.candidate_digest
+        parts = (self.candidate.dataset.digest, self.candidate.candidate_digest, baseline_digest)
         return "\n".join(parts)
 
 
@@ -132,11 +134,11 @@ def correction_of(rule: Rule, families: int) -> Correction:
 
 def joined(slices: Iterable[tuple[Rule, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
     """Return the families of a policy by metric, from its rules with the slices of each."""
-    found: dict[str, dict[str, None]] = {}
+    members: dict[str, dict[str, None]] = {}
     for rule, keys in slices:
         if blocks_as_family(rule):
-            found.setdefault(rule.metric, {}).update(dict.fromkeys(keys))
-    return {metric: tuple(keys) for metric, keys in found.items()}
+            members.setdefault(rule.metric, {}).update(dict.fromkeys(keys))
+    return {metric: tuple(keys) for metric, keys in members.items()}
 
 
 def slice_specs(rules: Iterable[Rule]) -> tuple[str, ...]:
@@ -159,26 +161,26 @@ class RuleSlices:
 
 def rule_slices(
     pattern: str,
-    known: Iterable[str],
+    measured: Iterable[str],
     registered: Registered | None,
     before: Iterable[str] = (),
 ) -> RuleSlices:
-    """Return what a rule's slice means among the ``known`` slices of a candidate.
+    """Return what a rule's slice means among the ``measured`` slices of a candidate.
 
     What has to be there is what the dataset's lock promises (``registered``); where it does not
     say, what the baseline has (``before``); without either, what the candidate has. A slice of
     missing labels, ``(none)``, is never required of a pattern that asks for all values.
     """
-    matching = [key for key in known if matches(pattern, key)]
+    matching = [key for key in measured if matches(pattern, key)]
     promised = _promised(pattern, registered)
     if promised is None:
         earlier = [key for key in before if matches(pattern, key) and not _unlabelled(key)]
         promised = tuple(earlier or (key for key in matching if not _unlabelled(key)))
-    wanted = set(promised)
+    expected = set(promised)
     return RuleSlices(
-        found=tuple(key for key in matching if key in wanted),
+        found=tuple(key for key in matching if key in expected),
         vanished=tuple(key for key in promised if key not in matching),
-        new=tuple(key for key in matching if key not in wanted and not _unlabelled(key)),
+        new=tuple(key for key in matching if key not in expected and not _unlabelled(key)),
     )
 
 
@@ -225,15 +227,15 @@ def replay(
     for rule in policy.rules:
         if rule.mode != "required" or rule.metric not in RATE_METRICS:
             continue
-        known = [key for key in evidence.utterances if key in pairs.candidate.slices]
-        found = rule_slices(
-            rule.slice, known, evidence.candidate.registered, pairs.baseline.slices
+        measured = [key for key in evidence.utterances if key in pairs.candidate.slices]
+        keys = rule_slices(
+            rule.slice, measured, evidence.candidate.registered, pairs.baseline.slices
         ).found
         if rule.test == "non_inferiority" and rule.margin is not None:
             margin = rule.margin
-            rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in found]
-        elif rule.test == "no_regression" and found:
-            families[rule.metric] = _joined(families.get(rule.metric), rule, found)
+            rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in keys]
+        elif rule.test == "no_regression" and keys:
+            families[rule.metric] = _joined(families.get(rule.metric), rule, keys)
     together = [*rules, *families.values()]
     return replay_null(
         {rule.metric: pairs for rule in together},
@@ -249,8 +251,8 @@ def _affordable(pairs: PairedSums) -> int:
     return min(MOST_REPLAYS, max(REPLAYS, _AT_ONCE // rows))
 
 
-def _joined(known: ReplayedFamily | None, rule: Rule, found: tuple[str, ...]) -> ReplayedFamily:
+def _joined(family: ReplayedFamily | None, rule: Rule, keys: tuple[str, ...]) -> ReplayedFamily:
     """Return the family of a metric with the slices of one more rule; the stricter ratio counts."""
-    slices = found if known is None else tuple(dict.fromkeys((*known.slices, *found)))
-    ratio = rule.detectable if known is None else min(known.detectable, rule.detectable)
+    slices = keys if family is None else tuple(dict.fromkeys((*family.slices, *keys)))
+    ratio = rule.detectable if family is None else min(family.detectable, rule.detectable)
     return ReplayedFamily(metric=rule.metric, slices=slices, detectable=ratio)

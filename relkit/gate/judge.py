@@ -60,20 +60,20 @@ def _worded(rule: Rule, result: RuleResult, evidence: Evidence, note: str | None
 
 
 def judge_differences(
-    rule: Rule, keys: Sequence[str], other: Compared, evidence: Evidence
+    rule: Rule, keys: Sequence[str], compared: Compared, evidence: Evidence
 ) -> list[RuleResult]:
     """Judge how much worse (or better) the candidate is than another run, slice by slice."""
-    found = other.differences(rule.metric)
-    return [_judge_difference(rule, key, found.get(key), other, evidence) for key in keys]
+    differences = compared.differences(rule.metric)
+    return [_judge_difference(rule, key, differences.get(key), compared, evidence) for key in keys]
 
 
 def _judge_difference(
-    rule: Rule, key: str, difference: Difference | None, other: Compared, evidence: Evidence
+    rule: Rule, key: str, difference: Difference | None, compared: Compared, evidence: Evidence
 ) -> RuleResult:
     if difference is None:
         reason = (
             f"{rule.metric} cannot be compared: the results of both runs are needed"
-            if other.pairs is None and other.unpaired is None
+            if compared.pairs is None and compared.unpaired is None
             else f"{rule.metric} was not measured by both"
         )
         return no_data(rule, key, "not_comparable", reason)
@@ -101,21 +101,21 @@ def _changed(
     rule: Rule, shown: RuleResult, difference: Difference, evidence: Evidence
 ) -> RuleResult:
     """Judge ``min_change``: the candidate has to be better by so much."""
-    wanted = tests.wanted_change(
+    required_change = tests.wanted_change(
         difference.baseline or 0.0, absolute=rule.min_change, relative=rule.min_relative_change
     )
-    if wanted is None or difference.worsening is None:
+    if required_change is None or difference.worsening is None:
         return judged(shown, "no_bound", Verdict.ERROR, "the rule says not by how much")
     low = None if difference.high is None else -difference.high
     high = None if difference.low is None else -difference.low
-    outcome = tests.better_by((low, high), wanted)
+    outcome = tests.better_by((low, high), required_change)
     better = -difference.worsening
     shown = replace(
-        shown, quantity="improvement", observed=better, low=low, high=high, bound=wanted
+        shown, quantity="improvement", observed=better, low=low, high=high, bound=required_change
     )
     result = if_enough(rule, shown, outcome, difference.method)
     if result.verdict is Verdict.INCONCLUSIVE:
-        needed = clusters_needed(difference, -wanted, effect=difference.worsening)
+        needed = clusters_needed(difference, -required_change, effect=difference.worsening)
         result = with_missing(result, needed)
     return _worded(rule, result, evidence, difference.note)
 
@@ -159,21 +159,21 @@ def vanished(rule: Rule, key: str) -> RuleResult:
 
 
 def judge_family(
-    rule: Rule, keys: Sequence[str], other: Compared, evidence: Evidence
+    rule: Rule, keys: Sequence[str], compared: Compared, evidence: Evidence
 ) -> list[RuleResult]:
     """Judge all slices of a rule together, and with those of rules about the same metric."""
     if rule.metric not in FAMILY_METRICS:
         reason = f"no_regression is about error rates, {rule.metric} is none"
         outcome = Outcome(verdict=Verdict.ERROR, code="no_error_rate")
         return [new_result(rule, key, outcome, reason) for key in keys]
-    if other.pairs is None:
+    if compared.pairs is None:
         reason = "the slices of two runs are compared utterance by utterance"
         return [no_data(rule, key, "not_comparable", reason) for key in keys]
     joint = evidence.together.get(rule.metric, ()) if rule.mode == "required" else ()
-    found = evidence.tested.get((rule.metric, rule.detectable)) if joint else None
-    if found is None:
-        found = run_family(rule, dict.fromkeys((*keys, *joint)), other.pairs, evidence)
-    return [_slice_of_family(rule, key, found.get(key), evidence) for key in keys]
+    regressions = evidence.tested.get((rule.metric, rule.detectable)) if joint else None
+    if regressions is None:
+        regressions = run_family(rule, dict.fromkeys((*keys, *joint)), compared.pairs, evidence)
+    return [_slice_of_family(rule, key, regressions.get(key), evidence) for key in keys]
 
 
 def run_family(
@@ -183,57 +183,59 @@ def run_family(
 
     Slices that are not in the sums are left out. A rule's test is that of its metric and ratio.
     """
-    known = frozenset(pairs.candidate.slices)
+    measured = frozenset(pairs.candidate.slices)
     correction = correction_of(rule, evidence.families)
     tested = test_regressions(
         RATE_METRICS[rule.metric],
         pairs,
-        [key for key in keys if key in known],
+        [key for key in keys if key in measured],
         seed=f"{evidence.seed}\n{rule.metric}",
         detectable=rule.detectable,
         correction=correction,
     )
     families = 1 if correction.discoveries else evidence.families
-    return {one.slice: _of_families(one, families) for one in tested}
+    return {regression.slice: _of_families(regression, families) for regression in tested}
 
 
-def _of_families(found: Regression, families: int) -> Regression:
+def _of_families(regression: Regression, families: int) -> Regression:
     """Return the regression with its p-value over all families of the policy (Bonferroni)."""
-    if found.p_adjusted is None:
-        return found
-    return replace(found, p_adjusted=min(1.0, found.p_adjusted * families))
+    if regression.p_adjusted is None:
+        return regression
+    return replace(regression, p_adjusted=min(1.0, regression.p_adjusted * families))
 
 
 def _slice_of_family(
-    rule: Rule, key: str, found: Regression | None, evidence: Evidence
+    rule: Rule, key: str, regression: Regression | None, evidence: Evidence
 ) -> RuleResult:
-    if found is None:
+    if regression is None:
         return vanished(rule, key)
-    difference = found.difference
+    difference = regression.difference
     shown = replace(
         _difference_result(rule, key, difference),
-        low=found.low,
+        low=regression.low,
         high=None,
-        p_adjusted=found.p_adjusted,
-        detects=found.detects,
-        bound=None if found.reference is None else 0.0,
+        p_adjusted=regression.p_adjusted,
+        detects=regression.detects,
+        bound=None if regression.reference is None else 0.0,
     )
-    numbers = (difference.worsening, found.low, found.p_adjusted)
+    numbers = (difference.worsening, regression.low, regression.p_adjusted)
     if tests.defect(*numbers, difference.candidate, difference.baseline):
         return no_number(shown)
     if difference.worsening is None or difference.n <= 0:
-        reason = difference.note or found.note or "nothing was measured"
+        reason = difference.note or regression.note or "nothing was measured"
         return judged(shown, "nothing_measured", Verdict.NO_DATA, f"no {rule.metric}: {reason}")
-    if found.p_adjusted is None:
-        result = with_missing(judged(shown, "no_test", Verdict.INCONCLUSIVE), found.needed_clusters)
-        return _worded(rule, result, evidence, found.note)
+    if regression.p_adjusted is None:
+        result = with_missing(
+            judged(shown, "no_test", Verdict.INCONCLUSIVE), regression.needed_clusters
+        )
+        return _worded(rule, result, evidence, regression.note)
     outcome = tests.no_regression(
-        found.p_adjusted,
+        regression.p_adjusted,
         difference.worsening,
-        detects=found.detects,
+        detects=regression.detects,
         detectable=rule.detectable,
     )
     result = if_enough(rule, shown, outcome, difference.method)
     if result.code == "too_weak_to_see":
-        result = with_missing(result, found.needed_clusters)
+        result = with_missing(result, regression.needed_clusters)
     return _worded(rule, result, evidence, difference.note)

@@ -102,8 +102,8 @@ def _no_slice(rule: Rule, facts: SelectionFacts) -> Finding:
         present = _escaped(facts.values[column])
         if value not in ("*", *present):
             message = f'no utterance has {column} "{value}"'
-            known = _near(value, present)
-            hint = known or f"values of {column}: {', '.join(present[:8])}"
+            similar = _near(value, present)
+            hint = similar or f"values of {column}: {', '.join(present[:8])}"
             return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
     return finding_of(
         rule,
@@ -118,8 +118,8 @@ def _escaped(values: Iterable[str]) -> list[str]:
     return [escape_value(value) for value in values]
 
 
-def _near(name: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, list(known), n=1)
+def _near(name: str, names: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(names), n=1)
     return f'did you mean "{close[0]}"?' if close else None
 
 
@@ -149,18 +149,18 @@ def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[F
     ]
     if not hopeless:
         return
-    whole = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
+    everywhere = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
     first = hopeless[0]
     missing = first.missing_clusters
-    wanted = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
+    remedy = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
     no_units = size_of(rule.metric, facts.slices[first.slice]).units <= 0
     yield finding_of(
         rule,
-        severity_of(rule) if whole else "warn",
+        severity_of(rule) if everywhere else "warn",
         "no_units" if no_units else "never_passes",
         f"{first.slice}: {first.says}"
         + ("" if len(hopeless) == 1 else f" (and {len(hopeless) - 1} more slices)"),
-        f"{wanted}, or make the rule advisory",
+        f"{remedy}, or make the rule advisory",
     )
 
 
@@ -258,18 +258,18 @@ def _whole(policy: GatePolicy) -> Iterator[Finding]:
             message="no rule is required: the gate gives error, never pass",
             hint="leave out the mode of at least one rule",
         )
-    seen: dict[tuple[object, ...], str] = {}
+    first_rule: dict[tuple[object, ...], str] = {}
     for rule in policy.rules:
         key = (rule.metric, rule.slice, rule.test, rule.mode)
-        if key in seen:
+        if key in first_rule:
             yield finding_of(
                 rule,
                 "warn",
                 "same_twice",
-                f"asks the same of {rule.metric} on {rule.slice} as rule {seen[key]}",
+                f"asks the same of {rule.metric} on {rule.slice} as rule {first_rule[key]}",
                 "keep the stricter one",
             )
-        seen.setdefault(key, rule.id)
+        first_rule.setdefault(key, rule.id)
 
 
 def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
@@ -281,8 +281,8 @@ def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
             "compares wer, whose interval one repetition loop makes wrong",
             "use wer_capped, and a rule on runaway_rate beside it",
         )
-    known = RATE_METRICS.get(rule.metric)
-    if rule.test == "bound" and rule.max == 0 and known is not None and known.counted:
+    rate = RATE_METRICS.get(rule.metric)
+    if rule.test == "bound" and rule.max == 0 and rate is not None and rate.counted:
         yield finding_of(
             rule,
             severity_of(rule),
@@ -313,13 +313,13 @@ def _noise(
     floor = default if facts is None else facts.noise_floors.get(base, default)
     unit = metric_of(rule.metric).unit
     moves = number(floor, unit)
-    asked = rule.margin if rule.test == "non_inferiority" else rule.min_change
-    if asked is not None and asked < floor:
+    smallest = rule.margin if rule.test == "non_inferiority" else rule.min_change
+    if smallest is not None and smallest < floor:
         yield finding_of(
             rule,
             "warn",
             "below_noise",
-            f"asks for {margin(asked, unit)}, and the score of one clip moves by {moves} "
+            f"asks for {margin(smallest, unit)}, and the score of one clip moves by {moves} "
             "between repeats",
             f"use at least {moves}",
         )

@@ -54,13 +54,13 @@ def plan_rules(
     policy: GatePolicy, facts: SelectionFacts, measured: Measured | None = None
 ) -> tuple[RulePlan, ...]:
     """Return what each rule can decide, in the order of the policy."""
-    known = measured or Measured()
-    return tuple(_plan(rule, policy, facts, known) for rule in policy.rules)
+    measurements = measured or Measured()
+    return tuple(_plan(rule, policy, facts, measurements) for rule in policy.rules)
 
 
 def _plan(rule: Rule, policy: GatePolicy, facts: SelectionFacts, measured: Measured) -> RulePlan:
     keys = slices_of(rule, facts)
-    together = joined((one, slices_of(one, facts)) for one in policy.rules)
+    together = joined((rule_, slices_of(rule_, facts)) for rule_ in policy.rules)
     joint = together.get(rule.metric, ()) if blocks_as_family(rule) else keys
     slices = tuple(
         _slice(rule, policy, facts.slices[key], measured, family=len(joint)) for key in keys
@@ -174,18 +174,18 @@ def _change(
     rule: Rule, plan: SlicePlan, precision: Precision, supposed: Supposed | None
 ) -> SlicePlan:
     rate = None if supposed is None else supposed.rate
-    asked = [] if rule.min_change is None else [rule.min_change]
+    changes = [] if rule.min_change is None else [rule.min_change]
     if rule.min_relative_change is not None and rate is not None:
-        asked.append(rule.min_relative_change * rate)
-    wanted, seen = max(asked, default=0.0), smallest_margin(precision)
-    possible = rate is None or wanted + seen <= rate
+        changes.append(rule.min_relative_change * rate)
+    required, detectable = max(changes, default=0.0), smallest_margin(precision)
+    possible = rate is None or required + detectable <= rate
     return replace(
         plan,
         outlook="decides" if possible else "weak",
-        smallest=wanted + seen,
+        smallest=required + detectable,
         says=(
             f"shows an improvement in {chance(POWER)} once it is "
-            f"{amount(wanted + seen, metric_of(rule.metric).unit)}"
+            f"{amount(required + detectable, metric_of(rule.metric).unit)}"
             + ("" if possible else ", more than the supposed rate")
         ),
     )
@@ -200,32 +200,34 @@ def _family(
     family: int,
 ) -> SlicePlan:
     """Plan ``no_regression``: the smallest ratio that is found, and clusters for the wanted one."""
-    known = measured.regressions.get((rule.id, size.slice))
-    if known is not None and (known.detects is not None or known.needed_clusters is not None):
-        found, needed = known.detects, known.needed_clusters
-        supposed = Supposed(rate=known.reference, rate_from=BY_BOTH, measured=BY_BOTH)
+    regression = measured.regressions.get((rule.id, size.slice))
+    if regression is not None and (
+        regression.detects is not None or regression.needed_clusters is not None
+    ):
+        detects, needed = regression.detects, regression.needed_clusters
+        supposed = Supposed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
     else:
         assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
         correction = correction_of(rule, family_count(policy.rules))
         alpha = correction.alpha
         if correction.discoveries:
             family, alpha = 0, alpha / family
-        found = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
+        detects = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
         needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
-    enough = found is not None and found <= rule.detectable
+    enough = detects is not None and detects <= rule.detectable
     sees = (
         "would find no ratio"
-        if found is None
-        else f"finds {times(found)} the rate in {chance(POWER)}"
+        if detects is None
+        else f"finds {times(detects)} the rate in {chance(POWER)}"
     )
-    asked = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
+    remark = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
     return _with_needed(
         replace(
             plan,
             outlook="decides" if enough else "cannot",
             supposed=supposed,
-            finds_ratio=found,
-            says=sees + asked,
+            finds_ratio=detects,
+            says=sees + remark,
         ),
         needed,
     )
@@ -243,15 +245,15 @@ def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
     For ``non_inferiority`` on error rates; the largest over a rule's slices, rounded up to two
     digits. Rules whose slices have too little data for any margin are left out.
     """
-    found: dict[str, float] = {}
+    chosen: dict[str, float] = {}
     for rule in policy.rules:
         if rule.test != "non_inferiority" or rule.metric not in FAMILY_METRICS:
             continue
         sizes = [size_of(rule.metric, facts.slices[key]) for key in slices_of(rule, facts)]
         least = [_least(rule, size, policy) for size in sizes]
         if least and None not in least:
-            found[rule.id] = _rounded_up(max(value for value in least if value is not None))
-    return found
+            chosen[rule.id] = _rounded_up(max(value for value in least if value is not None))
+    return chosen
 
 
 def _least(rule: Rule, size: SliceSize, policy: GatePolicy) -> float | None:

@@ -177,22 +177,22 @@ def _with_pairs(
     regressions: dict[tuple[str, str], Regression] = {}
     for metric in metrics:
         column, _, statistic = metric.partition(".")
-        found = (
+        by_slice = (
             rate_differences(RATE_METRICS[metric], sums)
             if metric in RATE_METRICS
             else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
         )
-        differences |= {(metric, item.slice): item for item in found}
+        differences |= {(metric, item.slice): item for item in by_slice}
     families = joined((rule, slices_of(rule, facts)) for rule in rules)
-    known = frozenset(sums.candidate.slices)
+    measured_slices = frozenset(sums.candidate.slices)
     for rule in rules:
         if rule.test == "no_regression":
-            own = slices_of(rule, facts)
+            keys = slices_of(rule, facts)
             joint = families.get(rule.metric, ()) if blocks_as_family(rule) else ()
             for item in test_regressions(
                 RATE_METRICS[rule.metric],
                 sums,
-                [key for key in dict.fromkeys((*own, *joint)) if key in known],
+                [key for key in dict.fromkeys((*keys, *joint)) if key in measured_slices],
                 seed=_SEED,
                 detectable=rule.detectable,
                 correction=correction_of(rule, family_count(rules)),

@@ -64,23 +64,23 @@ class Defect:
     hint: str | None = None
 
 
-def test_asked_for(given: Collection[str], named: Test | None) -> Test:
+def test_asked_for(keys: Collection[str], named: Test | None) -> Test:
     """Return a rule's test: the named one; ``min_change`` where only its bound says so."""
     if named is not None:
         return named
-    return "min_change" if set(given) & set(BOUND_KEYS["min_change"]) else "bound"
+    return "min_change" if set(keys) & set(BOUND_KEYS["min_change"]) else "bound"
 
 
-def first_defect(rule: Rule, given: Collection[str]) -> Defect | None:
-    """Return the first thing that makes a rule senseless; ``given`` are the keys it was written by.
+def first_defect(rule: Rule, keys: Collection[str]) -> Defect | None:
+    """Return the first thing that makes a rule senseless; ``keys`` are the keys it was written by.
 
     ``rule.metric`` has to be a known one.
     """
-    return next(_defects(rule, given), None)
+    return next(_defects(rule, keys), None)
 
 
-def _defects(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
-    yield from _keys(rule, given)
+def _defects(rule: Rule, keys: Collection[str]) -> Iterator[Defect]:
+    yield from _keys(rule, keys)
     limits = metric_range(rule.metric)
     if rule.test == "bound":
         yield from _limits(rule, limits)
@@ -90,14 +90,14 @@ def _defects(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
         yield from _family(rule)
     else:
         yield from _change(rule, limits)
-    if "anchor_margin" in given:
+    if "anchor_margin" in keys:
         yield from _margin("anchor_margin", rule.anchor_margin, limits)
 
 
-def _keys(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
-    wanted = BOUND_KEYS[rule.test]
+def _keys(rule: Rule, written: Collection[str]) -> Iterator[Defect]:
+    required = BOUND_KEYS[rule.test]
     for key in _ALL_BOUND_KEYS:
-        if key in given and key not in wanted:
+        if key in written and key not in required:
             owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
             yield Defect(
                 key=key,
@@ -105,7 +105,7 @@ def _keys(rule: Rule, given: Collection[str]) -> Iterator[Defect]:
                 hint=f'add "test: {owner}", or remove "{key}"',
             )
     needed = NEEDED[rule.test]
-    if needed and not set(needed) & set(given):
+    if needed and not set(needed) & set(written):
         listed = " or ".join(f'"{key}"' for key in needed)
         yield Defect(
             key=None,
@@ -238,7 +238,10 @@ def policy_digest(policy: GatePolicy, parts: Mapping[str, GatePolicy]) -> str:
     if not parts:
         return policy.digest
     return digest_of(
-        {"policy": policy.digest, "parts": {part: own.digest for part, own in parts.items()}}
+        {
+            "policy": policy.digest,
+            "parts": {part: part_policy.digest for part, part_policy in parts.items()},
+        }
     )
 
 
@@ -246,10 +249,10 @@ def _check_schema(document: Mapping[str, JsonValue], source: str, lines: Lines) 
     begin = f'begin the file with "schema: {SCHEMA}"'
     if "schema" not in document:
         raise InvalidInput(f'{where(source, 1)}: the key "schema" is missing', hint=begin)
-    found = document["schema"]
-    if found != SCHEMA:
+    schema = document["schema"]
+    if schema != SCHEMA:
         raise InvalidInput(
-            f'{where(source, lines.get(("schema",)))}: unknown schema "{shown(str(found))}"',
+            f'{where(source, lines.get(("schema",)))}: unknown schema "{shown(str(schema))}"',
             hint=f"this relkit knows {SCHEMA}",
         )
 
@@ -269,15 +272,15 @@ def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -
 def _check_word(
     holder: Mapping[str, JsonValue],
     key: str,
-    known: tuple[str, ...],
+    words: tuple[str, ...],
     path: tuple[str | int, ...],
     source: str,
     lines: Lines,
 ) -> None:
     word = holder.get(key)
-    if isinstance(word, str) and word not in known:
+    if isinstance(word, str) and word not in words:
         at = where(source, lines.get((*path, key)))
-        raise InvalidInput(f'{at}: unknown {key} "{shown(word)}"', hint=nearest(word, known))
+        raise InvalidInput(f'{at}: unknown {key} "{shown(word)}"', hint=nearest(word, words))
 
 
 def _check_metric(metric: JsonValue, at: str) -> None:
@@ -295,8 +298,8 @@ def _check_metric(metric: JsonValue, at: str) -> None:
     try:
         metric_of(metric)
     except KeyError:
-        known = expand(tuple(METRICS))
-        close = difflib.get_close_matches(metric, known, n=1)
+        available = expand(tuple(METRICS))
+        close = difflib.get_close_matches(metric, available, n=1)
         hint = f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(METRICS)
         raise InvalidInput(f'{at}: unknown metric "{shown(metric)}"', hint=hint) from None
 

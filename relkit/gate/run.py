@@ -66,30 +66,35 @@ def judge_runs(options: GateOptions, ports: GatePorts) -> Judged:
     results: list[RuleResult] = []
     judged: list[JudgedPart] = []
     evidence: dict[str, Evidence] = {}
-    for name, own in policies.items():
+    for name, part_policy in policies.items():
         if name not in request.candidates:
-            if own.rules:
+            if part_policy.rules:
                 absent = finding("part_missing", Verdict.NO_DATA, f"no run was given for {name}")
                 results.append(replace(absent, part=name))
             continue
-        found = collect(
-            own,
+        collected = collect(
+            part_policy,
             request.candidates[name],
             baseline=request.baselines.get(name),
-            anchor=request.anchors.get(name, own.anchor),
+            anchor=request.anchors.get(name, part_policy.anchor),
             ports=ports,
         )
-        evidence[name] = found
+        evidence[name] = collected
         label = name or None
-        results += [replace(r, part=label) for r in judge_all(own, found, now=ports.now)]
-        judged.append(_part(own, label, found, request, ports))
-    wanted = [*policy.requires, *(need for own in parts.values() for need in own.requires)]
-    whole = replace(policy, requires=tuple(dict.fromkeys(wanted)))
-    records = ports.records([need.name for need in whole.requires], check_files)
+        results += [
+            replace(r, part=label) for r in judge_all(part_policy, collected, now=ports.now)
+        ]
+        judged.append(_part(part_policy, label, collected, request, ports))
+    required = [
+        *policy.requires,
+        *(need for part_policy in parts.values() for need in part_policy.requires),
+    ]
+    combined = replace(policy, requires=tuple(dict.fromkeys(required)))
+    records = ports.records([need.name for need in combined.requires], check_files)
     digests = {digest for part in judged for digest in _digests(part.candidate)}
-    results += judge_requirements(whole, records, candidates=digests, now=ports.now)
+    results += judge_requirements(combined, records, candidates=digests, now=ports.now)
     decision = decide(
-        whole,
+        combined,
         results,
         parts=judged,
         checks=[record for record in records.values() if isinstance(record, CheckRecord)],
@@ -136,21 +141,21 @@ def _named_files(checks: Sequence[str]) -> dict[str, Path]:
 
 
 def _check_request(policies: Mapping[str, GatePolicy], request: GateRequest) -> None:
-    for option, given in (
+    for option, runs in (
         ("--candidate", request.candidates),
         ("--baseline", request.baselines),
         ("--anchor", request.anchors),
     ):
-        unknown = [name for name in given if name not in policies]
+        unknown = [name for name in runs if name not in policies]
         if unknown and WHOLE in policies:
             raise UsageError(
                 f"{option} names the part {unknown[0]}, and the policy has no parts",
                 hint=f"for example {option} RUN",
             )
         if unknown:
-            known = ", ".join(policies)
+            names = ", ".join(policies)
             raise UsageError(
-                f"{option} needs one of the policy's parts: {known}",
+                f"{option} needs one of the policy's parts: {names}",
                 hint=f"for example {option} {next(iter(policies))}=RUN",
             )
 
@@ -191,8 +196,8 @@ def _replayed(policy: GatePolicy, evidence: Evidence) -> NullReplay | None:
     return None if evidence.baseline is None else replay(policy, evidence)
 
 
-def _other_run(run: str | None, other: Compared | None, ports: GatePorts) -> JudgedRun | None:
-    return None if run is None or other is None else _judged_run(run, other.report, ports)
+def _other_run(run: str | None, compared: Compared | None, ports: GatePorts) -> JudgedRun | None:
+    return None if run is None or compared is None else _judged_run(run, compared.report, ports)
 
 
 def _judged_run(run: str, report: EvalReport, ports: GatePorts) -> JudgedRun:

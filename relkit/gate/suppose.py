@@ -84,10 +84,10 @@ _UNIT_NAMES = {
 
 def units_name(metric: str) -> str:
     """Return what a metric's denominator counts, in the plural."""
-    known = RATE_METRICS.get(metric)
-    if known is None:
+    rate = RATE_METRICS.get(metric)
+    if rate is None:
         return "answers" if metric_of(metric).unit == "ms" else "scored clips"
-    return _UNIT_NAMES.get(known.n, "scored clips" if known.n.endswith("_scored") else known.n)
+    return _UNIT_NAMES.get(rate.n, "scored clips" if rate.n.endswith("_scored") else rate.n)
 
 
 def value_words(metric: str, value: float) -> str:
@@ -110,10 +110,10 @@ def asks(rule: Rule) -> str:
     if rule.test == "no_regression":
         return f"no slice worse; {times(rule.detectable)} the rate would be seen"
     if rule.test == "min_change":
-        wanted = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
+        requests = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
         if rule.min_relative_change is not None:
-            wanted.append(f"{percent(rule.min_relative_change)} of the baseline")
-        return f"better by at least {' and '.join(wanted)}"
+            requests.append(f"{percent(rule.min_relative_change)} of the baseline")
+        return f"better by at least {' and '.join(requests)}"
     unit = metric_of(rule.metric).unit
     limits = [] if rule.max is None else [f"at most {limit(rule.max, unit)}"]
     if rule.min is not None:
@@ -151,8 +151,8 @@ def plan_bound(rule: Rule, plan: SlicePlan, measured: Estimate | None) -> SliceP
         return short
     if measured is not None and measured.value is not None:
         return _around_measured(rule, plan, measured)
-    known = RATE_METRICS.get(rule.metric)
-    if known is None or not known.counted:
+    rate = RATE_METRICS.get(rule.metric)
+    if rate is None or not rate.counted:
         says = f"how far {rule.metric} varies only a finished run can tell: name one"
         return replace(plan, outlook="unknown", says=says)
     return _around_limit(rule, plan)
@@ -160,16 +160,16 @@ def plan_bound(rule: Rule, plan: SlicePlan, measured: Estimate | None) -> SliceP
 
 def _never(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
     """Return the plan of a slice in which the end that has to be inside can never be."""
-    known = RATE_METRICS.get(rule.metric)
-    if known is None:
+    rate = RATE_METRICS.get(rule.metric)
+    if rate is None:
         return _too_few_values(rule, plan)
-    one_each = known.counted and known.n == known.utterances
+    one_each = rate.counted and rate.n == rate.utterances
     if one_each and rule.max is not None and rule.max < unseen(plan.units):
         utterances = math.ceil(UNSEEN / rule.max) if rule.max > 0 else 0
-        wanted = f"; it takes {utterances}" if utterances else ""
+        needed = f"; it takes {utterances}" if utterances else ""
         says = (
             f"without a single one in {plan.units} {plan.unit} the rate may still be "
-            f"{value_words(rule.metric, unseen(plan.units))}{wanted}"
+            f"{value_words(rule.metric, unseen(plan.units))}{needed}"
         )
         return _grown(replace(plan, outlook="cannot", says=says), utterances)
     return None
@@ -249,8 +249,8 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
     bounded = math.isfinite(metric_range(rule.metric).high)
     plan = replace(plan, supposed=Supposed(rate=None, rate_from="the limit itself"))
     reach = _passing_rate(rule.max, plan.units, plan.clusters, bounded=bounded)
-    known = RATE_METRICS[rule.metric]
-    share = known.bounded and known.n == known.utterances
+    rate = RATE_METRICS[rule.metric]
+    share = rate.bounded and rate.n == rate.utterances
     few = _few_events(rule.max, plan) if share else 0
     manage = _rate_with(few, plan.units)
     unlimited = few == _MOST_FEW or not share
@@ -337,10 +337,10 @@ BY_BOTH = "measured by both runs"
 
 def slices_of(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:
     """Return the slices a rule is judged in; of a pattern, not those of missing labels."""
-    found = expand_slices(rule.slice, facts.slices)
+    keys = expand_slices(rule.slice, facts.slices)
     if not is_pattern(rule.slice):
-        return found
-    return tuple(key for key in found if not _unlabelled(key))
+        return keys
+    return tuple(key for key in keys if not _unlabelled(key))
 
 
 def _unlabelled(key: str) -> bool:
@@ -352,8 +352,8 @@ def size_of(metric: str, facts: SliceFacts) -> SliceSize:
 
     What only a run can count (latencies, scored clips) is taken as one per utterance.
     """
-    known = RATE_METRICS.get(metric)
-    counted = facts.units.get(known.n if known is not None else "utterances")
+    rate = RATE_METRICS.get(metric)
+    counted = facts.units.get(rate.n if rate is not None else "utterances")
     if counted is None:
         counted = facts.units["utterances"]
     return SliceSize(
@@ -378,11 +378,15 @@ def suppose(
     metric, for at the worst rate it allows an equal system should still pass; then a default.
     """
     for place in (key, OVERALL):
-        found = value_at(metric, place, measured)
-        if found is not None and found.value is not None and found.value > 0:
+        measured_value = value_at(metric, place, measured)
+        if (
+            measured_value is not None
+            and measured_value.value is not None
+            and measured_value.value > 0
+        ):
             source = f"measured in {measured.run}"
             return _supposed(
-                found.value,
+                measured_value.value,
                 f"{source}, {place}",
                 measured=source if place == key else f"{source}, {place}",
             )
@@ -417,10 +421,10 @@ def precision_of(
     metric: str, size: SliceSize, policy: GatePolicy, measured: Measured
 ) -> tuple[Precision | None, Supposed | None]:
     """Return how precisely a difference will be known, measured or supposed; None: unknown."""
-    found = measured.differences.get((metric, size.slice))
-    precision = None if found is None else measured_precision(found)
-    if found is not None and precision is not None and precision.se > 0:
-        return precision, Supposed(rate=found.baseline, rate_from=BY_BOTH, measured=BY_BOTH)
+    difference = measured.differences.get((metric, size.slice))
+    precision = None if difference is None else measured_precision(difference)
+    if difference is not None and precision is not None and precision.se > 0:
+        return precision, Supposed(rate=difference.baseline, rate_from=BY_BOTH, measured=BY_BOTH)
     if metric not in FAMILY_METRICS:
         return None, None
     assumptions, supposed = suppose(metric, size.slice, policy, measured)
@@ -565,11 +569,11 @@ def _facts(
     segmenter: Segmenter = "auto" if suite is None else suite.segmenter
     keywords = NO_KEYWORDS if suite is None else Keywords.of(suite.keywords, segmenter)
     for item in utterances:
-        own = slice_values(item, columns, dataset.bins, item.audio.length_s)
-        for column, value in own.items():
+        row_values = slice_values(item, columns, dataset.bins, item.audio.length_s)
+        for column, value in row_values.items():
             values[column].add(value)
         units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
-        for key in {_key(pattern, own) for pattern in cuttable}:
+        for key in {_key(pattern, row_values) for pattern in cuttable}:
             if any(matches(pattern, key) for pattern in cuttable):
                 counters.setdefault(key, _Counter()).add(group, units)
     return SelectionFacts(
@@ -577,7 +581,7 @@ def _facts(
         revision=dataset.version.revision,
         digest=dataset.version.digest,
         cluster=cluster,
-        values={column: tuple(sorted(found)) for column, found in values.items()},
+        values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
         slices={key: counters[key].facts(key) for key in sorted(counters)},
         suite=None if suite is None else suite.name,
         task=None if suite is None else suite.task,

@@ -81,14 +81,14 @@ def not_worse(worsening: Interval, margin: float) -> Outcome:
     return Outcome(verdict=Verdict.INCONCLUSIVE, code="margin_inside_interval")
 
 
-def better_by(improvement: Interval, wanted: float) -> Outcome:
+def better_by(improvement: Interval, required: float) -> Outcome:
     """``min_change``: pass if the lower end >= wanted, fail if the upper end is below it."""
     low, high = improvement
     if low is None and high is None:
         return Outcome(verdict=Verdict.INCONCLUSIVE, code="no_interval")
-    if low is not None and at_most(wanted, low):
+    if low is not None and at_most(required, low):
         return Outcome(verdict=Verdict.PASS, code="better_enough")
-    if high is not None and not at_most(wanted, high):
+    if high is not None and not at_most(required, high):
         return Outcome(verdict=Verdict.FAIL, code="not_better_enough")
     return Outcome(verdict=Verdict.INCONCLUSIVE, code="change_inside_interval")
 
@@ -101,12 +101,12 @@ def wanted_change(
     A relative change is of |baseline|; of a baseline of 0 the absolute one counts, and without one
     the candidate has to be better by something. None where nothing is asked for.
     """
-    asked = [] if absolute is None else [absolute]
+    changes = [] if absolute is None else [absolute]
     if relative is not None and baseline != 0:
-        asked.append(float(decimal(relative) * abs(decimal(baseline))))
+        changes.append(float(decimal(relative) * abs(decimal(baseline))))
     elif relative is not None and absolute is None:
-        asked.append(_STRICTLY)
-    return max(asked, default=None)
+        changes.append(_STRICTLY)
+    return max(changes, default=None)
 
 
 def no_regression(

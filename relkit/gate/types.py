@@ -717,8 +717,8 @@ class RulePlan:
     @property
     def outlook(self) -> Outlook:
         """The most worrying of its slices; ``cannot`` without one."""
-        found = {item.outlook for item in self.slices}
-        return next((outlook for outlook in OUTLOOKS if outlook in found), "cannot")
+        outlooks = {item.outlook for item in self.slices}
+        return next((outlook for outlook in OUTLOOKS if outlook in outlooks), "cannot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

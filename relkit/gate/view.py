@@ -58,10 +58,10 @@ def drawn(result: RuleResult) -> Drawn | None:
         return None
     zero = result.quantity != "value"
     ends = [result.observed, result.low, result.high, result.bound, 0.0 if zero else None]
-    known = [value for value in ends if value is not None]
-    if not all(map(math.isfinite, known)):
+    finite = [value for value in ends if value is not None]
+    if not all(map(math.isfinite, finite)):
         return None
-    scale = nice_scale(min(known), max(known))
+    scale = nice_scale(min(finite), max(finite))
     estimate = Estimate(value=result.observed, low=result.low, high=result.high)
     placed = mark(estimate, scale)
     if placed is None:
@@ -94,13 +94,13 @@ def check_line(check: CheckRecord) -> str:
 
 def override_line(override: Override) -> str:
     """Return an override: who took it upon themselves, why, and the ticket."""
-    said = (
+    text = (
         f"by {override.by} ({override.ticket}, {override.created} until {override.expires}): "
         f"{override.reason}"
     )
     if override.key is None:
-        return f"override {said} - without a trusted signature, so it counts for nothing"
-    return f"OVERRIDDEN {said}"
+        return f"override {text} - without a trusted signature, so it counts for nothing"
+    return f"OVERRIDDEN {text}"
 
 
 def null_line(part: JudgedPart) -> str:
@@ -118,11 +118,11 @@ def null_line(part: JudgedPart) -> str:
 
 def coverage_line(part: JudgedPart) -> str:
     """Return how much of what was asked for was scored."""
-    seen = part.coverage
-    share = number(seen.scored / seen.expected, "fraction") if seen.expected else NONE
+    coverage = part.coverage
+    share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
     return (
-        f"coverage{_named(part)}: {count(seen.scored)} of {count(seen.expected)} scored "
-        f"({share}), {count(seen.unusable)} unusable"
+        f"coverage{_named(part)}: {count(coverage.scored)} of {count(coverage.expected)} scored "
+        f"({share}), {count(coverage.unusable)} unusable"
     )
 
 
@@ -248,8 +248,8 @@ class GateView:
         blocking = [(count(total), _verb(v, total)) for v, total in totals if total]
         if not blocking:
             return f"the verdict is {self.verdict.value}, for a reason outside its checks"
-        (most, verb), *others = blocking
-        rest = " and ".join(f"{total} {verb}" for total, verb in others)
+        (most, verb), *fewer = blocking
+        rest = " and ".join(f"{total} {verb}" for total, verb in fewer)
         words = f"{most} of {checks} {verb}" + (f"; {rest}" if rest else "")
         return words + self._would_decide()
 
@@ -257,13 +257,13 @@ class GateView:
         """Return what an undecided gate is missing, empty for another verdict."""
         if self.verdict is not Verdict.INCONCLUSIVE:
             return ""
-        wanted = [f.result for f in self.blocking if missing_clusters(f.result)]
-        if not wanted:
+        undecided = [f.result for f in self.blocking if missing_clusters(f.result)]
+        if not undecided:
             return "; what would decide it cannot be said from this data"
-        most = max(wanted, key=missing_clusters)
-        unknown = len(self.blocking) - len(wanted)
+        most = max(undecided, key=missing_clusters)
+        unknown = len(self.blocking) - len(undecided)
         also = f"; for {unknown} it cannot be said" if unknown else ""
-        lacks = ", the one that lacks most" if len(wanted) > 1 else ""
+        lacks = ", the one that lacks most" if len(undecided) > 1 else ""
         where = "" if most.metric == NO_METRIC else f" on {most.slice}"
         missing = f"; about {count(missing_clusters(most))} more clusters would decide"
         return f"{missing} {most.rule}{where}{lacks}{also}"
@@ -323,12 +323,12 @@ def _count(findings: Iterable[Finding], verdict: Verdict) -> int:
 
 
 def _verb(verdict: Verdict, count: int) -> str:
-    one = count == 1
+    single = count == 1
     return {
-        Verdict.FAIL: "fails" if one else "fail",
+        Verdict.FAIL: "fails" if single else "fail",
         Verdict.ERROR: "could not be evaluated",
-        Verdict.NO_DATA: "has no data" if one else "have no data",
-        Verdict.INCONCLUSIVE: "is undecided" if one else "are undecided",
+        Verdict.NO_DATA: "has no data" if single else "have no data",
+        Verdict.INCONCLUSIVE: "is undecided" if single else "are undecided",
     }[verdict]
 
 
@@ -361,11 +361,11 @@ def _safe(line: str) -> str:
 def _head(view: GateView) -> list[str]:
     decision = view.decision
     policy = decision.policy
-    made = (
+    lines = (
         f"policy {policy.name} ({policy.enforcement}), decision {decision.serial} of "
         f"{decision.created or 'an unknown time'}, until {decision.expires or 'an unknown one'}"
     )
-    return [view.headline, made, *(_runs(part) for part in decision.parts)]
+    return [view.headline, lines, *(_runs(part) for part in decision.parts)]
 
 
 def _runs(part: JudgedPart) -> str:
