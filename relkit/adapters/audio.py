@@ -37,26 +37,18 @@ def flac(clip: Clip) -> bytes:
 
 Frames = NDArray[np.float32]
 
-
 BLOCK_SAMPLES = 1 << 18
 """Samples of all channels together that are decoded at once."""
-
 
 SLACK_S = 0.05
 """How far a file's header or a manifest may round a length before it counts as wrong."""
 
-
 RATES = range(1_000, 192_001)
 """Sample rates in Hz that are taken for speech."""
 
-
 # What encoders write that cannot seek back (ffmpeg to a pipe), and what libsndfile says then.
 _UNKNOWN_LENGTH = 0xFFFFFFFF
-
-
 _UNKNOWN_FRAMES = 2**63 - 1
-
-
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 

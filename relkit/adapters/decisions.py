@@ -32,14 +32,8 @@ from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.types import Dataset
 
 LOG = "log.jsonl"
-
-
 OVERRIDE = ".override"
-
-
 _PATIENCE_S = 10.0
-
-
 _PAUSE_S = 0.05
 
 

@@ -34,17 +34,9 @@ from relkit.core.yaml_text import shown
 from relkit.datasets.files import DIRECTORY, parse_listing, parse_pointer
 
 _BLOCK = 1 << 20
-
-
 _FILES = Path("files", "md5")
-
-
 _REMOTE = re.compile(r"\A'?remote \"(?P<name>.+)\"'?\Z")
-
-
 _SCHEME = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]+://")
-
-
 _LFS = b"version https://git-lfs"
 
 
@@ -161,7 +153,6 @@ def _places(stores: Sequence[Path], md5: str) -> list[Path]:
 
 
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
-
 
 _BOOT = (
     "import json, sys\n"

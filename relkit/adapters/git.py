@@ -13,11 +13,7 @@ from relkit.core.wording import short_digest
 from relkit.core.yaml_text import shown
 
 _TIMEOUT_S = 60
-
-
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-
-
 _OF_A_HOOK = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 
 

@@ -23,17 +23,9 @@ from relkit.core.errors import MissingDependency
 from relkit.curation.types import Contract, Expectation, FactTable, Judged, State
 
 ORDER = "relkit_order"
-
-
 COUNT = "relkit_count"
-
-
 _NOT_NULL = "expect_column_values_to_not_be_null"
-
-
 _WHERE = ("column", "row_condition", "condition_parser")
-
-
 _CODE = re.compile(r"@|__")
 
 
@@ -101,10 +93,7 @@ def count(gx: Any, item: Expectation, order: int) -> Any:  # noqa: ANN401  # an 
 MOST_KEYS = 20
 """How many ids of an expectation's failing rows are named."""
 
-
 _MOST_FOUND = 5
-
-
 _EXISTS = "expect_column_to_exist"
 
 

@@ -34,13 +34,8 @@ class Health:
 
 
 OLDEST, NEWEST = (3, 11), (3, 13)
-
-
 LEAST_FREE = 1 << 30
-
-
 _TIMEOUT_S = 3.0
-
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "asr": ("faster-whisper",),
@@ -53,7 +48,6 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "notebook": ("pandas",),
 }
 """Extra to the distributions it stands for."""
-
 
 PROGRAMS: Mapping[str, str] = {
     "git": "install git",

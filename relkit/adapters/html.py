@@ -22,14 +22,11 @@ if TYPE_CHECKING:
 
 _MOST_METRICS = 3
 
-
 _FIRST_ROWS = 20
 """Rows of the explorer that are there without JavaScript."""
 
-
 # What would end a script element, start markup, or end a line of JavaScript.
 _JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-
 
 _NUMBERS: Mapping[str, Callable[..., str]] = {
     "value": lambda estimate: number(estimate.value, estimate.unit),

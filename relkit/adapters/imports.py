@@ -28,10 +28,7 @@ from relkit.core.yaml_text import shown, where
 from relkit.datasets.imports.rows import ImportedRow, ImportKind, LocatedAudio, SourceFile
 
 MAX_TEXT_BYTES = 1 << 30
-
-
 MAX_FILES = 5_000_000
-
 
 READ = frozenset(
     {".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd"}
@@ -39,16 +36,11 @@ READ = frozenset(
 )
 """Endings of what libsndfile reads."""
 
-
 UNREAD = frozenset({".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".ape", ".mka", ".shn"})
 """Endings of audio that it does not read."""
 
-
 _NEMO = (".json", ".jsonl")
-
-
 _KALDI_DEPTH = 3
-
 
 _TABLES: Mapping[ImportKind, tuple[str, ...]] = MappingProxyType(
     {
@@ -229,11 +221,7 @@ def _is_file(path: str) -> bool:
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
 _BLOCK = 1 << 20
-
-
 _PREFIX = ".relkit-import-"
 
 
@@ -378,8 +366,6 @@ def _umask() -> int:
 
 
 _KEY_BYTES = 32
-
-
 _LENGTH = 16
 
 

@@ -27,27 +27,15 @@ from relkit.registry.ledger_files import (
 from relkit.registry.types import MODEL_NAME, ReleaseEvent
 
 ENDING = ".jsonl"
-
-
 ANCHOR_ENDING = ".head"
-
-
 ATTRIBUTES = ".gitattributes"
-
 
 MERGE_RULE = f"*{ENDING} text eol=lf merge=union\n*{ANCHOR_ENDING} text eol=lf merge=union\n"
 """What git is told in the folder: the lines of two branches are all kept (docs/registry.md)."""
 
-
 _MEND = "relkit registry verify {model} --repair"
-
-
 _RESTORE = "put the ledger back as git has it: git log -p -- registry/events, git checkout"
-
-
 _PATIENCE_S = 10.0
-
-
 _PAUSE_S = 0.02
 
 

@@ -14,10 +14,7 @@ from relkit.scoring.normalizers import Step
 from relkit.scoring.peers import PeerScore
 
 _PACKAGE = "whisper-normalizer"
-
-
 _LONGEST_WORD = 1000
-
 
 # What the library raises on a number of more digits than Python turns into text (4,300, a digit
 # loop of a recogniser); the second one under ``python -O``.

@@ -24,8 +24,6 @@ from relkit.registry.release_files import (
 from relkit.registry.types import MODEL_NAME, VERSION_NAME, Artifact, Release
 
 NAME = "release.json"
-
-
 _DIGITS = re.compile(r"(\d+)")
 
 

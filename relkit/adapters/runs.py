@@ -17,8 +17,6 @@ from relkit.evaluation.run_files import parse_line, parse_run, render_line, rend
 from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, RunStatus, Scalar
 
 JOURNAL = "journal.jsonl"
-
-
 _SYNC_EVERY = 64
 
 

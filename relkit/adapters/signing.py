@@ -27,23 +27,11 @@ if TYPE_CHECKING:
 
 
 PASSWORD = "RELKIT_KEY_PASSWORD"  # noqa: S105 - the name of a variable
-
-
 PRIVATE_NAME = "relkit.key"
-
-
 PUBLIC_NAME = "relkit.pub"
-
-
 INLINE = "ed25519:"
-
-
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
 _LARGEST = 1 << 16
-
-
 _MAKE = "make one with: relkit doctor --make-key DIR"
 
 

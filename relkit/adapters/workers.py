@@ -30,8 +30,6 @@ from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Predicti
 from relkit.evaluation.ports import SpeechSystem
 
 _NUMPY = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-
-
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -70,14 +68,11 @@ def threads_in_environment(threads: int) -> Iterator[None]:
 
 Build = Callable[[], SpeechSystem]
 
-
 START_S = 300.0
 """How long a worker may take to load its system, in seconds."""
 
-
 END_S = 4.0
 """How long a worker may take to close its system, which may have programs of its own to end."""
-
 
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 """The pause before the first, second … retry; the last one also serves later ones."""
@@ -227,10 +222,8 @@ def _end_with_parent() -> None:
 UNREACHABLE_IN_A_ROW = 10
 """After so many predictions that found nobody, the run ends instead of counting on."""
 
-
 LOST_IN_A_ROW = 20
 """After so many workers lost without an outcome in between, the run ends."""
-
 
 _LOST = (FailureReason.CRASHED, FailureReason.TIMEOUT)
 

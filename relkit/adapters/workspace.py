@@ -33,24 +33,14 @@ if TYPE_CHECKING:  # rollback reads the clock, and has no time for the types of 
     from relkit.evaluation.types import Scalar
 
 FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
-
-
 _GITIGNORE = ".gitignore"
-
-
 _IGNORED = ".relkit/\n"
-
-
 _POINTER = ".dvc"
-
 
 CI = Path(".github", "actions", "relkit-gate")
 """The action that gates in CI; it comes with an example of a workflow that uses it."""
 
-
 WORKFLOW = Path(".github", "workflows", "relkit-gate.yml")
-
-
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", f"*{_POINTER}")
 
 

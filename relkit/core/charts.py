@@ -8,18 +8,13 @@ from relkit.core.values import Estimate
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
-
 _FURTHEST = 2.5
 """An axis ends at most this many times the largest value; longer intervals get an arrow."""
-
 
 _SAME = 1e-9
 """Ends closer than this, relative to their size, are one value."""
 
-
 _BINS = 36
-
-
 _LAST_SHARE = 0.99
 
 

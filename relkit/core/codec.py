@@ -47,13 +47,8 @@ from relkit.core.values import Shape
 from relkit.core.yaml_text import shown, where
 
 M = TypeVar("M", bound=BaseModel)
-
-
 Path = tuple[str | int, ...]
-
-
 Lines = Mapping[Path, int]
-
 
 MAX_DEPTH = 100
 """How deeply a JSON document may be nested: far less than what writing it again can take."""
@@ -277,16 +272,9 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 
 T = TypeVar("T")
-
-
 CodecPath = tuple[str | int, ...]
-
-
 CodecLines = Mapping[CodecPath, int]
-
-
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
 
 _CONTAINERS = {"tuple", "list", "set", "frozenset", "enum", "dataclass"}
 """What JSON has another type for: a strict validator would take none of them from a document."""
@@ -444,8 +432,6 @@ def _says(kind: type, item: "dataclasses.Field[Any]", what: str) -> bool:
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-
-
 _ALWAYS = object()
 
 

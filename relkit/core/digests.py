@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 import rfc8785
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
-
-
 PREFIX = "sha256:"
 
 

@@ -11,8 +11,6 @@ from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
 
 Row = dict[str, Any]
-
-
 _BLOCK = 1 << 18  # characters
 
 
@@ -53,7 +51,6 @@ def _finite(number: str) -> float:
 
 
 _read_many = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
-
 
 # Objects become tuples of their pairs, so that a key that stands twice is still there to be seen.
 _read_one = json.JSONDecoder(

@@ -9,17 +9,13 @@ from typing import Literal
 PREDICTED = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos")
 """Scores of the audio alone: predicted mean opinion scores, 1 to 5."""
 
-
 INTRUSIVE = ("pesq", "stoi")
 """Scores against a reference recording."""
 
-
 QUALITY_METRICS = (*PREDICTED, *INTRUSIVE)
-
 
 SPEECH_TIMINGS = ("first_audio_ms", "leading_silence_ms")
 """Single measurements of spoken clips that metrics are made from."""
-
 
 Better = Literal["down", "up"]
 
@@ -79,18 +75,10 @@ _ALL = (
     ),
 )
 
-
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-
-
 TIMING_METRICS = ("latency_ms", "first_byte_ms", *SPEECH_TIMINGS)
-
-
 TIMING_STATISTICS = ("mean", "p50", "p95", "p99")
-
-
 DNSMOS_METRICS = ("dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808")
-
 
 STATISTICS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(TIMING_METRICS, TIMING_STATISTICS),

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 OVERALL = "overall"
-
-
 _ESCAPED = {"%": "%25", "&": "%26", "=": "%3D", "*": "%2A"}
 
 
@@ -44,14 +42,8 @@ class SliceSpec:
 
 
 ANY = "*"
-
-
 _ESCAPES = {"%25": "%", "%26": "&", "%3D": "=", "%2A": "*"}
-
-
 _ESCAPE = re.compile("|".join(_ESCAPES), re.IGNORECASE)
-
-
 _WRITE_OUT = "inside a value & = * % are written %26 %3D %2A %25"
 
 

@@ -8,12 +8,8 @@ Segmenter = Literal["auto", "words", "characters"]
 """``words``: white space alone; ``characters``: every grapheme cluster; ``auto``: white space,
 and one token per grapheme cluster in scripts that are written without spaces."""
 
-
 _FIRST_UNSPACED = "\u0e00"  # no script written without spaces lies below Thai
-
-
 _FIRST_JOINING = "\u0300"  # below it, every character but CR LF is a cluster of its own
-
 
 # Invisible separators that Unicode does not call white space: the zero width space that marks
 # word ends in Khmer, Lao, Myanmar and Thai text, and the byte order mark of a file's first line.

@@ -14,27 +14,16 @@ _UNSPACED = (
     r"\u3001-\u303f\u30a0\u30fb\u30fc\uff61-\uff65\uff70"
 )
 
-
 _UNSPACED_CHARACTER = regex.compile(f"[{_UNSPACED}]")
-
-
 _AUTO_TOKEN = regex.compile(rf"(?=[{_UNSPACED}])\X|(?:(?![{_UNSPACED} ])\X)+")
-
-
 _CLUSTER = regex.compile(r"\X")
-
-
 _APOSTROPHES = "'\u2019\uff07\u02bc"
-
-
 _WORD = r"[\p{L}\p{M}\p{N}]"
-
 
 _STRIPPED = regex.compile(
     rf"(?<!{_WORD})[{_APOSTROPHES}]|[{_APOSTROPHES}](?!{_WORD})|[[\p{{P}}\p{{S}}]--[{_APOSTROPHES}]]",
     regex.VERSION1,
 )
-
 
 _ONE_APOSTROPHE = str.maketrans(dict.fromkeys(_APOSTROPHES, "'"))
 

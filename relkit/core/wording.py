@@ -20,14 +20,11 @@ from relkit.core.slices import OVERALL
 
 NONE = "-"
 
-
 OPEN = "…"
 """Stands for the end of an interval that nobody can claim."""
 
-
 OPINION = "mos"
 """The unit of (predicted) mean opinion scores, 1 to 5."""
-
 
 _DECIMALS = {
     "fraction": 1,
@@ -40,24 +37,15 @@ _DECIMALS = {
     "per thousand": 1,
 }
 
-
 _SIGNIFICANT = 3
 """Digits of a number without a unit of its own: rtf, rtfx."""
-
 
 _MOST_MORE = 3
 """Decimals that a number has at the most beyond the usual ones of its unit."""
 
-
 _LARGEST_SHARE = 9.995
-
-
 _UNITS = {"fraction": " %", "ms": " ms", "dBFS": " dBFS", "s": " s", "hours": " hours"}
-
-
 _POINTS = {"fraction": " points", "ms": " ms"}
-
-
 Direction = Literal["worse", "better", "the same"]
 
 
@@ -300,19 +288,13 @@ def columns(rows: Sequence[Sequence[str]], *, left: tuple[int, ...] = (0,)) -> s
 # A dot is only after "www", which GitHub makes a link of.
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|~$@&]|:(?=\S)|(?<=www)\.")
 
-
 # GitHub looks for these in rendered text, where no backslash is left: a person would be notified,
 # or an issue linked. A zero-width space after the sign ends the search (Renovate does the same).
 _REFERENCE = re.compile(r"\\[@#]|\bGH(?=-)", re.IGNORECASE)
-
-
 _APART = "&#8203;"
-
 
 # What is no character of XML 1.0 (section 2.2), and CR, which a parser turns into a line feed.
 _NOT_XML = re.compile("[^\t\n\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 _OLD_COMMAND = re.compile(r"##(?=\[)")
 
 

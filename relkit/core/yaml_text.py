@@ -11,25 +11,12 @@ from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 
 MAX_BYTES = 1 << 20
-
-
 MAX_DEPTH = 64
-
-
 _LONGEST_NUMBER = 40
-
-
 Path = tuple[str | int, ...]
-
-
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-
-
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-
-
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-
 
 _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),

@@ -40,8 +40,6 @@ import tempfile
 
 
 LOCK = "lock.json"
-
-
 POINTER = ".dvc"
 
 

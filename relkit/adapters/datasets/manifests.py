@@ -26,10 +26,7 @@ import stat
 
 
 _BLOCK = 1 << 20
-
-
 _POINTER_SIZE = 1024
-
 
 _POINTERS = {
     b"version https://git-lfs": "is a Git LFS pointer",

@@ -34,16 +34,9 @@ if TYPE_CHECKING:
 
 
 _KEY = ("id", "repeat")
-
-
 _SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_KEY, "cluster", "unusable"})
-
-
 _MEASURES = ("latency_ms", "first_byte_ms", *QUALITY_COLUMNS, *SPEECH_COLUMNS)
-
-
 _ERRORS = "{0}_substitutions + {0}_deletions + {0}_insertions"
-
 
 _PERFECT: Mapping[str, str] = {
     **{

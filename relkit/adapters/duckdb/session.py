@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 
 _HINT = "write it anew with: relkit eval SUITE"
-
-
 _TEXT = ("id", "cluster", "failure", "unusable", "load", "quality_reason")
-
 
 _TYPES: Mapping[str, str] = {
     **dict.fromkeys(CORE_COLUMNS, "BIGINT"),

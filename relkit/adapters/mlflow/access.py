@@ -20,23 +20,15 @@ from relkit.core import wording
 from relkit.core.errors import BackendUnavailable, MissingDependency, RelkitError
 
 HINT = "check MLFLOW_TRACKING_URI, or mlflow.tracking_uri in relkit.yaml"
-
-
 _LOAD_S = 60.0  # importing MLflow and migrating a local database: our own work, no dead server
-
 
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from relkit.adapters.mlflow.child import run_client; run_client()"
 )
 
-
 _LOGIN_HINT = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-
-
 _LOGIN = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"})
-
-
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
 
 

@@ -25,10 +25,8 @@ TASKS = {
 }
 """What an order can ask for."""
 
-
 WHOLE_S = 120.0
 """The longest that one order may take, in seconds."""
-
 
 _CONNECT_S = 3.0
 

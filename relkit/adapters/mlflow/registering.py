@@ -11,20 +11,10 @@ if TYPE_CHECKING:
 
 
 _PAGE = 200
-
-
 _GONE = "RESOURCE_DOES_NOT_EXIST"
-
-
 NO_JSON = "its answer is not MLflow's: a login page or a proxy may be in the way"
-
-
 _CLOSED = {"ConnectionError", "ProtocolError", "RemoteDisconnected", "ChunkedEncodingError"}
-
-
 _INDIRECT = ("runs:", "models:")
-
-
 Progress = Callable[[], None]
 
 

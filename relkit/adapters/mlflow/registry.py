@@ -16,20 +16,10 @@ from relkit.registry.mirror import differences, wanted_model
 from relkit.registry.types import LegacyVersion, Mirrored, MirrorModel, MirrorVersion
 
 TIMEOUT = "RELKIT_MLFLOW_TIMEOUT"
-
-
 _WHOLE_S = 12.0
-
-
 _SILENCE_S = 10.0
-
-
 _A_VERSION_S = 0.1
-
-
 _MANY = 300  # of a registry that is read whole nobody knows how much it is
-
-
 _HINT = "check MLFLOW_REGISTRY_URI, MLFLOW_TRACKING_URI, or mlflow.tracking_uri in relkit.yaml"
 
 

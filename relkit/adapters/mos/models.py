@@ -30,26 +30,12 @@ if TYPE_CHECKING:
 
 
 _GRAPH = 7  # ModelProto.graph
-
-
 _NODE, _INPUT, _OUTPUT, _VALUE_INFO = 1, 11, 12, 13  # GraphProto
-
-
 _NODE_INPUT, _NODE_OUTPUT = 1, 2  # NodeProto
-
-
 _INITIALIZER = 5
-
-
 _FLOAT = 1  # TensorProto.DataType
-
-
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-
 _WIDTH = {_FIXED64: 8, _FIXED32: 4}
-
-
 Shape = Sequence[int | None]
 
 
@@ -167,39 +153,20 @@ def _varint(value: int) -> bytes:
 
 Float32 = NDArray[np.float32]
 
-
 RATE = 16_000
 """Sample rate in Hz that all models expect."""
 
-
 HOP = 160
-
-
 MEL_FFT = 321
-
-
 MEL_BANDS = 120
-
-
 _MEL_PAD = MEL_FFT // 2
-
-
 _FLOOR_POWER = 1e-10
-
-
 _TOP_DB = 80.0
-
-
 _BLOCK = 4096  # frames whose spectra are made at once
-
 
 # Slaney's mel scale: linear below 1 kHz, logarithmic above (Auditory Toolbox, 1998).
 _MEL_HZ = 200.0 / 3.0
-
-
 _LOG_FROM_HZ = 1000.0
-
-
 _LOG_STEP = math.log(6.4) / 27.0
 
 
@@ -271,11 +238,7 @@ def mel_windows(samples: Float32, starts: list[int], length: int) -> Float32:
 
 
 PLC_FFT = 512
-
-
 _PLC_HOP = 256
-
-
 _PLC_FLOOR_DB = -120.0
 
 
@@ -303,13 +266,8 @@ def plc_spectrum(samples: Float32) -> Float32:
 
 
 P835 = "dnsmos_models/sig_bak_ovr.onnx"
-
-
 P808 = "dnsmos_models/model_v8.onnx"
-
-
 PLCMOS = "plcmos_models/plcmos_v2.onnx"
-
 
 MODELS_OF = {
     "dnsmos_sig": P835,
@@ -319,10 +277,7 @@ MODELS_OF = {
     "plcmos": PLCMOS,
 }
 
-
 LIBRARIES_OF = {"pesq": "pesq", "stoi": "pystoi"}
-
-
 _NEEDED = ("speechmos", "onnxruntime", "soxr")
 
 

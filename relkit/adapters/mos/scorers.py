@@ -64,43 +64,21 @@ from relkit.datasets.types import Answer, Clip, Failure
 from relkit.evaluation.ports import Executor
 
 _FRAME = 320
-
-
 _WINDOW_FRAMES = 900
-
-
 _P808_SAMPLES = _WINDOW_FRAMES * HOP
-
 
 # The trunk is four 3 x 3 convolutions, and then twice pooling by 2 and a convolution. "Quarters"
 # are its outputs, one for four frames. Zeros beyond an end reach 4 frames, pooled 2, with the fifth
 # convolution 3 halves, pooled 2, with the sixth 3 quarters.
 _QUARTER = 4
-
-
 _EDGE = 3
-
-
 _STRIP = 24  # frames whose first (or last) three quarters know nothing of the other end
-
-
 _WINDOW_QUARTERS = _WINDOW_FRAMES // _QUARTER
-
-
 _CHUNK = 200  # quarters convolved at once; bounds memory
-
-
 _BATCH = 8
-
-
 _FRAMES_IN = "mos_estimator_logpow/concat:0"
-
-
 _QUARTERS_OUT = "mos_estimator_logpow/conv2d_5/Relu:0"
-
-
 _SCORES = "Identity:0"
-
 
 # What maps the network's outputs to MOS, speechmos 0.0.1.1, dnsmos.py (not personalised).
 _CALIBRATION = {
@@ -229,23 +207,13 @@ def _runs(wanted: Iterable[int]) -> list[tuple[int, int]]:
 RATERS = 15
 """Raters that speechmos averages."""
 
-
 REPEATS = 64
 """Repeats of speechmos's measurement whose average is the score."""
 
-
 _SEED = 20230701
-
-
 _EMBEDDING = 64
-
-
 _AUDIO, _RATER, _SCORE = "degraded_audio", "rater_embed", "plcmos"
-
-
 _HEARD = ("onnx::Concat_335", "onnx::Concat_337")
-
-
 _HIDDEN = 32
 
 

@@ -35,18 +35,13 @@ from relkit.registry.types import Release
 GIVE_UP = 10
 """How often in a row a program may end or break the protocol before it has ever answered."""
 
-
 CLOSE_S = 2.0
 """How long a program may take to end after its input is closed."""
-
 
 MAX_CLIP = 64 << 20
 """The largest clip that a program may have spoken, in bytes."""
 
-
 _BLOCK = 1 << 16
-
-
 _BROKEN = (FailureReason.CRASHED, FailureReason.PROTOCOL)
 
 
@@ -345,7 +340,6 @@ def _timed(answer: Answer, latency_ms: float | None) -> Answer:
 
 GRACE_S = 2.0
 """How long a command may take to end after SIGTERM."""
-
 
 _STDERR = 2
 

@@ -33,8 +33,6 @@ from relkit.evaluation.suites import EspeakRecord, FliteRecord, HibariRecord
 from relkit.evaluation.types import Scalar
 
 _BLOCK = 1 << 14
-
-
 _ASK_S = 20.0
 
 

@@ -29,7 +29,6 @@ from relkit.evaluation.types import Scalar
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 """What faster-whisper must find in a folder; without a tokenizer it would go to the hub."""
 
-
 _BLOCK = 1 << 20
 
 

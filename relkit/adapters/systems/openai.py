@@ -26,14 +26,11 @@ from relkit.evaluation.types import Scalar
 MAX_RESPONSE = 1 << 20
 """The longest transcription that is read, in bytes."""
 
-
 LONGEST_WAIT_S = 30.0
 """How long a server's Retry-After is honoured at most, in seconds."""
 
-
 CONNECT_S = 10.0
 """How long opening a connection may take; a host that stays silent is unreachable, not slow."""
-
 
 MEDIA_TYPES = {
     ".flac": "audio/flac",
@@ -46,15 +43,9 @@ MEDIA_TYPES = {
 }
 """Endings of files that such servers take as they are."""
 
-
 _RETRYABLE = {408, 409, 429}
-
-
 _NOT_LET_IN = {401, 403}  # every later call would end the same way
-
-
 _LARGEST = 1e15
-
 
 _WAITS = {
     f"http11.{direction}_{part}.started"

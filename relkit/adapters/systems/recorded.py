@@ -15,11 +15,7 @@ from relkit.datasets.types import Answer, Failure, FailureReason
 from relkit.evaluation.run_files import MAX_LINE, AnswerRecord, answer_from, parse_answer
 
 _JSON_COLUMNS = ("events", "usage", "tool_calls")
-
-
 _PARQUET = b"PAR1"
-
-
 _ROWS = 4096
 
 
