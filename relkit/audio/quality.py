@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from relkit.audio.types import Level, NoiseFloor, Quality
-from relkit.core.codec import Record, check, parse_json
+from relkit.core.codec import Record, parse, parse_json
 from relkit.core.metrics import INTRUSIVE
 
 Count = Annotated[int, Field(ge=0)]
@@ -49,7 +49,7 @@ def render_quality(quality: Quality) -> str:
 
 def parse_quality(text: str, *, source: str) -> Quality:
     """Return a quality; raises InvalidInput."""
-    record = check(QualityRecord, parse_json(text, source=source), source=source)
+    record = parse(QualityRecord, parse_json(text, source=source), source=source)
     return Quality(
         scores=record.scores,
         reasons=record.reasons,

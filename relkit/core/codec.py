@@ -1,8 +1,6 @@
-"""Strict readers: JSON and YAML that mean one thing only, errors that name file and line.
+"""One codec for every file: a domain type is the format, read strictly and written in its order.
 
-Every defect of a document at once, each with its line: what ``validate`` commands print.
-
-One codec for every file: a domain type is the format, read strictly and written in its order.
+JSON and YAML mean one thing only here, and errors name file and line.
 
 ``parse(T, document)`` gives a value of T or one clear error; ``encode(value)`` gives the document
 back. How to put a type in the shape of its file:
@@ -46,7 +44,7 @@ from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.values import Shape
 from relkit.core.yaml_text import shown, where
 
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
 Path = tuple[str | int, ...]
 Lines = Mapping[Path, int]
 
@@ -122,15 +120,18 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
         raise Malformed("nested too deeply", source=source, line=line) from error
     except ValueError as error:  # an integer of more digits than Python converts
         raise Malformed("a number has too many digits", source=source, line=line) from error
-    _refuse_what_cannot_be_written(document, text, source, line)
+    _refuse_unwritable(document, text, source, line)
     return document
 
 
-def _refuse_what_cannot_be_written(
-    document: JsonValue, text: str, source: str, line: int | None
-) -> None:
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
-        raise Malformed("nested too deeply", source=source, line=line)
+def _refuse_unwritable(document: JsonValue, text: str, source: str, line: int | None) -> None:
+    """Refuse what could not be written again."""
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        depth, level = 0, [document]
+        while level := [value for item in level for value in _inside(item)]:
+            depth += 1
+        if depth > MAX_DEPTH:
+            raise Malformed("nested too deeply", source=source, line=line)
     if "\\ud" in text or "\\uD" in text:
         try:
             json.dumps(document, ensure_ascii=False).encode("utf-8")
@@ -139,54 +140,10 @@ def _refuse_what_cannot_be_written(
             raise Malformed(problem, source=source, line=line) from error
 
 
-def _depth(document: JsonValue) -> int:
-    depth, level = 0, [document]
-    while level := [value for item in level for value in _inside(item)]:
-        depth += 1
-    return depth
-
-
 def _inside(value: JsonValue) -> Iterable[JsonValue]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list) else ()
-
-
-def parse_yaml(text: str, model: type[M], *, source: str) -> M:
-    """Return a YAML 1.2 file as a record; raises InvalidInput naming line and nearest key.
-
-    Aliases, tags, duplicate and unknown keys, several documents and more than 1 MiB are refused.
-    """
-    document, lines = yaml_text.load(text, source=source)
-    if document is None:
-        raise Malformed("is empty", source=source, hint=f"it needs {_required(model)}")
-    return check(model, document, source=source, lines=lines)
-
-
-def check(
-    model: type[M],
-    document: JsonValue,
-    *,
-    source: str,
-    line: int | None = None,
-    lines: Lines | None = None,
-    inside: str | None = None,
-) -> M:
-    """Return a document as a record, or raise InvalidInput for its first defect.
-
-    ``lines`` maps the path of a key to its line; ``line`` serves where there is one line only;
-    ``inside`` is the key that the document is the value of.
-    """
-    try:
-        return model.model_validate(document)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-        # A misspelt key is both unknown and missing, and only the first can be named.
-        first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
-        path = real_path(document, tuple(first["loc"]), absent=first["type"] == "missing")
-        line = line_of(path, lines or {}) or line
-        message, hint = _explain(model, path, first, document, inside)
-        raise Malformed(message, source=source, line=line, hint=hint) from error
 
 
 def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
@@ -213,67 +170,14 @@ def line_of(path: Path, lines: Lines) -> int | None:
     return lines.get(path)
 
 
-def _explain(
-    model: type[BaseModel],
-    path: Path,
-    first: ErrorDetails,
-    document: JsonValue,
-    inside: str | None,
-) -> tuple[str, str | None]:
-    prefix = () if inside is None else (inside,)
-    name = shown(".".join(str(part) for part in (*prefix, *path)))
-    kind, text = first["type"], first["msg"]
-    if kind == "extra_forbidden":
-        known = _keys(model, path[:-1])
-        hint = nearest(str(path[-1]), known)
-        return f'unknown key "{name}"', hint
-    if kind == "missing":
-        return f'the key "{name}" is missing', None
-    if not path and not isinstance(document, Mapping):
-        return "a mapping of keys to values was expected", f"it needs {_required(model)}"
-    if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        return f'"{name}": a mapping of keys to values was expected', None
-    return f'"{name}": {text.removeprefix("Value error, ")}', None
-
-
-def _keys(model: type[BaseModel], path: Path) -> list[str]:
-    """Return the keys a record knows at a path, following nested records."""
-    for part in path:
-        field = model.model_fields.get(str(part)) if isinstance(part, str) else None
-        if field is None:
-            continue
-        nested = _records_in(field.annotation)
-        if nested is None:
-            return []
-        model = nested
-    return [info.alias or name for name, info in model.model_fields.items()]
-
-
-def _records_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _records_in(argument)) is not None:
-            return found
-    return None
-
-
-def _required(model: type[BaseModel]) -> str:
-    names = [i.alias or n for n, i in model.model_fields.items() if i.is_required()]
-    return "the keys " + ", ".join(names) if names else "a mapping"
-
-
-def nearest(name: str, known: Sequence[str]) -> str | None:
-    """Return a hint with the nearest known name, or the whole short list."""
-    if not known:
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """Return a hint with the nearest of some names, or with all of them; None for no names."""
+    if not names:
         return None
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(sorted(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    return f'did you mean "{close[0]}"?' if close else "known: " + ", ".join(sorted(names))
 
 
-T = TypeVar("T")
-CodecPath = tuple[str | int, ...]
-CodecLines = Mapping[CodecPath, int]
 _CONFIG = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 _CONTAINERS = {"tuple", "list", "set", "frozenset", "enum", "dataclass"}
@@ -286,7 +190,7 @@ def parse(
     *,
     source: str,
     line: int | None = None,
-    lines: CodecLines | None = None,
+    lines: Lines | None = None,
     inside: str | None = None,
 ) -> T:
     """Return a document as a value of a type, or raise InvalidInput for its first defect.
@@ -299,30 +203,30 @@ def parse(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         # A misspelt key is both unknown and missing, and only the first can be named.
-        unknown = (item for item in details if item["type"] == "unexpected_keyword_argument")
-        path, message, hint = _codec_explain(kind, next(unknown, details[0]), document, inside)
+        unknown = (item for item in details if item["type"] in _UNKNOWN_KEY)
+        path, message, hint = _explain(kind, next(unknown, details[0]), document, inside)
         line = line_of(path, lines or {}) or line
         raise Malformed(message, source=source, line=line, hint=hint) from error
 
 
-def codec_parse_yaml(text: str, kind: type[T], *, source: str) -> T:
+def parse_yaml(text: str, kind: type[T], *, source: str) -> T:
     """Return a YAML 1.2 file as a value of a type; raises InvalidInput naming line and nearest key.
 
     Aliases, tags, duplicate and unknown keys, several documents and more than 1 MiB are refused.
     """
     document, lines = yaml_text.load(text, source=source)
     if document is None:
-        raise Malformed("is empty", source=source, hint=f"it needs {_codec_required(kind)}")
+        raise Malformed("is empty", source=source, hint=f"it needs {_required(kind)}")
     return parse(kind, document, source=source, lines=lines)
 
 
-def defects(kind: type[T], document: object) -> T | list[tuple[CodecPath, str, str | None]]:
+def defects(kind: type[T], document: object) -> T | list[tuple[Path, str, str | None]]:
     """Return a document as a value of a type, or (path, message, hint) of all its defects."""
     try:
         return cast("T", _validator(kind).validate_python(document))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        return [_codec_explain(kind, item, document, None) for item in details]
+        return [_explain(kind, item, document, None) for item in details]
 
 
 def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
@@ -371,7 +275,9 @@ def schema(kind: type) -> dict[str, Any]:
     return GenerateJsonSchema().generate(core)
 
 
-_validator: Callable[[Any], SchemaValidator] = cache(lambda kind: SchemaValidator(_core(kind)))
+_validator: Callable[[Any], SchemaValidator] = cache(
+    lambda kind: getattr(kind, "__pydantic_validator__", None) or SchemaValidator(_core(kind))
+)
 
 
 def _core(kind: type) -> Any:  # noqa: ANN401 - a schema of pydantic-core is a dict of dicts
@@ -449,29 +355,26 @@ def _written(kind: type) -> tuple[tuple[str, str, object], ...]:
     return tuple(keys)
 
 
-_Explained = tuple[CodecPath, str, str | None]
+_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def _codec_explain(
+def _explain(
     kind: type, item: ErrorDetails, document: object, inside: str | None
-) -> _Explained:
+) -> tuple[Path, str, str | None]:
     """Return (path, message, hint) of an error of pydantic in the words of users."""
     what, text = item["type"], item["msg"].removeprefix("Value error, ")
     path = real_path(cast("Any", document), tuple(item["loc"]), absent=what == "missing")
     name = shown(".".join(str(part) for part in ((inside, *path) if inside else path)))
-    if what == "unexpected_keyword_argument":
-        return (
-            path,
-            f'unknown key "{name}"',
-            nearest(str(path[-1]), _codec_keys(kind, path[:-1], document)),
-        )
+    if what in _UNKNOWN_KEY:
+        hint = nearest(str(path[-1]), _keys(kind, path[:-1], document))
+        return path, f'unknown key "{name}"', hint
     if what == "missing" and not isinstance(path[-1], int):
         return path, f'the key "{name}" is missing', None
     if not path and not isinstance(document, Mapping):
-        return path, "a mapping of keys to values was expected", f"it needs {_codec_required(kind)}"
-    if what in {"dataclass_type", "dict_type"}:
+        return path, "a mapping of keys to values was expected", f"it needs {_required(kind)}"
+    if what in {"dataclass_type", "model_type", "model_attributes_type", "dict_type"}:
         return path, f'"{name}": a mapping of keys to values was expected', None
-    if what == "union_tag_invalid":
+    if what == "union_tag_invalid" and not issubclass(kind, BaseModel):
         expected = item["ctx"]["expected_tags"]
         text = f"'{shown(item['ctx']['tag'])}' is none of {expected}"
     elif what in {"tuple_type", "too_short", "too_long"}:
@@ -479,47 +382,55 @@ def _codec_explain(
     return path, f'"{name}": {text}', None
 
 
-def _codec_keys(kind: object, path: CodecPath, document: Any) -> list[str]:  # noqa: ANN401 - JSON
+def _keys(kind: object, path: Path, document: Any) -> list[str]:  # noqa: ANN401 - JSON
     """Return the keys of the type at a path; of a union, those of the member the document is."""
-    types = list(_dataclasses_in(kind))
+    types = list(_types_in(kind))
     for part in path:
-        nested = [
-            inner
-            for outer in types
-            for item in _fields(outer)
-            if _key(item) == part
-            for inner in _dataclasses_in(get_type_hints(outer)[item.name])
-        ]
+        nested = [inner for outer in types for inner in _types_in(_values_of(outer).get(str(part)))]
         document = document[part]
         types = [inner for inner in nested if _is_of(inner, document)] or nested or types
-    return list(dict.fromkeys(key for outer in types for _, key, _ in _written(outer)))
+    return list(dict.fromkeys(key for outer in types for key in _values_of(outer)))
+
+
+def _values_of(kind: type) -> dict[str, Any]:
+    """Return the keys of a type's file with the types of their values."""
+    if issubclass(kind, BaseModel):
+        return {item.alias or name: item.annotation for name, item in kind.model_fields.items()}
+    hints = get_type_hints(kind)
+    keys = {_key(item): hints[item.name] for item in _fields(kind)}
+    return keys | dict.fromkeys(_file(kind).derived)
 
 
 def _is_of(kind: type, document: object) -> bool:
     """Return whether every fixed word of a type is one that the document has there."""
-    hints = get_type_hints(kind)
-    words = {_key(item): hints[item.name] for item in _fields(kind)}
     return isinstance(document, Mapping) and all(
         document[key] in get_args(hint)
-        for key, hint in words.items()
+        for key, hint in _values_of(kind).items()
         if get_origin(hint) is Literal and key in document
     )
 
 
-def _dataclasses_in(annotation: object) -> Iterator[type]:
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+def _types_in(annotation: object) -> Iterator[type]:
+    """Yield the types with keys that a type is made of."""
+    if isinstance(annotation, type) and (
+        dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel)
+    ):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
-        yield from _dataclasses_in(argument)
+        yield from _types_in(argument)
 
 
-def _codec_required(kind: type) -> str:
-    missing = dataclasses.MISSING
-    names = [
-        _key(item)
-        for item in (_fields(kind) if dataclasses.is_dataclass(kind) else ())
-        if _says(kind, item, "required") or item.default is item.default_factory is missing
-    ]
+def _required(kind: type) -> str:
+    names: list[str] = []
+    if issubclass(kind, BaseModel):
+        names = [i.alias or n for n, i in kind.model_fields.items() if i.is_required()]
+    elif dataclasses.is_dataclass(kind):
+        names = [
+            _key(item)
+            for item in _fields(kind)
+            if _says(kind, item, "required")
+            or item.default is item.default_factory is dataclasses.MISSING
+        ]
     return "the keys " + ", ".join(names) if names else "a mapping"
 
 
@@ -528,9 +439,6 @@ def _fields(kind: type) -> Iterator["dataclasses.Field[Any]"]:
     for item in dataclasses.fields(kind):
         if not item.metadata.get("outside"):
             yield item
-
-
-DEFECTS_M = TypeVar("DEFECTS_M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -547,39 +455,9 @@ class Defect:
         return f"{where(self.source, self.line)}: {self.message}"
 
 
-def checked(
-    model: type[DEFECTS_M], document: JsonValue, *, source: str, lines: Callable[[], Lines]
-) -> tuple[DEFECTS_M | None, tuple[Defect, ...]]:
-    """Return the record, or None and all that is wrong; ``lines`` is called only then."""
-    try:
-        return model.model_validate(document), ()
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-    known = lines()
-    return None, tuple(_defect(model, item, source, known) for item in found)
-
-
 def lines_of(text: str, *, source: str) -> Lines:
     """Return the line of each key of a JSON or YAML text; none of JSON that is no YAML."""
     try:
         return yaml_text.load(text, source=source)[1]
     except InvalidInput:  # JSON indented by tabs
         return {}
-
-
-def _defect(model: type[BaseModel], item: ErrorDetails, source: str, lines: Lines) -> Defect:
-    path = tuple(part for part in item["loc"] if part != "[key]")
-    name = shown(".".join(str(part) for part in path))
-    hint = None
-    if item["type"] == "extra_forbidden":
-        message = f'unknown key "{name}"'
-        if len(path) == 1:
-            known = [info.alias or key for key, info in model.model_fields.items()]
-            hint = nearest(str(path[0]), known)
-    elif item["type"] == "missing":
-        message = f'the key "{name}" is missing'
-    elif not path:
-        message = "a mapping of keys to values was expected"
-    else:
-        message = f'"{name}": {item["msg"].removeprefix("Value error, ")}'
-    return Defect(source=source, line=line_of(path, lines), message=message, hint=hint)

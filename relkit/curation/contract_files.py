@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from relkit.core import yaml_text
-from relkit.core.codec import Record, check, decode, parse_json
+from relkit.core.codec import Record, decode, parse, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import where
@@ -97,7 +97,7 @@ def parse_contract(data: bytes, *, source: str) -> Contract:
     """
     text = decode(data, source=source)
     document, lines = _load(text, source)
-    record = check(ContractRecord, document, source=source, lines=lines)
+    record = parse(ContractRecord, document, source=source, lines=lines)
     if record.suite_parameters:
         raise InvalidInput(
             f"{source}: suite_parameters are not used", hint="write the values where they belong"
@@ -266,7 +266,7 @@ def render_outcome(outcome: ContractOutcome) -> str:
 
 def parse_outcome(text: str, *, source: str) -> OutcomeRecord:
     """Return a stored outcome; raises InvalidInput, also where its parts contradict each other."""
-    record = check(OutcomeRecord, parse_json(text, source=source), source=source)
+    record = parse(OutcomeRecord, parse_json(text, source=source), source=source)
     whole = (
         not record.problems
         and record.evaluated > 0

@@ -11,7 +11,7 @@ from pydantic import Field
 from pydantic import field_validator
 from relkit.core import yaml_text
 from relkit.core.codec import Record
-from relkit.core.codec import check
+from relkit.core.codec import parse
 from relkit.core.codec import parse_json
 from relkit.core.codec import parse_yaml
 from relkit.core.digests import JsonValue
@@ -129,7 +129,7 @@ def refuse_duplicates(utterances: Iterable[Utterance], *, source: str) -> None:
 
 
 def _utterance(line: str, source: str, number: int) -> Utterance:
-    row = check(
+    row = parse(
         ManifestRow, parse_json(line, source=source, line=number), source=source, line=number
     )
     return Utterance(
@@ -230,7 +230,7 @@ class _Listing(Record):
 
 def parse_lock(text: str, *, source: str) -> DatasetLock:
     """Return a dataset's lock; raises InvalidInput, also for a path that leaves the dataset."""
-    record = check(LockRecord, parse_json(text, source=source), source=source)
+    record = parse(LockRecord, parse_json(text, source=source), source=source)
     for path in (*record.audio.dvc, *record.audio.sha256):
         _refuse_outside(path, source)
     return DatasetLock(
@@ -276,7 +276,7 @@ def parse_pointer(text: str, *, source: str) -> str:
             f"{source}: was written by DVC 2",
             hint="run: dvc cache migrate --dvc-files, then lock the dataset again",
         )
-    return check(_Pointed, {"md5": first["md5"]}, source=source).md5
+    return parse(_Pointed, {"md5": first["md5"]}, source=source).md5
 
 
 class _Pointed(Record):
@@ -286,7 +286,7 @@ class _Pointed(Record):
 def parse_listing(text: str, *, source: str) -> dict[str, str]:
     """Return the files of a folder under DVC, path inside it to MD5; raises InvalidInput."""
     files = parse_json(text, source=source)
-    listing = check(_Listing, {"files": files}, source=source)
+    listing = parse(_Listing, {"files": files}, source=source)
     for item in listing.files:
         _refuse_outside(item.relpath, source)
     return {item.relpath: item.md5 for item in listing.files}

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from relkit.audio.types import Floor, NoiseFloor, QualitySummary, SpeechSummary
-from relkit.core.codec import Record, check, parse_json
+from relkit.core.codec import Record, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.values import ErrorCounts, Estimate
 from relkit.datasets.types import DatasetVersion
@@ -249,7 +249,7 @@ def render_report(report: EvalReport) -> str:
 
 def parse_report(text: str, *, source: str) -> EvalReport:
     """Return a report; raises InvalidInput for NaN, duplicate or unknown keys, other types."""
-    record = check(ReportRecord, parse_json(text, source=source), source=source)
+    record = parse(ReportRecord, parse_json(text, source=source), source=source)
     return EvalReport(
         run=record.run,
         created=record.created,

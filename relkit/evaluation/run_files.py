@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relkit.audio.types import AudioFacts, SpokenAudio
-from relkit.core.codec import Record, check, parse_json
+from relkit.core.codec import Record, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
@@ -84,7 +84,7 @@ def answer_from(
     A reported error becomes the failure ``reported``. Its words stay out of the detail, as they
     may hold anything, unless they are one code such as ``out_of_memory``.
     """
-    record = check(AnswerRecord, document, source=source, line=line)
+    record = parse(AnswerRecord, document, source=source, line=line)
     at = where(source, line)
     if (record.text is None) == (record.error is None):
         which = "neither" if record.text is None else "both"
@@ -226,7 +226,7 @@ def render_line(outcome: Outcome) -> str:
 
 def parse_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcome:
     """Return the outcome of a line; raises InvalidInput where it is damaged."""
-    record = check(
+    record = parse(
         JournalLine, parse_json(text, source=source, line=line), source=source, line=line
     )
     if sum(told is not None for told in (record.answer, record.failure, record.unusable)) != 1:
@@ -331,7 +331,7 @@ def render_run(
 
 def parse_run(text: str, *, source: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
     """Return a run's header, its status and its output digests; raises InvalidInput."""
-    record = check(RunRecord, parse_json(text, source=source), source=source)
+    record = parse(RunRecord, parse_json(text, source=source), source=source)
     header = RunHeader(
         run=record.run,
         created=record.created,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from relkit.core import yaml_text
-from relkit.core.codec import Record, check, nearest
+from relkit.core.codec import Record, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.metrics import METRICS, expand, metric_of
@@ -239,7 +239,7 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
     if task in _OF_TASK:  # another one is refused with the rest of the suite
         _check_system(document.get("system"), from_where, lines, _OF_TASK[str(task)], str(task))
         _check_recogniser(document, source, lines)
-    return to_suite(check(SuiteRecord, document, source=source, lines=lines))
+    return to_suite(parse(SuiteRecord, document, source=source, lines=lines))
 
 
 def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
@@ -304,7 +304,7 @@ def _check_system(
             hint=nearest(str(kind), kinds),
         )
     inner = {path[1:]: line for path, line in lines.items() if path[:1] == (key,)}
-    check(known[kind], system, source=source, lines=inner, inside=key)
+    parse(known[kind], system, source=source, lines=inner, inside=key)
 
 
 def suite_document(suite: Suite) -> dict[str, JsonValue]:
@@ -334,13 +334,13 @@ def system_document(system: SystemSpec) -> dict[str, JsonValue]:
 
 def suite_from_document(document: JsonValue, *, digest: str, source: str) -> Suite:
     """Return a stored suite under the digest it was given; raises InvalidInput."""
-    return replace(to_suite(check(SuiteRecord, document, source=source)), digest=digest)
+    return replace(to_suite(parse(SuiteRecord, document, source=source)), digest=digest)
 
 
 def with_normalizer(suite: Suite, name: str) -> Suite:
     """Return the suite with another normalizer, under the digest of that suite."""
     document = {**suite_document(suite), "normalizer": name}
-    return to_suite(check(SuiteRecord, document, source=suite.name))
+    return to_suite(parse(SuiteRecord, document, source=suite.name))
 
 
 _DEFAULTS: dict[str, JsonValue] = {

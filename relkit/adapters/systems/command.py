@@ -23,7 +23,7 @@ from pathlib import Path
 
 from relkit.audio.samples import wav_bytes
 from relkit.audio.types import WARM_UP, Script
-from relkit.core.codec import check, parse_json
+from relkit.core.codec import parse, parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError, describe_exit
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
@@ -66,7 +66,7 @@ class CommandSystem:
 
         ``timeout_s`` bounds one answer; a program that misses it is killed with all it started.
         """
-        record = check(CommandRecord, {"kind": "command", **options}, source="system")
+        record = parse(CommandRecord, {"kind": "command", **options}, source="system")
         self._arguments = _arguments(record.run)
         self._timeout_s = timeout_s
         self._folder = folder

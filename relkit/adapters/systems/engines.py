@@ -22,7 +22,7 @@ import numpy as np
 from relkit.audio.samples import audio_start, stream_header, to_pcm16, whole_wav
 from relkit.audio.types import WARM_UP, WARM_UP_FIRST_BYTE, Script, Unspoken
 from relkit.core import storage
-from relkit.core.codec import check, nearest
+from relkit.core.codec import nearest, parse
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency, describe_exit
 from relkit.core.wording import limit
@@ -41,7 +41,7 @@ class EspeakEngine:
 
     def __init__(self, options: Mapping[str, Scalar], *, timeout_s: float) -> None:
         """Check the options and that the voice speaks; raises InvalidInput, MissingDependency."""
-        record = check(EspeakRecord, {"kind": "espeak-ng", **options}, source="system")
+        record = parse(EspeakRecord, {"kind": "espeak-ng", **options}, source="system")
         program = program_path("espeak-ng")
         self._arguments = [program, "-v", record.voice, "-s", str(record.rate)]
         self._arguments += ["-p", str(record.pitch), "-b", "1", "--stdin"]
@@ -72,7 +72,7 @@ class FliteEngine:
 
         flite itself speaks with another voice where it does not know the one it was told.
         """
-        record = check(FliteRecord, {"kind": "flite", **options}, source="system")
+        record = parse(FliteRecord, {"kind": "flite", **options}, source="system")
         program = program_path("flite")
         listed = _run([program, "-lv"]).stdout.decode("ascii", "replace")
         known = tuple(listed.rpartition(":")[2].split())
@@ -113,7 +113,7 @@ class HibariEngine:
 
         Voices that are not in the package are fetched by the library on their first use.
         """
-        record = check(HibariRecord, {"kind": "hibari-tts", **options}, source="system")
+        record = parse(HibariRecord, {"kind": "hibari-tts", **options}, source="system")
         hibari = _hibari()
         try:
             self._voice: Any = hibari.Hibari(voice=record.voice, threads=1)

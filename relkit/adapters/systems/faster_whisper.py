@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from relkit.audio.samples import FULL_SCALE, to_pcm16
 from relkit.core import storage
-from relkit.core.codec import check
+from relkit.core.codec import parse
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
@@ -260,7 +260,7 @@ class FasterWhisperSystem:
         the library's own choice). Raises InvalidInput for options or weights that are refused,
         MissingDependency without faster-whisper.
         """
-        record = check(
+        record = parse(
             FasterWhisperRecord,
             {"kind": "faster-whisper", **options},
             source="system",

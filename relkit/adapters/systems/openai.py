@@ -16,7 +16,7 @@ import httpx
 
 from relkit.audio.samples import wav_bytes
 from relkit.audio.types import Unspoken
-from relkit.core.codec import check, parse_json
+from relkit.core.codec import parse, parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, AnswerEvent, Clip, Failure, FailureReason
@@ -69,7 +69,7 @@ class OpenAIHttpSystem:
 
         ``timeout_s`` bounds one call, waiting included. Raises InvalidInput; nothing is sent yet.
         """
-        record = check(OpenAIHttpRecord, {"kind": "openai-http", **options}, source="system")
+        record = parse(OpenAIHttpRecord, {"kind": "openai-http", **options}, source="system")
         self._fields = form_fields(record)
         self._server = _Server(
             record, "/audio/transcriptions", timeout_s=timeout_s, environment=environment
@@ -119,7 +119,7 @@ class OpenAISpeechEngine:
 
         ``timeout_s`` bounds one call, waiting included. Raises InvalidInput; nothing is sent yet.
         """
-        record = check(OpenAISpeechRecord, {"kind": "openai-http", **options}, source="system")
+        record = parse(OpenAISpeechRecord, {"kind": "openai-http", **options}, source="system")
         optional = {"speed": record.rate, "instructions": record.instructions}
         self._fields: dict[str, Scalar] = {
             "model": record.model,

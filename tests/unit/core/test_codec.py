@@ -15,7 +15,7 @@ from relkit.attestation.envelopes import Envelope
 from relkit.attestation.statements import WrittenStatement
 from relkit.bisect.search import Answer, LogHead
 from relkit.comparison.types import CompareReport
-from relkit.core.codec import codec_parse_yaml, defects, encode, parse, schema
+from relkit.core.codec import defects, encode, parse, parse_yaml, schema
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.values import (
@@ -264,7 +264,7 @@ def test_a_file_of_the_wrong_shape_is_refused_with_line_and_nearest_key(
 ) -> None:
     """The error names file, line and key, and the hint the way out."""
     with pytest.raises(InvalidInput) as caught:
-        codec_parse_yaml(text, Outer, source="f.yaml")
+        parse_yaml(text, Outer, source="f.yaml")
     assert (caught.value.message, caught.value.hint) == (f"f.yaml, {message}", hint)
 
 

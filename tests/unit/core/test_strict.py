@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from relkit.core.codec import MAX_DEPTH, Record, check, decode, nearest, parse_json, parse_yaml
+from relkit.core.codec import MAX_DEPTH, Record, decode, nearest, parse, parse_json, parse_yaml
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 
@@ -202,7 +202,7 @@ def test_a_file_of_the_wrong_shape_is_refused_with_line_and_nearest_key(
 def test_a_key_cannot_write_to_the_terminal() -> None:
     """Control characters of a file are shown as escapes."""
     with pytest.raises(InvalidInput) as caught:
-        check(Outer, {"name": "x", "\x1b[31m": 1}, source="f")
+        parse(Outer, {"name": "x", "\x1b[31m": 1}, source="f")
     assert "\\x1b[31m" in caught.value.message
     assert "\x1b" not in caught.value.message
 
@@ -210,7 +210,7 @@ def test_a_key_cannot_write_to_the_terminal() -> None:
 def test_a_record_takes_no_nan_from_code_either() -> None:
     """A number that is none is refused wherever it comes from."""
     with pytest.raises(InvalidInput, match=r"inner\.edges\.0"):
-        check(Outer, {"name": "x", "inner": {"edges": [float("nan")]}}, source="f")
+        parse(Outer, {"name": "x", "inner": {"edges": [float("nan")]}}, source="f")
 
 
 @pytest.mark.parametrize(
