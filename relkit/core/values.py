@@ -201,18 +201,14 @@ class Shape:
 REQUIRED = {"required": True}
 """Metadata of a field: its default is for code, a file has to have the key."""
 
-
 OPTIONAL = {"required": False}
 """Metadata of a field: a file may leave the key out although the others are required."""
-
 
 OMITTED = {"omitted": True}
 """Metadata of a field: at its default it is not written."""
 
-
 WRITTEN = {"omitted": False}
 """Metadata of a field: written at its default although the others are not."""
-
 
 OUTSIDE = {"outside": True}
 """Metadata of a field that is no key of the file: it has a default, and is filled in by code."""
@@ -252,13 +248,8 @@ def time_text(at: datetime) -> str:
 
 
 DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
-
-
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
 _DURATION_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"
-
 
 LONGEST_S = 3650 * 86400.0
 """Ten years: what is valid for longer is not meant."""
@@ -306,32 +297,24 @@ def _from_base64(written: object) -> bytes:
 
 Digest = Annotated[str, Limits(pattern=r"^sha256:[0-9a-f]{64}$")]
 
-
 Time = Annotated[str, Checked(checked_time)]
 """UTC to the second, ``2026-01-31T12:00:00Z``."""
-
 
 Duration = Annotated[str, Limits(pattern=DURATION), Read(checked_duration)]
 """``90s``, ``30m``, ``24h`` or ``7d``, as it is written; :func:`duration_s` gives the seconds."""
 
-
 Base64 = Annotated[bytes, Read(_from_base64)]
 """Bytes, written in base64."""
 
-
 Count = Annotated[int, Limits(ge=0)]
-
 
 Rate = Annotated[float, Limits(ge=0, le=1)]
 """A fraction, 0 to 1."""
 
-
 NonEmpty = Annotated[str, Limits(min_length=1)]
-
 
 Line = Annotated[str, Limits(max_length=200), Checked(one_line)]
 """One printable line that people wrote into a record."""
-
 
 Reason = Annotated[str, Limits(max_length=500), Checked(one_line)]
 """The same, and longer."""
