@@ -16,7 +16,7 @@ from relkit.registry.types import (
     ReleaseEvent,
     RollbackTarget,
 )
-from relkit.rollback.run import RollbackOptions, RollbackPorts, plan
+from relkit.rollback.run import RollbackOptions, RollbackPorts, plan_rollback
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -183,7 +183,7 @@ class Registry:
     ) -> RollbackTarget:
         """Plan a rollback and return the target."""
         request = RollbackOptions(model=model, bad=bad, to=to, slice=slice_)
-        return plan(request, self.ports()).target
+        return plan_rollback(request, self.ports()).target
 
 
 def three(**fields: object) -> Registry:

@@ -132,7 +132,8 @@ def rollback(
     Bad is what is live, unless said. Without --apply nothing is changed.
     Example: relkit rollback assistant-asr --bad 2.1.0 --slice accent=scottish
     """
-    from relkit.rollback.run import RollbackOptions, rollback_json, rollback_lines
+    from relkit.rollback.run import RollbackOptions
+    from relkit.rollback.view import rollback_json, rollback_lines
     from relkit.wiring import rollback as wiring
 
     options = RollbackOptions(

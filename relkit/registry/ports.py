@@ -60,6 +60,10 @@ class ReleaseFolder(ReleaseStore, Protocol):
 class ReleaseLedger(Protocol):
     """What happened to releases, append-only."""
 
+    def models(self) -> tuple[str, ...]:
+        """Return the models that have a ledger, sorted."""
+        ...
+
     def events(self, model: str) -> tuple[ReleaseEvent, ...]:
         """Return a model's events, oldest first; raises InvalidInput for a broken chain."""
         ...
@@ -75,10 +79,6 @@ class ReleaseLedger(Protocol):
 
 class MendableLedger(ReleaseLedger, Protocol):
     """A ledger that can be examined and repaired."""
-
-    def models(self) -> tuple[str, ...]:
-        """Return the models that have a ledger, sorted."""
-        ...
 
     def read(self, model: str) -> ReadLedger:
         """Return a ledger with all that is wrong with it."""

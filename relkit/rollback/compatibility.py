@@ -37,65 +37,50 @@ class Running:
     orders: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-_EQUAL: tuple[tuple[str, Callable[[Interface], str | None]], ...] = (
-    (
-        "sample rate",
-        lambda i: None if i.sample_rate_hz is None else f"{i.sample_rate_hz} Hz",
-    ),
+_FIELDS: tuple[tuple[str, Callable[[Interface], str | None]], ...] = (
+    ("sample rate", lambda i: None if i.sample_rate_hz is None else f"{i.sample_rate_hz} Hz"),
     ("label schema", lambda i: i.label_schema),
     ("feature schema", lambda i: i.feature_schema),
     ("tokenizer", lambda i: i.tokenizer),
+    ("API version", lambda i: i.api_version),
+    ("languages", lambda i: ", ".join(i.languages) or None),
 )
 
 
 def interface_misfits(target: Release, running: Release) -> tuple[str, ...]:
     """Return why a release cannot take the place of the running one; none where it can."""
-    new, old = target.interface, running.interface
-    found = []
+    misfits = []
     if target.component != running.component:
-        found.append(f"it is of the component {target.component}, what runs is {running.component}")
-    for name, of in _EQUAL:
-        found += _unequal(name, of(new), of(old))
-    found += _api(new.api_version, old.api_version)
-    found += _languages(new.languages, old.languages)
-    return tuple(found)
-
-
-def _unequal(name: str, new: str | None, old: str | None) -> list[str]:
-    if old is None or new == old:
-        return []
-    if new is None:
-        return [f"it does not state its {name}, and what runs has {old}"]
-    return [f"its {name} is {new}, and what runs has {old}"]
-
-
-def _api(new: str | None, old: str | None) -> list[str]:
-    if old is None or new is None or same_or_newer_minor(new, old):
-        return [] if old is None or new is not None else _unequal("API version", new, old)
-    return [f"its API version is {new}, which does not offer what {old} does, and {old} runs"]
-
-
-def _languages(new: tuple[str, ...], old: tuple[str, ...]) -> list[str]:
-    if not old:
-        return []
-    if not new:
-        return [f"it does not state its languages, and what runs serves {', '.join(old)}"]
-    served = {language.casefold() for language in new}
-    lost = [language for language in old if language.casefold() not in served]
-    return [f"it does not serve {', '.join(lost)}, which is running"] if lost else []
+        misfits.append(
+            f"it is of the component {target.component}, what runs is {running.component}"
+        )
+    for name, of in _FIELDS:
+        new, old = of(target.interface), of(running.interface)
+        if old is None or new == old:
+            continue
+        if new is None:
+            has = "serves" if name == "languages" else "has"
+            misfits.append(f"it does not state its {name}, and what runs {has} {old}")
+        elif name == "languages":
+            served = {language.casefold() for language in target.interface.languages}
+            lost = [code for code in running.interface.languages if code.casefold() not in served]
+            misfits += [f"it does not serve {', '.join(lost)}, which is running"] if lost else []
+        elif name != "API version":
+            misfits.append(f"its {name} is {new}, and what runs has {old}")
+        elif not same_or_newer_minor(new, old):
+            misfits.append(
+                f"its API version is {new}, which does not offer what {old} does, and {old} runs"
+            )
+    return tuple(misfits)
 
 
 def only_stated_by(target: Release, running: Release) -> tuple[str, ...]:
     """Return what a release states and the running one does not, as notes for people."""
-    new, old = target.interface, running.interface
-    pairs = [(name, of(new), of(old)) for name, of in _EQUAL]
-    pairs.append(("API version", new.api_version, old.api_version))
-    pairs.append(("languages", ", ".join(new.languages) or None, ", ".join(old.languages) or None))
     return tuple(
-        f"{target.version} states its {name} ({has}), what runs does not: nobody checked that "
-        "it fits"
-        for name, has, runs in pairs
-        if has is not None and runs is None
+        f"{target.version} states its {name} ({of(target.interface)}), what runs does not: nobody "
+        "checked that it fits"
+        for name, of in _FIELDS
+        if of(target.interface) is not None and of(running.interface) is None
     )
 
 
@@ -106,39 +91,41 @@ def partner_misfits(
 
     Models ``inside`` the same stack are left out: they may change together with it.
     """
-    found = []
+    misfits = []
     for partner in sorted(set(release.requires)):
         if partner in inside:
             continue
-        wanted = f"it requires {partner} {release.requires[partner]}"
+        requirement = f"it requires {partner} {release.requires[partner]}"
         live = running.partners.get(partner)
         if live is None:
-            found.append(f"{wanted}, and no {partner} is running")
+            misfits.append(f"{requirement}, and no {partner} is running")
             continue
         order = running.orders.get(partner, ())
         if why := range_misfit(release.requires[partner], live.version, order):
-            found.append(f"{wanted}, {why}")
+            misfits.append(f"{requirement}, {why}")
     order = running.orders.get(release.model, ())
-    for name in sorted(running.partners):
-        asked = running.partners[name].requires.get(release.model)
-        if asked is None or name in inside:
+    for name, partner_release in sorted(running.partners.items()):
+        required = partner_release.requires.get(release.model)
+        if required is None or name in inside:
             continue
-        if why := range_misfit(asked, release.version, order):
-            partner = f"{name} {running.partners[name].version}"
-            found.append(f"{partner} is running and requires {release.model} {asked}, {why}")
-    return tuple(found)
+        if why := range_misfit(required, release.version, order):
+            misfits.append(
+                f"{name} {partner_release.version} is running and requires {release.model} "
+                f"{required}, {why}"
+            )
+    return tuple(misfits)
 
 
-def range_misfit(wanted: str, version: str, order: Sequence[str] = ()) -> str | None:
+def range_misfit(required: str, version: str, order: Sequence[str] = ()) -> str | None:
     """Return why a version is not in a range, None where it is; a range that is none is said."""
     try:
-        inside = VersionRange.parse(wanted).holds(version, order)
+        inside = VersionRange.parse(required).holds(version, order)
     except ValueError as error:
         return f"which cannot be read: {error}"
     return None if inside else f"which {version} is not"
 
 
-def fit_each_other(one: Release, other: Release, orders: Mapping[str, Sequence[str]]) -> bool:
+def fit_each_other(first: Release, second: Release, orders: Mapping[str, Sequence[str]]) -> bool:
     """Return whether two releases accept each other's version; no range accepts every version."""
     return all(
         partner.model not in release.requires
@@ -146,5 +133,5 @@ def fit_each_other(one: Release, other: Release, orders: Mapping[str, Sequence[s
             release.requires[partner.model], partner.version, orders.get(partner.model, ())
         )
         is None
-        for release, partner in ((one, other), (other, one))
+        for release, partner in ((first, second), (second, first))
     )

@@ -1,24 +1,17 @@
-"""What a model's ledger says about each of its releases, read once."""
+"""What the ledgers say about the releases of a model, and what runs now.
 
-from collections.abc import Iterable, Mapping, Sequence
+A release was served by its own events, or inside a stack that pinned it and held full traffic.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from relkit.registry.types import EventKind, ReleaseEvent
+from relkit.registry.types import EventKind, Release, ReleaseEvent
+from relkit.rollback.compatibility import Running
 
 FULL = 1.0
 """The share of traffic that is all of it."""
-
-
-_SERVING = {EventKind.PROMOTED, EventKind.ROLLED_BACK}
-
-
-_CHANGES = {
-    EventKind.REGISTERED,
-    EventKind.YANKED,
-    EventKind.RESTORED,
-    EventKind.OVERRIDDEN,
-}
 
 
 def serves(event: ReleaseEvent) -> bool:
@@ -27,7 +20,7 @@ def serves(event: ReleaseEvent) -> bool:
     ``promoted`` and ``rolled_back`` do unless they name a part of the traffic (without a share
     they mean all of it); a canary does at all of it.
     """
-    if event.kind in _SERVING:
+    if event.kind in {EventKind.PROMOTED, EventKind.ROLLED_BACK}:
         return event.traffic is None or event.traffic >= FULL
     return event.kind is EventKind.CANARY and event.traffic is not None and event.traffic >= FULL
 
@@ -47,8 +40,9 @@ class Life:
 
     ``place`` counts releases as registered, from 0. ``records`` are the digests of its record that
     the ledger names. ``full`` is its latest event of full traffic. ``gate`` is None without a
-    passed gate, and then ``ungated`` says why. ``left`` is the rollback that left it behind, where
-    it was not promoted again since. ``verified`` is the newest verification since its last change.
+    passed gate, and then ``ungated`` says why. ``left_by`` is the rollback that left it behind,
+    where it was not promoted again since; ``worse`` are those that removed it for a slice.
+    ``verified`` is the newest verification since its last change.
     """
 
     version: str
@@ -59,27 +53,30 @@ class Life:
     ungated: str
     legacy: bool
     yanked: ReleaseEvent | None
-    left: ReleaseEvent | None
+    left_by: ReleaseEvent | None
     worse: tuple[ReleaseEvent, ...]
     verified: ReleaseEvent | None
 
 
 @dataclass(frozen=True)  # no slots: what is derived is kept
 class History:
-    """A ledger by version; ``order`` is the versions as registered, oldest first."""
+    """A model's ledger by version."""
 
     model: str
     events: tuple[ReleaseEvent, ...] = ()
-    order: tuple[str, ...] = field(init=False)
-    own: Mapping[str, Sequence[ReleaseEvent]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Sort the events by version."""
-        own: dict[str, list[ReleaseEvent]] = {}
+    @cached_property
+    def by_version(self) -> Mapping[str, Sequence[ReleaseEvent]]:
+        """Version to its events, as registered."""
+        by_version: dict[str, list[ReleaseEvent]] = {}
         for event in self.events:
-            own.setdefault(event.version, []).append(event)
-        object.__setattr__(self, "own", own)
-        object.__setattr__(self, "order", tuple(own))
+            by_version.setdefault(event.version, []).append(event)
+        return by_version
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The versions as registered, oldest first."""
+        return tuple(self.by_version)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
@@ -110,56 +107,65 @@ class History:
     @cached_property
     def rollbacks(self) -> tuple[tuple[ReleaseEvent, int, int], ...]:
         """Rollbacks with the places of the first and the last release that each left behind."""
-        found = []
+        rollbacks = []
         for event in self.events:
             if event.kind is EventKind.ROLLED_BACK:
                 bad = [self.places[version] for version in event.bad if version in self.places]
                 live = self.places.get(event.from_version or "", -1)
-                found.append((event, min(bad, default=live), max([live, *bad])))
-        return tuple(found)
+                rollbacks.append((event, min(bad, default=live), max([live, *bad])))
+        return tuple(rollbacks)
 
     def life(self, version: str) -> Life:
         """Return what happened to a release; raises KeyError for one the ledger does not know."""
-        place, own = self.places[version], self.own[version]
-        worse = tuple(e for e, _, _ in self.rollbacks if e.slice is not None and version in e.bad)
-        gate, ungated = _gate(own)
+        place, events = self.places[version], self.by_version[version]
+        newest = events[::-1]
+        promoted = next(
+            (e.sequence for e in newest if e.kind is EventKind.PROMOTED and serves(e)), 0
+        )
+        gate, ungated = _gate(events)
         return Life(
             version=version,
             place=place,
-            records=tuple(dict.fromkeys(e.release for e in own if e.release is not None)),
-            full=_last(e for e in own if serves(e)),
+            records=tuple(dict.fromkeys(e.release for e in events if e.release is not None)),
+            full=next((e for e in newest if serves(e)), None),
             gate=gate,
             ungated=ungated,
-            legacy=any(e.attested == "legacy" for e in own),
-            yanked=_yanked(own),
-            left=self._left(place, own),
-            worse=worse,
-            verified=_verified(own),
+            legacy=any(e.attested == "legacy" for e in events),
+            yanked=_standing(newest, EventKind.YANKED, ended_by={EventKind.RESTORED}),
+            left_by=next(
+                (
+                    event
+                    for event, first, last in reversed(self.rollbacks)
+                    if event.sequence > promoted
+                    and first <= place <= last
+                    and event.version != version
+                ),
+                None,
+            ),
+            worse=tuple(
+                e for e, _, _ in self.rollbacks if e.slice is not None and version in e.bad
+            ),
+            verified=_standing(newest, EventKind.VERIFIED, ended_by=_CHANGES),
         )
 
-    def _left(self, place: int, own: Sequence[ReleaseEvent]) -> ReleaseEvent | None:
-        again = _last(e for e in own if e.kind is EventKind.PROMOTED and serves(e))
-        since = 0 if again is None else again.sequence
-        return _last(
-            event
-            for event, first, last in self.rollbacks
-            if event.sequence > since and first <= place <= last and event.version != own[0].version
-        )
+
+_CHANGES = {EventKind.REGISTERED, EventKind.YANKED, EventKind.RESTORED, EventKind.OVERRIDDEN}
 
 
-def _last(events: Iterable[ReleaseEvent]) -> ReleaseEvent | None:
-    found = None
-    for event in events:
-        found = event
-    return found
+def _standing(
+    newest_first: Sequence[ReleaseEvent], kind: EventKind, *, ended_by: set[EventKind]
+) -> ReleaseEvent | None:
+    """Return the newest event of a kind, None where one that ends it came after it."""
+    last = next((e for e in newest_first if e.kind is kind or e.kind in ended_by), None)
+    return last if last is not None and last.kind is kind else None
 
 
-def _gate(own: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
+def _gate(events: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
     """Return the last promotion behind which a gate passed, and why there is none."""
     why, proof = "it was never promoted by a gate", None
     overridden: set[str | None] = set()
     pending = False
-    for event in own:
+    for event in events:
         if event.kind is EventKind.OVERRIDDEN:
             # It names the override, and the next step the decision that did not pass.
             overridden.add(event.decision)
@@ -180,16 +186,94 @@ def _gate(own: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
     return proof, why
 
 
-def _yanked(own: Sequence[ReleaseEvent]) -> ReleaseEvent | None:
-    last = _last(e for e in own if e.kind in {EventKind.YANKED, EventKind.RESTORED})
-    return last if last is not None and last.kind is EventKind.YANKED else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackService:
+    """The service of a component's release in stacks that pinned it and held full traffic.
+
+    ``stack`` names the newest such release, ``at`` since when it had all traffic, ``gate`` the
+    promotion of a stack with it behind which a gate passed.
+    """
+
+    stack: str
+    at: str
+    gate: GateProof | None = None
 
 
-def _verified(own: Sequence[ReleaseEvent]) -> ReleaseEvent | None:
-    found = None
-    for event in own:
-        if event.kind is EventKind.VERIFIED:
-            found = event
-        elif event.kind in _CHANGES:
-            found = None
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedModel:
+    """One model as rollback sees it.
+
+    ``release`` returns the record of a version, or why it cannot be read. ``verify`` returns None
+    where the artifact's digest verifies now, else why not; it is asked for a release that all
+    other rules allow, the newest first. ``live`` is the version that is served, which a stack may
+    have put there; ``in_stack`` gives a version's service there. ``unlisted`` are versions with a
+    record that the ledger does not know.
+    """
+
+    history: History
+    release: Callable[[str], Release | str]
+    verify: Callable[[Release], str | None]
+    live: str | None
+    running: Running = field(default_factory=Running)
+    in_stack: Callable[[str], StackService | None]
+    unlisted: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.history.model
+
+    def live_release(self) -> Release | str:
+        """Return the record of what runs now, or why it cannot be told."""
+        return "nothing is live" if self.live is None else self.release(self.live)
+
+    def gate(self, life: Life) -> GateProof | None:
+        """Return the gate that a release passed, by itself or in a stack that pinned it."""
+        service = self.in_stack(life.version) if life.gate is None else None
+        return life.gate if service is None else service.gate
+
+
+ReadRecord = Callable[[str, str], Release | str]
+"""Called with (model, version); returns the record, or why it cannot be read."""
+
+
+def served_now(histories: Mapping[str, History], read: ReadRecord) -> dict[str, str]:
+    """Return model to the version that is live, by its own ledger or that of a stack.
+
+    Of both the later one counts (times are UTC to the second), the model's own where they are
+    equal: a component that was rolled back alone is no longer what the stack pinned.
+    """
+    served: dict[str, tuple[str, bool, str]] = {}  # since when, by its own ledger, version
+    for model, history in histories.items():
+        if (event := history.serving) is None:
+            continue
+        release = read(model, event.version)
+        since = {model: (event.at, True, event.version)}
+        if isinstance(release, Release) and release.component == "stack":
+            for component, version in release.pins.items():
+                since.setdefault(component, (event.at, False, version))
+        for name, latest in since.items():
+            if name not in served or served[name][:2] < latest[:2]:
+                served[name] = latest
+    return {model: version for model, (_, _, version) in served.items()}
+
+
+def stack_services(
+    histories: Mapping[str, History], read: ReadRecord
+) -> dict[tuple[str, str], StackService]:
+    """Return (component, version) to its service in stacks, the newest with a gate first."""
+    services: dict[tuple[str, str], StackService] = {}
+    for model, history in histories.items():
+        newest = read(model, history.order[-1]) if history.order else None
+        if not isinstance(newest, Release) or newest.component != "stack":
+            continue
+        for version in reversed(history.order):
+            life = history.life(version)
+            release = None if life.full is None else read(model, version)
+            if life.full is None or not isinstance(release, Release):
+                continue
+            service = StackService(stack=f"{model} {version}", at=life.full.at, gate=life.gate)
+            for pin in release.pins.items():
+                if pin not in services or (services[pin].gate is None and life.gate is not None):
+                    services[pin] = service
+    return services

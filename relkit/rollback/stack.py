@@ -11,35 +11,27 @@ others only where the ranges ask for it or where their artifact does not verify 
 The target is the stack release with exactly the pins that are left, where there is one and nothing
 is held against it. Where those releases were never served together, the target is written as
 ``asr@1.4.0,llm@2.0.0``, and the plan reverts each component.
-
-The smallest set of components to revert, found exactly (within a bound that is said).
-
-A set maps components to an earlier version each. It has to take back every tainted component and
-leave a stack whose ranges hold. Sets are ranked by the number of components, then by how many
-registered releases they go back in all, then by the component that comes first in the alphabet.
-Sets of more components than the best one are not looked for.
 """
 
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations
+from itertools import combinations, tee
 
-from relkit.registry.types import Attested, Refused, Release, RollbackTarget
+from relkit.registry.types import Refused, Release, RollbackTarget
 from relkit.rollback.compatibility import fit_each_other
-from relkit.rollback.refusals import Question, Shelf, judge_record, refused, verification_reasons
-from relkit.rollback.target import SIGN
-from relkit.rollback.view import (
-    identity,
-    nearest_words,
-    numbered,
-    proof,
-    service,
-    stack_checklist,
-    stack_evidence,
-    stack_steps,
-    stuck,
+from relkit.rollback.history import ServedModel
+from relkit.rollback.target import (
+    NOT_REGISTERED,
+    SIGN,
+    Move,
+    Question,
+    artifact_objections,
+    in_bad_set,
+    judge_record,
+    move,
+    refused,
 )
 
 MOST_NODES = 1_000_000
@@ -49,191 +41,266 @@ MOST_NODES = 1_000_000
 MOST_SETS = 3
 
 
-Steps = tuple[tuple[str, int], ...]
-
-
-Rank = tuple[int, int, Steps]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A version a component could go back to; ``back`` counts registered releases."""
-
-    release: Release
-    back: int
-
-
-@dataclass(frozen=True, slots=True)
-class RevertSet:
-    """One answer; ``choices`` by component."""
-
-    rank: Rank
-    choices: Mapping[str, Choice]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Component to version."""
-        return {name: choice.release.version for name, choice in self.choices.items()}
-
-
-@dataclass(slots=True, kw_only=True)
-class StackSearch:
-    """A search over one running stack.
-
-    ``running`` is what is pinned now, ``must`` the components that cannot stay, ``choices`` gives
-    the earlier versions of a component, newest first (asked for when needed). ``fit`` says whether
-    two releases accept each other, ``allowed`` whether a whole stack may be left.
-    """
-
-    running: Mapping[str, Release]
-    must: frozenset[str]
-    choices: Callable[[str], Iterator[Choice]]
-    fit: Callable[[Release, Release], bool]
-    allowed: Callable[[Mapping[str, Release]], bool]
-    most: int = MOST_SETS
-    max_nodes: int = MOST_NODES
-    nodes: int = 0
-    exhausted: bool = False
-    _pools: dict[str, "_Pool"] = field(default_factory=dict)
-
-    def best(self) -> tuple[RevertSet, ...]:
-        """Return up to ``most`` of the smallest sets, the best first; none where there is none.
-
-        ``exhausted`` says afterwards that the bound ended the search, so that a better set than
-        the ones found may exist.
-        """
-        free = sorted(set(self.running) - self.must)
-        for extra in range(len(free) + 1):
-            found: list[RevertSet] = []
-            for more in combinations(free, extra):
-                # What has to go is tried first: its newest choices leave most for the others.
-                names = [*sorted(self.must), *more]
-                if names:
-                    self._assign(names, 0, {}, 0, found)
-            if found or self.exhausted:
-                return tuple(found)
-        return ()
-
-    def _assign(
-        self,
-        names: Sequence[str],
-        cost: int,
-        chosen: dict[str, Choice],
-        at: int,
-        found: list[RevertSet],
-    ) -> None:
-        if at == len(names):
-            self._keep(chosen, cost, found)
-            return
-        kept = () if at else self._kept(names)
-        if kept is None:
-            return
-        name = names[at]
-        for choice in self._pool(name):
-            total = cost + choice.back
-            if self.exhausted or (len(found) == self.most and total > found[-1].rank[1]):
-                return
-            self.nodes += 1
-            self.exhausted = self.nodes >= self.max_nodes
-            if self._fits(choice.release, names, chosen):
-                self._assign(names, total, {**chosen, name: choice}, at + 1, found)
-
-    def _kept(self, names: Sequence[str]) -> tuple[Release, ...] | None:
-        """Return the releases that stay, None where they do not fit each other."""
-        kept = tuple(release for name, release in self.running.items() if name not in names)
-        return kept if all(self.fit(a, b) for a, b in combinations(kept, 2)) else None
-
-    def _fits(self, release: Release, names: Sequence[str], chosen: Mapping[str, Choice]) -> bool:
-        return all(self.fit(release, choice.release) for choice in chosen.values()) and all(
-            self.fit(release, kept) for name, kept in self.running.items() if name not in names
-        )
-
-    def _keep(self, chosen: Mapping[str, Choice], cost: int, found: list[RevertSet]) -> None:
-        left = {**self.running, **{name: choice.release for name, choice in chosen.items()}}
-        if not self.allowed(left):
-            return
-        steps = tuple((name, chosen[name].back) for name in sorted(chosen))
-        one = RevertSet((len(chosen), cost, steps), dict(chosen))
-        insort(found, one, key=lambda answer: answer.rank)
-        del found[self.most :]
-
-    def _pool(self, name: str) -> "_Pool":
-        if name not in self._pools:
-            self._pools[name] = _Pool(self.choices(name))
-        return self._pools[name]
-
-
-class _Pool:
-    """Choices that are made when first looked at, and kept."""
-
-    def __init__(self, source: Iterator[Choice]) -> None:
-        self._source = source
-        self._made: list[Choice] = []
-
-    def __iter__(self) -> Iterator[Choice]:
-        at = 0
-        while True:
-            if at == len(self._made):
-                following = next(self._source, None)
-                if following is None:
-                    return
-                self._made.append(following)
-            yield self._made[at]
-            at += 1
-
-
 _KNOWN_BAD = {"yanked", "rolled_back", "worse_slice", "bad"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspects:
-    """What is bad: component to bad versions, and the pins that are known to be good.
+    """What is bad: component to bad versions, and what the last good stack pinned.
 
-    ``stacks`` are the bad releases of the stack itself, as registered.
+    ``stacks`` are the bad releases of the stack itself, as registered, ``last_good`` the one before
+    them. ``brought_in`` maps each to its suspected pins, or says why they cannot be told.
     """
 
-    bad: Mapping[str, frozenset[str]]
-    good: Mapping[str, str] = field(default_factory=dict)
+    bad: Mapping[str, frozenset[str]] = field(default_factory=dict)
     stacks: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    last_good: Release | None = None
+    brought_in: Mapping[str, Mapping[str, str] | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackAnswer:
+    """Where a stack goes back to; ``target`` is None where everything is refused.
+
+    ``running`` are the components that run, ``revert`` those to go back and their releases.
+    ``release`` is the release of the stack that the target is, ``nearest`` one that could be gone
+    back to where it is none. ``gone``: nothing bad is running. ``exhausted``: the bound ended the
+    search; ``smallest``: no smaller set will do. ``alternatives`` are further sets of versions.
+    """
+
+    bad: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    target: str | None = None
+    suspects: Suspects = Suspects()
+    running: Mapping[str, Release] = field(default_factory=dict)
+    revert: Mapping[str, Release] = field(default_factory=dict)
+    release: str | None = None
+    nearest: str | None = None
+    gone: bool = False
+    exhausted: bool = False
+    smallest: bool = False
+    alternatives: tuple[Mapping[str, str], ...] = ()
+
+
+def stack_target(
+    stack: ServedModel, parts: Mapping[str, ServedModel], question: Question
+) -> StackAnswer:
+    """Return which components to revert, with everything that was refused.
+
+    ``parts`` has each component that the live stack pins; its ``live`` is what runs. Without
+    ``question.bad`` the live stack release is bad. Nothing is changed.
+    """
+    bad = question.bad or (() if stack.live is None else (stack.live,))
+    live = stack.live_release()
+    running: dict[str, Release] = {}
+    unknown = []
+    for name, part in sorted(parts.items()):
+        release = "it is not live" if part.live is None else part.live_release()
+        if isinstance(release, Release):
+            running[name] = release
+        else:
+            unknown.append(f"{name}: {release}")
+    if unknown or not isinstance(live, Release):
+        what = "; ".join(unknown) if isinstance(live, Release) else live
+        why = f"what is running cannot be told: {what}"
+        versions = reversed(stack.history.order)
+        refusals = (Refused(version=name, code="contract", reason=why) for name in versions)
+        return StackAnswer(bad=bad, refused=tuple(refusals))
+    return _Case(
+        stack=stack,
+        parts=parts,
+        question=question,
+        bad=bad,
+        suspects=_suspects(stack, parts, bad),
+        live=live,
+        running=running,
+    ).answer()
+
+
+def stack_moves(
+    stack: ServedModel, parts: Mapping[str, ServedModel], target: RollbackTarget
+) -> Iterator[Move]:
+    """Yield the events of a plan: one of the stack, or one of each component."""
+    if target.target is None or target.target == stack.live:
+        return
+    if target.target in stack.history.places:
+        bad = tuple(name for name in target.bad if name in stack.history.places)
+        yield move(stack, target.target, bad or (() if stack.live is None else (stack.live,)))
+        return
+    for name, version in target.revert.items():
+        part = parts[name]
+        labels = (label.partition(SIGN) for label in target.bad)
+        bad = tuple(inner for component, _, inner in labels if component == name)
+        yield move(part, version, bad or (() if part.live is None else (part.live,)))
+
+
+def _suspects(
+    stack: ServedModel, parts: Mapping[str, ServedModel], labels: tuple[str, ...]
+) -> Suspects:
+    """Return what is bad by component; the labels are stack versions and ``component@version``.
+
+    Versions of the stack have to be in its ledger (KeyError otherwise).
+    """
+    bad: dict[str, set[str]] = {}
+    versions = set()
+    for label in labels:
+        name, sign, version = label.partition(SIGN)
+        if sign and name in parts:
+            bad.setdefault(name, set()).add(version)
+        else:
+            versions.add(label)
+    history = stack.history
+    stacks = tuple(sorted(versions, key=history.places.__getitem__))
+    last_good = None
+    for version in reversed(history.order[: history.places[stacks[0]]]) if stacks else ():
+        release = stack.release(version)
+        if isinstance(release, Release) and history.life(version).full is not None:
+            last_good = release
+            break
+    before = {} if last_good is None else last_good.pins
+    brought_in: dict[str, Mapping[str, str] | str] = {}
+    for version in stacks:
+        release = stack.release(version)
+        if isinstance(release, str):
+            brought_in[version] = release
+            continue
+        new = {name: pin for name, pin in sorted(release.pins.items()) if before.get(name) != pin}
+        brought_in[version] = new
+        for name, pin in new.items():
+            bad.setdefault(name, set()).add(pin)
+    return Suspects(
+        bad={name: frozenset(versions) for name, versions in bad.items()},
+        stacks=stacks,
+        last_good=last_good,
+        brought_in=brought_in,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
 class _Case:
-    """One question about one stack; what was found out about its components is kept."""
+    """One question about one stack; what turned out about its components is kept."""
 
-    stack: Shelf
-    parts: Mapping[str, Shelf]
+    stack: ServedModel
+    parts: Mapping[str, ServedModel]
     question: Question
+    bad: tuple[str, ...]
     suspects: Suspects
     live: Release
     running: Mapping[str, Release]
     refused: dict[str, Refused] = field(default_factory=dict)
-    verified: dict[tuple[str, str], bool] = field(default_factory=dict)
-    matches: dict[tuple[tuple[str, str], ...], tuple[str, ...]] | None = None
+    verified: dict[str, bool] = field(default_factory=dict)
+    by_pins: dict[tuple[tuple[str, str], ...], tuple[str, ...]] | None = None
 
-    @property
-    def orders(self) -> Mapping[str, tuple[str, ...]]:
-        """Component to its versions as registered."""
-        return {name: shelf.history.order for name, shelf in self.parts.items()}
+    def answer(self) -> StackAnswer:
+        """Return the answer to the question."""
+        if self.question.to is not None:
+            return self._release_as_target(self.question.to) or self._nothing()
+        tainted = {name for name, now in self.running.items() if self.tainted(name, now.version)}
+        return self._smallest(tainted) if tainted else self._untainted()
+
+    def _smallest(self, must: set[str]) -> StackAnswer:
+        while True:
+            search = StackSearch(
+                running=self.running,
+                must=frozenset(must),
+                choices=self.choices,
+                fit=partial(fit_each_other, orders=self.stack.running.orders),
+                allowed=self.allowed,
+            )
+            sets = search.best()
+            if not sets:
+                return self._nothing(exhausted=search.exhausted)
+            revert = {name: choice.release for name, choice in sets[0].choices.items()}
+            after = {**self.running, **revert}
+            broken = {name for name, release in after.items() if not self.verifies(name, release)}
+            if not broken:
+                release = self.match({name: part.version for name, part in after.items()})[0]
+                return replace(
+                    self._found(revert, release),
+                    exhausted=search.exhausted,
+                    smallest=not search.exhausted,
+                    alternatives=tuple(alternative.versions for alternative in sets[1:]),
+                )
+            must |= broken  # what stays has to verify, too: else it goes back as well
+
+    def _untainted(self) -> StackAnswer:
+        """Answer where no component has to go: it has gone, or stacks differ in themselves only."""
+        places, stacks = self.stack.history.places, self.suspects.stacks
+        after_bad = bool(stacks) and places[self.live.version] >= places[stacks[0]]
+        if self.suspects.bad or not after_bad:
+            now = {name: release.version for name, release in self.running.items()}
+            target = self.live.version if now == dict(self.live.pins) else _labels(now)
+            return replace(self._nothing(), target=target, gone=True)
+        answers = map(self._release_as_target, reversed(self.stack.history.order))
+        return next((answer for answer in answers if answer is not None), None) or self._nothing()
+
+    def _release_as_target(self, version: str) -> StackAnswer | None:
+        """Return the answer that goes back to a release of the stack, None where it is refused."""
+        pinned = self.components(version)
+        if isinstance(pinned, Refused):
+            self.refused[version] = pinned
+            return None
+        objections = [
+            ("unverifiable", f"of its {name}: {self.refused[_label(name, release)].reason}")
+            for name, release in sorted(pinned.items())
+            if not self.verifies(name, release)
+        ]
+        if objections:
+            self.refused[version] = refused(version, objections)
+            return None
+        revert = {
+            name: release
+            for name, release in pinned.items()
+            if self.running[name].version != release.version
+        }
+        return self._found(revert, version)
+
+    def _found(self, revert: Mapping[str, Release], release: str | None) -> StackAnswer:
+        newest = reversed(self.stack.history.order) if release is None else ()
+        nearest = next((v for v in newest if isinstance(self.components(v), dict)), None)
+        return replace(
+            self._nothing(),
+            target=release or _labels({name: part.version for name, part in revert.items()}),
+            revert=dict(sorted(revert.items())),
+            release=release,
+            nearest=nearest,
+        )
+
+    def _nothing(self, *, exhausted: bool = False) -> StackAnswer:
+        """Return the answer without a target, with all that was refused so far.
+
+        Releases of the stack come first, then components by name, each newest first.
+        """
+
+        def place(label: str) -> tuple[str, int]:
+            name, _, version = label.rpartition(SIGN)
+            model = self.parts.get(name, self.stack)
+            return (name if name in self.parts else "", -model.history.places.get(version, -1))
+
+        return StackAnswer(
+            bad=self.bad,
+            refused=tuple(self.refused[label] for label in sorted(self.refused, key=place)),
+            suspects=self.suspects,
+            running=self.running,
+            exhausted=exhausted,
+        )
 
     def tainted(self, name: str, version: str) -> bool:
         """Return whether a version of a component is bad or was registered after a bad one."""
         bad = self.suspects.bad.get(name, frozenset())
         if version in bad:
             return True
-        places = self.parts[name].history.places
-        first = min((places[one] for one in bad if one in places), default=None)
-        if first is None or self.suspects.good.get(name) == version:
+        places, good = self.parts[name].history.places, self.suspects.last_good
+        first = min((places[suspect] for suspect in bad if suspect in places), default=None)
+        if first is None or (good is not None and good.pins.get(name) == version):
             return False
         return places.get(version, first) >= first
 
-    def choices(self, name: str) -> Iterator[Choice]:
+    def choices(self, name: str) -> "Iterator[Choice]":
         """Yield the earlier releases of a component that may be gone back to, newest first."""
-        shelf = self.parts[name]
-        order, running = shelf.history.order, self.running[name]
-        here = shelf.history.places.get(running.version, len(order))
-        for back, version in enumerate(reversed(order[:here]), start=1):
+        history, running = self.parts[name].history, self.running[name]
+        earlier = history.order[: history.places.get(running.version, len(history.order))]
+        for back, version in enumerate(reversed(earlier), start=1):
             release = self.component(name, version)
             if release is not None:
                 yield Choice(release, back)
@@ -257,25 +324,30 @@ class _Case:
 
     def verifies(self, name: str, release: Release) -> bool:
         """Return whether a component's artifact verifies now; asked once."""
-        key = (name, release.version)
-        if key not in self.verified:
-            reasons = verification_reasons(self.parts[name], release)
-            self.verified[key] = not reasons
-            if reasons:
-                label = SIGN.join(key)
-                self.refused[label] = refused(label, reasons)
-        return self.verified[key]
+        label = _label(name, release)
+        if label not in self.verified:
+            objections = artifact_objections(self.parts[name], release)
+            self.verified[label] = not objections
+            if objections:
+                self.refused[label] = refused(label, objections)
+        return self.verified[label]
 
-    def allowed(self, left: Mapping[str, Release]) -> bool:
-        """Return whether a whole stack may be left: its pins are not those of one known bad."""
-        versions = {name: release.version for name, release in left.items()}
-        found, codes = self.match(versions)
-        return found is not None or not codes & _KNOWN_BAD
+    def allowed(self, pinned: Mapping[str, Release]) -> bool:
+        """Return whether a stack may be left: its pins are not those of one that is known bad."""
+        release, codes = self.match({name: part.version for name, part in pinned.items()})
+        return release is not None or not codes & _KNOWN_BAD
 
     def match(self, versions: Mapping[str, str]) -> tuple[str | None, set[str]]:
         """Return the stack release with these pins that may be gone back to, else what is held."""
+        if self.by_pins is None:
+            self.by_pins = {}
+            for version in reversed(self.stack.history.order):
+                release = self.stack.release(version)
+                if isinstance(release, Release):
+                    key = tuple(sorted(release.pins.items()))
+                    self.by_pins[key] = (*self.by_pins.get(key, ()), version)
         codes: set[str] = set()
-        for version in self._same_pins(versions):
+        for version in self.by_pins.get(tuple(sorted(versions.items())), ()):
             verdict = self.judge_stack(version)
             if isinstance(verdict, Release):
                 return version, codes
@@ -283,53 +355,35 @@ class _Case:
             codes.add(verdict.code)
         return None, codes
 
-    def _same_pins(self, versions: Mapping[str, str]) -> tuple[str, ...]:
-        if self.matches is None:
-            self.matches = {}
-            for version in reversed(self.stack.history.order):
-                release = self.stack.release(version)
-                if isinstance(release, Release):
-                    key = tuple(sorted(release.pins.items()))
-                    self.matches[key] = (*self.matches.get(key, ()), version)
-        return self.matches.get(tuple(sorted(versions.items())), ())
-
     def judge_stack(self, version: str) -> Release | Refused:
         """Judge a release of the stack itself, its components aside."""
-        places, bad = self.stack.history.places, self.suspects.stacks
-        if version in bad:
-            return Refused(version=version, code="bad", reason="it is in the first-bad set")
-        if bad and places[version] > places[bad[0]]:
-            reason = f"it was registered after {bad[0]}, the first of the first-bad set"
-            return Refused(version=version, code="after_bad", reason=reason)
-        return judge_record(
-            self.stack, version, self.question, self.live, inside=frozenset(self.running)
+        if version not in self.stack.history.places:
+            return Refused(version=version, code="not_registered", reason=NOT_REGISTERED)
+        outside = in_bad_set(version, self.suspects.stacks, self.stack.history.places)
+        return outside or judge_record(
+            self.stack, version, self.question, self.live, inside=self.running
         )
 
-    def fit(self, one: Release, other: Release) -> bool:
-        """Return whether two components accept each other."""
-        return fit_each_other(one, other, self.orders)
-
-    def whole(self, version: str) -> Refused | dict[str, Release]:
+    def components(self, version: str) -> Refused | dict[str, Release]:
         """Return the components of a stack release that may be gone back to, else why not."""
         stack = self.judge_stack(version)
         if isinstance(stack, Refused):
             return stack
-        found: list[tuple[str, str]] = []
-        left: dict[str, Release] = {}
-        for name, pinned in sorted(stack.pins.items()):
-            release = self._pinned(name, pinned)
+        objections: list[tuple[str, str]] = []
+        pinned: dict[str, Release] = {}
+        for name, pin in sorted(stack.pins.items()):
+            release = self._pinned(name, pin)
             if isinstance(release, str):
-                found.append(("components", release))
+                objections.append(("components", release))
             else:
-                left[name] = release
-        names = sorted(left)
-        found += [
-            ("partners", f"its {a} {left[a].version} and {b} {left[b].version} exclude each other")
-            for i, a in enumerate(names)
-            for b in names[i + 1 :]
-            if not self.fit(left[a], left[b])
+                pinned[name] = release
+        orders = self.stack.running.orders
+        objections += [
+            ("partners", f"its {a} {first.version} and {b} {second.version} exclude each other")
+            for (a, first), (b, second) in combinations(pinned.items(), 2)
+            if not fit_each_other(first, second, orders)
         ]
-        return refused(version, found) if found else left
+        return refused(version, objections) if objections else pinned
 
     def _pinned(self, name: str, version: str) -> Release | str:
         """Return a pinned release, or why it may not be served again."""
@@ -349,283 +403,106 @@ class _Case:
         return release
 
 
-def suspects_of(stack: Shelf, parts: Mapping[str, Shelf], bad: tuple[str, ...]) -> Suspects:
-    """Return what is bad by component; ``bad`` are stack versions and ``component@version``.
-
-    Versions of the stack have to be in its ledger (KeyError otherwise).
-    """
-    named: dict[str, set[str]] = {}
-    for one in bad:
-        name, sign, version = one.partition(SIGN)
-        if sign and name in parts:
-            named.setdefault(name, set()).add(version)
-    places = stack.history.places
-    stacks = [one for one in bad if SIGN not in one or one.partition(SIGN)[0] not in parts]
-    stacks = sorted(dict.fromkeys(stacks), key=places.__getitem__)
-    if not stacks:
-        return Suspects(bad={name: frozenset(versions) for name, versions in named.items()})
-    good = _before(stack, stacks[0])
-    before = {} if good is None else dict(good.pins)
-    words = [] if good is None else [f"the last stack before {stacks[0]} is {good.version}"]
-    for version in stacks:
-        release = stack.release(version)
-        if isinstance(release, str):
-            words.append(f"what {version} pinned cannot be told: {release}")
-            continue
-        for name, pinned in sorted(release.pins.items()):
-            if before.get(name) != pinned:
-                named.setdefault(name, set()).add(pinned)
-                words.append(f"{version} brought in {name} {pinned}")
-    return Suspects(
-        bad={name: frozenset(versions) for name, versions in named.items()},
-        good=before,
-        stacks=tuple(stacks),
-        words=tuple(words),
-    )
-
-
-def _before(stack: Shelf, first: str) -> Release | None:
-    """Return the last stack before the first bad one that held full traffic."""
-    history = stack.history
-    for version in reversed(history.order[: history.places[first]]):
-        release = stack.release(version)
-        if history.life(version).full is not None and isinstance(release, Release):
-            return release
-    return None
-
-
-def plan_stack_rollback(
-    stack: Shelf, parts: Mapping[str, Shelf], question: Question
-) -> RollbackTarget:
-    """Return which components to revert and why, with everything that was refused.
-
-    ``parts`` has a shelf for each component that the live stack pins; its ``live`` is what runs.
-    Without ``question.bad`` the live stack release is bad. Nothing is changed.
-    """
-    bad = question.bad or (() if stack.live is None else (stack.live,))
-    live = None if stack.live is None else stack.release(stack.live)
-    if not isinstance(live, Release):
-        why = f"what is running cannot be told: {live or 'nothing is live'}"
-        return _none(stack, bad, question, _all_refused(stack, why))
-    running, unknown = _running(parts)
-    if unknown:
-        why = f"what is running cannot be told: {'; '.join(unknown)}"
-        return _none(stack, bad, question, _all_refused(stack, why))
-    case = _Case(
-        stack=stack,
-        parts=parts,
-        question=question,
-        suspects=suspects_of(stack, parts, bad),
-        live=live,
-        running=running,
-    )
-    return _named(case, bad) if question.to is not None else _smallest(case, bad)
-
-
-def _running(parts: Mapping[str, Shelf]) -> tuple[dict[str, Release], list[str]]:
-    running: dict[str, Release] = {}
-    unknown = []
-    for name, shelf in sorted(parts.items()):
-        release = "it is not live" if shelf.live is None else shelf.release(shelf.live)
-        if isinstance(release, Release):
-            running[name] = release
-        else:
-            unknown.append(f"{name}: {release}")
-    return running, unknown
-
-
-def _all_refused(stack: Shelf, why: str) -> tuple[Refused, ...]:
-    return tuple(
-        Refused(version=version, code="contract", reason=why)
-        for version in reversed(stack.history.order)
-    )
-
-
-def _none(
-    stack: Shelf, bad: tuple[str, ...], question: Question, passed: tuple[Refused, ...]
-) -> RollbackTarget:
-    return RollbackTarget(
-        model=stack.history.model,
-        live=stack.live,
-        bad=bad,
-        slice=question.slice,
-        target=None,
-        refused=passed,
-        steps=stuck(stack.history.model, bad, question),
-    )
-
-
-def _smallest(case: _Case, bad: tuple[str, ...]) -> RollbackTarget:
-    must = {name for name, one in case.running.items() if case.tainted(name, one.version)}
-    if not must:
-        return _gone_or_same_pins(case, bad)
-    while True:
-        search = StackSearch(
-            running=case.running,
-            must=frozenset(must),
-            choices=case.choices,
-            fit=case.fit,
-            allowed=case.allowed,
-        )
-        found = search.best()
-        if not found:
-            return _refused(case, bad, exhausted=search.exhausted)
-        chosen = {name: choice.release for name, choice in found[0].choices.items()}
-        left = {**case.running, **chosen}
-        broken = {name for name, release in left.items() if not case.verifies(name, release)}
-        if not broken:
-            return _answer(case, bad, chosen, found[1:], exhausted=search.exhausted)
-        must |= broken  # what stays has to verify, too: else it goes back as well
-
-
-def _gone_or_same_pins(case: _Case, bad: tuple[str, ...]) -> RollbackTarget:
-    """Answer where no component has to go: it has gone, or stacks differ in themselves only."""
-    if case.suspects.bad or not _after(case):
-        return _gone(case, bad)
-    for version in reversed(case.stack.history.order):
-        answer = _whole(case, bad, version)
-        if answer is not None:
-            return answer
-    return _refused(case, bad, exhausted=False)
-
-
-def _gone(case: _Case, bad: tuple[str, ...]) -> RollbackTarget:
-    """Return the answer that what is bad runs no more; the target is what runs."""
-    now = {name: release.version for name, release in case.running.items()}
-    what = f"nothing of {', '.join(bad)} is running"
-    return RollbackTarget(
-        model=case.stack.history.model,
-        live=case.stack.live,
-        bad=bad,
-        slice=case.question.slice,
-        target=case.live.version if now == dict(case.live.pins) else _labels(now),
-        refused=_list(case),
-        evidence=(*case.suspects.words, what),
-        steps=numbered([f"nothing to move: {what}"]),
-    )
+def _label(name: str, release: Release) -> str:
+    return f"{name}{SIGN}{release.version}"
 
 
 def _labels(versions: Mapping[str, str]) -> str:
     return ",".join(f"{name}{SIGN}{versions[name]}" for name in sorted(versions))
 
 
-def _after(case: _Case) -> bool:
-    """Return whether what is live is in the bad set of stacks, or was registered after it."""
-    places, stacks = case.stack.history.places, case.suspects.stacks
-    return bool(stacks) and places[case.live.version] >= places[stacks[0]]
+Rank = tuple[int, int, tuple[tuple[str, int], ...]]
+"""How many components go back, how many releases in all, and how far each; smaller is better."""
 
 
-def _named(case: _Case, bad: tuple[str, ...]) -> RollbackTarget:
-    to = case.question.to
-    answer = None if to is None else _whole(case, bad, to)
-    return answer or _refused(case, bad, exhausted=False)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A version a component could go back to; ``back`` counts registered releases."""
+
+    release: Release
+    back: int
 
 
-def _whole(case: _Case, bad: tuple[str, ...], version: str) -> RollbackTarget | None:
-    """Return the answer that goes back to one release of the stack, None where it is refused."""
-    left = case.whole(version)
-    if isinstance(left, Refused):
-        case.refused[version] = left
-        return None
-    missing = [name for name, release in sorted(left.items()) if not case.verifies(name, release)]
-    if missing:
-        words = [case.refused[f"{name}{SIGN}{left[name].version}"].reason for name in missing]
-        reasons = [
-            ("unverifiable", f"of its {name}: {why}")
-            for name, why in zip(missing, words, strict=True)
-        ]
-        case.refused[version] = refused(version, reasons)
-        return None
-    chosen = {
-        name: release
-        for name, release in left.items()
-        if case.running[name].version != release.version
-    }
-    return _answer(case, bad, chosen, (), exhausted=False, served=version)
+@dataclass(frozen=True, slots=True)
+class RevertSet:
+    """One answer of a search; ``choices`` by component."""
+
+    rank: Rank
+    choices: Mapping[str, Choice]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Component to version."""
+        return {name: choice.release.version for name, choice in self.choices.items()}
 
 
-def _refused(case: _Case, bad: tuple[str, ...], *, exhausted: bool) -> RollbackTarget:
-    answer = _none(case.stack, bad, case.question, _list(case))
-    words = (*case.suspects.words, *(_BOUND if exhausted else ()))
-    return replace(answer, evidence=words)
+@dataclass(slots=True, kw_only=True)
+class StackSearch:
+    """An exact search for the smallest sets of components to revert, within a bound that is said.
 
+    A set maps components to an earlier version each. It has to take back every tainted component
+    and leave a stack whose ranges hold. Sets of more components than the best one are not looked
+    for. ``running`` is what is pinned now, ``must`` the components that cannot stay, ``choices``
+    gives the earlier versions of a component, newest first (asked for when needed). ``fit`` says
+    whether two releases accept each other, ``allowed`` whether a whole stack may be left.
+    """
 
-_BOUND = ("the search ended at its bound: a smaller set, or another one, may exist",)
+    running: Mapping[str, Release]
+    must: frozenset[str]
+    choices: Callable[[str], Iterator[Choice]]
+    fit: Callable[[Release, Release], bool]
+    allowed: Callable[[Mapping[str, Release]], bool]
+    most: int = MOST_SETS
+    max_nodes: int = MOST_NODES
+    nodes: int = 0
+    exhausted: bool = False
+    _choices: dict[str, Iterator[Choice]] = field(default_factory=dict)
 
+    def best(self) -> tuple[RevertSet, ...]:
+        """Return up to ``most`` of the smallest sets, the best first; none where there is none.
 
-def _list(case: _Case) -> tuple[Refused, ...]:
-    """Return all refusals: stack releases, then components by name, each newest first."""
+        ``exhausted`` says afterwards that the bound ended the search, so that a better set than
+        these may exist.
+        """
+        free = sorted(set(self.running) - self.must)
+        for extra in range(len(free) + 1):
+            sets: list[RevertSet] = []
+            for more in combinations(free, extra):
+                # What has to go is tried first: its newest choices leave most for the others.
+                names = [*sorted(self.must), *more]
+                stay = [release for name, release in self.running.items() if name not in names]
+                if names and all(self.fit(a, b) for a, b in combinations(stay, 2)):
+                    self._assign(names, stay, {}, 0, sets)
+            if sets or self.exhausted:
+                return tuple(sets)
+        return ()
 
-    def place(label: str) -> tuple[str, int]:
-        name, _, version = label.rpartition(SIGN)
-        shelf = case.parts.get(name, case.stack)
-        return (name if name in case.parts else "", -shelf.history.places.get(version, -1))
-
-    return tuple(case.refused[label] for label in sorted(case.refused, key=place))
-
-
-def _answer(
-    case: _Case,
-    bad: tuple[str, ...],
-    chosen: Mapping[str, Release],
-    others: tuple[RevertSet, ...],
-    *,
-    exhausted: bool,
-    served: str | None = None,
-) -> RollbackTarget:
-    revert = {name: release.version for name, release in sorted(chosen.items())}
-    now = {name: release.version for name, release in case.running.items()}
-    smallest = served is None and not exhausted
-    served = served or case.match({**now, **revert})[0]
-    target = served or _labels(revert)
-    nearest = None if served is not None else _nearest(case)
-    told = partial(_about, case, chosen)
-    model = case.stack.history.model
-    return RollbackTarget(
-        model=model,
-        live=case.stack.live,
-        bad=bad,
-        slice=case.question.slice,
-        target=target,
-        refused=_list(case),
-        evidence=(
-            *case.suspects.words,
-            *stack_evidence(now, revert, served, smallest=smallest),
-            *told(),
-            *nearest_words(model, bad, case.question, nearest),
-            *(_BOUND if exhausted else ()),
-        ),
-        steps=stack_steps(model, bad, case.question, served, revert, case.suspects.bad),
-        checklist=stack_checklist(case.stack, bad, chosen, case.question, served),
-        revert=revert,
-        alternatives=tuple(one.versions for one in others),
-        attested=_attested(case, chosen),
-    )
-
-
-def _attested(case: _Case, chosen: Mapping[str, Release]) -> Attested:
-    for name, release in chosen.items():
-        life, lent = (
-            case.parts[name].history.life(release.version),
-            case.parts[name].lent(release.version),
-        )
-        if life.gate is None and (lent is None or lent.gate is None):
-            return "legacy"
-    return "gate"
-
-
-def _about(case: _Case, chosen: Mapping[str, Release]) -> list[str]:
-    found = []
-    for name, release in sorted(chosen.items()):
-        shelf = case.parts[name]
-        lines = [*service(shelf, release), proof(shelf, release), identity(release)]
-        found += [f"{name}: {line}" for line in lines]
-    return found
-
-
-def _nearest(case: _Case) -> str | None:
-    """Return the newest stack release that could be gone back to as a whole."""
-    for version in reversed(case.stack.history.order):
-        if isinstance(case.whole(version), dict):
-            return version
-    return None
+    def _assign(
+        self,
+        names: Sequence[str],
+        stay: Sequence[Release],
+        chosen: dict[str, Choice],
+        cost: int,
+        sets: list[RevertSet],
+    ) -> None:
+        """Add the sets that begin with what is chosen; the releases that ``stay`` fit so far."""
+        if len(chosen) == len(names):
+            reverted = {name: choice.release for name, choice in chosen.items()}
+            if self.allowed({**self.running, **reverted}):
+                steps = tuple((name, chosen[name].back) for name in sorted(chosen))
+                insort(
+                    sets, RevertSet((len(chosen), cost, steps), chosen), key=lambda best: best.rank
+                )
+                del sets[self.most :]
+            return
+        name = names[len(chosen)]
+        # The first copy stays at the newest version: what was looked at is kept for the next time.
+        self._choices[name], choices = tee(self._choices.get(name) or self.choices(name))
+        for choice in choices:
+            total = cost + choice.back
+            if self.exhausted or (len(sets) == self.most and total > sets[-1].rank[1]):
+                return
+            self.nodes += 1
+            self.exhausted = self.nodes >= self.max_nodes
+            if all(self.fit(choice.release, release) for release in stay):
+                self._assign(names, [*stay, choice.release], {**chosen, name: choice}, total, sets)

@@ -1,186 +1,319 @@
-"""Where to go back to (docs/method.md, section "Rollback"), for a model that is served by itself.
+"""Where a model goes back to, and why a release may not be gone back to.
 
-Releases are ordered as registered. The target is the newest one before the whole first-bad set
-against which nothing is held; :mod:`relkit.rollback.refusals` says what can be.
-
-What is served now across all models: a stack release serves what it pins.
+See docs/method.md, section "Rollback". Releases are ordered as registered. The target is the newest
+one before the whole first-bad set against which nothing is held. Every release on the way is
+refused with all that is held against it: by the ledger, its record, the failing slice, its
+identity, its contract with what is running and, last, its artifact.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 
-from relkit.registry.types import Attested, Refused, Release, RollbackTarget
-from relkit.rollback.history import History
-from relkit.rollback.refusals import Lent, Question, Shelf, judge
-from relkit.rollback.view import checklist, evidence, nothing_to_do, steps, stuck
+from relkit.core.slices import OVERALL
+from relkit.core.values import seconds_between
+from relkit.core.wording import duration, short_digest
+from relkit.registry.types import Refused, Release, ReleaseEvent, RollbackTarget
+from relkit.rollback.compatibility import interface_misfits, partner_misfits
+from relkit.rollback.history import History, Life, ServedModel
 
-AFTER = "after_bad"
-
-
-def plan_rollback(shelf: Shelf, question: Question) -> RollbackTarget:
-    """Return where to go back to and why, with every release that was refused, newest first.
-
-    Without ``question.bad`` what is live is bad. Every version of the question has to be one of
-    the ledger (KeyError otherwise). Older releases than the target are not looked at. Nothing is
-    changed.
-    """
-    places = shelf.history.places
-    bad = question.bad or (() if shelf.live is None else (shelf.live,))
-    bad = tuple(sorted(dict.fromkeys(bad), key=places.__getitem__))
-    target, passed = _search(shelf, question, bad)
-    found = None if target is None else target.version
-    return RollbackTarget(
-        model=shelf.history.model,
-        live=shelf.live,
-        bad=bad,
-        slice=question.slice,
-        target=found,
-        refused=passed,
-        evidence=() if target is None else evidence(shelf, target, bad, question, len(passed)),
-        steps=_steps(shelf, found, bad, question),
-        checklist=() if target is None else checklist(shelf, target, bad, question),
-        attested="none" if target is None else _attested(shelf, target),
-    )
-
-
-def already_there(shelf: Shelf, target: RollbackTarget) -> bool:
-    """Return whether the target is what is served already and no bad release has traffic left."""
-    there = target.target is not None and target.target == shelf.live
-    return there and not _left(shelf, target.bad)
-
-
-def _left(shelf: Shelf, bad: tuple[str, ...]) -> bool:
-    """Return whether a bad release still has a part of the traffic."""
-    return any(version in shelf.history.shares for version in bad)
-
-
-def _steps(
-    shelf: Shelf, target: str | None, bad: tuple[str, ...], question: Question
-) -> tuple[str, ...]:
-    model = shelf.history.model
-    if target is None:
-        return stuck(model, bad, question)
-    if target == shelf.live and not _left(shelf, bad):
-        return nothing_to_do(model, target, bad)
-    return steps(model, target, bad, question)
-
-
-def _attested(shelf: Shelf, target: Release) -> Attested:
-    life, lent = shelf.history.life(target.version), shelf.lent(target.version)
-    return "gate" if life.gate is not None or (lent is not None and lent.gate) else "legacy"
-
-
-def _search(
-    shelf: Shelf, question: Question, bad: tuple[str, ...]
-) -> tuple[Release | None, tuple[Refused, ...]]:
-    live = None if shelf.live is None else shelf.release(shelf.live)
-    passed: list[Refused] = []
-    for version in reversed(shelf.history.order):
-        outside = _outside(shelf, version, bad, question)
-        if outside is not None:
-            passed.append(outside)
-            continue
-        if question.to is not None and version != question.to:
-            continue
-        verdict = judge(shelf, version, question, live)
-        if isinstance(verdict, Release):
-            return verdict, tuple(passed)
-        passed.append(verdict)
-    passed += _not_registered(shelf, question)
-    return None, tuple(passed)
-
-
-def _outside(
-    shelf: Shelf, version: str, bad: tuple[str, ...], question: Question
-) -> Refused | None:
-    """Return why a release is not before the whole first-bad set."""
-    places = shelf.history.places
-    if version in bad:
-        return Refused(version=version, code="bad", reason="it is in the first-bad set")
-    if bad and places[version] > places[bad[0]]:
-        reason = f"it was registered after {bad[0]}, the first of the first-bad set"
-        return Refused(version=version, code=AFTER, reason=reason)
-    live = shelf.live
-    if live is None or live in bad or question.to == version or live not in places:
-        return None
-    if places[version] > places[live] and places[live] < places[bad[0]]:
-        reason = (
-            f"it is newer than {live}, which is live and before the first-bad set: going to it is "
-            "no way back (--to names it if it is meant)"
-        )
-        return Refused(version=version, code="newer_than_live", reason=reason)
-    return None
-
-
-def _not_registered(shelf: Shelf, question: Question) -> Iterator[Refused]:
-    for version in shelf.unlisted:
-        if question.to in {None, version}:
-            reason = "it has a record, and the ledger does not know it: it was never registered"
-            yield Refused(version=version, code="not_registered", reason=reason)
-
-
-ReadRelease = Callable[[str, str], Release | str]
-"""Called with (model, version); returns the record, or why it cannot be read."""
+LEGACY_WINDOW_S = 24 * 3600.0
+"""How old the verification of a release without a gate may be: a day, as a decision is valid."""
 
 
 SIGN = "@"
 """Between a component and its version, as in ``asr@1.4.0``."""
 
 
-def served_now(histories: Mapping[str, History], read: ReadRelease) -> dict[str, str]:
-    """Return model to the version that is live, by its own ledger or that of a stack.
+NOT_REGISTERED = "it has a record, and the ledger does not know it: it was never registered"
 
-    Of both the later one counts (times are UTC to the second), the model's own where they are
-    equal: a component that was rolled back alone is no longer what the stack pinned.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked: the first-bad set, a named target, the failing slice, and the time."""
+
+    now: str
+    bad: tuple[str, ...] = ()
+    to: str | None = None
+    slice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """Where a model goes back to, None where every release is ``refused``; newest first."""
+
+    bad: tuple[str, ...]
+    target: Release | None
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One event that a plan would append to a ledger as it was when planned."""
+
+    history: History
+    version: str
+    from_version: str | None
+    live: str | None
+    bad: tuple[str, ...]
+
+    @property
+    def model(self) -> str:
+        """The model that goes back."""
+        return self.history.model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackPlan:
+    """A target and the events it takes; none where there is nothing to move, or no target.
+
+    ``by_rollback`` is the event that made live what is live, where that was a rollback.
     """
-    served: dict[str, tuple[str, int, str]] = {}
-    for model, history in histories.items():
-        event = history.serving
-        if event is None:
+
+    target: RollbackTarget
+    moves: tuple[Move, ...] = ()
+    by_rollback: ReleaseEvent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The events that were appended, and whether a mirror was told."""
+
+    events: tuple[ReleaseEvent, ...] = ()
+    mirrored: bool = False
+
+
+def model_target(model: ServedModel, question: Question) -> ModelAnswer:
+    """Return where to go back to, with every release that was refused on the way.
+
+    Without ``question.bad`` what is live is bad. Every version of the question has to be one of
+    the ledger (KeyError otherwise). Older releases than the target are not looked at. Nothing is
+    changed.
+    """
+    bad = question.bad or (() if model.live is None else (model.live,))
+    bad = tuple(sorted(dict.fromkeys(bad), key=model.history.places.__getitem__))
+    live = model.live_release()
+    refusals: list[Refused] = []
+    for version in reversed(model.history.order):
+        outside = _outside(model, version, bad, question)
+        if outside is not None:
+            refusals.append(outside)
+        elif question.to in {None, version}:
+            verdict = judge_record(model, version, question, live)
+            if isinstance(verdict, Release):
+                objections = artifact_objections(model, verdict)
+                if not objections:
+                    return ModelAnswer(bad=bad, target=verdict, refused=tuple(refusals))
+                verdict = refused(version, objections)
+            refusals.append(verdict)
+    refusals += [
+        Refused(version=version, code="not_registered", reason=NOT_REGISTERED)
+        for version in model.unlisted
+        if question.to in {None, version}
+    ]
+    return ModelAnswer(bad=bad, target=None, refused=tuple(refusals))
+
+
+def already_there(model: ServedModel, answer: ModelAnswer) -> bool:
+    """Return whether the target is what is served already and no bad release has traffic left."""
+    return (
+        answer.target is not None
+        and answer.target.version == model.live
+        and not any(version in model.history.shares for version in answer.bad)
+    )
+
+
+def move(model: ServedModel, version: str, bad: tuple[str, ...]) -> Move:
+    """Return the event that goes back; a bad canary is left before what is live."""
+    canary = next((name for name in bad if name in model.history.shares), None)
+    return Move(
+        history=model.history,
+        version=version,
+        from_version=canary if version == model.live else model.live,
+        live=model.live,
+        bad=bad,
+    )
+
+
+def in_bad_set(version: str, bad: Sequence[str], places: Mapping[str, int]) -> Refused | None:
+    """Return why a release is not before the first-bad set, which is in the order of places."""
+    if version in bad:
+        return Refused(version=version, code="bad", reason="it is in the first-bad set")
+    if bad and places[version] > places[bad[0]]:
+        reason = f"it was registered after {bad[0]}, the first of the first-bad set"
+        return Refused(version=version, code="after_bad", reason=reason)
+    return None
+
+
+def _outside(
+    model: ServedModel, version: str, bad: tuple[str, ...], question: Question
+) -> Refused | None:
+    """Return why a release is not before the whole first-bad set, or is ahead of what is live."""
+    places, live = model.history.places, model.live
+    outside = in_bad_set(version, bad, places)
+    if outside is not None or live is None or live in bad or live not in places:
+        return outside
+    if question.to == version or not places[live] < min(places[version], places[bad[0]]):
+        return None
+    reason = (
+        f"it is newer than {live}, which is live and before the first-bad set: going to it is "
+        "no way back (--to names it if it is meant)"
+    )
+    return Refused(version=version, code="newer_than_live", reason=reason)
+
+
+Objection = tuple[str, str]
+"""A code, and in words what is held against a release."""
+
+
+def refused(version: str, objections: Sequence[Objection]) -> Refused:
+    """Return a refusal with all that is held against a release; the code is that of the first."""
+    words = "; ".join(words for _, words in objections)
+    return Refused(version=version, code=objections[0][0], reason=words)
+
+
+def judge_record(
+    model: ServedModel,
+    version: str,
+    question: Question,
+    live: Release | str,
+    *,
+    inside: Container[str] = (),
+) -> Refused | Release:
+    """Return the release where all but the artifact lets it be gone back to, else why not.
+
+    Bad sets are not looked at. ``live`` is the release that runs now, or why it cannot be told;
+    ranges of models ``inside`` the same stack are not held.
+    """
+    life = model.history.life(version)
+    objections = _ledger_objections(model, life)
+    release = model.release(version)
+    if isinstance(release, str):
+        return refused(version, [*objections, ("unreadable", release)])
+    if not life.records:
+        objections.append(("record_changed", "the ledger names no digest of its record"))
+    elif any(digest != release.digest for digest in life.records):
+        changed = "its record is not the one that the ledger names: it changed"
+        objections.append(("record_changed", changed))
+    if question.slice is not None:
+        objections += _slice_objections(release, life, question.slice)
+    if not any(code in {"never_full_traffic", "no_gate"} for code, _ in objections):
+        objections += _legacy_objections(model, life, release, question.now)
+    objections += _identity_objections(model, release)
+    if isinstance(live, Release):
+        objections += [("contract", words) for words in interface_misfits(release, live)]
+        partners = partner_misfits(release, model.running, inside=inside)
+        objections += [("partners", words) for words in partners]
+    else:
+        objections.append(("contract", f"what is running cannot be told: {live}"))
+    return refused(version, objections) if objections else release
+
+
+def artifact_objections(model: ServedModel, release: Release) -> list[Objection]:
+    """Return why the artifact does not verify now."""
+    why = model.verify(release)
+    return [] if why is None else [("unverifiable", f"its artifact does not verify: {why}")]
+
+
+def _ledger_objections(model: ServedModel, life: Life) -> list[Objection]:
+    objections: list[Objection] = []
+    if life.full is None and model.in_stack(life.version) is None:
+        objections.append(("never_full_traffic", "it never held full traffic"))
+    elif not life.legacy and model.gate(life) is None:
+        objections.append(("no_gate", life.ungated))
+    if life.yanked is not None:
+        why = f": {life.yanked.reason}" if life.yanked.reason else ""
+        objections.append(("yanked", f"it was yanked at {life.yanked.at}{why}"))
+    if life.left_by is not None:
+        event = life.left_by
+        where = f", which failed on {event.slice}" if event.slice else ""
+        words = (
+            f"the rollback of {', '.join(event.bad)} at {event.at}{where} left it behind, and it "
+            "was not promoted since"
+        )
+        objections.append(("rolled_back", words))
+    return objections
+
+
+def _slice_objections(release: Release, life: Life, failing: str) -> list[Objection]:
+    """Return why a release is known to be worse on the failing slice."""
+    worse = [(name, f"it is known to be worse on {name}") for name in release.worse_slices]
+    worse += [
+        (event.slice, f"it was rolled back at {event.at} for {event.slice}")
+        for event in life.worse
+        if event.slice is not None
+    ]
+    objections = []
+    for name, words in worse:
+        if overlap(name, failing):
+            wider = set(name.split("&")) < set(failing.split("&")) or name == OVERALL
+            which = f"{'holds' if wider else 'is part of'} the failing {failing}"
+            which = "is failing" if name == failing else which
+            objections.append(("worse_slice", f"{words}, which {which}"))
+    return objections
+
+
+def overlap(worse: str, failing: str) -> bool:
+    """Return whether a slice known to be worse holds the failing one, is it, or is part of it.
+
+    Slices in their normal spelling. What is worse overall is worse everywhere; where everything
+    fails (``overall``), only what is worse overall counts.
+    """
+    if OVERALL in {worse, failing}:
+        return worse == OVERALL
+    terms, failing_terms = set(worse.split("&")), set(failing.split("&"))
+    return terms <= failing_terms or failing_terms <= terms
+
+
+def _legacy_objections(
+    model: ServedModel, life: Life, release: Release, now: str
+) -> list[Objection]:
+    """Return why a release without a gate, from another registry, may not be a target yet."""
+    if model.gate(life) is not None:
+        return []
+    event = life.verified
+    if event is None:
+        why = "not verified since its last change"
+    elif (age := seconds_between(event.at, now)) is None or not 0 <= age <= LEGACY_WINDOW_S:
+        window = duration(LEGACY_WINDOW_S)
+        why = f"was verified at {event.at}, which is not within the last {window}"
+    elif event.release != release.digest:
+        why = f"what was verified at {event.at} is not its record"
+    else:
+        return []
+    command = f"relkit registry verify {release.model} --record"
+    words = f"it is attested: legacy, and {why}; verify it first: {command}"
+    return [("legacy_unverified", words)]
+
+
+def _identity_objections(model: ServedModel, release: Release) -> list[Objection]:
+    """Return why what is served under a release's identity may not be what was gated."""
+    if release.kind != "hosted":
+        if release.kind == "stack" or release.artifact is not None:
+            return []
+        return [("unverifiable", "it has no artifact, so nothing can be verified")]
+    hosted = release.hosted
+    if hosted is None:
+        return [("unverifiable", "it is hosted and does not say by whom")]
+    if hosted.fingerprint is None:
+        return [("unverifiable", "it is hosted, and no behavioural fingerprint was taken")]
+    identity = (hosted.provider, hosted.model, hosted.configuration)
+    newest = _newest_fingerprint(model, identity)
+    if newest in {None, hosted.fingerprint}:
+        return []
+    words = (
+        f"{hosted.provider} {hosted.model} changed its behaviour behind the same name: the "
+        f"fingerprint was {short_digest(hosted.fingerprint)} and is {short_digest(newest or '')}"
+    )
+    return [("fingerprint_changed", words)]
+
+
+def _newest_fingerprint(model: ServedModel, identity: tuple[str, str, str]) -> str | None:
+    """Return the newest fingerprint of a hosted (provider, model, configuration)."""
+    for version in reversed(model.history.order):
+        release = model.release(version)
+        hosted = None if isinstance(release, str) else release.hosted
+        if hosted is None or hosted.fingerprint is None:
             continue
-        _later(served, model, (event.at, 1, event.version))
-        release = read(model, event.version)
-        if isinstance(release, Release) and release.component == "stack":
-            for component, version in release.pins.items():
-                _later(served, component, (event.at, 0, version))
-    return {model: version for model, (_, _, version) in served.items()}
-
-
-def _later(served: dict[str, tuple[str, int, str]], model: str, one: tuple[str, int, str]) -> None:
-    if model not in served or served[model][:2] < one[:2]:
-        served[model] = one
-
-
-@dataclass(slots=True)
-class Stacks:
-    """What releases of components have from the stacks that pinned them."""
-
-    histories: Mapping[str, History]
-    read: ReadRelease
-    _lent: dict[tuple[str, str], Lent] | None = field(default=None, init=False)
-
-    def lent(self, component: str, version: str) -> Lent | None:
-        """Return the service of a component's release in a stack, the newest with a gate first."""
-        if self._lent is None:
-            self._lent = {}
-            for model, history in self.histories.items():
-                if self._is_stack(model, history):
-                    self._collect(model, history, self._lent)
-        return self._lent.get((component, version))
-
-    def _is_stack(self, model: str, history: History) -> bool:
-        if not history.order:
-            return False
-        newest = self.read(model, history.order[-1])
-        return isinstance(newest, Release) and newest.component == "stack"
-
-    def _collect(self, model: str, history: History, found: dict[tuple[str, str], Lent]) -> None:
-        for version in reversed(history.order):
-            life = history.life(version)
-            release = self.read(model, version) if life.full is not None else "never served"
-            if life.full is None or isinstance(release, str):
-                continue
-            one = Lent(stack=f"{model} {version}", at=life.full.at, gate=life.gate)
-            for pin in release.pins.items():
-                if pin not in found or (found[pin].gate is None and one.gate is not None):
-                    found[pin] = one
+        if (hosted.provider, hosted.model, hosted.configuration) == identity:
+            return hosted.fingerprint
+    return None

@@ -1,72 +1,249 @@
-"""The plan of a rollback in words: evidence, numbered steps with their commands, the checklist.
+"""A rollback for people: evidence, numbered steps with their commands, the checklist, the text.
 
-The plan of a stack's rollback in words.
+Rules say where to go back to; what speaks for it, and what is to be done then, is worded here: for
+the document of ``relkit rollback --json``, and for a terminal.
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from relkit.core.wording import short_digest
-from relkit.registry.types import Release
+from relkit.core.codec import encode
+from relkit.core.digests import JsonValue
+from relkit.core.wording import safe, short_digest
+from relkit.registry.types import Release, RollbackTarget
 from relkit.rollback.compatibility import only_stated_by
-from relkit.rollback.refusals import Question, Shelf, overlap
+from relkit.rollback.history import ServedModel
+from relkit.rollback.target import (
+    Applied,
+    ModelAnswer,
+    Question,
+    RollbackPlan,
+    already_there,
+    overlap,
+)
+
+if TYPE_CHECKING:  # only a stack's rollback loads it
+    from relkit.rollback.stack import StackAnswer, Suspects
+
+_SHOWN = 12
+"""Refused releases that the terminal shows; ``--json`` has all."""
 
 
-def command(*words: str) -> str:
+_AGREE = "artifacts and aliases agree: relkit registry verify"
+
+
+def rollback_json(planned: RollbackPlan, done: Applied) -> dict[str, JsonValue]:
+    """Return the document of ``--json``."""
+    target = planned.target
+    return {
+        **encode(target),
+        "already": target.target is not None and not planned.moves,
+        "applied": bool(done.events),
+        "events": [
+            {
+                "model": event.model,
+                "sequence": event.sequence,
+                "version": event.version,
+                "digest": event.digest,
+            }
+            for event in done.events
+        ],
+        "mirrored": done.mirrored,
+    }
+
+
+def rollback_lines(planned: RollbackPlan, done: Applied) -> str:
+    """Return the text for people; whatever came from data cannot steer the terminal."""
+    target = planned.target
+    head = f"{target.model}: live {target.live or 'none'}, bad {', '.join(target.bad) or 'none'}"
+    if target.slice is not None:
+        head += f", failing on {target.slice}"
+    if target.target is None:
+        state = "no target: every release is refused"
+    elif not planned.moves:
+        state = f"target {target.target}: live already, nothing to move"
+    else:
+        legacy = " (attested: legacy)" if target.attested == "legacy" else ""
+        state = f"{'rolled back to' if done.events else 'target'} {target.target}{legacy}"
+    refusals = [f"{refused.version}: {refused.reason}" for refused in target.refused[:_SHOWN]]
+    if len(target.refused) > _SHOWN:
+        refusals.append(f"and {len(target.refused) - _SHOWN} more: --json lists them")
+    sets = [
+        ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+        for versions in target.alternatives
+    ]
+    lines = [head, state]
+    for title, block in (
+        ("evidence", target.evidence),
+        ("next best (artifacts not verified yet)", sets),
+        ("refused", refusals),
+        ("plan", target.steps),
+        ("checklist", [f"[ ] {line}" for line in target.checklist]),
+    ):
+        lines += ["", title, *(f"  {line}" for line in block)] if block else []
+    return "\n".join(safe(part) for line in lines for part in line.split("\n")) + "\n"
+
+
+def worded_target(model: ServedModel, question: Question, answer: ModelAnswer) -> RollbackTarget:
+    """Return where a model goes back to, with its reasons, the plan and the checklist."""
+    target, bad = answer.target, answer.bad
+    worded = RollbackTarget(
+        model=model.name,
+        live=model.live,
+        bad=bad,
+        slice=question.slice,
+        target=None,
+        refused=answer.refused,
+        steps=_stuck(model.name, bad, question),
+    )
+    if target is None:
+        return worded
+    if already_there(model, answer):
+        steps = _nothing_to_do(model.name, target.version, bad)
+    else:
+        steps = _steps(model.name, target.version, bad, question)
+    return replace(
+        worded,
+        target=target.version,
+        evidence=tuple(_evidence(model, target, question, answer)),
+        steps=_numbered(steps),
+        checklist=tuple(_checklist(model, target, bad, question)),
+        attested="legacy" if model.gate(model.history.life(target.version)) is None else "gate",
+    )
+
+
+def worded_stack_target(
+    stack: ServedModel, parts: Mapping[str, ServedModel], question: Question, answer: "StackAnswer"
+) -> RollbackTarget:
+    """Return where a stack goes back to, with its reasons, the plan and the checklist."""
+    evidence = [*_suspect_lines(answer.suspects)]
+    worded = RollbackTarget(
+        model=stack.name,
+        live=stack.live,
+        bad=answer.bad,
+        slice=question.slice,
+        target=answer.target,
+        refused=answer.refused,
+    )
+    if answer.gone:
+        what = f"nothing of {', '.join(answer.bad)} is running"
+        return replace(
+            worded, evidence=(*evidence, what), steps=_numbered([f"nothing to move: {what}"])
+        )
+    bound = "the search ended at its bound: a smaller set, or another one, may exist"
+    if answer.target is None:
+        evidence += [bound] if answer.exhausted else []
+        return replace(
+            worded, evidence=tuple(evidence), steps=_stuck(stack.name, answer.bad, question)
+        )
+    evidence += _stack_evidence(answer)
+    gates = []
+    for name, release in answer.revert.items():
+        part = parts[name]
+        gates.append(part.gate(part.history.life(release.version)))
+        lines = (*_service(part, release), _proof(part, release), _identity(release))
+        evidence += [f"{name}: {line}" for line in lines]
+    if answer.nearest is not None:
+        words = [*_words(stack.name, answer.bad, question), "--to", answer.nearest]
+        nearest = f"the newest stack release that was served as one is {answer.nearest}"
+        evidence.append(f"{nearest}: {_command(*words)}")
+    evidence += [bound] if answer.exhausted else []
+    return replace(
+        worded,
+        evidence=tuple(evidence),
+        steps=_numbered(_stack_steps(stack.name, question, answer)),
+        checklist=tuple(_stack_checklist(stack.name, question, answer)),
+        revert={name: release.version for name, release in answer.revert.items()},
+        alternatives=answer.alternatives,
+        attested="legacy" if None in gates else "gate",
+    )
+
+
+def _command(*words: str) -> str:
     """Return a command line that a shell reads as these words."""
     return "relkit " + " ".join(shlex.quote(word) for word in words)
 
 
-def numbered(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return lines with their numbers from 1."""
-    return tuple(f"{number}. {line}" for number, line in enumerate(lines, start=1))
-
-
-def rollback_words(model: str, question: Question, bad: Sequence[str]) -> list[str]:
+def _words(model: str, bad: Sequence[str], question: Question) -> list[str]:
     """Return ``rollback MODEL --bad …`` as words, with the failing slice."""
     words = ["rollback", model]
     for version in bad:
         words += ["--bad", version]
-    if question.slice is not None:
-        words += ["--slice", question.slice]
-    return words
+    return words if question.slice is None else [*words, "--slice", question.slice]
 
 
-def evidence(
-    shelf: Shelf, target: Release, bad: Sequence[str], question: Question, passed: int
-) -> tuple[str, ...]:
-    """Return in words what speaks for a target."""
-    version, model = target.version, shelf.history.model
-    found = [*service(shelf, target), proof(shelf, target), identity(target)]
-    live = None if shelf.live is None else shelf.release(shelf.live)
+def _yank(model: str, version: str, question: Question) -> str:
+    why = f"failed on {question.slice}" if question.slice else "first bad release"
+    return _command("registry", "yank", model, version, "--reason", why)
+
+
+def _numbered(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{number}. {line}" for number, line in enumerate(lines, start=1))
+
+
+def _pins(versions: Mapping[str, str]) -> str:
+    """Return ``asr 1.4, llm 2.0``."""
+    return ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
+
+
+def _stuck(model: str, bad: Sequence[str], question: Question) -> tuple[str, ...]:
+    """Return what to do where there is no target."""
+    what = model if question.to is None else f"{model} {question.to}"
+    lines = [f"no rollback: {what} has no release that may be gone back to; read the reasons"]
+    if question.to is not None:
+        instead = _command(*_words(model, bad, question))
+        lines.append(f"see which release would do instead: {instead}")
+    lines.append("mend what can be mended (a missing artifact, a stale verification), plan again")
+    lines.append(
+        f"otherwise gate a mended release: {_command('registry', 'promote', model)} VERSION"
+    )
+    return _numbered(lines)
+
+
+def _evidence(
+    model: ServedModel, target: Release, question: Question, answer: ModelAnswer
+) -> Iterator[str]:
+    """Yield what speaks for a target."""
+    version, bad = target.version, answer.bad
+    yield from _service(model, target)
+    yield _proof(model, target)
+    yield _identity(target)
+    live = model.live_release()
     if isinstance(live, Release):
-        found.append(_fits(shelf, target, live))
+        beside = {
+            name: release.version
+            for name, release in model.running.partners.items()
+            if name in target.requires or target.model in release.requires
+        }
+        partners = f", and what runs beside it: {_pins(beside)}" if beside else ""
+        yield f"its contract fits that of {live.version}, which is live{partners}"
     if question.slice is not None:
-        found.append(f"{version} is not known to be worse on {question.slice}")
+        yield f"{version} is not known to be worse on {question.slice}"
     if bad:
         which = f"before {bad[0]}" + (", the first of the bad set" if len(bad) > 1 else "")
         how = "is the named" if question.to is not None else "is the newest fitting"
-        found.append(f"{version} {how} release of {model} {which}; {passed} refused on the way")
-    return tuple(found)
+        passed = f"{len(answer.refused)} refused on the way"
+        yield f"{version} {how} release of {model.name} {which}; {passed}"
 
 
-def service(shelf: Shelf, target: Release) -> list[str]:
-    """Return since when a release held full traffic."""
-    life, lent = shelf.history.life(target.version), shelf.lent(target.version)
-    if life.full is not None:
-        at = f"at {life.full.at} by {life.full.by} (event {life.full.sequence})"
-        return [f"{target.version} held full traffic: {life.full.kind} {at}"]
-    if lent is not None:
-        return [f"{target.version} held full traffic in {lent.stack}, from {lent.at}"]
-    return []
+def _service(model: ServedModel, target: Release) -> Iterator[str]:
+    """Yield since when a release held full traffic."""
+    full, in_stack = model.history.life(target.version).full, model.in_stack(target.version)
+    if full is not None:
+        at = f"at {full.at} by {full.by} (event {full.sequence})"
+        yield f"{target.version} held full traffic: {full.kind} {at}"
+    elif in_stack is not None:
+        yield f"{target.version} held full traffic in {in_stack.stack}, from {in_stack.at}"
 
 
-def proof(shelf: Shelf, target: Release) -> str:
+def _proof(model: ServedModel, target: Release) -> str:
     """Return what shows that a release passed its gate, or what stands in for it."""
-    life, lent = shelf.history.life(target.version), shelf.lent(target.version)
-    gate = life.gate or (None if lent is None else lent.gate)
+    life = model.history.life(target.version)
+    gate = model.gate(life)
     if gate is not None:
-        whose = "" if gate.model == shelf.history.model else f" of {gate.model}"
+        whose = "" if gate.model == model.name else f" of {gate.model}"
         return (
             f"{target.version} passed its gate: decision {short_digest(gate.decision)} "
             f"(event {gate.sequence}{whose})"
@@ -75,181 +252,124 @@ def proof(shelf: Shelf, target: Release) -> str:
     return f"{target.version} has no gate behind it (attested: legacy) and was verified{at}"
 
 
-def identity(target: Release) -> str:
+def _identity(target: Release) -> str:
     """Return what was verified of a release."""
     if target.hosted is not None:
         hosted = target.hosted
-        print_ = short_digest(hosted.fingerprint or "")
         return (
             f"{target.version} is {hosted.provider} {hosted.model}, configuration "
-            f"{short_digest(hosted.configuration)}, fingerprint {print_}, none newer differs"
+            f"{short_digest(hosted.configuration)}, fingerprint "
+            f"{short_digest(hosted.fingerprint or '')}, none newer differs"
         )
     if target.artifact is not None:
         return f"its artifact {short_digest(target.artifact.digest)} verifies now"
-    return f"its components verify now: {pairs(target.pins)}"
+    return f"its components verify now: {_pins(target.pins)}"
 
 
-def _fits(shelf: Shelf, target: Release, live: Release) -> str:
-    beside = {
-        name: release.version
-        for name, release in shelf.running.partners.items()
-        if name in target.requires or target.model in release.requires
-    }
-    words = f"its contract fits that of {live.version}, which is live"
-    return f"{words}, and what runs beside it: {pairs(beside)}" if beside else words
-
-
-def pairs(versions: Mapping[str, str]) -> str:
-    """Return ``asr 1.4, llm 2.0``."""
-    return ", ".join(f"{name} {versions[name]}" for name in sorted(versions))
-
-
-def steps(model: str, target: str, bad: Sequence[str], question: Question) -> tuple[str, ...]:
-    """Return the plan: what to run, in order."""
-    back = command(*rollback_words(model, question, bad), "--to", target, "--apply")
-    found = [
-        f"append the event and move the alias champion to {target}: {back}",
-        "see that ledger, artifacts and aliases agree: relkit registry verify",
-        f"go through the checklist with {target} serving",
-    ]
+def _steps(model: str, target: str, bad: Sequence[str], question: Question) -> Iterator[str]:
+    """Yield what to run, in order."""
+    back = _command(*_words(model, bad, question), "--to", target, "--apply")
+    yield f"append the event and move the alias champion to {target}: {back}"
+    yield f"see that ledger, {_AGREE}"
+    yield f"go through the checklist with {target} serving"
     for version in bad:
-        why = f"failed on {question.slice}" if question.slice else "first bad release"
-        yank = command("registry", "yank", model, version, "--reason", why)
-        found.append(f"keep {version} from being a target later: {yank}")
+        yield f"keep {version} from being a target later: {_yank(model, version, question)}"
     if len(bad) > 1:
-        find = command("bisect", model, "--good", target, "--bad", bad[-1], "--run", "CMD")
-        found.append(f"find out which of the {len(bad)} is the first bad one: {find}")
-    return numbered(found)
+        find = _command("bisect", model, "--good", target, "--bad", bad[-1], "--run", "CMD")
+        yield f"find out which of the {len(bad)} is the first bad one: {find}"
 
 
-def nothing_to_do(model: str, target: str, bad: Sequence[str]) -> tuple[str, ...]:
-    """Return the plan where the bad releases have no traffic any more."""
-    gone = ", ".join(bad)
-    return numbered(
-        [
-            f"nothing to move: {target} is live, and {gone} has no traffic",
-            "see that ledger, artifacts and aliases agree: relkit registry verify",
-            f"where {target} is bad, too: {command('rollback', model, '--bad', target)}",
-        ]
-    )
+def _nothing_to_do(model: str, target: str, bad: Sequence[str]) -> Iterator[str]:
+    """Yield what to do where the bad releases have no traffic any more."""
+    yield f"nothing to move: {target} is live, and {', '.join(bad)} has no traffic"
+    yield f"see that ledger, {_AGREE}"
+    yield f"where {target} is bad, too: {_command('rollback', model, '--bad', target)}"
 
 
-def stuck(model: str, bad: Sequence[str], question: Question) -> tuple[str, ...]:
-    """Return what to do where there is no target."""
-    what = f"{model} {question.to}" if question.to is not None else f"{model}"
-    found = [f"no rollback: {what} has no release that may be gone back to; read the reasons"]
-    if question.to is not None:
-        words = rollback_words(model, question, bad)
-        found.append(f"see which release would do instead: {command(*words)}")
-    found.append("mend what can be mended (a missing artifact, a stale verification), plan again")
-    found.append(
-        f"otherwise gate a mended release: {command('registry', 'promote', model)} VERSION"
-    )
-    return numbered(found)
-
-
-def checklist(
-    shelf: Shelf, target: Release, bad: Sequence[str], question: Question
-) -> tuple[str, ...]:
-    """Return what people check once a target serves."""
-    removed = ", ".join(bad) or "the bad release"
-    found = [
-        f"{target.version} has all traffic, {removed} has none (canaries, shadows and caches, too)",
-        f"every consumer reads the alias champion = {target.version}; none pins {removed}",
-        f"sessions that began on {removed} end well or are restarted",
-        f"data that {removed} wrote (caches, indexes, prompts) is readable by {target.version}",
-    ]
-    if question.slice is not None:
-        found.append(f"the failing metric is back where it was on {question.slice}, and overall")
-    else:
-        found.append("the failing metric is back where it was, overall and on every slice")
+def _checklist(
+    model: ServedModel, target: Release, bad: Sequence[str], question: Question
+) -> Iterator[str]:
+    """Yield what people check once a target serves."""
+    version, removed = target.version, ", ".join(bad) or "the bad release"
+    yield f"{version} has all traffic, {removed} has none (canaries, shadows and caches, too)"
+    yield f"every consumer reads the alias champion = {version}; none pins {removed}"
+    yield f"sessions that began on {removed} end well or are restarted"
+    yield f"data that {removed} wrote (caches, indexes, prompts) is readable by {version}"
+    where = "overall and on every slice"
+    where = f", {where}" if question.slice is None else f" on {question.slice}, and overall"
+    yield f"the failing metric is back where it was{where}"
     if target.hosted is not None:
-        found.append(f"the probe clips still give the fingerprint of {target.version}")
-    live = None if shelf.live is None else shelf.release(shelf.live)
+        yield f"the probe clips still give the fingerprint of {version}"
+    live = model.live_release()
     if isinstance(live, Release):
-        found += only_stated_by(target, live)
+        yield from only_stated_by(target, live)
     if question.slice is None and target.worse_slices:
-        found.append(f"{target.version} is known to be worse on {', '.join(target.worse_slices)}")
-    elif others := [s for s in target.worse_slices if not overlap(s, question.slice or s)]:
-        found.append(f"{target.version} is known to be worse elsewhere: {', '.join(others)}")
-    return tuple(found)
+        yield f"{version} is known to be worse on {', '.join(target.worse_slices)}"
+    elif elsewhere := [s for s in target.worse_slices if not overlap(s, question.slice or s)]:
+        yield f"{version} is known to be worse elsewhere: {', '.join(elsewhere)}"
 
 
-def stack_evidence(
-    now: Mapping[str, str], revert: Mapping[str, str], served: str | None, *, smallest: bool
-) -> list[str]:
-    """Return which components go back, which stay, and whether the result was ever served."""
-    back = ", ".join(f"{name} {now[name]} -> {version}" for name, version in revert.items())
-    kept = {name: version for name, version in now.items() if name not in revert}
-    found = [f"revert {back or 'no component'}" + (f"; {pairs(kept)} stay" if kept else "")]
-    if smallest:
-        found.append("no smaller set of components leaves a stack that may be gone back to")
-    if served is not None:
-        found.append(f"that is the stack release {served}, which held full traffic")
+def _suspect_lines(suspects: "Suspects") -> Iterator[str]:
+    """Yield which pins of bad stack releases are suspected, and since which."""
+    if suspects.last_good is not None:
+        yield f"the last stack before {suspects.stacks[0]} is {suspects.last_good.version}"
+    for version, pins in suspects.brought_in.items():
+        if isinstance(pins, str):
+            yield f"what {version} pinned cannot be told: {pins}"
+        else:
+            yield from (f"{version} brought in {name} {pin}" for name, pin in pins.items())
+
+
+def _stack_evidence(answer: "StackAnswer") -> Iterator[str]:
+    """Yield which components go back, which stay, and whether the result was ever served."""
+    back = ", ".join(
+        f"{name} {answer.running[name].version} -> {release.version}"
+        for name, release in answer.revert.items()
+    )
+    stay = {
+        name: release.version
+        for name, release in answer.running.items()
+        if name not in answer.revert
+    }
+    yield f"revert {back or 'no component'}" + (f"; {_pins(stay)} stay" if stay else "")
+    if answer.smallest:
+        yield "no smaller set of components leaves a stack that may be gone back to"
+    if answer.release is not None:
+        yield f"that is the stack release {answer.release}, which held full traffic"
     else:
-        found.append("these releases held full traffic, but never together as one stack release")
-    return found
+        yield "these releases held full traffic, but never together as one stack release"
 
 
-def nearest_words(
-    model: str, bad: Sequence[str], question: Question, nearest: str | None
-) -> list[str]:
-    """Return how to go back to a stack that was served as one instead."""
-    if nearest is None:
-        return []
-    words = [*rollback_words(model, question, bad), "--to", nearest]
-    return [f"the newest stack release that was served as one is {nearest}: {command(*words)}"]
-
-
-def stack_steps(
-    model: str,
-    bad: Sequence[str],
-    question: Question,
-    served: str | None,
-    revert: Mapping[str, str],
-    suspects: Mapping[str, frozenset[str]],
-) -> tuple[str, ...]:
-    """Return the plan: what to run, in order."""
-    words = rollback_words(model, question, bad)
-    if served is not None:
-        back = command(*words, "--to", served, "--apply")
-        found = [f"append the event and move the alias champion to {served}: {back}"]
+def _stack_steps(stack: str, question: Question, answer: "StackAnswer") -> Iterator[str]:
+    """Yield what to run, in order."""
+    words, release = _words(stack, answer.bad, question), answer.release
+    if release is not None:
+        back = _command(*words, "--to", release, "--apply")
+        yield f"append the event and move the alias champion to {release}: {back}"
     else:
-        each = ", ".join(f"{name} to {version}" for name, version in revert.items())
-        found = [f"append an event and move the alias of {each}: {command(*words, '--apply')}"]
-    found.append("see that ledgers, artifacts and aliases agree: relkit registry verify")
-    if served is None:
-        register = command("registry", "register")
-        found.append(f"make what runs a stack release of its own, and gate it: {register} RELEASE")
+        each = ", ".join(f"{name} to {part.version}" for name, part in answer.revert.items())
+        yield f"append an event and move the alias of {each}: {_command(*words, '--apply')}"
+    yield f"see that ledgers, {_AGREE}"
+    if release is None:
+        register = _command("registry", "register")
+        yield f"make what runs a stack release of its own, and gate it: {register} RELEASE"
+    suspects = answer.suspects.bad
     for name in sorted(suspects):
-        for version in sorted(suspects[name]):
-            if name in revert and (len(suspects) == 1 or question.bad):
-                why = f"failed on {question.slice}" if question.slice else "first bad release"
-                yank = command("registry", "yank", name, version, "--reason", why)
-                found.append(f"once it is known to be the bad one: {yank}")
-    return numbered(found)
+        if name in answer.revert and (len(suspects) == 1 or question.bad):
+            for version in sorted(suspects[name]):
+                yank = _yank(name, version, question)
+                yield f"once it is known to be the bad one: {yank}"
 
 
-def stack_checklist(
-    stack: Shelf,
-    bad: Sequence[str],
-    chosen: Mapping[str, Release],
-    question: Question,
-    served: str | None,
-) -> tuple[str, ...]:
-    """Return what people check once the stack serves again."""
-    removed = ", ".join(bad)
-    what = served or pairs({name: release.version for name, release in chosen.items()})
+def _stack_checklist(stack: str, question: Question, answer: "StackAnswer") -> Iterator[str]:
+    """Yield what people check once the stack serves again."""
+    removed = ", ".join(answer.bad)
+    what = answer.release or _pins({name: r.version for name, r in answer.revert.items()})
+    yield f"{what} has all traffic, {removed} has none (canaries, shadows and caches, too)"
+    yield f"every consumer of {stack} reads the aliases; none pins {removed}"
+    yield "a turn goes through every component: audio in, text, answer, audio out"
     where = f"on {question.slice}, and overall" if question.slice else "overall and on every slice"
-    found = [
-        f"{what} has all traffic, {removed} has none (canaries, shadows and caches, too)",
-        f"every consumer of {stack.history.model} reads the aliases; none pins {removed}",
-        "a turn goes through every component: audio in, text, answer, audio out",
-        f"the failing metric is back where it was {where}",
-    ]
-    found += [
-        f"the probe clips still give the fingerprint of {name} {release.version}"
-        for name, release in sorted(chosen.items())
-        if release.hosted is not None
-    ]
-    return tuple(found)
+    yield f"the failing metric is back where it was {where}"
+    for name, release in answer.revert.items():
+        if release.hosted is not None:
+            yield f"the probe clips still give the fingerprint of {name} {release.version}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
 from relkit.rollback import run as workflow
+from relkit.rollback.target import Applied, RollbackPlan
 from relkit.wiring.registry import registry_ports
 from relkit.wiring.stores import ledger_files, release_files, run_folders
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Follower:
-    """Implements the rollback's ``Mirror``: the mirror is made to say what the ledger says."""
+    """Implements the rollback's ``AliasMirror``: the mirror is made to say what the ledger says."""
 
     def __init__(self, ports: "RegistryPorts") -> None:
         self._ports = ports
@@ -50,7 +51,7 @@ def rollback_ports(workspace: Workspace) -> workflow.RollbackPorts:
 
 def rollback(
     workspace: Workspace, options: workflow.RollbackOptions
-) -> tuple[workflow.Plan, workflow.Applied]:
+) -> tuple[RollbackPlan, Applied]:
     """Plan, and apply where asked; see :func:`relkit.rollback.run.rollback`."""
     return workflow.rollback(options, rollback_ports(workspace))
 

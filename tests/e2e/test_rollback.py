@@ -18,7 +18,7 @@ from relkit.registry.ledger import Entry, plan_promoted, plan_registered, plan_y
 from relkit.registry.release_files import sealed
 from relkit.registry.types import Artifact, Attested, EventKind, Interface, Mirrored, Release
 from relkit.registry.verify import VerifyRegistryOptions, record_verified
-from relkit.rollback.run import RollbackOptions, apply, plan
+from relkit.rollback.run import RollbackOptions, apply, plan_rollback
 from relkit.wiring import registry
 from relkit.wiring.rollback import rollback_ports
 from relkit.wiring.stores import open_workspace
@@ -265,7 +265,7 @@ def test_what_nobody_knows_exits_2(
 def test_of_two_plans_for_one_state_only_one_is_applied(served: Served) -> None:
     """The ledger compares before it sets."""
     ports = rollback_ports(open_workspace(served.workspace.folder))
-    plans = [plan(RollbackOptions(model="asr"), ports) for _ in range(2)]
+    plans = [plan_rollback(RollbackOptions(model="asr"), ports) for _ in range(2)]
     apply(plans[0], ports, by="one", reason="")
     with pytest.raises(Busy) as caught:
         apply(plans[1], ports, by="two", reason="")
@@ -366,4 +366,4 @@ def test_a_broken_ledger_of_a_partner_stops_the_plan(served: Served) -> None:
     path.write_text("".join(reversed(lines)), encoding="utf-8")
     ports = rollback_ports(open_workspace(served.workspace.folder))
     with pytest.raises(InvalidInput, match=r"llm\.jsonl"):
-        plan(RollbackOptions(model="asr"), ports)
+        plan_rollback(RollbackOptions(model="asr"), ports)

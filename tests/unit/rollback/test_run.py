@@ -10,7 +10,7 @@ import pytest
 
 from relkit.core.errors import BackendUnavailable, Busy, InvalidInput, UsageError
 from relkit.registry.types import Artifact, EventKind, Interface
-from relkit.rollback.run import RollbackOptions, apply, plan
+from relkit.rollback.run import RollbackOptions, apply, plan_rollback
 from tests.rollback_data import SPEECH, Registry, hosted, release, three
 
 REGISTERED, PROMOTED, CANARY = EventKind.REGISTERED, EventKind.PROMOTED, EventKind.CANARY
@@ -374,7 +374,7 @@ def test_after_a_rollback_the_bad_release_needs_no_second_one() -> None:
     """Asked again about the same bad release, the answer is that it has gone."""
     registry = three()
     registry.happens("asr", ROLLED, "1.1", bad=("1.2",), from_version="1.2")
-    planned = plan(RollbackOptions(model="asr", bad=("1.2",)), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr", bad=("1.2",)), registry.ports())
     assert planned.target.target == "1.1"
     assert planned.moves == ()
     assert planned.target.steps[0] == "1. nothing to move: 1.1 is live, and 1.2 has no traffic"
@@ -384,7 +384,7 @@ def test_what_is_live_after_a_rollback_can_be_bad_too() -> None:
     """Unless said, bad is what is live; to apply that a second time it has to be said."""
     registry = three()
     registry.happens("asr", ROLLED, "1.1", bad=("1.2",), from_version="1.2")
-    planned = plan(RollbackOptions(model="asr"), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr"), registry.ports())
     assert planned.target.target == "1.0"
     with pytest.raises(UsageError, match="going back once more has to be meant") as caught:
         apply(planned, registry.ports(), by="me", reason="", named=False)
@@ -408,11 +408,11 @@ def test_a_bad_canary_goes_back_to_what_is_live() -> None:
     """It never held all traffic; the release beside it does then."""
     registry = three().add(release("asr", "1.3"))
     registry.happens("asr", CANARY, "1.3", traffic=0.25, from_version="1.2")
-    planned = plan(RollbackOptions(model="asr", bad=("1.3",)), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr", bad=("1.3",)), registry.ports())
     assert planned.target.target == planned.target.live == "1.2"
     event = apply(planned, registry.ports(), by="me", reason="").events[0]
     assert (event.version, event.from_version, event.bad) == ("1.2", "1.3", ("1.3",))
-    again = plan(RollbackOptions(model="asr", bad=("1.3",)), registry.ports())
+    again = plan_rollback(RollbackOptions(model="asr", bad=("1.3",)), registry.ports())
     assert again.moves == ()
 
 
@@ -420,7 +420,7 @@ def test_an_ended_canary_has_no_traffic() -> None:
     """Nothing is left to take away."""
     registry = three().add(release("asr", "1.3"))
     registry.happens("asr", CANARY, "1.3", traffic=0.25).happens("asr", HELD, "1.3", traffic=0.0)
-    assert plan(RollbackOptions(model="asr", bad=("1.3",)), registry.ports()).moves == ()
+    assert plan_rollback(RollbackOptions(model="asr", bad=("1.3",)), registry.ports()).moves == ()
 
 
 # --- releases from elsewhere
@@ -544,7 +544,7 @@ def test_a_hosted_model_without_a_fingerprint_is_no_target() -> None:
 def test_unknown_names_are_refused(request_: RollbackOptions, message: str, hint: str) -> None:
     """With the nearest known one, or where to look."""
     with pytest.raises(UsageError) as caught:
-        plan(request_, three().ports())
+        plan_rollback(request_, three().ports())
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
@@ -602,7 +602,7 @@ def test_applying_appends_the_event_and_moves_the_alias() -> None:
     """In this order, with what was bad, where, and why."""
     registry = three()
     request = RollbackOptions(model="asr", slice="accent=scottish")
-    planned = plan(request, registry.ports())
+    planned = plan_rollback(request, registry.ports())
     done = apply(planned, registry.ports(), by="me", reason="scots are not understood")
     event = registry.events("asr")[-1]
     assert done.events == (event,)
@@ -617,7 +617,7 @@ def test_applying_appends_the_event_and_moves_the_alias() -> None:
 def test_an_event_in_between_means_to_plan_again() -> None:
     """A plan is about one state of the ledger."""
     registry = three()
-    planned = plan(RollbackOptions(model="asr"), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr"), registry.ports())
     registry.in_between = replace(registry.events("asr")[-1], kind=YANKED, version="1.1")
     with pytest.raises(Busy, match="asr was not rolled back: the ledger of asr has ch") as caught:
         apply(planned, registry.ports(), by="me", reason="")
@@ -630,7 +630,7 @@ def test_a_mirror_that_is_down_loses_nothing() -> None:
     """The event is safe, the exit code says which backend, and the hint finishes it."""
     registry = three()
     registry.mirror_down = True
-    planned = plan(RollbackOptions(model="asr"), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr"), registry.ports())
     with pytest.raises(BackendUnavailable) as caught:
         apply(planned, registry.ports(), by="me", reason="")
     assert caught.value.exit_code == 5
@@ -646,7 +646,7 @@ def test_an_alias_that_somebody_moved_is_not_moved_again() -> None:
     """Compare-and-set in the mirror, too."""
     registry = three()
     registry.aliases["asr"] = {"champion": "0.5", "previous": None}
-    planned = plan(RollbackOptions(model="asr"), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="asr"), registry.ports())
     with pytest.raises(InvalidInput, match=r"alias was not moved: the alias champion names 0\.5"):
         apply(planned, registry.ports(), by="me", reason="")
     assert registry.aliases["asr"]["champion"] == "0.5"
@@ -655,7 +655,7 @@ def test_an_alias_that_somebody_moved_is_not_moved_again() -> None:
 def test_without_a_mirror_the_event_is_all() -> None:
     """A workspace without MLflow rolls back, too."""
     registry = three()
-    planned = plan(RollbackOptions(model="asr"), registry.ports(mirror=False))
+    planned = plan_rollback(RollbackOptions(model="asr"), registry.ports(mirror=False))
     done = apply(planned, registry.ports(mirror=False), by="me", reason="")
     assert len(done.events) == 1
     assert not done.mirrored

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.registry.types import EventKind, Interface, ReleaseEvent
-from relkit.rollback.run import RollbackOptions, apply, plan
+from relkit.rollback.run import RollbackOptions, apply, plan_rollback
 from tests.rollback_data import Registry, hosted, release
 
 SLICE = "accent=scottish"
@@ -313,7 +313,9 @@ def test_what_is_applied_is_what_was_planned(
 ) -> None:
     """One event more, none lost, the target is live, and the bad ones are not."""
     bad, to, slice_ = question
-    planned = plan(RollbackOptions(model="asr", bad=bad, to=to, slice=slice_), registry.ports())
+    planned = plan_rollback(
+        RollbackOptions(model="asr", bad=bad, to=to, slice=slice_), registry.ports()
+    )
     before = registry.events("asr")
     done = apply(planned, registry.ports(), by="me", reason="")
     assert registry.events("asr")[: len(before)] == before
@@ -321,7 +323,7 @@ def test_what_is_applied_is_what_was_planned(
     if done.events:
         assert Oracle(registry, (), None).live == planned.target.target
         assert planned.target.target not in planned.target.bad
-        again = plan(
+        again = plan_rollback(
             RollbackOptions(model="asr", bad=planned.target.bad, slice=slice_), registry.ports()
         )
         assert (again.target.target, again.moves) == (planned.target.target, ())

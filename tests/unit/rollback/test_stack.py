@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relkit.registry.types import EventKind, Release
 from relkit.rollback.compatibility import fit_each_other
-from relkit.rollback.run import RollbackOptions, apply, plan
+from relkit.rollback.run import RollbackOptions, apply, plan_rollback
 from relkit.rollback.stack import Choice, StackSearch
 from tests.rollback_data import Registry, release, stack
 
@@ -143,7 +143,7 @@ def test_a_stack_that_differs_in_nothing_it_pins_goes_back_as_a_whole() -> None:
 def test_a_bad_component_that_does_not_run_needs_nothing() -> None:
     """It was taken back already."""
     registry = voice(part("asr", "3"))
-    planned = plan(RollbackOptions(model="voice", bad=("asr@3",)), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="voice", bad=("asr@3",)), registry.ports())
     assert (planned.target.target, planned.moves) == ("s3", ())
 
 
@@ -159,7 +159,7 @@ def test_partners_outside_the_stack_are_held_to_their_ranges() -> None:
 def test_a_served_stack_gets_one_event_of_its_own() -> None:
     """The ledger of the stack says what is served; those of its components stay as they are."""
     registry = voice()
-    planned = plan(RollbackOptions(model="voice"), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="voice"), registry.ports())
     done = apply(planned, registry.ports(), by="me", reason="")
     assert [(e.model, e.version, e.bad) for e in done.events] == [("voice", "s2", ("s3",))]
     assert registry.aliases["voice"]["champion"] == "s2"
@@ -168,13 +168,13 @@ def test_a_served_stack_gets_one_event_of_its_own() -> None:
 def test_a_new_combination_is_an_event_of_each_component() -> None:
     """And from then on that is what is running, until a stack is promoted again."""
     registry = voice()
-    planned = plan(RollbackOptions(model="voice", bad=("s2",)), registry.ports())
+    planned = plan_rollback(RollbackOptions(model="voice", bad=("s2",)), registry.ports())
     done = apply(planned, registry.ports(), by="me", reason="")
     assert [(e.model, e.version, e.from_version, e.bad) for e in done.events] == [
         ("asr", "1", "2", ("2",))
     ]
     assert registry.ask("asr").live == "1"
-    again = plan(RollbackOptions(model="voice", bad=("s2",)), registry.ports())
+    again = plan_rollback(RollbackOptions(model="voice", bad=("s2",)), registry.ports())
     assert (again.target.target, again.moves) == ("asr@1,llm@2", ())
     registry.time = registry.time.replace(day=2)
     registry.serve(stack("voice", "s4", {"asr": "2", "llm": "2"}))
@@ -267,3 +267,12 @@ def test_a_search_that_reaches_its_bound_says_so() -> None:
     )
     assert search.best() == ()
     assert search.exhausted
+
+
+def test_a_stack_that_was_never_registered_is_refused() -> None:
+    """A record without an event can be named, and is no target."""
+    registry = voice()
+    registry.write(stack("voice", "s4", {"asr": "1", "llm": "1"}))
+    target = registry.ask("voice", to="s4")
+    assert target.target is None
+    assert [refused.code for refused in target.refused] == ["not_registered"]
