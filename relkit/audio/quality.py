@@ -63,21 +63,16 @@ def parse_quality(text: str, *, source: str) -> Quality:
 RATE = 16_000
 """Sample rate in Hz of the models."""
 
-
 WINDOW_S = 9.01
-
 
 WINDOW = int(WINDOW_S * RATE)
 """Samples of a window: 144,160."""
 
-
 MIN_S = 0.1
 """Shortest clip that is scored, in s: a shorter one, looped to 9 s, is a buzz and not speech."""
 
-
 SILENT_PEAK = 1.0 / 32768.0
 """A clip without a sample beyond one step of 16 bits is digital silence."""
-
 
 PROTOCOL = (
     "level as recorded, nothing normalised; other rates resampled to 16 kHz (soxr HQ), channels "

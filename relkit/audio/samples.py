@@ -26,29 +26,15 @@ from relkit.audio.types import AudioFacts, Level
 
 LoudnessSamples = NDArray[np.float32]
 
-
 MARGIN_DB = 15.9
 """How far below the active level speech still counts as active (ITU-T P.56, method B)."""
 
-
 TIME_CONSTANT_S = 0.03
-
-
 HANGOVER_S = 0.2
-
-
 _STEP_S = 0.001  # the envelope, smoothed over 30 ms, is looked at once a millisecond
-
-
 _THRESHOLDS_PER_6_DB = 4
-
-
 _RANGE_6_DB = 12
-
-
 _REACH = 12.0  # time constants after which the smoothing's answer is below 1e-4
-
-
 _TINY = 1e-12
 
 
@@ -151,8 +137,6 @@ def wav_bytes(samples: bytes, sample_rate: int) -> bytes:
 
 
 _UNKNOWN = 0x7FFF0000  # espeak-ng writes 0x7ffff000, others 0xffffffff, for "until the end"
-
-
 _CHUNK = 8
 
 
@@ -200,39 +184,28 @@ def whole_wav(data: bytes | bytearray) -> bytes:
 FRAME_S = 0.005
 """The length that levels are measured over, in seconds."""
 
-
 SILENT_DBFS = -60.0
 """A clip without a frame above this is silent."""
-
 
 AUDIBLE_DB = 40.0
 """How far below its loudest frame a clip is still audible."""
 
-
 CLIPPED_RUN = 3
 """Samples in a row at full scale that count as clipped: a single peak may just fit."""
-
 
 DROPOUT_S = 0.020
 """The shortest hole that counts as a dropout, in seconds."""
 
-
 EDGE_DB = 10.0
 """How far below the level of the speech both edges of a hole may be: quieter ones are a pause."""
-
 
 STEP = 0.15
 """The step between two samples, as a share of the level of the speech, that tells a cut from a
 pause: engines write pauses and the closures of stops as zeros, too, but fade into and out of them
 (by at most 0.10 where espeak-ng speaks English), and most cuts fall where the signal is larger."""
 
-
 _FULL_SCALE = 32766.5 / 32768  # the largest positive 16-bit sample is 32767
-
-
 _HOLE = 10 ** (SILENT_DBFS / 20)
-
-
 Samples = NDArray[np.float32]
 
 

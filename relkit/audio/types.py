@@ -103,7 +103,6 @@ class QualityEvidence:
 WARM_UP = "warm_up_ms"
 """The name in an answer's ``usage`` of a first call's time, which is no latency."""
 
-
 WARM_UP_FIRST_BYTE = "warm_up_first_byte_ms"
 """The same for the first byte of audio."""
 

@@ -52,7 +52,6 @@ COMMANDS = {
 }
 """Command name to the function that is the command (``module:function``), and its one-line help."""
 
-
 GROUPS = {
     "dataset": {
         "check": ("dataset:check", "Check a dataset against its contract."),
@@ -138,7 +137,6 @@ def _flag(name: str, spelling: str, text: str) -> inspect.Parameter:
 
 _WORKSPACE = "Workspace (default: nearest upward)."
 
-
 _OPTIONS = (
     _option(
         "workspace",
@@ -150,7 +148,6 @@ _OPTIONS = (
     _flag("quiet", "--quiet", "Only results and errors."),
     _flag("debug", "--debug", "Show tracebacks."),
 )
-
 
 _NAMES = tuple(option.name for option in _OPTIONS)
 

@@ -17,20 +17,14 @@ from relkit.statistics.sums import IntArray
 
 EditKind = Literal["hit", "substitution", "deletion", "insertion"]
 
-
 _KINDS: dict[str, EditKind] = {
     "replace": "substitution",
     "delete": "deletion",
     "insert": "insertion",
 }
 
-
 _DIAGONAL, _DELETION, _INSERTION = 0, 1, 2
-
-
 _UNREACHABLE = 1 << 61
-
-
 _BLOCK_CELLS = 1 << 26  # directions kept at once: 64 MiB, one byte a cell
 
 
@@ -167,7 +161,6 @@ class _Band:
 
 ConfusionsEdit = tuple[EditKind, int, str | None, str | None]
 """Kind, place in the reference, expected token, given token; None where there is none."""
-
 
 _SHOWN = 60
 

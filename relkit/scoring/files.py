@@ -13,17 +13,9 @@ from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
 from relkit.scoring.types import TrnOptions
 
 Format = Literal["trn", "jsonl", "txt"]
-
-
 Side = Literal["reference", "hypothesis"]
-
-
 _PREDICTED = "pred_text"
-
-
 _ERROR = "error"
-
-
 _KNOWN = ("id", "text", "audio_filepath", "offset", _PREDICTED, _ERROR)
 
 

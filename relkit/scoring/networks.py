@@ -236,26 +236,12 @@ def _try_all(reference: Phrase, hypothesis: Phrase, segmenter: Segmenter) -> Net
 # A cost holds E, S, N and H of an alignment in one integer, so that the smallest cost has the
 # fewest errors, then the fewest substitutions, then the longest reference, then the most hits.
 _BITS = 24
-
-
 _MASK = (1 << _BITS) - 1
-
-
 _WORD = -(1 << _BITS)
-
-
 _INSERTION = 1 << 3 * _BITS
-
-
 _DELETION = _INSERTION + _WORD
-
-
 _SUBSTITUTION = _INSERTION + (1 << 2 * _BITS) + _WORD
-
-
 _HIT = _WORD - 1
-
-
 _UNREACHED = 1 << 4 * _BITS
 
 

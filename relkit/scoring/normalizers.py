@@ -42,23 +42,13 @@ _DIGITS = {
     "nine": "9",
 }
 
-
 _NUMERALS = frozenset(_DIGITS.values())
-
-
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
-
-
 _ZEROS = frozenset({"oh", "o"})
-
-
 _SEPARATORS = re.compile(r"[-\u2010\u2011\u2013,]+")
-
 
 # Numbers lose what separates their groups; letters beside a digit ("b52") become a token.
 _PIECES = re.compile(r"\d|[^\d,.\-\u2010\u2011\u2013]+")
-
-
 _CERTAIN = 2  # so many digits beside a first or last "oh" make it a zero
 
 
@@ -126,12 +116,8 @@ def _kind(unit: str) -> str:
 Description = str | Sequence["Description"] | Mapping[str, "Description"]
 """A document of strings that says all that shapes a normalizer's output."""
 
-
 SCHEMA = "relkit.normalizer/v1"
-
-
 _REMEMBERED = 1 << 16
-
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "none": (),

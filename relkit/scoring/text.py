@@ -102,17 +102,11 @@ def _touches(change: Change, span: Span) -> bool:
 SCORER = "relkit-text/1"
 """Name and version of these rules; it changes whenever the same texts would score differently."""
 
-
 Stages = Callable[[str], Sequence[str]]
 """A normalizer's ``stages``: the text after each of its steps, none for no steps."""
 
-
 _LONGEST_LOOP = 8
-
-
 _LOOP_REPEATS = 4
-
-
 _LOOP_TOKENS = 8
 
 

@@ -90,20 +90,10 @@ def refuse_empty(text: str, source: str) -> None:
 
 
 _COMMENT = ";;"
-
-
 _NULL = "@"
-
-
 _DEPTH = 64
-
-
 _ITEM = re.compile(r"[{}]|[^\s{}]+")
-
-
 _BRANCH_ITEM = re.compile(r"[{}/]|[^\s{}/]+")
-
-
 _TAG = re.compile(r"(?<!\\);.*", re.DOTALL)
 
 

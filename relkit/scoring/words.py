@@ -19,17 +19,9 @@ from relkit.statistics.sums import IntArray
 # of the distance; as K = N + M + 1 in docs/method.md, section "Scoring text", for all texts under
 # 2^32 tokens.
 _SHIFT = 32
-
-
 _ERROR = 1 << _SHIFT
-
-
 _WEIGHTS = (_ERROR, _ERROR, _ERROR + 1)
-
-
 _SUBSTITUTIONS = _ERROR - 1
-
-
 _LONG = 1024  # N * M from which the bit-parallel unit distance is worth a first look
 
 

@@ -29,9 +29,7 @@ from relkit.statistics.sums import FloatArray
 MIN_SEGMENT = 2
 """How many points a level needs on either side of a change."""
 
-
 MIN_POINTS = 2 * MIN_SEGMENT
-
 
 TAIL = 2.5e-4
 """One-sided tail of the t, over n, at a look at n points: spent early, where releases are few.
@@ -39,26 +37,20 @@ TAIL = 2.5e-4
 Chosen so that all looks at a series of 60 points together alarm in at most 1 % of them.
 """
 
-
 RANK_P = 1.2e-3
 """The rank test's two-sided p that a long stretch has to reach, too."""
-
 
 _REACH = 13.0
 """A short stretch has to reach this many times the least p that its length allows."""
 
-
 _SPIKE = 4.0
 """How many noise scales a point may stick out of both its neighbours."""
-
 
 _SCALE = 2.0**0.5 * NormalDist().inv_cdf(0.75)
 """Median of |x1 - x2| of normal noise with standard deviation 1."""
 
-
 _ROUNDING = 8.0 * float(np.finfo(np.float64).eps)
 """A point this near to the mean, relative to the largest, differs by rounding alone."""
-
 
 LOCATION = 7.35
 """The 95 % set of a change's place: RSS within so many variances (Eo and Morley 2015)."""

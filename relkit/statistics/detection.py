@@ -26,38 +26,19 @@ from relkit.statistics.sums import FloatArray
 OWN_SHARE = 0.25
 """How much of a denominator is the slice's own variance; the rest is the family's dispersion."""
 
-
 ALPHA = 0.05
-
 
 SMALL = 8
 """Below these clusters a single one that does not show the effect can hide it from every flip."""
 
-
 LARGEST_RATIO = 1e6
-
-
 _FEWEST = 5
-
-
 _POWER = 0.84  # more than the 80 % that is promised: how extra errors clump is not known
-
-
 _MORE_POWER = 0.91  # for each of two things that have to come together, and mostly do
-
-
 _MOST_DF = 200
-
-
 _STEPS = 40
-
-
 _GRID = np.linspace(-9.0, 9.0, 18_001)
-
-
 _BELOW = np.array([NormalDist().cdf(x) for x in _GRID.tolist()])
-
-
 Tail = Callable[[FloatArray], FloatArray]
 
 

@@ -22,17 +22,9 @@ from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, PairedSums
 from relkit.statistics.types import Difference
 
 JACKKNIFE = "jackknife"
-
-
 NO_DISCORDANT = "no-discordant"
-
-
 FEW_DISCORDANT = "few-discordant"
-
-
 UNPAIRED = "unpaired-jackknife"
-
-
 _BROKEN = "a sum behind it is not a number"
 
 

@@ -19,26 +19,14 @@ MISSED = 0.025
 See docs/method.md, section "Intervals".
 """
 
-
 TWO_SIDED_95 = 0.975
 """The quantile at the upper end of a two-sided 95 % interval."""
 
-
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
-
-
 _V = (_NODES + 1.0) / 2.0
-
-
 _SHRINK = _V**4
-
-
 _STRETCH = 2.0 * _WEIGHTS / _V  # dx = -4 x dv / v, and the interval is half as long as (-1, 1)
-
-
 _LARGE = 200.0
-
-
 _MEDIAN = 0.5
 
 
@@ -93,7 +81,6 @@ def _upper_tail(t: FloatArray, df: FloatArray, constant: FloatArray) -> FloatArr
 
 UNSEEN = 3.7
 """A rate below this over the utterances can go unseen (docs/method.md, section "Intervals")."""
-
 
 _STEPS = 60  # of bisection: 1e-18 of the unit interval
 
@@ -150,11 +137,7 @@ def _solve(below: Callable[[float], bool]) -> float:
 
 
 _T_POWER_NODES, _T_POWER_WEIGHTS = np.polynomial.legendre.leggauss(96)
-
-
 _REACH = 12.0  # standard deviations on either side of the spread's mean
-
-
 _erf = np.vectorize(math.erf, otypes=[float])
 
 

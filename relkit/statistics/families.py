@@ -46,19 +46,10 @@ from relkit.statistics.types import Difference, Regression
 ALL_UP_TO = 12
 """Up to so many clusters all sign vectors are used."""
 
-
 FLIPS = 10_000
-
-
 _STREAM = "relkit-sign-flip/1\n"
-
-
 _EXACT_IN_FLOAT32 = 2.0**24
-
-
 _CELLS = 1 << 21  # of one chunk: 16 MiB
-
-
 _SPARSE = 64  # a gather per row costs about this many multiplications of a dense product
 
 
@@ -160,10 +151,7 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> list[float]:
 
 
 TIE = 1e-9
-
-
 _CLUMPING = 1.5  # variance of extra errors over Poisson's, where an utterance can have several
-
 
 _NAMES = (
     "wer",
@@ -180,7 +168,6 @@ _NAMES = (
     "dropout_rate",
 )
 
-
 FAMILY_METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {name: (RATE_METRICS[name].columns[0], RATE_METRICS[name].columns[1]) for name in _NAMES}
 )
@@ -188,7 +175,6 @@ FAMILY_METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 Both systems have the same units, so that a difference of rates is one of errors.
 """
-
 
 EXCUSED = "excused_"
 """Before the name of an errors column: the candidate's errors where the baseline gave no answer.

@@ -33,8 +33,6 @@ from relkit.statistics.rates import RateMetric
 from relkit.statistics.sums import ClusterSums, FloatArray, IntArray
 
 MIN_DF = 1.5
-
-
 _EQUAL = 1e-12
 
 
@@ -149,28 +147,13 @@ def _at(per_group: np.ndarray[tuple[int], np.dtype[np.generic]], at: IntArray) -
 MIN_CLUSTERS = 5
 """Fewest clusters (or utterances of one cluster) that an interval of a rate is made from."""
 
-
 CLUSTERED = "log-jackknife"
-
-
 CLUSTERED_REPEATS = "log-jackknife+repeats"
-
-
 NO_ERRORS = "no-errors"
-
-
 FEW_EVENTS = "few-events"
-
-
 ADVISORY = "advisory: says nothing about other clusters"
-
-
 _SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
-
-
 _LARGEST = 600.0  # keeps exp() finite
-
-
 _ROUNDING = 1e-9  # a share times its count comes back with rounding
 
 

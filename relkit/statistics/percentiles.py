@@ -136,16 +136,9 @@ def _numbered(clusters: IntArray) -> tuple[IntArray, FloatArray]:
 MIN_CLUSTERS = 8
 """Fewest clusters (or utterances of one cluster) that an interval of a percentile is made from."""
 
-
 WOODRUFF = "woodruff"
-
-
 WOODRUFF_REPEATS = "woodruff+repeats"
-
-
 _LARGEST = 600.0  # keeps exp() finite
-
-
 _NONE = 1e-9  # shares of tied values add up with rounding
 
 
@@ -310,10 +303,8 @@ def _with_ends(
 Ranks = tuple[int | None, int | None]
 """Of the low and the high end, 1 the smallest measurement; None for an end that is not there."""
 
-
 Counts = tuple[FloatArray, FloatArray]
 """By cluster (C,): the measurements, and those above the percentile, tied ones by a fraction."""
-
 
 Ends = tuple[float, float | None, float | None]
 """A percentile, and the measurements at its ranks."""

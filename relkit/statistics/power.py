@@ -31,10 +31,8 @@ from relkit.statistics.types import Difference
 
 POWER = 0.8
 
-
 MOST_CLUSTERS = 1_000_000
 """No more clusters than these are ever asked for: beyond them the answer is None."""
-
 
 _KURTOSIS = 3.0  # of a normal distribution
 

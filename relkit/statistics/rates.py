@@ -148,20 +148,12 @@ _ALL = (
     ),
 )
 
-
 RATE_METRICS: Mapping[str, RateMetric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Metric name to its definition (docs/method.md, section "Scoring text")."""
 
-
 _FIVE = (1.0, 5.0)
-
-
 _PESQ = (1.0, 4.64)
-
-
 _SHARE = (0.0, 1.0)
-
-
 _OPEN = (0.0, math.inf)
 
 

@@ -20,11 +20,7 @@ from relkit.statistics.sums import ClusterSums, FloatArray, PairedSums
 from relkit.statistics.types import NullReplay
 
 REPLAYS = 400
-
-
 METHOD = "half of the clusters exchanged, and each exchanged with probability 1/2, in turn"
-
-
 _CELLS = 1 << 19  # rows of one chunk of replays
 
 

@@ -22,7 +22,6 @@ from relkit.core.slices import SliceSpec
 QUALITY_COLUMNS = (*QUALITY_METRICS, "level_dbfs")
 """Numbers about the audio itself; null where they were not asked for or could not be made."""
 
-
 SPEECH_COLUMNS = (
     "first_audio_ms",
     "leading_silence_ms",
@@ -33,10 +32,8 @@ SPEECH_COLUMNS = (
 )
 """Numbers about clips that a system spoke; null for systems that listen."""
 
-
 LATER_COLUMNS = (*QUALITY_COLUMNS, "quality_reason", *SPEECH_COLUMNS)
 """Columns that results of earlier versions lack: they are read as null."""
-
 
 CORE_COLUMNS = (
     "id",
@@ -73,32 +70,16 @@ CORE_COLUMNS = (
 )
 """Columns of every row; any other column of a result file is a slice column."""
 
-
 COUNT_COLUMNS = CORE_COLUMNS[3:22]
 """Columns that every scored row must hold, as counts or booleans."""
 
-
 _WORDS = "hits + substitutions + deletions"
-
-
 _ERRORS = "substitutions + deletions + insertions"
-
-
 _RAW_WORDS = "raw_hits + raw_substitutions + raw_deletions"
-
-
 _CHARACTERS = "char_hits + char_substitutions + char_deletions"
-
-
 _EMPTY = f"{_WORDS} = 0 AND failure IS NULL"
-
-
 _LATENCY = "latency_ms IS NOT NULL AND isfinite(latency_ms)"
-
-
 _FIRST_BYTE = "first_byte_ms IS NOT NULL AND isfinite(first_byte_ms)"
-
-
 _PACED = f"{_LATENCY} AND duration IS NOT NULL AND isfinite(duration) AND duration > 0"
 
 
@@ -170,7 +151,6 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
 )
 """Name of a sum to the SQL expression whose values over rows are summed; 0 for unusable rows."""
 
-
 SLICE_COLUMNS = (
     "expected",
     "unusable",
@@ -190,8 +170,6 @@ def expressions(names: Iterable[str]) -> dict[str, str]:
 
 
 FloatArray = NDArray[np.float64]
-
-
 IntArray = NDArray[np.int64]
 
 
@@ -251,8 +229,6 @@ class PairedValues:
 
 
 Array = np.ndarray[Any, Any]
-
-
 _DENSE = 1 << 22  # up to here a table of all combinations is cheaper than sorting the rows
 
 

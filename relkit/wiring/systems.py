@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 Build = Callable[[], SpeakingSystem]
 
-
 QUALITY_TIMEOUT_S = 600.0
 """How long the quality of one clip may take in s, loading the models aside."""
 
