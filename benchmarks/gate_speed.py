@@ -24,17 +24,11 @@ from relkit.adapters.duckdb.results import DuckDBSlices
 from relkit.adapters.results import ParquetResults
 from relkit.adapters.runs import RunFolders
 from relkit.core.digests import sha256_bytes
+from relkit.core.values import Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.conclude import slice_results
 from relkit.evaluation.suites import parse_suite
-from relkit.evaluation.types import (
-    Candidate,
-    EvalReport,
-    Hallucinations,
-    Runaways,
-    RunHeader,
-    SliceResult,
-)
+from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, RunHeader, SliceResult
 from relkit.scoring.text import SCORER
 
 RUNS = 3
@@ -138,9 +132,8 @@ def write_run(workspace: Path, seed: int, arguments: argparse.Namespace) -> str:
             digest=sha256_bytes(b"large"),
             utterances=arguments.rows,
         ),
-        candidate=Candidate(digest=digest, artifact=digest),
-        normalizer="none",
-        normalizer_digest=sha256_bytes(b"none"),
+        candidate=SystemId(digest=digest, artifact=digest),
+        normalizer=Named(name="none", digest=sha256_bytes(b"none")),
         repeats=1,
         load={},
         load_digest=sha256_bytes(b"load"),
@@ -163,13 +156,10 @@ def write_run(workspace: Path, seed: int, arguments: argparse.Namespace) -> str:
 def _report(header: RunHeader, slices: tuple[SliceResult, ...], rows: int) -> EvalReport:
     return EvalReport(
         run=header.run,
-        suite=header.suite.name,
-        suite_digest=header.suite.digest,
-        candidate_digest=header.candidate.digest,
-        artifact_digest=header.candidate.artifact,
+        suite=Named(name=header.suite.name, digest=header.suite.digest),
+        candidate=header.candidate,
         dataset=header.dataset,
         normalizer=header.normalizer,
-        normalizer_digest=header.normalizer_digest,
         scorer=SCORER,
         tool_version="0",
         created=header.created,
@@ -178,7 +168,7 @@ def _report(header: RunHeader, slices: tuple[SliceResult, ...], rows: int) -> Ev
         failures=0,
         unusable=0,
         repeats=1,
-        load_digest=header.load_digest,
+        load=header.load_digest,
         slices=slices,
         masking=(),
         runaways=Runaways(count=0, loops=0),

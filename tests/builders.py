@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from relkit.core.values import ErrorCounts, Estimate
+from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import (
     Answer,
     AnswerEvent,
@@ -32,7 +32,6 @@ from relkit.datasets.types import (
 )
 from relkit.evaluation.suites import parse_suite
 from relkit.evaluation.types import (
-    Candidate,
     EvalReport,
     Hallucinations,
     Outcome,
@@ -111,9 +110,8 @@ def header(run: str = "20260131T120000Z-00000a", **fields: Any) -> RunHeader:  #
         "created": "2026-01-31T12:00:00Z",
         "suite": suite(),
         "dataset": version(),
-        "candidate": Candidate(digest=DIGEST, artifact=None),
-        "normalizer": "english",
-        "normalizer_digest": DIGEST,
+        "candidate": SystemId(digest=DIGEST, artifact=None),
+        "normalizer": Named(name="english", digest=DIGEST),
         "repeats": 1,
         "load": {"cores": 2, "gpu": None, "share": 0.5, "warm": True, "cpu": "some cpu"},
         "load_digest": DIGEST,
@@ -231,13 +229,10 @@ def report(*slices: SliceResult, **fields: Any) -> EvalReport:  # noqa: ANN401  
     """Return a report on these slices; without any, on ``overall`` and one accent."""
     given: dict[str, Any] = {
         "run": "20260131T120000Z-00000a",
-        "suite": "small",
-        "suite_digest": DIGEST,
-        "candidate_digest": DIGEST,
-        "artifact_digest": None,
+        "suite": Named(name="small", digest=DIGEST),
+        "candidate": SystemId(digest=DIGEST, artifact=None),
         "dataset": version(),
-        "normalizer": "english",
-        "normalizer_digest": DIGEST,
+        "normalizer": Named(name="english", digest=DIGEST),
         "scorer": "relkit-words/1",
         "tool_version": "0.1.0",
         "created": "2026-01-31T12:00:00Z",
@@ -246,7 +241,7 @@ def report(*slices: SliceResult, **fields: Any) -> EvalReport:  # noqa: ANN401  
         "failures": 1,
         "unusable": 1,
         "repeats": 1,
-        "load_digest": DIGEST,
+        "load": DIGEST,
         "masking": (MaskingStep(step="lowercase", errors_before=3, errors_after=2),),
         "runaways": Runaways(count=0, loops=0, hidden_rate=0.125, hidden_wer=2.5),
         "hallucinations": Hallucinations(clips=1, with_words=1, words=3, words_per_minute=60.0),

@@ -13,7 +13,7 @@ from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
 from relkit.attestation.sums import decision_evidence
 from relkit.core import yaml_text
-from relkit.core.values import Estimate, Named
+from relkit.core.values import Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.gate import judge as gate_judging
@@ -103,15 +103,12 @@ def report(run: JudgedRun) -> EvalReport:
     """Return the report of a run, as much of it as a gate looks at."""
     return EvalReport(
         run=run.run,
-        suite="demo",
-        suite_digest=OTHER,
-        candidate_digest=run.candidate,
-        artifact_digest=run.artifact,
+        suite=Named(name="demo", digest=OTHER),
+        candidate=SystemId(digest=run.candidate, artifact=run.artifact),
         dataset=DatasetVersion(
             name="words", revision=None, dirty=None, digest=DATASET, utterances=1000
         ),
-        normalizer="english",
-        normalizer_digest=OTHER,
+        normalizer=Named(name="english", digest=OTHER),
         scorer="relkit-score/1",
         tool_version="0",
         created=run.created,
@@ -120,7 +117,7 @@ def report(run: JudgedRun) -> EvalReport:
         failures=0,
         unusable=0,
         repeats=1,
-        load_digest=OTHER,
+        load=OTHER,
         slices=(),
         masking=(),
         runaways=Runaways(count=0, loops=0),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, SystemId
 from relkit.evaluation.types import EvalReport, SliceResult
 from relkit.gate.evidence import Compared, Evidence
 from relkit.gate.types import GatePolicy, Rule
@@ -138,9 +138,11 @@ def evidence(
 ) -> Evidence:
     """Return what a gate is given; ``ours`` and ``theirs`` are fields of the two reports."""
     pairs = paired(candidate, baseline, **sizes)
-    fields = {"registered": registered, "candidate_digest": OTHER, "run": "run-b"} | dict(
-        ours or {}
-    )
+    fields = {
+        "registered": registered,
+        "candidate": SystemId(digest=OTHER, artifact=None),
+        "run": "run-b",
+    } | dict(ours or {})
     own = report_of(pairs.candidate, METRICS, **fields)
     before = report_of(
         pairs.baseline, METRICS, **({"created": EARLIER, "run": "run-a"} | dict(theirs or {}))

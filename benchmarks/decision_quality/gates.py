@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.decision_quality.worlds import MEAN_WORDS, NOISES, World
 from relkit.core.slices import OVERALL
-from relkit.core.values import ErrorCounts, Estimate
+from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, SliceResult
 from relkit.gate import judge as gate_judging
@@ -116,10 +116,10 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
     )
     return EvalReport(
         run="baseline" if number is None else f"candidate-{number}",
-        suite="simulated",
-        suite_digest=_DIGEST,
-        candidate_digest=_DIGEST if number is None else f"sha256:{number:064d}",
-        artifact_digest=None,
+        suite=Named(name="simulated", digest=_DIGEST),
+        candidate=SystemId(
+            digest=_DIGEST if number is None else f"sha256:{number:064d}", artifact=None
+        ),
         dataset=DatasetVersion(
             name="simulated",
             revision=None,
@@ -127,8 +127,7 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
             digest=_DIGEST,
             utterances=int(many[0]),
         ),
-        normalizer="english",
-        normalizer_digest=_DIGEST,
+        normalizer=Named(name="english", digest=_DIGEST),
         scorer="simulated",
         tool_version="0",
         created=_MEASURED,
@@ -137,7 +136,7 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
         failures=int(failures[0]),
         unusable=0,
         repeats=1,
-        load_digest=_DIGEST,
+        load=_DIGEST,
         slices=slices,
         masking=(),
         runaways=Runaways(count=0, loops=0),

@@ -17,7 +17,7 @@ import numpy as np
 from relkit.attestation.sums import UTTERANCES
 from relkit.core.metrics import metric_of
 from relkit.core.slices import matches
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, SystemId
 from relkit.datasets.types import NO_VALUE, DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.gate.decide import EVIDENCE, REQUIREMENT, for_new_slices, reason_codes, worst_of
@@ -269,10 +269,8 @@ def _report(judged: JudgedPart, run: JudgedRun) -> EvalReport:
     """Return what of a run's report a judge looks at: its digests."""
     return EvalReport(
         run=run.run,
-        suite=judged.suite.name,
-        suite_digest=judged.suite.digest,
-        candidate_digest=run.candidate,
-        artifact_digest=run.artifact,
+        suite=judged.suite,
+        candidate=SystemId(digest=run.candidate, artifact=run.artifact),
         dataset=DatasetVersion(
             name=judged.dataset.name,
             revision=judged.dataset.revision,
@@ -280,8 +278,7 @@ def _report(judged: JudgedPart, run: JudgedRun) -> EvalReport:
             digest=judged.dataset.digest,
             utterances=judged.coverage.expected,
         ),
-        normalizer=judged.normalizer.name,
-        normalizer_digest=judged.normalizer.digest,
+        normalizer=judged.normalizer,
         scorer=judged.scorer,
         tool_version="",
         created=run.created,
@@ -290,7 +287,7 @@ def _report(judged: JudgedPart, run: JudgedRun) -> EvalReport:
         failures=0,
         unusable=judged.coverage.unusable,
         repeats=1,
-        load_digest="",
+        load="",
         slices=(),
         masking=(),
         runaways=Runaways(count=0, loops=0),

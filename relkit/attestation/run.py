@@ -193,7 +193,7 @@ def overrides_of(ports: SigningPorts, decision: GateDecision) -> tuple[Override,
 
 def overrides_of_run(ports: SigningPorts, report: EvalReport) -> tuple[Override, ...]:
     """Return every override about a run or its candidate: each later report shows them."""
-    digests = (report.candidate_digest, report.artifact_digest)
+    digests = (report.candidate.digest, report.candidate.artifact)
     return overrides_about(ports, [report.run], digests)
 
 
@@ -358,7 +358,7 @@ def _new_check(options: ApproveOptions, ports: SigningPorts) -> CheckRecord:
     candidate = None
     if options.candidate is not None:
         report = ports.runs.read_report(options.candidate)
-        candidate = report.artifact_digest or report.candidate_digest
+        candidate = report.candidate.artifact or report.candidate.digest
     return new_check(
         options.check,
         verdict=verdict,

@@ -5,8 +5,9 @@ Speech that a system produces: what it is asked to say, and what was measured on
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, Shape
 from relkit.datasets.types import Clip, Failure
 
 REFERENCE_COLUMN = "reference_audio"
@@ -82,6 +83,8 @@ class QualitySummary:
     reason the clips that have no value.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     protocol: str
     models: Mapping[str, str]
     clips: int
@@ -150,6 +153,8 @@ class Floor:
     ``recordings`` were heard, ``failures`` of them without an answer (all words deleted), and
     ``missing`` utterances have no recording that can be decoded.
     """
+
+    FILE: ClassVar = Shape(required=True)
 
     recordings: int
     failures: int

@@ -85,12 +85,12 @@ def rescore(
 
 def _show_run(result: "EvalResult", common: Common) -> None:
     """Show warnings, the summary or the document, and where the report is; 4 for no data."""
-    from relkit.evaluation.report_files import report_document
+    from relkit.core.codec import encode
     from relkit.evaluation.view import eval_summary
 
     for warning in result.warnings:
         say(f"relkit: warning: {warning}")
-    show(result.report, common, text=eval_summary, document=report_document)
+    show(result.report, common, text=eval_summary, document=encode)
     say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
     if not result.report.scored:
         say("relkit: nothing could be scored: every item was unusable")
@@ -200,7 +200,7 @@ def report(
     Example: relkit report 20260131 --with-text --output report.html
     """
     from relkit.core import storage
-    from relkit.evaluation.report_files import report_document
+    from relkit.core.codec import encode
     from relkit.report.run import ReportOptions
     from relkit.wiring import evaluation
 
@@ -222,7 +222,7 @@ def report(
                 hint="leave out --markdown and --json",
             )
         if common.as_json:
-            print_json(report_document(evaluation.read_report(workspace, run)))
+            print_json(encode(evaluation.read_report(workspace, run)))
             return
         page = evaluation.report_markdown(workspace, run)
         if output is None:

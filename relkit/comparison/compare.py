@@ -109,8 +109,8 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         baseline=_run(theirs),
         candidate=_run(ours),
         dataset=ours.dataset.name,
-        suite=ours.suite,
-        normalizer=ours.normalizer,
+        suite=ours.suite.name,
+        normalizer=ours.normalizer.name,
         metric=name,
         unit=overall.unit,
         cluster=ours.cluster,
@@ -198,7 +198,7 @@ def _overall(
 
 def _seed(name: str, ours: EvalReport, theirs: EvalReport) -> str:
     """Return what seeds the flips, the same as a gate's: the same systems, the same answer."""
-    return f"{ours.dataset.digest}\n{ours.candidate_digest}\n{theirs.candidate_digest}\n{name}"
+    return f"{ours.dataset.digest}\n{ours.candidate.digest}\n{theirs.candidate.digest}\n{name}"
 
 
 def _attributed(
@@ -268,14 +268,14 @@ def _told(
 def _run(report: EvalReport) -> ComparedRun:
     return ComparedRun(
         run=report.run,
-        candidate=report.candidate_digest,
+        candidate=report.candidate.digest,
         created=report.created,
-        load=report.load_digest,
+        load=report.load,
     )
 
 
 def _load_reason(ours: EvalReport, theirs: EvalReport) -> str:
-    if MIXED_LOAD in {ours.load_digest, theirs.load_digest}:
+    if MIXED_LOAD in {ours.load, theirs.load}:
         return "times in one run were measured under more than one load"
     return "the two runs were measured under different loads"
 

@@ -107,13 +107,13 @@ def _refuse_strangers(headers: Sequence[RunHeader]) -> None:
                 f"the runs {first.run} and {other.run} are on different data",
                 hint=f"score both on today's: relkit rescore {other.run}",
             )
-        if (other.normalizer_digest, other.suite.segmenter) != (
-            first.normalizer_digest,
+        if (other.normalizer.digest, other.suite.segmenter) != (
+            first.normalizer.digest,
             first.suite.segmenter,
         ):
             raise InvalidInput(
                 f"the runs {first.run} and {other.run} were scored by different rules",
-                hint=f"relkit rescore {other.run} --normalizer {first.normalizer}",
+                hint=f"relkit rescore {other.run} --normalizer {first.normalizer.name}",
             )
 
 

@@ -162,7 +162,7 @@ def _recognised(run: str, ports: CheckPorts) -> Recognised:
         run=header.run,
         dataset=header.dataset.name,
         outcomes=ports.runs.read_outcomes(run),
-        normalizer=ports.normalizers.read(header.normalizer),
+        normalizer=ports.normalizers.read(header.normalizer.name),
     )
 
 

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
+from relkit.core.values import Digest
+from relkit.core.values import Shape
 from types import MappingProxyType
+from typing import ClassVar
 from typing import Literal
 
 
@@ -199,10 +202,12 @@ class DatasetVersion:
     order or machine. ``contract`` is the outcome of the dataset's contract.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     name: str
     revision: str | None
     dirty: bool | None
-    digest: str
+    digest: Digest
     utterances: int
     contract: str = "not_checked"
 

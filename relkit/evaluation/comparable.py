@@ -13,8 +13,8 @@ def other_measures(report: EvalReport, baseline: EvalReport) -> Iterator[str]:
     """Yield what two runs were measured with otherwise: dataset, suite, normalizer, scorer."""
     pairs = (
         ("dataset", report.dataset.digest, baseline.dataset.digest),
-        ("suite", report.suite_digest, baseline.suite_digest),
-        ("normalizer", report.normalizer_digest, baseline.normalizer_digest),
+        ("suite", report.suite.digest, baseline.suite.digest),
+        ("normalizer", report.normalizer.digest, baseline.normalizer.digest),
         ("scorer", report.scorer, baseline.scorer),
     )
     yield from (name for name, ours, theirs in pairs if ours != theirs)
@@ -27,7 +27,7 @@ def comparable(name: str, unit: str, report: EvalReport, baseline: EvalReport) -
     """Tell whether a number may stand beside the baseline's: times only under the same load."""
     if unit != "ms" and name not in _PACED:
         return True
-    return report.load_digest == baseline.load_digest != MIXED_LOAD
+    return report.load == baseline.load != MIXED_LOAD
 
 
 def check_same_measure(report: EvalReport, baseline: EvalReport) -> None:

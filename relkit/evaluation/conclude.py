@@ -13,7 +13,7 @@ from pathlib import Path
 from relkit.audio.quality import bases_of
 from relkit.audio.types import Quality, QualityEvidence
 from relkit.core.metrics import PREDICTED
-from relkit.core.values import ErrorCounts, Estimate
+from relkit.core.values import ErrorCounts, Estimate, Named
 from relkit.datasets.slicing import cluster_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Bins, Dataset, Prediction, Utterance
 from relkit.evaluation.comparable import MIXED_LOAD
@@ -208,13 +208,10 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
     stages = [result.score.stage_errors for result in results if result.score is not None]
     return EvalReport(
         run=header.run,
-        suite=suite.name,
-        suite_digest=suite.digest,
-        candidate_digest=header.candidate.digest,
-        artifact_digest=header.candidate.artifact,
+        suite=Named(name=suite.name, digest=suite.digest),
+        candidate=header.candidate,
         dataset=header.dataset,
         normalizer=header.normalizer,
-        normalizer_digest=header.normalizer_digest,
         scorer=SCORER,
         tool_version=header.versions.get("relkit", ""),
         created=header.created,
@@ -223,7 +220,7 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
         failures=sum(result.failure is not None for result in scored),
         unusable=len(results) - len(scored),
         repeats=header.repeats,
-        load_digest=_load(scored) or header.load_digest,
+        load=_load(scored) or header.load_digest,
         slices=slices,
         masking=masking_steps(normalizer.steps, stages),
         runaways=runaways(results),

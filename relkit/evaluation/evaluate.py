@@ -10,6 +10,7 @@ from typing import Protocol
 from relkit.audio.types import QualityEvidence
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
 from relkit.core.ports import Clock, Progress
+from relkit.core.values import Named
 from relkit.datasets.consent import require_consent
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Dataset, Unusable, Utterance
@@ -261,7 +262,7 @@ def parameters(header: RunHeader) -> dict[str, Scalar]:
         "suite": header.suite.name,
         "system.kind": system.kind,
         **options,
-        "normalizer": header.normalizer,
+        "normalizer": header.normalizer.name,
         "repeats": header.repeats,
         **versions,
         **{f"load.{name}": value for name, value in header.load.items()},
@@ -323,8 +324,7 @@ def _header(
         suite=planned.suite,
         dataset=planned.dataset.version,
         candidate=system.candidate,
-        normalizer=planned.normalizer.name,
-        normalizer_digest=planned.normalizer.digest,
+        normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
         repeats=repeats,
         load=system.load,
         load_digest=system.load_digest,
@@ -338,7 +338,7 @@ def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repea
         ("suite", header.suite.digest, planned.suite.digest),
         ("system", header.candidate.digest, system.candidate.digest),
         ("dataset", header.dataset.digest, planned.dataset.version.digest),
-        ("normalizer", header.normalizer_digest, planned.normalizer.digest),
+        ("normalizer", header.normalizer.digest, planned.normalizer.digest),
         ("number of repeats", header.repeats, repeats),
         ("recogniser", header.versions.get("recogniser"), system.versions.get("recogniser")),
     )
@@ -386,7 +386,7 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     with ports.runs.create(header) as opened:
         opened.log(ports.clock.now(), "rescored", source=source.run)
         quality = quality_of(planned, wanted, scorer, ports, lambda _done, _total: None)
-        same = source.normalizer_digest == planned.normalizer.digest
+        same = source.normalizer.digest == planned.normalizer.digest
         speech, notes = rescored_summary(
             ports.runs.read_report(options.run).speech, same_text_rules=same
         )
@@ -414,8 +414,7 @@ def _rescore_header(
         created=now,
         suite=replace(planned.suite, system=source.suite.system),
         dataset=planned.dataset.version,
-        normalizer=planned.normalizer.name,
-        normalizer_digest=planned.normalizer.digest,
+        normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
         versions={**source.versions, **ports.versions, **quality},
         source=source.run,
     )

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 from relkit.audio.types import ComparedClip, Quality, Script
+from relkit.core.values import SystemId
 from relkit.datasets.types import Answer, Clip, Dataset, Failure, Prediction
-from relkit.evaluation.types import Candidate, Outcome, Result, RunHeader, RunStatus, Scalar
+from relkit.evaluation.types import Outcome, Result, RunHeader, RunStatus, Scalar
 from relkit.statistics.types import Pairing
 
 if TYPE_CHECKING:
@@ -291,7 +292,7 @@ class SystemUnderTest:
     its version.
     """
 
-    candidate: Candidate
+    candidate: SystemId
     load: Mapping[str, Scalar]
     load_digest: str
     versions: Mapping[str, str]

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from relkit.audio.types import AudioFacts, SpokenAudio
-from relkit.core.codec import Record, parse, parse_json
+from relkit.core.codec import Record, encode, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Named, SystemId
 from relkit.core.yaml_text import where
 from relkit.datasets.types import (
     Answer,
@@ -29,9 +30,8 @@ from relkit.datasets.types import (
     Unusable,
     UnusableReason,
 )
-from relkit.evaluation.report_files import CandidateRecord, DatasetVersionRecord, NamedDigest
 from relkit.evaluation.suites import suite_document, suite_from_document
-from relkit.evaluation.types import Candidate, Outcome, RunHeader, RunStatus
+from relkit.evaluation.types import Outcome, RunHeader, RunStatus
 
 Milliseconds = Annotated[float, Field(ge=0)]
 
@@ -286,9 +286,9 @@ class RunRecord(Record):
     source: str | None
     suite_digest: str
     suite: dict[str, Any]
-    dataset: DatasetVersionRecord
-    candidate: CandidateRecord
-    normalizer: NamedDigest
+    dataset: dict[str, Any]
+    candidate: dict[str, Any]
+    normalizer: dict[str, Any]
     repeats: int
     load: dict[str, str | int | float | bool | None]
     load_digest: str
@@ -300,7 +300,6 @@ def render_run(
     header: RunHeader, *, status: RunStatus, finished: str | None, outputs: Mapping[str, str]
 ) -> str:
     """Return ``run.json`` as text; ``outputs`` maps a file name to its digest."""
-    version = header.dataset
     document: dict[str, JsonValue] = {
         "schema": SCHEMA,
         "run": header.run,
@@ -310,16 +309,9 @@ def render_run(
         "source": header.source,
         "suite_digest": header.suite.digest,
         "suite": suite_document(header.suite),
-        "dataset": {
-            "name": version.name,
-            "revision": version.revision,
-            "dirty": version.dirty,
-            "digest": version.digest,
-            "utterances": version.utterances,
-            "contract": version.contract,
-        },
-        "candidate": {"digest": header.candidate.digest, "artifact": header.candidate.artifact},
-        "normalizer": {"name": header.normalizer, "digest": header.normalizer_digest},
+        "dataset": encode(header.dataset),
+        "candidate": encode(header.candidate),
+        "normalizer": encode(header.normalizer),
         "repeats": header.repeats,
         "load": dict(header.load),
         "load_digest": header.load_digest,
@@ -336,10 +328,9 @@ def parse_run(text: str, *, source: str) -> tuple[RunHeader, RunStatus, Mapping[
         run=record.run,
         created=record.created,
         suite=suite_from_document(record.suite, digest=record.suite_digest, source=source),
-        dataset=DatasetVersion(**record.dataset.model_dump()),
-        candidate=Candidate(digest=record.candidate.digest, artifact=record.candidate.artifact),
-        normalizer=record.normalizer.name,
-        normalizer_digest=record.normalizer.digest,
+        dataset=parse(DatasetVersion, record.dataset, source=source, inside="dataset"),
+        candidate=parse(SystemId, record.candidate, source=source, inside="candidate"),
+        normalizer=parse(Named, record.normalizer, source=source, inside="normalizer"),
         repeats=record.repeats,
         load=record.load,
         load_digest=record.load_digest,

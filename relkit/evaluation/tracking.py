@@ -122,10 +122,10 @@ def tracking_contents(
 ) -> dict[str, object]:
     """Return the JSON document of all that is logged for a run: no text of any utterance."""
     own: dict[str, Scalar] = {
-        "suite": report.suite,
+        "suite": report.suite.name,
         "dataset": report.dataset.name,
         "dataset_digest": report.dataset.digest,
-        "normalizer": report.normalizer,
+        "normalizer": report.normalizer.name,
         "repeats": report.repeats,
         "relkit": report.tool_version,
     }
@@ -156,14 +156,14 @@ def _tags(report: EvalReport) -> dict[str, str]:
     dirty = report.dataset.dirty
     tags = {
         "run": report.run,
-        "suite_digest": report.suite_digest,
-        "candidate_digest": report.candidate_digest,
-        "artifact_digest": report.artifact_digest,
+        "suite_digest": report.suite.digest,
+        "candidate_digest": report.candidate.digest,
+        "artifact_digest": report.candidate.artifact,
         "dataset_digest": report.dataset.digest,
         "dataset_revision": report.dataset.revision,
         "dataset_dirty": None if dirty is None else json.dumps(dirty),
-        "normalizer_digest": report.normalizer_digest,
-        "load_digest": report.load_digest,
+        "normalizer_digest": report.normalizer.digest,
+        "load_digest": report.load,
         "scorer": report.scorer,
         "version": report.tool_version,
         "contract": report.dataset.contract,

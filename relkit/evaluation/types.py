@@ -11,13 +11,13 @@ What to measure: a suite names the data, the system, the normalizer, metrics and
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.tokens import Segmenter
-from relkit.core.values import ErrorCounts, Estimate
+from relkit.core.values import OPTIONAL, ErrorCounts, Estimate, Named, Shape, SystemId
 from relkit.datasets.types import DatasetVersion, Prediction, Unusable
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
 
@@ -42,6 +42,8 @@ class Runaways:
     ``hidden_wer`` what it would add to the WER if each runaway inserted ``loop_words`` words.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     count: int
     loops: int
     hidden_rate: float | None = None
@@ -61,43 +63,50 @@ class Hallucinations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalReport:
-    """The result of a run: what was measured, on what, with which system.
+    """The result of a run, ``report.json``: what was measured, on what, with which system.
 
     ``expected`` items were asked for, ``scored`` of them could be given to the system (failures
     included), ``unusable`` could not. ``coverage`` = scored / expected. ``registered`` maps each
     slice column to the values that the dataset's lock promises for the suite's selection; None
-    where the dataset is not locked. ``cluster`` is the column of the independent units.
+    where the dataset is not locked. ``cluster`` is the column of the independent units. ``load`` is
+    the digest of the load fingerprint that latencies were measured under, or ``mixed``. Rates are
+    fractions, times in ms.
     """
 
+    FILE: ClassVar = Shape(required=True, derived={"path": "run", "coverage": "unusable"})
+
+    schema: Literal["relkit.report/v1"] = "relkit.report/v1"
     run: str
-    suite: str
-    suite_digest: str
-    candidate_digest: str
-    artifact_digest: str | None
-    dataset: DatasetVersion
-    normalizer: str
-    normalizer_digest: str
-    scorer: str
-    tool_version: str
     created: str
+    tool_version: str
+    suite: Named
+    candidate: SystemId
+    dataset: DatasetVersion
+    normalizer: Named
+    scorer: str
+    load: str
+    repeats: int
     expected: int
     scored: int
     failures: int
     unusable: int
-    repeats: int
-    load_digest: str
+    failure_reasons: Mapping[str, int] = field(default_factory=dict)
+    unusable_reasons: Mapping[str, int] = field(default_factory=dict)
     slices: tuple[SliceResult, ...]
     masking: tuple[MaskingStep, ...]
     runaways: Runaways
     hallucinations: Hallucinations
-    failure_reasons: Mapping[str, int] = field(default_factory=dict)
-    unusable_reasons: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    entity_types: tuple[EntityType, ...] = ()
-    quality: QualitySummary | None = None
-    speech: SpeechSummary | None = None
-    registered: Mapping[str, tuple[str, ...]] | None = None
-    cluster: str = "cluster"
+    entity_types: tuple[EntityType, ...] = field(default=(), metadata=OPTIONAL)
+    quality: QualitySummary | None = field(default=None, metadata=OPTIONAL)
+    speech: SpeechSummary | None = field(default=None, metadata=OPTIONAL)
+    registered: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=OPTIONAL)
+    cluster: str = field(default="cluster", metadata=OPTIONAL)
+
+    @property
+    def path(self) -> str:
+        """Where the run lies, relative to the workspace."""
+        return f".relkit/runs/{self.run}"
 
     @property
     def coverage(self) -> float | None:
@@ -163,18 +172,6 @@ RunStatus = Literal["running", "finished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """The system under test by digest.
-
-    ``digest`` covers the effective system with its artifact; ``artifact`` is the digest of what
-    can be served (a model folder, a file of answers), None where there is none to digest.
-    """
-
-    digest: str
-    artifact: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
     """Everything that decides a run's numbers, written before the first clip is decoded.
 
@@ -187,9 +184,8 @@ class RunHeader:
     created: str
     suite: Suite
     dataset: DatasetVersion
-    candidate: Candidate
-    normalizer: str
-    normalizer_digest: str
+    candidate: SystemId
+    normalizer: Named
     repeats: int
     load: Mapping[str, Scalar]
     load_digest: str

@@ -28,8 +28,8 @@ def eval_summary(report: EvalReport) -> str:
     state = ", changed since" if version.dirty else ""
     head = (
         f"run {report.run}\n"
-        f"suite {safe(report.suite)} on {safe(version.name)} ({where}{state}), "
-        f"normalizer {safe(report.normalizer)}\n"
+        f"suite {safe(report.suite.name)} on {safe(version.name)} ({where}{state}), "
+        f"normalizer {safe(report.normalizer.name)}\n"
         f"{count(report.expected)} expected, {count(report.scored)} scored, "
         f"{count(report.failures)} failures, {count(report.unusable)} unusable"
     )

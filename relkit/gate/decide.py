@@ -284,10 +284,10 @@ def _other_load(rule: Rule, evidence: Evidence) -> RuleResult | None:
     """Return a result where times were measured under conditions that cannot be compared."""
     if rule.metric.partition(".")[0] not in _LOAD_METRICS:
         return None
-    loads = {evidence.candidate.load_digest}
+    loads = {evidence.candidate.load}
     if rule.test in COMPARING:
         references = (evidence.baseline, evidence.anchor)
-        loads |= {reference.report.load_digest for reference in references if reference is not None}
+        loads |= {reference.report.load for reference in references if reference is not None}
     if len(loads) == 1 and MIXED_LOAD not in loads:
         return None
     reason = "times were measured under different loads (hardware, processes, threads)"

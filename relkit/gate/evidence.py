@@ -97,8 +97,8 @@ class Evidence:
     @property
     def seed(self) -> str:
         """What seeds everything random: the same data and systems always give the same verdict."""
-        baseline_digest = "" if self.baseline is None else self.baseline.report.candidate_digest
-        parts = (self.candidate.dataset.digest, self.candidate.candidate_digest, baseline_digest)
+        baseline_digest = "" if self.baseline is None else self.baseline.report.candidate.digest
+        parts = (self.candidate.dataset.digest, self.candidate.candidate.digest, baseline_digest)
         return "\n".join(parts)
 
 

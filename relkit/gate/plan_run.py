@@ -228,9 +228,9 @@ def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[
         if report.dataset.digest != facts.digest
     ]
     remarks += [
-        f"{report.run} was measured with the suite {report.suite}, not {facts.suite}"
+        f"{report.run} was measured with the suite {report.suite.name}, not {facts.suite}"
         for report in reports.values()
-        if facts.suite is not None and report.suite != facts.suite
+        if facts.suite is not None and report.suite.name != facts.suite
     ]
     return tuple(remarks)
 

@@ -181,8 +181,8 @@ def _part(
             revision=report.dataset.revision,
             digest=report.dataset.digest,
         ),
-        suite=Named(name=report.suite, digest=report.suite_digest),
-        normalizer=Named(name=report.normalizer, digest=report.normalizer_digest),
+        suite=report.suite,
+        normalizer=report.normalizer,
         scorer=report.scorer,
         coverage=Coverage(expected=report.expected, scored=report.scored, unusable=report.unusable),
         baseline_failures=()
@@ -208,7 +208,7 @@ def _judged_run(run: str, report: EvalReport, ports: GatePorts) -> JudgedRun:
     return JudgedRun(
         run=report.run,
         report=digest,
-        candidate=report.candidate_digest,
-        artifact=report.artifact_digest,
+        candidate=report.candidate.digest,
+        artifact=report.candidate.artifact,
         created=report.created,
     )

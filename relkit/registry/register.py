@@ -36,10 +36,10 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
     """
     report = runs.read_report(run)
     outcomes = runs.read_outcomes(run)
-    normalizer = normalizers.read(report.normalizer)
-    if normalizer.digest != report.normalizer_digest:
+    normalizer = normalizers.read(report.normalizer.name)
+    if normalizer.digest != report.normalizer.digest:
         raise InvalidInput(
-            f"the normalizer {report.normalizer} is no longer the one of the run {report.run}",
+            f"the normalizer {report.normalizer.name} is no longer the one of the run {report.run}",
             hint="run the probe suite again: relkit eval SUITE",
         )
     answers: list[JsonValue] = [
@@ -47,12 +47,12 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
     ]
     if not answers:
         raise InvalidInput(f"the run {report.run} has no answer", hint="probe clips with speech")
-    measure = {"dataset": report.dataset.digest, "normalizer": report.normalizer_digest}
+    measure = {"dataset": report.dataset.digest, "normalizer": report.normalizer.digest}
     return Fingerprint(
         digest=digest_of({**measure, "answers": answers}),
-        configuration=report.candidate_digest,
+        configuration=report.candidate.digest,
         dataset=report.dataset.digest,
-        normalizer=report.normalizer_digest,
+        normalizer=report.normalizer.digest,
         clips=len(answers),
         run=report.run,
     )

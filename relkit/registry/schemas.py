@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
 from relkit.datasets.files import DatasetRecord, LockRecord, ManifestRow
-from relkit.evaluation.report_files import ReportRecord
 from relkit.evaluation.run_files import AnswerRecord, JournalLine, RunRecord
 from relkit.evaluation.suites import SuiteRecord
+from relkit.evaluation.types import EvalReport
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerRecord
@@ -26,7 +26,7 @@ KINDS: Mapping[str, type] = {
     "manifest": ManifestRow,
     "normalizer": NormalizerRecord,
     "release": Release,
-    "report": ReportRecord,
+    "report": EvalReport,
     "run": RunRecord,
     "suite": SuiteRecord,
     "workspace": WorkspaceRecord,

@@ -49,8 +49,8 @@ def report_junit(report: EvalReport) -> bytes:
 
     Where nothing could be scored there is an error instead of numbers.
     """
-    suite = _suite(f"relkit report {report.suite}", report.created)
-    named = [("run", report.run), ("suite_digest", report.suite_digest), ("verdict", "not_judged")]
+    suite = _suite(f"relkit report {report.suite.name}", report.created)
+    named = [("run", report.run), ("suite_digest", report.suite.digest), ("verdict", "not_judged")]
     _properties(suite, named)
     for item in report.slices if report.scored else ():
         for name, estimate in item.metrics.items():

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from relkit.core.values import ErrorCounts
+from relkit.core.values import ErrorCounts, Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskingStep:
     """How many word errors one step of the normalizer hid (negative: it made that many)."""
+
+    FILE: ClassVar = Shape(derived={"hidden": "errors_after"})
 
     step: str
     errors_before: int
@@ -25,6 +27,8 @@ class MaskingStep:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntityType:
     """How labelled entities of one type came out: found in references, and wrong among them."""
+
+    FILE: ClassVar = Shape(derived={"rate": "errors"})
 
     type: str
     entities: int

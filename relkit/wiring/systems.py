@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
+from relkit.core.values import SystemId
 from relkit.evaluation.ports import (
     Executor,
     QualityScorer,
@@ -23,7 +24,7 @@ from relkit.evaluation.ports import (
     SpeechSystem,
     SystemUnderTest,
 )
-from relkit.evaluation.types import Candidate, Scalar, Suite, SystemSpec
+from relkit.evaluation.types import Scalar, Suite, SystemSpec
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _under_test(
         )
     artifact = artifact or (str(named) if named else None)
     return SystemUnderTest(
-        candidate=Candidate(
+        candidate=SystemId(
             digest=digest_of({**system_document(system), "artifact": artifact}),
             artifact=artifact,
         ),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from relkit.adapters.html import JinjaPages
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, Named, SystemId
 from relkit.core.wording import code, markdown
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.scoring.types import MaskingStep
@@ -71,7 +71,7 @@ def full() -> EvalReport:
         slice_result("accent=plain", metrics, utterances=30, clusters=10),
         slice_result("accent=broad", few | rest, utterances=10, clusters=2, failures=1),
         slice_result("accent=(none)", {**metrics, "wer_capped": Estimate(value=None)}),
-        suite="demo",
+        suite=Named(name="demo", digest=DIGEST),
         dataset=version(utterances=44, dirty=True),
         expected=44,
         scored=40,
@@ -143,15 +143,14 @@ def test_a_hostile_name_stays_text_wherever_it_stands(name: str) -> None:
     item = report(
         slice_result("overall", noted),
         slice_result(name, noted),
-        suite=name,
+        suite=Named(name=name, digest=DIGEST),
         run=name,
         created=name,
-        normalizer=name,
+        normalizer=Named(name=name, digest=DIGEST),
         tool_version=name,
         scorer=name,
         dataset=version(name=name, revision=name, contract=name, digest=name),
-        candidate_digest=name,
-        artifact_digest=name,
+        candidate=SystemId(digest=name, artifact=name),
         masking=(MaskingStep(step=name, errors_before=1, errors_after=0),),
         failure_reasons={name: 1},
         unusable_reasons={name: 1},
@@ -162,7 +161,7 @@ def test_a_hostile_name_stays_text_wherever_it_stands(name: str) -> None:
         report(
             slice_result("overall", {"wer": estimate(note="n", method="m")}),
             slice_result("accent=plain", {"wer": estimate(note="n", method="m")}),
-            artifact_digest=DIGEST,
+            candidate=SystemId(digest=DIGEST, artifact=DIGEST),
             failure_reasons={"timeout": 1},
             unusable_reasons={"missing": 1},
         )

@@ -25,7 +25,7 @@ from relkit.adapters.mlflow.tracker import MlflowTracker
 from relkit.core.config import MlflowSettings
 from relkit.core.errors import BackendUnavailable, MissingDependency
 from relkit.core.slices import SliceSpec
-from relkit.core.values import ErrorCounts, Estimate
+from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.report_files import render_report
 from relkit.evaluation.tracking import metric_name
@@ -54,15 +54,12 @@ def _slice(key: str, wer: float) -> SliceResult:
 def _report(*, wer: float = 0.1, slices: tuple[str, ...] = ODD) -> EvalReport:
     return EvalReport(
         run=RUN,
-        suite="demo",
-        suite_digest="sha256:5",
-        candidate_digest="sha256:4",
-        artifact_digest=None,
+        suite=Named(name="demo", digest="sha256:5"),
+        candidate=SystemId(digest="sha256:4", artifact=None),
         dataset=DatasetVersion(
             name="commands", revision="1f2e", dirty=True, digest=DIGEST, utterances=60
         ),
-        normalizer="english",
-        normalizer_digest="sha256:3",
+        normalizer=Named(name="english", digest="sha256:3"),
         scorer="relkit 1",
         tool_version="0.1.0",
         created="2026-01-31T12:00:00Z",
@@ -71,7 +68,7 @@ def _report(*, wer: float = 0.1, slices: tuple[str, ...] = ODD) -> EvalReport:
         failures=2,
         unusable=3,
         repeats=1,
-        load_digest="sha256:2",
+        load="sha256:2",
         slices=tuple(_slice(key, wer) for key in ("overall", *slices)),
         masking=(),
         runaways=Runaways(count=1, loops=0),

@@ -22,6 +22,7 @@ from relkit.audio.types import Floor, NoiseFloor, QualitySummary, SpeechSummary
 from relkit.comparison.rows import Row
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Named
 from relkit.datasets.types import Unusable, UnusableReason
 from relkit.report.view import EmbeddedAudio, Page
 from relkit.scoring.types import Texts
@@ -167,8 +168,8 @@ def test_hostile_data_adds_no_element_and_no_attribute_wherever_it_stands(text: 
         )
         item = report(
             *slices,
-            suite=word,
-            normalizer=word,
+            suite=Named(name=word, digest=DIGEST),
+            normalizer=Named(name=word, digest=DIGEST),
             created=word,
             notes=(word,),
             failure_reasons={word: 1},

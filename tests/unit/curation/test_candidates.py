@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.values import ErrorCounts
+from relkit.core.values import ErrorCounts, Named
 from relkit.curation.candidates import GONE, ReviewOptions, candidates, review_csv, review_document
 from relkit.curation.review import (
     WEIGHTS,
@@ -265,7 +265,10 @@ def test_what_is_revoked_is_used_for_nothing() -> None:
     ("change", "words"),
     [
         ({"dataset": version(digest="sha256:" + "1" * 64)}, "on different data"),
-        ({"normalizer_digest": "sha256:" + "1" * 64}, "scored by different rules"),
+        (
+            {"normalizer": Named(name="english", digest="sha256:" + "1" * 64)},
+            "scored by different rules",
+        ),
     ],
 )
 def test_runs_that_do_not_compare_are_refused(change: dict[str, Any], words: str) -> None:

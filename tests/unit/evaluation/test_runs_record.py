@@ -5,8 +5,9 @@ import json
 import pytest
 
 from relkit.core.errors import InvalidInput
+from relkit.core.values import SystemId
 from relkit.evaluation.run_files import parse_run, render_run
-from relkit.evaluation.types import Candidate, RunHeader, RunStatus
+from relkit.evaluation.types import RunHeader, RunStatus
 from tests.builders import DIGEST, header, suite, version
 
 OUTPUTS = {"report.json": DIGEST, "results.parquet": DIGEST}
@@ -19,7 +20,7 @@ OUTPUTS = {"report.json": DIGEST, "results.parquet": DIGEST}
         header(),
         header(source="20260101T000000Z-abcdef", repeats=3, versions={}),
         header(dataset=version(revision=None, dirty=None, contract="passed")),
-        header(candidate=Candidate(digest=DIGEST, artifact=DIGEST)),
+        header(candidate=SystemId(digest=DIGEST, artifact=DIGEST)),
         header(load={}),
         header(load={"one": 1, "whole": 1.0, "yes": True, "word": "ü\u2028", "none": None}),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from relkit.cli.gate import EXIT_CODES, exit_code
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, Named
 from relkit.gate.decide import decide, judge_all, judge_requirements
 from relkit.gate.evidence import Evidence
 from relkit.gate.types import CheckRecord, GatePolicy, Requirement, RuleResult, Verdict
@@ -89,8 +89,8 @@ def _slow(load: str, other: str, test: str = "non_inferiority") -> Given:
     return _case(
         asked,
         lambda found: gate_data.with_latencies(found, values, values),
-        ours={"load_digest": load},
-        theirs={"load_digest": other},
+        ours={"load": load},
+        theirs={"load": other},
     )
 
 
@@ -302,10 +302,15 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
         Verdict.ERROR,
         "other_dataset",
     ),
-    ("another suite", _case(theirs={"suite_digest": FAR}), Verdict.ERROR, "other_suite"),
+    (
+        "another suite",
+        _case(theirs={"suite": Named(name="small", digest=FAR)}),
+        Verdict.ERROR,
+        "other_suite",
+    ),
     (
         "another normalizer",
-        _case(theirs={"normalizer_digest": FAR}),
+        _case(theirs={"normalizer": Named(name="english", digest=FAR)}),
         Verdict.ERROR,
         "other_normalizer",
     ),

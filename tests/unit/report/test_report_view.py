@@ -21,7 +21,7 @@ def timed(load: str = DIGEST) -> EvalReport:
     """Return a report with a rate and a time, measured under a load."""
     metrics = {"wer": estimate(0.25), "latency_ms.p95": estimate(300.0, unit="ms")}
     return report(
-        slice_result("overall", metrics), slice_result("accent=plain", metrics), load_digest=load
+        slice_result("overall", metrics), slice_result("accent=plain", metrics), load=load
     )
 
 

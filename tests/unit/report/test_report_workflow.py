@@ -10,6 +10,7 @@ import pytest
 
 from relkit.comparison.rows import Row
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.values import Named
 from relkit.datasets.types import AudioSpan, Clip, Consent, Dataset, Unusable, UnusableReason
 from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import OpenRun
@@ -25,8 +26,8 @@ OTHER = "sha256:" + "1" * 64
     ("what", "fields"),
     [
         ("dataset", {"dataset": replace(report().dataset, digest=OTHER)}),
-        ("suite", {"suite_digest": OTHER}),
-        ("normalizer", {"normalizer_digest": OTHER}),
+        ("suite", {"suite": Named(name="small", digest=OTHER)}),
+        ("normalizer", {"normalizer": Named(name="english", digest=OTHER)}),
         ("scorer", {"scorer": "relkit-text/2"}),
     ],
 )
