@@ -7,57 +7,25 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from relkit.audio.types import Level, NoiseFloor, Quality
-from relkit.core.codec import Record, parse, parse_json
+from relkit.audio.types import NoiseFloor, Quality
+from relkit.core.codec import encode, parse, parse_json
 from relkit.core.metrics import INTRUSIVE
-
-Count = Annotated[int, Field(ge=0)]
-
-
-class LevelRecord(Record):
-    """Levels in dBFS."""
-
-    active_dbfs: float
-    rms_dbfs: float
-    peak_dbfs: float
-    active_share: float
-
-
-class QualityRecord(Record):
-    """The whole of one clip's quality."""
-
-    scores: dict[str, float]
-    reasons: dict[str, str]
-    noise: dict[str, float]
-    level: LevelRecord | None
-    windows: Count
-    dropped: Count
 
 
 def render_quality(quality: Quality) -> str:
     """Return a quality as one line; raises ValueError for NaN, which is never a score."""
-    return json.dumps(asdict(quality), allow_nan=False)
+    return json.dumps(encode(quality), allow_nan=False)
 
 
 def parse_quality(text: str, *, source: str) -> Quality:
     """Return a quality; raises InvalidInput."""
-    record = parse(QualityRecord, parse_json(text, source=source), source=source)
-    return Quality(
-        scores=record.scores,
-        reasons=record.reasons,
-        noise=record.noise,
-        level=None if record.level is None else Level(**record.level.model_dump()),
-        windows=record.windows,
-        dropped=record.dropped,
-    )
+    return parse(Quality, parse_json(text, source=source), source=source)
 
 
 RATE = 16_000

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from relkit.core.values import Estimate, Shape
+from relkit.core.values import Count, Estimate, Shape
 from relkit.datasets.types import Clip, Failure
 
 REFERENCE_COLUMN = "reference_audio"
@@ -37,12 +37,14 @@ class Quality:
     averaged; ``dropped`` windows of whole audio are left out because the library leaves them out.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
     scores: Mapping[str, float] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[str, float] = field(default_factory=dict)
     level: Level | None = None
-    windows: int = 0
-    dropped: int = 0
+    windows: Count = 0
+    dropped: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

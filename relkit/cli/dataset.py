@@ -85,8 +85,8 @@ def lock(
                 "name": lock.name,
                 "digest": lock.digest,
                 "utterances": lock.utterances,
-                "slices": {column: list(values) for column, values in lock.registered.items()},
-                "audio": dict(lock.outs),
+                "slices": {column: list(values) for column, values in lock.slices.items()},
+                "audio": dict(lock.audio.dvc),
                 "changed": outcome.changed,
                 "untracked": outcome.untracked,
                 "initialised": outcome.initialised,
@@ -94,7 +94,7 @@ def lock(
         )
         return
     put(
-        f"{safe(name)}: {counted(lock.utterances, 'utterance')}, {len(lock.audio)} audio files\n"
+        f"{safe(name)}: {counted(lock.utterances, 'utterance')}, {len(lock.audio.sha256)} audio files\n"
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name

@@ -5,27 +5,35 @@
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePosixPath
 from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import field_validator
 from relkit.core import yaml_text
 from relkit.core.codec import Record
+from relkit.core.codec import encode
 from relkit.core.codec import parse
 from relkit.core.codec import parse_json
 from relkit.core.codec import parse_yaml
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Limits
 from relkit.core.yaml_text import shown
 from relkit.core.yaml_text import where
 from relkit.datasets.types import AudioSpan
 from relkit.datasets.types import Consent
 from relkit.datasets.types import DatasetLock
 from relkit.datasets.types import Entity
+from relkit.datasets.types import Inside
+from relkit.datasets.types import LockedAudio
+from relkit.datasets.types import Md5
 from relkit.datasets.types import Utterance
 from relkit.statistics.sums import CORE_COLUMNS
 from typing import Annotated
 from typing import Literal
+from typing import TypeVar
 import json
 
 
@@ -183,80 +191,48 @@ def _attributes(extra: Mapping[str, JsonValue], source: str, line: int) -> dict[
     return attributes
 
 
-SCHEMA: Literal["relkit.dataset-lock/v1"] = "relkit.dataset-lock/v1"
+T = TypeVar("T")
 
 
 DIRECTORY = ".dir"
 """How the DVC hash of a folder ends."""
 
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
-
-
-Inside = Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-class AudioRecord(Record):
-    """The audio of a version: what DVC calls it, and the digest of every file."""
-
-    dvc: dict[Inside, Md5]
-    sha256: dict[Inside, Sha256]
-
-
-class LockRecord(Record):
-    """The whole of ``lock.json``."""
-
-    schema_: Literal["relkit.dataset-lock/v1"] = Field(alias="schema")
-    name: Annotated[str, Field(min_length=1)]
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    utterances: Annotated[int, Field(ge=1)]
-    slices: dict[str, list[str]]
-    audio: AudioRecord
-
-
-class _Listed(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listed:
     """One file of a folder under DVC."""
 
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    md5: Annotated[str, Limits(pattern=r"^[0-9a-f]{32}$")]
     relpath: Inside
 
 
-class _Listing(Record):
-    files: list[_Listed]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Listing:
+    files: tuple[_Listed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pointed:
+    md5: Md5
 
 
 def parse_lock(text: str, *, source: str) -> DatasetLock:
     """Return a dataset's lock; raises InvalidInput, also for a path that leaves the dataset."""
-    record = parse(LockRecord, parse_json(text, source=source), source=source)
-    for path in (*record.audio.dvc, *record.audio.sha256):
+    lock = parse(DatasetLock, parse_json(text, source=source), source=source)
+    for path in (*lock.audio.dvc, *lock.audio.sha256):
         _refuse_outside(path, source)
-    return DatasetLock(
-        name=record.name,
-        digest=record.digest,
-        utterances=record.utterances,
-        registered={column: tuple(values) for column, values in record.slices.items()},
-        outs=record.audio.dvc,
-        audio=record.audio.sha256,
-    )
+    return lock
 
 
 def render_lock(lock: DatasetLock) -> str:
     """Return ``lock.json`` as text, the same for the same lock wherever it is written."""
-    document: dict[str, JsonValue] = {
-        "schema": SCHEMA,
-        "name": lock.name,
-        "digest": lock.digest,
-        "utterances": lock.utterances,
-        "slices": {column: list(values) for column, values in sorted(lock.registered.items())},
-        "audio": {
-            "dvc": dict(sorted(lock.outs.items())),
-            "sha256": dict(sorted(lock.audio.items())),
-        },
-    }
+    audio = LockedAudio(dvc=_sorted(lock.audio.dvc), sha256=_sorted(lock.audio.sha256))
+    document = encode(replace(lock, slices=_sorted(lock.slices), audio=audio))
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _sorted(mapping: Mapping[str, T]) -> dict[str, T]:
+    return dict(sorted(mapping.items()))
 
 
 def parse_pointer(text: str, *, source: str) -> str:
@@ -277,10 +253,6 @@ def parse_pointer(text: str, *, source: str) -> str:
             hint="run: dvc cache migrate --dvc-files, then lock the dataset again",
         )
     return parse(_Pointed, {"md5": first["md5"]}, source=source).md5
-
-
-class _Pointed(Record):
-    md5: Md5
 
 
 def parse_listing(text: str, *, source: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
 from relkit.core.values import Digest
+from relkit.core.values import Limits
 from relkit.core.values import Shape
 from types import MappingProxyType
+from typing import Annotated
 from typing import ClassVar
 from typing import Literal
 
@@ -244,21 +246,37 @@ LockState = Literal["none", "fresh", "stale"]
 """No lock, one that says what the files say, or one that was written before they changed."""
 
 
+Inside = Annotated[str, Limits(min_length=1, max_length=4096)]
+"""A path relative to the dataset's folder, with forward slashes."""
+
+
+Md5 = Annotated[str, Limits(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
+"""A DVC hash, with ``.dir`` at the end for a folder."""
+
+
+Hex = Annotated[str, Limits(pattern=r"^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedAudio:
+    """The audio of a version: each path under DVC by its DVC hash, each file by its SHA-256."""
+
+    dvc: Mapping[Inside, Md5]
+    sha256: Mapping[Inside, Hex]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetLock:
-    """What ``lock.json`` records of one version.
+    """What ``lock.json`` records of one version; ``slices`` maps each column to its values."""
 
-    ``registered`` maps each slice column to the values it had, ``outs`` each path under DVC to its
-    DVC hash (``.dir`` at the end for a folder), ``audio`` each audio file to the hex SHA-256 of its
-    bytes. All paths are relative to the dataset's folder, with forward slashes.
-    """
+    FILE: ClassVar = Shape(required=True)
 
-    name: str
-    digest: str
-    utterances: int
-    registered: Mapping[str, tuple[str, ...]]
-    outs: Mapping[str, str]
-    audio: Mapping[str, str]
+    schema: Literal["relkit.dataset-lock/v1"] = "relkit.dataset-lock/v1"
+    name: Annotated[str, Limits(min_length=1)]
+    digest: Digest
+    utterances: Annotated[int, Limits(ge=1)]
+    slices: Mapping[str, tuple[str, ...]]
+    audio: LockedAudio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

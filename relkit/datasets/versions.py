@@ -21,6 +21,7 @@ from relkit.datasets.slicing import slice_values
 from relkit.datasets.types import Dataset
 from relkit.datasets.types import DatasetLock
 from relkit.datasets.types import DatasetSnapshot
+from relkit.datasets.types import LockedAudio
 from relkit.datasets.types import NO_VALUE
 from relkit.datasets.types import Utterance
 from typing import Protocol
@@ -313,9 +314,11 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
         name=name,
         digest=snapshot.dataset.version.digest,
         utterances=snapshot.dataset.version.utterances,
-        registered=registered_values(dataset),
-        outs=tracked.outs,
-        audio={path: digest for path, digest in digests.items() if digest is not None},
+        slices=registered_values(dataset),
+        audio=LockedAudio(
+            dvc=tracked.outs,
+            sha256={path: digest for path, digest in digests.items() if digest is not None},
+        ),
     )
     return LockOutcome(
         lock=written,

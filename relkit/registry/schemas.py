@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
-from relkit.datasets.files import DatasetRecord, LockRecord, ManifestRow
+from relkit.datasets.files import DatasetRecord, ManifestRow
+from relkit.datasets.types import DatasetLock
 from relkit.evaluation.run_files import AnswerRecord, JournalLine, RunRecord
 from relkit.evaluation.suites import SuiteRecord
 from relkit.evaluation.types import EvalReport
@@ -19,7 +20,7 @@ KINDS: Mapping[str, type] = {
     "answer": AnswerRecord,
     "check": WrittenCheck,
     "dataset": DatasetRecord,
-    "dataset-lock": LockRecord,
+    "dataset-lock": DatasetLock,
     "event": ReleaseEvent,
     "gate": WrittenPolicy,
     "journal": JournalLine,

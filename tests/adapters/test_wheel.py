@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from relkit.datasets.files import render_lock
-from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetLock, LockedAudio
 from tests.builders import DIGEST
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
@@ -47,12 +47,14 @@ def tree(tmp_path: Path) -> Path:
         name="words",
         digest=DIGEST,
         utterances=2,
-        registered={},
-        outs={"audio": md5(listing.encode()) + ".dir"},
-        audio={f"audio/{n}": hashlib.sha256(data).hexdigest() for n, data in FILES.items()},
+        slices={},
+        audio=LockedAudio(
+            dvc={"audio": md5(listing.encode()) + ".dir"},
+            sha256={f"audio/{n}": hashlib.sha256(data).hexdigest() for n, data in FILES.items()},
+        ),
     )
     (root / "datasets" / "words" / "lock.json").write_text(render_lock(lock))
-    for name, data in [(lock.outs["audio"], listing.encode())] + [
+    for name, data in [(lock.audio.dvc["audio"], listing.encode())] + [
         (md5(data), data) for data in FILES.values()
     ]:
         path = root / OBJECTS / name[:2] / name[2:]

@@ -522,7 +522,7 @@ def test_registered_values_are_those_of_the_lock(clone: Workspace) -> None:
     assert "dvc pull" in (getattr(caught.value, "hint", "") or "")
     lock = store.locked("words", rev="locked")
     assert lock is not None
-    assert lock.registered["accent"] == ("broad", "plain")
+    assert lock.slices["accent"] == ("broad", "plain")
     assert store.load("words", rev="plain").registered is None
 
 

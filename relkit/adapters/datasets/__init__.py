@@ -65,7 +65,7 @@ def parsed_lock(data: bytes, name: str) -> DatasetLock:
 
 def absent(root: Path, lock: DatasetLock | None) -> tuple[str, ...]:
     """Return the paths under DVC that are not there."""
-    outs = () if lock is None else lock.outs
+    outs = () if lock is None else lock.audio.dvc
     return tuple(out for out in outs if not os.path.lexists(root / out))
 
 
@@ -87,7 +87,7 @@ def check_pointers(tree: Path, lock: DatasetLock | None, name: str, commit: str)
         md5 = parse_pointer(
             decode(storage.read_bytes(path, what=source), source=source), source=source
         )
-        if out in lock.outs and lock.outs[out] != md5:
+        if out in lock.audio.dvc and lock.audio.dvc[out] != md5:
             raise InvalidInput(
                 f"{source} names other audio than {LOCK} at revision {short_digest(commit)}",
                 hint=f"run: relkit dataset lock {name}, and commit what it wrote",
@@ -96,7 +96,7 @@ def check_pointers(tree: Path, lock: DatasetLock | None, name: str, commit: str)
 
 def refuse_other_audio(found: ReadDataset, root: Path, name: str) -> None:
     """Refuse audio whose bytes are not those that the lock recorded."""
-    held = {} if found.lock is None else found.lock.audio
+    held = {} if found.lock is None else found.lock.audio.sha256
     here = {inside(item, root): item.audio.path for item in found.utterances}
     for path, absolute in here.items():
         digest = found.digests[absolute]
@@ -224,7 +224,7 @@ class DatasetFiles:
             record = _copy_texts(revisions, commit, copy, name)
             lock = read_lock(copy, name)
             utterances = read_manifest(copy, name, record)
-            held = {} if lock is None else lock.audio
+            held = {} if lock is None else lock.audio.sha256
             digests = {u.audio.path: held.get(inside(u, copy)) for u in utterances}
             found = ReadDataset(record=record, utterances=utterances, digests=digests, lock=lock)
             fresh = lock is not None and lock.digest == found.digest
@@ -273,7 +273,7 @@ class DatasetFiles:
         if lacking and lock is not None:
             here = {u.audio.path: inside(u, root) for u in found.utterances}
             digests = {
-                path: lock.audio.get(here[path]) if below(here[path], lacking) else digest
+                path: lock.audio.sha256.get(here[path]) if below(here[path], lacking) else digest
                 for path, digest in found.digests.items()
             }
             found = replace(found, digests=digests)
@@ -322,7 +322,7 @@ class DatasetFiles:
             what = f"{name}/{shown(out)}"
             if self._audio is None or lock is None:
                 raise InvalidInput(f"{what}: the audio is not here", hint="run: dvc pull")
-            self._audio.place(root, lock.outs[out], tree / out, what=what)
+            self._audio.place(root, lock.audio.dvc[out], tree / out, what=what)
 
     def _root(self, name: str) -> Path:
         root = self._folder / name
@@ -394,7 +394,7 @@ def _dataset(root: Path, found: ReadDataset, version: DatasetVersion) -> Dataset
         utterances=found.utterances,
         manifest=f"{version.name}/{record.manifest}",
         consent=record.consent,
-        registered=None if lock is None else lock.registered,
+        registered=None if lock is None else lock.slices,
     )
 
 

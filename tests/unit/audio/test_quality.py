@@ -22,7 +22,7 @@ from relkit.audio.quality import (
     unscorable,
     unscored,
 )
-from relkit.audio.types import ComparedClip, Level, Quality, QualityEvidence
+from relkit.audio.types import ComparedClip, Quality, QualityEvidence
 from relkit.core.errors import InvalidInput
 from relkit.core.metrics import METRICS, PREDICTED, QUALITY_METRICS, expand, metric_of
 from relkit.datasets.types import AudioSpan, Clip, Unusable, UnusableReason, Utterance
@@ -103,33 +103,6 @@ def test_what_cannot_be_scored_says_why(
 ) -> None:
     """Silence and fragments have no quality, and no zero either."""
     assert unscorable(np.array(samples, dtype=np.float32), rate) == reason
-
-
-@given(
-    scores=st.dictionaries(st.sampled_from(QUALITY_METRICS), st.floats(-1, 5)),
-    level=st.none()
-    | st.builds(
-        Level,
-        active_dbfs=st.floats(-90, 0),
-        rms_dbfs=st.floats(-90, 0),
-        peak_dbfs=st.floats(-90, 0),
-        active_share=st.floats(0, 1),
-    ),
-    windows=st.integers(0, 99),
-)
-def test_a_quality_comes_back_from_its_line(
-    scores: dict[str, float], level: Level | None, windows: int
-) -> None:
-    """Every bit of every number."""
-    quality = Quality(
-        scores=scores,
-        reasons={"pesq": "no_speech"},
-        noise={"plcmos": 0.002},
-        level=level,
-        windows=windows,
-        dropped=2,
-    )
-    assert parse_quality(render_quality(quality), source="line") == quality
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"scores": {"plcmos": NaN}}', "[1]"])

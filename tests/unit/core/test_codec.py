@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import Envelope
 from relkit.attestation.statements import WrittenStatement
+from relkit.audio.types import Quality
 from relkit.bisect.search import Answer, LogHead
 from relkit.comparison.types import CompareReport
 from relkit.core.codec import defects, encode, parse, parse_yaml, schema
@@ -35,6 +36,8 @@ from relkit.core.values import (
     Time,
     named,
 )
+from relkit.datasets.types import DatasetLock
+from relkit.evaluation.types import EvalReport
 from relkit.gate.types import (
     GateDecision,
     GatePlan,
@@ -149,9 +152,12 @@ FILES: tuple[type, ...] = (
     Half,
     Answer,
     CompareReport,
+    DatasetLock,
+    EvalReport,
     Fingerprint,
     GatePlan,
     LogHead,
+    Quality,
     Release,
     ReleaseEvent,
     RollbackTarget,
