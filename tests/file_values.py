@@ -47,6 +47,7 @@ _PLAIN: dict[object, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     bytes: st.binary(max_size=8),
     object: _JSON,
+    Any: _JSON,
     NoneType: st.none(),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relkit.audio.types import AudioFacts, Quality, SpokenAudio
+from relkit.audio.types import Quality, SpokenAudio
 from relkit.comparison.rows import Row
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
@@ -32,7 +32,6 @@ from relkit.evaluation.types import Outcome, Result
 from relkit.scoring.types import Texts
 from relkit.statistics.sums import CORE_COLUMNS, SPEECH_COLUMNS
 
-_FACTS = ("leading_silence_ms", "trailing_silence_ms", "clipped", "dropouts")
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
 _SCORES = ("entities", "entity_errors", "keywords", "keyword_errors", "runaway", "loop")
 _TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
@@ -155,24 +154,17 @@ def _speech(results: Sequence[Result]) -> dict[str, Any]:
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
-    for name in ("first_audio_ms", "warm_up_ms"):
-        own = [None if r.speech is None else getattr(r.speech, name) for r in results]
-        columns[name] = pa.array(own, pa.float64())
-    for name in _FACTS:
-        facts = [None if r.speech is None else getattr(r.speech.facts, name) for r in results]
+    for name in SPEECH_COLUMNS:
+        values = [None if r.speech is None else getattr(r.speech, name) for r in results]
         kind = pa.int64() if name in {"clipped", "dropouts"} else pa.float64()
-        columns[name] = pa.array(facts, kind)
-    return {name: columns[name] for name in SPEECH_COLUMNS}
+        columns[name] = pa.array(values, kind)
+    return columns
 
 
 def _spoken(row: Record) -> SpokenAudio | None:
     if row.get("leading_silence_ms") is None:
         return None
-    return SpokenAudio(
-        facts=AudioFacts(**{name: row[name] for name in _FACTS}),
-        first_audio_ms=row["first_audio_ms"],
-        warm_up_ms=row["warm_up_ms"],
-    )
+    return SpokenAudio(**{name: row[name] for name in SPEECH_COLUMNS})
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relkit.audio.types import AudioFacts, Level
+from relkit.audio.types import Level, SpokenAudio
 
 LoudnessSamples = NDArray[np.float32]
 
@@ -209,8 +209,8 @@ _HOLE = 10 ** (SILENT_DBFS / 20)
 Samples = NDArray[np.float32]
 
 
-def audio_facts(samples: bytes, sample_rate: int) -> AudioFacts | None:
-    """Return the facts of a clip (float32 little endian, mono), None where it is silent.
+def audio_facts(samples: bytes, sample_rate: int) -> SpokenAudio | None:
+    """Return what the samples of a clip say (float32 little endian, mono), None for silence.
 
     The first audible sample is the first one above the threshold in the first audible frame; a
     frame is audible within 40 dB of the loudest one, if that is above -60 dBFS.
@@ -227,7 +227,7 @@ def audio_facts(samples: bytes, sample_rate: int) -> AudioFacts | None:
     first = int(loud[np.searchsorted(loud, audible[0] * frame)])
     last = int(loud[np.searchsorted(loud, min(len(signal), (audible[-1] + 1) * frame)) - 1])
     speech = float(np.sqrt(np.mean(levels[audible] ** 2)))
-    return AudioFacts(
+    return SpokenAudio(
         leading_silence_ms=1000 * first / sample_rate,
         trailing_silence_ms=1000 * (len(signal) - 1 - last) / sample_rate,
         clipped=clipped_runs(signal),

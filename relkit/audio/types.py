@@ -121,29 +121,22 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioFacts:
-    """What the samples of a spoken clip say.
+class SpokenAudio:
+    """What is known of one spoken clip, times in ms.
 
-    Silence in ms before the first and after the last audible sample; ``clipped`` counts runs of
-    samples at full scale, ``dropouts`` holes inside speech.
+    Silence before the first and after the last audible sample; ``clipped`` counts runs of samples
+    at full scale, ``dropouts`` holes inside speech. ``first_audio_ms`` is when a listener hears the
+    first audible sample if playing starts with the first byte: first byte plus leading silence;
+    None where the first byte was not timed. ``warm_up_ms`` is the time of a first call after a
+    start, which has no latency; None otherwise.
     """
+
+    FILE: ClassVar = Shape(omitted=True)
 
     leading_silence_ms: float
     trailing_silence_ms: float
     clipped: int
     dropouts: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpokenAudio:
-    """What is known of one spoken clip, times in ms.
-
-    ``first_audio_ms`` is when a listener hears the first audible sample if playing starts with the
-    first byte: first byte plus leading silence; None where the first byte was not timed.
-    ``warm_up_ms`` is the time of a first call after a start, which has no latency; None otherwise.
-    """
-
-    facts: AudioFacts
     first_audio_ms: float | None = None
     warm_up_ms: float | None = None
 

@@ -238,6 +238,8 @@ def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
         items = cast("Iterable[object]", value)
         return list(items) if _SCALARS.issuperset(map(type, items)) else [*map(encode, items)]
     if isinstance(value, Mapping):
+        if _SCALARS.issuperset(map(type, value.values())):
+            return {str(key): item for key, item in value.items()}
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value

@@ -11,6 +11,8 @@ from dataclasses import field
 from enum import StrEnum
 from relkit.core.values import Digest
 from relkit.core.values import Limits
+from relkit.core.values import OMITTED
+from relkit.core.values import OUTSIDE
 from relkit.core.values import Shape
 from types import MappingProxyType
 from typing import Annotated
@@ -85,7 +87,7 @@ class Unusable:
     """An item that cannot be scored, with the reason; ``detail`` holds numbers, never text."""
 
     reason: UnusableReason
-    detail: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +114,19 @@ class Clip:
 Clock = Literal["system", "harness"]
 
 
+Milliseconds = Annotated[float, Limits(ge=0)]
+
+
+Name = Annotated[str, Limits(min_length=1)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerEvent:
     """Something that happened while the system answered; ``t_ms`` from the first audio sample."""
 
-    t_ms: float
-    kind: str
-    text: str | None = None
+    t_ms: Milliseconds
+    kind: Name
+    text: str | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +134,19 @@ class Answer:
     """What a system said about one clip: the answer protocol (docs/cli.md, section "Answers").
 
     ``latency_ms`` and ``first_byte_ms`` are in milliseconds by ``clock``; ``usage`` holds numbers
-    by name, ``tool_calls`` JSON documents as text, ``audio`` the path of spoken output.
+    by name, ``tool_calls`` JSON documents, ``audio`` the path of spoken output.
     """
 
+    FILE: ClassVar = Shape(omitted=True)
+
     text: str
-    latency_ms: float | None = None
-    first_byte_ms: float | None = None
+    audio: Name | None = None
+    latency_ms: Milliseconds | None = None
+    first_byte_ms: Milliseconds | None = None
     clock: Clock = "harness"
     events: tuple[AnswerEvent, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)
-    tool_calls: tuple[str, ...] = ()
-    audio: str | None = None
+    tool_calls: tuple[object, ...] = ()
 
 
 class FailureReason(StrEnum):
@@ -167,7 +177,7 @@ class Failure:
 
     reason: FailureReason
     detail: str = ""
-    retryable: bool = False
+    retryable: bool = field(default=False, metadata=OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ domain and back.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from pydantic import Field
 
-from relkit.audio.types import AudioFacts, SpokenAudio
+from relkit.audio.types import SpokenAudio
 from relkit.core.codec import Record, encode, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
@@ -22,22 +22,15 @@ from relkit.core.values import Named, SystemId
 from relkit.core.yaml_text import where
 from relkit.datasets.types import (
     Answer,
-    AnswerEvent,
     DatasetVersion,
     Failure,
     FailureReason,
+    Name,
     Prediction,
     Unusable,
-    UnusableReason,
 )
 from relkit.evaluation.suites import suite_document, suite_from_document
 from relkit.evaluation.types import Outcome, RunHeader, RunStatus
-
-Milliseconds = Annotated[float, Field(ge=0)]
-
-
-Name = Annotated[str, Field(min_length=1)]
-
 
 MAX_LINE = 1 << 20
 """The longest answer line that is read, in bytes."""
@@ -46,27 +39,13 @@ MAX_LINE = 1 << 20
 _ERROR_CODE = re.compile(r"(?=.{1,40}\Z)[a-z]+(?:_[a-z]+)*")
 
 
-class EventRecord(Record):
-    """Something that happened while the system answered."""
-
-    t_ms: Milliseconds
-    kind: Name
-    text: str | None = None
-
-
-class AnswerRecord(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLine(Answer):
     """One answer: ``text`` or ``error``, and what else the task has."""
 
     id: Name
-    text: str | None = None
+    text: str | None = None  # type: ignore[assignment]  # a line that has none has an error
     error: Name | None = None
-    audio: Name | None = None
-    latency_ms: Milliseconds | None = None
-    first_byte_ms: Milliseconds | None = None
-    clock: Literal["system", "harness"] = "harness"
-    events: list[EventRecord] = []
-    usage: dict[str, float] = {}
-    tool_calls: list[object] = []
 
 
 def parse_answer(
@@ -84,63 +63,29 @@ def answer_from(
     A reported error becomes the failure ``reported``. Its words stay out of the detail, as they
     may hold anything, unless they are one code such as ``out_of_memory``.
     """
-    record = parse(AnswerRecord, document, source=source, line=line)
+    answer = parse(AnswerLine, document, source=source, line=line)
     at = where(source, line)
-    if (record.text is None) == (record.error is None):
-        which = "neither" if record.text is None else "both"
+    if (answer.text is None) == (answer.error is None):
+        which = "neither" if answer.text is None else "both"
         raise InvalidInput(f'{at}: {which} of "text" and "error" are given', hint="give one")
     _refuse_beyond_json(document, at)
-    if record.error is not None:
-        return record.id, Failure(reason=FailureReason.REPORTED, detail=_code_in(record.error))
-    return record.id, _to_answer(record)
+    if answer.error is not None:
+        detail = answer.error if _ERROR_CODE.fullmatch(answer.error) else ""
+        return answer.id, Failure(reason=FailureReason.REPORTED, detail=detail)
+    return answer.id, Answer(**{item.name: getattr(answer, item.name) for item in fields(Answer)})
 
 
 def render_answer(utterance_id: str, answer: Answer) -> str:
     """Return an answer as one line of JSON without its line end.
 
-    Law: ``parse_answer(render_answer(i, a), source=…) == (i, a)`` for every answer whose tool calls
-    are in the spelling of :func:`canonical`.
+    Law: ``parse_answer(render_answer(i, a), source=…) == (i, a)`` for every answer.
     """
-    document: dict[str, object] = {"id": utterance_id, "text": answer.text}
-    for name in ("audio", "latency_ms", "first_byte_ms"):
-        if (value := getattr(answer, name)) is not None:
-            document[name] = value
-    if answer.clock != "harness":
-        document["clock"] = answer.clock
-    if answer.events:
-        document["events"] = [_event_document(event) for event in answer.events]
-    if answer.usage:
-        document["usage"] = dict(answer.usage)
-    if answer.tool_calls:
-        document["tool_calls"] = [json.loads(call) for call in answer.tool_calls]
-    return canonical(document)
+    return canonical({"id": utterance_id, "text": answer.text, **encode(answer)})
 
 
 def canonical(document: object) -> str:
     """Return JSON without white space, keys in the order given, and no non-finite number."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _to_answer(record: AnswerRecord) -> Answer:
-    return Answer(
-        text=record.text or "",
-        latency_ms=record.latency_ms,
-        first_byte_ms=record.first_byte_ms,
-        clock=record.clock,
-        events=tuple(AnswerEvent(t_ms=e.t_ms, kind=e.kind, text=e.text) for e in record.events),
-        usage=record.usage,
-        tool_calls=tuple(canonical(call) for call in record.tool_calls),
-        audio=record.audio,
-    )
-
-
-def _event_document(event: AnswerEvent) -> dict[str, object]:
-    text = {} if event.text is None else {"text": event.text}
-    return {"t_ms": event.t_ms, "kind": event.kind, **text}
-
-
-def _code_in(error: str) -> str:
-    return error if _ERROR_CODE.fullmatch(error) else ""
 
 
 def _refuse_beyond_json(document: JsonValue, at: str) -> None:
@@ -154,121 +99,68 @@ def _refuse_beyond_json(document: JsonValue, at: str) -> None:
         raise InvalidInput(f"{at}: holds a value that JSON has no word for") from error
 
 
-class FailureRecord(Record):
-    """Why the system gave no answer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLine:
+    """One outcome; ``answer`` is a line of the answer protocol."""
 
-    reason: Annotated[FailureReason, Field(strict=False)]
-    detail: str = ""
-
-
-class UnusableRecord(Record):
-    """Why an item could not be given to the system."""
-
-    reason: Annotated[UnusableReason, Field(strict=False)]
-    detail: str = ""
-
-
-class SpeechRecord(Record):
-    """What was measured on a spoken clip."""
-
-    leading_silence_ms: float
-    trailing_silence_ms: float
-    clipped: int
-    dropouts: int
-    first_audio_ms: float | None = None
-    warm_up_ms: float | None = None
-
-
-class JournalLine(Record):
-    """One outcome."""
-
-    schema_: Literal["relkit.journal/v1"] = Field(default="relkit.journal/v1", alias="schema")
+    schema: Literal["relkit.journal/v1"] = "relkit.journal/v1"
     id: str
     repeat: int = 0
-    answer: dict[str, Any] | None = None
-    failure: FailureRecord | None = None
-    unusable: UnusableRecord | None = None
+    answer: Mapping[str, Any] | None = None
+    failure: Failure | None = None
+    unusable: Unusable | None = None
     attempts: int = 0
     cached: bool = False
     load: str = ""
     audio: str | None = None
     duration: float | None = None
-    speech: SpeechRecord | None = None
+    speech: SpokenAudio | None = None
 
 
 def render_line(outcome: Outcome) -> str:
-    """Return one line of JSON without a line end."""
+    """Return one line of JSON without a line end; what is absent is left out."""
     document: dict[str, object] = {"id": outcome.id, "repeat": outcome.repeat}
-    if outcome.audio is not None:
-        document["audio"] = outcome.audio
-    if outcome.duration is not None:  # also without audio: recorded answers have a length only
-        document["duration"] = outcome.duration
-    if (speech := outcome.speech) is not None:
-        times = {"first_audio_ms": speech.first_audio_ms, "warm_up_ms": speech.warm_up_ms}
-        known = {name: value for name, value in times.items() if value is not None}
-        document["speech"] = {**asdict(speech.facts), **known}
-    if outcome.unusable is not None:
-        unusable = outcome.unusable
-        document["unusable"] = {"reason": unusable.reason.value, "detail": unusable.detail}
+    for name in ("audio", "duration", "speech", "unusable"):
+        if (value := getattr(outcome, name)) is not None:
+            document[name] = encode(value)
     if (prediction := outcome.prediction) is not None:
-        document |= {
-            "attempts": prediction.attempts,
-            "cached": prediction.cached,
-            "load": prediction.load,
-        }
+        for name in ("attempts", "cached", "load"):
+            document[name] = getattr(prediction, name)
         if isinstance(prediction.outcome, Answer):
-            document["answer"] = json.loads(render_answer(outcome.id, prediction.outcome))
+            document["answer"] = {"id": outcome.id, **encode(prediction.outcome)}
         else:
-            failure = prediction.outcome
-            document["failure"] = {"reason": failure.reason.value, "detail": failure.detail}
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            document["failure"] = encode(prediction.outcome)
+    return canonical(document)
 
 
 def parse_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcome:
     """Return the outcome of a line; raises InvalidInput where it is damaged."""
-    record = parse(
-        JournalLine, parse_json(text, source=source, line=line), source=source, line=line
-    )
-    if sum(told is not None for told in (record.answer, record.failure, record.unusable)) != 1:
+    entry = parse(JournalLine, parse_json(text, source=source, line=line), source=source, line=line)
+    if [entry.answer, entry.failure, entry.unusable].count(None) != 2:  # noqa: PLR2004 - all but one
         raise InvalidInput(
             f'{where(source, line)}: one of "answer", "failure" and "unusable" was expected'
         )
+    outcome: Answer | Failure | None = entry.failure
+    if entry.answer is not None:
+        _, outcome = answer_from(entry.answer, source=source, line=line)
+    prediction = None
+    if outcome is not None:
+        prediction = Prediction(
+            id=entry.id,
+            repeat=entry.repeat,
+            outcome=outcome,
+            attempts=entry.attempts,
+            cached=entry.cached,
+            load=entry.load,
+        )
     return Outcome(
-        id=record.id,
-        repeat=record.repeat,
-        prediction=_prediction(record, source, line),
-        unusable=Unusable(reason=record.unusable.reason, detail=record.unusable.detail)
-        if record.unusable
-        else None,
-        audio=record.audio,
-        duration=record.duration,
-        speech=None if record.speech is None else _speech(record.speech),
-    )
-
-
-def _speech(record: SpeechRecord) -> SpokenAudio:
-    return SpokenAudio(
-        facts=AudioFacts(**record.model_dump(exclude={"first_audio_ms", "warm_up_ms"})),
-        first_audio_ms=record.first_audio_ms,
-        warm_up_ms=record.warm_up_ms,
-    )
-
-
-def _prediction(record: JournalLine, source: str, line: int) -> Prediction | None:
-    outcome: Answer | Failure
-    if record.answer is not None:
-        _, outcome = answer_from(record.answer, source=source, line=line)
-    elif record.failure is not None:
-        outcome = Failure(reason=record.failure.reason, detail=record.failure.detail)
-    else:
-        return None
-    return Prediction(
-        id=record.id,
-        repeat=record.repeat,
-        outcome=outcome,
-        attempts=record.attempts,
-        cached=record.cached,
-        load=record.load,
+        id=entry.id,
+        repeat=entry.repeat,
+        prediction=prediction,
+        unusable=entry.unusable,
+        audio=entry.audio,
+        duration=entry.duration,
+        speech=entry.speech,
     )
 
 

@@ -235,8 +235,8 @@ class _Listening:
             return self._failed(key, FailureReason.NO_SPEECH, "a silent clip", clip)
         answer = _answer(self._spoken[key])
         first = None if answer is None else answer.first_byte_ms
-        self._measured[key] = SpokenAudio(
-            facts=facts,
+        self._measured[key] = replace(
+            facts,
             first_audio_ms=None if first is None else first + facts.leading_silence_ms,
             warm_up_ms=None if answer is None else answer.usage.get(WARM_UP),
         )

@@ -9,7 +9,7 @@ from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
 from relkit.datasets.files import DatasetRecord, ManifestRow
 from relkit.datasets.types import DatasetLock
-from relkit.evaluation.run_files import AnswerRecord, JournalLine, RunRecord
+from relkit.evaluation.run_files import AnswerLine, JournalLine, RunRecord
 from relkit.evaluation.suites import SuiteRecord
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import WrittenCheck, WrittenPolicy
@@ -17,7 +17,7 @@ from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerRecord
 
 KINDS: Mapping[str, type] = {
-    "answer": AnswerRecord,
+    "answer": AnswerLine,
     "check": WrittenCheck,
     "dataset": DatasetRecord,
     "dataset-lock": DatasetLock,

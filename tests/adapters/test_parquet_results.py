@@ -59,7 +59,7 @@ def planted() -> tuple[Outcome, Any]:
         latency_ms=1.0,
         events=(AnswerEvent(t_ms=1, kind=TOKEN + "kind", text=TOKEN + "event"),),
         usage={TOKEN + "usage": 1.0},
-        tool_calls=(f'{{"name":"{TOKEN}tool"}}',),
+        tool_calls=({"name": TOKEN + "tool"},),
         audio=TOKEN + "audio",
     )
     texts = Texts(

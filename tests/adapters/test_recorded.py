@@ -19,7 +19,7 @@ FULL = Answer(
     clock="system",
     events=(AnswerEvent(t_ms=1.0, kind="partial", text="he"), AnswerEvent(t_ms=2.0, kind="end")),
     usage={"tokens": 7.0},
-    tool_calls=('{"name":"call"}',),
+    tool_calls=({"name": "call"},),
     audio="out.wav",
 )
 REPORTED = Failure(reason=FailureReason.REPORTED, detail="no_speech")

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,10 @@ from relkit.core.digests import PREFIX, JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.types import Answer, Failure, FailureReason
-from relkit.evaluation.run_files import MAX_LINE, AnswerRecord, answer_from, parse_answer
+from relkit.evaluation.run_files import MAX_LINE, AnswerLine, answer_from, parse_answer
+
+_KEYS = frozenset(item.name for item in fields(AnswerLine))
+
 
 _JSON_COLUMNS = ("events", "usage", "tool_calls")
 _PARQUET = b"PAR1"
@@ -106,7 +110,7 @@ class RecordedAnswers:
         """Return a row as the document a line of JSON would have been: nulls are absent keys."""
         document = {}
         for name, value in row.items():
-            if value is None and name in AnswerRecord.model_fields:
+            if value is None and name in _KEYS:
                 continue
             text = isinstance(value, str) and name in _JSON_COLUMNS
             plain = parse_json(str(value), source=self._source, line=line) if text else value

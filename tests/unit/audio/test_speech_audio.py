@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relkit.audio.samples import audio_facts, audio_start, stream_header, whole_wav
-from relkit.audio.types import AudioFacts
+from relkit.audio.types import SpokenAudio
 from tests.speech import SENTENCES
 
 RATE = 16_000
@@ -32,7 +32,7 @@ def quiet(seconds: float) -> Floats:
     return np.zeros(round(seconds * RATE))
 
 
-def facts(*parts: Floats, gain: float = 1.0) -> AudioFacts | None:
+def facts(*parts: Floats, gain: float = 1.0) -> SpokenAudio | None:
     """Return the facts of these parts one after the other."""
     signal = np.clip(gain * np.concatenate(parts), -1, 1).astype("<f4")
     return audio_facts(signal.tobytes(), RATE)

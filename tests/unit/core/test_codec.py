@@ -37,6 +37,7 @@ from relkit.core.values import (
     named,
 )
 from relkit.datasets.types import DatasetLock
+from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import (
     GateDecision,
@@ -151,11 +152,13 @@ FILES: tuple[type, ...] = (
     Sparse,
     Half,
     Answer,
+    AnswerLine,
     CompareReport,
     DatasetLock,
     EvalReport,
     Fingerprint,
     GatePlan,
+    JournalLine,
     LogHead,
     Quality,
     Release,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
 from relkit.datasets.types import Answer, AnswerEvent, Clock, Failure, FailureReason
-from relkit.evaluation.run_files import answer_from, canonical, parse_answer, render_answer
+from relkit.evaluation.run_files import answer_from, parse_answer, render_answer
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
@@ -29,7 +29,7 @@ ANSWERS = st.builds(
     clock=CLOCKS,
     events=st.lists(EVENTS, max_size=2).map(tuple),
     usage=st.dictionaries(TEXT, NUMBERS, max_size=2),
-    tool_calls=st.lists(JSON.map(canonical), max_size=2).map(tuple),
+    tool_calls=st.lists(JSON, max_size=2).map(tuple),
     audio=st.none() | NAMES,
 )
 
@@ -60,7 +60,7 @@ def test_every_key_of_the_protocol_arrives_in_its_field() -> None:
             clock="system",
             events=(AnswerEvent(t_ms=1.0, kind="partial", text="he"),),
             usage={"input_tokens": 7.0},
-            tool_calls=('{"name":"call","arguments":{"a":1}}',),
+            tool_calls=({"name": "call", "arguments": {"a": 1}},),
         ),
     )
 

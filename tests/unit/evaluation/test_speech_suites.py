@@ -1,10 +1,11 @@
 """Suites of systems that speak, and what their runs keep: files, journal, floor."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from relkit.audio.types import AudioFacts, SpokenAudio
+from relkit.audio.types import SpokenAudio
 from relkit.datasets.slicing import cluster_of
 from relkit.evaluation.run_files import parse_line, render_line
 from relkit.evaluation.speak import floor_metrics
@@ -63,12 +64,15 @@ def test_the_engine_can_be_changed_on_the_command_line() -> None:
 
 
 SPEECH = SpokenAudio(
-    facts=AudioFacts(leading_silence_ms=1.5, trailing_silence_ms=0.0, clipped=0, dropouts=2),
+    leading_silence_ms=1.5,
+    trailing_silence_ms=0.0,
+    clipped=0,
+    dropouts=2,
     first_audio_ms=20.25,
 )
 
 
-@pytest.mark.parametrize("speech", [None, SPEECH, SpokenAudio(facts=SPEECH.facts, warm_up_ms=4.5)])
+@pytest.mark.parametrize("speech", [None, SPEECH, replace(SPEECH, warm_up_ms=4.5)])
 def test_what_was_measured_survives_the_journal(speech: SpokenAudio | None) -> None:
     """A resumed run knows of a clip what the killed one knew."""
     done = outcome()
