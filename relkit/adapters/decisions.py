@@ -219,19 +219,19 @@ class ContractFiles:
         source = _source(dataset)
         return parse_contract(storage.read_bytes(path, what=source), source=source)
 
-    def write(self, dataset: Dataset, contract: Contract, *, notes: str) -> str:
+    def write(self, dataset: Dataset, contract: Contract) -> str:
         """Write a first contract and return its name; raises InvalidInput where there is one."""
         path = Path(dataset.root) / CONTRACT
         if path.exists():
             raise InvalidInput(
                 f"{_source(dataset)}: is there already", hint="change it, or remove it first"
             )
-        storage.write_text(path, render_contract(contract, notes=notes))
+        storage.write_text(path, render_contract(contract))
         return _source(dataset)
 
     def keep(self, outcome: ContractOutcome) -> None:
         """Store an outcome, in place of an earlier one on the same data."""
-        storage.write_text(self._path(outcome.dataset_digest), render_outcome(outcome))
+        storage.write_text(self._path(outcome.dataset.digest), render_outcome(outcome))
 
     def outcome(self, dataset: Dataset) -> str:
         """Return ``passed``, ``failed`` or ``not_checked``.

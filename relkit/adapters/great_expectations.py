@@ -35,12 +35,12 @@ def load(gx: Any, item: Expectation, order: int) -> Any:  # noqa: ANN401  # the 
     A suite logs what it does not know and goes on without it; one of its own for each expectation
     shows which one that was.
     """
-    kwargs = json.loads(item.kwargs)
+    kwargs = dict(item.kwargs)
     kwargs.pop("result_format", None)  # the contract must not hide what was found
     condition = kwargs.get("row_condition")
     if isinstance(condition, str) and _CODE.search(condition):
         return "row_condition may compare columns only: no @ and no __"
-    if "$PARAMETER" in item.kwargs:
+    if "$PARAMETER" in json.dumps(item.kwargs):
         return "$PARAMETER is not used: write the value itself"
     declared = {
         "type": item.type,
@@ -84,8 +84,7 @@ def count(gx: Any, item: Expectation, order: int) -> Any:  # noqa: ANN401  # an 
 
     Sums, distinct values and the like hold of no value at all, and their results do not say so.
     """
-    kwargs = json.loads(item.kwargs)
-    kept = {key: kwargs[key] for key in _WHERE if key in kwargs}
+    kept = {key: item.kwargs[key] for key in _WHERE if key in item.kwargs}
     declared = {"type": _NOT_NULL, "kwargs": kept, "meta": {COUNT: order}}
     return gx.ExpectationSuite(name="one", expectations=[declared]).expectations[0]
 
@@ -99,7 +98,7 @@ _EXISTS = "expect_column_to_exist"
 
 def not_evaluated(item: Expectation, problem: str) -> Judged:
     """Return the outcome of an expectation that was not evaluated: a failure, with the reason."""
-    return Judged(expectation=item, state="failed", evaluated=False, problem=problem)
+    return Judged.of(item, "failed", evaluated=False, problem=problem)
 
 
 def outcome_of(
@@ -119,14 +118,14 @@ def outcome_of(
     broken: State = "failed" if item.severity == "critical" else "warning"
     rows = found.get("unexpected_index_list") or []
     named = item.column in shown
-    return Judged(
-        expectation=item,
-        state="passed" if result.success else broken,
+    return Judged.of(
+        item,
+        "passed" if result.success else broken,
         values=values,
         unexpected=_whole(found.get("unexpected_count")),
         missing=_whole(found.get("missing_count")) if "element_count" in found else None,
         observed=_number(found.get("observed_value")),
-        keys=tuple(dict.fromkeys(str(row[table.key]) for row in rows))[:MOST_KEYS],
+        ids=tuple(dict.fromkeys(str(row[table.key]) for row in rows))[:MOST_KEYS],
         found=_found(found) if named else {},
         problem=None if result.success else _lacking(item, found, named=named),
     )
@@ -145,17 +144,16 @@ def _values(item: Expectation, found: Mapping[str, Any], count: Any) -> int | No
 
 def _why_not(item: Expectation, table: FactTable) -> str:
     """Return why nothing was evaluated, in our words: the library's may quote values."""
-    kwargs = json.loads(item.kwargs)
-    named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
-    named += kwargs.get("column_list") or []
+    named = [item.kwargs.get(key) for key in ("column", "column_A", "column_B")]
+    named += item.kwargs.get("column_list") or []
     for column in named:
         if column is not None and column not in table.columns:
-            return f'the {item.table} have no column "{column}"' + nearest(
+            return f'the {item.settings.table} have no column "{column}"' + nearest(
                 str(column), list(table.columns)
             )
     if item.column is not None and all(cell is None for cell in table.columns[item.column]):
         return "there is no value to judge"
-    if "row_condition" in kwargs:
+    if "row_condition" in item.kwargs:
         return "Great Expectations could not evaluate it, or row_condition selects no row"
     return "Great Expectations could not evaluate it: do its arguments fit the column?"
 
@@ -183,7 +181,7 @@ def _lacking(item: Expectation, found: Mapping[str, Any], *, named: bool) -> str
     missing = found.get("partial_missing_list")
     if isinstance(mismatched, Mapping):
         kinds = [("missing", "missing")]
-        if json.loads(item.kwargs).get("exact_match", True):
+        if item.kwargs.get("exact_match", True):
             kinds.append(("unexpected", "further"))
         parts = [
             f"{what} columns: {', '.join(map(str, mismatched[key]))}"
@@ -232,10 +230,10 @@ class GreatExpectationsChecker:
                 found = load(gx, item, order)
                 if isinstance(found, str):
                     outcomes[order] = _not_loaded(item, found)
-                elif item.needs_run and not with_run:
+                elif item.settings.needs and not with_run:
                     outcomes[order] = _not_checked(item)
                 else:
-                    wanted[item.table][order] = item, found
+                    wanted[item.settings.table][order] = item, found
             for name, group in wanted.items():
                 outcomes |= _judge_table(gx, tables[name], group, shown)
         return tuple(outcomes[order] for order in range(len(contract.expectations)))
@@ -277,12 +275,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _not_loaded(item: Expectation, problem: str) -> Judged:
-    return Judged(expectation=item, state="failed", loaded=False, evaluated=False, problem=problem)
+    return Judged.of(item, "failed", loaded=False, evaluated=False, problem=problem)
 
 
 def _not_checked(item: Expectation) -> Judged:
     problem = "not checked: it needs a recogniser's run (--run RUN)"
-    return Judged(expectation=item, state="not_checked", evaluated=False, problem=problem)
+    return Judged.of(item, "not_checked", evaluated=False, problem=problem)
 
 
 def _judge_table(

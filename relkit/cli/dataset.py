@@ -33,8 +33,8 @@ def check(
     Exits 1 where the contract is broken. Needs Great Expectations: pip install 'relkit[contracts]'
     Example: relkit dataset check assistant-commands --run 20260131
     """
+    from relkit.core.codec import encode
     from relkit.curation.check import CheckOptions
-    from relkit.curation.contract_files import outcome_document
     from relkit.curation.view import check_text
     from relkit.wiring import datasets
 
@@ -52,7 +52,7 @@ def check(
             print_json({"written": written})
         say(f"wrote {written}: read it, then relkit dataset check {name}", quiet=common.quiet)
         return
-    show(outcome, common, text=check_text, document=outcome_document)
+    show(outcome, common, text=check_text, document=encode)
     if not outcome.passed:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -313,6 +313,8 @@ def _nodes(node: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - as above
 def _shape(kind: type, arguments: dict[str, Any]) -> None:
     """Tell the validator how a dataclass stands in its file."""
     by_name = {item.name: item for item in dataclasses.fields(kind)}
+    if _file(kind).open:
+        arguments["extra_behavior"] = "ignore"
     for node in arguments["fields"]:
         item = by_name[node["name"]]
         node["validation_alias"] = _key(item)

@@ -103,12 +103,14 @@ class Shape:
 
     ``required``: a key whose field has a default may not be left out. ``omitted``: a key is not
     written where the field has its default. Metadata of a field says otherwise for that field.
+    ``open``: keys that are no field are passed over, as in files that other tools write.
     ``derived`` maps a property that is written, too, to the field that it stands behind; read, it
     has to be there and counts for nothing.
     """
 
     required: bool = False
     omitted: bool = False
+    open: bool = False
     derived: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from relkit.core.errors import InvalidInput
 from relkit.core.ports import Clock, Progress
+from relkit.core.values import Named
 from relkit.curation.contracts import (
     NOTES,
     Heard,
@@ -130,9 +131,10 @@ def check_dataset(
     versions = {**ports.versions, **ports.checker.versions()}
     sounds = _listen(dataset, ports.audio, progress)
     labels = _doubts(dataset, sounds, recognised) if recognised else None
+    settings = contract.settings
     tables = {
         UTTERANCES: utterance_facts(
-            dataset, sounds, split=contract.split, alike=contract.alike, labels=labels
+            dataset, sounds, split=settings.split, alike=settings.alike, labels=labels
         ),
         SLICES: slice_facts(dataset, sounds),
     }
@@ -143,12 +145,10 @@ def check_dataset(
         with_run=bool(recognised),
     )
     outcome = ContractOutcome(
-        dataset=name,
-        dataset_digest=dataset.version.digest,
-        contract=contract.name,
-        contract_digest=contract.digest,
+        dataset=Named(name=name, digest=dataset.version.digest),
+        contract=Named(name=contract.name, digest=contract.digest),
         checked=ports.clock.now(),
-        judged=judged,
+        expectations=judged,
         runs=tuple(item.run for item in recognised),
         versions=versions,
     )
@@ -181,10 +181,10 @@ def write_default(name: str, ports: CheckPorts, *, progress: Progress) -> str:
     slices = slice_facts(dataset, sounds)
     contract = Contract(
         name=name,
-        digest="",
         expectations=tuple(default_expectations(dataset, facts, slices)),
+        notes=NOTES,
     )
-    return ports.contracts.write(dataset, contract, notes=NOTES)
+    return ports.contracts.write(dataset, contract)
 
 
 def _check_names(dataset: Dataset, contract: Contract, recognised: Sequence[Recognised]) -> None:
@@ -194,12 +194,10 @@ def _check_names(dataset: Dataset, contract: Contract, recognised: Sequence[Reco
             raise InvalidInput(
                 f"the run {item.run} is about another dataset", hint=f"name a run on {name}"
             )
-    if contract.split is not None and not any(
-        contract.split in item.attributes for item in dataset.utterances
-    ):
+    split = contract.settings.split
+    if split is not None and not any(split in item.attributes for item in dataset.utterances):
         raise InvalidInput(
-            f'{name}/contract.json: no utterance has the column "{contract.split}" of '
-            "meta.relkit.split",
+            f'{name}/contract.json: no utterance has the column "{split}" of meta.relkit.split',
             hint="name the column that separates the splits, or remove the key",
         )
 

@@ -5,12 +5,12 @@ A first contract for a dataset: what any should keep, and what this one keeps no
 What decoding a clip shows: level, clipping, silence, sample rate.
 """
 
-import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +18,18 @@ from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, escape_value
 from relkit.core.tokens import tokens
 from relkit.curation.leakage import elsewhere, near_elsewhere
-from relkit.curation.types import SLICES, UTTERANCES, Cell, Doubt, Expectation, FactTable, Severity
+from relkit.curation.types import (
+    SLICES,
+    UTTERANCES,
+    Cell,
+    Doubt,
+    Expectation,
+    ExpectationMeta,
+    ExpectationSettings,
+    FactTable,
+    Severity,
+    Table,
+)
 from relkit.datasets.slicing import slice_values
 from relkit.datasets.types import NO_VALUE, Clip, Dataset, Unusable, Utterance
 
@@ -303,7 +314,7 @@ def default_expectations(
     yield _expect(
         _BETWEEN,
         severity="warning",
-        needs_run=True,
+        needs="run",
         column="label_excess",
         max_value=0.6,
     )
@@ -317,17 +328,12 @@ def _among(facts: FactTable, column: str) -> Expectation:
 def _expect(
     kind: str,
     *,
-    table: str = UTTERANCES,
+    table: Table = UTTERANCES,
     severity: Severity = "critical",
-    needs_run: bool = False,
+    needs: Literal["run"] | None = None,
     **kwargs: object,
 ) -> Expectation:
-    column = kwargs.get("column")
+    settings = ExpectationSettings(table=table, needs=needs)
     return Expectation(
-        type=kind,
-        kwargs=json.dumps(kwargs),
-        column=column if isinstance(column, str) else None,
-        table=table,
-        severity=severity,
-        needs_run=needs_run,
+        type=kind, kwargs=kwargs, meta=ExpectationMeta(relkit=settings), severity=severity
     )

@@ -15,7 +15,7 @@ class ContractStore(ContractOutcomes, Protocol):
         """Return the contract of a dataset, None where it has none; raises InvalidInput."""
         ...
 
-    def write(self, dataset: Dataset, contract: Contract, *, notes: str) -> str:
+    def write(self, dataset: Dataset, contract: Contract) -> str:
         """Write a first contract and return its name; raises InvalidInput where there is one."""
         ...
 

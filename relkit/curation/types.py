@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from relkit.core.values import OMITTED, OUTSIDE, Limits, Named, Shape
 
 Cell = str | int | float | bool | None
 
@@ -14,10 +16,16 @@ State = Literal["passed", "failed", "warning", "not_checked"]
 """``warning``: it does not hold, and the contract says that this alone breaks nothing."""
 
 
-UTTERANCES = "utterances"
+Table = Literal["utterances", "slices"]
 
 
-SLICES = "slices"
+UTTERANCES: Literal["utterances"] = "utterances"
+
+
+SLICES: Literal["slices"] = "slices"
+
+
+_COUNTED = ("declared", "loaded", "evaluated", "problems")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,58 +42,135 @@ class FactTable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
-    """One declared expectation, as the contract writes it.
+class ExpectationSettings:
+    """relkit's own of an expectation: the facts it is about, and whether it needs a run.
 
-    ``kwargs`` are its arguments as JSON text, ``table`` the facts it is about. ``needs_run`` says
-    that it is judged only when a recogniser's run is given. ``line`` is its line in the contract.
+    One that needs a run is judged only when a recogniser's run is given.
     """
 
-    type: str
-    kwargs: str
-    column: str | None
-    table: str = UTTERANCES
-    severity: Severity = "critical"
-    needs_run: bool = False
-    line: int | None = None
+    FILE: ClassVar = Shape(omitted=True)
+
+    table: Table = UTTERANCES
+    needs: Literal["run"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contract:
-    """A dataset's contract, read but not yet judged.
+class ExpectationMeta:
+    """``meta`` of one expectation: whatever a user notes, and relkit's settings."""
+
+    FILE: ClassVar = Shape(open=True, omitted=True)
+
+    relkit: ExpectationSettings = ExpectationSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """One declared expectation with the keys of Great Expectations 1; ``line`` is where it stands.
+
+    ``kwargs`` are its arguments.
+    """
+
+    type: Annotated[str, Limits(min_length=1)]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    meta: ExpectationMeta | None = ExpectationMeta()
+    severity: Severity = "critical"
+    id: str | None = field(default=None, metadata=OMITTED)
+    notes: str | tuple[str, ...] | None = field(default=None, metadata=OMITTED)
+    description: str | None = field(default=None, metadata=OMITTED)
+    rendered_content: tuple[object, ...] | None = field(default=None, metadata=OMITTED)
+    line: int | None = field(default=None, metadata=OUTSIDE)
+
+    @property
+    def column(self) -> str | None:
+        """The column it is about, None where it is about more or none."""
+        column = self.kwargs.get("column")
+        return column if isinstance(column, str) else None
+
+    @property
+    def settings(self) -> ExpectationSettings:
+        """Relkit's own settings."""
+        return (self.meta or ExpectationMeta()).relkit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractSettings:
+    """relkit's own of a contract.
 
     ``split`` is the column that separates training from test data, None where there is none;
     ``alike`` is the similarity (0 to 1) from which two texts count as near-identical.
     """
 
-    name: str
-    digest: str
+    alike: Annotated[float, Limits(ge=0.6, le=1)] = 0.9
+    split: Annotated[str, Limits(min_length=1)] | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractMeta:
+    """``meta`` of a contract: the version that wrote it, notes, and relkit's settings."""
+
+    FILE: ClassVar = Shape(open=True)
+
+    relkit: ContractSettings = ContractSettings()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """A dataset's contract, ``contract.json``: an ExpectationSuite of Great Expectations 1."""
+
+    name: Annotated[str, Limits(min_length=1)]
+    id: str | None = None
     expectations: tuple[Expectation, ...]
-    split: str | None = None
-    alike: float = 0.9
+    meta: ContractMeta | None = ContractMeta()
+    notes: str | tuple[str, ...] | None = None
+    suite_parameters: Mapping[str, object] | None = field(default=None, metadata=OMITTED)
+    digest: str = field(default="", metadata=OUTSIDE)
+
+    @property
+    def settings(self) -> ContractSettings:
+        """Relkit's own settings."""
+        return (self.meta or ContractMeta()).relkit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """What came of one expectation.
 
-    ``values`` were judged, ``unexpected`` of them are not as expected; ``keys`` are the ids (or
-    slices) of some of those, ``found`` their slice values where they have any. ``observed`` is the
+    ``values`` were judged, ``unexpected`` of them are not as expected; ``ids`` are those (or the
+    slices) of some of these, ``found`` their slice values where they have any. ``observed`` is the
     number that an expectation about a whole column or table looked at. ``problem`` says why it
     could not be judged, or what a table lacks; none of them holds a text.
     """
 
-    expectation: Expectation
-    state: State
+    FILE: ClassVar = Shape(required=True)
+
+    type: str
+    column: str | None
+    table: str
+    line: int | None
+    severity: Severity
+    outcome: State
     loaded: bool = True
     evaluated: bool = True
     values: int | None = None
     unexpected: int | None = None
     missing: int | None = None
     observed: float | None = None
-    keys: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
     found: Mapping[str, int] = field(default_factory=dict)
     problem: str | None = None
+
+    @classmethod
+    def of(cls, expectation: Expectation, outcome: State, **found: Any) -> "Judged":  # noqa: ANN401 - any field of the type
+        """Return what came of an expectation; ``found`` are the fields after ``outcome``."""
+        return cls(
+            type=expectation.type,
+            column=expectation.column,
+            table=expectation.settings.table,
+            line=expectation.line,
+            severity=expectation.severity,
+            outcome=outcome,
+            **found,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,29 +180,33 @@ class ContractOutcome:
     ``runs`` are those whose hypotheses the labels were compared with.
     """
 
-    dataset: str
-    dataset_digest: str
-    contract: str
-    contract_digest: str
+    FILE: ClassVar = Shape(
+        required=True,
+        derived={"outcome": "schema"} | dict.fromkeys(_COUNTED, "checked"),
+    )
+
+    schema: Literal["relkit.contract-outcome/v1"] = "relkit.contract-outcome/v1"
+    dataset: Named
+    contract: Named
     checked: str
-    judged: tuple[Judged, ...]
+    expectations: tuple[Judged, ...]
     runs: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def declared(self) -> int:
         """How many expectations the contract declares."""
-        return len(self.judged)
+        return len(self.expectations)
 
     @property
     def loaded(self) -> int:
         """How many of them the checker knows."""
-        return sum(item.loaded for item in self.judged)
+        return sum(item.loaded for item in self.expectations)
 
     @property
     def evaluated(self) -> int:
         """How many of them were judged."""
-        return sum(item.evaluated for item in self.judged)
+        return sum(item.evaluated for item in self.expectations)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -135,7 +224,12 @@ class ContractOutcome:
     @property
     def passed(self) -> bool:
         """Everything was loaded, something was evaluated, and nothing failed."""
-        return not self.problems and all(item.state != "failed" for item in self.judged)
+        return not self.problems and all(item.outcome != "failed" for item in self.expectations)
+
+    @property
+    def outcome(self) -> Literal["passed", "failed"]:
+        """The same as a word."""
+        return "passed" if self.passed else "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

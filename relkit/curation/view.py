@@ -14,33 +14,28 @@ _LEAST_SHOWN = 0.005
 def check_text(outcome: ContractOutcome) -> str:
     """Return the outcome as a table, what is broken first, and the ids below it."""
     order = ("failed", "warning", "not_checked", "passed")
-    judged = sorted(outcome.judged, key=lambda item: order.index(item.state))
+    judged = sorted(outcome.expectations, key=lambda item: order.index(item.outcome))
     rows = [["", "expectation", "column", "judged", "unexpected", ""]]
     rows += [_row(item) for item in judged]
-    verdict = "passed" if outcome.passed else "failed"
     head = (
-        f"{safe(outcome.dataset)} ({outcome.dataset_digest[:19]}): contract {verdict}\n"
+        f"{safe(outcome.dataset.name)} ({outcome.dataset.digest[:19]}): "
+        f"contract {outcome.outcome}\n"
         f"{outcome.declared} declared, {outcome.loaded} loaded, {outcome.evaluated} evaluated"
     )
-    parts = [head, columns(rows, left=(0, 1, 2, 5)) if outcome.judged else "", _ids(judged)]
+    parts = [head, columns(rows, left=(0, 1, 2, 5)) if outcome.expectations else "", _ids(judged)]
     parts += [safe(problem) for problem in outcome.problems]
     return "\n\n".join(part for part in parts if part)
 
 
 def _row(item: Judged) -> list[str]:
-    expectation = item.expectation
-    kind = expectation.type.removeprefix("expect_").replace("_", " ")
+    kind = item.type.removeprefix("expect_").replace("_", " ")
     values = ", ".join(f"{value} ({count})" for value, count in item.found.items())
     observed = "" if item.observed is None else f"observed {number(item.observed, 'ratio')}"
-    line = f"line {expectation.line}" if expectation.line and item.state == "failed" else ""
+    line = f"line {item.line}" if item.line and item.outcome == "failed" else ""
     return [
-        item.state.replace("_", " "),
+        item.outcome.replace("_", " "),
         safe(kind),
-        safe(
-            f"{expectation.table}: {expectation.column}"
-            if expectation.column
-            else expectation.table
-        ),
+        safe(f"{item.table}: {item.column}" if item.column else item.table),
         "" if item.values is None else str(item.values),
         "" if item.unexpected is None else str(item.unexpected),
         safe("; ".join(part for part in (item.problem, values, observed, line) if part)),
@@ -50,12 +45,12 @@ def _row(item: Judged) -> list[str]:
 def _ids(judged: list[Judged]) -> str:
     lines = []
     for item in judged:
-        if item.state == "passed" or not item.keys:
+        if item.outcome == "passed" or not item.ids:
             continue
-        named = ", ".join(item.keys[:_SHOWN_IDS])
-        more = (item.unexpected or 0) - len(item.keys[:_SHOWN_IDS])
+        named = ", ".join(item.ids[:_SHOWN_IDS])
+        more = (item.unexpected or 0) - len(item.ids[:_SHOWN_IDS])
         rest = f" … and {more} more" if more > 0 else ""
-        lines.append(safe(f"{item.expectation.column}: {named}{rest}"))
+        lines.append(safe(f"{item.column}: {named}{rest}"))
     return "\n".join(lines)
 
 

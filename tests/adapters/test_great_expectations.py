@@ -105,7 +105,7 @@ def test_a_defect_is_found_and_named_by_id(
 ) -> None:
     """The outcome says how many values are wrong and whose."""
     found = judge(**wanted)
-    assert (found.state, found.keys, found.unexpected) == ("failed", keys, unexpected)
+    assert (found.outcome, found.ids, found.unexpected) == ("failed", keys, unexpected)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_defect_is_found_and_named_by_id(
 def test_what_holds_passes(wanted: dict[str, Any]) -> None:
     """Expectations of every kind can be kept."""
     found = judge(**wanted)
-    assert (found.state, found.evaluated, found.problem) == ("passed", True, None)
+    assert (found.outcome, found.evaluated, found.problem) == ("passed", True, None)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_holds_passes(wanted: dict[str, Any]) -> None:
 def test_what_the_library_would_drop_is_a_failure(wanted: dict[str, Any], problem: str) -> None:
     """A mistyped expectation is logged and dropped by a suite, which then succeeds without it."""
     found = judge(**wanted, severity="info")
-    assert (found.state, found.loaded, found.evaluated) == ("failed", False, False)
+    assert (found.outcome, found.loaded, found.evaluated) == ("failed", False, False)
     assert found.problem == problem
 
 
@@ -222,7 +222,7 @@ def none_longer_than(seconds: float) -> dict[str, Any]:
 def test_what_judged_nothing_is_a_failure(wanted: dict[str, Any], problem: str) -> None:
     """No value passes every check; a warning that was not evaluated is a failure, too."""
     found = judge(**wanted, severity="warning")
-    assert (found.state, found.loaded, found.evaluated) == ("failed", True, False)
+    assert (found.outcome, found.loaded, found.evaluated) == ("failed", True, False)
     assert found.problem == problem
 
 
@@ -234,7 +234,7 @@ def test_an_empty_frame_fails_every_expectation() -> None:
         {"type": "expect_table_row_count_to_be_between", "min_value": 0},
     )
     judged = CHECKER.check(wanted, empty, **PLAIN)
-    assert [(item.state, item.evaluated) for item in judged] == [("failed", False)] * 2
+    assert [(item.outcome, item.evaluated) for item in judged] == [("failed", False)] * 2
     assert {item.problem for item in judged} == {"there is no row to judge"}
 
 
@@ -250,9 +250,11 @@ def test_outcomes_come_in_the_order_of_the_contract() -> None:
     )
     judged = CHECKER.check(wanted, tables(), **PLAIN)
     states = ["passed", "failed", "failed", "passed", "warning", "not_checked"]
-    assert [item.state for item in judged] == states
-    assert tuple(item.expectation for item in judged) == wanted.expectations
-    assert CHECKER.check(wanted, tables(), shown=frozenset(), with_run=True)[5].state == "failed"
+    assert [item.outcome for item in judged] == states
+    assert [(item.type, item.line) for item in judged] == [
+        (item.type, item.line) for item in wanted.expectations
+    ]
+    assert CHECKER.check(wanted, tables(), shown=frozenset(), with_run=True)[5].outcome == "failed"
 
 
 def test_no_expectation_at_all_gives_no_outcome() -> None:
@@ -274,10 +276,10 @@ def test_values_are_named_only_where_they_may_be(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.DEBUG):
         judged = CHECKER.check(wanted, tables(), **PLAIN)
     assert judged[0].found == {"brod": 1}
-    assert judged[1].keys == ("u2", "u3")
+    assert judged[1].ids == ("u2", "u3")
     assert SAID not in repr(judged)
     assert SAID not in caplog.text
-    assert all(item.state == "failed" for item in judged)
+    assert all(item.outcome == "failed" for item in judged)
 
 
 def test_missing_slices_and_columns_are_named() -> None:
@@ -288,7 +290,7 @@ def test_missing_slices_and_columns_are_named() -> None:
         value_set=["accent=plain", "accent=scottish"],
         meta={"table": "slices"},
     )
-    assert (found.state, found.problem) == ("failed", "missing values: accent=scottish")
+    assert (found.outcome, found.problem) == ("failed", "missing values: accent=scottish")
     wanted = {"type": "expect_table_columns_to_match_set", "column_set": ["id", "voice"]}
     assert judge(**wanted, exact_match=False).problem == "missing columns: voice"
     exact = judge(**wanted, exact_match=True).problem
@@ -300,7 +302,7 @@ def test_at_most_twenty_ids_are_named() -> None:
     columns: dict[str, list[Cell]] = {"id": [f"u{i:03}" for i in range(99)], "n": [1] * 99}
     wanted = contract({"type": BETWEEN, "column": "n", "max_value": 0})
     (found,) = CHECKER.check(wanted, tables(columns), **PLAIN)
-    assert (found.unexpected, len(found.keys), found.keys[19]) == (99, 20, "u019")
+    assert (found.unexpected, len(found.ids), found.ids[19]) == (99, 20, "u019")
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

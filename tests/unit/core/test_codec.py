@@ -36,6 +36,7 @@ from relkit.core.values import (
     Time,
     named,
 )
+from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.types import DatasetLock
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport
@@ -154,6 +155,8 @@ FILES: tuple[type, ...] = (
     Answer,
     AnswerLine,
     CompareReport,
+    Contract,
+    ContractOutcome,
     DatasetLock,
     EvalReport,
     Fingerprint,

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from relkit.core.codec import encode
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Named
 from relkit.curation.check import doubts
 from relkit.curation.contract_files import (
-    outcome_document,
     parse_contract,
     parse_outcome,
     render_contract,
@@ -30,7 +31,17 @@ from relkit.curation.contracts import (
     slice_facts,
     utterance_facts,
 )
-from relkit.curation.types import Contract, ContractOutcome, Doubt, Expectation, Judged, State
+from relkit.curation.types import (
+    Contract,
+    ContractMeta,
+    ContractOutcome,
+    ContractSettings,
+    Doubt,
+    Expectation,
+    ExpectationSettings,
+    Judged,
+    State,
+)
 from relkit.datasets.types import Bins, Clip, Unusable, UnusableReason, Utterance
 from tests.builders import DIGEST, dataset, utterance
 
@@ -226,12 +237,14 @@ SUITE = """\
 def test_a_contract_is_read_with_its_lines() -> None:
     """Expectations keep where they stand; settings stand below ``meta.relkit``."""
     contract = parse_contract(SUITE.encode(), source="words/contract.json")
-    assert (contract.name, contract.split, contract.alike) == ("words", "subset", 0.9)
+    settings = contract.settings
+    assert (contract.name, settings.split, settings.alike) == ("words", "subset", 0.9)
     assert contract.digest == sha256_bytes(SUITE.encode())
     first, second = contract.expectations
     assert (first.line, second.line) == (4, 10)
-    assert (first.table, first.column, first.severity) == ("utterances", "id", "critical")
-    assert (second.table, second.needs_run, second.severity) == ("slices", True, "warning")
+    assert (first.settings.table, first.column, first.severity) == ("utterances", "id", "critical")
+    assert second.settings == ExpectationSettings(table="slices", needs="run")
+    assert second.severity == "warning"
 
 
 @pytest.mark.parametrize(
@@ -274,34 +287,32 @@ def test_what_is_written_is_read_again() -> None:
     sounds = {"a": Heard(state="ok", duration=1.0, sample_rate=16_000)}
     table = utterance_facts(data, sounds, split=None, alike=1.0, labels=None)
     wanted = tuple(default_expectations(data, table, slice_facts(data, sounds)))
-    contract = Contract(name="words", digest="", expectations=wanted, split="accent", alike=0.8)
-    text = render_contract(contract, notes=NOTES)
+    meta = ContractMeta(relkit=ContractSettings(split="accent", alike=0.8))
+    contract = Contract(name="words", expectations=wanted, meta=meta, notes=NOTES)
+    text = render_contract(contract)
     again = parse_contract(text.encode(), source="words/contract.json")
     assert [normal(item) for item in again.expectations] == [normal(item) for item in wanted]
-    assert (again.split, again.alike) == ("accent", 0.8)
+    assert (again.settings.split, again.settings.alike) == ("accent", 0.8)
 
 
 def normal(item: Expectation) -> Expectation:
     """Return an expectation without what a file adds to it."""
-    kwargs = json.dumps(json.loads(item.kwargs), sort_keys=True)
-    return replace(item, line=None, kwargs=kwargs)
+    return replace(item, line=None)
 
 
 def judged(state: State = "passed", **given: Any) -> Judged:  # noqa: ANN401  # any field
     """Return an outcome of one expectation."""
-    wanted = Expectation(type="expect_column_values_to_be_unique", kwargs="{}", column="id")
-    return Judged(expectation=wanted, state=state, **given)
+    wanted = Expectation(type="expect_column_values_to_be_unique", kwargs={"column": "id"})
+    return Judged.of(wanted, state, **given)
 
 
 def outcome(*items: Judged) -> ContractOutcome:
     """Return an outcome of these."""
     return ContractOutcome(
-        dataset="words",
-        dataset_digest=DIGEST,
-        contract="words",
-        contract_digest=DIGEST,
+        dataset=Named(name="words", digest=DIGEST),
+        contract=Named(name="words", digest=DIGEST),
         checked="2026-01-31T12:00:00Z",
-        judged=items,
+        expectations=items,
     )
 
 
@@ -336,6 +347,6 @@ def test_only_a_contract_that_was_judged_whole_is_kept(
 
 def test_a_stored_outcome_that_contradicts_itself_is_refused() -> None:
     """Writing "passed" into the file changes nothing."""
-    document = outcome_document(outcome(judged("failed"))) | {"outcome": "passed"}
+    document = encode(outcome(judged("failed"))) | {"outcome": "passed"}
     with pytest.raises(InvalidInput, match="its expectations say otherwise"):
         parse_outcome(json.dumps(document), source="x.json")
