@@ -21,6 +21,7 @@ from relkit.datasets.types import (
     Bins,
     Clock,
     Dataset,
+    DatasetSettings,
     DatasetVersion,
     Entity,
     Failure,
@@ -97,9 +98,7 @@ def dataset(
     return Dataset(
         version=version(utterances=len(utterances)),
         root="/data",
-        cluster="speaker",
-        slices=slices,
-        bins=bins,
+        settings=DatasetSettings(name="words", slices=slices, bins=bins),
         utterances=tuple(utterances),
     )
 

@@ -19,6 +19,7 @@ from relkit.core.values import (
     checked_time,
     one_line,
 )
+from relkit.datasets.types import checked_edges
 from relkit.registry.types import language_name, no_line_break, printable
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -31,6 +32,9 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_time: st.integers(0, 2**32).map(
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
+    checked_edges: st.sets(
+        st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=3
+    ).map(lambda edges: tuple(sorted(edges))),
     checked_duration: st.integers(1, 999_999).map("{}s".format),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),

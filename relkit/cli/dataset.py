@@ -94,7 +94,8 @@ def lock(
         )
         return
     put(
-        f"{safe(name)}: {counted(lock.utterances, 'utterance')}, {len(lock.audio.sha256)} audio files\n"
+        f"{safe(name)}: {counted(lock.utterances, 'utterance')}, "
+        f"{len(lock.audio.sha256)} audio files\n"
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name

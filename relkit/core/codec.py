@@ -36,7 +36,7 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import ErrorDetails, SchemaValidator
+from pydantic_core import ErrorDetails, SchemaValidator, core_schema
 
 from relkit.core import yaml_text
 from relkit.core.digests import JsonValue
@@ -274,7 +274,16 @@ def schema(kind: type) -> dict[str, Any]:
             node["default"] = node.pop("default_factory")()
         elif node["type"] == "dataclass-args":
             node["fields"] = [item for item in node["fields"] if item["init"]]
-    return GenerateJsonSchema().generate(core)
+    return _Schemas().generate(core)
+
+
+class _Schemas(GenerateJsonSchema):
+    """Allows further keys where a type passes them over."""
+
+    def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
+        """Return the schema of a dataclass."""
+        made = super().dataclass_schema(schema)
+        return made | {"additionalProperties": True} if _file(schema["cls"]).open else made
 
 
 _validator: Callable[[Any], SchemaValidator] = cache(

@@ -91,7 +91,7 @@ def consent_terms(datasets: VersionedDatasets, name: str) -> ConsentTerms:
     """Return what today's manifest says: consent that was revoked after a run counts."""
     dataset = datasets.snapshot(name, rev=None).dataset
     return ConsentTerms(
-        required=dataset.consent == "required",
+        required=dataset.settings.consent == "required",
         by_id={item.id: item.consent for item in dataset.utterances},
     )
 

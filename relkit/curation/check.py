@@ -141,7 +141,7 @@ def check_dataset(
     judged = ports.checker.check(
         contract,
         tables,
-        shown=frozenset({*dataset.slices, *SHOWN}),
+        shown=frozenset({*dataset.settings.slices, *SHOWN}),
         with_run=bool(recognised),
     )
     outcome = ContractOutcome(
@@ -224,9 +224,8 @@ def _doubts(
         {name: _normalized(normalizer, text) for name, text in _answers(item.outcomes, sounds)}
         for item in recognised
     ]
-    speakers = {
-        item.id: item.attributes.get(dataset.cluster, NO_VALUE) for item in dataset.utterances
-    }
+    column = dataset.settings.cluster
+    speakers = {item.id: item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
     return doubts(references, hypotheses, speakers)
 
 

@@ -206,7 +206,7 @@ def _leak_columns(
 ) -> dict[str, Sequence[Cell]]:
     items = dataset.utterances
     splits = [item.attributes.get(split) for item in items]
-    speakers = [item.attributes.get(dataset.cluster) for item in items]
+    speakers = [item.attributes.get(dataset.settings.cluster) for item in items]
     return {
         "leak_audio": elsewhere([sounds[item.id].digest for item in items], splits),
         "leak_speaker": elsewhere(speakers, splits),
@@ -229,14 +229,16 @@ def slice_facts(dataset: Dataset, sounds: Mapping[str, Heard]) -> FactTable:
     ``speakers`` are distinct values of the dataset's cluster column; utterances without one count
     as no speaker. ``seconds`` is what could be decoded.
     """
-    columns = tuple(dict.fromkeys([*dataset.slices, *(bins.name for bins in dataset.bins)]))
+    settings = dataset.settings
+    names = [*settings.slices, *(bins.name for bins in settings.bins)]
+    columns = tuple(dict.fromkeys(names))
     members: dict[tuple[str, str], list[Utterance]] = {(OVERALL, ""): list(dataset.utterances)}
     for item in dataset.utterances:
-        values = slice_values(item, columns, dataset.bins, sounds[item.id].duration)
+        values = slice_values(item, columns, settings.bins, sounds[item.id].duration)
         for column in columns:
             members.setdefault((column, values[column]), []).append(item)
     keys = sorted(members, key=lambda key: (key[0] != OVERALL, key))
-    speakers = [{item.attributes.get(dataset.cluster) for item in members[key]} for key in keys]
+    speakers = [{item.attributes.get(settings.cluster) for item in members[key]} for key in keys]
     return FactTable(
         key="slice",
         columns={
@@ -275,7 +277,7 @@ def default_expectations(
     dataset: Dataset, facts: FactTable, slices: FactTable
 ) -> Iterator[Expectation]:
     """Yield what any dataset should keep, and what this one keeps now."""
-    wanted = ["id", "text", "consent", dataset.cluster]
+    wanted = ["id", "text", "consent", dataset.settings.cluster]
     yield _expect("expect_table_row_count_to_be_between", min_value=facts.rows)
     yield _expect("expect_table_columns_to_match_set", column_set=wanted, exact_match=False)
     yield _expect("expect_column_values_to_be_unique", column="id")
@@ -292,9 +294,9 @@ def default_expectations(
     yield _expect(_BETWEEN, column="audio_clipped_share", max_value=0.001)
     yield _expect(_BETWEEN, column="audio_silence_share", max_value=0.9, row_condition=_SPOKEN)
     yield _expect(_BETWEEN, column="audio_copies", max_value=0)
-    allowed = ["granted"] if dataset.consent == "required" else ["granted", "unknown"]
+    allowed = ["granted"] if dataset.settings.consent == "required" else ["granted", "unknown"]
     yield _expect(_IN_SET, column="consent", value_set=allowed)
-    for column in dataset.slices:
+    for column in dataset.settings.slices:
         if column in facts.columns:
             yield _among(facts, column)
     yield _expect(

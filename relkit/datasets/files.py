@@ -6,34 +6,35 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import fields
 from dataclasses import replace
 from pathlib import PurePosixPath
-from pydantic import ConfigDict
-from pydantic import Field
-from pydantic import field_validator
 from relkit.core import yaml_text
-from relkit.core.codec import Record
+from relkit.core.codec import parse_yaml
 from relkit.core.codec import encode
 from relkit.core.codec import parse
 from relkit.core.codec import parse_json
-from relkit.core.codec import parse_yaml
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Limits
+from relkit.core.values import Shape
 from relkit.core.yaml_text import shown
 from relkit.core.yaml_text import where
 from relkit.datasets.types import AudioSpan
 from relkit.datasets.types import Consent
 from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetSettings
 from relkit.datasets.types import Entity
 from relkit.datasets.types import Inside
 from relkit.datasets.types import LockedAudio
 from relkit.datasets.types import Md5
+from relkit.datasets.types import Text
 from relkit.datasets.types import Utterance
 from relkit.statistics.sums import CORE_COLUMNS
 from typing import Annotated
-from typing import Literal
+from typing import ClassVar
 from typing import TypeVar
+from typing import cast
 import json
 
 
@@ -44,69 +45,38 @@ RESERVED = frozenset({*CORE_COLUMNS, "overall"})
 """Names of result columns, which a slice column cannot have."""
 
 
-Seconds = Annotated[float, Field(ge=0)]
+Seconds = Annotated[float, Limits(ge=0)]
 
 
-class BinsRecord(Record):
-    """A slice column derived from a number."""
-
-    name: Annotated[str, Field(min_length=1)]
-    column: Annotated[str, Field(min_length=1)]
-    edges: Annotated[list[float], Field(min_length=1)]
-
-    @field_validator("name")
-    @classmethod
-    def _free(cls, name: str) -> str:
-        if name in RESERVED:
-            raise ValueError(f'the name "{name}" is taken: results use it')
-        return name
-
-    @field_validator("edges")
-    @classmethod
-    def _ascending(cls, edges: list[float]) -> list[float]:
-        if sorted(set(edges)) != edges:
-            raise ValueError("the edges must increase")
-        return edges
-
-
-class DatasetRecord(Record):
-    """The whole of ``dataset.yaml``."""
-
-    schema_: Literal["relkit.dataset/v1"] | None = Field(default=None, alias="schema")
-    name: Annotated[str, Field(min_length=1)]
-    licence: str | None = None
-    manifest: str = "manifest.jsonl"
-    audio_roots: list[str] = []
-    cluster: str = "speaker"
-    consent: Literal["optional", "required"] = "optional"
-    slices: list[str] = []
-    bins: list[BinsRecord] = []
-
-
-class EntityRecord(Record):
-    """A labelled span of the reference."""
-
-    text: Annotated[str, Field(min_length=1)]
-    type: Annotated[str, Field(min_length=1)]
-
-
-class ManifestRow(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestRow:
     """One line of a manifest; further scalar columns are slice attributes."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+    FILE: ClassVar = Shape(open=True)
 
-    audio_filepath: Annotated[str, Field(min_length=1)]
+    audio_filepath: Text
     offset: Seconds | None = None
     duration: Seconds | None = None
     text: str
-    id: Annotated[str, Field(min_length=1)] | None = None
-    consent: Literal["granted", "revoked", "unknown"] = "unknown"
-    entities: list[EntityRecord] = []
+    id: Text | None = None
+    consent: Consent = Consent.UNKNOWN
+    entities: tuple[Entity, ...] = ()
 
 
-def parse_dataset(text: str, *, source: str) -> DatasetRecord:
-    """Return ``dataset.yaml`` as a record; raises InvalidInput, also for edges out of order."""
-    return parse_yaml(text, DatasetRecord, source=source)
+_KEYS = frozenset(item.name for item in fields(ManifestRow))
+
+
+def parse_dataset(text: str, *, source: str) -> DatasetSettings:
+    """Return ``dataset.yaml``; raises InvalidInput, also for edges out of order."""
+    settings = parse_yaml(text, DatasetSettings, source=source)
+    for i, bins in enumerate(settings.bins):
+        if bins.name in RESERVED:
+            _, lines = yaml_text.load(text, source=source)
+            raise InvalidInput(
+                f'{where(source, lines["bins", i, "name"])}: "bins.{i}.name": the name '
+                f'"{bins.name}" is taken: results use it'
+            )
+    return settings
 
 
 def parse_manifest(text: str, *, source: str) -> tuple[Utterance, ...]:
@@ -137,16 +107,15 @@ def refuse_duplicates(utterances: Iterable[Utterance], *, source: str) -> None:
 
 
 def _utterance(line: str, source: str, number: int) -> Utterance:
-    row = parse(
-        ManifestRow, parse_json(line, source=source, line=number), source=source, line=number
-    )
+    document = parse_json(line, source=source, line=number)
+    row = parse(ManifestRow, document, source=source, line=number)
     return Utterance(
         id=row.id or default_id(row.audio_filepath, row.offset),
         audio=AudioSpan(path=row.audio_filepath, offset_s=row.offset, length_s=row.duration),
         reference=row.text,
-        attributes=_attributes(row.model_extra or {}, source, number),
-        entities=tuple(Entity(text=entity.text, type=entity.type) for entity in row.entities),
-        consent=Consent(row.consent),
+        attributes=_attributes(cast("Mapping[str, JsonValue]", document), source, number),
+        entities=row.entities,
+        consent=row.consent,
         line=number,
     )
 
@@ -163,11 +132,11 @@ def default_id(path: str, offset: float | None) -> str:
     return stem if offset is None else f"{stem}#{str(offset).removesuffix('.0')}"
 
 
-def _attributes(extra: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:
+def _attributes(row: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:
     """Return further columns as strings; numbers as JSON writes them, nulls as missing."""
     attributes: dict[str, str] = {}
-    for name, value in extra.items():
-        if value is None:
+    for name, value in row.items():
+        if value is None or name in _KEYS:
             continue
         if name in RESERVED:
             raise InvalidInput(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from enum import StrEnum
+from relkit.core.values import Checked
 from relkit.core.values import Digest
 from relkit.core.values import Limits
 from relkit.core.values import OMITTED
@@ -36,8 +37,8 @@ class Consent(StrEnum):
 class Entity:
     """A labelled span of the reference: its words as spoken, and its type."""
 
-    text: str
-    type: str
+    text: Annotated[str, Limits(min_length=1)]
+    type: Annotated[str, Limits(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,13 +197,43 @@ class Prediction:
     load: str = ""
 
 
+Text = Annotated[str, Limits(min_length=1)]
+
+
+def checked_edges(edges: tuple[float, ...]) -> tuple[float, ...]:
+    """Return edges that increase; raises ValueError for others."""
+    if tuple(sorted(set(edges))) != edges:
+        raise ValueError("the edges must increase")
+    return edges
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bins:
     """A slice column derived from a number: values fall into ``[a,b)`` between the edges."""
 
-    name: str
-    column: str
-    edges: tuple[float, ...]
+    name: Text
+    column: Text
+    edges: Annotated[tuple[float, ...], Limits(min_length=1), Checked(checked_edges)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSettings:
+    """``dataset.yaml``: where a dataset's parts lie, and how it wants to be cut.
+
+    ``cluster`` is the column whose values are the independent units (speakers, conversations).
+    ``audio_roots`` are further folders that audio may lie in. ``consent`` says whether an utterance
+    needs its speaker's consent to be used.
+    """
+
+    schema: Literal["relkit.dataset/v1"] = "relkit.dataset/v1"
+    name: Text
+    licence: str | None = None
+    manifest: str = "manifest.jsonl"
+    audio_roots: tuple[str, ...] = ()
+    cluster: str = "speaker"
+    consent: Literal["optional", "required"] = "optional"
+    slices: tuple[str, ...] = ()
+    bins: tuple[Bins, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,25 +259,24 @@ class DatasetVersion:
 class Dataset:
     """A dataset's version, settings and utterances (sorted by id).
 
-    ``cluster`` is the column whose values are the independent units (speakers, conversations).
     ``root`` is the absolute folder that audio paths are resolved from. ``registered`` maps each
     slice column to the values it had when the dataset was locked; None where it was not.
-    ``consent`` says whether an utterance needs its speaker's consent to be used.
     """
 
     version: DatasetVersion
     root: str
-    cluster: str
-    slices: tuple[str, ...]
-    bins: tuple[Bins, ...]
+    settings: DatasetSettings
     utterances: tuple[Utterance, ...]
-    manifest: str = "manifest.jsonl"
-    consent: Literal["optional", "required"] = "optional"
     registered: Mapping[str, tuple[str, ...]] | None = None
+
+    @property
+    def manifest(self) -> str:
+        """What messages call the manifest: ``words/manifest.jsonl``."""
+        return f"{self.version.name}/{self.settings.manifest}"
 
     def columns(self) -> frozenset[str]:
         """Return every slice column that occurs: manifest attributes, ``duration`` and bins."""
-        seen: set[str] = {bins.name for bins in self.bins}
+        seen: set[str] = {bins.name for bins in self.settings.bins}
         for utterance in self.utterances:
             seen.update(utterance.attributes)
         return frozenset(seen)

@@ -87,10 +87,10 @@ def slice_columns_of(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]
     A bin of durations needs the length of every utterance.
     """
     known = {column for item in dataset.utterances for column in item.attributes}
-    told = [column for column in dataset.slices if column in known]
-    untold = [column for column in dataset.slices if column not in known]
+    told = [column for column in dataset.settings.slices if column in known]
+    untold = [column for column in dataset.settings.slices if column not in known]
     whole = all(item.audio.length_s is not None for item in dataset.utterances)
-    for bins in dataset.bins:
+    for bins in dataset.settings.bins:
         (told if whole or bins.column != DURATION else untold).append(bins.name)
     return tuple(dict.fromkeys(told)), tuple(dict.fromkeys(untold))
 
@@ -146,7 +146,7 @@ def changes(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
         settings=tuple(
             key
             for key in ("cluster", "slices", "bins")
-            if getattr(before.dataset, key) != getattr(after.dataset, key)
+            if getattr(before.dataset.settings, key) != getattr(after.dataset.settings, key)
         ),
         coverage=_moves(coverage(before.dataset), coverage(after.dataset)),
     )
@@ -180,7 +180,7 @@ def _segment(item: Utterance) -> tuple[float, float | None] | None:
 
 
 def _values(item: Utterance, dataset: Dataset, columns: tuple[str, ...]) -> dict[str, str]:
-    return slice_values(item, columns, dataset.bins, item.audio.length_s)
+    return slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
 
 
 def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCoverage:
@@ -189,7 +189,7 @@ def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCovera
     return SliceCoverage(
         slice=name,
         utterances=len(items),
-        clusters=len({item.attributes.get(dataset.cluster, NO_VALUE) for item in items}),
+        clusters=len({item.attributes.get(dataset.settings.cluster, NO_VALUE) for item in items}),
         seconds=sum(known) if len(known) == len(lengths) else None,
     )
 

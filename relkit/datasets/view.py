@@ -35,7 +35,7 @@ def stats_document(outcome: StatsOutcome) -> dict[str, JsonValue]:
         "audio_present": outcome.snapshot.present,
         "utterances": version.utterances,
         "clusters": overall.clusters,
-        "cluster": outcome.snapshot.dataset.cluster,
+        "cluster": outcome.snapshot.dataset.settings.cluster,
         "hours": outcome.seconds / 3600 if outcome.timed else None,
         "without_duration": version.utterances - outcome.timed,
         "words": outcome.text.words,
@@ -61,7 +61,7 @@ def stats_text(outcome: StatsOutcome) -> str:
     untimed = version.utterances - outcome.timed
     length = number(outcome.seconds / 3600, "hours") if outcome.timed else "length not known"
     without = f" ({untimed} without a duration)" if untimed else ""
-    column = safe(outcome.snapshot.dataset.cluster)
+    column = safe(outcome.snapshot.dataset.settings.cluster)
     clusters = f"{counted(outcome.coverage[0].clusters, 'cluster')} ({column})"
     where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""

@@ -56,7 +56,7 @@ class Cut:
         columns = slice_columns(dataset, suite)
         return cls(
             columns=columns,
-            bins=dataset.bins,
+            bins=dataset.settings.bins,
             cluster=cluster_column(dataset, suite),
             registered=promised_values(dataset, suite, columns),
         )

@@ -130,7 +130,7 @@ def plan(suite: Suite, ports: EvalPorts) -> Plan:
         contract = ports.contracts.outcome(dataset)
         dataset = replace(dataset, version=replace(dataset.version, contract=contract))
     selected = select(dataset, suite.dataset.where)
-    usable = require_consent(selected, dataset.consent, dataset=dataset.version.name)
+    usable = require_consent(selected, dataset.settings.consent, dataset=dataset.version.name)
     return Plan(
         suite=suite,
         dataset=dataset,

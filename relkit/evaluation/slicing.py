@@ -42,12 +42,12 @@ def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
     Raises InvalidInput for a column that no utterance has.
     """
     wanted = [column for name in suite.slices for column in SliceSpec.parse(name).columns]
-    known = _attribute_columns(dataset) | {bins.name for bins in dataset.bins}
+    known = _attribute_columns(dataset) | {bins.name for bins in dataset.settings.bins}
     for column in wanted:
         if column not in known:
             raise _unknown(column, known, "slice")
-    extra = [column for column in dataset.slices if column in known]
-    return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.bins)]))
+    extra = [column for column in dataset.settings.slices if column in known]
+    return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.settings.bins)]))
 
 
 def promised_values(
@@ -62,7 +62,7 @@ def promised_values(
     if dataset.registered is None:
         return None
     chosen = select(dataset, suite.dataset.where)
-    derived = {bins.name for bins in dataset.bins}
+    derived = {bins.name for bins in dataset.settings.bins}
     promised: dict[str, tuple[str, ...]] = {}
     for column in columns:
         if column not in dataset.registered or (suite.dataset.where and column in derived):
@@ -82,7 +82,7 @@ def cluster_column(dataset: Dataset, suite: Suite) -> str:
 
     A suite of the task tts may name ``id``: every text is a unit of its own.
     """
-    column = suite.cluster or dataset.cluster
+    column = suite.cluster or dataset.settings.cluster
     if column == ID and suite.task == "tts":
         return column
     known = _attribute_columns(dataset)

@@ -529,7 +529,8 @@ class _Counter:
 def facts_of_suite(dataset: Dataset, suite: Suite, rules: Iterable[Rule]) -> SelectionFacts:
     """Return the facts of what a suite selects; raises InvalidInput as an evaluation would."""
     selected = select(dataset, suite.dataset.where)
-    usable = require_consent(selected, dataset.consent, dataset=dataset.version.name).utterances
+    consent, name = dataset.settings.consent, dataset.version.name
+    usable = require_consent(selected, consent, dataset=name).utterances
     return _facts(
         dataset,
         usable,
@@ -542,13 +543,14 @@ def facts_of_suite(dataset: Dataset, suite: Suite, rules: Iterable[Rule]) -> Sel
 
 def facts_of_dataset(dataset: Dataset, rules: Iterable[Rule]) -> SelectionFacts:
     """Return the facts of a whole dataset, cut by every column it has."""
-    usable = require_consent(dataset.utterances, dataset.consent, dataset=dataset.version.name)
+    consent, name = dataset.settings.consent, dataset.version.name
+    usable = require_consent(dataset.utterances, consent, dataset=name)
     return _facts(
         dataset,
         usable.utterances,
         rules,
         columns=tuple(sorted(dataset.columns())),
-        cluster=dataset.cluster,
+        cluster=dataset.settings.cluster,
         suite=None,
     )
 
@@ -569,7 +571,7 @@ def _facts(
     segmenter: Segmenter = "auto" if suite is None else suite.segmenter
     keywords = NO_KEYWORDS if suite is None else Keywords.of(suite.keywords, segmenter)
     for item in utterances:
-        row_values = slice_values(item, columns, dataset.bins, item.audio.length_s)
+        row_values = slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
         units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)

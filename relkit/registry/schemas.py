@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
-from relkit.datasets.files import DatasetRecord, ManifestRow
-from relkit.datasets.types import DatasetLock
+from relkit.datasets.files import ManifestRow
+from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine, RunRecord
 from relkit.evaluation.suites import SuiteRecord
 from relkit.evaluation.types import EvalReport
@@ -19,7 +19,7 @@ from relkit.scoring.normalizers import NormalizerRecord
 KINDS: Mapping[str, type] = {
     "answer": AnswerLine,
     "check": WrittenCheck,
-    "dataset": DatasetRecord,
+    "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
     "event": ReleaseEvent,
     "gate": WrittenPolicy,

@@ -40,8 +40,8 @@ def test_a_dataset_is_read_whole(tmp_path: Path) -> None:
     assert [item.id for item in found.utterances] == ["audio/a", "audio/b", "audio/c"]
     assert [item.line for item in found.utterances] == [3, 2, 1]
     assert found.utterances[0].audio.path == str(folder / "audio" / "a.wav")
-    assert (found.cluster, found.slices) == ("speaker", ("accent",))
-    assert found.bins == (Bins(name="length", column="duration", edges=(1.0, 2.0)),)
+    assert (found.settings.cluster, found.settings.slices) == ("speaker", ("accent",))
+    assert found.settings.bins == (Bins(name="length", column="duration", edges=(1.0, 2.0)),)
     assert found.columns() == {"accent", "speaker", "length"}
     assert (found.root, found.manifest) == (str(folder), "words/manifest.jsonl")
     version = found.version
@@ -454,7 +454,7 @@ def test_an_old_revision_is_read_exactly(tmp_path: Path) -> None:
         old = load(folder, rev)
         assert (old.version.revision, old.version.dirty) == (first, False)
         assert old.version.digest == before.version.digest
-        assert old.slices == ("accent",)
+        assert old.settings.slices == ("accent",)
         assert [item.reference for item in old.utterances] == ["hello there"] * 3
         audio = [Path(item.audio.path).read_bytes() for item in old.utterances]
         assert audio == [b"audio/a.wav", b"audio/b.wav", b"audio/c.wav"]

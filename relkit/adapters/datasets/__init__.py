@@ -17,20 +17,19 @@ from relkit.adapters.datasets.manifests import defect
 from relkit.adapters.datasets.manifests import inside
 from relkit.adapters.datasets.manifests import read
 from relkit.adapters.datasets.manifests import read_manifest
-from relkit.adapters.datasets.manifests import read_record
+from relkit.adapters.datasets.manifests import read_settings
 from relkit.core import storage
 from relkit.core.codec import decode
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.errors import StorageFailed
 from relkit.core.yaml_text import shown
-from relkit.datasets.files import DatasetRecord
 from relkit.datasets.files import parse_lock
 from relkit.datasets.files import parse_pointer
 from relkit.datasets.files import render_lock
-from relkit.datasets.types import Bins
 from relkit.datasets.types import Dataset
 from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetSettings
 from relkit.datasets.types import DatasetSnapshot
 from relkit.datasets.types import DatasetVersion
 from typing import Protocol
@@ -221,12 +220,14 @@ class DatasetFiles:
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary) / name
             copy.mkdir()
-            record = _copy_texts(revisions, commit, copy, name)
+            settings = _copy_texts(revisions, commit, copy, name)
             lock = read_lock(copy, name)
-            utterances = read_manifest(copy, name, record)
+            utterances = read_manifest(copy, name, settings)
             held = {} if lock is None else lock.audio.sha256
             digests = {u.audio.path: held.get(inside(u, copy)) for u in utterances}
-            found = ReadDataset(record=record, utterances=utterances, digests=digests, lock=lock)
+            found = ReadDataset(
+                settings=settings, utterances=utterances, digests=digests, lock=lock
+            )
             fresh = lock is not None and lock.digest == found.digest
             version = _version(name, commit, found, dirty=False)
             return _snapshot(copy, found, version, present=False, known=fresh)
@@ -255,9 +256,9 @@ class DatasetFiles:
         Missing, empty, or the pointer of a large-file store instead of the audio itself.
         """
         root = self._root(name)
-        record = read_record(root, name)
+        settings = read_settings(root, name)
         found: dict[str, str] = {}
-        for item in read_manifest(root, name, record):
+        for item in read_manifest(root, name, settings):
             if problem := defect(Path(item.audio.path)):
                 found[inside(item, root)] = problem
         return found
@@ -335,7 +336,7 @@ class DatasetFiles:
         return root
 
 
-def _copy_texts(revisions: Revisions, commit: str, copy: Path, name: str) -> DatasetRecord:
+def _copy_texts(revisions: Revisions, commit: str, copy: Path, name: str) -> DatasetSettings:
     """Write settings, manifest and lock of a revision to a folder and return the settings."""
 
     def bring(path: str) -> None:
@@ -350,12 +351,12 @@ def _copy_texts(revisions: Revisions, commit: str, copy: Path, name: str) -> Dat
             f"the dataset does not exist at revision {short_digest(commit)}",
             hint="name a revision in which it was committed",
         )
-    record = read_record(copy, name)
-    plain = os.path.normpath(record.manifest)
+    settings = read_settings(copy, name)
+    plain = os.path.normpath(settings.manifest)
     if not os.path.isabs(plain) and not plain.startswith(".."):  # noqa: PTH117  # its text, no path yet
         bring(plain)
     bring(LOCK)
-    return record
+    return settings
 
 
 def _version(
@@ -384,17 +385,12 @@ def _snapshot(
 
 
 def _dataset(root: Path, found: ReadDataset, version: DatasetVersion) -> Dataset:
-    record, lock = found.record, found.lock
     return Dataset(
         version=version,
         root=str(root),
-        cluster=record.cluster,
-        slices=tuple(record.slices),
-        bins=tuple(Bins(name=b.name, column=b.column, edges=tuple(b.edges)) for b in record.bins),
+        settings=found.settings,
         utterances=found.utterances,
-        manifest=f"{version.name}/{record.manifest}",
-        consent=record.consent,
-        registered=None if lock is None else lock.slices,
+        registered=None if found.lock is None else found.lock.slices,
     )
 
 

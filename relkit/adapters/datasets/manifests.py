@@ -8,17 +8,18 @@ from functools import lru_cache
 from pathlib import Path
 from relkit.core import storage
 from relkit.core.codec import decode
+from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown
 from relkit.core.yaml_text import where
-from relkit.datasets.files import DatasetRecord
 from relkit.datasets.files import default_id
 from relkit.datasets.files import parse_dataset
 from relkit.datasets.files import parse_manifest
 from relkit.datasets.files import refuse_duplicates
 from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetSettings
 from relkit.datasets.types import Utterance
 import hashlib
 import os
@@ -38,7 +39,7 @@ _POINTERS = {
 class ReadDataset:
     """A dataset's folder as it was read; ``digests`` by absolute path of the audio."""
 
-    record: DatasetRecord
+    settings: DatasetSettings
     utterances: tuple[Utterance, ...]
     digests: Mapping[str, str | None]
     lock: DatasetLock | None
@@ -46,43 +47,43 @@ class ReadDataset:
     @property
     def digest(self) -> str:
         """SHA-256 over settings, rows and audio, in the order of the ids."""
-        return _digest(self.record, self.utterances, self.digests)
+        return _digest(self.settings, self.utterances, self.digests)
 
 
 def read(root: Path, name: str, lock: DatasetLock | None) -> ReadDataset:
     """Return a folder's dataset with the digests of the audio that lies in it."""
-    record = read_record(root, name)
-    utterances = read_manifest(root, name, record)
+    settings = read_settings(root, name)
+    utterances = read_manifest(root, name, settings)
     paths = dict.fromkeys(item.audio.path for item in utterances)
     digests = {path: _file_digest(path) for path in paths}
-    return ReadDataset(record=record, utterances=utterances, digests=digests, lock=lock)
+    return ReadDataset(settings=settings, utterances=utterances, digests=digests, lock=lock)
 
 
-def read_record(root: Path, name: str) -> DatasetRecord:
+def read_settings(root: Path, name: str) -> DatasetSettings:
     """Return ``dataset.yaml``; raises InvalidInput, also where it has another name."""
     source = f"{name}/dataset.yaml"
     data = storage.read_bytes(root / "dataset.yaml", what=source)
-    record = parse_dataset(decode(data, source=source), source=source)
-    if record.name != name:
+    settings = parse_dataset(decode(data, source=source), source=source)
+    if settings.name != name:
         raise InvalidInput(
-            f'{source}: is called "{shown(record.name)}"', hint=f'write "name: {name}"'
+            f'{source}: is called "{shown(settings.name)}"', hint=f'write "name: {name}"'
         )
-    return record
+    return settings
 
 
-def read_manifest(root: Path, name: str, record: DatasetRecord) -> tuple[Utterance, ...]:
+def read_manifest(root: Path, name: str, settings: DatasetSettings) -> tuple[Utterance, ...]:
     """Return the utterances sorted by id, their audio as absolute paths that lie under a root.
 
     Raises InvalidInput with the line of what is wrong.
     """
-    source = f"{name}/{shown(record.manifest)}"
-    roots = [root, *(root / extra for extra in record.audio_roots)]
+    source = f"{name}/{shown(settings.manifest)}"
+    roots = [root, *(root / extra for extra in settings.audio_roots)]
     real = tuple(os.path.realpath(path) for path in roots)
-    if _root_of(os.path.realpath(root / record.manifest), real) is None:
+    if _root_of(os.path.realpath(root / settings.manifest), real) is None:
         raise InvalidInput(
             f"{name}/dataset.yaml: the manifest lies outside the dataset", hint="move it into it"
         )
-    text = decode(storage.read_bytes(root / record.manifest, what=source), source=source)
+    text = decode(storage.read_bytes(root / settings.manifest, what=source), source=source)
     utterances = parse_manifest(text, source=source)
     if not utterances:
         raise InvalidInput(f"{source}: holds no utterance", hint="write one JSON object a line")
@@ -137,17 +138,16 @@ def _root_of(path: str, roots: Iterable[str]) -> str | None:
 
 
 def _digest(
-    record: DatasetRecord,
+    settings: DatasetSettings,
     utterances: tuple[Utterance, ...],
     digests: Mapping[str, str | None],
 ) -> str:
     """Return a digest over every row and the bytes of its audio, in the order of the ids."""
     rows: list[JsonValue] = [_row(item, digests[item.audio.path]) for item in utterances]
-    bins: list[JsonValue] = [b.model_dump() for b in record.bins]
-    settings: dict[str, JsonValue] = {"cluster": record.cluster, "bins": bins}
-    if record.consent == "required":  # it decides which utterances are evaluated
-        settings["consent"] = record.consent
-    return digest_of({"settings": settings, "utterances": rows})
+    shaping: dict[str, JsonValue] = {"cluster": settings.cluster, "bins": encode(settings.bins)}
+    if settings.consent == "required":  # it decides which utterances are evaluated
+        shaping["consent"] = settings.consent
+    return digest_of({"settings": shaping, "utterances": rows})
 
 
 def _row(item: Utterance, audio: str | None) -> Mapping[str, JsonValue]:

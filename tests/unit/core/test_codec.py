@@ -37,7 +37,7 @@ from relkit.core.values import (
     named,
 )
 from relkit.curation.types import Contract, ContractOutcome
-from relkit.datasets.types import DatasetLock
+from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import (
@@ -158,6 +158,7 @@ FILES: tuple[type, ...] = (
     Contract,
     ContractOutcome,
     DatasetLock,
+    DatasetSettings,
     EvalReport,
     Fingerprint,
     GatePlan,

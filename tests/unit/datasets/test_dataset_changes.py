@@ -104,7 +104,8 @@ def test_audio_that_no_lock_tells_is_not_called_the_same(known: tuple[bool, bool
 def test_settings_that_shape_a_measurement() -> None:
     """Another cluster column or other bins make another version of the same rows."""
     old = snapshot(BASE)
-    new = replace(old, dataset=replace(old.dataset, cluster="accent", bins=(LENGTH,)))
+    settings = replace(old.dataset.settings, cluster="accent", bins=(LENGTH,))
+    new = replace(old, dataset=replace(old.dataset, settings=settings))
     found = changes(old, new)
     assert (found.settings, found.any) == (("cluster", "bins"), True)
 

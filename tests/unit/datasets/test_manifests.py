@@ -218,13 +218,13 @@ bins:
 def test_every_setting_arrives() -> None:
     """Values and defaults of dataset.yaml."""
     record = parse_dataset(SETTINGS, source="words/dataset.yaml")
-    assert (record.name, record.cluster, record.slices) == ("words", "speaker", ["accent"])
+    assert (record.name, record.cluster, record.slices) == ("words", "speaker", ("accent",))
     assert (record.manifest, record.consent, record.audio_roots) == (
         "manifest.jsonl",
         "optional",
-        [],
+        (),
     )
-    assert [(b.name, b.column, b.edges) for b in record.bins] == [("length", "duration", [1, 2, 4])]
+    assert [(b.name, b.column, b.edges) for b in record.bins] == [("length", "duration", (1, 2, 4))]
 
 
 @pytest.mark.parametrize(

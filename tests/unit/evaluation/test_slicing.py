@@ -77,7 +77,7 @@ def test_slice_values_of_attributes_and_bins() -> None:
     """A missing value and one that is no number are ``(none)``."""
     data = cut()
     columns = ("accent", "snr", "length", "noise")
-    found = [slice_values(item, columns, data.bins, 1.5) for item in data.utterances]
+    found = [slice_values(item, columns, data.settings.bins, 1.5) for item in data.utterances]
     assert found == [
         {"accent": "plain", "snr": "10", "length": "[1,2)", "noise": "[0,20)"},
         {"accent": "broad", "snr": "high", "length": "[1,2)", "noise": "(none)"},
@@ -90,12 +90,16 @@ def test_slice_values_of_attributes_and_bins() -> None:
 )
 def test_the_length_is_the_decoded_one(duration: float | None, label: str) -> None:
     """An item that could not be decoded is in no bin of length."""
-    assert slice_values(cut().utterances[0], ("length",), cut().bins, duration) == {"length": label}
+    assert slice_values(cut().utterances[0], ("length",), cut().settings.bins, duration) == {
+        "length": label
+    }
 
 
 def test_bins_that_nobody_asked_for_are_left_out() -> None:
     """Only the wanted columns are carried."""
-    assert list(slice_values(cut().utterances[0], ("accent",), cut().bins, 1.0)) == ["accent"]
+    assert list(slice_values(cut().utterances[0], ("accent",), cut().settings.bins, 1.0)) == [
+        "accent"
+    ]
 
 
 def test_the_columns_are_the_suites_then_the_datasets() -> None:
