@@ -203,10 +203,18 @@ def parse(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         # A misspelt key is both unknown and missing, and only the first can be named.
-        unknown = (item for item in details if item["type"] in _UNKNOWN_KEY)
-        path, message, hint = _explain(kind, next(unknown, details[0]), document, inside)
+        unknown = (item for item in details if item["type"] == "unexpected_keyword_argument")
+        first = next(unknown, None) or _furthest(details, document)
+        path, message, hint = _codec_explain(kind, first, document, inside)
         line = line_of(path, lines or {}) or line
         raise Malformed(message, source=source, line=line, hint=hint) from error
+
+
+def _furthest(details: list[ErrorDetails], document: object) -> ErrorDetails:
+    """Return the first error; of a union, that of the member which the document fits furthest."""
+    where_first = real_path(cast("Any", document), details[0]["loc"], absent=False)
+    inside = [item for item in details if item["loc"][: len(where_first)] == where_first]
+    return max(inside, key=lambda item: len(item["loc"]), default=details[0])
 
 
 def parse_yaml(text: str, kind: type[T], *, source: str) -> T:
@@ -278,11 +286,12 @@ def schema(kind: type) -> dict[str, Any]:
 
 
 class _Schemas(GenerateJsonSchema):
-    """Allows further keys where a type passes them over."""
+    """Says what the first line of a type says, and allows the keys that it passes over."""
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
         """Return the schema of a dataclass."""
         made = super().dataclass_schema(schema)
+        made["description"] = made["description"].partition("\n")[0]
         return made | {"additionalProperties": True} if _file(schema["cls"]).open else made
 
 

@@ -81,7 +81,10 @@ class Read:
 
 
 class Tagged:
-    """A union of types that a key tells apart; each type has it as a ``Literal``."""
+    """A union of types that a key tells apart; each type has it as a ``Literal``.
+
+    Types with the same value of it are told apart by their other keys.
+    """
 
     def __init__(self, key: str) -> None:
         """Tell them apart by ``key``."""
@@ -89,10 +92,13 @@ class Tagged:
 
     def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return a union that looks at the key first."""
+        members: dict[object, list[Schema]] = {}
+        for member in get_args(source):
+            for tag in get_args(get_type_hints(member)[self.key]):
+                members.setdefault(tag, []).append(handler.generate_schema(member))
         choices = {
-            tag: handler.generate_schema(member)
-            for member in get_args(source)
-            for tag in get_args(get_type_hints(member)[self.key])
+            tag: schemas[0] if len(schemas) == 1 else {"type": "union", "choices": schemas}
+            for tag, schemas in members.items()
         }
         return {"type": "tagged-union", "discriminator": self.key, "choices": choices}
 
