@@ -27,7 +27,7 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.values import Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.conclude import slice_results
-from relkit.evaluation.suites import parse_suite
+from relkit.evaluation.suites import parse_suite, suite_digest
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, RunHeader, SliceResult
 from relkit.scoring.text import SCORER
 
@@ -124,6 +124,7 @@ def write_run(workspace: Path, seed: int, arguments: argparse.Namespace) -> str:
     header = RunHeader(
         run=runs.new_id(now),
         created=now,
+        suite_digest=suite_digest(suite),
         suite=suite,
         dataset=DatasetVersion(
             name="large",
@@ -156,7 +157,7 @@ def write_run(workspace: Path, seed: int, arguments: argparse.Namespace) -> str:
 def _report(header: RunHeader, slices: tuple[SliceResult, ...], rows: int) -> EvalReport:
     return EvalReport(
         run=header.run,
-        suite=Named(name=header.suite.name, digest=header.suite.digest),
+        suite=Named(name=header.suite.name, digest=header.suite_digest),
         candidate=header.candidate,
         dataset=header.dataset,
         normalizer=header.normalizer,

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 from hypothesis import strategies as st
 
+from relkit.core.codec import parse
 from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import (
     Answer,
@@ -31,7 +33,7 @@ from relkit.datasets.types import (
     UnusableReason,
     Utterance,
 )
-from relkit.evaluation.suites import parse_suite
+from relkit.evaluation.suites import parse_suite, suite_digest
 from relkit.evaluation.types import (
     EvalReport,
     Hallucinations,
@@ -43,6 +45,8 @@ from relkit.evaluation.types import (
     Suite,
 )
 from relkit.scoring.types import MaskingStep, ScoredText, Texts
+
+T = TypeVar("T")
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -61,6 +65,12 @@ name: small
 dataset: {name: words}
 system: {kind: recorded, path: answers.jsonl}
 """
+
+
+def system(kind: type[T], **options: object) -> T:
+    """Return a system as a suite's ``system`` would say it; raises InvalidInput."""
+    name = next(item.default for item in fields(cast("Any", kind)) if item.name == "kind")
+    return parse(kind, {"kind": name, **options}, source="system")
 
 
 def suite(text: str = SUITE, *, system: Sequence[str] = ()) -> Suite:
@@ -107,6 +117,7 @@ def header(run: str = "20260131T120000Z-00000a", **fields: Any) -> RunHeader:  #
     """Return what a run was asked to do."""
     given: dict[str, Any] = {
         "created": "2026-01-31T12:00:00Z",
+        "suite_digest": suite_digest(suite()),
         "suite": suite(),
         "dataset": version(),
         "candidate": SystemId(digest=DIGEST, artifact=None),

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -20,6 +21,13 @@ from relkit.core.values import (
     one_line,
 )
 from relkit.datasets.types import checked_edges
+from relkit.evaluation.types import (
+    Recorded,
+    Suite,
+    checked_metrics,
+    checked_systems,
+    with_overall,
+)
 from relkit.registry.types import language_name, no_line_break, printable
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
@@ -35,6 +43,15 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_edges: st.sets(
         st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=3
     ).map(lambda edges: tuple(sorted(edges))),
+    checked_metrics: st.lists(st.sampled_from(["wer", "rtf", "latency_ms.p95"]), min_size=1).map(
+        lambda names: tuple(dict.fromkeys(names))
+    ),
+    with_overall: st.lists(st.sampled_from(["accent", "noise", "accent&noise"])).map(
+        lambda names: with_overall(tuple(names))
+    ),
+    checked_systems: st.deferred(lambda: _later(Suite)).map(
+        lambda suite: replace(suite, task="asr", system=Recorded(path="a"), recogniser=None)
+    ),
     checked_duration: st.integers(1, 999_999).map("{}s".format),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),

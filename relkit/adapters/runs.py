@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.evaluation.report_files import parse_report, render_report
 from relkit.evaluation.run_files import parse_line, parse_run, render_line, render_run
-from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, RunStatus, Scalar
+from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
 
 JOURNAL = "journal.jsonl"
 _SYNC_EVERY = 64
@@ -80,8 +81,8 @@ class RunFolder:
         storage.write_text(self.path / "report.json", render_report(report))
         names = ("report.json", "results.parquet", "texts.parquet")
         outputs = {name: sha256_bytes((self.path / name).read_bytes()) for name in names}
-        text = render_run(self.header, status="finished", finished=at, outputs=outputs)
-        storage.write_text(self.path / "run.json", text)
+        header = replace(self.header, status="finished", finished=at, outputs=outputs)
+        storage.write_text(self.path / "run.json", render_run(header))
         self.close()
         (self.path / JOURNAL).unlink(missing_ok=True)
 
@@ -111,8 +112,7 @@ class RunFolders:
         with self._held(path):
             if (path / "run.json").exists():
                 raise Busy(f"the run {path.name} exists already", hint="start the command again")
-            text = render_run(header, status="running", finished=None, outputs={})
-            storage.write_text(path / "run.json", text)
+            storage.write_text(path / "run.json", render_run(header))
             yield from self._open(path, header)
 
     @contextmanager
@@ -120,8 +120,8 @@ class RunFolders:
         """Hold a run that was interrupted; raises Busy, InvalidInput where it is finished."""
         path = self.find(run)
         with self._held(path):
-            header, status, _ = self.read_header(str(path))
-            if status == "finished":
+            header = self.read_header(str(path))
+            if header.status == "finished":
                 (path / JOURNAL).unlink(missing_ok=True)
                 raise InvalidInput(
                     f"the run {path.name} is finished", hint=f"read it: relkit report {path.name}"
@@ -156,8 +156,8 @@ class RunFolders:
         listed = ", ".join((matches or known)[-3:]) or "there is none yet: relkit eval SUITE"
         raise UsageError(f'"{shown(run)}" {problem}', hint=f"newest: {listed}")
 
-    def read_header(self, run: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
-        """Return a run's header, status and output digests; raises InvalidInput, UsageError."""
+    def read_header(self, run: str) -> RunHeader:
+        """Return a run's header; raises InvalidInput, UsageError."""
         path = self.find(run)
         source = f"{path.name}/run.json"
         data = storage.read_bytes(path / "run.json", what=source)
@@ -174,12 +174,13 @@ class RunFolders:
     def _finished(self, run: str) -> tuple[Path, Mapping[str, str], bytes]:
         """Return a finished run's folder, the digests of its files, and its unchanged report."""
         path = self.find(run)
-        _, status, outputs = self.read_header(run)
-        if status != "finished":
+        header = self.read_header(run)
+        if header.status != "finished":
             raise InvalidInput(
                 f"the run {path.name} is not finished",
                 hint=f"finish it: relkit eval SUITE --resume {path.name}",
             )
+        outputs = header.outputs
         return path, outputs, _unchanged(path / "report.json", outputs)
 
     def stored_report(self, run: str) -> tuple[EvalReport, bytes] | None:

@@ -82,7 +82,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     candidate, baseline = options.candidate, options.baseline
     ours, theirs = ports.runs.read_report(candidate), ports.runs.read_report(baseline)
     check_same_measure(ours, theirs)
-    header, _, _ = ports.runs.read_header(candidate)
+    header = ports.runs.read_header(candidate)
     name = _metric(options.metric, ours, theirs)
     results = (
         _results(ports, report, run) for report, run in ((ours, candidate), (theirs, baseline))

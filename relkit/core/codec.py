@@ -203,9 +203,9 @@ def parse(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         # A misspelt key is both unknown and missing, and only the first can be named.
-        unknown = (item for item in details if item["type"] == "unexpected_keyword_argument")
+        unknown = (item for item in details if item["type"] in _UNKNOWN_KEY)
         first = next(unknown, None) or _furthest(details, document)
-        path, message, hint = _codec_explain(kind, first, document, inside)
+        path, message, hint = _explain(kind, first, document, inside)
         line = line_of(path, lines or {}) or line
         raise Malformed(message, source=source, line=line, hint=hint) from error
 
@@ -246,9 +246,8 @@ def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
         items = cast("Iterable[object]", value)
         return list(items) if _SCALARS.issuperset(map(type, items)) else [*map(encode, items)]
     if isinstance(value, Mapping):
-        if _SCALARS.issuperset(map(type, value.values())):
-            return {str(key): item for key, item in value.items()}
-        return {str(key): encode(item) for key, item in value.items()}
+        plain = _SCALARS.issuperset(map(type, value.values()))
+        return {str(key): item if plain else encode(item) for key, item in value.items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):

@@ -157,7 +157,7 @@ def check_dataset(
 
 
 def _recognised(run: str, ports: CheckPorts) -> Recognised:
-    header, _, _ = ports.runs.read_header(run)
+    header = ports.runs.read_header(run)
     return Recognised(
         run=header.run,
         dataset=header.dataset.name,

@@ -208,7 +208,7 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
     stages = [result.score.stage_errors for result in results if result.score is not None]
     return EvalReport(
         run=header.run,
-        suite=Named(name=suite.name, digest=suite.digest),
+        suite=Named(name=suite.name, digest=header.suite_digest),
         candidate=header.candidate,
         dataset=header.dataset,
         normalizer=header.normalizer,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from relkit.audio.types import QualityEvidence
+from relkit.core.codec import encode
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
 from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
@@ -38,7 +39,7 @@ from relkit.evaluation.speak import (
     speech_summary,
     spoken_clips,
 )
-from relkit.evaluation.suites import with_normalizer
+from relkit.evaluation.suites import suite_digest
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
 from relkit.scoring.types import Normalizer
 
@@ -158,7 +159,7 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
         header = _header(planned, system, ports, options.repeat or 1, scorer)
         opened = ports.runs.create(header)
     else:
-        header, _, _ = ports.runs.read_header(options.resume)
+        header = ports.runs.read_header(options.resume)
         _check_same(header, planned, system, options.repeat or header.repeats)
         opened = ports.runs.resume(options.resume)
     with opened as run:
@@ -256,11 +257,14 @@ def finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
 def parameters(header: RunHeader) -> dict[str, Scalar]:
     """Return what a tracker shows as the run's parameters; no text of any utterance."""
     system = header.suite.system
-    options = {f"system.{name}": value for name, value in system.options.items()}
+    options = {
+        f"system.{name}": value
+        for name, value in encode(system).items()
+        if name not in {"timeout_s", "retries"}
+    }
     versions = {f"version.{name}": version for name, version in header.versions.items()}
     return {
         "suite": header.suite.name,
-        "system.kind": system.kind,
         **options,
         "normalizer": header.normalizer.name,
         "repeats": header.repeats,
@@ -321,6 +325,7 @@ def _header(
     return RunHeader(
         run=ports.runs.new_id(now),
         created=now,
+        suite_digest=suite_digest(planned.suite),
         suite=planned.suite,
         dataset=planned.dataset.version,
         candidate=system.candidate,
@@ -335,7 +340,7 @@ def _header(
 def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repeats: int) -> None:
     """Refuse to mix two evaluations in one run."""
     pairs: Sequence[tuple[str, object, object]] = (
-        ("suite", header.suite.digest, planned.suite.digest),
+        ("suite", header.suite_digest, suite_digest(planned.suite)),
         ("system", header.candidate.digest, system.candidate.digest),
         ("dataset", header.dataset.digest, planned.dataset.version.digest),
         ("normalizer", header.normalizer.digest, planned.normalizer.digest),
@@ -366,10 +371,10 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     from the cache, or from the audio. Raises InvalidInput where the
     old run lacks an utterance, or its audio has changed since.
     """
-    source, _, _ = ports.runs.read_header(options.run)
+    source = ports.runs.read_header(options.run)
     suite = source.suite if options.suite is None else ports.suites.read(options.suite)
     if options.normalizer is not None:
-        suite = with_normalizer(suite, options.normalizer)
+        suite = replace(suite, normalizer=options.normalizer)
     planned = plan(replace(suite, system=source.suite.system), ports)
     speaks = _check_task(source, planned)
     outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
@@ -411,12 +416,16 @@ def _rescore_header(
     return replace(
         source,
         run=ports.runs.new_id(now),
+        status="running",
         created=now,
+        finished=None,
+        suite_digest=suite_digest(planned.suite),
         suite=replace(planned.suite, system=source.suite.system),
         dataset=planned.dataset.version,
         normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
         versions={**source.versions, **ports.versions, **quality},
         source=source.run,
+        outputs={},
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from relkit.audio.types import ComparedClip, Quality, Script
 from relkit.core.values import SystemId
 from relkit.datasets.types import Answer, Clip, Dataset, Failure, Prediction
-from relkit.evaluation.types import Outcome, Result, RunHeader, RunStatus, Scalar
+from relkit.evaluation.types import Outcome, Result, RunHeader, Scalar
 from relkit.statistics.types import Pairing
 
 if TYPE_CHECKING:
@@ -258,8 +258,8 @@ class RunStore(Protocol):
         """Hold a run that was interrupted; raises InvalidInput where it is finished."""
         ...
 
-    def read_header(self, run: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
-        """Return a run's header, status and output digests."""
+    def read_header(self, run: str) -> RunHeader:
+        """Return what a run was asked to do, where it stands, and the digests of its files."""
         ...
 
     def read_report(self, run: str) -> "EvalReport":

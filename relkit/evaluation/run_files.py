@@ -12,25 +12,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from pydantic import Field
-
 from relkit.audio.types import SpokenAudio
-from relkit.core.codec import Record, encode, parse, parse_json
+from relkit.core.codec import encode, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
-from relkit.core.values import Named, SystemId
 from relkit.core.yaml_text import where
 from relkit.datasets.types import (
     Answer,
-    DatasetVersion,
     Failure,
     FailureReason,
     Name,
     Prediction,
     Unusable,
 )
-from relkit.evaluation.suites import suite_document, suite_from_document
-from relkit.evaluation.types import Outcome, RunHeader, RunStatus
+from relkit.evaluation.types import Outcome, RunHeader
 
 MAX_LINE = 1 << 20
 """The longest answer line that is read, in bytes."""
@@ -164,69 +159,11 @@ def parse_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcom
     )
 
 
-SCHEMA: Literal["relkit.run/v1"] = "relkit.run/v1"
+def render_run(header: RunHeader) -> str:
+    """Return ``run.json`` as text; raises ValueError for NaN and infinities."""
+    return json.dumps(encode(header), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-class RunRecord(Record):
-    """The whole of ``run.json``."""
-
-    schema_: Literal["relkit.run/v1"] = Field(alias="schema")
-    run: str
-    status: RunStatus
-    created: str
-    finished: str | None
-    source: str | None
-    suite_digest: str
-    suite: dict[str, Any]
-    dataset: dict[str, Any]
-    candidate: dict[str, Any]
-    normalizer: dict[str, Any]
-    repeats: int
-    load: dict[str, str | int | float | bool | None]
-    load_digest: str
-    versions: dict[str, str]
-    outputs: dict[str, str]
-
-
-def render_run(
-    header: RunHeader, *, status: RunStatus, finished: str | None, outputs: Mapping[str, str]
-) -> str:
-    """Return ``run.json`` as text; ``outputs`` maps a file name to its digest."""
-    document: dict[str, JsonValue] = {
-        "schema": SCHEMA,
-        "run": header.run,
-        "status": status,
-        "created": header.created,
-        "finished": finished,
-        "source": header.source,
-        "suite_digest": header.suite.digest,
-        "suite": suite_document(header.suite),
-        "dataset": encode(header.dataset),
-        "candidate": encode(header.candidate),
-        "normalizer": encode(header.normalizer),
-        "repeats": header.repeats,
-        "load": dict(header.load),
-        "load_digest": header.load_digest,
-        "versions": dict(header.versions),
-        "outputs": dict(outputs),
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def parse_run(text: str, *, source: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
-    """Return a run's header, its status and its output digests; raises InvalidInput."""
-    record = parse(RunRecord, parse_json(text, source=source), source=source)
-    header = RunHeader(
-        run=record.run,
-        created=record.created,
-        suite=suite_from_document(record.suite, digest=record.suite_digest, source=source),
-        dataset=parse(DatasetVersion, record.dataset, source=source, inside="dataset"),
-        candidate=parse(SystemId, record.candidate, source=source, inside="candidate"),
-        normalizer=parse(Named, record.normalizer, source=source, inside="normalizer"),
-        repeats=record.repeats,
-        load=record.load,
-        load_digest=record.load_digest,
-        versions=record.versions,
-        source=record.source,
-    )
-    return header, record.status, record.outputs
+def parse_run(text: str, *, source: str) -> RunHeader:
+    """Return a run's header; raises InvalidInput."""
+    return parse(RunHeader, parse_json(text, source=source), source=source)

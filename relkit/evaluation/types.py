@@ -11,13 +11,29 @@ What to measure: a suite names the data, the system, the normalizer, metrics and
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
-from relkit.core.metrics import metric_of
-from relkit.core.slices import OVERALL
+from relkit.core.codec import nearest
+from relkit.core.metrics import METRICS, expand, metric_of
+from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import Segmenter
-from relkit.core.values import OPTIONAL, ErrorCounts, Estimate, Named, Shape, SystemId
+from relkit.core.values import (
+    OMITTED,
+    OPTIONAL,
+    REQUIRED,
+    Checked,
+    Digest,
+    ErrorCounts,
+    Estimate,
+    Limits,
+    Named,
+    Read,
+    Shape,
+    SystemId,
+    Tagged,
+)
+from relkit.core.yaml_text import shown
 from relkit.datasets.types import DatasetVersion, Prediction, Unusable
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
 
@@ -120,52 +136,204 @@ Scalar = str | int | float | bool | None
 Task = Literal["asr", "tts"]
 
 
+Name = Annotated[str, Limits(min_length=1, max_length=200)]
+Voice = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$")]
+Address = Annotated[str, Limits(pattern=r"^https?://[^\s@]+$")]
+Variable = Annotated[str, Limits(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""The name of an environment variable."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SystemSpec:
-    """A system under test as a suite names it: its kind, its options, its bounds.
+class System:
+    """A system under test as a suite names it.
 
     ``timeout_s`` bounds one call in seconds; ``retries`` is how often a retryable failure is asked
-    again. ``options`` are the kind's own keys.
+    again. ``artifact`` is the digest of what is served, where the suite holds it to one.
     """
 
     kind: str
-    timeout_s: float = 60.0
-    retries: int = 1
-    options: Mapping[str, Scalar] = field(default_factory=dict)
+    timeout_s: Annotated[float, Limits(gt=0, le=3600)] = 60.0
+    retries: Annotated[int, Limits(ge=0, le=10)] = 1
+    artifact: Digest | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FasterWhisper(System):
+    """A Whisper model run here by faster-whisper."""
+
+    kind: Literal["faster-whisper"] = field(default="faster-whisper", metadata=REQUIRED)
+    model: Name
+    compute_type: Literal["int8", "int8_float32", "float32", "float16", "int8_float16"] = "int8"
+    beam_size: Annotated[int, Limits(ge=1, le=100)] = 1
+    temperature: Annotated[float, Limits(ge=0, le=2)] = 0.0
+    language: Name | None = field(default=None, metadata=OMITTED)
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    cpu_threads: Annotated[int, Limits(ge=0, le=1024)] = 0
+    vad_filter: bool = False
+    initial_prompt: str | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIHttp(System):
+    """A server that speaks OpenAI's transcription API."""
+
+    kind: Literal["openai-http"] = field(default="openai-http", metadata=REQUIRED)
+    base_url: Address
+    model: Name
+    api_key_env: Variable | None = field(default=None, metadata=OMITTED)
+    language: Name | None = field(default=None, metadata=OMITTED)
+    prompt: str | None = field(default=None, metadata=OMITTED)
+    temperature: Annotated[float, Limits(ge=0, le=2)] = 0.0
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAISpeech(System):
+    """A server that speaks OpenAI's speech API; ``rate`` is its ``speed``."""
+
+    kind: Literal["openai-http"] = field(default="openai-http", metadata=REQUIRED)
+    base_url: Address
+    model: Name
+    voice: Name
+    api_key_env: Variable | None = field(default=None, metadata=OMITTED)
+    rate: Annotated[float, Limits(ge=0.25, le=4)] | None = field(default=None, metadata=OMITTED)
+    instructions: str | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Espeak(System):
+    """espeak-ng on this machine; ``rate`` in words per minute, ``pitch`` 0 to 99."""
+
+    kind: Literal["espeak-ng"] = field(default="espeak-ng", metadata=REQUIRED)
+    voice: Voice = "en-us"
+    rate: Annotated[int, Limits(ge=80, le=450)] = 175
+    pitch: Annotated[int, Limits(ge=0, le=99)] = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flite(System):
+    """flite on this machine; ``rate`` 1 is the voice's own, ``pitch`` its mean in Hz."""
+
+    kind: Literal["flite"] = field(default="flite", metadata=REQUIRED)
+    voice: Voice = "slt"
+    rate: Annotated[float, Limits(ge=0.25, le=4)] = 1.0
+    pitch: Annotated[float, Limits(ge=40, le=400)] | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hibari(System):
+    """hibari-tts in this process; ``rate`` 1 is the voice's own."""
+
+    kind: Literal["hibari-tts"] = field(default="hibari-tts", metadata=REQUIRED)
+    voice: Voice = "heart"
+    rate: Annotated[float, Limits(ge=0.5, le=2)] = 1.0
+    seed: Annotated[int, Limits(ge=0, le=2**32 - 1)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(System):
+    """A program that reads utterances as JSON lines and answers one line each."""
+
+    kind: Literal["command"] = field(default="command", metadata=REQUIRED)
+    run: Name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded(System):
+    """Answers given earlier: a JSONL or Parquet file, relative to the workspace."""
+
+    kind: Literal["recorded"] = field(default="recorded", metadata=REQUIRED)
+    path: Name
+
+
+AnySystem = Annotated[
+    FasterWhisper | OpenAIHttp | OpenAISpeech | Command | Recorded | Espeak | Flite | Hibari,
+    Tagged("kind"),
+]
+
+
+def _one_or_more(values: object) -> object:
+    return (values,) if isinstance(values, str) else values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetRef:
-    """The part of a dataset that a suite uses: ``where`` maps a column to its wanted values."""
+    """The part of a dataset that a suite uses: ``where`` maps a column to the values in it."""
 
-    name: str
-    rev: str | None = None
-    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name: Name
+    rev: Name | None = None
+    where: Mapping[str, Annotated[tuple[str, ...], Read(_one_or_more, str)]] = field(
+        default_factory=dict
+    )
+
+
+def checked_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return metrics with their statistics spelled out; raises ValueError for an unknown one."""
+    for name in names:
+        try:
+            metric_of(name)
+        except KeyError:
+            hint = nearest(name, tuple(METRICS))
+            raise ValueError(f'unknown metric "{shown(name)}"; {hint}') from None
+    return expand(names)
+
+
+def with_overall(slices: tuple[str, ...]) -> tuple[str, ...]:
+    """Return cuts without repeats, the whole first, the columns of crossings sorted."""
+    return tuple(dict.fromkeys(SliceSpec.parse(name).name for name in (OVERALL, *slices)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """A suite, whole and checked.
 
-    ``digest`` is the SHA-256 of the effective suite without its system
-    (docs/cli.md, section "A run and its digests"); ``cluster`` overrides the dataset's;
-    ``max_audio_s`` bounds what is decoded of one clip. ``recogniser`` listens to what a system of
-    the task tts says, and is None for every other task.
+    ``cluster`` overrides the dataset's; ``max_audio_s`` bounds what is decoded of one clip.
+    ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
     """
 
-    name: str
+    schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
+    name: Name
     dataset: DatasetRef
-    normalizer: str
-    metrics: tuple[str, ...]
-    slices: tuple[str, ...]
-    system: SystemSpec
-    digest: str
     task: Task = "asr"
+    normalizer: Name = "none"
     segmenter: Segmenter = "auto"
-    cluster: str | None = None
-    keywords: tuple[str, ...] = ()
-    max_audio_s: float = 600.0
-    recogniser: SystemSpec | None = None
+    metrics: Annotated[tuple[str, ...], Limits(min_length=1), Checked(checked_metrics)] = (
+        "wer",
+        "wer_capped",
+        "cer",
+    )
+    slices: Annotated[tuple[Name, ...], Checked(with_overall)] = (OVERALL,)
+    cluster: Name | None = None
+    keywords: tuple[Name, ...] = ()
+    max_audio_s: Annotated[float, Limits(gt=0, le=86400)] = 600.0
+    system: AnySystem
+    recogniser: AnySystem | None = None
+
+
+JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks"}
+DOES: Mapping[Task, tuple[type[System], ...]] = {
+    "asr": (FasterWhisper, OpenAIHttp, Command, Recorded),
+    "tts": (OpenAISpeech, Command, Espeak, Flite, Hibari),
+}
+"""The systems that do what a task asks for."""
+RECOGNISERS = (FasterWhisper, OpenAIHttp, Command)
+NEEDS_RECOGNISER = 'the task tts needs a "recogniser", and no other task has one'
+
+
+def wrong_kind(kind: str, task: Task) -> str:
+    """Return in words that a system does not do what its task asks for."""
+    return f'the system kind "{kind}" is no system that {JOBS[task]}'
+
+
+def checked_systems(suite: Suite) -> Suite:
+    """Return a suite whose systems do what its task asks for; raises ValueError for others."""
+    if not isinstance(suite.system, DOES[suite.task]):
+        raise ValueError(wrong_kind(suite.system.kind, suite.task))  # noqa: TRY004 - not its type alone
+    if (suite.recogniser is None) == (suite.task == "tts"):
+        raise ValueError(NEEDS_RECOGNISER)
+    if suite.recogniser and not isinstance(suite.recogniser, RECOGNISERS):
+        raise ValueError(wrong_kind(suite.recogniser.kind, "asr"))
+    return suite
 
 
 RunStatus = Literal["running", "finished"]
@@ -173,16 +341,26 @@ RunStatus = Literal["running", "finished"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
-    """Everything that decides a run's numbers, written before the first clip is decoded.
+    """``run.json``: everything that decides a run's numbers, and the digests of what it wrote.
 
-    ``load`` is the load fingerprint (cores, processes, threads, hardware): latencies under
-    different ones are never compared. ``versions`` maps a distribution to its version.
-    ``source`` names the run whose predictions a rescored run uses.
+    It is written before the first clip is decoded, and again when the run is ``finished``.
+    ``suite_digest`` is the SHA-256 of the effective suite without its system
+    (docs/cli.md, section "A run and its digests"). ``load`` is the load fingerprint (cores,
+    processes, threads, hardware): latencies under different ones are never compared. ``versions``
+    maps a distribution to its version, ``outputs`` a file name to its digest. ``source`` names the
+    run whose predictions a rescored run uses.
     """
 
+    FILE: ClassVar = Shape(required=True)
+
+    schema: Literal["relkit.run/v1"] = "relkit.run/v1"
     run: str
+    status: RunStatus = "running"
     created: str
-    suite: Suite
+    finished: str | None = None
+    source: str | None = None
+    suite_digest: str
+    suite: Annotated[Suite, Checked(checked_systems)]
     dataset: DatasetVersion
     candidate: SystemId
     normalizer: Named
@@ -190,7 +368,7 @@ class RunHeader:
     load: Mapping[str, Scalar]
     load_digest: str
     versions: Mapping[str, str] = field(default_factory=dict)
-    source: str | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

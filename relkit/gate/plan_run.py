@@ -101,7 +101,7 @@ def _suite(options: PlanOptions, ports: PlanPorts) -> Suite | None:
     if options.suite is not None:
         return ports.suites.read(options.suite)
     run = options.baseline or options.candidate
-    return None if run is None else ports.runs.read_header(run)[0].suite
+    return None if run is None else ports.runs.read_header(run).suite
 
 
 def _dataset(name: str | None, suite: Suite | None, ports: PlanPorts) -> Dataset:

@@ -201,8 +201,7 @@ def _other_run(run: str | None, compared: Compared | None, ports: GatePorts) -> 
 
 
 def _judged_run(run: str, report: EvalReport, ports: GatePorts) -> JudgedRun:
-    _, _, outputs = ports.runs.read_header(run)
-    digest = outputs.get("report.json")
+    digest = ports.runs.read_header(run).outputs.get("report.json")
     if digest is None:
         raise InvalidInput(f"{report.run}: does not say what its report was")
     return JudgedRun(

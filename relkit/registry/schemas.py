@@ -9,9 +9,8 @@ from relkit.core.codec import schema
 from relkit.core.config import WorkspaceRecord
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
-from relkit.evaluation.run_files import AnswerLine, JournalLine, RunRecord
-from relkit.evaluation.suites import SuiteRecord
-from relkit.evaluation.types import EvalReport
+from relkit.evaluation.run_files import AnswerLine, JournalLine
+from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerRecord
@@ -28,8 +27,8 @@ KINDS: Mapping[str, type] = {
     "normalizer": NormalizerRecord,
     "release": Release,
     "report": EvalReport,
-    "run": RunRecord,
-    "suite": SuiteRecord,
+    "run": RunHeader,
+    "suite": Suite,
     "workspace": WorkspaceRecord,
 }
 

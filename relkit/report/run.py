@@ -58,7 +58,7 @@ def report_page(options: ReportOptions, ports: PagePorts) -> Page:
     """
     run, baseline = options.run, options.baseline
     report = ports.runs.read_report(run)
-    header, _, _ = ports.runs.read_header(run)
+    header = ports.runs.read_header(run)
     before = None if baseline is None else ports.runs.read_report(baseline)
     if before is not None:
         check_same_measure(report, before)

@@ -108,14 +108,14 @@ class _Runs:
     def header(self, run: str) -> "RunHeader":
         """Return a finished run's header; reading the report refuses unfinished ones."""
         self._folders.read_report(run)
-        return self._folders.read_header(run)[0]
+        return self._folders.read_header(run)
 
     def items(self, run: str) -> "tuple[ScoredItem, ...]":
         """Return the utterances of a run."""
         from relkit.adapters.results import read_items
 
-        header, _, outputs = self._folders.read_header(run)
-        return read_items(self._folders.find(run), outputs, header.suite.segmenter)
+        header = self._folders.read_header(run)
+        return read_items(self._folders.find(run), header.outputs, header.suite.segmenter)
 
 
 def review_candidates(workspace: Workspace, options: "ReviewOptions") -> "ReviewList":

@@ -195,7 +195,7 @@ def _rows(folders: "RunFolders") -> "Rows":
     from relkit.adapters.results import read_rows
 
     def rows(run: str, *, with_text: bool, with_audio: bool) -> "tuple[Row, ...]":
-        _, _, outputs = folders.read_header(run)
+        outputs = folders.read_header(run).outputs
         return read_rows(folders.find(run), outputs, with_text=with_text, with_audio=with_audio)
 
     return rows

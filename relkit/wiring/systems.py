@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from relkit.core.codec import encode
 from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
@@ -24,7 +25,20 @@ from relkit.evaluation.ports import (
     SpeechSystem,
     SystemUnderTest,
 )
-from relkit.evaluation.types import Scalar, Suite, SystemSpec
+from relkit.evaluation.types import (
+    Command,
+    Espeak,
+    FasterWhisper,
+    Flite,
+    Hibari,
+    OpenAIHttp,
+    OpenAISpeech,
+    Recorded,
+    Scalar,
+    Suite,
+    System,
+    wrong_kind,
+)
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
@@ -41,90 +55,72 @@ def system_under_test(workspace: Workspace, suite: Suite, *, jobs: int) -> Syste
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs)
-    builders = {
-        "faster-whisper": _faster_whisper,
-        "openai-http": _openai_http,
-        "command": _command,
-        "recorded": _recorded,
-    }
-    return builders[suite.system.kind](workspace, suite.system, jobs)
+    system, environment = suite.system, dict(workspace.environment)
+    match system:
+        case Recorded():
+            return _recorded(workspace, system)
+        case FasterWhisper():
+            return _faster_whisper(workspace, system, jobs)
+        case OpenAIHttp():
+            return asked(system, partial(build_openai_http, system, environment), jobs=jobs)
+        case Command():
+            build = partial(build_command, system, workspace.folder, environment)
+            return asked(system, build, jobs=jobs)
+    raise InvalidInput(wrong_kind(system.kind, suite.task))
 
 
-def _recorded(workspace: Workspace, system: SystemSpec, _jobs: int) -> SystemUnderTest:
+def _recorded(workspace: Workspace, system: Recorded) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
 
-    relative = str(system.options["path"])
-    answers = RecordedAnswers(_inside(workspace, relative), source=relative)
+    answers = RecordedAnswers(_inside(workspace, system.path), source=system.path)
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}
     return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)
 
 
-def _command(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    build = partial(
-        build_command,
-        dict(system.options),
-        system.timeout_s,
-        workspace.folder,
-        dict(workspace.environment),
-    )
-    return asked(system, build, artifact=None, jobs=jobs, threads=0)
-
-
-def _openai_http(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
-    build = partial(
-        build_openai_http, dict(system.options), system.timeout_s, dict(workspace.environment)
-    )
-    return asked(system, build, artifact=None, jobs=jobs, threads=0)
-
-
-def _faster_whisper(workspace: Workspace, system: SystemSpec, jobs: int) -> SystemUnderTest:
+def _faster_whisper(workspace: Workspace, system: FasterWhisper, jobs: int) -> SystemUnderTest:
     from relkit.adapters.systems.faster_whisper import find_weights
     from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
-        str(system.options["model"]),
+        system.model,
         base=workspace.folder,
         cache=workspace.cache / "weights",
         environment=workspace.environment,
     )
-    threads = int(system.options.get("cpu_threads") or 0) or threads_per_job(jobs)
-    build = partial(build_faster_whisper, weights.folder, dict(system.options), threads)
+    threads = system.cpu_threads or threads_per_job(jobs)
+    build = partial(build_faster_whisper, system, weights.folder, threads)
     return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
 
 
-def build_faster_whisper(folder: Path, options: Mapping[str, Scalar], threads: int) -> SpeechSystem:
+def build_faster_whisper(system: FasterWhisper, folder: Path, threads: int) -> SpeechSystem:
     """Build the recogniser inside a worker process."""
     from relkit.adapters.systems.faster_whisper import FasterWhisperSystem
 
-    return FasterWhisperSystem(folder, options, cpu_threads=threads)
+    return FasterWhisperSystem(system, folder, cpu_threads=threads)
 
 
-def build_openai_http(
-    options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
-) -> SpeechSystem:
+def build_openai_http(system: OpenAIHttp, environment: Mapping[str, str]) -> SpeechSystem:
     """Build the HTTP client inside a worker process."""
     from relkit.adapters.systems.openai import OpenAIHttpSystem
 
-    return OpenAIHttpSystem(options, timeout_s=timeout_s, environment=environment)
+    return OpenAIHttpSystem(system, environment)
 
 
-def build_command(
-    options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
-) -> SpeechSystem:
+def build_command(system: Command, folder: Path, environment: Mapping[str, str]) -> SpeechSystem:
     """Start the user's program inside a worker process, in the workspace's folder."""
     from relkit.adapters.systems.command import CommandSystem
 
-    return CommandSystem(options, timeout_s=timeout_s, folder=folder, environment=environment)
+    return CommandSystem(system, folder=folder, environment=environment)
 
 
 def asked(
-    system: SystemSpec,
+    system: System,
     build: Callable[[], SpeechSystem],
     *,
-    artifact: str | None,
+    artifact: str | None = None,
     jobs: int,
-    threads: int,
+    threads: int = 0,
 ) -> SystemUnderTest:
     """Return a system that is asked now, by ``jobs`` processes."""
     from relkit.adapters.workers import ProcessExecutor, cores
@@ -142,7 +138,7 @@ def asked(
 
 
 def _under_test(
-    system: SystemSpec,
+    system: System,
     *,
     artifact: str | None,
     load: Mapping[str, Scalar],
@@ -150,17 +146,14 @@ def _under_test(
     recorded: RecordedSystem | None = None,
 ) -> SystemUnderTest:
     """Return a system with its identity: the digest of its workspace and its artifact."""
-    from relkit.evaluation.suites import system_document
-
-    named = system.options.get("artifact")
-    if artifact and named and artifact != named:
+    if artifact and system.artifact and artifact != system.artifact:
         raise InvalidInput(
             "system.artifact is not the digest of what was found", hint=f"it is {artifact}"
         )
-    artifact = artifact or (str(named) if named else None)
+    artifact = artifact or system.artifact
     return SystemUnderTest(
         candidate=SystemId(
-            digest=digest_of({**system_document(system), "artifact": artifact}),
+            digest=digest_of({**encode(system), "artifact": artifact}),
             artifact=artifact,
         ),
         load=load,
@@ -193,7 +186,7 @@ def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemU
     build, versions = _build(workspace, suite.system)
     # Executors never look into what they hand out; their workers get what they were built for.
     worker = cast("Callable[[], SpeechSystem]", build)
-    system = asked(suite.system, worker, artifact=None, jobs=jobs, threads=0)
+    system = asked(suite.system, worker, jobs=jobs)
     trip = RoundTrip(
         speaker=cast("Speaker", system.executor),
         recogniser=recogniser,
@@ -209,64 +202,62 @@ def _folder(workspace: Workspace, run: str) -> Path:
     return run_folders(workspace).find(run)
 
 
-def _build(workspace: Workspace, system: SystemSpec) -> tuple[Build, dict[str, str]]:
+def _build(workspace: Workspace, system: System) -> tuple[Build, dict[str, str]]:
     """Return how a worker builds the system, and the versions that shape its speech."""
     from relkit.adapters.systems.engines import hibari_version, program_version
 
-    options, environment = dict(system.options), dict(workspace.environment)
-    if system.kind == "openai-http":
-        return partial(build_openai_speech, options, system.timeout_s, environment), {}
-    if system.kind == "command":
-        folder = workspace.folder
-        return partial(build_command_speech, options, system.timeout_s, folder, environment), {}
-    if system.kind == "hibari-tts":
-        return partial(build_hibari, options), {system.kind: hibari_version()}
-    build = build_espeak if system.kind == "espeak-ng" else build_flite
-    version = program_version(system.kind)
-    return partial(build, options, system.timeout_s), {system.kind: version}
+    environment = dict(workspace.environment)
+    match system:
+        case OpenAISpeech():
+            return partial(build_openai_speech, system, environment), {}
+        case Command():
+            return partial(build_command_speech, system, workspace.folder, environment), {}
+        case Hibari():
+            return partial(build_hibari, system), {system.kind: hibari_version()}
+        case Espeak():
+            return partial(build_espeak, system), {system.kind: program_version(system.kind)}
+        case Flite():
+            return partial(build_flite, system), {system.kind: program_version(system.kind)}
+    raise InvalidInput(wrong_kind(system.kind, "tts"))
 
 
-def build_espeak(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
+def build_espeak(system: Espeak) -> SpeakingSystem:
     """Build the engine inside a worker process."""
     from relkit.adapters.systems.engines import EngineSystem, EspeakEngine
 
-    return EngineSystem(EspeakEngine(options, timeout_s=timeout_s))
+    return EngineSystem(EspeakEngine(system))
 
 
-def build_flite(options: Mapping[str, Scalar], timeout_s: float) -> SpeakingSystem:
+def build_flite(system: Flite) -> SpeakingSystem:
     """Build the engine inside a worker process."""
     from relkit.adapters.systems.engines import EngineSystem, FliteEngine
 
-    return EngineSystem(FliteEngine(options, timeout_s=timeout_s))
+    return EngineSystem(FliteEngine(system))
 
 
-def build_hibari(options: Mapping[str, Scalar]) -> SpeakingSystem:
+def build_hibari(system: Hibari) -> SpeakingSystem:
     """Load the engine inside a worker process."""
     from relkit.adapters.systems.engines import EngineSystem, HibariEngine
 
-    return EngineSystem(HibariEngine(options))
+    return EngineSystem(HibariEngine(system))
 
 
-def build_openai_speech(
-    options: Mapping[str, Scalar], timeout_s: float, environment: Mapping[str, str]
-) -> SpeakingSystem:
+def build_openai_speech(system: OpenAISpeech, environment: Mapping[str, str]) -> SpeakingSystem:
     """Build the HTTP client inside a worker process."""
     from relkit.adapters.systems.engines import EngineSystem
     from relkit.adapters.systems.openai import OpenAISpeechEngine
 
-    return EngineSystem(OpenAISpeechEngine(options, timeout_s=timeout_s, environment=environment))
+    return EngineSystem(OpenAISpeechEngine(system, environment))
 
 
 def build_command_speech(
-    options: Mapping[str, Scalar], timeout_s: float, folder: Path, environment: Mapping[str, str]
+    system: Command, folder: Path, environment: Mapping[str, str]
 ) -> SpeakingSystem:
     """Start the user's program inside a worker process, in the workspace's folder."""
     from relkit.adapters.systems.command import CommandSpeech
     from relkit.adapters.systems.engines import keep_clip
 
-    return CommandSpeech(
-        options, timeout_s=timeout_s, folder=folder, environment=environment, keep=keep_clip
-    )
+    return CommandSpeech(system, folder=folder, environment=environment, keep=keep_clip)
 
 
 def quality_ports(workspace: Workspace, *, jobs: int) -> "QualityPorts":

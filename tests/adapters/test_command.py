@@ -14,6 +14,7 @@ from relkit.adapters.systems.command import GIVE_UP, CommandSystem
 from relkit.audio.samples import wav_bytes
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.datasets.types import Answer, Clip, Failure
+from relkit.evaluation.types import Command
 from tests.fakes import tone, write_tone
 
 Start = Callable[..., CommandSystem]
@@ -40,8 +41,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
         path.write_text(PRELUDE + script)
         systems.append(
             CommandSystem(
-                {"run": shlex.join([sys.executable, str(path), "an argument"])},
-                timeout_s=timeout_s,
+                Command(
+                    run=shlex.join([sys.executable, str(path), "an argument"]),
+                    timeout_s=timeout_s,
+                ),
                 folder=tmp_path,
                 environment={**os.environ, "GIVEN": "by the harness"},
             )
@@ -273,7 +276,7 @@ def test_closing_lets_a_program_end_by_itself_or_ends_it(start: Start, tmp_path:
 def test_what_cannot_be_started_is_refused(tmp_path: Path, run: str) -> None:
     """A program that is not there ends the run before the first clip."""
     with pytest.raises(InvalidInput) as caught:
-        CommandSystem({"run": run}, timeout_s=1, folder=tmp_path, environment=dict(os.environ))
+        CommandSystem(Command(run=run), folder=tmp_path, environment=dict(os.environ))
     assert caught.value.message.startswith("system: ")
     assert str(tmp_path) not in caught.value.message
 
@@ -281,7 +284,7 @@ def test_what_cannot_be_started_is_refused(tmp_path: Path, run: str) -> None:
 def test_a_shell_is_never_involved(tmp_path: Path) -> None:
     """What a shell would run stays a plain argument."""
     run = f"{shlex.quote(sys.executable)} -c pass ; touch owned"
-    system = CommandSystem({"run": run}, timeout_s=5, folder=tmp_path, environment=dict(os.environ))
+    system = CommandSystem(Command(run=run), folder=tmp_path, environment=dict(os.environ))
     assert _failure(system.answer(tone(0)))[0] == "crashed"
     system.close()
     assert not (tmp_path / "owned").exists()

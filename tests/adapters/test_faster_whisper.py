@@ -14,11 +14,13 @@ from relkit.adapters.systems.faster_whisper import FasterWhisperSystem, find_wei
 from relkit.adapters.workers import ProcessExecutor
 from relkit.core.errors import InvalidInput
 from relkit.datasets.types import Answer, AudioSpan, Clip
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import FasterWhisper, Scalar
+from tests.builders import system as system_of
 from tests.speech import spoken
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 OPTIONS: dict[str, Scalar] = {"model": "tiny.en", "language": "en"}
+SYSTEM = FasterWhisper(model="tiny.en", language="en")
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +39,7 @@ def folder() -> Path:
 @pytest.fixture(scope="module")
 def system(folder: Path) -> FasterWhisperSystem:
     """Return a loaded recogniser."""
-    return FasterWhisperSystem(folder, OPTIONS, cpu_threads=1)
+    return FasterWhisperSystem(SYSTEM, folder, cpu_threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_the_number_of_workers_and_threads_changes_no_word(folder: Path) -> None
     clips = [(name, 0, _clip(audio / f"{name}.flac")) for name in names]
     heard = []
     for jobs, threads in ((1, 2), (2, 1)):
-        build = partial(FasterWhisperSystem, folder, OPTIONS, cpu_threads=threads)
+        build = partial(FasterWhisperSystem, SYSTEM, folder, cpu_threads=threads)
         predictions = ProcessExecutor(build, jobs=jobs, timeout_s=60, retries=0).predict(clips)
         heard.append({p.id: p.outcome.text for p in predictions if isinstance(p.outcome, Answer)})
     assert heard[0].keys() == set(names)
@@ -174,7 +176,7 @@ def test_options_that_cannot_be_are_refused(
 ) -> None:
     """A wrong option ends the run before the first clip, with a way out."""
     with pytest.raises(InvalidInput) as caught:
-        FasterWhisperSystem(folder, {**OPTIONS, **options}, cpu_threads=1)
+        FasterWhisperSystem(system_of(FasterWhisper, **OPTIONS | options), folder, cpu_threads=1)
     assert message in caught.value.message
     if hint is not None:
         assert hint in (caught.value.hint or "")
@@ -186,5 +188,5 @@ def test_damaged_weights_are_refused_without_a_path(folder: Path, tmp_path: Path
         shutil.copy(folder / name, tmp_path / name)
     (tmp_path / "model.bin").write_bytes(b"\x06\0\0\0torn")
     with pytest.raises(InvalidInput, match="could not be loaded") as caught:
-        FasterWhisperSystem(tmp_path, OPTIONS, cpu_threads=1)
+        FasterWhisperSystem(SYSTEM, tmp_path, cpu_threads=1)
     assert str(tmp_path) not in f"{caught.value.message} {caught.value.hint}"

@@ -14,8 +14,9 @@ from relkit.adapters.systems.openai import OpenAIHttpSystem
 from relkit.audio.samples import wav_bytes
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.datasets.types import Answer, AudioSpan, Clip, Failure
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import OpenAIHttp, Scalar
 from tests.asr_server import AsrServer, always, whisper
+from tests.builders import system as system_of
 from tests.fakes import tone, write_tone
 from tests.speech import spoken
 
@@ -45,10 +46,8 @@ class Client:
             "model": "whisper-1",
             "api_key_env": "ASR_KEY",
         }
-        environment = {"ASR_KEY": KEY}
-        system = OpenAIHttpSystem(
-            given | (options or {}), timeout_s=timeout_s, environment=environment
-        )
+        asked = system_of(OpenAIHttp, timeout_s=timeout_s, **given | (options or {}))
+        system = OpenAIHttpSystem(asked, {"ASR_KEY": KEY})
         self.systems.append(system)
         return system
 
@@ -292,7 +291,7 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Scalar], message:
     given: dict[str, Scalar] = {"base_url": "http://example.org/v1", "model": "m"}
     environment = {"TWO_LINES": "secret\r\nX-Evil: 1"}
     with pytest.raises(InvalidInput) as caught:
-        OpenAIHttpSystem(given | options, timeout_s=1, environment=environment)
+        OpenAIHttpSystem(system_of(OpenAIHttp, **given | options), environment)
     assert message in caught.value.message
     assert "secret" not in f"{caught.value.message} {caught.value.hint}"
 

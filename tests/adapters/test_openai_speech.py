@@ -15,7 +15,8 @@ from relkit.audio.samples import audio_facts, stream_header
 from relkit.audio.types import Script
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.datasets.types import Answer, AudioSpan, Clip, Failure, FailureReason
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import OpenAISpeech, Scalar
+from tests.builders import system as system_of
 from tests.speech_server import SpeechServer
 
 KEY = "sk-not-to-be-seen"
@@ -40,8 +41,8 @@ def system(
         "api_key_env": "SPEECH_KEY",
         **options,
     }
-    engine = OpenAISpeechEngine(given, timeout_s=timeout_s, environment={"SPEECH_KEY": KEY})
-    return EngineSystem(engine)
+    asked = system_of(OpenAISpeech, timeout_s=timeout_s, **given)
+    return EngineSystem(OpenAISpeechEngine(asked, {"SPEECH_KEY": KEY}))
 
 
 def ask(

@@ -49,8 +49,9 @@ def begun(runs: RunFolders, run: str = RUN) -> None:
 def test_a_run_gives_back_what_it_was_given(runs: RunFolders) -> None:
     """Header, report, predictions; and the journal is gone when it is finished."""
     said = finished(runs)
-    found, status, outputs = runs.read_header(RUN)
-    assert (found, status) == (header(), "finished")
+    found = runs.read_header(RUN)
+    at, outputs = "2026-01-31T12:05:00Z", found.outputs
+    assert found == header(status="finished", finished=at, outputs=outputs)
     assert set(outputs) == {"report.json", "results.parquet", "texts.parquet"}
     assert runs.read_report(RUN) == said
     assert runs.read_outcomes(RUN) == ITEMS
@@ -342,7 +343,7 @@ def test_a_kill_between_any_two_steps_of_finishing_loses_nothing(
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     path = runs.find(RUN)
-    assert runs.read_header(RUN)[1] == status
+    assert runs.read_header(RUN).status == status
     if status == "finished":
         with pytest.raises(InvalidInput, match="is finished"), runs.resume(RUN):
             pytest.fail("a finished run was opened")

@@ -22,7 +22,8 @@ from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.datasets.types import Answer, AudioSpan, Clip, Failure, FailureReason
 from relkit.evaluation.ports import SpeechEngine
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import Espeak, Flite, Hibari, Scalar
+from tests.builders import system as system_of
 
 KINDS = ("espeak-ng", "flite", "hibari-tts")
 SENTENCE = "the quick brown fox"
@@ -33,11 +34,12 @@ def engine(kind: str, **options: Scalar) -> SpeechEngine:
     if kind == "hibari-tts":
         if importlib.util.find_spec("hibari") is None:
             pytest.skip("hibari-tts is not installed")
-        return HibariEngine(options)
+        return HibariEngine(system_of(Hibari, **options))
     if shutil.which(kind) is None:
         pytest.skip(f"{kind} is not installed")
-    build = EspeakEngine if kind == "espeak-ng" else FliteEngine
-    return build(options, timeout_s=20)
+    if kind == "espeak-ng":
+        return EspeakEngine(system_of(Espeak, timeout_s=20, **options))
+    return FliteEngine(system_of(Flite, timeout_s=20, **options))
 
 
 def spoken(system: EngineSystem, folder: Path, text: str = SENTENCE) -> Answer:
@@ -179,7 +181,7 @@ def test_an_engine_that_fails_says_how(
     probe = 'case "$*" in *-q*) exit 0;; esac\n'
     for name, value in program(tmp_path, "espeak-ng", probe + script).items():
         monkeypatch.setenv(name, value)
-    system = EngineSystem(EspeakEngine({}, timeout_s=0.4))
+    system = EngineSystem(EspeakEngine(Espeak(timeout_s=0.4)))
     said = system.answer(Script(text=SENTENCE, folder=str(tmp_path / "audio")))
     system.close()
     assert isinstance(said, Failure)

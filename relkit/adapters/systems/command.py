@@ -23,13 +23,12 @@ from pathlib import Path
 
 from relkit.audio.samples import wav_bytes
 from relkit.audio.types import WARM_UP, Script
-from relkit.core.codec import parse, parse_json
+from relkit.core.codec import parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError, describe_exit
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
 from relkit.evaluation.run_files import MAX_LINE, answer_from, parse_answer
-from relkit.evaluation.suites import CommandRecord
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import Command
 from relkit.registry.types import Release
 
 GIVE_UP = 10
@@ -56,9 +55,8 @@ class CommandSystem:
 
     def __init__(
         self,
-        options: Mapping[str, Scalar],
+        system: Command,
         *,
-        timeout_s: float,
         folder: Path,
         environment: Mapping[str, str],
     ) -> None:
@@ -66,9 +64,8 @@ class CommandSystem:
 
         ``timeout_s`` bounds one answer; a program that misses it is killed with all it started.
         """
-        record = parse(CommandRecord, {"kind": "command", **options}, source="system")
-        self._arguments = _arguments(record.run)
-        self._timeout_s = timeout_s
+        self._arguments = _arguments(system.run)
+        self._timeout_s = system.timeout_s
         self._folder = folder
         # Buffered output is the usual reason why a Python program seems to answer nothing.
         self._environment = {"PYTHONUNBUFFERED": "1", **environment}
@@ -181,9 +178,8 @@ class CommandSpeech:
 
     def __init__(
         self,
-        options: Mapping[str, Scalar],
+        system: Command,
         *,
-        timeout_s: float,
         folder: Path,
         environment: Mapping[str, str],
         keep: Callable[[str, bytes], str],
@@ -192,9 +188,7 @@ class CommandSpeech:
 
         ``keep`` puts a clip into a folder and returns its path inside the run.
         """
-        self._program = _Speaking(
-            options, timeout_s=timeout_s, folder=folder, environment=environment
-        )
+        self._program = _Speaking(system, folder=folder, environment=environment)
         self._folder = folder
         self._keep = keep
 

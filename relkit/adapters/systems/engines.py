@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,14 @@ import numpy as np
 from relkit.audio.samples import audio_start, stream_header, to_pcm16, whole_wav
 from relkit.audio.types import WARM_UP, WARM_UP_FIRST_BYTE, Script, Unspoken
 from relkit.core import storage
-from relkit.core.codec import nearest, parse
+from relkit.core.codec import nearest
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency, describe_exit
 from relkit.core.wording import limit
 from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer, Failure, FailureReason
 from relkit.evaluation.ports import SpeechEngine
-from relkit.evaluation.suites import EspeakRecord, FliteRecord, HibariRecord
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import Espeak, Flite, Hibari
 
 _BLOCK = 1 << 14
 _ASK_S = 20.0
@@ -39,16 +38,15 @@ _ASK_S = 20.0
 class EspeakEngine:
     """espeak-ng, started anew for every text; its audio is read while it speaks."""
 
-    def __init__(self, options: Mapping[str, Scalar], *, timeout_s: float) -> None:
-        """Check the options and that the voice speaks; raises InvalidInput, MissingDependency."""
-        record = parse(EspeakRecord, {"kind": "espeak-ng", **options}, source="system")
+    def __init__(self, system: Espeak) -> None:
+        """Check that the voice speaks; raises InvalidInput, MissingDependency."""
         program = program_path("espeak-ng")
-        self._arguments = [program, "-v", record.voice, "-s", str(record.rate)]
-        self._arguments += ["-p", str(record.pitch), "-b", "1", "--stdin"]
-        self._timeout_s = timeout_s
+        self._arguments = [program, "-v", system.voice, "-s", str(system.rate)]
+        self._arguments += ["-p", str(system.pitch), "-b", "1", "--stdin"]
+        self._timeout_s = system.timeout_s
         if _run([*self._arguments, "-q"]).returncode:
             raise InvalidInput(
-                f'system: espeak-ng has no voice "{shown(record.voice)}"',
+                f'system: espeak-ng has no voice "{shown(system.voice)}"',
                 hint="list them: espeak-ng --voices",
             )
 
@@ -67,25 +65,24 @@ class EspeakEngine:
 class FliteEngine:
     """flite, started anew for every text; it writes a whole file, so its first byte is its last."""
 
-    def __init__(self, options: Mapping[str, Scalar], *, timeout_s: float) -> None:
-        """Check the options and the voice; raises InvalidInput, MissingDependency.
+    def __init__(self, system: Flite) -> None:
+        """Check the voice; raises InvalidInput, MissingDependency.
 
         flite itself speaks with another voice where it does not know the one it was told.
         """
-        record = parse(FliteRecord, {"kind": "flite", **options}, source="system")
         program = program_path("flite")
         listed = _run([program, "-lv"]).stdout.decode("ascii", "replace")
         known = tuple(listed.rpartition(":")[2].split())
-        if record.voice not in known:
+        if system.voice not in known:
             raise InvalidInput(
-                f'system: flite has no voice "{shown(record.voice)}"',
-                hint=nearest(record.voice, known),
+                f'system: flite has no voice "{shown(system.voice)}"',
+                hint=nearest(system.voice, known),
             )
-        self._arguments = [program, "-voice", record.voice]
-        self._arguments += ["--setf", f"duration_stretch={1 / record.rate:g}"]
-        if record.pitch is not None:
-            self._arguments += ["--setf", f"int_f0_target_mean={record.pitch:g}"]
-        self._timeout_s = timeout_s
+        self._arguments = [program, "-voice", system.voice]
+        self._arguments += ["--setf", f"duration_stretch={1 / system.rate:g}"]
+        if system.pitch is not None:
+            self._arguments += ["--setf", f"int_f0_target_mean={system.pitch:g}"]
+        self._timeout_s = system.timeout_s
         # Its output has to be a file that can be sought in: with a pipe flite waits for ever.
         self._folder = tempfile.TemporaryDirectory(prefix="relkit-flite-")
 
@@ -108,21 +105,20 @@ class FliteEngine:
 class HibariEngine:
     """hibari-tts, loaded once; a sentence is out as soon as it is ready."""
 
-    def __init__(self, options: Mapping[str, Scalar]) -> None:
+    def __init__(self, system: Hibari) -> None:
         """Load a voice; raises InvalidInput, MissingDependency.
 
         Voices that are not in the package are fetched by the library on their first use.
         """
-        record = parse(HibariRecord, {"kind": "hibari-tts", **options}, source="system")
         hibari = _hibari()
         try:
-            self._voice: Any = hibari.Hibari(voice=record.voice, threads=1)
+            self._voice: Any = hibari.Hibari(voice=system.voice, threads=1)
         except (KeyError, ValueError, RuntimeError) as error:
             raise InvalidInput(
-                f'system: hibari-tts cannot load the voice "{shown(record.voice)}"',
+                f'system: hibari-tts cannot load the voice "{shown(system.voice)}"',
                 hint="list its voices: hibari --list-voices",
             ) from error
-        self._rate, self._seed = record.rate, record.seed
+        self._rate, self._seed = system.rate, system.seed
         self._sample_rate = int(hibari.SAMPLE_RATE)
 
     def say(self, text: str) -> Iterator[bytes]:

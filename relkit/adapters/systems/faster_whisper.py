@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 
 from relkit.audio.samples import FULL_SCALE, to_pcm16
 from relkit.core import storage
-from relkit.core.codec import parse
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
-from relkit.evaluation.suites import FasterWhisperRecord
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import FasterWhisper
 
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 """What faster-whisper must find in a folder; without a tokenizer it would go to the hub."""
@@ -251,35 +249,28 @@ class FasterWhisperSystem:
     process; text never conditions on an earlier window, which keeps loops from spreading.
     """
 
-    def __init__(
-        self, folder: Path, options: Mapping[str, Scalar], *, cpu_threads: int = 0
-    ) -> None:
+    def __init__(self, system: FasterWhisper, folder: Path, *, cpu_threads: int = 0) -> None:
         """Load the model and decode a second of silence, so that no clip pays for the first call.
 
         ``options`` are those of a suite's ``system``; ``cpu_threads`` serves where they say 0 (0:
         the library's own choice). Raises InvalidInput for options or weights that are refused,
         MissingDependency without faster-whisper.
         """
-        record = parse(
-            FasterWhisperRecord,
-            {"kind": "faster-whisper", **options},
-            source="system",
-        )
         self._settings = {
-            "language": record.language,
-            "beam_size": record.beam_size,
-            "temperature": record.temperature,
-            "vad_filter": record.vad_filter,
-            "initial_prompt": record.initial_prompt,
+            "language": system.language,
+            "beam_size": system.beam_size,
+            "temperature": system.temperature,
+            "vad_filter": system.vad_filter,
+            "initial_prompt": system.initial_prompt,
             "condition_on_previous_text": False,
         }
-        self._model = _load(folder, record, record.cpu_threads or cpu_threads)
-        if record.language not in {None, "en"} and not self._model.model.is_multilingual:
+        self._model = _load(folder, system, system.cpu_threads or cpu_threads)
+        if system.language not in {None, "en"} and not self._model.model.is_multilingual:
             raise InvalidInput(  # the library would only warn and take English
-                f'system: the model "{_shown(record)}" knows English only',
+                f'system: the model "{_shown(system)}" knows English only',
                 hint="set language to en, or take a multilingual model",
             )
-        self._warm_up(record)
+        self._warm_up(system)
 
     def answer(self, clip: Clip) -> Answer | Failure:
         """Return the text of one clip with its latency in ms, resampling included."""
@@ -309,17 +300,17 @@ class FasterWhisperSystem:
         }
         return [segment.text for segment in segments], usage
 
-    def _warm_up(self, record: FasterWhisperRecord) -> None:
+    def _warm_up(self, system: FasterWhisper) -> None:
         try:
             self._decode(np.zeros(MODEL_RATE, dtype=np.float32))
         except (RuntimeError, ValueError) as error:
             raise InvalidInput(
-                f'system: faster-whisper refuses the options with the model "{_shown(record)}"',
+                f'system: faster-whisper refuses the options with the model "{_shown(system)}"',
                 hint="check language and compute_type",
             ) from error
 
 
-def _load(folder: Path, record: FasterWhisperRecord, cpu_threads: int) -> Any:  # noqa: ANN401 - the library is untyped
+def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa: ANN401 - the library is untyped
     try:
         from ctranslate2 import (  # type: ignore[import-untyped]  # it has no stubs
             get_supported_compute_types,
@@ -329,30 +320,30 @@ def _load(folder: Path, record: FasterWhisperRecord, cpu_threads: int) -> Any:  
         raise MissingDependency(
             "faster-whisper is not installed", hint="pip install 'relkit[asr]'"
         ) from error
-    if record.device == "cpu" and record.compute_type not in (
+    if system.device == "cpu" and system.compute_type not in (
         known := get_supported_compute_types("cpu")
     ):
         raise InvalidInput(
-            f'system: this CPU does not compute in "{record.compute_type}"',
+            f'system: this CPU does not compute in "{system.compute_type}"',
             hint="compute_type can be " + ", ".join(sorted(known)),
         )
     try:
         return WhisperModel(
             str(folder),
-            device=record.device,
-            compute_type=record.compute_type,
+            device=system.device,
+            compute_type=system.compute_type,
             cpu_threads=cpu_threads,
             local_files_only=True,
         )
     except (RuntimeError, ValueError, OSError) as error:  # their words hold absolute paths
         raise InvalidInput(
-            f'system: the model "{_shown(record)}" could not be loaded ({type(error).__name__})',
+            f'system: the model "{_shown(system)}" could not be loaded ({type(error).__name__})',
             hint="check its files, the device and the compute type",
         ) from error
 
 
-def _shown(record: FasterWhisperRecord) -> str:
-    return Path(record.model).name
+def _shown(system: FasterWhisper) -> str:
+    return Path(system.model).name
 
 
 def samples_for_model(clip: Clip) -> NDArray[np.float32]:

@@ -16,12 +16,11 @@ import httpx
 
 from relkit.audio.samples import wav_bytes
 from relkit.audio.types import Unspoken
-from relkit.core.codec import parse, parse_json
+from relkit.core.codec import parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, AnswerEvent, Clip, Failure, FailureReason
-from relkit.evaluation.suites import OpenAIHttpRecord, OpenAISpeechRecord
-from relkit.evaluation.types import Scalar
+from relkit.evaluation.types import OpenAIHttp, OpenAISpeech, Scalar
 
 MAX_RESPONSE = 1 << 20
 """The longest transcription that is read, in bytes."""
@@ -62,18 +61,13 @@ class OpenAIHttpSystem:
     the request to the last of the response; opening the connection is not part of it.
     """
 
-    def __init__(
-        self, options: Mapping[str, Scalar], *, timeout_s: float, environment: Mapping[str, str]
-    ) -> None:
-        """Check the options (a suite's ``system``) and take the key from the environment.
+    def __init__(self, system: OpenAIHttp, environment: Mapping[str, str]) -> None:
+        """Take the key from the environment; raises InvalidInput, and nothing is sent yet.
 
-        ``timeout_s`` bounds one call, waiting included. Raises InvalidInput; nothing is sent yet.
+        The system's ``timeout_s`` bounds one call, waiting included.
         """
-        record = parse(OpenAIHttpRecord, {"kind": "openai-http", **options}, source="system")
-        self._fields = form_fields(record)
-        self._server = _Server(
-            record, "/audio/transcriptions", timeout_s=timeout_s, environment=environment
-        )
+        self._fields = form_fields(system)
+        self._server = _Server(system, "/audio/transcriptions", environment)
 
     def answer(self, clip: Clip) -> Answer | Failure:
         """Ask the server once; a time-out, an outage and a refusal are failures by their names."""
@@ -112,24 +106,19 @@ class OpenAISpeechEngine:
     Opening the connection is part of the first call, which is a warm-up anyway.
     """
 
-    def __init__(
-        self, options: Mapping[str, Scalar], *, timeout_s: float, environment: Mapping[str, str]
-    ) -> None:
-        """Check the options (a suite's ``system``) and take the key from the environment.
+    def __init__(self, system: OpenAISpeech, environment: Mapping[str, str]) -> None:
+        """Take the key from the environment; raises InvalidInput, and nothing is sent yet.
 
-        ``timeout_s`` bounds one call, waiting included. Raises InvalidInput; nothing is sent yet.
+        The system's ``timeout_s`` bounds one call, waiting included.
         """
-        record = parse(OpenAISpeechRecord, {"kind": "openai-http", **options}, source="system")
-        optional = {"speed": record.rate, "instructions": record.instructions}
+        optional = {"speed": system.rate, "instructions": system.instructions}
         self._fields: dict[str, Scalar] = {
-            "model": record.model,
-            "voice": record.voice,
+            "model": system.model,
+            "voice": system.voice,
             "response_format": "wav",
             **{name: value for name, value in optional.items() if value is not None},
         }
-        self._server = _Server(
-            record, "/audio/speech", timeout_s=timeout_s, environment=environment
-        )
+        self._server = _Server(system, "/audio/speech", environment)
 
     def say(self, text: str) -> Iterator[bytes]:
         """Yield the pieces of the response; raises Unspoken, BackendUnavailable."""
@@ -184,18 +173,13 @@ class _Server:
     """One address of a server, over one kept-alive connection; no proxies, redirects or cookies."""
 
     def __init__(
-        self,
-        record: OpenAIHttpRecord | OpenAISpeechRecord,
-        path: str,
-        *,
-        timeout_s: float,
-        environment: Mapping[str, str],
+        self, system: OpenAIHttp | OpenAISpeech, path: str, environment: Mapping[str, str]
     ) -> None:
-        self._url = _url(record.base_url, path)
+        self._url = _url(system.base_url, path)
         self._headers = {"Accept-Encoding": "identity", "User-Agent": "relkit"}
-        if record.api_key_env is not None:
-            self._headers["Authorization"] = f"Bearer {_key(environment, record.api_key_env)}"
-        self._timeout_s = timeout_s
+        if system.api_key_env is not None:
+            self._headers["Authorization"] = f"Bearer {_key(environment, system.api_key_env)}"
+        self._timeout_s = system.timeout_s
         self._not_before = 0.0
         # A transport and no client: a client follows the environment, and keeps cookies.
         self._transport = httpx.HTTPTransport(
@@ -354,15 +338,15 @@ class Reply:
     usage: Mapping[str, float] = field(default_factory=dict)
 
 
-def form_fields(record: OpenAIHttpRecord) -> dict[str, str]:
+def form_fields(system: OpenAIHttp) -> dict[str, str]:
     """Return the fields of the form, without the audio."""
     fields = {
-        "model": record.model,
-        "language": record.language,
-        "prompt": record.prompt,
+        "model": system.model,
+        "language": system.language,
+        "prompt": system.prompt,
         "response_format": "json",
-        "temperature": f"{record.temperature:g}",
-        "stream": "true" if record.stream else None,
+        "temperature": f"{system.temperature:g}",
+        "stream": "true" if system.stream else None,
     }
     return {name: value for name, value in fields.items() if value is not None}
 

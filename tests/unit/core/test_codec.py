@@ -39,7 +39,7 @@ from relkit.core.values import (
 from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
-from relkit.evaluation.types import EvalReport
+from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import (
     GateDecision,
     GatePlan,
@@ -171,6 +171,8 @@ FILES: tuple[type, ...] = (
     Envelope,
     GateDecision,
     LoggedDecision,
+    RunHeader,
+    Suite,
     WrittenCheck,
     WrittenOverride,
     WrittenPolicy,

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from relkit.audio.types import SpokenAudio
+from relkit.core.codec import encode, parse
 from relkit.datasets.slicing import cluster_of
 from relkit.evaluation.run_files import parse_line, render_line
 from relkit.evaluation.speak import floor_metrics
-from relkit.evaluation.suites import parse_suite, suite_document, suite_from_document
-from relkit.evaluation.types import Outcome
+from relkit.evaluation.suites import parse_suite, suite_digest
+from relkit.evaluation.types import Flite, Outcome, Suite
 from tests.builders import counts, outcome, result, scored, suite, utterance
 
 SUITE = """\
@@ -43,24 +44,23 @@ def test_a_stored_suite_is_the_suite_of_the_file(system: str, recogniser: str) -
     """A server that listens and one that speaks are told apart on the way back, too."""
     text = SUITE.replace("{kind: espeak-ng}", system)
     found = suite(text.replace("{kind: faster-whisper, model: tiny.en}", recogniser))
-    document = json.loads(json.dumps(suite_document(found)))
-    assert suite_from_document(document, digest=found.digest, source="run.json") == found
+    document = json.loads(json.dumps(encode(found)))
+    assert parse(Suite, document, source="run.json") == found
 
 
 def test_engines_share_a_suite_and_recognisers_do_not() -> None:
     """Two engines can be compared; heard by another recogniser it is another measurement."""
-    digests = {suite(SUITE.replace("{kind: espeak-ng}", system)).digest for system in SYSTEMS}
-    assert digests == {suite(SUITE).digest}
-    assert suite(SUITE.replace("tiny.en", "base.en")).digest not in digests
+    digests = {
+        suite_digest(suite(SUITE.replace("{kind: espeak-ng}", system))) for system in SYSTEMS
+    }
+    assert digests == {suite_digest(suite(SUITE))}
+    assert suite_digest(suite(SUITE.replace("tiny.en", "base.en"))) not in digests
 
 
 def test_the_engine_can_be_changed_on_the_command_line() -> None:
     """Another kind starts from nothing, and a server needs a voice."""
     found = parse_suite(SUITE, source="s.yaml", system=["kind=flite", "voice=slt"])
-    assert (found.system.kind, dict(found.system.options)) == (
-        "flite",
-        {"voice": "slt", "rate": 1.0},
-    )
+    assert found.system == Flite(voice="slt", rate=1.0)
 
 
 SPEECH = SpokenAudio(

@@ -1,6 +1,5 @@
 """What goes onto a page: baselines that measure the same, audio that may be shared."""
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from relkit.core.values import Named
 from relkit.datasets.types import AudioSpan, Clip, Consent, Dataset, Unusable, UnusableReason
 from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import OpenRun
-from relkit.evaluation.types import EvalReport, Outcome, RunHeader, RunStatus, Task
+from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Task
 from relkit.report import run as workflow
 from relkit.report.run import PagePorts, ReportOptions, report_page
 from tests.builders import counts, dataset, header, report, suite, utterance
@@ -56,10 +55,10 @@ class OneRun:
         assert run
         return self.found
 
-    def read_header(self, run: str) -> tuple[RunHeader, RunStatus, Mapping[str, str]]:
+    def read_header(self, run: str) -> RunHeader:
         """Return the header of the builders."""
         assert run
-        return header(suite=replace(suite(), task=self.task)), "finished", {}
+        return header(suite=replace(suite(), task=self.task), status="finished")
 
     def new_id(self, now: str) -> str:
         """Refuse: a page makes no run."""
