@@ -116,7 +116,8 @@ dist: $(WHEEL)/$(call locked,requirements/demo.lock)
 	$(WHEEL)/bin/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
 	$(WHEEL)/bin/python -m pip check
 	export PATH="$$PWD/$(WHEEL)/bin:$$PATH"; cd "$$(mktemp -d)"; \
-	  relkit init workspace; cd workspace; relkit eval demo --jobs 2 --quiet; relkit doctor
+	  relkit init workspace; cd workspace; relkit eval demo --jobs 2 --quiet; \
+	  relkit report "$$(ls .relkit/runs)"
 
 bench: $(BENCH)/.complete
 	$(BENCH)/bin/python -m benchmarks
