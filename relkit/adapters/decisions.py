@@ -16,8 +16,8 @@ from pathlib import Path
 
 from relkit.attestation.checks import DecisionEntry, LoggedDecision, parse_log, render_line
 from relkit.attestation.envelopes import Envelope, render_envelope
-from relkit.bisect.run import parse_log as parse_log_run
-from relkit.bisect.search import Answer, LogHead
+from relkit.bisect.run import parse_answers
+from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.core import storage
 from relkit.core.codec import decode, encode
 from relkit.core.digests import PREFIX
@@ -159,16 +159,16 @@ class CheckFiles:
 class LogFile:
     """Implements AnswerLog with an append-only file of JSON lines."""
 
-    def __init__(self, log: storage.AppendLog, answers: Sequence[Answer]) -> None:
+    def __init__(self, log: storage.AppendLog, answers: Sequence[CommandAnswer]) -> None:
         """Keep an open log and what it says already."""
         self._log = log
         self._answers = answers
 
-    def answers(self) -> Sequence[Answer]:
+    def answers(self) -> Sequence[CommandAnswer]:
         """Return what was logged before, oldest first."""
         return self._answers
 
-    def append(self, answer: Answer) -> None:
+    def append(self, answer: CommandAnswer) -> None:
         """Append an answer and make it durable; raises StorageFailed."""
         self._log.append(_line(answer))
         self._log.sync()
@@ -177,11 +177,11 @@ class LogFile:
 class NoLog:
     """Implements AnswerLog where nothing is kept."""
 
-    def answers(self) -> Sequence[Answer]:
+    def answers(self) -> Sequence[CommandAnswer]:
         """Return nothing."""
         return ()
 
-    def append(self, answer: Answer) -> None:
+    def append(self, answer: CommandAnswer) -> None:
         """Drop the answer."""
 
 
@@ -190,14 +190,14 @@ def log_file(path: Path, head: LogHead) -> Iterator[LogFile]:
     """Hold the log of one search, new or begun; raises Busy, InvalidInput, StorageFailed."""
     with storage.lock(path.with_name(f".{path.name}.lock"), what=f"the log {path.name}"):
         lines = storage.read_lines(path)
-        answers = parse_log_run(lines, head=head, source=path.name)
+        answers = parse_answers(lines, head=head, source=path.name)
         with storage.AppendLog(path) as log:
             if not lines:
                 log.append(_line(head))
             yield LogFile(log, answers)
 
 
-def _line(value: LogHead | Answer) -> str:
+def _line(value: LogHead | CommandAnswer) -> str:
     return json.dumps(encode(value), ensure_ascii=False)
 
 

@@ -1,155 +1,18 @@
-"""The search for the first bad release: what was asked, what was answered, what follows.
-
-First bad release from tests of single releases: the semantics of ``git bisect``.
+"""First bad release from tests of single releases: the semantics of ``git bisect``.
 
 Versions are in one order, oldest first, and turn from good to bad once. Without skips the tested
 versions are those that git tests. With skips git jumps away by a pseudo-random number; here the
 jump is the same each time, and never costs a step more than the skip itself: a history of n
-versions after the good one takes at most ceil(log2 n) steps and one for each skip.
-
-Between which releases the first bad one is looked for, by the ledger.
+versions after the good one takes at most ceil(log2 n) steps and one for each skip. Which two
+releases it is looked for between, unless they are named, follows from the ledger.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import ClassVar, Literal
 
-from relkit.core.errors import RelkitError, UsageError
-from relkit.core.values import Shape
+from relkit.bisect.types import Narrowed, ReleaseMark
+from relkit.core.errors import UsageError
 from relkit.registry.ledger import LedgerState
 from relkit.registry.types import EventKind
-
-
-class Mark(StrEnum):
-    """What a release was found to be; ``skip``: it could not be told."""
-
-    GOOD = "good"
-    BAD = "bad"
-    SKIP = "skip"
-
-
-BisectStatus = Literal["found", "set", "contradiction", "no_bad", "no_good", "no_data"]
-"""``found``: exactly one first bad release. ``set``: several that cannot be told apart."""
-
-
-OnTimeout = Literal["abort", "skip", "bad"]
-"""What a command that takes too long means."""
-
-
-class BisectAborted(RelkitError):
-    """The command could not say anything about a release, and nothing may be concluded."""
-
-    code = "aborted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogHead:
-    """The first line of a log: what its answers are answers to."""
-
-    schema: Literal["relkit.bisect/v1"] = "relkit.bisect/v1"
-    model: str
-    command: str
-    on_timeout: OnTimeout
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A line of a log: what a command said about one release.
-
-    ``exit_code`` is None where it took too long, ``release`` is the digest of the release's record.
-    """
-
-    version: str
-    release: str
-    mark: Mark
-    exit_code: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Narrowed:
-    """What marks say about an ordered history.
-
-    ``next`` is the version to test, None where there is none left. ``candidates`` are the versions
-    that may be the first bad one, oldest first. ``bad_before`` and ``good_after`` are the versions
-    that contradict a single turn from good to bad: bad ones that a good one follows, and good ones
-    that follow a bad one.
-    """
-
-    status: Literal["open"] | BisectStatus
-    candidates: tuple[str, ...] = ()
-    next: str | None = None
-    bad_before: tuple[str, ...] = ()
-    good_after: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricPoint:
-    """A release's stored metric; None with the reason where there is none to read.
-
-    ``low`` and ``high`` are the ends of its two-sided 95 % interval.
-    """
-
-    version: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelChange:
-    """A change of a metric's level: the first release of the new one, and what it may be else."""
-
-    version: str
-    candidates: tuple[str, ...]
-    direction: Literal["worse", "better"]
-    before: float
-    after: float
-    named_first: str
-    found_at: str
-    contradicted: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A version that could not be told, and why."""
-
-    version: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bisection:
-    """The outcome: ``first_bad`` is None unless exactly one release can be it.
-
-    ``steps`` counts the releases that were tested (or whose metric was read), ``replayed`` those
-    of them whose answer an earlier bisect had logged. ``reasons`` say in words
-    what the outcome rests on or why there is none.
-    """
-
-    FILE: ClassVar = Shape(derived={"first_bad": "status"})
-
-    model: str
-    by: Literal["command", "metric"]
-    status: BisectStatus
-    candidates: tuple[str, ...] = ()
-    steps: int = 0
-    replayed: int = 0
-    good: str | None
-    bad: str | None
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    skipped: tuple[Skipped, ...] = ()
-    bad_before: tuple[str, ...] = ()
-    good_after: tuple[str, ...] = ()
-    changes: tuple[LevelChange, ...] = ()
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def first_bad(self) -> str | None:
-        """The one release that was the first bad one, None where that is not known."""
-        return self.candidates[0] if self.status == "found" else None
-
 
 SKIP_CODE = 125
 
@@ -161,29 +24,31 @@ NOT_RUN = (126, 127)
 _LAST_BAD = 127
 
 
-def mark_of(exit_code: int) -> Mark | None:
+def mark_of(exit_code: int) -> ReleaseMark | None:
     """Return what an exit code says as ``git bisect run`` reads it, None to abort.
 
     0 is good, 125 skip, everything else to 127 bad; from 128 on, and below 0 (killed by a signal,
     as Python counts), the command itself came to grief, and nothing follows.
     """
     if exit_code == 0:
-        return Mark.GOOD
+        return ReleaseMark.GOOD
     if exit_code == SKIP_CODE:
-        return Mark.SKIP
-    return Mark.BAD if 0 < exit_code <= _LAST_BAD else None
+        return ReleaseMark.SKIP
+    return ReleaseMark.BAD if 0 < exit_code <= _LAST_BAD else None
 
 
-def narrow(versions: Sequence[str], marks: Mapping[str, Mark]) -> Narrowed:
+def narrow(versions: Sequence[str], marks: Mapping[str, ReleaseMark]) -> Narrowed:
     """Return what follows from marks of versions (oldest first), and the next one to test.
 
     A bad version before a good one is a contradiction and ends the search: it is never resolved by
     believing one of them. Only skipped versions left: they and the first bad one are a set.
     """
-    good = [i for i, version in enumerate(versions) if marks.get(version) is Mark.GOOD]
-    bad = [i for i, version in enumerate(versions) if marks.get(version) is Mark.BAD]
+    good = [i for i, version in enumerate(versions) if marks.get(version) is ReleaseMark.GOOD]
+    bad = [i for i, version in enumerate(versions) if marks.get(version) is ReleaseMark.BAD]
     if not good or not bad:
-        return _one_sided(versions, bad=bool(bad))
+        return Narrowed(
+            status="no_good" if bad else "no_bad", candidates=tuple(versions) if bad else ()
+        )
     last_good, first_bad = good[-1], bad[0]
     if last_good > first_bad:
         return Narrowed(
@@ -193,18 +58,12 @@ def narrow(versions: Sequence[str], marks: Mapping[str, Mark]) -> Narrowed:
         )
     inside = range(last_good + 1, first_bad)
     candidates = tuple(versions[last_good + 1 : first_bad + 1])
-    skipped = [i for i in inside if marks.get(versions[i]) is Mark.SKIP]
+    skipped = [i for i in inside if marks.get(versions[i]) is ReleaseMark.SKIP]
     untested = [i for i in inside if versions[i] not in marks]
     if untested:
         chosen = versions[_choose(last_good, first_bad, untested, skipped)]
         return Narrowed(status="open", candidates=candidates, next=chosen)
     return Narrowed(status="set" if skipped else "found", candidates=candidates)
-
-
-def _one_sided(versions: Sequence[str], *, bad: bool) -> Narrowed:
-    return Narrowed(
-        status="no_good" if bad else "no_bad", candidates=tuple(versions) if bad else ()
-    )
 
 
 def _choose(last_good: int, first_bad: int, untested: Sequence[int], skipped: list[int]) -> int:
@@ -218,12 +77,12 @@ def _choose(last_good: int, first_bad: int, untested: Sequence[int], skipped: li
     middle = last_good + (2 if count == 3 else count // 2)  # noqa: PLR2004  # git's one exception
     if not skipped:
         return middle
-    left = len(untested)
-    most = (1 << (left.bit_length() - 1)) - 1  # what one step fewer can still tell apart
-    allowed = [i for n, i in enumerate(untested) if max(n, left - 1 - n) <= most]
+    count_untested = len(untested)
+    most = (1 << (count_untested.bit_length() - 1)) - 1  # what one step fewer can still tell apart
+    allowed = [i for n, i in enumerate(untested) if max(n, count_untested - 1 - n) <= most]
 
     def distance(position: int) -> tuple[int, int, int]:
-        away = min(abs(position - other) for other in skipped)
+        away = min(abs(position - place) for place in skipped)
         return -away, abs(position - middle), position
 
     return min(allowed, key=distance)
@@ -271,7 +130,7 @@ def bounds(
         bad, why = default_bad(state)
         reasons.append(f"bad end: {bad}, {why}")
     if good is None:
-        good = _default_good(state, bad)
+        good = _newest_good(state, bad)
         reasons.append(f"good end: {good}, the newest before that passed and held all traffic")
     return good, bad, tuple(reasons)
 
@@ -286,7 +145,7 @@ def default_bad(state: LedgerState) -> tuple[str, str]:
     return state.live, "which is live"
 
 
-def _default_good(state: LedgerState, bad: str) -> str:
+def _newest_good(state: LedgerState, bad: str) -> str:
     order = tuple(state.registered)
     if bad not in order:
         raise unknown_version(bad, order)

@@ -10,8 +10,9 @@ from relkit.wiring.registry import registry_ports
 from relkit.wiring.stores import ledger_files, release_files, run_folders
 
 if TYPE_CHECKING:
-    from relkit.bisect.run import BisectOptions, Tell
-    from relkit.bisect.search import Bisection
+    from relkit.bisect.ports import Tell
+    from relkit.bisect.run import BisectOptions
+    from relkit.bisect.types import Bisection
     from relkit.registry.ports import RegistryPorts
 
 
@@ -61,7 +62,8 @@ def bisect_by_command(workspace: Workspace, options: "BisectOptions", tell: "Tel
     from relkit.adapters.decisions import NoLog, log_file
     from relkit.adapters.systems.command import ShellessCommand
     from relkit.bisect import run as bisect
-    from relkit.bisect.search import LogHead
+    from relkit.bisect.ports import BisectPorts
+    from relkit.bisect.types import LogHead
 
     releases = release_files(workspace)
     slice_ = {} if options.slice is None else {"RELKIT_SLICE": bisect.checked_slice(options.slice)}
@@ -74,7 +76,7 @@ def bisect_by_command(workspace: Workspace, options: "BisectOptions", tell: "Tel
     )
     head = LogHead(model=options.model, command=options.run, on_timeout=options.on_timeout)
     with nullcontext(NoLog()) if options.log is None else log_file(options.log, head) as answers:
-        ports = bisect.BisectPorts(
+        ports = BisectPorts(
             ledger=ledger_files(workspace),
             releases=releases,
             command=command,
@@ -85,12 +87,13 @@ def bisect_by_command(workspace: Workspace, options: "BisectOptions", tell: "Tel
 
 
 def bisect_by_metric(workspace: Workspace, options: "BisectOptions") -> "Bisection":
-    """Search in stored metrics; see :func:`relkit.bisect.metric.bisect_by_metric`."""
-    from relkit.bisect import metric as bisect_metric
+    """Search in stored metrics; see :func:`relkit.bisect.run.bisect_by_metric`."""
+    from relkit.bisect import run as bisect
+    from relkit.bisect.ports import MetricPorts
 
-    ports = bisect_metric.MetricPorts(
+    ports = MetricPorts(
         ledger=ledger_files(workspace),
         releases=release_files(workspace),
         run_report=run_folders(workspace).report_bytes,
     )
-    return bisect_metric.bisect_by_metric(options, ports)
+    return bisect.bisect_by_metric(options, ports)

@@ -14,7 +14,7 @@ from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import Envelope
 from relkit.attestation.statements import WrittenStatement
 from relkit.audio.types import Quality
-from relkit.bisect.search import Answer, LogHead
+from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.comparison.types import CompareReport
 from relkit.core.codec import defects, encode, parse, parse_yaml, schema
 from relkit.core.digests import digest_of
@@ -152,8 +152,8 @@ FILES: tuple[type, ...] = (
     Whole,
     Sparse,
     Half,
-    Answer,
     AnswerLine,
+    CommandAnswer,
     CompareReport,
     Contract,
     ContractOutcome,

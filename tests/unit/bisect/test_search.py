@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relkit.bisect.search import Mark, Narrowed, between, mark_of, narrow
+from relkit.bisect.search import between, mark_of, narrow
+from relkit.bisect.types import Narrowed, ReleaseMark
 from relkit.core.errors import UsageError
 
-GOOD, BAD, SKIP = Mark.GOOD, Mark.BAD, Mark.SKIP
+GOOD, BAD, SKIP = ReleaseMark.GOOD, ReleaseMark.BAD, ReleaseMark.SKIP
 
 
 def names(count: int) -> tuple[str, ...]:
@@ -22,8 +23,8 @@ def names(count: int) -> tuple[str, ...]:
 
 
 def search(
-    versions: Sequence[str], truth: Mapping[str, Mark]
-) -> tuple[Narrowed, list[str], dict[str, Mark]]:
+    versions: Sequence[str], truth: Mapping[str, ReleaseMark]
+) -> tuple[Narrowed, list[str], dict[str, ReleaseMark]]:
     """Search between two believed ends; return the outcome, what was tested, and all marks."""
     marks = {versions[0]: GOOD, versions[-1]: BAD}
     asked: list[str] = []
@@ -50,7 +51,7 @@ def search(
         (-9, None),
     ],
 )
-def test_exit_codes_mean_what_git_takes_them_for(code: int, mark: Mark | None) -> None:
+def test_exit_codes_mean_what_git_takes_them_for(code: int, mark: ReleaseMark | None) -> None:
     """0 good, 125 skip, else to 127 bad; from 128 on and killed by a signal: abort."""
     assert mark_of(code) is mark
 
@@ -77,7 +78,7 @@ def test_the_first_bad_is_among_the_answers_in_the_promised_steps(
     assert narrowed.status == ("found" if len(narrowed.candidates) == 1 else "set")
 
 
-def possible(versions: Sequence[str], marks: Mapping[str, Mark]) -> tuple[str, ...]:
+def possible(versions: Sequence[str], marks: Mapping[str, ReleaseMark]) -> tuple[str, ...]:
     """Return, by trying all, the turns from good to bad that no mark speaks against."""
 
     def fits(turn: int) -> bool:
@@ -92,7 +93,7 @@ def possible(versions: Sequence[str], marks: Mapping[str, Mark]) -> tuple[str, .
     st.lists(st.sampled_from([GOOD, BAD, SKIP, None]), min_size=1, max_size=9),
 )
 def test_what_follows_from_marks_is_what_trying_all_turns_leaves(
-    given_marks: list[Mark | None],
+    given_marks: list[ReleaseMark | None],
 ) -> None:
     """Candidates are never fewer than possible; a contradiction is where no turn fits."""
     versions = names(len(given_marks) - 1)
