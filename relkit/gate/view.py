@@ -110,9 +110,9 @@ def null_line(part: JudgedPart) -> str:
     if replay is None or replay.false_block_rate is None:
         return f"A/A{named}: not replayed, so the false-block rate is unknown"
     return (
-        f"A/A{named}: {replay.blocked} of {replay.replays} replays of equal systems were blocked "
-        f"({number(replay.false_block_rate, 'fraction')}), {replay.undecided} undecided; "
-        f"{replay.method}"
+        f"A/A{named}: {count(replay.blocked)} of {count(replay.replays)} replays of equal systems "
+        f"were blocked ({number(replay.false_block_rate, 'fraction')}), "
+        f"{count(replay.undecided)} undecided; {replay.method}"
     )
 
 
