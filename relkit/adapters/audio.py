@@ -1,6 +1,6 @@
-"""Clips as files that every browser plays.
+"""Audio files through libsndfile: bounded in time and memory, every defect by its name.
 
-Audio files through libsndfile: bounded in time and memory, every defect by its name.
+A clip can be written as FLAC, which every browser plays.
 """
 
 import errno
@@ -27,8 +27,6 @@ MEDIA_TYPE = "audio/flac"
 
 def flac(clip: Clip) -> bytes:
     """Return a clip as FLAC of 16 bits, without any tag that its own file may have had."""
-    import soundfile
-
     samples = np.frombuffer(clip.samples, dtype="<f4")
     file = io.BytesIO()
     soundfile.write(file, samples, clip.sample_rate, format="FLAC", subtype="PCM_16")
@@ -112,11 +110,11 @@ def _open_regular(path: str) -> int:
         code = error.errno if isinstance(error, OSError) else errno.ENOENT
         reason = UnusableReason.MISSING if code in _MISSING else UnusableReason.UNREADABLE
         raise _Bad(reason, os.strerror(code or errno.EIO)) from error
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_size:
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size:
         return descriptor
     os.close(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise _Bad(UnusableReason.UNREADABLE, "not a regular file")
     raise _Bad(UnusableReason.EMPTY, "0 bytes")
 
@@ -132,21 +130,16 @@ def _decode(descriptor: int, path: str, span: AudioSpan, max_s: float) -> Clip:
         if file.samplerate not in RATES:
             raise _Bad(UnusableReason.UNREADABLE, f"a sample rate of {file.samplerate} Hz")
         limit = math.floor(max_s * file.samplerate)
-        segment = _segment(file, span, _total(file, promised, limit))
+        total = round(int(file.frames) * promised)
+        if file.frames == _UNKNOWN_FRAMES:  # the header leaves them open: they are counted
+            total = sum(len(block) for block in _blocks(file, 0, limit + 1))
+            file.seek(0)
+        if total <= 0:
+            raise _Bad(UnusableReason.EMPTY, "0 frames")
+        segment = _segment(file, span, total)
         if segment.frames > limit:
             _refuse_long(file, segment, limit, max_s)
         return _clip(file, path, segment)
-
-
-def _total(file: soundfile.SoundFile, promised: float, limit: int) -> int:
-    """Return the frames that a header promises; one that leaves them open is counted, to limit."""
-    total = round(int(file.frames) * promised)
-    if file.frames == _UNKNOWN_FRAMES:
-        total = sum(len(block) for block in _blocks(file, 0, limit + 1))
-        file.seek(0)
-    if total <= 0:
-        raise _Bad(UnusableReason.EMPTY, "0 frames")
-    return total
 
 
 def _segment(file: soundfile.SoundFile, span: AudioSpan, total: int) -> _Segment:
@@ -170,9 +163,7 @@ def _segment(file: soundfile.SoundFile, span: AudioSpan, total: int) -> _Segment
 
 def _refuse_long(file: soundfile.SoundFile, segment: _Segment, limit: int, max_s: float) -> None:
     """Say whether the audio is too long or the header only claims so; keeps no samples."""
-    decoded = 0
-    for block in _blocks(file, segment.start, limit + 1):
-        decoded += len(block)
+    decoded = sum(len(block) for block in _blocks(file, segment.start, limit + 1))
     if decoded > limit:
         seconds = segment.frames / file.samplerate
         long, most = wording.number(seconds, "s", more=1), wording.limit(max_s, "s")
@@ -181,8 +172,8 @@ def _refuse_long(file: soundfile.SoundFile, segment: _Segment, limit: int, max_s
     raise _truncated(decoded, segment.frames)
 
 
-def _truncated(decoded: int, wanted: int) -> _Bad:
-    return _Bad(UnusableReason.TRUNCATED, f"{decoded} of {wanted} frames can be decoded")
+def _truncated(decoded: int, promised: int) -> _Bad:
+    return _Bad(UnusableReason.TRUNCATED, f"{decoded} of {promised} frames can be decoded")
 
 
 def _clip(file: soundfile.SoundFile, path: str, segment: _Segment) -> Clip:

@@ -1,10 +1,8 @@
-"""Decisions of a workspace: a file each, and a log that only grows and gives them their serials.
+"""What was decided and checked in a workspace, as files.
 
-Checks and approvals of a workspace: a file each, by name.
-
-Logs of searches as files, so that an interrupted search does not ask again.
-
-Contracts beside the data, and their outcomes below ``.relkit/contracts``.
+Decisions are a file each, with a log that only grows and gives them their serials; checks are a
+file each, by name; the log of a search lets an interrupted one go on without asking again;
+contracts lie beside the data, and their outcomes below ``.relkit/contracts``.
 """
 
 import json
@@ -145,13 +143,13 @@ class CheckFiles:
         """Return where the check of a name is."""
         return self._folder / f"{name}.json"
 
-    def read(self, name: str, given: Mapping[str, Path]) -> tuple[str, bytes] | None:
+    def read(self, name: str, paths: Mapping[str, Path]) -> tuple[str, bytes] | None:
         """Return (file name, bytes) of a check; None where there is none.
 
         One that was given by path has to be there: raises InvalidInput.
         """
-        path = given.get(name, self.path(name))
-        if name not in given and not path.is_file():
+        path = paths.get(name, self.path(name))
+        if name not in paths and not path.is_file():
             return None
         return path.name, storage.read_bytes(path, what=path.name)
 
@@ -240,20 +238,17 @@ class ContractFiles:
         read counts as none.
         """
         path = self._path(dataset.version.digest)
-        contract = Path(dataset.root) / CONTRACT
         try:
-            if not path.is_file() or not contract.is_file():
+            if not path.is_file():
                 return "not_checked"
             text = decode(storage.read_bytes(path, what=path.name), source=path.name)
-            kept = parse_outcome(text, source=path.name)
-            wanted = parse_contract(
-                storage.read_bytes(contract, what=CONTRACT), source=_source(dataset)
-            )
+            stored = parse_outcome(text, source=path.name)
+            current = self.read(dataset)
         except InvalidInput:
             return "not_checked"
-        same = kept.contract.digest == wanted.digest
-        same = same and kept.dataset.digest == dataset.version.digest
-        return kept.outcome if same else "not_checked"
+        same = current is not None and stored.contract.digest == current.digest
+        same = same and stored.dataset.digest == dataset.version.digest
+        return stored.outcome if same else "not_checked"
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest.removeprefix(PREFIX)}.json"

@@ -1,12 +1,4 @@
-"""DVC's objects as files: where they lie, and copies of them that are verified.
-
-Runs DVC and git as commands, quietly.
-
-Puts audio under DVC, and brings it back.
-
-What runs in the child process: DVC's own transfer, with the user's configuration.
-
-Audio under DVC: put there by DVC's own commands, read from its caches and remotes.
+"""Audio under DVC: put there by DVC's own commands, read from its caches and remotes.
 
 Importing DVC takes a second, so this process never does. What lies in the cache, or in a remote
 that is a local folder, is copied and verified here; everything else is DVC's work in a child
@@ -45,6 +37,10 @@ def dvc_root(folder: Path) -> Path | None:
     return next((at for at in (folder, *folder.parents) if (at / ".dvc").is_dir()), None)
 
 
+def _configs(root: Path) -> tuple[Path, Path]:
+    return root / ".dvc" / "config", root / ".dvc" / "config.local"
+
+
 def object_stores(root: Path) -> tuple[Path, ...]:
     """Return the folders of objects on this machine: the cache first, then local remotes.
 
@@ -52,14 +48,14 @@ def object_stores(root: Path) -> tuple[Path, ...]:
     """
     cache = root / ".dvc" / "cache"
     remotes: dict[str, Path] = {}
-    for path in (root / ".dvc" / "config", root / ".dvc" / "config.local"):
+    for path in _configs(root):
         config = configparser.ConfigParser(interpolation=None, strict=False)
         try:
             config.read(path, encoding="utf-8")
         except (configparser.Error, OSError, UnicodeDecodeError):
             continue
-        if own := config.get("cache", "dir", fallback=""):
-            cache = path.parent / own
+        if folder := config.get("cache", "dir", fallback=""):
+            cache = path.parent / folder
         for section in config.sections():
             named = _REMOTE.match(section)
             url = config.get(section, "url", fallback="")
@@ -75,8 +71,7 @@ def listing(stores: Sequence[Path], md5: str, *, what: str) -> dict[str, str] | 
     data = next((p.read_bytes() for p in _places(stores, md5) if p.is_file()), None)
     if data is None:
         return None
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5.removesuffix(DIRECTORY):
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != md5.removesuffix(DIRECTORY):
         raise InvalidInput(f"{what}: {_wrong(data, 'the list of its files')}", hint=_AGAIN)
     return parse_listing(decode(data, source=what), source=what)
 
@@ -99,12 +94,12 @@ def write_copies(stores: Sequence[Path], files: dict[str, str], target: Path, *,
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".relkit-dvc-", dir=target.parent) as temporary:
-            made = Path(temporary) / "out"
+            copies = Path(temporary) / "out"
             for path, md5 in files.items():
-                place = made / path if path else made
+                place = copies / path if path else copies
                 place.parent.mkdir(parents=True, exist_ok=True)
                 _copy(stores, md5, place, what=f"{what}/{path}" if path else what)
-            made.rename(target)
+            copies.rename(target)
     except OSError as error:
         if not target.exists():
             raise StorageFailed(
@@ -116,25 +111,20 @@ def _copy(stores: Sequence[Path], md5: str, target: Path, *, what: str) -> None:
     problem = "its object is neither in the DVC cache nor in the remote"
     hint = "push it from where it was locked: dvc push"
     for place in _places(stores, md5):
+        digest = hashlib.md5(usedforsecurity=False)
         try:
-            found = _hashed_copy(place, target)
+            with place.open("rb") as source, target.open("wb") as copy:
+                while block := source.read(_BLOCK):
+                    digest.update(block)
+                    copy.write(block)
         except FileNotFoundError:
             continue
-        if found == md5:
+        if digest.hexdigest() == md5:
             return
         with place.open("rb") as file:
             problem, hint = _wrong(file.read(1024), "its object"), _AGAIN
         target.unlink()
     raise InvalidInput(f"{what}: {problem}", hint=hint)
-
-
-def _hashed_copy(source: Path, target: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with source.open("rb") as given, target.open("wb") as taken:
-        while block := given.read(_BLOCK):
-            digest.update(block)
-            taken.write(block)
-    return digest.hexdigest()
 
 
 def _wrong(data: bytes, of: str) -> str:
@@ -177,16 +167,21 @@ def require(why: str) -> None:
 
 def environment(site: Path) -> dict[str, str]:
     """Return the environment DVC runs in: the user's own, minus what would phone home."""
-    kept = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
     quiet = {"DVC_NO_ANALYTICS": "1", "CI": "true"}  # with CI set DVC looks for no new version
-    return {"DVC_SITE_CACHE_DIR": str(site), **kept, **quiet}
+    return {"DVC_SITE_CACHE_DIR": str(site), **_without_hook(), **quiet}
 
 
-def dvc(folder: Path, site: Path, *arguments: str) -> None:
-    """Run a DVC command in a folder; raises InvalidInput with DVC's own reason."""
-    require(f"dvc {arguments[0]} is needed")
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "dvc", *arguments],
+def _without_hook() -> dict[str, str]:
+    """Return the environment without a git hook's variables, which may name another repository."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
+
+
+def _run_python(
+    site: Path, *arguments: str, folder: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run this Python, quietly, in DVC's environment."""
+    return subprocess.run(
+        [sys.executable, "-P", *arguments],
         cwd=folder,
         env=environment(site),
         capture_output=True,
@@ -195,6 +190,12 @@ def dvc(folder: Path, site: Path, *arguments: str) -> None:
         errors="replace",
         check=False,
     )
+
+
+def dvc(folder: Path, site: Path, *arguments: str) -> None:
+    """Run a DVC command in a folder; raises InvalidInput with DVC's own reason."""
+    require(f"dvc {arguments[0]} is needed")
+    done = _run_python(site, "-m", "dvc", *arguments, folder=folder)
     if done.returncode:
         raise InvalidInput(
             f"dvc {arguments[0]} failed{_reason(done.stderr, folder)}",
@@ -207,10 +208,10 @@ def _reason(text: str, folder: Path) -> str:
     lines = [line for line in text.splitlines() if line.startswith("ERROR: ")]
     if not lines:
         return ""
-    said = lines[-1].removeprefix("ERROR: ")
+    reason = lines[-1].removeprefix("ERROR: ")
     for place in (folder, *folder.parents[:-1]):
-        said = said.replace(f"{place}{os.sep}", "")
-    return f": {said}" if f" {os.sep}" not in said and f"'{os.sep}" not in said else ""
+        reason = reason.replace(f"{place}{os.sep}", "")
+    return f": {reason}" if f" {os.sep}" not in reason and f"'{os.sep}" not in reason else ""
 
 
 def pull(root: Path, site: Path, md5: str, *, what: str) -> None:
@@ -220,49 +221,36 @@ def pull(root: Path, site: Path, md5: str, *, what: str) -> None:
     or it cannot be reached.
     """
     require(f"{what}: the audio is not in the DVC cache")
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), str(root), md5],
-        env=environment(site),
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    done = _run_python(site, "-c", _BOOT, json.dumps(sys.path), str(root), md5)
     lines = done.stdout.splitlines()
-    said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"error": "crashed"}
-    if "error" not in said:
+    reply = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"error": "crashed"}
+    if "error" not in reply:
         return
-    remote = f' "{said["remote"]}"' if said.get("remote") else ""
+    remote = f' "{reply["remote"]}"' if reply.get("remote") else ""
     problem = {
         "none": "no DVC remote is set",
         "gone": f"the DVC remote{remote} is gone",
         "plugin": f"the DVC remote{remote} needs a part of DVC that is not installed",
-    }.get(said["error"], f"the DVC remote{remote} cannot be reached ({said['error']})")
+    }.get(reply["error"], f"the DVC remote{remote} cannot be reached ({reply['error']})")
     raise BackendUnavailable(
         f"{what}: the audio is not in the DVC cache, and {problem}",
         hint="see: dvc remote list; then: dvc pull",
     )
 
 
-def git(folder: Path, *arguments: str, given: bytes | None = None) -> bytes | None:
+def git(folder: Path, *arguments: str, entered: bytes | None = None) -> bytes | None:
     """Return what a git command printed; None where it failed or there is no git."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],  # noqa: S607  # the user's own git
-            input=given,
+            input=entered,
             capture_output=True,
             check=False,
-            env={k: v for k, v in os.environ.items() if k not in _OF_A_HOOK},
+            env=_without_hook(),
         )
     except OSError:
         return None
     return None if done.returncode else done.stdout
-
-
-def index_entries(folder: Path, outs: Sequence[str]) -> bytes:
-    """Return the entries of git's index below some paths, as ``update-index`` takes them back."""
-    return git(folder, "ls-files", "--stage", "--full-name", "-z", "--", *outs) or b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,21 +282,30 @@ class DvcAudio:
         """
         require("audio goes under DVC")
         initialised = dvc_root(folder) is None and dvc_init(self._workspace, self._site)
-        entries = index_entries(folder, outs)
+        # As ``update-index`` takes them back.
+        entries = git(folder, "ls-files", "--stage", "--full-name", "-z", "--", *outs) or b""
         if entries:
             git(folder, "rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", *outs)
         try:
             dvc(folder, self._site, "add", "--quiet", "--", *outs)
         except BaseException:
             if entries:
-                git(folder, "update-index", "-z", "--index-info", given=entries)
+                git(folder, "update-index", "-z", "--index-info", entered=entries)
             raise
+        pointed = {}
+        for out in outs:
+            source = f"{folder.name}/{shown(out)}.dvc"
+            text = decode(storage.read_bytes(folder / f"{out}.dvc", what=source), source=source)
+            pointed[out] = parse_pointer(text, source=source)
         root = dvc_root(folder)
+        configs = () if root is None else _configs(root)
         return Tracked(
-            outs={out: _pointed(folder, out) for out in outs},
+            outs=pointed,
             untracked=entries.count(b"\0"),
             initialised=initialised,
-            remote=root is not None and _has_remote(root),
+            remote=any(
+                'remote "' in path.read_text(errors="replace") for path in configs if path.is_file()
+            ),
         )
 
     def place(self, folder: Path, md5: str, target: Path, *, what: str) -> None:
@@ -349,17 +346,6 @@ def dvc_init(folder: Path, site: Path) -> bool:
         how = [] if same else ["--subdir"]
     dvc(folder, site, "init", "--quiet", *how)
     return True
-
-
-def _pointed(folder: Path, out: str) -> str:
-    source = f"{folder.name}/{shown(out)}.dvc"
-    data = storage.read_bytes(folder / f"{out}.dvc", what=source)
-    return parse_pointer(decode(data, source=source), source=source)
-
-
-def _has_remote(root: Path) -> bool:
-    paths = (root / ".dvc" / name for name in ("config", "config.local"))
-    return any('remote "' in path.read_text(errors="replace") for path in paths if path.is_file())
 
 
 def run(root: str, md5: str) -> None:
@@ -404,6 +390,3 @@ def _ask(remote: Any, md5: str) -> None:  # noqa: ANN401  # DVC ships no types
         cause = error.__cause__
         if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
             raise cause from error
-
-
-__all__ = ["DvcAudio", "Tracked", "dvc_init"]

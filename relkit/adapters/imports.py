@@ -1,8 +1,7 @@
-"""Folders of other tools: their text files, and where the audio they name lies.
+"""Datasets of other tools: their text files, where their audio lies, and the import of them.
 
-Writes an imported dataset whole, or not at all.
-
-Names for speakers that lead back to no account, by a key that stays in the workspace.
+An imported dataset is written whole, or not at all; speakers get names that lead back to no
+account, by a key that stays in the workspace.
 """
 
 import errno
@@ -19,6 +18,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 from relkit.core import storage
 from relkit.core.codec import decode
@@ -70,27 +70,33 @@ class ImportSources:
 
     def files(self) -> tuple[SourceFile, ...]:
         """Return the text files of the layout; raises InvalidInput where there are none."""
-        paths = self._paths()
-        return tuple(self._file(path) for path in paths)
+        return tuple(self._file(path) for path in self._paths())
 
     def _paths(self) -> list[Path]:
         if self._path.is_file():
             return self._alone()
         if self._kind is ImportKind.NEMO:
-            return [self._manifest()]
+            manifests = sorted(path for path in self._root.iterdir() if path.suffix in _NEMO)
+            if len(manifests) != 1:
+                listed = ", ".join(path.name for path in manifests[:5]) or "none is there"
+                raise InvalidInput(
+                    f"{self.name}: {len(manifests)} manifests in the folder",
+                    hint=f"name one: {listed}",
+                )
+            return manifests
         if self._kind is ImportKind.KALDI:
             return [self._root / name for name in self._kaldi if (self._root / name).is_file()]
-        wanted = _TABLES[self._kind]
+        names = _TABLES[self._kind]
         if self._kind is ImportKind.AUDIO_FOLDER:
-            found = sorted(path for path in self._walk() if path.name in wanted)
+            paths = sorted(path for path in self._walk() if path.name in names)
         else:
-            found = [self._root / name for name in wanted if (self._root / name).is_file()]
-            found += self._lengths() if found else []
-        if not found:
+            paths = [self._root / name for name in names if (self._root / name).is_file()]
+            paths += self._lengths() if paths else []
+        if not paths:
             raise InvalidInput(
-                f"{self.name}: holds none of {', '.join(wanted)}", hint=_HINTS[self._kind]
+                f"{self.name}: holds none of {', '.join(names)}", hint=_HINTS[self._kind]
             )
-        return found
+        return paths
 
     def _alone(self) -> list[Path]:
         if self._kind is ImportKind.KALDI:
@@ -107,15 +113,6 @@ class ImportSources:
 
     def _lengths(self) -> list[Path]:
         return [path for path in [self._root / "clip_durations.tsv"] if path.is_file()]
-
-    def _manifest(self) -> Path:
-        found = sorted(path for path in self._root.iterdir() if path.suffix in _NEMO)
-        if len(found) != 1:
-            listed = ", ".join(path.name for path in found[:5]) or "none is there"
-            raise InvalidInput(
-                f"{self.name}: {len(found)} manifests in the folder", hint=f"name one: {listed}"
-            )
-        return found[0]
 
     def _file(self, path: Path) -> SourceFile:
         name = path.relative_to(self._root).as_posix()
@@ -150,37 +147,33 @@ class ImportSources:
 
     def _locate(self, row: ImportedRow) -> LocatedAudio:
         at = where(row.file, row.line)
-        given = os.path.expanduser(row.audio)  # noqa: PTH111  # as NeMo does; a string is wanted
-        if "\0" in given:
+        named = os.path.expanduser(row.audio)  # noqa: PTH111  # as NeMo does; a string is wanted
+        if "\0" in named:
             raise InvalidInput(f"{at}: the path holds a NUL character")
-        if Path(given).suffix.lower() not in READ | UNREAD:
+        if Path(named).suffix.lower() not in READ | UNREAD:
             raise InvalidInput(
-                f'{at}: "{shown(Path(given).name)}" is no audio file by its name',
+                f'{at}: "{shown(Path(named).name)}" is no audio file by its name',
                 hint="it needs an ending such as .wav, .flac or .mp3",
             )
-        choices = [os.path.normpath(base / given) for base in self._bases(row)]
+        base = self._root / row.folder
+        # Kaldi's paths start from the recipe's folder, two above data/test.
+        bases = [base, *base.parents[: _KALDI_DEPTH - 1 if self._kind is ImportKind.KALDI else 0]]
+        choices = [os.path.normpath(base / named) for base in bases]
         path = next((choice for choice in choices if os.path.lexists(choice)), choices[0])
         folder, name = os.path.split(path)
         path = os.path.join(_real_folder(folder), name)  # noqa: PTH118  # hot path
         real = os.path.realpath(path)
-        if row.confined and not self._inside(path, real, given):
+        if row.confined and not self._inside(path, real, named):
             raise InvalidInput(
                 f"{at}: the audio path leaves the source", hint="name files inside the folder"
             )
         return LocatedAudio(path=path, real=real, found=_is_file(real))
 
-    def _bases(self, row: ImportedRow) -> list[Path]:
-        base = self._root / row.folder
-        if self._kind is not ImportKind.KALDI:
-            return [base]
-        # Kaldi's paths start from the recipe's folder, two above data/test.
-        return [base, *base.parents][:_KALDI_DEPTH]
-
-    def _inside(self, path: str, real: str, given: str) -> bool:
+    def _inside(self, path: str, real: str, named: str) -> bool:
         root = os.path.realpath(self._root)
         # A download of Hugging Face holds links into the "blobs" folder two above it.
         blobs = Path(root).parent.parent / "blobs"
-        inside = Path(path).is_relative_to(root) and not os.path.isabs(given)  # noqa: PTH117  # hot path
+        inside = Path(path).is_relative_to(root) and not os.path.isabs(named)  # noqa: PTH117  # hot path
         return inside and (Path(real).is_relative_to(root) or Path(real).is_relative_to(blobs))
 
     def unlisted(self, located: Sequence[LocatedAudio]) -> int | None:
@@ -274,13 +267,13 @@ class ImportTarget:
                 _copy(source, folder / inside, name)
                 progress(done, len(copies))
             for file, text in texts.items():
-                with _writing(name):
-                    _write(folder / file, text)
+                with _writing(name), (folder / file).open("xb") as target:
+                    _write(target, text.encode("utf-8"))
             self.check_name(name)
             with _writing(name):
-                folder.chmod(0o755 & ~_umask())
+                folder.chmod(0o755 & ~storage.umask())
                 folder.rename(self._datasets / name)
-                _sync(self._datasets)
+                storage.sync_folder(self._datasets)
 
     @contextmanager
     def _fresh(self) -> Iterator[Path]:
@@ -290,8 +283,8 @@ class ImportTarget:
         """
         with _writing("the dataset"):
             self._datasets.mkdir(parents=True, exist_ok=True)
-            for left in self._datasets.glob(f"{_PREFIX}*"):
-                shutil.rmtree(left)
+            for leftover in self._datasets.glob(f"{_PREFIX}*"):
+                shutil.rmtree(leftover)
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._datasets))
         try:
             yield folder
@@ -327,11 +320,10 @@ def _copy(source: str, target: Path, name: str) -> None:
             raise InvalidInput(f"{shown_name}: is no regular file")
         with _writing(name):
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as writing:
+            with target.open("xb") as file:
                 while block := _read(descriptor, shown_name):
-                    writing.write(block)
-                writing.flush()
-                os.fsync(writing.fileno())
+                    file.write(block)
+                _write(file, b"")
     finally:
         os.close(descriptor)
 
@@ -344,25 +336,11 @@ def _read(descriptor: int, name: str) -> bytes:
         raise InvalidInput(f"{name}: cannot be read: {reason}") from error
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("xb") as file:
-        file.write(text.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)  # it can only be read by setting it
-    os.umask(mask)
-    return mask
+def _write(file: BinaryIO, data: bytes) -> None:
+    """Write to a file and make it durable."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 _KEY_BYTES = 32
@@ -394,26 +372,24 @@ def _read_or_make(path: Path) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        return _pseudonyms_read(path)
+        return _read_key(path)
     except OSError as error:
-        raise StorageFailed(
-            f"cannot write {path.name}", hint="check disk and permissions"
-        ) from error
+        raise _no_key(path) from error
     key = secrets.token_bytes(_KEY_BYTES)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
+            _write(file, key)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise StorageFailed(
-            f"cannot write {path.name}", hint="check disk and permissions"
-        ) from error
+        raise _no_key(path) from error
     return key
 
 
-def _pseudonyms_read(path: Path) -> bytes:
+def _no_key(path: Path) -> StorageFailed:
+    return StorageFailed(f"cannot write {path.name}", hint="check disk and permissions")
+
+
+def _read_key(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except OSError as error:

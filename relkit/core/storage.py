@@ -28,7 +28,7 @@ def _failed(path: Path, error: OSError) -> StorageFailed:
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename durable: the directory entry has to reach the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -52,11 +52,12 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        # mkstemp gives 0600, which a team could not read.
+        temporary.chmod(0o666 & ~umask())
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise _failed(path, error) from error
     finally:
@@ -71,8 +72,8 @@ def drop_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    # The mask can only be read by setting it; mkstemp gives 0600, which a team could not read.
+def umask() -> int:
+    """Return the mask of new files, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
@@ -113,10 +114,9 @@ class AppendLog:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            whole = whole_length(path)
             # Unbuffered: what could not be written must not be tried again when it is closed.
             self._file = path.open("ab", buffering=0)
-            self._file.truncate(whole)
+            self._file.truncate(whole_length(path))
         except OSError as error:
             raise _failed(path, error) from error
 
