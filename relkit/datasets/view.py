@@ -159,7 +159,7 @@ def _line(what: str, snapshot: DatasetSnapshot) -> str:
     where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     lock = {"none": "no lock", "fresh": "locked", "stale": "the lock is stale"}[snapshot.state]
-    digest = version.digest[:19] if snapshot.audio is not None else "digest not known"
+    digest = short_digest(version.digest) if snapshot.audio is not None else "digest not known"
     return f"{what:<7} {where}{state}: {counted(version.utterances, 'utterance')}, {digest}, {lock}"
 
 

@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
-from relkit.core.wording import columns, counted, percent, safe
+from relkit.core.wording import columns, counted, percent, safe, short_digest
 from relkit.registry.adopt import ImportedModel
 from relkit.registry.ledger import LedgerState
 from relkit.registry.mirror import Recorded
 from relkit.registry.register import Registered
 from relkit.registry.types import EventKind, ReleaseEvent
 from relkit.registry.verify import Validation, Verification
-
-_SHOWN = 16
 
 
 def share_of(text: str) -> float:
@@ -225,5 +223,5 @@ def _why(event: ReleaseEvent) -> str:
     if event.slice:
         words.append(safe(event.slice))
     if event.decision:
-        words.append(f"decision {event.decision.removeprefix('sha256:')[:_SHOWN]}")
+        words.append(f"decision {short_digest(event.decision)}")
     return "; ".join(words)
