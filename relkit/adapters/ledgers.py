@@ -71,11 +71,11 @@ class LedgerFiles:
         Nothing is locked, unless something looks wrong: then it is looked at again when nobody
         writes. Where that is not possible what was seen first counts.
         """
-        found = self._read(model)
-        if found.problems:
+        reading = self._read(model)
+        if reading.problems:
             with suppress(Busy, StorageFailed), self._held(model):
                 return self._read(model)
-        return found
+        return reading
 
     def _read(self, model: str) -> ReadLedger:
         """Read the anchor first: events are only added, so that it is never ahead of them."""
@@ -111,7 +111,7 @@ class LedgerFiles:
             read = self._read(model)
             events = self._sound(read, model)
             if len(events) != expected:
-                since = [named(one) for one in events[expected:][:1]] or ["it is shorter now"]
+                since = [named(newer) for newer in events[expected:][:1]] or ["it is shorter now"]
                 raise Busy(
                     f"the ledger of {model} has changed since it was read: {since[0]}",
                     hint=f"look at it: relkit registry history {model}, and decide again",
@@ -187,9 +187,9 @@ class LedgerFiles:
 
     def _drop_leftovers(self, model: str) -> None:
         """Remove the temp files that a kill left of this model, whose lock is held."""
-        left = re.compile(rf"\.{re.escape(model)}({ENDING}|{ANCHOR_ENDING})\.[a-z0-9_]{{8}}")
+        leftover = re.compile(rf"\.{re.escape(model)}({ENDING}|{ANCHOR_ENDING})\.[a-z0-9_]{{8}}")
         for path in self._folder.glob(f".{model}.*"):
-            if left.fullmatch(path.name):
+            if leftover.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
     def _anchors(self, model: str) -> tuple[str, tuple[Anchor, ...], ChainProblem | None]:
@@ -205,8 +205,10 @@ class LedgerFiles:
     def _sound(self, read: ReadLedger, model: str) -> tuple[ReleaseEvent, ...]:
         for problem in read.problems:
             if problem.code != "torn":
-                mend = problem.code in MENDABLE
-                raise _error(read.source, problem, _MEND.format(model=model) if mend else _RESTORE)
+                mendable = problem.code in MENDABLE
+                raise _error(
+                    read.source, problem, _MEND.format(model=model) if mendable else _RESTORE
+                )
         return read.events
 
     def _path(self, model: str) -> Path:

@@ -72,13 +72,13 @@ class ReleaseFiles:
             defect = Defect(source=source, line=None, message=f"there is no {NAME}")
             return ReadRelease(release=None, defects=(defect,))
         try:
-            found = read_release(storage.read_bytes(path, what=source), source=source)
+            reading = read_release(storage.read_bytes(path, what=source), source=source)
         except InvalidInput as error:
             defect = Defect(source=source, line=None, message=error.message, hint=error.hint)
             return ReadRelease(release=None, defects=(defect,))
-        if found.release and (wrong := _misplaced(found.release, model, version, source)):
+        if reading.release and (wrong := _misplaced(reading.release, model, version, source)):
             return ReadRelease(release=None, defects=(wrong,))
-        return found
+        return reading
 
     def write(self, release: Release) -> None:
         """Write a release; the same one again changes nothing.
@@ -87,11 +87,11 @@ class ReleaseFiles:
         """
         path = self.path(release.model, release.version)
         if path.exists():
-            there = self.read(release.model, release.version)
-            if there.digest != release.digest:
+            existing = self.read(release.model, release.version)
+            if existing.digest != release.digest:
                 raise InvalidInput(
                     f"{self.source(release.model, release.version)} is there with another digest: "
-                    f"{_differing(there, release)}",
+                    f"{_differing(existing, release)}",
                     hint="give it a new version: what was registered stays as it is",
                 )
             return
@@ -156,10 +156,10 @@ def _misplaced(release: Release, model: str, version: str, source: str) -> Defec
     )
 
 
-def _differing(one: Release, other: Release) -> str:
+def _differing(existing: Release, release: Release) -> str:
     """Return which fields of two releases differ."""
-    names = [name for name in one.__dataclass_fields__ if name != "digest"]
-    return ", ".join(name for name in names if getattr(one, name) != getattr(other, name))
+    names = [name for name in existing.__dataclass_fields__ if name != "digest"]
+    return ", ".join(name for name in names if getattr(existing, name) != getattr(release, name))
 
 
 class ArtifactFiles:
@@ -259,8 +259,8 @@ class ArtifactFiles:
                 return f"{artifact.root}/{path} is missing"
             if _sha256(folder / path) != digest:
                 return f"{artifact.root}/{path} does not have its digest"
-        whole = tree_digest(artifact.files)
-        if artifact.digest == whole:
+        digest_of_all = tree_digest(artifact.files)
+        if artifact.digest == digest_of_all:
             more = sorted(set(_names(folder)) - set(artifact.files))
             if more:
                 return f"{artifact.root}/{more[0]} is not among the release's files"

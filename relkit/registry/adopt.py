@@ -151,30 +151,36 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
     notes = [] if name == model else [f"it is called {model} here"]
     conflicts: list[str] = []
     usable = []
-    for one in versions:
-        if VERSION in one.tags:
-            notes.append(f"{one.number} is {one.tags[VERSION]} of relkit's own")
+    for version in versions:
+        if VERSION in version.tags:
+            notes.append(f"{version.number} is {version.tags[VERSION]} of relkit's own")
             continue
-        if not re.fullmatch(VERSION_NAME, one.number):
-            conflicts.append(f'the version "{shown(one.number)}" is no name that relkit can use')
+        if not re.fullmatch(VERSION_NAME, version.number):
+            conflicts.append(
+                f'the version "{shown(version.number)}" is no name that relkit can use'
+            )
             continue
-        release, why = _release(model, one, task)
+        release, why = _release(model, version, task)
         if why is not None:
-            unverifiable.append(one.number)
-            notes.append(f"{one.number} cannot be verified: {why}")
+            unverifiable.append(version.number)
+            notes.append(f"{version.number} cannot be verified: {why}")
         state = _state(model, task.ports)
-        known = state.registered.get(one.number)
-        if known is not None and known != release.digest:
-            conflicts.append(f"{one.number} is registered with another digest: it stays as it is")
+        registered_digest = state.registered.get(version.number)
+        if registered_digest is not None and registered_digest != release.digest:
+            conflicts.append(
+                f"{version.number} is registered with another digest: it stays as it is"
+            )
             continue
-        usable.append(one)
+        usable.append(version)
         task.ports.releases.write(release)
-        planned = plan_registered(state, release, replace(task.entry, reason=_reason(one, task)))
+        planned = plan_registered(
+            state, release, replace(task.entry, reason=_reason(version, task))
+        )
         if planned is None:
-            unchanged.append(one.number)
+            unchanged.append(version.number)
             continue
         record(task.ports, planned)
-        registered.append(one.number)
+        registered.append(version.number)
     notes += _component_notes(usable, task)
     notes += _serve(model, usable, task)
     state = _state(model, task.ports)
@@ -234,12 +240,12 @@ def _artifact(version: LegacyVersion, task: _Task) -> tuple[Artifact | None, str
 
 
 def _component(version: LegacyVersion, task: _Task) -> Component | None:
-    said = version.tags.get("relkit.component") or version.tags.get("component")
-    return task.component or next((one for one in COMPONENTS if one == said), None)
+    tag = version.tags.get("relkit.component") or version.tags.get("component")
+    return task.component or next((name for name in COMPONENTS if name == tag), None)
 
 
 def _component_notes(versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
-    if any(_component(one, task) is None for one in versions):
+    if any(_component(version, task) is None for version in versions):
         yield "nothing says which component it is: taken for asr (--component)"
 
 
@@ -260,38 +266,38 @@ def _reason(version: LegacyVersion, task: _Task) -> str:
 
 def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
     """Record what the other registry says is served; yield what it does not say."""
-    wanted = _served(versions)
+    served = _served(versions)
     state = _state(model, task.ports)
     done = [span.version for span in state.served]
-    if not wanted:
+    if not served:
         yield "nothing says which version is served: no alias champion, no stage Production"
-    elif done != wanted[: len(done)]:
-        if state.live != wanted[-1]:
+    elif done != served[: len(done)]:
+        if state.live != served[-1]:
             yield (
-                f"{task.kind} serves {wanted[-1]}, and the ledger says {state.live}: "
+                f"{task.kind} serves {served[-1]}, and the ledger says {state.live}: "
                 "what is served is promoted here now"
             )
     else:
-        for version in wanted[len(done) :]:
+        for version in served[len(done) :]:
             note = replace(task.entry, reason=f"imported: served as {task.kind} says")
             state = _state(model, task.ports)
             planned = plan_promoted(state, version, note, decision=None, attested="legacy")
             record(task.ports, planned)
         yield "since when each was served is not known: the ledger begins with the import"
-    for one in versions:
-        named = [alias for alias in one.aliases if alias in {"candidate", "challenger"}]
-        if named or one.stage == "Staging":
+    for legacy in versions:
+        named = [alias for alias in legacy.aliases if alias in {"candidate", "challenger"}]
+        if named or legacy.stage == "Staging":
             what = named[0] if named else "in Staging"
-            yield f"{one.number} is {what}: which share it has is not known, so it is no canary"
-        if one.stage == "Archived":
-            yield f"{one.number} is Archived: whether it was ever served is not known"
+            yield f"{legacy.number} is {what}: which share it has is not known, so it is no canary"
+        if legacy.stage == "Archived":
+            yield f"{legacy.number} is Archived: whether it was ever served is not known"
 
 
 def _served(versions: Sequence[LegacyVersion]) -> list[str]:
     """Return the versions that were served, in order, the live one last."""
-    staged = [one.number for one in versions if one.stage == "Production"]
-    previous = [one.number for one in versions if "previous" in one.aliases]
-    named = {alias: one.number for one in versions for alias in one.aliases}
+    staged = [version.number for version in versions if version.stage == "Production"]
+    previous = [version.number for version in versions if "previous" in version.aliases]
+    named = {alias: version.number for version in versions for alias in version.aliases}
     live = next((named[alias] for alias in _LIVE if alias in named), None)
     if live is None and not staged:
         return []  # what was there before nobody knows what came after it

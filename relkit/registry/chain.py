@@ -80,10 +80,10 @@ def chain_problems(
         for number, event in sound
         if event.model != model
     ]
-    own = [(number, event) for number, event in sound if event.model == model]
+    events = [(number, event) for number, event in sound if event.model == model]
     first: dict[str, tuple[int, ReleaseEvent]] = {}
     duplicated = []
-    for number, event in own:
+    for number, event in events:
         if event.digest in first:
             message = f"{named(event)} stands already in line {first[event.digest][0]}: duplicated"
             duplicated.append(ChainProblem(code="duplicated", message=message, line=number))
@@ -93,7 +93,9 @@ def chain_problems(
     if not structure and not edited:
         structure = list(_order(first))
     return (
-        *sorted((*edited, *foreign, *duplicated, *structure), key=lambda one: one.line or 0),
+        *sorted(
+            (*edited, *foreign, *duplicated, *structure), key=lambda problem: problem.line or 0
+        ),
         *_anchored(first, anchors, excused=bool(edited)),
     )
 
@@ -177,10 +179,10 @@ def merged(
     in whatever direction. Raises InvalidInput naming both events where the order would matter.
     """
     branches = [dict(_keyed(branch, content)) for branch in _branches(tuple(events))]
-    for one, other in combinations(branches, 2):
+    for first, second in combinations(branches, 2):
         _refuse_conflict(
-            [event for key, event in one.items() if key not in other],
-            [event for key, event in other.items() if key not in one],
+            [event for key, event in first.items() if key not in second],
+            [event for key, event in second.items() if key not in first],
         )
     ordered = _sorted(branches)
     refused = refusal_in(ordered)
@@ -210,16 +212,16 @@ def _branches(events: Sequence[ReleaseEvent]) -> Iterator[list[ReleaseEvent]]:
 def _keyed(
     branch: Sequence[ReleaseEvent], content: Callable[[ReleaseEvent], str]
 ) -> Iterator[tuple[Key, ReleaseEvent]]:
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for event in branch:
         text = content(event)
-        yield (text, seen[text]), event
-        seen[text] += 1
+        yield (text, counts[text]), event
+        counts[text] += 1
 
 
-def _refuse_conflict(one: Sequence[ReleaseEvent], other: Sequence[ReleaseEvent]) -> None:
-    for a in one:
-        for b in other:
+def _refuse_conflict(first: Sequence[ReleaseEvent], second: Sequence[ReleaseEvent]) -> None:
+    for a in first:
+        for b in second:
             why = _conflict(a, b) or _conflict(b, a)
             if why is not None:
                 raise InvalidInput(

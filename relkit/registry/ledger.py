@@ -97,8 +97,8 @@ def refusal(state: "LedgerState | _Ledger", event: ReleaseEvent) -> str | None:
     """Return why an event cannot happen after a state, None where it can."""
     version, kind = event.version, event.kind
     if kind is EventKind.REGISTERED:
-        known = state.registered.get(version, event.release)
-        return None if known == event.release else "it is registered with another digest"
+        digest = state.registered.get(version, event.release)
+        return None if digest == event.release else "it is registered with another digest"
     if version not in state.registered:
         return "it was never registered"
     needed = {
@@ -187,16 +187,16 @@ class _Ledger:
 
     def _reopen(self, event: ReleaseEvent) -> None:
         """End the times that go on, and begin those of the new shares; what stays goes on."""
-        wanted = {}
+        shares = {}
         if self.live is not None:
-            wanted[self.live] = 1.0 - self.share
+            shares[self.live] = 1.0 - self.share
         if self.candidate is not None:
-            wanted[self.candidate] = self.share
+            shares[self.candidate] = self.share
         for version, i in tuple(self._open.items()):
-            if wanted.get(version) != self._served[i].share:
+            if shares.get(version) != self._served[i].share:
                 self._served[i] = replace(self._served[i], until=event.at)
                 del self._open[version]
-        for version, share in wanted.items():
+        for version, share in shares.items():
             if version not in self._open:
                 self._open[version] = len(self._served)
                 self._served.append(_begun(version, share, event))

@@ -90,10 +90,10 @@ def parse_ledger(data: bytes, *, source: str) -> ParsedLedger:
     A last line without its line feed is whole where it is an event with its own digest; else it
     is torn and no line.
     """
-    *whole, tail = data.split(b"\n")
+    *ended, tail = data.split(b"\n")
     lines: list[LedgerLine] = []
     markers: list[int] = []
-    for number, raw in enumerate(whole, start=1):
+    for number, raw in enumerate(ended, start=1):
         raw = raw.removesuffix(b"\r")  # noqa: PLW2901 - what an editor on Windows adds
         if raw.startswith(tuple(mark.encode() for mark in _MARKERS)):
             markers.append(number)
@@ -101,7 +101,7 @@ def parse_ledger(data: bytes, *, source: str) -> ParsedLedger:
             lines.append(_line(raw, number, source))
     torn, unended = 0, False
     if tail:
-        last = _line(tail, len(whole) + 1, source)
+        last = _line(tail, len(ended) + 1, source)
         if last.event is not None and last.wrong is None:
             lines.append(last)
             unended = True
@@ -139,7 +139,7 @@ def parse_anchors(text: str, *, source: str) -> tuple[Anchor, ...]:
 
     Marks of a git conflict are passed over: either side's anchor has to be in the ledger.
     """
-    found = []
+    anchors = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith(_MARKERS):
             continue
@@ -149,5 +149,5 @@ def parse_anchors(text: str, *, source: str) -> tuple[Anchor, ...]:
                 f"{source}, line {number}: a sequence and a digest were expected",
                 hint="git checkout this file, or: relkit registry verify --repair",
             )
-        found.append(Anchor(sequence=int(sequence), digest=digest))
-    return tuple(found)
+        anchors.append(Anchor(sequence=int(sequence), digest=digest))
+    return tuple(anchors)

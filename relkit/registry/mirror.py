@@ -55,7 +55,7 @@ def served_after(events: Iterable[ReleaseEvent]) -> Iterator[Aliases]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RequiredVersion:
     """One version as the mirror has to have it; ``adopts`` is the number it was imported from."""
 
     version: str
@@ -66,7 +66,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedModel:
+class RequiredModel:
     """All that a mirror has to have of a model, plain enough to be sent to another process.
 
     ``aliases`` maps each alias to a version of relkit's or None; ``allowed`` to the versions
@@ -74,77 +74,71 @@ class WantedModel:
     """
 
     model: str
-    versions: tuple[Wanted, ...]
+    versions: tuple[RequiredVersion, ...]
     aliases: Mapping[str, str | None]
     sequence: int
     allowed: Mapping[str, tuple[tuple[int, str | None], ...]] = field(default_factory=dict)
     guarded: bool = False
 
 
-def wanted_model(told: Mirrored) -> WantedModel:
+def required_model(mirrored: Mirrored) -> RequiredModel:
     """Return what a mirror has to have."""
-    history = (Aliases(), *told.history)
-    return WantedModel(
-        model=told.model,
-        versions=tuple(_wanted(one, told) for one in told.releases),
-        aliases={name: getattr(told, name) for name in ALIASES},
-        sequence=told.sequence,
+    history = (Aliases(), *mirrored.history)
+    return RequiredModel(
+        model=mirrored.model,
+        versions=tuple(_required_version(release, mirrored) for release in mirrored.releases),
+        aliases={name: getattr(mirrored, name) for name in ALIASES},
+        sequence=mirrored.sequence,
         allowed={
-            name: tuple((one.sequence, getattr(one, name)) for one in history) for name in ALIASES
+            name: tuple((now.sequence, getattr(now, name)) for now in history) for name in ALIASES
         },
-        guarded=told.guarded,
+        guarded=mirrored.guarded,
     )
 
 
-def _wanted(release: Release, told: Mirrored) -> Wanted:
-    registered = told.registered.get(release.version, 0)
+def _required_version(release: Release, mirrored: Mirrored) -> RequiredVersion:
+    registered = mirrored.registered.get(release.version, 0)
+    artifact, origin = release.artifact, release.origin
     tags = {
         VERSION: release.version,
         "relkit.release": release.digest,
         "relkit.component": release.component,
         SEQUENCE: str(registered),
-        "relkit.yanked": "true" if release.version in told.yanked else "false",
+        "relkit.yanked": "true" if release.version in mirrored.yanked else "false",
+        "relkit.artifact": release.artifact_digest,
+        "relkit.root": None if artifact is None else artifact.root,
+        "relkit.traffic": f"{mirrored.share:.6g}"
+        if release.version == mirrored.candidate
+        else None,
     }
-    if release.artifact_digest is not None:
-        tags["relkit.artifact"] = release.artifact_digest
-    if release.artifact is not None and release.artifact.root is not None:
-        tags["relkit.root"] = release.artifact.root
-    if release.version == told.candidate:
-        tags["relkit.traffic"] = f"{told.share:.6g}"
-    origin = release.origin
-    return Wanted(
+    # MLflow refuses local paths over HTTP, so that a version has an address of relkit's own.
+    reference = None if artifact is None else artifact.reference
+    return RequiredVersion(
         version=release.version,
-        source=_source(release),
-        tags=tags,
+        source=reference or f"relkit://registry/{release.model}/{release.version}",
+        tags={name: value for name, value in tags.items() if value is not None},
         registered=registered,
         adopts=origin.version if origin is not None and origin.registry == "mlflow" else None,
     )
 
 
-def _source(release: Release) -> str:
-    """Return the address a version is registered with: MLflow refuses local paths over HTTP."""
-    if release.artifact is not None and release.artifact.reference is not None:
-        return release.artifact.reference
-    return f"relkit://registry/{release.model}/{release.version}"
-
-
-def matched(wanted: WantedModel, found: MirrorModel) -> dict[str, MirrorVersion]:
+def matched(required: RequiredModel, current: MirrorModel) -> dict[str, MirrorVersion]:
     """Return which version of the mirror is which of relkit's, the lowest number where two are.
 
     One that was imported is known by its number until it has the tags.
     """
-    known = {one.version for one in wanted.versions}
+    names = {version.version for version in required.versions}
     by_version: dict[str, MirrorVersion] = {}
     plain = {}
-    for one in sorted(found.versions, key=_number):
-        version = one.tags.get(VERSION)
-        if version is None:
-            plain[one.number] = one
-        elif version in known:
-            by_version.setdefault(version, one)
-    for wants in wanted.versions:
-        if wants.adopts in plain:
-            by_version.setdefault(wants.version, plain[wants.adopts])
+    for version in sorted(current.versions, key=_number):
+        name = version.tags.get(VERSION)
+        if name is None:
+            plain[version.number] = version
+        elif name in names:
+            by_version.setdefault(name, version)
+    for required_version in required.versions:
+        if required_version.adopts in plain:
+            by_version.setdefault(required_version.version, plain[required_version.adopts])
     return by_version
 
 
@@ -152,106 +146,106 @@ def _number(version: MirrorVersion) -> tuple[int, str]:
     return (int(version.number) if version.number.isdecimal() else 0, version.number)
 
 
-def told_sequence(found: MirrorModel) -> int | None:
+def mirrored_sequence(current: MirrorModel) -> int | None:
     """Return the last event that the mirror was told of wholly, None where of none."""
-    text = found.tags.get(SEQUENCE, "")
+    text = current.tags.get(SEQUENCE, "")
     return int(text) if text.isdecimal() else None
 
 
-def wrong_tags(wants: Wanted, there: MirrorVersion) -> dict[str, str | None]:
+def wrong_tags(required: RequiredVersion, current: MirrorVersion) -> dict[str, str | None]:
     """Return relkit's tags that differ, with the value they have to have (None: gone)."""
-    stale = {name: None for name in there.tags if name.startswith(_PREFIX)}
-    right = {**stale, **wants.tags}
-    return {name: value for name, value in right.items() if there.tags.get(name) != value}
+    stale = {name: None for name in current.tags if name.startswith(_PREFIX)}
+    right = {**stale, **required.tags}
+    return {name: value for name, value in right.items() if current.tags.get(name) != value}
 
 
-def differences(wanted: WantedModel, found: MirrorModel) -> tuple[str, ...]:
+def differences(required: RequiredModel, current: MirrorModel) -> tuple[str, ...]:
     """Return in words where a mirror does not say what the ledger says; none: it does."""
-    if not found.there:
-        if not wanted.versions:
-            return ()
-        return (f"{wanted.model}: the registered model is not in the mirror",)
-    return tuple(f"{wanted.model}: {one}" for one in _differences(wanted, found))
+    if current.there:
+        return tuple(f"{required.model}: {words}" for words in _differences(required, current))
+    if not required.versions:
+        return ()
+    return (f"{required.model}: the registered model is not in the mirror",)
 
 
-def _differences(wanted: WantedModel, found: MirrorModel) -> Iterator[str]:
-    there = matched(wanted, found)
-    told = told_sequence(found)
-    for wants in wanted.versions:
-        if wants.version not in there:
-            new = told is None or wants.registered > told
-            yield f"{wants.version} " + (
+def _differences(required: RequiredModel, current: MirrorModel) -> Iterator[str]:
+    matches = matched(required, current)
+    sequence = mirrored_sequence(current)
+    for version in required.versions:
+        if version.version not in matches:
+            new = sequence is None or version.registered > sequence
+            yield f"{version.version} " + (
                 "is not in the mirror yet" if new else "was deleted from the mirror"
             )
             continue
-        version = there[wants.version]
-        for name, value in wrong_tags(wants, version).items():
-            has = version.tags.get(name)
+        match = matches[version.version]
+        for name, value in wrong_tags(version, match).items():
             yield (
-                f"{wants.version} (version {version.number}): the tag {name} is "
-                f"{_shown(has)}, not {_shown(value)}"
+                f"{version.version} (version {match.number}): the tag {name} is "
+                f"{_shown(match.tags.get(name))}, not {_shown(value)}"
             )
-        if wants.adopts is None and version.source != wants.source:
-            yield f"{wants.version} (version {version.number}): its source is another one"
-    ours = {one.number for one in there.values()}
-    for version in sorted(found.versions, key=_number):
-        if version.number not in ours:
-            yield f"version {version.number} of the mirror is not one of relkit's"
+        if version.adopts is None and match.source != version.source:
+            yield f"{version.version} (version {match.number}): its source is another one"
+    numbers = {match.number for match in matches.values()}
+    for number in sorted(current.versions, key=_number):
+        if number.number not in numbers:
+            yield f"version {number.number} of the mirror is not one of relkit's"
     for name in ALIASES:
-        if (said := alias_difference(wanted, found, there, name)) is not None:
-            yield said
-    if told != wanted.sequence and any(name in found.aliases for name in ALIASES):
+        if (difference := alias_difference(required, current, matches, name)) is not None:
+            yield difference
+    if sequence != required.sequence and any(name in current.aliases for name in ALIASES):
         yield (
-            f"the mirror was told up to event {told or 0}, and the ledger has {wanted.sequence}"
-            if told is None or told < wanted.sequence
-            else f"the mirror was told of event {told}, which this ledger does not have"
+            f"the mirror was told up to event {sequence or 0}, and the ledger has "
+            f"{required.sequence}"
+            if sequence is None or sequence < required.sequence
+            else f"the mirror was told of event {sequence}, which this ledger does not have"
         )
 
 
 def alias_difference(
-    wanted: WantedModel, found: MirrorModel, there: Mapping[str, MirrorVersion], name: str
+    required: RequiredModel, current: MirrorModel, matches: Mapping[str, MirrorVersion], name: str
 ) -> str | None:
     """Return how an alias differs, in words; None where it is right."""
-    version = wanted.aliases[name]
-    number = found.aliases.get(name)
-    right = there[version].number if version is not None and version in there else None
+    version = required.aliases[name]
+    number = current.aliases.get(name)
+    right = matches[version].number if version is not None and version in matches else None
     if number == right and (version is None or right is not None):
         return None
     if number is None:
         return f"the alias {name} is missing: it has to name {version}"
-    has = named(number, there)
+    has = name_of(number, matches)
     if version is None:
         return f"the alias {name} names {has}, and there is no {name}"
     return f"the alias {name} names {has}, not {version}"
 
 
-def named(number: str, there: Mapping[str, MirrorVersion]) -> str:
+def name_of(number: str, matches: Mapping[str, MirrorVersion]) -> str:
     """Return how messages call a version of the mirror."""
-    version = next((name for name, one in there.items() if one.number == number), None)
+    version = next((name for name, match in matches.items() if match.number == number), None)
     return f"version {number} (not relkit's)" if version is None else version
 
 
-def stranger(wanted: WantedModel, found: MirrorModel, name: str) -> str | None:
+def moved_by_others(required: RequiredModel, current: MirrorModel, name: str) -> str | None:
     """Return why an alias may not be moved: somebody else put it where the ledger never had it.
 
     The ledger's own places are those since the last event that the mirror was told of: an alias
     is there after a crash or after events that the mirror was not told of, and nowhere else.
     """
-    there = matched(wanted, found)
-    number = found.aliases.get(name)
-    now = None if number is None else named(number, there)
-    told = told_sequence(found)
-    places = wanted.allowed.get(name, ())
-    since = max((event for event, _ in places if told is None or event <= told), default=0)
-    if told is None:
+    matches = matched(required, current)
+    number = current.aliases.get(name)
+    now = None if number is None else name_of(number, matches)
+    sequence = mirrored_sequence(current)
+    places = required.allowed.get(name, ())
+    since = max((event for event, _ in places if sequence is None or event <= sequence), default=0)
+    if sequence is None:
         since = 0
     allowed = {version for event, version in places if event >= since}
-    if now in allowed or now == wanted.aliases[name]:
+    if now in allowed or now == required.aliases[name]:
         return None
-    left = next((version for event, version in places if event == since), None)
+    placed = next((version for event, version in places if event == since), None)
     shown = "names no version" if now is None else f"names {now}"
     return (
-        f"the alias {name} of {wanted.model} {shown}, and relkit left it at {left or 'none'}: "
+        f"the alias {name} of {required.model} {shown}, and relkit left it at {placed or 'none'}: "
         "somebody else moved it"
     )
 
@@ -346,7 +340,7 @@ def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False)
 
     ``guarded``: the mirror follows an event, and what somebody else did there is left alone.
     """
-    there = set(ports.releases.versions(state.model))
+    versions = set(ports.releases.versions(state.model))
     events = ports.ledger.events(state.model)
     registered: dict[str, int] = {}
     for event in events:
@@ -357,7 +351,7 @@ def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False)
         releases=tuple(
             ports.releases.read(state.model, version)
             for version in state.registered
-            if version in there
+            if version in versions
         ),
         champion=state.live,
         candidate=state.candidate,

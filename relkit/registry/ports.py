@@ -112,14 +112,14 @@ class ArtifactListing(ArtifactStore, Protocol):
 class Mirror(Protocol):
     """Another registry that follows the ledger, such as MLflow's."""
 
-    def compare(self, wanted: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: Mirrored) -> tuple[str, ...]:
         """Return where the mirror differs, in words; raises BackendUnavailable."""
         ...
 
-    def repair(self, wanted: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: Mirrored) -> tuple[str, ...]:
         """Make the mirror say it and return what was changed; raises BackendUnavailable.
 
-        Where ``wanted`` is guarded, an alias that somebody else moved is refused the same way.
+        Where ``required`` is guarded, an alias that somebody else moved is refused the same way.
         """
         ...
 

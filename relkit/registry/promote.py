@@ -121,12 +121,14 @@ def _policy(facts: DecisionFacts) -> Iterator[str]:
 
 
 def _subject(release: Release, pinned: Sequence[Release], decision: GateDecision) -> Iterator[str]:
-    wanted = {_identity(one): one for one in (pinned if release.kind == "stack" else (release,))}
+    served = {
+        _identity(member): member for member in (pinned if release.kind == "stack" else (release,))
+    }
     judged = {part.candidate.artifact or part.candidate.candidate for part in decision.parts}
-    for digest, one in wanted.items():
+    for digest, member in served.items():
         if digest not in judged:
-            yield f"it is not about the artifact of {one.model} {one.version} ({digest})"
-    for digest in sorted(judged - set(wanted)):
+            yield f"it is not about the artifact of {member.model} {member.version} ({digest})"
+    for digest in sorted(judged - set(served)):
         yield f"it is about another artifact ({digest})"
 
 
@@ -142,19 +144,19 @@ def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision
     for part in decision.parts:
         dataset = part.dataset
         if dataset.digest not in evaluated:
-            known = ", ".join(sorted(evaluated.values())) or "none"
+            names = ", ".join(sorted(evaluated.values())) or "none"
             yield (
                 f"it was decided on the dataset {dataset.name} ({dataset.digest}), which is "
-                f"not one the release names (lineage: {known})"
+                f"not one the release names (lineage: {names})"
             )
 
 
 def _evaluated(releases: Sequence[Release]) -> Mapping[str, str]:
     return {
-        one.digest: one.dataset
+        lineage.digest: lineage.dataset
         for release in releases
-        for one in release.lineage
-        if one.use == "evaluation"
+        for lineage in release.lineage
+        if lineage.use == "evaluation"
     }
 
 
@@ -263,8 +265,8 @@ def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
         return record(ports, planned)
     name = evidence_name(OVERRIDE, override.digest)
     ports.releases.keep(model, version, name, evidence.override_data)
-    said = override.override
-    reason = f"{said.reason} ({said.ticket}, signed by {said.by})"
+    signed = override.override
+    reason = f"{signed.reason} ({signed.ticket}, signed by {signed.by})"
     first = plan_overridden(state, version, replace(note, reason=reason), override=override.digest)
     sealed = ports.ledger.append(first, expected=state.sequence)
     done = record(ports, replace(planned, sequence=planned.sequence + 1, reason=reason))
@@ -354,7 +356,7 @@ def _refuse(
 ) -> None:
     """Raise InvalidInput with every reason against a promotion."""
     name = f"{release.model} {release.version}"
-    pinned = tuple(ports.releases.read(*one) for one in release.pins.items())
+    pinned = tuple(ports.releases.read(*pin) for pin in release.pins.items())
     reasons = list(why_not(release, pinned, evidence.facts, evidence.override))
     if release.digest != state.registered[release.version]:
         reasons.append("its release.json is not the one that was registered")
@@ -366,8 +368,10 @@ def _refuse(
             hint="gate it again: relkit gate POLICY --candidate RUN --baseline RUN",
         )
     decided = evidence.facts.decision.created
-    said = evidence.override
-    refuse_condemned(state, release.version, decided if said is None else said.override.created)
+    override = evidence.override
+    refuse_condemned(
+        state, release.version, decided if override is None else override.override.created
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

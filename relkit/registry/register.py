@@ -61,22 +61,22 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
 def _answers(
     run: str, outcomes: Iterable[Outcome], normalizer: Normalizer
 ) -> Iterator[tuple[str, int, str]]:
-    for one in outcomes:
-        answer = None if one.prediction is None else one.prediction.outcome
+    for outcome in outcomes:
+        answer = None if outcome.prediction is None else outcome.prediction.outcome
         if not isinstance(answer, Answer):
             raise InvalidInput(
-                f"the run {run} has no answer for every probe clip: {one.id} failed",
+                f"the run {run} has no answer for every probe clip: {outcome.id} failed",
                 hint="run the probe suite again when the model answers: relkit eval SUITE",
             )
-        if one.prediction is not None and one.prediction.cached:
+        if outcome.prediction is not None and outcome.prediction.cached:
             raise InvalidInput(
                 f"the run {run} has answers from the cache, which say nothing about today",
                 hint="ask again: relkit eval SUITE --fresh",
             )
-        yield one.id, one.repeat, (answer.text, *normalizer.stages(answer.text))[-1]
+        yield outcome.id, outcome.repeat, (answer.text, *normalizer.stages(answer.text))[-1]
 
 
-def with_fingerprint(hosted: object, found: Fingerprint) -> dict[str, object]:
+def with_fingerprint(hosted: object, fingerprint: Fingerprint) -> dict[str, object]:
     """Return the ``hosted`` part of a release's file with what a probe run says.
 
     Raises UsageError where the release is not hosted, InvalidInput where it says otherwise.
@@ -86,20 +86,20 @@ def with_fingerprint(hosted: object, found: Fingerprint) -> dict[str, object]:
             "--probe is for a vendor's model, and the release is not hosted",
             hint="its artifact has a digest: leave out --probe",
         )
-    says = {"configuration": found.configuration, "fingerprint": found.digest}
+    says = {"configuration": fingerprint.configuration, "fingerprint": fingerprint.digest}
     for key, value in says.items():
         if hosted.get(key, value) != value:
             raise InvalidInput(
-                f'the probe run {found.run} is not one of this release: "hosted.{key}" says '
+                f'the probe run {fingerprint.run} is not one of this release: "hosted.{key}" says '
                 f"{hosted[key]}, the run {value}",
                 hint="leave the key out, or probe the model that the release is about",
             )
     return {**hosted, **says}
 
 
-def keep_probe(release: Release, found: Fingerprint, ports: RegistryPorts) -> None:
+def keep_probe(release: Release, fingerprint: Fingerprint, ports: RegistryPorts) -> None:
     """Keep what a fingerprint was taken of beside its release: digests and a count, no text."""
-    text = json.dumps(encode(found), indent=2) + "\n"
+    text = json.dumps(encode(fingerprint), indent=2) + "\n"
     ports.releases.keep(release.model, release.version, PROBE, text.encode("utf-8"))
 
 
@@ -126,8 +126,8 @@ def probe_problems(model: str, now: Fingerprint, ports: RegistryPorts) -> tuple[
             )
     if now.digest == identity.fingerprint:
         return ()
-    said = f"{model} {release.version} answers otherwise than when it was registered"
-    return (f"{said}: fingerprint {now.digest}, not {identity.fingerprint} ({now.clips} clips)",)
+    changed = f"{model} {release.version} answers otherwise than when it was registered"
+    return (f"{changed}: fingerprint {now.digest}, not {identity.fingerprint} ({now.clips} clips)",)
 
 
 def _release(model: str, state: LedgerState, now: Fingerprint, ports: RegistryPorts) -> Release:
@@ -146,9 +146,9 @@ def _kept(release: Release, ports: RegistryPorts) -> Fingerprint | None:
     for name, data in ports.releases.evidence(release.model, release.version):
         if name == PROBE:
             document = parse_json(decode(data, source=name), source=name)
-            found = parse(Fingerprint, document, source=name)
-            if release.hosted is not None and found.digest == release.hosted.fingerprint:
-                return found
+            fingerprint = parse(Fingerprint, document, source=name)
+            if release.hosted is not None and fingerprint.digest == release.hosted.fingerprint:
+                return fingerprint
     return None
 
 
@@ -196,11 +196,11 @@ def register(options: RegisterOptions, ports: RegistryPorts) -> Registered:
     _complete(document, ports)
     if probe is not None:
         document["hosted"] = with_fingerprint(document.get("hosted"), probe)
-    found = release_of(document, source=source, text=text)
-    if found.release is None:
-        first = found.defects[0]
-        raise InvalidInput("\n  ".join(str(one) for one in found.defects), hint=first.hint)
-    release = found.release
+    reading = release_of(document, source=source, text=text)
+    if reading.release is None:
+        first = reading.defects[0]
+        raise InvalidInput("\n  ".join(str(defect) for defect in reading.defects), hint=first.hint)
+    release = reading.release
     if (why := ports.artifacts.verify(release)) is not None and not ports.artifacts.absent(release):
         raise InvalidInput(f"{source}: the artifact does not verify: {why}")
     _refuse_other(release, ports)
@@ -245,8 +245,8 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
         if pinned:
             artifact["digest"] = pinned
     run = document.get("run")
-    if isinstance(run, str) and (found := ports.report(run)) is not None:
-        report, data = found
+    if isinstance(run, str) and (stored := ports.report(run)) is not None:
+        report, data = stored
         document["run"] = report.run
         document.setdefault("report", sha256_bytes(data))
         dataset = report.dataset
@@ -256,7 +256,7 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
             "revision": dataset.revision,
         }
         lineage = document.setdefault("lineage", [])
-        if isinstance(lineage, list) and not any(_same(one, dataset.digest) for one in lineage):
+        if isinstance(lineage, list) and not any(_same(entry, dataset.digest) for entry in lineage):
             lineage.append({key: value for key, value in evaluated.items() if value is not None})
 
 
@@ -275,10 +275,10 @@ def _created(document: dict[str, Any], ports: RegistryPorts) -> str:
 def _keep_evidence(release: Release, ports: RegistryPorts) -> list[str]:
     """Keep the report and the decision that a release names beside it; say what is not here."""
     notes = []
-    found = None if release.run is None else ports.report(release.run)
+    stored = None if release.run is None else ports.report(release.run)
     if release.report is not None:
-        if found is not None and sha256_bytes(found[1]) == release.report:
-            _keep(release, REPORT, found[1], ports)
+        if stored is not None and sha256_bytes(stored[1]) == release.report:
+            _keep(release, REPORT, stored[1], ports)
         else:
             notes.append(f"the report {release.report} is not here: put it beside the release")
     if release.decision is not None:

@@ -119,8 +119,8 @@ def _wrong_artifact(artifact: Artifact) -> Iterator[Wrong]:
         hint = "register fills in the files of a root"
         yield ("artifact",), "an artifact needs root and files, or a reference", hint
         return
-    one = next(iter(artifact.files.values())) if len(artifact.files) == 1 else None
-    if artifact.digest not in (one, tree_digest(artifact.files)):
+    digest = next(iter(artifact.files.values())) if len(artifact.files) == 1 else None
+    if artifact.digest not in (digest, tree_digest(artifact.files)):
         message = '"artifact.digest" is not that of the files'
         yield ("artifact", "digest"), message, f"it is {tree_digest(artifact.files)}"
 
@@ -156,12 +156,12 @@ class ReadRelease:
 
 def parse_release(data: bytes, *, source: str) -> Release:
     """Return a release from JSON; raises InvalidInput for its first defect, saying how many."""
-    found = read_release(data, source=source)
-    if found.release is None:
-        first, more = found.defects[0], len(found.defects) - 1
+    reading = read_release(data, source=source)
+    if reading.release is None:
+        first, more = reading.defects[0], len(reading.defects) - 1
         count = f" (and {more} more: relkit registry validate)" if more else ""
         raise InvalidInput(f"{first}{count}", hint=first.hint or _HINT)
-    return found.release
+    return reading.release
 
 
 def read_release(data: bytes, *, source: str) -> ReadRelease:

@@ -24,35 +24,37 @@ Known = Mapping[str, Mapping[str, Release]]
 
 def read_all(ports: RegistryPorts, models: tuple[str, ...]) -> tuple[Known, tuple[Defect, ...]]:
     """Return the releases of models that can be read, and the defects of those that cannot."""
-    known: dict[str, dict[str, Release]] = {}
+    releases: dict[str, dict[str, Release]] = {}
     defects: list[Defect] = []
     for model in models:
-        known[model] = {}
+        releases[model] = {}
         for version in ports.releases.versions(model):
-            found = ports.releases.examine(model, version)
-            defects += found.defects
-            if found.release is not None:
-                known[model][version] = found.release
-    return known, tuple(defects)
+            reading = ports.releases.examine(model, version)
+            defects += reading.defects
+            if reading.release is not None:
+                releases[model][version] = reading.release
+    return releases, tuple(defects)
 
 
-def reference_defects(ports: RegistryPorts, known: Known) -> Iterator[Defect]:
+def reference_defects(ports: RegistryPorts, by_model: Known) -> Iterator[Defect]:
     """Yield pins of what does not exist, and requirements that nothing satisfies."""
-    for releases in known.values():
+    for releases in by_model.values():
         for release in releases.values():
             for model, text in release.requires.items():
-                versions = tuple(known.get(model, ()))
-                if not any(VersionRange.parse(text).holds(one, versions) for one in versions):
+                versions = tuple(by_model.get(model, ()))
+                if not any(
+                    VersionRange.parse(text).holds(version, versions) for version in versions
+                ):
                     have = ", ".join(versions[-5:]) or "none"
                     message = f"requires {model} {text}, which no release satisfies (there: {have})"
                     yield _at(ports, release, ("requires", model), message)
-            yield from _pin_defects(ports, release, known)
+            yield from _pin_defects(ports, release, by_model)
 
 
-def _pin_defects(ports: RegistryPorts, stack: Release, known: Known) -> Iterator[Defect]:
+def _pin_defects(ports: RegistryPorts, stack: Release, by_model: Known) -> Iterator[Defect]:
     components: dict[str, str] = {}
     for model, version in stack.pins.items():
-        pinned = known.get(model, {}).get(version)
+        pinned = by_model.get(model, {}).get(version)
         at: Path = ("pins", model)
         if pinned is None:
             yield _at(ports, stack, at, f"pins {model} {version}, which does not exist")
@@ -60,16 +62,20 @@ def _pin_defects(ports: RegistryPorts, stack: Release, known: Known) -> Iterator
         if pinned.component == "stack":
             yield _at(ports, stack, at, f"pins {model} {version}, which is a stack itself")
         if pinned.component in components:
-            other = components[pinned.component]
+            first = components[pinned.component]
             yield _at(
-                ports, stack, at, f"pins two {pinned.component} releases, {other} and {model}"
+                ports, stack, at, f"pins two {pinned.component} releases, {first} and {model}"
             )
         components.setdefault(pinned.component, model)
         for partner, text in pinned.requires.items():
             beside = stack.pins.get(partner)
-            if beside is None or not VersionRange.parse(text).holds(beside, tuple(known[partner])):
-                there = "does not pin it" if beside is None else f"pins {partner} {beside}"
-                message = f"pins {model} {version}, which requires {partner} {text}, and {there}"
+            if beside is None or not VersionRange.parse(text).holds(
+                beside, tuple(by_model[partner])
+            ):
+                stack_pins = "does not pin it" if beside is None else f"pins {partner} {beside}"
+                message = (
+                    f"pins {model} {version}, which requires {partner} {text}, and {stack_pins}"
+                )
                 yield _at(ports, stack, at, message)
 
 
@@ -92,10 +98,10 @@ def unchecked_artifacts(ports: RegistryPorts, releases: Mapping[str, Release]) -
 def evidence_defects(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[Defect]:
     """Yield reports and decisions that releases name and that do not lie beside them."""
     for release in releases.values():
-        wanted = {key: getattr(release, key) for key in ("report", "decision")}
-        there = evidence_digests(ports.releases, release.model, release.version)
-        for key, digest in wanted.items():
-            if digest is not None and digest not in there:
+        digests = {key: getattr(release, key) for key in ("report", "decision")}
+        evidence = evidence_digests(ports.releases, release.model, release.version)
+        for key, digest in digests.items():
+            if digest is not None and digest not in evidence:
                 message = f"the {key} {digest} does not lie beside the release, or was changed"
                 yield _at(ports, release, (key,), message)
 
@@ -122,10 +128,10 @@ def ledger_defects(
     source = f"events/{read.source}"
     events = read.events
     state = state_of(model, events)
-    there = ports.releases.versions(model)
+    versions = ports.releases.versions(model)
     for version, digest in state.registered.items():
         release = releases.get(version)
-        if version not in there:
+        if version not in versions:
             message = (
                 f"{version} is registered, and {ports.releases.source(model, version)} is gone"
             )
@@ -141,7 +147,7 @@ def ledger_defects(
         if (
             event.kind is EventKind.REGISTERED
             or event.decision is None
-            or event.version not in there
+            or event.version not in versions
         ):
             continue
         if event.decision not in evidence_digests(ports.releases, model, event.version):
@@ -151,7 +157,7 @@ def ledger_defects(
 
 
 def _line(events: tuple[ReleaseEvent, ...], version: str) -> int | None:
-    return next((i for i, one in enumerate(events, start=1) if one.version == version), None)
+    return next((i for i, event in enumerate(events, start=1) if event.version == version), None)
 
 
 def _at(
@@ -196,10 +202,10 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
     ``artifacts`` False leaves the files of artifacts unread.
     """
     models = _models(ports)
-    known, found = read_all(ports, models)
-    defects = [*found, *reference_defects(ports, known)]
+    by_model, unreadable = read_all(ports, models)
+    defects = [*unreadable, *reference_defects(ports, by_model)]
     for model in models:
-        releases = known[model]
+        releases = by_model[model]
         defects += chain_defects(ports, model)
         defects += ledger_defects(ports, model, releases)
         defects += evidence_defects(ports, releases)
@@ -207,7 +213,7 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
             defects += artifact_defects(ports, releases)
     return Validation(
         releases=sum(len(ports.releases.versions(model)) for model in models),
-        defects=tuple(sorted(defects, key=lambda one: (one.source, one.line or 0))),
+        defects=tuple(sorted(defects, key=lambda defect: (defect.source, defect.line or 0))),
     )
 
 
@@ -260,16 +266,16 @@ def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Verifica
                 repaired += ports.ledger.repair(name)
             except InvalidInput as error:
                 problems.append(f"cannot be repaired: {error.message}")
-        known, defects = read_all(ports, (name,))
-        releases = known[name]
-        found = [
+        by_model, defects = read_all(ports, (name,))
+        releases = by_model[name]
+        wrong = [
             *defects,
             *chain_defects(ports, name),
             *ledger_defects(ports, name, releases),
             *evidence_defects(ports, releases),
             *artifact_defects(ports, releases),
         ]
-        problems += [str(one) for one in found]
+        problems += [str(defect) for defect in wrong]
         unchecked += unchecked_artifacts(ports, releases)
         read = ports.ledger.read(name)
         events += len(read.events)
@@ -328,6 +334,6 @@ def _mirror(
     ports: RegistryPorts, mirror: Mirror, state: LedgerState, *, repair: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (what was mended, where the mirror differs still)."""
-    wanted = mirrored(ports, state)
-    done = mirror.repair(wanted) if repair else ()
-    return done, mirror.compare(wanted)
+    required = mirrored(ports, state)
+    done = mirror.repair(required) if repair else ()
+    return done, mirror.compare(required)

@@ -42,14 +42,14 @@ class _Numeric:
 
 @lru_cache(maxsize=4096)
 def _numeric(text: str) -> _Numeric | None:
-    found = _NUMERIC.fullmatch(text)
-    if found is None:
+    match = _NUMERIC.fullmatch(text)
+    if match is None:
         return None
-    numbers = [int(part) for part in found["release"].split(".")]
+    numbers = [int(part) for part in match["release"].split(".")]
     while len(numbers) > 1 and numbers[-1] == 0:
         numbers.pop()
-    words = (found["pre"] or "").split(".") if found["pre"] else []
-    if python := found["python"]:
+    words = (match["pre"] or "").split(".") if match["pre"] else []
+    if python := match["python"]:
         letters = python.rstrip("0123456789")
         words = [_PYTHON[letters], python[len(letters) :]]
     pre = tuple((0, int(word), "") if word.isdecimal() else (1, 0, word) for word in words)
@@ -67,12 +67,14 @@ def same_or_newer_minor(version: str, needed: str) -> bool:
     The same major number and no smaller minor one (below 1.0 the same minor one); names that are
     not numeric have to be equal.
     """
-    one, other = _numeric(version), _numeric(needed)
+    offered, required = _numeric(version), _numeric(needed)
     if version == needed:
         return True
-    if one is None or other is None or not one.final or not other.final:
+    if offered is None or required is None or not offered.final or not required.final:
         return False
-    (major, minor), (needed_major, needed_minor) = ((*item.release, 0)[:2] for item in (one, other))
+    (major, minor), (needed_major, needed_minor) = (
+        (*item.release, 0)[:2] for item in (offered, required)
+    )
     if major != needed_major:
         return False
     return minor == needed_minor if major == 0 else minor >= needed_minor
@@ -84,14 +86,14 @@ def compare_versions(a: str, b: str, order: Sequence[str] = ()) -> int:
     Two numeric versions by number, everything else by place in ``order`` (as registered, oldest
     first). Raises ValueError where neither tells.
     """
-    one, other = _numeric(a), _numeric(b)
-    if one is not None and other is not None:
-        return (one > other) - (one < other)
+    first, second = _numeric(a), _numeric(b)
+    if first is not None and second is not None:
+        return (first > second) - (first < second)
     if a == b:
         return 0
     if a in order and b in order:
         return 1 if order.index(a) > order.index(b) else -1
-    named = a if one is None else b
+    named = a if first is None else b
     raise ValueError(
         f'"{named}" is no numeric version, and when it was registered is not known, so that '
         f'"{a}" and "{b}" have no order'
@@ -123,10 +125,10 @@ class _Clause:
 
     def _is_pre_release_of_the_end(self, version: str) -> bool:
         """Return whether it is ``2.0.0-rc.1`` under ``<2``, which means to keep 2 out."""
-        one, end = _numeric(version), _numeric(self.version)
-        if self.sign != "<" or one is None or end is None:
+        number, end = _numeric(version), _numeric(self.version)
+        if self.sign != "<" or number is None or end is None:
             return False
-        return end.final and not one.final and one.release == end.release
+        return end.final and not number.final and number.release == end.release
 
 
 _HOLDS: dict[str, Callable[[int], bool]] = {
@@ -141,10 +143,10 @@ _HOLDS: dict[str, Callable[[int], bool]] = {
 
 def _begins_with(version: str, prefix: tuple[int, ...]) -> bool | None:
     """Return whether a version's numbers begin so, None for a name without numbers."""
-    found = _numeric(version)
-    if found is None:
+    number = _numeric(version)
+    if number is None:
         return None
-    return (found.release + (0,) * len(prefix))[: len(prefix)] == prefix
+    return (number.release + (0,) * len(prefix))[: len(prefix)] == prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +184,13 @@ def _parsed(text: str) -> VersionRange:
 
 
 def _clause(part: str, text: str) -> _Clause:
-    found = _CLAUSE.fullmatch(part)
-    if found is None:
+    match = _CLAUSE.fullmatch(part)
+    if match is None:
         raise ValueError(
             f'"{text}" is no range of versions; one looks like ">=1.2,<2", "==1.2.*" or "*"'
         )
-    sign = "==" if found["sign"] in {None, "="} else found["sign"]
-    version = found["version"]
+    sign = "==" if match["sign"] in {None, "="} else match["sign"]
+    version = match["version"]
     if version.endswith(".*"):
         return _Clause(sign, version, _wildcard(sign, version, text))
     if "*" in version:

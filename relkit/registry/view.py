@@ -38,7 +38,7 @@ def recorded_json(done: Recorded) -> dict[str, JsonValue]:
         "digest": event.digest,
         "from": event.from_version,
         "traffic": event.traffic,
-        "overridden": any(one.kind is EventKind.OVERRIDDEN for one in done.events),
+        "overridden": any(e.kind is EventKind.OVERRIDDEN for e in done.events),
         "live": done.state.live,
         "candidate": done.state.candidate,
         "previous": done.state.previous,
@@ -219,7 +219,7 @@ def _why(event: ReleaseEvent) -> str:
     if event.kind is EventKind.CANARY and event.traffic is not None:
         words.insert(0, percent(event.traffic))
     if event.bad:
-        words.append("bad: " + ", ".join(safe(one) for one in event.bad))
+        words.append("bad: " + ", ".join(safe(version) for version in event.bad))
     if event.slice:
         words.append(safe(event.slice))
     if event.decision:

@@ -652,22 +652,22 @@ class MemoryMirror:
     down: bool = False
     told: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
-    def compare(self, wanted: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: Mirrored) -> tuple[str, ...]:
         """Say where it differs."""
-        said_ = self._aliases(wanted)
-        there = self.told.get(wanted.model)
-        return () if there == said_ else (f"{wanted.model}: champion is {there}, not {said_}",)
+        said_ = self._aliases(required)
+        there = self.told.get(required.model)
+        return () if there == said_ else (f"{required.model}: champion is {there}, not {said_}",)
 
-    def repair(self, wanted: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: Mirrored) -> tuple[str, ...]:
         """Say what the ledger says."""
-        differing = self.compare(wanted)
-        self.told[wanted.model] = self._aliases(wanted)
+        differing = self.compare(required)
+        self.told[required.model] = self._aliases(required)
         return differing
 
-    def _aliases(self, wanted: Mirrored) -> tuple[str | None, str | None]:
+    def _aliases(self, required: Mirrored) -> tuple[str | None, str | None]:
         if self.down:
             raise BackendUnavailable("the mirror did not answer")
-        return wanted.champion, wanted.previous
+        return required.champion, required.previous
 
 
 def test_the_event_is_safe_before_the_mirror_is_told(

@@ -281,15 +281,15 @@ class Aliases:
         self.champion: str | None = None
         self.down = False
 
-    def compare(self, wanted: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: Mirrored) -> tuple[str, ...]:
         """Return whether the alias is another."""
-        return () if self.champion == wanted.champion else ("the alias champion is another",)
+        return () if self.champion == required.champion else ("the alias champion is another",)
 
-    def repair(self, wanted: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: Mirrored) -> tuple[str, ...]:
         """Move the alias."""
         if self.down:
             raise BackendUnavailable("MLflow did not answer at http://127.0.0.1:9")
-        self.champion = wanted.champion
+        self.champion = required.champion
         return ("the alias champion was moved",)
 
 

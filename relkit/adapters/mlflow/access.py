@@ -163,7 +163,7 @@ class Talk:
         Raises MissingDependency without MLflow and BackendUnavailable for whatever else goes wrong,
         after seconds; the message names host and port, never credentials or folders.
         """
-        whole = json.dumps(self._access.order(task, order))
+        line = json.dumps(self._access.order(task, order))
         if self.over:
             self.close()
             self._child = self._access.start()
@@ -173,13 +173,13 @@ class Talk:
         if child is None or child.stdin is None:
             raise BackendUnavailable("MLflow's client could not be started", hint=self._access.hint)
         # A thread writes: a child that never reads would keep us waiting in a long order.
-        Thread(target=_hand_over, args=(child.stdin, whole), daemon=True).start()
-        told = False
+        Thread(target=_hand_over, args=(child.stdin, line), daemon=True).start()
+        answered = False
         try:
             message = self._answer(child, patience)
-            told = True
+            answered = True
         finally:
-            if not told:
+            if not answered:
                 self.close()
         if "failed" in message:
             raise self._access.refusal(message)
@@ -248,8 +248,8 @@ def place_of(uri: str, hint: str) -> Place:
 
 def patient(environment: Mapping[str, str], silence_s: float) -> float:
     """Return how long a server may be silent: a longer limit of the user's for MLflow counts."""
-    given = environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
-    return max(silence_s, float(given) if given.isdecimal() else 0.0)
+    timeout = environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "")
+    return max(silence_s, float(timeout) if timeout.isdecimal() else 0.0)
 
 
 def _missing(package: str) -> MissingDependency:

@@ -46,24 +46,24 @@ def read(order: Mapping[str, Any], progress: Progress) -> dict[str, object]:
     """
     client = client_of(order)
     names = order["names"]
-    found: dict[str, object] = {}
+    models: dict[str, object] = {}
     for name in _all_names(client, progress) if names is None else names:
         progress()
         model = model_of(client, name)
         if model is None:
             continue
         versions = []
-        for one in versions_of(client, name, progress):
-            document = _document(one)
+        for version in versions_of(client, name, progress):
+            document = _document(version)
             if order["locations"]:
-                document["location"] = _location(client, one, progress)
+                document["location"] = _location(client, version, progress)
             versions.append(document)
-        found[name] = {
+        models[name] = {
             "tags": dict(model.tags),
             "aliases": {alias: str(number) for alias, number in model.aliases.items()},
             "versions": versions,
         }
-    return found
+    return models
 
 
 def client_of(order: Mapping[str, Any]) -> "MlflowClient":

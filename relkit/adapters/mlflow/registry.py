@@ -12,7 +12,7 @@ from relkit.adapters.mlflow.access import Access, Patience, Talk, patient
 from relkit.core.config import MlflowSettings
 from relkit.core.errors import InvalidInput
 from relkit.core.values import time_text
-from relkit.registry.mirror import differences, wanted_model
+from relkit.registry.mirror import differences, required_model
 from relkit.registry.types import LegacyVersion, Mirrored, MirrorModel, MirrorVersion
 
 TIMEOUT = "RELKIT_MLFLOW_TIMEOUT"
@@ -43,30 +43,30 @@ class MlflowRegistry:
 
         ``state`` is the absolute folder ``<workspace>/.relkit``; ``uri`` wins over all settings.
         """
-        given = (
+        address = (
             uri or environment.get("MLFLOW_REGISTRY_URI") or environment.get("MLFLOW_TRACKING_URI")
         )
-        self._uri = given or settings.tracking_uri or f"sqlite:///{state.name}/mlflow.db"
-        self._folder = None if given else state.parent
+        self._uri = address or settings.tracking_uri or f"sqlite:///{state.name}/mlflow.db"
+        self._folder = None if address else state.parent
         self._state = state
         self._environment = environment
         self._talk: Talk | None = None
 
-    def compare(self, wanted: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: Mirrored) -> tuple[str, ...]:
         """Return where MLflow differs from the ledger, in words; raises BackendUnavailable."""
-        found = self._ask(
-            "read", {"names": [wanted.model], "locations": False}, len(wanted.releases)
+        models = self._ask(
+            "read", {"names": [required.model], "locations": False}, len(required.releases)
         )
-        return differences(wanted_model(wanted), _model(found.get(wanted.model)))
+        return differences(required_model(required), _model(models.get(required.model)))
 
-    def repair(self, wanted: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: Mirrored) -> tuple[str, ...]:
         """Make MLflow say what the ledger says and return what was changed, in words.
 
         Raises BackendUnavailable where it does not answer, and, where ``guarded``, where somebody
         else moved an alias or deleted the version it has to name.
         """
-        order = {"wanted": asdict(wanted_model(wanted))}
-        return tuple(self._ask("repair", order, len(wanted.releases)))
+        order = {"required": asdict(required_model(required))}
+        return tuple(self._ask("repair", order, len(required.releases)))
 
     def legacy(self, names: Sequence[str] | None) -> dict[str, tuple[LegacyVersion, ...]]:
         """Return all versions of models (None: of all of them) by name, oldest first.
@@ -74,16 +74,16 @@ class MlflowRegistry:
         A model that does not exist has no entry. Raises BackendUnavailable.
         """
         order = {"names": None if names is None else list(names), "locations": True}
-        found = self._ask("read", order, _MANY)
-        return {name: tuple(_legacy(name, model)) for name, model in found.items()}
+        models = self._ask("read", order, _MANY)
+        return {name: tuple(_legacy(name, model)) for name, model in models.items()}
 
     def _ask(self, task: str, order: Mapping[str, object], versions: int) -> Any:  # noqa: ANN401  # JSON of the task
         """Ask the child, which stays for the next order: MLflow is imported once a command."""
         silence_s = patient(self._environment, _SILENCE_S)
         whole_s = max(_WHOLE_S, silence_s)
-        given = self._environment.get(TIMEOUT)
-        if given:
-            whole_s = _seconds(given)
+        seconds = self._environment.get(TIMEOUT)
+        if seconds:
+            whole_s = _seconds(seconds)
             silence_s = min(silence_s, whole_s)
         patience = Patience(silence_s=silence_s, whole_s=whole_s + _A_VERSION_S * versions)
         if self._talk is None:
@@ -117,34 +117,38 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _model(found: Mapping[str, Any] | None) -> MirrorModel:
-    if found is None:
+def _model(document: Mapping[str, Any] | None) -> MirrorModel:
+    if document is None:
         return MirrorModel()
     return MirrorModel(
         versions=tuple(
-            MirrorVersion(number=one["number"], source=one["source"], tags=one["tags"])
-            for one in found["versions"]
+            MirrorVersion(number=version["number"], source=version["source"], tags=version["tags"])
+            for version in document["versions"]
         ),
-        aliases=found["aliases"],
-        tags=found["tags"],
+        aliases=document["aliases"],
+        tags=document["tags"],
         there=True,
     )
 
 
-def _legacy(name: str, found: Mapping[str, Any]) -> Iterable[LegacyVersion]:
-    versions = sorted(found["versions"], key=lambda one: (one["created_ms"], int(one["number"])))
-    for one in versions:
-        created = datetime.fromtimestamp(one["created_ms"] // 1000, UTC)
+def _legacy(name: str, document: Mapping[str, Any]) -> Iterable[LegacyVersion]:
+    versions = sorted(
+        document["versions"], key=lambda version: (version["created_ms"], int(version["number"]))
+    )
+    for version in versions:
+        created = datetime.fromtimestamp(version["created_ms"] // 1000, UTC)
         yield LegacyVersion(
             model=name,
-            number=one["number"],
+            number=version["number"],
             created=time_text(created),
-            source=one["source"],
-            location=one["location"],
-            run=one["run"],
-            stage=None if one["stage"] in {None, "None"} else one["stage"],
+            source=version["source"],
+            location=version["location"],
+            run=version["run"],
+            stage=None if version["stage"] in {None, "None"} else version["stage"],
             aliases=tuple(
-                sorted(alias for alias, to in found["aliases"].items() if to == one["number"])
+                sorted(
+                    alias for alias, to in document["aliases"].items() if to == version["number"]
+                )
             ),
-            tags=one["tags"],
+            tags=version["tags"],
         )

@@ -29,13 +29,13 @@ class MlflowTracker:
         ``state`` is the absolute folder ``<workspace>/.relkit``. ``deadline_s`` is how many seconds
         a server may stay silent; a longer ``MLFLOW_HTTP_REQUEST_TIMEOUT`` of the user's counts.
         """
-        given = environment.get("MLFLOW_TRACKING_URI")
+        address = environment.get("MLFLOW_TRACKING_URI")
         named = environment.get("MLFLOW_EXPERIMENT_NAME")
         self._state = state
         self._access = Access(
-            uri=given or settings.tracking_uri or f"sqlite:///{state.name}/mlflow.db",
+            uri=address or settings.tracking_uri or f"sqlite:///{state.name}/mlflow.db",
             # A relative path in relkit.yaml starts at the workspace, one in a variable where we are
-            folder=None if given else state.parent,
+            folder=None if address else state.parent,
             state=state,
             environment=environment,
             patience=Patience(silence_s=patient(environment, deadline_s)),

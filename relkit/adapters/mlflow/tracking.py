@@ -20,10 +20,10 @@ def track(order: Mapping[str, Any], progress: Callable[[], None]) -> str:
     client = MlflowClient(tracking_uri=order["uri"])
     experiment = order["experiment_id"] or _experiment(client, order)
     progress()
-    found = client.search_runs([experiment], f"tags.`relkit.run` = '{order['run']}'", max_results=1)
+    runs = client.search_runs([experiment], f"tags.`relkit.run` = '{order['run']}'", max_results=1)
     run = (
-        found[0]
-        if found
+        runs[0]
+        if runs
         else client.create_run(
             experiment, order["started_ms"], {"relkit.run": order["run"]}, order["run"]
         )
@@ -48,15 +48,15 @@ def _experiment(client: "MlflowClient", order: Mapping[str, Any]) -> str:
     from mlflow.exceptions import MlflowException
 
     name = order["experiment"]
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.create_experiment(name, order["artifacts"])
         except MlflowException:
-            found = client.get_experiment_by_name(name)  # another process may have been first
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another process may have been first
+            if experiment is None:
                 raise
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def _batches(order: Mapping[str, Any]) -> Iterator[dict[str, list[Any]]]:
