@@ -29,6 +29,7 @@ from relkit.evaluation.types import (
     with_overall,
 )
 from relkit.registry.types import language_name, no_line_break, printable
+from relkit.scoring.normalizers import checked_replacements, free_name
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 _JSON = st.recursive(
@@ -52,6 +53,10 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_systems: st.deferred(lambda: _later(Suite)).map(
         lambda suite: replace(suite, task="asr", system=Recorded(path="a"), recogniser=None)
     ),
+    checked_replacements: st.dictionaries(
+        st.text("abc", min_size=1, max_size=3), st.text("abc ", max_size=3), min_size=1
+    ),
+    free_name: st.sampled_from(["mine", "a.b-c"]),
     checked_duration: st.integers(1, 999_999).map("{}s".format),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit.core import storage
-from relkit.core.codec import decode
+from relkit.core.codec import decode, parse_yaml
 from relkit.core.config import (
     MARKER,
-    MlflowRecord,
     MlflowSettings,
+    Tracking,
     Workspace,
-    WorkspaceRecord,
-    parse_workspace,
+    WorkspaceFile,
 )
 from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.values import time_text
@@ -218,18 +217,18 @@ def find_workspace(start: Path, environment: Mapping[str, str]) -> Workspace:
 def read_workspace(folder: Path, environment: Mapping[str, str]) -> Workspace:
     """Return the workspace in a folder; raises InvalidInput where it is none."""
     data = storage.read_bytes(folder / MARKER, what=MARKER, hint=_HINT)
-    record = parse_workspace(decode(data, source=MARKER), source=MARKER)
+    written = parse_yaml(decode(data, source=MARKER), WorkspaceFile, source=MARKER)
     root = folder.resolve()
     return Workspace(
         folder=root,
-        name=record.name,
-        datasets=_inside(root, record.paths.datasets, "paths.datasets"),
-        suites=_inside(root, record.paths.suites, "paths.suites"),
-        normalizers=_inside(root, record.paths.normalizers, "paths.normalizers"),
-        gates=_inside(root, record.paths.gates, "paths.gates"),
-        trusted_keys=() if record.signing is None else tuple(record.signing.keys),
-        profile="default" if record.privacy is None else record.privacy.profile,
-        mlflow=_mlflow(record, environment),
+        name=written.name,
+        datasets=_inside(root, written.paths.datasets, "paths.datasets"),
+        suites=_inside(root, written.paths.suites, "paths.suites"),
+        normalizers=_inside(root, written.paths.normalizers, "paths.normalizers"),
+        gates=_inside(root, written.paths.gates, "paths.gates"),
+        trusted_keys=() if written.signing is None else written.signing.keys,
+        profile="default" if written.privacy is None else written.privacy.profile,
+        mlflow=_mlflow(written, environment),
         environment=dict(environment),
     )
 
@@ -241,13 +240,13 @@ def _inside(root: Path, relative: str, key: str) -> Path:
     return path
 
 
-def _mlflow(record: WorkspaceRecord, environment: Mapping[str, str]) -> MlflowSettings | None:
+def _mlflow(written: WorkspaceFile, environment: Mapping[str, str]) -> MlflowSettings | None:
     """Return tracking settings; the usual MLflow variables win and turn tracking on."""
     uri = environment.get("MLFLOW_TRACKING_URI")
-    if record.mlflow is None and not uri:
+    if written.mlflow is None and not uri:
         return None
-    settings = record.mlflow or MlflowRecord()
+    settings = written.mlflow or Tracking()
     return MlflowSettings(
         tracking_uri=uri or settings.tracking_uri,
-        experiment=environment.get("MLFLOW_EXPERIMENT_NAME") or settings.experiment or record.name,
+        experiment=environment.get("MLFLOW_EXPERIMENT_NAME") or settings.experiment or written.name,
     )

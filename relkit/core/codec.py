@@ -34,7 +34,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ErrorDetails, SchemaValidator, core_schema
 
@@ -50,12 +50,6 @@ Lines = Mapping[Path, int]
 
 MAX_DEPTH = 100
 """How deeply a JSON document may be nested: far less than what writing it again can take."""
-
-
-class Record(BaseModel):
-    """Base of every file model: unknown keys, coerced types and later changes are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def decode(data: bytes, *, source: str) -> str:
@@ -203,7 +197,7 @@ def parse(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         # A misspelt key is both unknown and missing, and only the first can be named.
-        unknown = (item for item in details if item["type"] in _UNKNOWN_KEY)
+        unknown = (item for item in details if item["type"] == _UNKNOWN_KEY)
         first = next(unknown, None) or _furthest(details, document)
         path, message, hint = _explain(kind, first, document, inside)
         line = line_of(path, lines or {}) or line
@@ -294,9 +288,7 @@ class _Schemas(GenerateJsonSchema):
         return made | {"additionalProperties": True} if _file(schema["cls"]).open else made
 
 
-_validator: Callable[[Any], SchemaValidator] = cache(
-    lambda kind: getattr(kind, "__pydantic_validator__", None) or SchemaValidator(_core(kind))
-)
+_validator: Callable[[Any], SchemaValidator] = cache(lambda kind: SchemaValidator(_core(kind)))
 
 
 def _core(kind: type) -> Any:  # noqa: ANN401 - a schema of pydantic-core is a dict of dicts
@@ -376,7 +368,7 @@ def _written(kind: type) -> tuple[tuple[str, str, object], ...]:
     return tuple(keys)
 
 
-_UNKNOWN_KEY = ("unexpected_keyword_argument", "extra_forbidden")
+_UNKNOWN_KEY = "unexpected_keyword_argument"
 
 
 def _explain(
@@ -386,16 +378,16 @@ def _explain(
     what, text = item["type"], item["msg"].removeprefix("Value error, ")
     path = real_path(cast("Any", document), tuple(item["loc"]), absent=what == "missing")
     name = shown(".".join(str(part) for part in ((inside, *path) if inside else path)))
-    if what in _UNKNOWN_KEY:
+    if what == _UNKNOWN_KEY:
         hint = nearest(str(path[-1]), _keys(kind, path[:-1], document))
         return path, f'unknown key "{name}"', hint
     if what == "missing" and not isinstance(path[-1], int):
         return path, f'the key "{name}" is missing', None
     if not path and not isinstance(document, Mapping):
         return path, "a mapping of keys to values was expected", f"it needs {_required(kind)}"
-    if what in {"dataclass_type", "model_type", "model_attributes_type", "dict_type"}:
+    if what in {"dataclass_type", "dict_type"}:
         return path, f'"{name}": a mapping of keys to values was expected', None
-    if what == "union_tag_invalid" and not issubclass(kind, BaseModel):
+    if what == "union_tag_invalid":
         expected = item["ctx"]["expected_tags"]
         text = f"'{shown(item['ctx']['tag'])}' is none of {expected}"
     elif what in {"tuple_type", "too_short", "too_long"}:
@@ -415,8 +407,6 @@ def _keys(kind: object, path: Path, document: Any) -> list[str]:  # noqa: ANN401
 
 def _values_of(kind: type) -> dict[str, Any]:
     """Return the keys of a type's file with the types of their values."""
-    if issubclass(kind, BaseModel):
-        return {item.alias or name: item.annotation for name, item in kind.model_fields.items()}
     hints = get_type_hints(kind)
     keys = {_key(item): hints[item.name] for item in _fields(kind)}
     return keys | dict.fromkeys(_file(kind).derived)
@@ -433,25 +423,19 @@ def _is_of(kind: type, document: object) -> bool:
 
 def _types_in(annotation: object) -> Iterator[type]:
     """Yield the types with keys that a type is made of."""
-    if isinstance(annotation, type) and (
-        dataclasses.is_dataclass(annotation) or issubclass(annotation, BaseModel)
-    ):
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):
         yield from _types_in(argument)
 
 
 def _required(kind: type) -> str:
-    names: list[str] = []
-    if issubclass(kind, BaseModel):
-        names = [i.alias or n for n, i in kind.model_fields.items() if i.is_required()]
-    elif dataclasses.is_dataclass(kind):
-        names = [
-            _key(item)
-            for item in _fields(kind)
-            if _says(kind, item, "required")
-            or item.default is item.default_factory is dataclasses.MISSING
-        ]
+    names = [
+        _key(item)
+        for item in (_fields(kind) if dataclasses.is_dataclass(kind) else ())
+        if _says(kind, item, "required")
+        or item.default is item.default_factory is dataclasses.MISSING
+    ]
     return "the keys " + ", ".join(names) if names else "a mapping"
 
 

@@ -8,10 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from relkit.core.codec import Record, parse_yaml
-
 MARKER = "relkit.yaml"
 """The file that makes a folder a workspace."""
 
@@ -72,7 +68,8 @@ class Workspace:
         return self.state / "cache"
 
 
-class PathsRecord(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
     """Where the folders of a workspace are, relative to it."""
 
     datasets: str = "datasets"
@@ -81,36 +78,35 @@ class PathsRecord(Record):
     gates: str = "gates"
 
 
-class MlflowRecord(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracking:
     """Experiment tracking; the usual ``MLFLOW_*`` variables win."""
 
     tracking_uri: str | None = None
     experiment: str | None = None
 
 
-class SigningRecord(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
     """Public keys that are trusted."""
 
-    keys: list[str] = []
+    keys: tuple[str, ...] = ()
 
 
-class PrivacyRecord(Record):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
     """The disclosure profile of shared documents."""
 
     profile: Literal["default", "health"] = "default"
 
 
-class WorkspaceRecord(Record):
-    """The whole of ``relkit.yaml``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceFile:
+    """``relkit.yaml``, the file that marks a workspace."""
 
-    schema_: Literal["relkit.workspace/v1"] | None = Field(default=None, alias="schema")
+    schema: Literal["relkit.workspace/v1"] = "relkit.workspace/v1"
     name: str
-    paths: PathsRecord = PathsRecord()
-    mlflow: MlflowRecord | None = None
-    signing: SigningRecord | None = None
-    privacy: PrivacyRecord | None = None
-
-
-def parse_workspace(text: str, *, source: str) -> WorkspaceRecord:
-    """Return ``relkit.yaml`` as a record; raises InvalidInput."""
-    return parse_yaml(text, WorkspaceRecord, source=source)
+    paths: Paths = Paths()
+    mlflow: Tracking | None = None
+    signing: Signing | None = None
+    privacy: Privacy | None = None

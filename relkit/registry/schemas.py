@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel
-
 from relkit.core.codec import schema
-from relkit.core.config import WorkspaceRecord
+from relkit.core.config import WorkspaceFile
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.registry.types import Release, ReleaseEvent
-from relkit.scoring.normalizers import NormalizerRecord
+from relkit.scoring.normalizers import NormalizerFile
 
 KINDS: Mapping[str, type] = {
     "answer": AnswerLine,
@@ -24,12 +22,12 @@ KINDS: Mapping[str, type] = {
     "gate": WrittenPolicy,
     "journal": JournalLine,
     "manifest": ManifestRow,
-    "normalizer": NormalizerRecord,
+    "normalizer": NormalizerFile,
     "release": Release,
     "report": EvalReport,
     "run": RunHeader,
     "suite": Suite,
-    "workspace": WorkspaceRecord,
+    "workspace": WorkspaceFile,
 }
 
 
@@ -38,7 +36,7 @@ def schemas() -> Iterator[tuple[str, str]]:
     for name, kind in KINDS.items():
         document = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **(kind.model_json_schema() if issubclass(kind, BaseModel) else schema(kind)),
+            **schema(kind),
             "title": f"relkit {name}",
         }
         yield f"{name}.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -21,11 +21,10 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
-
-from relkit.core.codec import Record, nearest, parse_yaml
+from relkit.core.codec import nearest, parse_yaml
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Checked, Limits
 from relkit.core.yaml_text import shown
 from relkit.scoring.types import MaskingStep
 
@@ -307,42 +306,33 @@ def masking_steps(
     )
 
 
-class ReplaceRecord(Record):
+def checked_replacements(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    """Return replacements that make a step; raises ValueError for others."""
+    replace(mapping)
+    return mapping
+
+
+def free_name(name: str) -> str:
+    """Return a name that no built-in normalizer has; raises ValueError for others."""
+    if name in BUILT_IN:
+        raise ValueError(f'"{name}" is a built-in normalizer; choose another name')
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacements:
     """A step that replaces whole tokens and phrases."""
 
-    replace: Annotated[dict[str, str], Field(min_length=1)]
-
-    @field_validator("replace")
-    @classmethod
-    def _usable(cls, mapping: dict[str, str]) -> dict[str, str]:
-        replace(mapping)
-        return mapping
+    replace: Annotated[Mapping[str, str], Limits(min_length=1), Checked(checked_replacements)]
 
 
-def _normalizers_kind(step: object) -> str:
-    """Say which of the two a step is meant to be, so that only that one's errors are shown."""
-    return "mapping" if isinstance(step, Mapping | ReplaceRecord) else "name"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormalizerFile:
+    """A user's normalizer: steps by name, and replacements."""
 
-
-StepRecord = Annotated[
-    Annotated[str, Tag("name")] | Annotated[ReplaceRecord, Tag("mapping")],
-    Discriminator(_normalizers_kind),
-]
-
-
-class NormalizerRecord(Record):
-    """The whole of a normalizer file."""
-
-    schema_: Literal["relkit.normalizer/v1"] | None = Field(default=None, alias="schema")
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$")]
-    steps: Annotated[list[StepRecord], Field(min_length=1, max_length=100)]
-
-    @field_validator("name")
-    @classmethod
-    def _free(cls, name: str) -> str:
-        if name in BUILT_IN:
-            raise ValueError(f'"{name}" is a built-in normalizer; choose another name')
-        return name
+    schema: Literal["relkit.normalizer/v1"] = "relkit.normalizer/v1"
+    name: Annotated[str, Limits(pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$"), Checked(free_name)]
+    steps: Annotated[tuple[str | Replacements, ...], Limits(min_length=1, max_length=100)]
 
 
 def parse_normalizer(text: str, *, source: str, available: Mapping[str, Step]) -> Pipeline:
@@ -350,18 +340,18 @@ def parse_normalizer(text: str, *, source: str, available: Mapping[str, Step]) -
 
     Raises InvalidInput for the file and for an unknown step.
     """
-    record = parse_yaml(text, NormalizerRecord, source=source)
-    steps = pipeline_steps(record, available, source=source)
-    return Pipeline(name=record.name, steps=steps, digest_of=digest_of)
+    written = parse_yaml(text, NormalizerFile, source=source)
+    steps = pipeline_steps(written, available, source=source)
+    return Pipeline(name=written.name, steps=steps, digest_of=digest_of)
 
 
 def pipeline_steps(
-    record: NormalizerRecord, available: Mapping[str, Step], *, source: str
+    written: NormalizerFile, available: Mapping[str, Step], *, source: str
 ) -> tuple[Step, ...]:
     """Return the steps that a file names; raises InvalidInput for one that does not exist."""
     steps: list[Step] = []
-    for number, step in enumerate(record.steps, start=1):
-        if isinstance(step, ReplaceRecord):
+    for number, step in enumerate(written.steps, start=1):
+        if isinstance(step, Replacements):
             steps.append(replace(step.replace))
         elif step in available:
             steps.append(available[step])

@@ -17,6 +17,7 @@ from relkit.audio.types import Quality
 from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.comparison.types import CompareReport
 from relkit.core.codec import defects, encode, parse, parse_yaml, schema
+from relkit.core.config import WorkspaceFile
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.values import (
@@ -37,6 +38,7 @@ from relkit.core.values import (
     named,
 )
 from relkit.curation.types import Contract, ContractOutcome
+from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
@@ -48,6 +50,7 @@ from relkit.gate.types import (
     WrittenPolicy,
 )
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent, RollbackTarget
+from relkit.scoring.normalizers import NormalizerFile
 from tests.file_values import values
 
 SOME = "sha256:" + "ab" * 32
@@ -164,6 +167,8 @@ FILES: tuple[type, ...] = (
     GatePlan,
     JournalLine,
     LogHead,
+    ManifestRow,
+    NormalizerFile,
     Quality,
     Release,
     ReleaseEvent,
@@ -177,6 +182,7 @@ FILES: tuple[type, ...] = (
     WrittenOverride,
     WrittenPolicy,
     WrittenStatement,
+    WorkspaceFile,
 )
 """Every type that is a file or a line of one."""
 

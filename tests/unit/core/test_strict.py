@@ -1,13 +1,14 @@
 """JSON that means one thing only, and errors that say where and what to do."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import Field
 
-from relkit.core.codec import MAX_DEPTH, Record, decode, nearest, parse, parse_json, parse_yaml
+from relkit.core.codec import MAX_DEPTH, decode, nearest, parse, parse_json, parse_yaml
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 
@@ -25,20 +26,22 @@ JSON = st.recursive(
 )
 
 
-class Inner(Record):
-    """A nested record."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner:
+    """A nested type."""
 
-    edges: list[float]
+    edges: tuple[float, ...]
 
 
-class Outer(Record):
-    """A record with everything that an error can be about."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer:
+    """A type with everything that an error can be about."""
 
     name: str
     size: int = 1
     inner: Inner | None = None
-    parts: list[Inner] = Field(default_factory=list)
-    places: dict[str, str | list[str]] = Field(default_factory=dict)
+    parts: tuple[Inner, ...] = ()
+    places: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
