@@ -167,7 +167,7 @@ class ImportSources:
             raise InvalidInput(
                 f"{at}: the audio path leaves the source", hint="name files inside the folder"
             )
-        return LocatedAudio(path=path, real=real, found=_is_file(real))
+        return LocatedAudio(path=path, real=real, exists=_is_file(real))
 
     def _inside(self, path: str, real: str, named: str) -> bool:
         root = os.path.realpath(self._root)

@@ -64,22 +64,22 @@ def candidates(
     headers = [runs.header(run) for run in named]
     _refuse_strangers(headers)
     allowed = terms(headers[0].dataset.name)
-    own, withheld = _allowed(runs.items(request.runs[0]), allowed)
-    others = [_by_id(runs.items(run)) for run in request.runs[1:]]
+    items, withheld = _allowed(runs.items(request.runs[0]), allowed)
+    further = [_by_id(runs.items(run)) for run in request.runs[1:]]
     baseline = None if request.baseline is None else _by_id(runs.items(request.baseline))
-    notes = _notes(own, headers, others, baseline)
-    states = slice_states(own, baseline)
+    notes = _notes(items, headers, further, baseline)
+    states = slice_states(items, baseline)
     ranked = rank(
         [
-            candidate(item, [other[item.id] for other in others if item.id in other], states)
-            for item in own
+            candidate(item, [answers[item.id] for answers in further if item.id in answers], states)
+            for item in items
         ]
     )
     return ReviewList(
         runs=tuple(header.run for header in headers[: len(request.runs)]),
         baseline=headers[-1].run if request.baseline is not None else None,
         dataset=headers[0].dataset.name,
-        considered=len(own),
+        considered=len(items),
         flagged=len(ranked),
         withheld=withheld,
         candidates=ranked[: request.limit],
@@ -99,21 +99,21 @@ def consent_terms(datasets: VersionedDatasets, name: str) -> ConsentTerms:
 def _refuse_strangers(headers: Sequence[RunHeader]) -> None:
     """Refuse runs whose numbers do not compare with the first one's."""
     first = headers[0]
-    for other in headers[1:]:
-        if sum(header.run == other.run for header in headers) > 1:
-            raise UsageError(f"the run {other.run} is named twice", hint="name different runs")
-        if other.dataset.digest != first.dataset.digest:
+    for compared in headers[1:]:
+        if sum(header.run == compared.run for header in headers) > 1:
+            raise UsageError(f"the run {compared.run} is named twice", hint="name different runs")
+        if compared.dataset.digest != first.dataset.digest:
             raise InvalidInput(
-                f"the runs {first.run} and {other.run} are on different data",
-                hint=f"score both on today's: relkit rescore {other.run}",
+                f"the runs {first.run} and {compared.run} are on different data",
+                hint=f"score both on today's: relkit rescore {compared.run}",
             )
-        if (other.normalizer.digest, other.suite.segmenter) != (
+        if (compared.normalizer.digest, compared.suite.segmenter) != (
             first.normalizer.digest,
             first.suite.segmenter,
         ):
             raise InvalidInput(
-                f"the runs {first.run} and {other.run} were scored by different rules",
-                hint=f"relkit rescore {other.run} --normalizer {first.normalizer.name}",
+                f"the runs {first.run} and {compared.run} were scored by different rules",
+                hint=f"relkit rescore {compared.run} --normalizer {first.normalizer.name}",
             )
 
 
@@ -125,7 +125,7 @@ def _allowed(
     items: Sequence[ScoredItem], terms: ConsentTerms
 ) -> tuple[list[ScoredItem], dict[str, int]]:
     """Return the utterances that may be shown, and how many may not by reason."""
-    kept, withheld = [], Counter[str]()
+    allowed, withheld = [], Counter[str]()
     for item in items:
         consent = terms.by_id.get(item.id)
         if consent is None:
@@ -133,22 +133,22 @@ def _allowed(
         elif consent is Consent.REVOKED or (terms.required and consent is not Consent.GRANTED):
             withheld[consent.value] += 1
         else:
-            kept.append(item)
-    return kept, dict(sorted(withheld.items()))
+            allowed.append(item)
+    return allowed, dict(sorted(withheld.items()))
 
 
 def _notes(
-    own: Sequence[ScoredItem],
+    scored: Sequence[ScoredItem],
     headers: Sequence[RunHeader],
-    others: Sequence[Mapping[str, ScoredItem]],
+    further: Sequence[Mapping[str, ScoredItem]],
     baseline: Mapping[str, ScoredItem] | None,
 ) -> tuple[str, ...]:
     """Return where runs do not cover the first one's utterances; raises InvalidInput for none."""
     notes = []
-    compared = [*others, *([baseline] if baseline is not None else [])]
+    compared = [*further, *([baseline] if baseline is not None else [])]
     for header, items in zip(headers[1:], compared, strict=True):
-        missing = sum(item.id not in items for item in own)
-        if own and missing == len(own):
+        missing = sum(item.id not in items for item in scored)
+        if scored and missing == len(scored):
             raise InvalidInput(
                 f"the runs {headers[0].run} and {header.run} have no utterance in common",
                 hint="name runs of the same suite",
@@ -173,27 +173,27 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _DIGITS = 6
 
 
-def review_document(found: ReviewList) -> dict[str, JsonValue]:
+def review_document(review: ReviewList) -> dict[str, JsonValue]:
     """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
     return {
-        "runs": list(found.runs),
-        "baseline": found.baseline,
-        "dataset": found.dataset,
-        "considered": found.considered,
-        "flagged": found.flagged,
-        "withheld": dict(found.withheld),
-        "candidates": [_document(one) for one in found.candidates],
-        "notes": list(found.notes),
+        "runs": list(review.runs),
+        "baseline": review.baseline,
+        "dataset": review.dataset,
+        "considered": review.considered,
+        "flagged": review.flagged,
+        "withheld": dict(review.withheld),
+        "candidates": [_document(item) for item in review.candidates],
+        "notes": list(review.notes),
     }
 
 
-def _document(one: ReviewCandidate) -> dict[str, JsonValue]:
+def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
     return {
-        "id": one.id,
-        "score": round(one.score, _DIGITS),
-        "slice": one.slice,
-        "signals": {name: _rounded(value) for name, value in asdict(one.signals).items()},
-        "numbers": {name: _rounded(one.numbers.get(name)) for name in NUMBERS},
+        "id": item.id,
+        "score": round(item.score, _DIGITS),
+        "slice": item.slice,
+        "signals": {name: _rounded(value) for name, value in asdict(item.signals).items()},
+        "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
     }
 
 
@@ -201,15 +201,21 @@ def _rounded(value: float | None) -> float | None:
     return value if value is None or isinstance(value, int) else round(value, _DIGITS)
 
 
-def review_csv(found: ReviewList) -> str:
+def review_csv(review: ReviewList) -> str:
     """Return a CSV table with a head; what a spreadsheet could run gets an apostrophe."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["id", "score", "slice", *SIGNALS, *NUMBERS])
-    for one in found.candidates:
-        signals = [_rounded(getattr(one.signals, name)) for name in SIGNALS]
-        numbers = [_rounded(one.numbers.get(name)) for name in NUMBERS]
-        cells = [_inert(one.id), round(one.score, _DIGITS), _inert(one.slice), *signals, *numbers]
+    for item in review.candidates:
+        signals = [_rounded(getattr(item.signals, name)) for name in SIGNALS]
+        numbers = [_rounded(item.numbers.get(name)) for name in NUMBERS]
+        cells = [
+            _inert(item.id),
+            round(item.score, _DIGITS),
+            _inert(item.slice),
+            *signals,
+            *numbers,
+        ]
         writer.writerow(cells)
     return out.getvalue()
 

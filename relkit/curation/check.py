@@ -12,9 +12,9 @@ from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
 from relkit.curation.contracts import (
     NOTES,
-    Heard,
+    ClipFacts,
+    clip_facts,
     default_expectations,
-    heard,
     slice_facts,
     utterance_facts,
 )
@@ -43,30 +43,30 @@ def doubts(
     """
     best: dict[str, tuple[int, int, int]] = {}
     for name, reference in references.items():
-        given = [texts[name] for texts in hypotheses if name in texts]
-        counts = [count_text(reference, text) for text in given]
+        answers = [texts[name] for texts in hypotheses if name in texts]
+        counts = [count_text(reference, text) for text in answers]
         if counts and (words := counts[0].reference_length):
-            best[name] = min(min(c.errors, words) for c in counts), words, len(given)
+            best[name] = min(min(c.errors, words) for c in counts), words, len(answers)
     everyone = sum(e for e, _, _ in best.values()), sum(w for _, w, _ in best.values()), len(best)
     groups: dict[str, tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
     for name, (errors, words, _) in best.items():
         had = groups[speakers[name]]
         groups[speakers[name]] = had[0] + errors, had[1] + words, had[2] + 1
-    found = {}
+    by_id = {}
     for name in references:
         if name not in best:
-            found[name] = Doubt()
+            by_id[name] = Doubt()
             continue
         errors, words, systems = best[name]
         group = groups[speakers[name]]
         pool = group if group[2] > _FEWEST_NEIGHBOURS else everyone
-        others = pool[1] - words
-        found[name] = Doubt(
+        rest = pool[1] - words
+        by_id[name] = Doubt(
             rate=errors / words,
-            neighbours=(pool[0] - errors) / others if others else None,
+            neighbours=(pool[0] - errors) / rest if rest else None,
             systems=systems,
         )
-    return found
+    return by_id
 
 
 MAX_AUDIO_S = 600.0
@@ -202,17 +202,17 @@ def _check_names(dataset: Dataset, contract: Contract, recognised: Sequence[Reco
         )
 
 
-def _listen(dataset: Dataset, audio: AudioReader, progress: Progress) -> dict[str, Heard]:
+def _listen(dataset: Dataset, audio: AudioReader, progress: Progress) -> dict[str, ClipFacts]:
     """Decode every utterance once, keeping numbers only."""
     sounds = {}
     for done, item in enumerate(dataset.utterances, start=1):
-        sounds[item.id] = heard(audio.read(dataset.root, item.audio, max_s=MAX_AUDIO_S))
+        sounds[item.id] = clip_facts(audio.read(dataset.root, item.audio, max_s=MAX_AUDIO_S))
         progress(done, len(dataset.utterances))
     return sounds
 
 
 def _doubts(
-    dataset: Dataset, sounds: Mapping[str, Heard], recognised: Sequence[Recognised]
+    dataset: Dataset, sounds: Mapping[str, ClipFacts], recognised: Sequence[Recognised]
 ) -> dict[str, Doubt]:
     """Return how far each label is contradicted, every text normalized as the run's were.
 
@@ -234,14 +234,16 @@ def _normalized(normalizer: Normalizer, text: str) -> str:
     return stages[-1] if stages else text
 
 
-def _answers(outcomes: Iterable[Outcome], sounds: Mapping[str, Heard]) -> Iterable[tuple[str, str]]:
+def _answers(
+    outcomes: Iterable[Outcome], sounds: Mapping[str, ClipFacts]
+) -> Iterable[tuple[str, str]]:
     """Yield the first answer to each utterance whose audio is still the one that was heard."""
-    seen: set[str] = set()
+    answered: set[str] = set()
     for item in outcomes:
-        if item.prediction is None or item.id in seen or item.id not in sounds:
+        if item.prediction is None or item.id in answered or item.id not in sounds:
             continue
         answer = item.prediction.outcome
         same = item.audio is None or item.audio == sounds[item.id].digest
         if isinstance(answer, Answer) and same:
-            seen.add(item.id)
+            answered.add(item.id)
             yield item.id, answer.text

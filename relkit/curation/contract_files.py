@@ -48,10 +48,10 @@ def _load(text: str, source: str) -> tuple[JsonValue, Lines]:
     except Malformed as error:
         if error.line is not None:
             raise
-        if found := _NO_NUMBER.search(text):
-            line = text.count("\n", 0, found.start(1)) + 1
+        if constant := _NO_NUMBER.search(text):
+            line = text.count("\n", 0, constant.start(1)) + 1
             raise InvalidInput(
-                f"{where(source, line)}: {found[1]} is no JSON number", hint=error.hint
+                f"{where(source, line)}: {constant[1]} is no JSON number", hint=error.hint
             ) from error
         yaml_text.load(text, source=source)  # says where a repeated key stands
         raise

@@ -45,7 +45,7 @@ _FRAMES_A_SECOND = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class ClipFacts:
     """What decoding one utterance's audio showed; all but ``state`` are None where it failed.
 
     ``state`` is ``ok`` or the reason; ``peak`` is of full scale 1; ``level_dbfs`` is the RMS level
@@ -62,17 +62,17 @@ class Heard:
     silence_share: float | None = None
 
 
-def heard(clip: Clip | Unusable) -> Heard:
+def clip_facts(clip: Clip | Unusable) -> ClipFacts:
     """Return the facts of one decoded clip."""
     if isinstance(clip, Unusable):
-        return Heard(state=clip.reason.value)
+        return ClipFacts(state=clip.reason.value)
     samples = np.frombuffer(clip.samples, dtype="<f4").astype(np.float64)
     power = samples**2
     starts = np.arange(0, len(samples), max(1, clip.sample_rate // _FRAMES_A_SECOND))
     lengths = np.diff(starts, append=len(samples))
     levels = np.sqrt(np.add.reduceat(power, starts) / lengths)
     level = float(np.sqrt(np.mean(power)))
-    return Heard(
+    return ClipFacts(
         state="ok",
         digest=clip.digest,
         duration=clip.duration_s,
@@ -119,7 +119,7 @@ UTTERANCE_COLUMNS = ("id", "text", "consent", "duration_manifest", *AUDIO, *TEXT
 
 def utterance_facts(
     dataset: Dataset,
-    sounds: Mapping[str, Heard],
+    sounds: Mapping[str, ClipFacts],
     *,
     split: str | None,
     alike: float,
@@ -130,8 +130,8 @@ def utterance_facts(
     Raises InvalidInput where a manifest column has the name of a fact.
     """
     items = dataset.utterances
-    own = sorted({column for item in items for column in item.attributes})
-    for column in own:
+    attributes = sorted({column for item in items for column in item.attributes})
+    for column in attributes:
         if column in UTTERANCE_COLUMNS:
             raise InvalidInput(
                 f'{dataset.manifest}: the column "{column}" has the name of a fact that contracts '
@@ -142,7 +142,7 @@ def utterance_facts(
         "id": [item.id for item in items],
         "text": [item.reference for item in items],
         "consent": [item.consent.value for item in items],
-        **{column: [item.attributes.get(column) for item in items] for column in own},
+        **{column: [item.attributes.get(column) for item in items] for column in attributes},
         **_audio_columns(items, [sounds[item.id] for item in items]),
         **_text_columns([item.reference for item in items]),
     }
@@ -154,7 +154,7 @@ def utterance_facts(
 
 
 def _audio_columns(
-    items: Sequence[Utterance], sounds: Sequence[Heard]
+    items: Sequence[Utterance], sounds: Sequence[ClipFacts]
 ) -> dict[str, Sequence[Cell]]:
     digests = Counter(sound.digest for sound in sounds)
     written = [item.audio.length_s for item in items]
@@ -171,8 +171,8 @@ def _audio_columns(
         "duration": [sound.duration for sound in sounds],
         "duration_manifest": written,
         "duration_difference": [
-            None if said is None or sound.duration is None else abs(said - sound.duration)
-            for said, sound in zip(written, sounds, strict=True)
+            None if length is None or sound.duration is None else abs(length - sound.duration)
+            for length, sound in zip(written, sounds, strict=True)
         ],
     }
 
@@ -202,7 +202,7 @@ def _is_control(char: str) -> bool:
 
 
 def _leak_columns(
-    dataset: Dataset, sounds: Mapping[str, Heard], split: str, alike: float
+    dataset: Dataset, sounds: Mapping[str, ClipFacts], split: str, alike: float
 ) -> dict[str, Sequence[Cell]]:
     items = dataset.utterances
     splits = [item.attributes.get(split) for item in items]
@@ -223,7 +223,7 @@ def _label_columns(labels: Sequence[Doubt]) -> dict[str, Sequence[Cell]]:
     }
 
 
-def slice_facts(dataset: Dataset, sounds: Mapping[str, Heard]) -> FactTable:
+def slice_facts(dataset: Dataset, sounds: Mapping[str, ClipFacts]) -> FactTable:
     """Return one row for the whole and one per slice value, ``(none)`` included.
 
     ``speakers`` are distinct values of the dataset's cluster column; utterances without one count
@@ -277,9 +277,9 @@ def default_expectations(
     dataset: Dataset, facts: FactTable, slices: FactTable
 ) -> Iterator[Expectation]:
     """Yield what any dataset should keep, and what this one keeps now."""
-    wanted = ["id", "text", "consent", dataset.settings.cluster]
+    required = ["id", "text", "consent", dataset.settings.cluster]
     yield _expect("expect_table_row_count_to_be_between", min_value=facts.rows)
-    yield _expect("expect_table_columns_to_match_set", column_set=wanted, exact_match=False)
+    yield _expect("expect_table_columns_to_match_set", column_set=required, exact_match=False)
     yield _expect("expect_column_values_to_be_unique", column="id")
     for column in ("text_control_characters", "text_double_spaces"):
         yield _expect(_BETWEEN, column=column, min_value=0, max_value=0)

@@ -17,8 +17,8 @@ def text_key(text: str) -> str:
     Apostrophes inside of a word are dropped, other punctuation and symbols separate words.
     """
     folded = unicodedata.normalize("NFKC", text).casefold().replace("'", "").replace("\u2019", "")
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
-    return " ".join("".join(kept).split())
+    characters = (c if unicodedata.category(c)[0] in "LMN" else " " for c in folded)
+    return " ".join("".join(characters).split())
 
 
 def near_texts(keys: Iterable[str], alike: float = 0.9) -> dict[str, tuple[str, ...]]:
@@ -34,13 +34,13 @@ def near_texts(keys: Iterable[str], alike: float = 0.9) -> dict[str, tuple[str, 
     near: dict[str, set[str]] = defaultdict(set)
     for text in unique:
         limit = _edits(len(text), alike)
-        for other in _candidates(text, limit, pieces, alike):
-            if Levenshtein.distance(text, other, score_cutoff=limit) <= limit:
-                near[text].add(other)
-                near[other].add(text)
+        for candidate in _candidates(text, limit, pieces, alike):
+            if Levenshtein.distance(text, candidate, score_cutoff=limit) <= limit:
+                near[text].add(candidate)
+                near[candidate].add(text)
         for i, start, stop in _pieces(len(text), alike):
             pieces[len(text), i, text[start:stop]].append(text)
-    return {text: tuple(sorted(others)) for text, others in near.items()}
+    return {text: tuple(sorted(matches)) for text, matches in near.items()}
 
 
 def _edits(length: int, alike: float) -> int:
@@ -67,7 +67,7 @@ def _candidates(
     Some unchanged piece ``i`` has at most ``i`` edits before it and at most ``last - i`` after
     it, which bounds how far it can have moved (Pass-Join, multi-match-aware selection).
     """
-    found: set[str] = set()
+    candidates: set[str] = set()
     for length in range(max(1, len(text) - limit), len(text) + 1):
         longer = len(text) - length
         cuts = _pieces(length, alike)
@@ -75,8 +75,8 @@ def _candidates(
         for i, start, stop in cuts:
             for shift in range(max(-i, longer - last + i, -start), min(i, longer + last - i) + 1):
                 if same := pieces.get((length, i, text[start + shift : stop + shift])):
-                    found.update(same)
-    return found
+                    candidates.update(same)
+    return candidates
 
 
 def elsewhere(values: Sequence[str | None], splits: Sequence[str | None]) -> list[int | None]:
@@ -106,5 +106,5 @@ def near_elsewhere(
             counts.append(None)
             continue
         same = (key, *near.get(key, ()))
-        counts.append(sum(total[other] - within[other, split] for other in same))
+        counts.append(sum(total[match] - within[match, split] for match in same))
     return counts

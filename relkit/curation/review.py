@@ -160,8 +160,8 @@ def slice_states(
     for item in items:
         for name in (OVERALL, *slices_of(item)):
             groups.setdefault(name, []).append(item)
-    whole = _rate(groups.get(OVERALL, ())) or 0.0
-    return {name: _state(group, baseline, whole) for name, group in sorted(groups.items())}
+    expected = _rate(groups.get(OVERALL, ())) or 0.0
+    return {name: _state(group, baseline, expected) for name, group in sorted(groups.items())}
 
 
 def slices_of(item: ScoredItem) -> tuple[str, ...]:
@@ -176,10 +176,10 @@ def _rate(items: Collection[ScoredItem]) -> float | None:
 
 
 def _state(
-    items: Sequence[ScoredItem], baseline: Mapping[str, ScoredItem] | None, whole: float
+    items: Sequence[ScoredItem], baseline: Mapping[str, ScoredItem] | None, expected: float
 ) -> SliceState:
     rate = _rate(items)
-    worse = 0.0 if rate is None else rate - whole
+    worse = 0.0 if rate is None else rate - expected
     if baseline is not None:
         pairs = [(item, baseline[item.id]) for item in items if item.id in baseline]
         worse = _worsening([(now, before) for now, before in pairs if now.words and before.words])
@@ -267,14 +267,20 @@ def lonely_error_signal(error: float, rest: float) -> float:
 
 
 def candidate(
-    item: ScoredItem, others: Sequence[ScoredItem], states: Mapping[str, SliceState]
+    item: ScoredItem, further: Sequence[ScoredItem], states: Mapping[str, SliceState]
 ) -> ReviewCandidate:
-    """Return what is known about one utterance; ``others`` are other systems' answers to it."""
+    """Return what is known about one utterance; ``further`` are other systems' answers to it."""
     names = slices_of(item) or (OVERALL,)
     worst = max(names, key=lambda name: (states[name].likely_worse, name))
     rarest = max(names, key=lambda name: (states[name].coverage_gap, name))
-    heard = [one for one in (item, *others) if one.tokens is not None and one.counts is not None]
-    disagreement = disagreement_signal([one.tokens for one in heard if one.tokens is not None])
+    answered = [
+        scored
+        for scored in (item, *further)
+        if scored.tokens is not None and scored.counts is not None
+    ]
+    disagreement = disagreement_signal(
+        [scored.tokens for scored in answered if scored.tokens is not None]
+    )
     rest = _rest(item, names, states)
     regression = regression_signal(states[worst].likely_worse, item.error)
     gap = states[rarest].coverage_gap
@@ -283,7 +289,7 @@ def candidate(
         slice_regression=regression,
         low_coverage=gap,
         disagreement=disagreement,
-        label_error=_label_signal(item, heard, disagreement, rest),
+        label_error=_label_signal(item, answered, disagreement, rest),
         runaway=item.runaways / runs,
         failure=item.failures / runs,
         unusable=item.unusable / runs,
@@ -295,28 +301,28 @@ def candidate(
         score=score(signals),
         slice=shown,
         signals=signals,
-        numbers=_numbers(item, states[shown], rest=rest, systems=len(heard)),
+        numbers=_numbers(item, states[shown], rest=rest, systems=len(answered)),
     )
 
 
 def _rest(item: ScoredItem, names: Sequence[str], states: Mapping[str, SliceState]) -> float:
     """Return the highest capped WER around an utterance, small slices pooled with the whole run."""
-    whole = states[OVERALL]
-    prior = whole.rate_without(item)
-    weight = MIN_UTTERANCES * whole.words / whole.utterances
+    overall = states[OVERALL]
+    prior = overall.rate_without(item)
+    weight = MIN_UTTERANCES * overall.words / overall.utterances
     pooled = (states[name].rate_without(item, prior=prior, weight=weight) for name in names)
     return max(prior, *pooled)
 
 
 def _label_signal(
-    item: ScoredItem, heard: Sequence[ScoredItem], disagreement: float | None, rest: float
+    item: ScoredItem, answered: Sequence[ScoredItem], disagreement: float | None, rest: float
 ) -> float:
     """Return how likely the label is wrong: by agreement of systems, else by a lonely error.
 
     A failure or a runaway is the system's fault and says nothing about the label.
     """
     if disagreement is not None:
-        counted = [one.counts for one in heard if one.counts is not None]
+        counted = [scored.counts for scored in answered if scored.counts is not None]
         errors = [
             counts.errors / max(1, counts.reference_length, counts.hypothesis_length)
             for counts in counted
@@ -344,5 +350,5 @@ def _numbers(
 
 def rank(candidates: Collection[ReviewCandidate]) -> tuple[ReviewCandidate, ...]:
     """Return those with a score above 0, highest first; equal ones by id."""
-    flagged = [one for one in candidates if one.score > 0]
-    return tuple(sorted(flagged, key=lambda one: (-one.score, one.id)))
+    flagged = [item for item in candidates if item.score > 0]
+    return tuple(sorted(flagged, key=lambda item: (-item.score, item.id)))

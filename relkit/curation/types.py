@@ -160,8 +160,8 @@ class Judged:
     problem: str | None = None
 
     @classmethod
-    def of(cls, expectation: Expectation, outcome: State, **found: Any) -> "Judged":  # noqa: ANN401 - any field of the type
-        """Return what came of an expectation; ``found`` are the fields after ``outcome``."""
+    def of(cls, expectation: Expectation, outcome: State, **fields: Any) -> "Judged":  # noqa: ANN401 - any field of the type
+        """Return what came of an expectation; ``fields`` are the fields after ``outcome``."""
         return cls(
             type=expectation.type,
             column=expectation.column,
@@ -169,7 +169,7 @@ class Judged:
             line=expectation.line,
             severity=expectation.severity,
             outcome=outcome,
-            **found,
+            **fields,
         )
 
 
@@ -212,14 +212,14 @@ class ContractOutcome:
     def problems(self) -> tuple[str, ...]:
         """What breaks the contract as a whole, in words: an expectation lost, nothing judged."""
         lost = self.declared - self.loaded
-        found = []
+        problems = []
         if not self.declared:
-            found.append("the contract declares no expectation")
+            problems.append("the contract declares no expectation")
         elif not self.evaluated:
-            found.append("no expectation was evaluated")
+            problems.append("no expectation was evaluated")
         if lost:
-            found.append(f"{lost} of {self.declared} declared expectations could not be loaded")
-        return tuple(found)
+            problems.append(f"{lost} of {self.declared} declared expectations could not be loaded")
+        return tuple(problems)
 
     @property
     def passed(self) -> bool:

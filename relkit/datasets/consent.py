@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from relkit.core.errors import InvalidInput
-from relkit.datasets.types import Consent
-from relkit.datasets.types import Utterance
 from typing import Literal
 
+from relkit.core.errors import InvalidInput
+from relkit.datasets.types import Consent, Utterance
 
 Policy = Literal["optional", "required"]
 
@@ -45,18 +44,18 @@ def require_consent(utterances: Sequence[Utterance], policy: Policy, *, dataset:
     With ``required``, revoked and unknown ones are left out. Otherwise raises InvalidInput where
     one is revoked and the suite did not exclude it, and wherever nothing is left.
     """
-    found = consented(utterances, policy)
-    if policy == "optional" and found.revoked:
+    usable = consented(utterances, policy)
+    if policy == "optional" and usable.revoked:
         raise InvalidInput(
-            f"{found.revoked} of {len(utterances)} selected utterances of {dataset} have revoked "
+            f"{usable.revoked} of {len(utterances)} selected utterances of {dataset} have revoked "
             "consent",
             hint="exclude them: where: {consent: [granted, unknown]} in the suite, or consent: "
             "required in dataset.yaml",
         )
-    if not found.utterances:
+    if not usable.utterances:
         raise InvalidInput(
-            f"no utterance of {dataset} may be used: {found.revoked} revoked, "
-            f"{found.unknown} of unknown consent",
+            f"no utterance of {dataset} may be used: {usable.revoked} revoked, "
+            f"{usable.unknown} of unknown consent",
             hint="select others, or record the consent that was given in the manifest",
         )
-    return found
+    return usable

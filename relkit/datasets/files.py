@@ -3,40 +3,31 @@
 ``lock.json`` and DVC's ``*.dvc`` files to domain types and back; no file is opened here.
 """
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import fields
-from dataclasses import replace
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
+from typing import Annotated, ClassVar, TypeVar, cast
+
 from relkit.core import yaml_text
-from relkit.core.codec import parse_yaml
-from relkit.core.codec import encode
-from relkit.core.codec import parse
-from relkit.core.codec import parse_json
+from relkit.core.codec import encode, parse, parse_json, parse_yaml
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
-from relkit.core.values import Limits
-from relkit.core.values import Shape
-from relkit.core.yaml_text import shown
-from relkit.core.yaml_text import where
-from relkit.datasets.types import AudioSpan
-from relkit.datasets.types import Consent
-from relkit.datasets.types import DatasetLock
-from relkit.datasets.types import DatasetSettings
-from relkit.datasets.types import Entity
-from relkit.datasets.types import Inside
-from relkit.datasets.types import LockedAudio
-from relkit.datasets.types import Md5
-from relkit.datasets.types import Text
-from relkit.datasets.types import Utterance
+from relkit.core.values import Limits, Shape
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.types import (
+    AudioSpan,
+    Consent,
+    DatasetLock,
+    DatasetSettings,
+    Entity,
+    Inside,
+    LockedAudio,
+    Md5,
+    Text,
+    Utterance,
+)
 from relkit.statistics.sums import CORE_COLUMNS
-from typing import Annotated
-from typing import ClassVar
-from typing import TypeVar
-from typing import cast
-import json
-
 
 _NOT_IN_COLUMN = frozenset("&=*%")
 

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from relkit.datasets.types import AudioSpan
-from relkit.datasets.types import Clip
-from relkit.datasets.types import Dataset
-from relkit.datasets.types import DatasetLock
-from relkit.datasets.types import DatasetSnapshot
-from relkit.datasets.types import Unusable
 from typing import Protocol
+
+from relkit.datasets.types import AudioSpan, Clip, Dataset, DatasetLock, DatasetSnapshot, Unusable
 
 
 class AudioReader(Protocol):

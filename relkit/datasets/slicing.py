@@ -1,11 +1,9 @@
 """How a dataset is cut: which utterances a suite takes, and the slice values of each."""
 
-from collections.abc import Iterable
-from relkit.datasets.types import Bins
-from relkit.datasets.types import NO_VALUE
-from relkit.datasets.types import Utterance
 import bisect
+from collections.abc import Iterable
 
+from relkit.datasets.types import NO_VALUE, Bins, Utterance
 
 DURATION = "duration"
 

@@ -6,20 +6,12 @@ What is kept of a dataset's version, and a dataset with the digests of its audio
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from relkit.core.values import Checked
-from relkit.core.values import Digest
-from relkit.core.values import Limits
-from relkit.core.values import OMITTED
-from relkit.core.values import OUTSIDE
-from relkit.core.values import Shape
 from types import MappingProxyType
-from typing import Annotated
-from typing import ClassVar
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
+from relkit.core.values import OMITTED, OUTSIDE, Checked, Digest, Limits, Shape
 
 NO_VALUE = "(none)"
 """How a missing slice value is written."""
@@ -276,10 +268,10 @@ class Dataset:
 
     def columns(self) -> frozenset[str]:
         """Return every slice column that occurs: manifest attributes, ``duration`` and bins."""
-        seen: set[str] = {bins.name for bins in self.settings.bins}
+        names: set[str] = {bins.name for bins in self.settings.bins}
         for utterance in self.utterances:
-            seen.update(utterance.attributes)
-        return frozenset(seen)
+            names.update(utterance.attributes)
+        return frozenset(names)
 
 
 LockState = Literal["none", "fresh", "stale"]

@@ -3,28 +3,25 @@
 ``relkit dataset lock``, ``diff`` and ``stats``: versions of a dataset and what they hold.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
 from relkit.core.errors import InvalidInput
-from relkit.core.slices import OVERALL
-from relkit.core.slices import SliceSpec
+from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import tokens
 from relkit.core.yaml_text import shown
 from relkit.datasets.ports import VersionedDatasets
-from relkit.datasets.slicing import DURATION
-from relkit.datasets.slicing import slice_values
-from relkit.datasets.types import Dataset
-from relkit.datasets.types import DatasetLock
-from relkit.datasets.types import DatasetSnapshot
-from relkit.datasets.types import LockedAudio
-from relkit.datasets.types import NO_VALUE
-from relkit.datasets.types import Utterance
-from typing import Protocol
+from relkit.datasets.slicing import DURATION, slice_values
+from relkit.datasets.types import (
+    NO_VALUE,
+    Dataset,
+    DatasetLock,
+    DatasetSnapshot,
+    LockedAudio,
+    Utterance,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,36 +83,36 @@ def slice_columns_of(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]
 
     A bin of durations needs the length of every utterance.
     """
-    known = {column for item in dataset.utterances for column in item.attributes}
-    told = [column for column in dataset.settings.slices if column in known]
-    untold = [column for column in dataset.settings.slices if column not in known]
-    whole = all(item.audio.length_s is not None for item in dataset.utterances)
+    present = {column for item in dataset.utterances for column in item.attributes}
+    columns = [column for column in dataset.settings.slices if column in present]
+    untold = [column for column in dataset.settings.slices if column not in present]
+    timed = all(item.audio.length_s is not None for item in dataset.utterances)
     for bins in dataset.settings.bins:
-        (told if whole or bins.column != DURATION else untold).append(bins.name)
-    return tuple(dict.fromkeys(told)), tuple(dict.fromkeys(untold))
+        (columns if timed or bins.column != DURATION else untold).append(bins.name)
+    return tuple(dict.fromkeys(columns)), tuple(dict.fromkeys(untold))
 
 
 def registered_values(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """Return the values of every slice column and bin that the manifest tells, in order."""
     columns, _ = slice_columns_of(dataset)
-    seen: dict[str, set[str]] = {column: set() for column in columns}
+    values_of: dict[str, set[str]] = {column: set() for column in columns}
     for item in dataset.utterances:
         for column, value in _values(item, dataset, columns).items():
-            seen[column].add(value)
-    return {column: tuple(sorted(values, key=_order)) for column, values in seen.items()}
+            values_of[column].add(value)
+    return {column: tuple(sorted(values, key=_order)) for column, values in values_of.items()}
 
 
 def coverage(dataset: Dataset) -> tuple[SliceCoverage, ...]:
     """Return ``overall`` and every value of every slice column, with what it holds."""
     columns, _ = slice_columns_of(dataset)
-    found: dict[tuple[str, str], list[Utterance]] = {}
+    members: dict[tuple[str, str], list[Utterance]] = {}
     for item in dataset.utterances:
         for column, value in _values(item, dataset, columns).items():
-            found.setdefault((column, value), []).append(item)
+            members.setdefault((column, value), []).append(item)
     place = {column: i for i, column in enumerate(columns)}
-    keys = sorted(found, key=lambda key: (place[key[0]], _order(key[1])))
+    keys = sorted(members, key=lambda key: (place[key[0]], _order(key[1])))
     slices = [
-        _covered(SliceSpec(columns=(key[0],)).key([key[1]]), found[key], dataset) for key in keys
+        _covered(SliceSpec(columns=(key[0],)).key([key[1]]), members[key], dataset) for key in keys
     ]
     return (_covered(OVERALL, list(dataset.utterances), dataset), *slices)
 
@@ -185,12 +182,12 @@ def _values(item: Utterance, dataset: Dataset, columns: tuple[str, ...]) -> dict
 
 def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCoverage:
     lengths = [item.audio.length_s for item in items]
-    known = [length for length in lengths if length is not None]
+    measured = [length for length in lengths if length is not None]
     return SliceCoverage(
         slice=name,
         utterances=len(items),
         clusters=len({item.attributes.get(dataset.settings.cluster, NO_VALUE) for item in items}),
-        seconds=sum(known) if len(known) == len(lengths) else None,
+        seconds=sum(measured) if len(measured) == len(lengths) else None,
     )
 
 
@@ -342,11 +339,11 @@ def stats(name: str, datasets: VersionedDatasets) -> StatsOutcome:
     snapshot = datasets.snapshot(name, rev=None)
     dataset = snapshot.dataset
     lengths = [item.audio.length_s for item in dataset.utterances]
-    known = [length for length in lengths if length is not None]
+    measured = [length for length in lengths if length is not None]
     return StatsOutcome(
         snapshot=snapshot,
-        timed=len(known),
-        seconds=sum(known),
+        timed=len(measured),
+        seconds=sum(measured),
         coverage=coverage(dataset),
         untold=slice_columns_of(dataset)[1],
         text=text_numbers(dataset.utterances),

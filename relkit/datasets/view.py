@@ -1,16 +1,12 @@
 """What the commands about datasets print for people, and the documents of ``--json``."""
 
 from collections.abc import Sequence
-from relkit.core.wording import short_digest, count, counted, number
+
 from relkit.core.digests import JsonValue
-from relkit.core.wording import columns
-from relkit.core.wording import safe
+from relkit.core.wording import columns, count, counted, number, safe, short_digest
 from relkit.datasets.imports.rows import ImportSummary
 from relkit.datasets.types import DatasetSnapshot
-from relkit.datasets.versions import DiffOutcome
-from relkit.datasets.versions import SliceCoverage
-from relkit.datasets.versions import StatsOutcome
-
+from relkit.datasets.versions import DiffOutcome, SliceCoverage, StatsOutcome
 
 _MOST_IDS = 20
 
@@ -66,14 +62,14 @@ def stats_text(outcome: StatsOutcome) -> str:
     where = short_digest(version.revision) if version.revision else "no revision"
     state = ", changed since" if version.dirty else ""
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None
+    words = counted(text.words, "word")
     lines = [
         f"{safe(version.name)} ({where}{state})",
         digest or version.digest,
         f"lock: {_LOCKS[outcome.snapshot.state]}"
         + ("" if outcome.snapshot.present else "; the audio is not here"),
         f"{counted(version.utterances, 'utterance')}, {length}{without}, {clusters}",
-        f"{counted(text.words, 'word')}, {text.shortest} to {text.longest} a reference, "
-        f"{text.empty} empty",
+        f"{words}, {text.shortest} to {text.longest} a reference, {text.empty} empty",
         "",
         columns([["slice", "utterances", "clusters", "minutes"], *map(_row, outcome.coverage)]),
     ]
@@ -195,9 +191,12 @@ def import_document(summary: ImportSummary) -> dict[str, JsonValue]:
 
 def import_text(summary: ImportSummary) -> str:
     """Return what ``relkit dataset import`` prints for people."""
-    speakers = "speakers not named" if summary.speakers is None else counted(summary.speakers, "speaker")
-    known = "" if summary.timed == summary.utterances else f" known for {summary.timed} of them"
-    size = f"{counted(summary.utterances, 'utterance')}, {speakers}, {number(summary.hours, 'hours')}{known}"
+    speakers = (
+        "speakers not named" if summary.speakers is None else counted(summary.speakers, "speaker")
+    )
+    timed = "" if summary.timed == summary.utterances else f" known for {summary.timed} of them"
+    size = f"{counted(summary.utterances, 'utterance')}, {speakers}, "
+    size += f"{number(summary.hours, 'hours')}{timed}"
     lines = [
         f"dataset {summary.dataset}, from {summary.kind}: {size}",
         f"audio {'copied' if summary.copied else 'left where it is'}",

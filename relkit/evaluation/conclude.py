@@ -77,9 +77,9 @@ def score_outcomes(
     the audio by utterance id.
     """
     scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
-    known = qualities or {}
+    by_id = qualities or {}
     return [
-        _result(outcome, utterances[outcome.id], scorer, cut, known.get(outcome.id))
+        _result(outcome, utterances[outcome.id], scorer, cut, by_id.get(outcome.id))
         for outcome in outcomes
     ]
 
@@ -246,12 +246,12 @@ def slice_results(
     aggregator: SliceAggregator, metrics: Sequence[str], specs: Sequence[str], *, repeats: int
 ) -> tuple[SliceResult, ...]:
     """Return every slice that occurs with its metrics, in the order of the cuts ``specs``."""
-    wanted = sums_needed(metrics)
+    columns = sums_needed(metrics)
     repeated = repeats > 1
     rates = RateEvidence(
-        sums=aggregator.sums(specs, wanted),
-        within=aggregator.sums(specs, wanted, by="utterance"),
-        by_repeat=aggregator.sums(specs, wanted, by="repeat") if repeated else None,
+        sums=aggregator.sums(specs, columns),
+        within=aggregator.sums(specs, columns, by="utterance"),
+        by_repeat=aggregator.sums(specs, columns, by="repeat") if repeated else None,
     )
     timings = {
         column: TimingEvidence(
@@ -307,10 +307,10 @@ def _counted(reasons: Iterable[str | None]) -> dict[str, int]:
 
 
 def _predicted(suite: Suite) -> tuple[str, ...]:
-    found = bases_of(suite.metrics, PREDICTED)
-    if not found:
+    metrics = bases_of(suite.metrics, PREDICTED)
+    if not metrics:
         return ()
-    return (f"{', '.join(found)}: predicted MOS, made by models; nobody listened",)
+    return (f"{', '.join(metrics)}: predicted MOS, made by models; nobody listened",)
 
 
 def _notes(scored: Sequence[Result], cut: Cut) -> tuple[str, ...]:

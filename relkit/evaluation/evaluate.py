@@ -378,26 +378,26 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     planned = plan(replace(suite, system=source.suite.system), ports)
     speaks = _check_task(source, planned)
     outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
-    wanted = [
+    scored = [
         _stored(outcomes, item, repeat, source.run)
         for repeat in range(source.repeats)
         for item in planned.utterances
     ]
     if source.dataset.digest != planned.dataset.version.digest:
-        _check_audio(planned, wanted, ports.audio)
+        _check_audio(planned, scored, ports.audio)
     # What was spoken lies in the old run, and nothing else is its audio.
     scorer = None if speaks else quality_scorer(planned.suite.metrics, ports.quality)
     header = _rescore_header(source, planned, ports, quality_versions(scorer))
     with ports.runs.create(header) as opened:
         opened.log(ports.clock.now(), "rescored", source=source.run)
-        quality = quality_of(planned, wanted, scorer, ports, lambda _done, _total: None)
+        quality = quality_of(planned, scored, scorer, ports, lambda _done, _total: None)
         same = source.normalizer.digest == planned.normalizer.digest
         speech, notes = rescored_summary(
             ports.runs.read_report(options.run).speech, same_text_rules=same
         )
         report = conclude(
             opened,
-            wanted,
+            scored,
             {item.id: item for item in planned.utterances},
             normalizer=planned.normalizer,
             cut=planned.cut,
@@ -456,13 +456,13 @@ def _check_task(source: RunHeader, planned: Plan) -> bool:
 def _stored(
     outcomes: dict[tuple[str, int], Outcome], utterance: Utterance, repeat: int, run: str
 ) -> Outcome:
-    found = outcomes.get((utterance.id, repeat))
-    if found is None:
+    outcome = outcomes.get((utterance.id, repeat))
+    if outcome is None:
         raise InvalidInput(
             f"the run {run} holds no prediction for every utterance of the suite",
             hint="decode them: relkit eval SUITE (what the cache holds is not decoded again)",
         )
-    return found
+    return outcome
 
 
 def _check_audio(planned: Plan, outcomes: list[Outcome], audio: AudioReader) -> None:

@@ -33,19 +33,19 @@ def predict(
     at most the clips in flight. Raises BackendUnavailable where the system cannot be reached.
     """
     done: dict[Key, Outcome] = {(item.id, item.repeat): item for item in run.outcomes()}
-    wanted = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
-    missing = [(item, repeat) for item, repeat in wanted if (item.id, repeat) not in done]
+    items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
+    missing = [(item, repeat) for item, repeat in items if (item.id, repeat) not in done]
     if system.recorded is not None:
-        found = _recorded(missing, system, system.recorded)
+        arriving = _recorded(missing, system, system.recorded)
     elif system.executor is not None:
         limit = run.header.suite.max_audio_s
         asking = Asking(run.header.candidate.digest, audio, cache, root, limit)
-        found = asking.outcomes(missing, system.executor)
-    for outcome in found:
+        arriving = asking.outcomes(missing, system.executor)
+    for outcome in arriving:
         run.append(outcome)
         done[outcome.id, outcome.repeat] = outcome
-        progress(len(done), len(wanted))
-    return [done[item.id, repeat] for item, repeat in wanted]
+        progress(len(done), len(items))
+    return [done[item.id, repeat] for item, repeat in items]
 
 
 def _recorded(
@@ -107,8 +107,8 @@ class Asking:
             clip = self._audio.read(self._root, utterance.audio, max_s=self._limit_s)
             if isinstance(clip, Unusable):
                 self._known.append(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
-            elif self._look and (seen := self._look(utterance, repeat, clip)) is not None:
-                self._known.append(seen)
+            elif self._look and (settled := self._look(utterance, repeat, clip)) is not None:
+                self._known.append(settled)
             elif (earlier := self._earlier(utterance.id, repeat, clip)) is not None:
                 self._known.append(earlier)
             else:
@@ -116,10 +116,10 @@ class Asking:
                 yield utterance.id, repeat, clip
 
     def _earlier(self, utterance_id: str, repeat: int, clip: Clip) -> Outcome | None:
-        found = self._cache.get(self._candidate, clip.digest, repeat)
-        if found is None:
+        cached = self._cache.get(self._candidate, clip.digest, repeat)
+        if cached is None:
             return None
-        answer, load = found
+        answer, load = cached
         prediction = Prediction(
             id=utterance_id, repeat=repeat, outcome=answer, attempts=0, cached=True, load=load
         )

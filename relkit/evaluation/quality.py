@@ -152,18 +152,18 @@ class _Scoring:
 
     def evidence(self) -> QualityEvidence:
         """Return what was found, and its summary."""
-        found = self._known.values()
+        qualities = self._known.values()
         metrics = self._scorer.metrics
         pairs = [(self._known[name], again) for name, again in self._again.items()]
         summary = QualitySummary(
             protocol=self._scorer.protocol,
             models=self._scorer.models,
-            clips=sum(bool(quality.scores) for quality in found),
-            windows=sum(quality.windows for quality in found),
-            dropped_windows=sum(quality.dropped for quality in found),
-            levels_dbfs=level_percentiles(found),
-            noise_floor=noise_floor(metrics, found, pairs),
-            unscored=reasons_counted(metrics, found),
+            clips=sum(bool(quality.scores) for quality in qualities),
+            windows=sum(quality.windows for quality in qualities),
+            dropped_windows=sum(quality.dropped for quality in qualities),
+            levels_dbfs=level_percentiles(qualities),
+            noise_floor=noise_floor(metrics, qualities, pairs),
+            unscored=reasons_counted(metrics, qualities),
         )
         return QualityEvidence(by_id=self._known, summary=summary)
 
@@ -209,11 +209,11 @@ class _Scoring:
             return clip
         reference = missing = None
         if self._compares and item.reference is not None:
-            found = self._audio.read(self._root, item.reference, max_s=self._max_s)
-            if isinstance(found, Unusable):
-                missing = found.reason.value
+            other_clip = self._audio.read(self._root, item.reference, max_s=self._max_s)
+            if isinstance(other_clip, Unusable):
+                missing = other_clip.reason.value
             else:
-                reference = found
+                reference = other_clip
         return ComparedClip(
             samples=clip.samples,
             sample_rate=clip.sample_rate,

@@ -16,15 +16,15 @@ def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utte
     Raises InvalidInput for an unknown column and for a selection that matches nothing.
     """
     chosen = dataset.utterances
-    for column, wanted in where.items():
+    for column, required in where.items():
         values = {_selectable(item, column) for item in dataset.utterances}
         if values == {NO_VALUE}:
             raise _unknown(column, _attribute_columns(dataset) | {CONSENT}, "where")
-        chosen = tuple(u for u in chosen if _selectable(u, column) in wanted)
+        chosen = tuple(u for u in chosen if _selectable(u, column) in required)
         if not chosen:
             shown = ", ".join(sorted(values)[:8])
             raise InvalidInput(
-                f"no utterance of {dataset.version.name} has {column} in {', '.join(wanted)}",
+                f"no utterance of {dataset.version.name} has {column} in {', '.join(required)}",
                 hint=f"values of {column}: {shown}",
             )
     return chosen
@@ -41,13 +41,13 @@ def slice_columns(dataset: Dataset, suite: Suite) -> tuple[str, ...]:
 
     Raises InvalidInput for a column that no utterance has.
     """
-    wanted = [column for name in suite.slices for column in SliceSpec.parse(name).columns]
-    known = _attribute_columns(dataset) | {bins.name for bins in dataset.settings.bins}
-    for column in wanted:
-        if column not in known:
-            raise _unknown(column, known, "slice")
-    extra = [column for column in dataset.settings.slices if column in known]
-    return tuple(dict.fromkeys([*wanted, *extra, *(bins.name for bins in dataset.settings.bins)]))
+    columns = [column for name in suite.slices for column in SliceSpec.parse(name).columns]
+    available = _attribute_columns(dataset) | {bins.name for bins in dataset.settings.bins}
+    for column in columns:
+        if column not in available:
+            raise _unknown(column, available, "slice")
+    extra = [column for column in dataset.settings.slices if column in available]
+    return tuple(dict.fromkeys([*columns, *extra, *(bins.name for bins in dataset.settings.bins)]))
 
 
 def promised_values(
@@ -85,9 +85,9 @@ def cluster_column(dataset: Dataset, suite: Suite) -> str:
     column = suite.cluster or dataset.settings.cluster
     if column == ID and suite.task == "tts":
         return column
-    known = _attribute_columns(dataset)
-    if column not in known:
-        raise _unknown(column, known, "cluster")
+    available = _attribute_columns(dataset)
+    if column not in available:
+        raise _unknown(column, available, "cluster")
     return column
 
 
@@ -95,8 +95,8 @@ def _attribute_columns(dataset: Dataset) -> set[str]:
     return {column for item in dataset.utterances for column in item.attributes}
 
 
-def _unknown(column: str, known: Iterable[str], what: str) -> InvalidInput:
-    names = sorted(known)
+def _unknown(column: str, columns: Iterable[str], what: str) -> InvalidInput:
+    names = sorted(columns)
     close = difflib.get_close_matches(column, names, n=1)
     hint = f'did you mean "{close[0]}"?' if close else f"columns: {', '.join(names)}"
     return InvalidInput(f'unknown {what} column "{column}"', hint=hint)

@@ -61,8 +61,8 @@ def floor_metrics(results: Sequence[Result]) -> dict[str, Estimate]:
         },
     )
     evidence = RateEvidence(sums=sums)
-    found = {name: estimate_rates(RATE_METRICS[name], evidence)[0] for name in FLOOR_METRICS}
-    return {name: estimate for name, estimate in found.items() if estimate.value is not None}
+    estimates = {name: estimate_rates(RATE_METRICS[name], evidence)[0] for name in FLOOR_METRICS}
+    return {name: estimate for name, estimate in estimates.items() if estimate.value is not None}
 
 
 def _columns(scored: Sequence[Result]) -> Mapping[str, FloatArray]:
@@ -122,9 +122,9 @@ def speak(
     """
     folder = trip.folder(run.header.run)
     done = _journalled(run)
-    wanted = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
-    steps = _Steps(run, done, 2 * len(wanted), progress)
-    silent = [(u, r) for u, r in wanted if _unspoken(done.get((u.id, r)), folder)]
+    items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
+    steps = _Steps(run, done, 2 * len(items), progress)
+    silent = [(u, r) for u, r in items if _unspoken(done.get((u.id, r)), folder)]
     scripts = (
         (item.id, repeat, Script(text=item.reference, folder=str(folder / CLIPS)))
         for item, repeat in silent
@@ -133,10 +133,10 @@ def speak(
         steps.take(Outcome(id=prediction.id, repeat=prediction.repeat, prediction=prediction))
     limit = run.header.suite.max_audio_s
     listening = _Listening(dict(done))
-    unheard = [listening.clip(u, r) for u, r in wanted if _clip_of(done[u.id, r]) is not None]
+    unheard = [listening.clip(u, r) for u, r in items if _clip_of(done[u.id, r]) is not None]
     for outcome in listening.outcomes(unheard, trip.recogniser, audio, cache, str(folder), limit):
         steps.take(outcome)
-    return [done[item.id, repeat] for item, repeat in wanted]
+    return [done[item.id, repeat] for item, repeat in items]
 
 
 def _journalled(run: OpenRun) -> dict[Key, Outcome]:
@@ -146,8 +146,8 @@ def _journalled(run: OpenRun) -> dict[Key, Outcome]:
     """
     done: dict[Key, Outcome] = {}
     for item in run.outcomes():
-        said = None if item.prediction is None else item.prediction.outcome
-        unheard = isinstance(said, Failure) and said.reason is FailureReason.NOT_HEARD
+        result = None if item.prediction is None else item.prediction.outcome
+        unheard = isinstance(result, Failure) and result.reason is FailureReason.NOT_HEARD
         if not unheard or (item.id, item.repeat) not in done:
             done[item.id, item.repeat] = item
     return done
@@ -194,8 +194,8 @@ def _unspoken(outcome: Outcome | None, folder: Path) -> bool:
 
 
 def _answer(outcome: Outcome) -> Answer | None:
-    said = None if outcome.prediction is None else outcome.prediction.outcome
-    return said if isinstance(said, Answer) else None
+    result = None if outcome.prediction is None else outcome.prediction.outcome
+    return result if isinstance(result, Answer) else None
 
 
 class _Listening:
@@ -224,8 +224,8 @@ class _Listening:
             return
         digest = recogniser.candidate.digest
         asking = Asking(digest, audio, cache, root, limit_s, self._look)
-        for heard in asking.outcomes(clips, recogniser.executor):
-            yield self._settled(heard)
+        for transcribed in asking.outcomes(clips, recogniser.executor):
+            yield self._settled(transcribed)
 
     def _look(self, utterance: Utterance, repeat: int, clip: Clip) -> Outcome | None:
         """Measure a clip; a silent one needs no recogniser, which might hear words in it."""
@@ -256,15 +256,15 @@ class _Listening:
             duration=None if clip is None else clip.duration_s,
         )
 
-    def _settled(self, heard: Outcome) -> Outcome:
-        key = heard.id, heard.repeat
-        if heard.unusable is not None:
-            return self._failed(key, FailureReason.BAD_AUDIO, heard.unusable.reason.value)
+    def _settled(self, transcribed: Outcome) -> Outcome:
+        key = transcribed.id, transcribed.repeat
+        if transcribed.unusable is not None:
+            return self._failed(key, FailureReason.BAD_AUDIO, transcribed.unusable.reason.value)
         measured = self._measured.get(key)
-        if measured is None or heard.prediction is None:
-            return heard  # settled by a look
+        if measured is None or transcribed.prediction is None:
+            return transcribed  # settled by a look
         spoken, answer = self._spoken[key], _answer(self._spoken[key])
-        outcome: Answer | Failure = heard.prediction.outcome
+        outcome: Answer | Failure = transcribed.prediction.outcome
         if isinstance(outcome, Failure):
             detail = f"recogniser: {outcome.reason.value}"
             outcome = Failure(reason=FailureReason.NOT_HEARD, detail=detail)
@@ -276,8 +276,8 @@ class _Listening:
         return replace(
             spoken,
             prediction=prediction,
-            audio=heard.audio,
-            duration=heard.duration,
+            audio=transcribed.audio,
+            duration=transcribed.duration,
             speech=measured,
         )
 
@@ -311,9 +311,9 @@ def recogniser_floor(  # noqa: PLR0913 - what is heard, by whom, and how it is s
     if recogniser.executor is None:
         return None
     asking = Asking(recogniser.candidate.digest, audio, cache, root, suite.max_audio_s)
-    heard = list(asking.outcomes([(item, 0) for item in utterances], recogniser.executor))
+    outcomes = list(asking.outcomes([(item, 0) for item in utterances], recogniser.executor))
     by_id = {item.id: item for item in utterances}
-    results = score_outcomes(heard, by_id, suite=suite, normalizer=normalizer, cut=cut)
+    results = score_outcomes(outcomes, by_id, suite=suite, normalizer=normalizer, cut=cut)
     missing = sum(result.score is None for result in results)
     if missing == len(results):
         return None
@@ -353,8 +353,10 @@ def rescored_summary(
         return None, ()
     if same_text_rules:
         return summary, speech_notes(summary)
-    kept = replace(summary, floor=None)
-    return kept, speech_notes(kept, no_floor="it was scored by another normalizer")
+    without_floor = replace(summary, floor=None)
+    return without_floor, speech_notes(
+        without_floor, no_floor="it was scored by another normalizer"
+    )
 
 
 def speech_notes(summary: SpeechSummary, *, no_floor: str = _NO_RECORDING) -> tuple[str, ...]:

@@ -32,14 +32,14 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         raise InvalidInput(f"{source}: a mapping of keys to values was expected")
     overrides = _overrides(system)
     if overrides:
-        own = document.get("system")
-        kept = own if isinstance(own, Mapping) else {}
-        if "kind" in overrides and overrides["kind"] != kept.get("kind"):
-            kept = {}  # another kind of system: the keys of the old one mean nothing to it
-        merged = {**kept, **overrides}
+        declared = document.get("system")
+        options = declared if isinstance(declared, Mapping) else {}
+        if "kind" in overrides and overrides["kind"] != options.get("kind"):
+            options = {}  # another kind of system: the keys of the old one mean nothing to it
+        merged = {**options, **overrides}
         document = {**document, "system": merged}
-        given = {("system",), *(("system", key) for key in overrides)}
-        lines = {path: line for path, line in lines.items() if path not in given}
+        overridden = {("system",), *(("system", key) for key in overrides)}
+        lines = {path: line for path, line in lines.items() if path not in overridden}
     from_where = ", ".join([source, *(f"--system {yaml_text.shown(key)}" for key in overrides)])
     task = cast("Task", document.get("task", "asr"))
     if task in DOES:  # another one is refused with the rest of the suite
@@ -49,7 +49,7 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
 
 
 def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
-    found: dict[str, JsonValue] = {}
+    overrides: dict[str, JsonValue] = {}
     for text in system:
         key, sign, value = text.partition("=")
         if not sign or not key:
@@ -57,27 +57,27 @@ def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
                 f'--system "{yaml_text.shown(text)}": KEY=VALUE was expected',
                 hint="for example --system beam_size=5",
             )
-        found[key], _ = yaml_text.load(value, source=f"--system {yaml_text.shown(key)}")
-    return found
+        overrides[key], _ = yaml_text.load(value, source=f"--system {yaml_text.shown(key)}")
+    return overrides
 
 
 def _check_recogniser(
     document: Mapping[str, JsonValue], source: str, lines: Mapping[tuple[str | int, ...], int]
 ) -> None:
     """Refuse a recogniser that is missing, not wanted, or none."""
-    given = document.get("recogniser")
-    if (given is None) == (document.get("task", "asr") == "tts"):
+    recogniser = document.get("recogniser")
+    if (recogniser is None) == (document.get("task", "asr") == "tts"):
         at = yaml_text.where(source, lines.get(("recogniser",)) or lines.get(("task",)))
         raise InvalidInput(f"{at}: {NEEDS_RECOGNISER}", hint=_RECOGNISER_HINT)
-    if given is not None:
-        _check_system(given, source, lines, RECOGNISERS, "asr", key="recogniser")
+    if recogniser is not None:
+        _check_system(recogniser, source, lines, RECOGNISERS, "asr", key="recogniser")
 
 
 def _check_system(
     system: JsonValue,
     source: str,
     lines: Mapping[tuple[str | int, ...], int],
-    known: Iterable[type[System]],
+    types: Iterable[type[System]],
     task: Task,
     *,
     key: str = "system",
@@ -88,7 +88,7 @@ def _check_system(
     at = yaml_text.where(source, lines.get((key, "kind")) or lines.get((key,)))
     if not isinstance(system, Mapping):
         raise InvalidInput(f'{at}: "{key}": a mapping of keys to values was expected')
-    kinds = {_kind(item): item for item in known}
+    kinds = {_kind(item): item for item in types}
     if "kind" not in system:
         raise InvalidInput(
             f'{at}: the key "{key}.kind" is missing', hint="known: " + ", ".join(kinds)

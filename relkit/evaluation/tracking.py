@@ -121,7 +121,7 @@ def tracking_contents(
     report: EvalReport, *, parameters: Mapping[str, Scalar], page: str
 ) -> dict[str, object]:
     """Return the JSON document of all that is logged for a run: no text of any utterance."""
-    own: dict[str, Scalar] = {
+    settings: dict[str, Scalar] = {
         "suite": report.suite.name,
         "dataset": report.dataset.name,
         "dataset_digest": report.dataset.digest,
@@ -135,7 +135,7 @@ def tracking_contents(
         "tags": _tags(report),
         "parameters": {
             parameter_name(name): shown_parameter(name, value)
-            for name, value in {**own, **parameters}.items()
+            for name, value in {**settings, **parameters}.items()
             if value is not None
         },
         "metrics": dict(_metrics(report)),
@@ -173,14 +173,14 @@ def _tags(report: EvalReport) -> dict[str, str]:
 
 def _metrics(report: EvalReport) -> Iterator[tuple[str, float]]:
     """Yield every number there is: a missing one has no metric, and NaN no report."""
-    whole: dict[str, float | None] = {
+    totals: dict[str, float | None] = {
         "expected": report.expected,
         "scored": report.scored,
         "unusable": report.unusable,
         "coverage": report.coverage,
         "runaways": report.runaways.count,
     }
-    yield from ((name, value) for name, value in whole.items() if value is not None)
+    yield from ((name, value) for name, value in totals.items() if value is not None)
     for item in report.slices:
         for name, value in _slice_numbers(item):
             if value is not None:

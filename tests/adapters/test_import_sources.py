@@ -111,7 +111,7 @@ def test_kaldi_paths_start_from_the_recipe(tmp_path: Path) -> None:
     touch(data / "near.wav")
     far = touch(tmp_path / "s5" / "wav" / "far.wav")
     found = source(KALDI, data).locate([row("near.wav"), row("wav/far.wav"), row("no.wav")])
-    assert [item.found for item in found] == [True, True, False]
+    assert [item.exists for item in found] == [True, True, False]
     assert found[1].path == str(far)
 
 
@@ -140,7 +140,7 @@ def test_a_download_of_hugging_face_may_link_to_its_blobs(tmp_path: Path) -> Non
     snapshot.mkdir(parents=True)
     (snapshot / "a.wav").symlink_to("../../blobs/0123abcd")
     (found,) = source(FOLDER, snapshot).locate([row("a.wav", confined=True)])
-    assert (found.path, found.real, found.found) == (str(snapshot / "a.wav"), str(blob), True)
+    assert (found.path, found.real, found.exists) == (str(snapshot / "a.wav"), str(blob), True)
 
 
 def test_audio_without_an_entry_is_counted(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_link_to_a_folder_is_a_source_too(tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(tmp_path / "real", target_is_directory=True)
     found = source(FOLDER, tmp_path / "data")
     located = found.locate([row("a.wav", confined=True)])
-    assert located[0].found
+    assert located[0].exists
     assert found.unlisted(located) == 0
 
 

@@ -1,17 +1,13 @@
 """Datasets of other tools, text to rows; no file is opened here."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
 from relkit.datasets.imports.audio_folder import parse_audio_folder
 from relkit.datasets.imports.common_voice import parse_common_voice
 from relkit.datasets.imports.kaldi import parse_kaldi
 from relkit.datasets.imports.nemo import parse_nemo
-from relkit.datasets.imports.rows import ImportKind
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import SourceFile
-from types import MappingProxyType
-
+from relkit.datasets.imports.rows import ImportKind, ParsedSource, SourceFile
 
 Parser = Callable[[Sequence[SourceFile]], ParsedSource]
 

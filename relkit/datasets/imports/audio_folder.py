@@ -1,22 +1,23 @@
 """Hugging Face AudioFolder: ``metadata.csv`` or ``metadata.jsonl`` beside the audio it names."""
 
+import csv
+import io
 from collections import defaultdict
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import row_blocks
 from relkit.core.yaml_text import where
-from relkit.datasets.imports.rows import Columns
-from relkit.datasets.imports.rows import ImportedRow
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import SourceFile
-from relkit.datasets.imports.rows import consent_of
-from relkit.datasets.imports.rows import with_speaker
-import csv
-import io
-
+from relkit.datasets.imports.rows import (
+    Columns,
+    ImportedRow,
+    ParsedSource,
+    SourceFile,
+    consent_of,
+    with_speaker,
+)
 
 TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript", "normalized_text")
 """Columns that may hold the reference, the first of them that a table has."""
@@ -61,8 +62,8 @@ def _table(file: SourceFile) -> Iterator[tuple[int, Row]]:
     if file.name.endswith(".csv"):
         yield from _csv(file)
         return
-    for found, numbers in row_blocks(file.text, source=file.name):
-        yield from zip(numbers, found, strict=True)
+    for rows, numbers in row_blocks(file.text, source=file.name):
+        yield from zip(numbers, rows, strict=True)
 
 
 def _csv(file: SourceFile) -> Iterator[tuple[int, Row]]:

@@ -3,18 +3,19 @@
 Fields are separated by tabs and never quoted: a quotation mark is part of a sentence.
 """
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
-from relkit.datasets.imports.rows import Columns
-from relkit.datasets.imports.rows import ImportedRow
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import SPEAKER
-from relkit.datasets.imports.rows import SourceFile
-from relkit.datasets.imports.rows import consent_of
-
+from relkit.datasets.imports.rows import (
+    SPEAKER,
+    Columns,
+    ImportedRow,
+    ParsedSource,
+    SourceFile,
+    consent_of,
+)
 
 WHOLE = "validated.tsv"
 
@@ -117,8 +118,8 @@ def _row(
             f'{where(file.name, line)}: "path" or "client_id" is empty', hint="remove the line"
         )
     rest = {name: value for name, value in row.items() if name not in _OWN}
-    own = PurePosixPath(file.name).name
-    split = splits.get(clip) or SPLITS.get(own) or PurePosixPath(own).stem
+    table = PurePosixPath(file.name).name
+    split = splits.get(clip) or SPLITS.get(table) or PurePosixPath(table).stem
     rest |= {SPEAKER: row["client_id"], "split": split}
     name = clip if PurePosixPath(clip).suffix else f"{clip}.mp3"  # the first releases left it out
     return ImportedRow(

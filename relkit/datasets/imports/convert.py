@@ -3,39 +3,34 @@
 Which folders a dataset has to be allowed to read, and what its audio is called below them.
 """
 
-from collections import Counter
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import replace
-from pathlib import Path
-from pathlib import PurePosixPath
-from relkit.core.codec import nearest
-from relkit.core.errors import InvalidInput
-from relkit.core.errors import UsageError
-from relkit.core.ports import Progress
-from relkit.core.yaml_text import shown
-from relkit.core.yaml_text import where
-from relkit.datasets.imports import PARSERS
-from relkit.datasets.imports.rows import ImportKind
-from relkit.datasets.imports.rows import ImportSummary
-from relkit.datasets.imports.rows import ImportedRow
-from relkit.datasets.imports.rows import LocatedAudio
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import PlacedAudio
-from relkit.datasets.imports.rows import SPEAKER
-from relkit.datasets.imports.rows import SourceFile
-from relkit.datasets.imports.rows import render_dataset
-from relkit.datasets.imports.rows import render_manifest
-from relkit.datasets.imports.rows import slices_of
-from relkit.datasets.imports.rows import with_cluster
-from relkit.datasets.imports.rows import with_ids
-from relkit.datasets.types import NO_VALUE
-from typing import Protocol
 import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Protocol
 
+from relkit.core.codec import nearest
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.ports import Progress
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.imports import PARSERS
+from relkit.datasets.imports.rows import (
+    SPEAKER,
+    ImportedRow,
+    ImportKind,
+    ImportSummary,
+    LocatedAudio,
+    ParsedSource,
+    PlacedAudio,
+    SourceFile,
+    render_dataset,
+    render_manifest,
+    slices_of,
+    with_cluster,
+    with_ids,
+)
+from relkit.datasets.types import NO_VALUE
 
 _NARROW = 3
 """Parts of a path from which it stands for a corpus: ``/``, a disk, a folder."""
@@ -52,7 +47,7 @@ def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
     targets = [
         PurePosixPath(item.real).parent
         for item in located
-        if item.found and not any(PurePosixPath(item.real).is_relative_to(root) for root in inside)
+        if item.exists and not any(PurePosixPath(item.real).is_relative_to(root) for root in inside)
     ]
     return PlacedAudio(
         roots=tuple(str(root) for root in roots),
@@ -199,7 +194,7 @@ def import_dataset(
         hours=sum(row.length_s or 0.0 for row in rows) / 3600,
         timed=sum(row.length_s is not None for row in rows),
         copied=options.copy,
-        missing_audio=sum(not item.found for item in located),
+        missing_audio=sum(not item.exists for item in located),
         unlisted_audio=source.unlisted(located),
         left_out=parsed.left_out,
         renamed=parsed.renamed,
@@ -218,7 +213,7 @@ def _reasons(parsed: ParsedSource) -> str:
 
 
 def _refuse_nothing_found(rows: Sequence[ImportedRow], located: Sequence[LocatedAudio]) -> None:
-    if not any(item.found for item in located):
+    if not any(item.exists for item in located):
         first = rows[0]
         raise InvalidInput(
             f"{where(first.file, first.line)}: none of the {len(rows)} audio files is there",
@@ -245,8 +240,8 @@ def _references(
     several a relative path could mean more than one file.
     """
     if options.copy:
-        one = len(placed.roots) == 1
-        return [f"audio/{path}" if one else f"audio/{i}/{path}" for i, path in placed.places], ()
+        single = len(placed.roots) == 1
+        return [f"audio/{path}" if single else f"audio/{i}/{path}" for i, path in placed.places], ()
     roots = (*placed.roots, *placed.linked)
     if len(roots) > MOST_ROOTS:
         raise InvalidInput(
@@ -260,8 +255,8 @@ def _references(
 
 def _copies(paths: Sequence[str], located: Sequence[LocatedAudio]) -> list[tuple[str, str]]:
     """Return each file that is there once, in order: recordings are named by many segments."""
-    found = {path: item.real for path, item in zip(paths, located, strict=True) if item.found}
-    return [(real, path) for path, real in found.items()]
+    sources = {path: item.real for path, item in zip(paths, located, strict=True) if item.exists}
+    return [(real, path) for path, real in sources.items()]
 
 
 def _speakers(rows: Sequence[ImportedRow]) -> int | None:
@@ -283,7 +278,7 @@ def _notes(
         )
     elif nobody := sum(row.attributes.get(SPEAKER, NO_VALUE) == NO_VALUE for row in rows):
         notes.append(f"{nobody} utterances name no speaker: together they count as one cluster")
-    if missing := sum(not item.found for item in located):
+    if missing := sum(not item.exists for item in located):
         notes.append(f"{missing} utterances name audio that is not there: unusable until it is")
     if numbered:
         notes.append(f"{numbered} utterances share audio and offset with another: ids numbered")

@@ -4,22 +4,22 @@ The format is that of kaldi-asr.org/doc/data_prep.html. The order of the lines d
 Kaldi's own tools want them sorted in the C locale.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from relkit.core.errors import InvalidInput
-from relkit.core.yaml_text import shown
-from relkit.core.yaml_text import where
-from relkit.datasets.imports.rows import Columns
-from relkit.datasets.imports.rows import ImportedRow
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import SPEAKER
-from relkit.datasets.imports.rows import SourceFile
-from relkit.datasets.imports.rows import seconds
-import re
 
+from relkit.core.errors import InvalidInput
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.imports.rows import (
+    SPEAKER,
+    Columns,
+    ImportedRow,
+    ParsedSource,
+    SourceFile,
+    seconds,
+)
 
 FILES = (
     *("wav.scp", "text", "segments", "utt2spk", "utt2lang", "utt2dur", "reco2dur"),
@@ -69,7 +69,7 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
             raise InvalidInput(
                 f"{name}: is missing or empty", hint="name the data directory, such as data/test"
             )
-    recordings, said = tables["wav.scp"], tables["text"]
+    recordings, transcripts = tables["wav.scp"], tables["text"]
     names = {name: file.name for name, file in texts.items()}
     for entry in recordings.values():
         _refuse_commands(entry, names["wav.scp"])
@@ -78,17 +78,17 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
         left_out = Counter(
             "a segment of a recording that wav.scp does not have"
             for name, piece in pieces.items()
-            if name in said and piece.recording not in recordings
+            if name in transcripts and piece.recording not in recordings
         )
     else:
         pieces = {name: _Piece(recording=name, start_s=None, length_s=None) for name in recordings}
         left_out = Counter[str]()
-    left_out["a transcript without audio"] += sum(name not in pieces for name in said)
-    left_out["audio without a transcript"] += sum(name not in said for name in pieces)
+    left_out["a transcript without audio"] += sum(name not in pieces for name in transcripts)
+    left_out["audio without a transcript"] += sum(name not in transcripts for name in pieces)
     columns = Columns()
     rows = [
         _row(name, entry, pieces[name], tables, names, columns)
-        for name, entry in said.items()
+        for name, entry in transcripts.items()
         if name in pieces and pieces[name].recording in recordings
     ]
     return ParsedSource(
@@ -206,9 +206,9 @@ def _length(
     if piece.length_s is not None or piece.start_s is not None:
         return piece.length_s
     for file in _TIMES:
-        found = tables.get(file, {}).get(name)
-        if found is not None:
-            return seconds(found.value, file, source=names[file], line=found.line)
+        entry = tables.get(file, {}).get(name)
+        if entry is not None:
+            return seconds(entry.value, file, source=names[file], line=entry.line)
     return None
 
 

@@ -4,20 +4,22 @@ The keys are those of ``nemo.collections.common.parts.preprocessing.manifest``: 
 stands for ``audio_filepath``, and a relative path is looked for beside the manifest.
 """
 
+import re
 from collections.abc import Sequence
+
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import row_blocks
 from relkit.core.yaml_text import where
-from relkit.datasets.imports.rows import Columns
-from relkit.datasets.imports.rows import ImportedRow
-from relkit.datasets.imports.rows import ParsedSource
-from relkit.datasets.imports.rows import SourceFile
-from relkit.datasets.imports.rows import consent_of
-from relkit.datasets.imports.rows import seconds
-from relkit.datasets.imports.rows import with_speaker
-import re
-
+from relkit.datasets.imports.rows import (
+    Columns,
+    ImportedRow,
+    ParsedSource,
+    SourceFile,
+    consent_of,
+    seconds,
+    with_speaker,
+)
 
 _AUDIO = ("audio_filepath", "audio_filename")
 
@@ -40,8 +42,8 @@ def parse_nemo(files: Sequence[SourceFile]) -> ParsedSource:
     rows = [
         _row(row, number, file, columns)
         for file in files
-        for found, numbers in row_blocks(file.text, source=file.name)
-        for row, number in zip(found, numbers, strict=True)
+        for block, numbers in row_blocks(file.text, source=file.name)
+        for row, number in zip(block, numbers, strict=True)
     ]
     return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
 

@@ -8,27 +8,18 @@ none: slice values are copied into ``results.parquet``, which has no text in it.
 Imported rows to ``dataset.yaml`` and ``manifest.jsonl``, as relkit reads them.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
+
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
-from relkit.core.yaml_text import shown
-from relkit.core.yaml_text import where
-from relkit.datasets.files import RESERVED
-from relkit.datasets.files import default_id
-from relkit.datasets.files import parse_dataset
-from relkit.datasets.files import parse_manifest
-from relkit.datasets.types import Consent
-from relkit.datasets.types import NO_VALUE
-from types import MappingProxyType
-import json
-
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.files import RESERVED, default_id, parse_dataset, parse_manifest
+from relkit.datasets.types import NO_VALUE, Consent
 
 SPEAKER = "speaker"
 """The column of independent units that every imported dataset has."""
@@ -101,7 +92,7 @@ class LocatedAudio:
 
     path: str
     real: str
-    found: bool
+    exists: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,29 +258,29 @@ def with_ids(
         if row.id is not None:
             named.append(row)
             continue
-        name = wanted = default_id(path, row.offset_s)
+        name = default = default_id(path, row.offset_s)
         count = 1
         while name in taken:
             count += 1
-            name = f"{wanted}~{count}"
-        numbered += name != wanted
+            name = f"{default}~{count}"
+        numbered += name != default
         taken.add(name)
         named.append(replace(row, id=name))
     return tuple(named), numbered
 
 
 def _refuse_duplicates(rows: Iterable[ImportedRow]) -> None:
-    seen: dict[str, ImportedRow] = {}
+    by_id: dict[str, ImportedRow] = {}
     for row in rows:
-        if row.id is not None and row.id in seen:
-            first = seen[row.id]
+        if row.id is not None and row.id in by_id:
+            first = by_id[row.id]
             raise InvalidInput(
                 f'{where(row.file, row.line)}: the id "{shown(row.id)}" stands already in '
                 f"{where(first.file, first.line)}",
                 hint="give every utterance an id of its own",
             )
         if row.id is not None:
-            seen[row.id] = row
+            by_id[row.id] = row
 
 
 def with_cluster(rows: Sequence[ImportedRow]) -> tuple[ImportedRow, ...]:

@@ -25,9 +25,9 @@ from relkit.curation.contracts import (
     LABEL,
     LEAKAGE,
     NOTES,
-    Heard,
+    ClipFacts,
+    clip_facts,
     default_expectations,
-    heard,
     slice_facts,
     utterance_facts,
 )
@@ -57,7 +57,7 @@ def clip(samples: NDArray[np.float64]) -> Clip:
 def test_a_sine_is_heard_as_it_is() -> None:
     """Level, peak and length of a tone are what mathematics says."""
     tone = 0.5 * np.sin(np.arange(RATE) * 2 * math.pi * 400 / RATE)
-    found = heard(clip(tone))
+    found = clip_facts(clip(tone))
     assert (found.state, found.sample_rate, found.duration) == ("ok", RATE, 1.0)
     assert found.peak == pytest.approx(0.5)
     assert found.level_dbfs == pytest.approx(20 * math.log10(0.5 / math.sqrt(2)))
@@ -79,20 +79,20 @@ def test_clipping_and_silence_are_shares(
     samples: NDArray[np.float64], clipped: float, silent: float
 ) -> None:
     """Full scale in samples, silence in frames of 20 ms."""
-    found = heard(clip(samples))
+    found = clip_facts(clip(samples))
     assert found.clipped_share == pytest.approx(clipped)
     assert found.silence_share == pytest.approx(silent)
 
 
 def test_digital_silence_has_no_level() -> None:
     """The logarithm of nothing is no number to compare."""
-    assert heard(clip(np.zeros(100))).level_dbfs is None
+    assert clip_facts(clip(np.zeros(100))).level_dbfs is None
 
 
 def test_audio_that_cannot_be_decoded_has_a_reason_and_no_numbers() -> None:
     """What was not heard is missing, never 0."""
-    found = heard(Unusable(reason=UnusableReason.TRUNCATED, detail="x"))
-    assert found == Heard(state="truncated")
+    found = clip_facts(Unusable(reason=UnusableReason.TRUNCATED, detail="x"))
+    assert found == ClipFacts(state="truncated")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_text_facts(text: str, column: str, value: object) -> None:
 
 def facts(items: list[Utterance], **given: Any) -> Mapping[str, Any]:  # noqa: ANN401  # any argument
     """Return the columns of the utterance facts, with audio that is fine."""
-    sounds = {item.id: Heard(state="ok", digest=item.id, duration=1.0) for item in items}
+    sounds = {item.id: ClipFacts(state="ok", digest=item.id, duration=1.0) for item in items}
     arguments = {"split": None, "alike": 0.9, "labels": None} | given
     heard_here = arguments.pop("sounds", sounds)
     return utterance_facts(dataset(items), heard_here, **arguments).columns
@@ -129,7 +129,9 @@ def facts(items: list[Utterance], **given: Any) -> Mapping[str, Any]:  # noqa: A
 def test_missing_stays_missing() -> None:
     """A column some rows lack, a length nobody wrote, audio nobody could decode: all None."""
     items = [utterance("a", attributes={"accent": "plain"}), utterance("b", attributes={})]
-    columns = facts(items, sounds={"a": Heard(state="ok", duration=1.5), "b": Heard(state="empty")})
+    columns = facts(
+        items, sounds={"a": ClipFacts(state="ok", duration=1.5), "b": ClipFacts(state="empty")}
+    )
     assert columns["accent"] == ["plain", None]
     assert columns["duration"] == [1.5, None]
     assert columns["duration_difference"] == [None, None]
@@ -141,7 +143,7 @@ def test_copies_of_a_recording_are_counted() -> None:
     """The same samples under two names are one recording."""
     items = [utterance(name) for name in "abc"]
     sounds = {
-        name: Heard(state="ok", digest="same" if name != "c" else "other", duration=1.0)
+        name: ClipFacts(state="ok", digest="same" if name != "c" else "other", duration=1.0)
         for name in "abc"
     }
     assert facts(items, sounds=sounds)["audio_copies"] == [1, 1, 0]
@@ -164,7 +166,7 @@ def test_slices_are_counted_with_their_speakers() -> None:
     data = dataset(
         items, slices=("accent",), bins=(Bins(name="length", column="duration", edges=(1.0,)),)
     )
-    sounds = {name: Heard(state="ok", duration=float(i)) for i, name in enumerate("abcd")}
+    sounds = {name: ClipFacts(state="ok", duration=float(i)) for i, name in enumerate("abcd")}
     table = slice_facts(data, sounds)
     assert table.rows == 6
     rows = zip(*(table.columns[name] for name in ("slice", "utterances", "speakers")), strict=True)
@@ -284,7 +286,7 @@ def test_what_is_written_is_read_again() -> None:
     """A contract survives its file, and so does a first one made from data."""
     items = [utterance("a", attributes={"accent": "plain", "speaker": "s1"})]
     data = dataset(items, slices=("accent",))
-    sounds = {"a": Heard(state="ok", duration=1.0, sample_rate=16_000)}
+    sounds = {"a": ClipFacts(state="ok", duration=1.0, sample_rate=16_000)}
     table = utterance_facts(data, sounds, split=None, alike=1.0, labels=None)
     wanted = tuple(default_expectations(data, table, slice_facts(data, sounds)))
     meta = ContractMeta(relkit=ContractSettings(split="accent", alike=0.8))

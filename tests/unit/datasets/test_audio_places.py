@@ -14,9 +14,9 @@ PARTS = st.lists(st.sampled_from(["data", "mnt", "corpus", "wav"]), min_size=1, 
 
 def at(*paths: str, real: str | None = None) -> list[LocatedAudio]:
     """Return files at these paths; ``real`` is where the last one leads."""
-    found = [LocatedAudio(path=path, real=path, found=True) for path in paths]
+    found = [LocatedAudio(path=path, real=path, exists=True) for path in paths]
     if real is not None:
-        found[-1] = LocatedAudio(path=paths[-1], real=real, found=True)
+        found[-1] = LocatedAudio(path=paths[-1], real=real, exists=True)
     return found
 
 

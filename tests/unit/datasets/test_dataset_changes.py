@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from relkit.datasets.types import DatasetSnapshot
 from relkit.datasets.types import Bins, Dataset
 from relkit.datasets.types import AudioSpan, Consent, Entity, Utterance
-from relkit.datasets.versions import changes, coverage, registered_values, slice_columns_of, text_numbers
+from relkit.datasets.versions import (
+    changes,
+    coverage,
+    registered_values,
+    slice_columns_of,
+    text_numbers,
+)
 from tests.builders import dataset, utterance
 
 LENGTH = Bins(name="length", column="duration", edges=(1.0, 10.0))
