@@ -3,8 +3,8 @@
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.types import Consent, Utterance
 from relkit.datasets.consent import Policy, consented, require_consent
+from relkit.datasets.types import Consent, Utterance
 from relkit.evaluation.slicing import select
 from tests.builders import dataset, utterance
 

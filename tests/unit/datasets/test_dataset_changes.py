@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relkit.datasets.types import DatasetSnapshot
-from relkit.datasets.types import Bins, Dataset
-from relkit.datasets.types import AudioSpan, Consent, Entity, Utterance
+from relkit.datasets.types import (
+    AudioSpan,
+    Bins,
+    Consent,
+    Dataset,
+    DatasetSnapshot,
+    Entity,
+    Utterance,
+)
 from relkit.datasets.versions import (
     changes,
     coverage,

@@ -7,10 +7,10 @@ import jsonschema
 import pytest
 from hypothesis import strategies as st
 
-from relkit.datasets.types import DatasetLock, LockedAudio
-from relkit.core.errors import InvalidInput
 from relkit.core.codec import schema
+from relkit.core.errors import InvalidInput
 from relkit.datasets.files import parse_listing, parse_lock, parse_pointer, render_lock
+from relkit.datasets.types import DatasetLock, LockedAudio
 
 HEX = "a1" * 32
 MD5 = "b2" * 16

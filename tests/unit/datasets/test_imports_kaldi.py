@@ -3,8 +3,8 @@
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.imports.rows import ParsedSource, SourceFile
 from relkit.datasets.imports.kaldi import parse_kaldi
+from relkit.datasets.imports.rows import ParsedSource, SourceFile
 
 WHOLE = {"wav.scp": "b /data/b.wav\na wav/a.flac\n", "text": "a hello there\nb\n"}
 CUT = {

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from relkit.core.errors import InvalidInput
+from relkit.datasets.imports.nemo import parse_nemo
 from relkit.datasets.imports.rows import SourceFile
 from relkit.datasets.types import Consent
-from relkit.datasets.imports.nemo import parse_nemo
 
 ROW = {"audio_filepath": "/data/a.wav", "duration": 2.5, "text": "hello there"}
 
