@@ -48,10 +48,10 @@ class SqliteCache:
     def row(self, *key: str | int) -> tuple[str, ...] | None:
         """Return what is kept under a key, or None."""
         try:
-            found: tuple[str, ...] | None = self._db.execute(self.select, key).fetchone()
+            row: tuple[str, ...] | None = self._db.execute(self.select, key).fetchone()
         except sqlite3.Error as error:
             raise self.failed() from error
-        return found
+        return row
 
     def keep(self, *row: str | int) -> None:
         """Keep a row; every 64th time all of them become durable.

@@ -150,7 +150,7 @@ class DatasetFiles:
                 root=copy, settings=settings, utterances=utterances, digests=digests, lock=lock
             )
             locked = lock is not None and not content.stale
-            return content.snapshot(commit, dirty=False, present=False, known=locked)
+            return content.snapshot(commit, dirty=False, present=False, audio_known=locked)
 
     def locked(self, name: str, *, rev: str) -> DatasetLock | None:
         """Return what a revision's lock says without reading anything else of it.
@@ -259,7 +259,7 @@ def _working(root: Path, name: str, revisions: Revisions) -> DatasetSnapshot:
         commit,
         dirty=dirty or content.stale,
         present=not lacking,
-        known=not (lacking and content.stale),
+        audio_known=not (lacking and content.stale),
     )
 
 
@@ -400,13 +400,18 @@ class _Content:
         )
 
     def snapshot(
-        self, commit: str | None, *, dirty: bool | None, present: bool = True, known: bool = True
+        self,
+        commit: str | None,
+        *,
+        dirty: bool | None,
+        present: bool = True,
+        audio_known: bool = True,
     ) -> DatasetSnapshot:
-        """Return the dataset with digests; without them where they are not ``known``."""
+        """Return the dataset with digests; without those of audio that is not known."""
         audio = {item.id: self.digests[item.audio.path] for item in self.utterances}
         return DatasetSnapshot(
             dataset=self.dataset(commit, dirty=dirty),
-            audio=audio if known else None,
+            audio=audio if audio_known else None,
             files={item.id: _inside(item, self.root) for item in self.utterances},
             lock=self.lock,
             present=present,

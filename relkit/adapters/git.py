@@ -24,9 +24,10 @@ class GitRevisions:
         """Work on ``folder`` (absolute); nothing is run yet."""
         self._folder = folder
 
-    def _git(self, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    def _git(self, *arguments: str) -> bytes | None:
+        """Return what a git command printed; None where it failed or there is no git."""
         try:
-            return subprocess.run(
+            done = subprocess.run(
                 ["git", "-C", str(self._folder), *arguments],  # noqa: S607  # the user's own git
                 capture_output=True,
                 check=False,
@@ -36,6 +37,7 @@ class GitRevisions:
             )
         except (OSError, subprocess.TimeoutExpired):
             return None
+        return None if done.returncode else done.stdout
 
     def state(self) -> tuple[str | None, bool | None]:
         """Return (commit, dirty) of the folder; (None, None) outside git or without a commit.
@@ -43,20 +45,20 @@ class GitRevisions:
         A folder that the commit lacks (one that git ignores) is dirty, whatever git's status says.
         """
         head = self._git("rev-parse", "HEAD")
-        if head is None or head.returncode:
+        if head is None:
             return None, None
+        commit = head.decode().strip()
         status = self._git("status", "--porcelain", "--untracked-files=all", "--", ".")
+        if status is None:
+            return commit, None
         committed = self._git("rev-parse", "--verify", "--quiet", "HEAD:./")
-        if status is None or status.returncode or committed is None:
-            return head.stdout.decode().strip(), None
-        dirty = bool(status.stdout.strip()) or bool(committed.returncode)
-        return head.stdout.decode().strip(), dirty
+        return commit, bool(status.strip()) or committed is None
 
     def resolve(self, revision: str) -> str:
         """Return the full commit id of a revision; raises InvalidInput where it is unknown."""
         if revision.isprintable() and not revision.startswith("-"):
-            found = self._git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-            commit = "" if found is None else found.stdout.decode(errors="replace").strip()
+            printed = self._git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+            commit = (printed or b"").decode(errors="replace").strip()
             if _COMMIT.fullmatch(commit):
                 return commit
         raise InvalidInput(
@@ -66,13 +68,11 @@ class GitRevisions:
 
     def read(self, commit: str, name: str) -> bytes | None:
         """Return a file of the folder as it was at ``commit``; None where there was none."""
-        found = self._git("cat-file", "blob", f"{commit}:./{name}")
-        return None if found is None or found.returncode else found.stdout
+        return self._git("cat-file", "blob", f"{commit}:./{name}")
 
     def below(self, commit: str, ending: str) -> tuple[str, ...]:
         """Return the files at the top of the folder at ``commit`` whose names end so, sorted."""
-        found = self._git("ls-tree", "--name-only", "-z", commit, "--", "./")
-        names = b"" if found is None or found.returncode else found.stdout
+        names = self._git("ls-tree", "--name-only", "-z", commit, "--", "./") or b""
         every = names.decode(errors="replace").split("\0")
         return tuple(sorted(name for name in every if name.endswith(ending) and name != ending))
 
@@ -83,13 +83,18 @@ class GitRevisions:
         process was faster, its files are as good. Raises InvalidInput, StorageFailed.
         """
         archive = self._git("archive", "--format=tar", commit, "--", ".")
-        if archive is None or archive.returncode:
+        if archive is None:
             raise InvalidInput(
                 f"the dataset does not exist at revision {short_digest(commit)}",
                 hint="name a revision in which it was committed",
             )
         try:
-            _unpack(archive.stdout, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
+                folder = Path(temporary) / "tree"
+                with tarfile.open(fileobj=BytesIO(archive)) as tree:
+                    tree.extractall(folder, filter="data")
+                folder.rename(target)
         except tarfile.FilterError as error:
             raise InvalidInput(
                 f"the dataset at revision {short_digest(commit)} holds a link that leaves it",
@@ -101,12 +106,3 @@ class GitRevisions:
                     f"the dataset at revision {short_digest(commit)} could not be written",
                     hint="check free disk space and permissions",
                 ) from error
-
-
-def _unpack(archive: bytes, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as temporary:
-        made = Path(temporary) / "tree"
-        with tarfile.open(fileobj=BytesIO(archive)) as tree:
-            tree.extractall(made, filter="data")
-        made.rename(target)

@@ -49,13 +49,16 @@ class JinjaPages:
         slices = [item for item in report.slices if item.slice != OVERALL]
         if primary is not None:
             slices = worst_first(slices, primary)
-        template = _environment().get_template("report.md.j2")
-        return template.render(
+        names = [name for name in overall(report).metrics if name != primary]
+        shown = [*([primary] if primary is not None else []), *names][:_MOST_METRICS]
+        environment = _environment(autoescape=False, keep_trailing_newline=True)
+        environment.filters |= {"md": markdown, "code": code}  # they escape for Markdown
+        return environment.get_template("report.md.j2").render(
             report=report,
             overall=overall(report),
             primary=primary,
             slices=slices if primary is not None else [],
-            metrics=_shown_metrics(report, primary),
+            metrics=shown,
         )
 
     def report_html(self, page: Page) -> str:
@@ -74,7 +77,7 @@ class JinjaPages:
         style, script = _asset("report.css"), _asset("report.js")
         view = ReportView(page.report, page.baseline)
         return (
-            _html_environment()
+            _environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
             .get_template("report.html.j2")
             .render(
                 page=page,
@@ -97,12 +100,6 @@ class JinjaPages:
                 script_digest=_digest(script),
             )
         )
-
-
-def _shown_metrics(report: EvalReport, primary: str | None) -> list[str]:
-    """Return the primary metric and the next ones: a page is only so wide."""
-    names = [name for name in overall(report).metrics if name != primary]
-    return [*([primary] if primary is not None else []), *names][:_MOST_METRICS]
 
 
 def _asset(name: str) -> str:
@@ -134,37 +131,22 @@ def _distributions(page: Page) -> list[dict[str, object]]:
         "first_byte_ms": [row.first_byte_ms for row in page.rows],
         "first_audio_ms": [row.measures.get("first_audio_ms") for row in page.rows],
     }
-    found = (
+    plots = (
         (name, histogram(value for value in values if value is not None))
         for name, values in kinds.items()
     )
-    return [{"name": name, "plot": plot} for name, plot in found if plot is not None]
+    return [{"name": name, "plot": plot} for name, plot in plots if plot is not None]
 
 
-def _html_environment() -> "ImmutableSandboxedEnvironment":
+def _environment(*, autoescape: bool, **options: bool) -> "ImmutableSandboxedEnvironment":
     from jinja2 import PackageLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
         loader=PackageLoader("relkit", "templates"),
         undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        autoescape=autoescape,
+        **options,
     )
     environment.filters |= _NUMBERS
-    return environment
-
-
-def _environment() -> "ImmutableSandboxedEnvironment":
-    from jinja2 import PackageLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        loader=PackageLoader("relkit", "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # Markdown: the filters below escape for it
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {**_NUMBERS, "md": markdown, "code": code}
     return environment

@@ -104,15 +104,15 @@ class ParquetResults:
             held = set(pq.read_schema(results).names)  # older runs know nothing of speech
             names += [name for name in SPEECH_COLUMNS if name in held]
             rows = pq.read_table(results, columns=names).to_pylist()
-            told = pq.read_table(texts, columns=["id", "repeat", "answer", "detail", "audio"])
+            stored = pq.read_table(texts, columns=["id", "repeat", "answer", "detail", "audio"])
         except (OSError, ArrowException) as error:
             raise InvalidInput(
                 "the stored predictions of the run cannot be read",
                 hint="run the suite again with: relkit eval SUITE",
             ) from error
-        by_key = {(row["id"], row["repeat"]): row for row in told.to_pylist()}
+        by_key = {(row["id"], row["repeat"]): row for row in stored.to_pylist()}
         keys = {(row["id"], row["repeat"]) for row in rows}
-        if keys != set(by_key) or not len(keys) == len(rows) == told.num_rows:
+        if keys != set(by_key) or not len(keys) == len(rows) == stored.num_rows:
             raise InvalidInput(_OTHER_ROWS)
         return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
 
@@ -138,13 +138,13 @@ def _scores(results: Sequence[Result]) -> dict[str, Any]:
 def _qualities(results: Sequence[Result]) -> dict[str, Any]:
     import pyarrow as pa
 
-    found = [Quality() if r.quality is None else r.quality for r in results]
+    qualities = [Quality() if r.quality is None else r.quality for r in results]
     columns: dict[str, Any] = {
-        name: pa.array([quality.scores.get(name) for quality in found], pa.float64())
+        name: pa.array([quality.scores.get(name) for quality in qualities], pa.float64())
         for name in QUALITY_METRICS
     }
-    levels = [None if q.level is None else q.level.active_dbfs for q in found]
-    reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in found]
+    levels = [None if q.level is None else q.level.active_dbfs for q in qualities]
+    reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in qualities]
     columns["level_dbfs"] = pa.array(levels, pa.float64())
     columns["quality_reason"] = pa.array(reasons, pa.string())
     return columns
@@ -188,16 +188,16 @@ def _detail(outcome: Outcome) -> str | None:
     return None
 
 
-def _outcome(row: Record, told: Record) -> Outcome:
+def _outcome(row: Record, text: Record) -> Outcome:
     unusable = prediction = None
-    detail = told["detail"] or ""
+    detail = text["detail"] or ""
     if row["unusable"] is not None:
         unusable = Unusable(reason=UnusableReason(row["unusable"]), detail=detail)
     else:
         prediction = Prediction(
             id=row["id"],
             repeat=row["repeat"],
-            outcome=_stored(row, told, detail),
+            outcome=_stored(row, text, detail),
             attempts=row["attempts"],
             cached=row["cached"],
             load=row["load"],
@@ -207,18 +207,18 @@ def _outcome(row: Record, told: Record) -> Outcome:
         repeat=row["repeat"],
         prediction=prediction,
         unusable=unusable,
-        audio=told["audio"],
+        audio=text["audio"],
         duration=row["duration"],
         speech=_spoken(row),
     )
 
 
-def _stored(row: Record, told: Record, detail: str) -> Answer | Failure:
+def _stored(row: Record, text: Record, detail: str) -> Answer | Failure:
     if row["failure"] is not None:
         return Failure(reason=FailureReason(row["failure"]), detail=detail)
-    if told["answer"] is None:
+    if text["answer"] is None:
         raise InvalidInput("texts.parquet: an utterance has neither an answer nor a failure")
-    _, answer = parse_answer(told["answer"], source="texts.parquet")
+    _, answer = parse_answer(text["answer"], source="texts.parquet")
     return answer
 
 
@@ -278,7 +278,7 @@ def read_rows(
     table = _results(folder, outputs, _OF_PAGES)
     slices, measures = _slice_columns(table), _measure_columns(table)
     rows = table.to_pylist()
-    told: dict[tuple[str, int], Record] = {}
+    by_key: dict[tuple[str, int], Record] = {}
     if with_text or with_audio:
         columns = [
             "id",
@@ -287,11 +287,11 @@ def read_rows(
             *(("audio",) if with_audio else ()),
         ]
         texts = read_table(folder / "texts.parquet", columns, outputs=outputs).to_pylist()
-        told = {(row["id"], row["repeat"]): row for row in texts}
-        if set(told) != {(row["id"], row["repeat"]) for row in rows}:
+        by_key = {(row["id"], row["repeat"]): row for row in texts}
+        if set(by_key) != {(row["id"], row["repeat"]) for row in rows}:
             raise InvalidInput(f"{folder.name}: {_OTHER_ROWS}")
     return tuple(
-        _row(row, told.get((row["id"], row["repeat"]), {}), slices, measures) for row in rows
+        _row(row, by_key.get((row["id"], row["repeat"]), {}), slices, measures) for row in rows
     )
 
 
@@ -307,11 +307,11 @@ def _measure_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
     ]
 
 
-def _row(row: Record, told: Record, slices: list[str], measures: list[str]) -> Row:
+def _row(row: Record, text: Record, slices: list[str], measures: list[str]) -> Row:
     counts = None
     if row["unusable"] is None:
         counts = ErrorCounts(**{name: row[name] for name in _COUNTS})
-    texts = Texts(**{name: told[name] for name in _TEXTS}) if "reference" in told else None
+    texts = Texts(**{name: text[name] for name in _TEXTS}) if "reference" in text else None
     return Row(
         id=row["id"],
         repeat=row["repeat"],
@@ -326,7 +326,7 @@ def _row(row: Record, told: Record, slices: list[str], measures: list[str]) -> R
         duration=_finite(row.get("duration")),
         measures={name: row[name] for name in measures if _finite(row[name]) is not None},
         texts=texts,
-        audio=told.get("audio"),
+        audio=text.get("audio"),
     )
 
 
@@ -368,7 +368,9 @@ def _item(
     segmenter: Segmenter,
 ) -> ScoredItem:
     scored = [row for row in rows if row["unusable"] is None]
-    told = [(row, answer) for row in scored if (answer := answers[name, row["repeat"]]) is not None]
+    answered = [
+        (row, answer) for row in scored if (answer := answers[name, row["repeat"]]) is not None
+    ]
     first = rows[0]
     return ScoredItem(
         id=name,
@@ -380,6 +382,8 @@ def _item(
         failures=sum(row["failure"] is not None for row in scored),
         unusable=len(rows) - len(scored),
         runaways=sum(bool(row["runaway"] or row["loop"]) for row in scored),
-        tokens=tuple(tokens(told[0][1], segmenter)) if told else None,
-        counts=ErrorCounts(**{count: told[0][0][count] for count in _COUNTS}) if told else None,
+        tokens=tuple(tokens(answered[0][1], segmenter)) if answered else None,
+        counts=ErrorCounts(**{count: answered[0][0][count] for count in _COUNTS})
+        if answered
+        else None,
     )

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -109,17 +109,18 @@ class RunFolders:
     def create(self, header: RunHeader) -> Iterator[RunFolder]:
         """Make and hold a new run; raises Busy, StorageFailed."""
         path = self._folder / header.run
-        with self._held(path):
+        with _held(path):
             if (path / "run.json").exists():
                 raise Busy(f"the run {path.name} exists already", hint="start the command again")
             storage.write_text(path / "run.json", render_run(header))
-            yield from self._open(path, header)
+            with closing(RunFolder(path, header, self._tables)) as run:
+                yield run
 
     @contextmanager
-    def resume(self, run: str) -> Iterator[RunFolder]:
+    def resume(self, name: str) -> Iterator[RunFolder]:
         """Hold a run that was interrupted; raises Busy, InvalidInput where it is finished."""
-        path = self.find(run)
-        with self._held(path):
+        path = self.find(name)
+        with _held(path):
             header = self.read_header(str(path))
             if header.status == "finished":
                 (path / JOURNAL).unlink(missing_ok=True)
@@ -127,33 +128,22 @@ class RunFolders:
                     f"the run {path.name} is finished", hint=f"read it: relkit report {path.name}"
                 )
             storage.drop_leftovers(path)  # parts of a table that a kill cut short hold texts
-            yield from self._open(path, header)
-
-    def _held(self, path: Path) -> ExitStack:
-        stack = ExitStack()
-        stack.enter_context(storage.lock(path / ".lock", what=f"the run {path.name}"))
-        return stack
-
-    def _open(self, path: Path, header: RunHeader) -> Iterator[RunFolder]:
-        run = RunFolder(path, header, self._tables)
-        try:
-            yield run
-        finally:
-            run.close()
+            with closing(RunFolder(path, header, self._tables)) as run:
+                yield run
 
     def find(self, run: str) -> Path:
         """Return a run's folder from its id, a unique prefix, or its path; raises UsageError."""
-        given = Path(run)
-        if (given / "run.json").is_file():
-            return given.absolute()
-        known = sorted(path.parent.name for path in self._folder.glob("*/run.json"))
-        matches = [name for name in known if run and name.startswith(run)]
-        if run in known:
+        folder = Path(run)
+        if (folder / "run.json").is_file():
+            return folder.absolute()
+        runs = sorted(path.parent.name for path in self._folder.glob("*/run.json"))
+        matches = [name for name in runs if run and name.startswith(run)]
+        if run in runs:
             matches = [run]
         if len(matches) == 1:
             return self._folder / matches[0]
         problem = "names more than one run" if matches else "names no run"
-        listed = ", ".join((matches or known)[-3:]) or "there is none yet: relkit eval SUITE"
+        listed = ", ".join((matches or runs)[-3:]) or "there is none yet: relkit eval SUITE"
         raise UsageError(f'"{shown(run)}" {problem}', hint=f"newest: {listed}")
 
     def read_header(self, run: str) -> RunHeader:
@@ -223,6 +213,10 @@ class RunFolders:
             return None
         _unchanged(path, outputs)
         return path
+
+
+def _held(path: Path) -> AbstractContextManager[None]:
+    return storage.lock(path / ".lock", what=f"the run {path.name}")
 
 
 def _report(path: Path, data: bytes) -> EvalReport:

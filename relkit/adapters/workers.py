@@ -36,11 +36,11 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 def cores() -> int:
     """Return how many cores this process may use: affinity, and a container's quota (cgroup v2)."""
     affinity = getattr(os, "sched_getaffinity", None)
-    found = len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
     with suppress(OSError, ValueError):  # no container, or "max" for no quota
         quota, period = _QUOTA.read_text().split()
-        found = min(found, math.ceil(int(quota) / int(period)))
-    return max(1, found)
+        count = min(count, math.ceil(int(quota) / int(period)))
+    return max(1, count)
 
 
 def threads_per_job(jobs: int) -> int:
@@ -56,8 +56,8 @@ def threads_in_environment(threads: int) -> Iterator[None]:
     with them the words of a recogniser (measured: 4 of 30 noisy clips, tiny.en, 1 against 2). It
     has to be said before numpy is imported, hence by the environment.
     """
-    wanted = {"OMP_NUM_THREADS": str(threads), **dict.fromkeys(_NUMPY, "1")}
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    variables = {"OMP_NUM_THREADS": str(threads), **dict.fromkeys(_NUMPY, "1")}
+    added = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield

@@ -84,16 +84,16 @@ def write_scaffold(
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
-            made = Path(temporary)
+            copy = Path(temporary)
             for name in names:
-                _copy(source / name, made / name)
+                _copy(source / name, copy / name)
             if prepare is not None:
-                prepare(made)
+                prepare(copy)
             if not os.path.lexists(target / _GITIGNORE):
-                (made / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
+                (copy / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
                 names.append(_GITIGNORE)
             for name in names:
-                (made / name).rename(target / name)
+                (copy / name).rename(target / name)
             if _write_ci(source, target):
                 names.append(CI.parts[0])
     except OSError as error:
@@ -141,8 +141,8 @@ def git_init(folder: Path) -> bool:
     )
     if inside.returncode == 0:
         return False
-    made = subprocess.run([git, "init", "-q", str(folder)], capture_output=True, check=False)
-    return made.returncode == 0
+    done = subprocess.run([git, "init", "-q", str(folder)], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 _DISTRIBUTIONS = (
@@ -165,13 +165,13 @@ class SystemClock:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of what shapes a run's numbers."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in _DISTRIBUTIONS:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def load_fingerprint(*, cores: int, jobs: int, threads: int) -> "dict[str, Scalar]":

@@ -74,12 +74,9 @@ def _make_key(folder: Path, common: Common) -> None:
 
 
 def _doctor_json(checks: Sequence[Health]) -> "dict[str, JsonValue]":
-    return {
-        "checks": [
-            {"name": item.name, "state": item.state, "detail": item.detail, "mend": item.mend}
-            for item in checks
-        ]
-    }
+    from relkit.core.codec import encode
+
+    return {"checks": [encode(item) for item in checks]}
 
 
 def doctor_text(checks: Sequence[Health]) -> str:
@@ -88,6 +85,6 @@ def doctor_text(checks: Sequence[Health]) -> str:
     lines = []
     for item in checks:
         lines.append(f"{_MARKS[item.state]:7}  {item.name:{width}}  {safe(item.detail)}")
-        if item.mend:
-            lines.append(f"{'':7}  {'':{width}}  -> {item.mend}")
+        if item.remedy:
+            lines.append(f"{'':7}  {'':{width}}  -> {item.remedy}")
     return "\n".join(lines)

@@ -97,7 +97,7 @@ def _evidence(report: CompareReport, top: int) -> str:
         ]
         for item in report.slices[:top]
     ]
-    shown = columns(rows, left=(0, 7))
+    shown = columns(rows, to_left=(0, 7))
     return f"{len(report.slices)} slices: {totals}\n{shown}{_more(len(report.slices) - top)}"
 
 
@@ -189,7 +189,7 @@ def _confusions(confusions: tuple[ConfusionChange, ...] | None, top: int) -> str
         ]
         for item in confusions[:top]
     ]
-    return columns(rows, left=(0, 1)) + _more(len(confusions) - top)
+    return columns(rows, to_left=(0, 1)) + _more(len(confusions) - top)
 
 
 def _segments(segments: SegmentTest | None) -> str:

@@ -45,8 +45,8 @@ def nice_scale(low: float, high: float, *, ticks: int = 4) -> Scale:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in _STEPS if power * factor >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    found = tuple(round(i * step, 12) for i in range(first, last + 1))
-    return Scale(low=found[0], high=found[-1], ticks=found)
+    marks = tuple(round(i * step, 12) for i in range(first, last + 1))
+    return Scale(low=marks[0], high=marks[-1], ticks=marks)
 
 
 def estimate_scale(estimates: Iterable[Estimate], *, unit: str) -> Scale:
@@ -56,10 +56,10 @@ def estimate_scale(estimates: Iterable[Estimate], *, unit: str) -> Scale:
     """
     if unit == "mos":
         return Scale(low=1.0, high=5.0, ticks=(1.0, 2.0, 3.0, 4.0, 5.0))
-    found = list(estimates)
-    values = [item.value for item in found if item.value is not None]
+    measured = list(estimates)
+    values = [item.value for item in measured if item.value is not None]
     largest = max(values, default=0.0)
-    ends = [item.high for item in found if item.high is not None]
+    ends = [item.high for item in measured if item.high is not None]
     furthest = max((end for end in ends if end <= _FURTHEST * largest), default=largest)
     if any(end > _FURTHEST * largest for end in ends) and largest > 0:
         furthest = _FURTHEST * largest
@@ -149,8 +149,8 @@ def histogram(values: Iterable[float]) -> Histogram | None:
         )
         for i, count in enumerate(counts)
     )
-    found = ((share, quantile(ordered, share / 100)) for share in (50, 95, 99))
-    percentiles = tuple((share, value, scale.at(value)) for share, value in found)
+    quantiles = ((share, quantile(ordered, share / 100)) for share in (50, 95, 99))
+    percentiles = tuple((share, value, scale.at(value)) for share, value in quantiles)
     return Histogram(bars=bars, scale=scale, percentiles=percentiles, count=len(ordered))
 
 

@@ -90,17 +90,17 @@ def _read_flat(block: str, lines: int) -> list[Row] | None:
 
 def _read_any(block: str, lines: int) -> list[Row] | None:
     """Return any objects, one a line, or None where a key stands twice or lines are not lines."""
-    found: list[tuple[tuple[str, Any], ...]] = []
+    pairs: list[tuple[tuple[str, Any], ...]] = []
     at, end = 0, len(block)
     while at < end:
         row, at = _read_one(block, at)
         if at < end and block[at] != "\n":
             return None
         at += 1
-        found.append(row)
-    if len(found) != lines or set(map(type, found)) != {tuple}:
+        pairs.append(row)
+    if len(pairs) != lines or set(map(type, pairs)) != {tuple}:
         return None
-    return None if any(map(_repeats_key, found)) else list(map(dict, found))
+    return None if any(map(_repeats_key, pairs)) else list(map(dict, pairs))
 
 
 def _repeats_key(value: object) -> bool:

@@ -93,7 +93,9 @@ def expand(names: tuple[str, ...]) -> tuple[str, ...]:
     expanded: list[str] = []
     for name in names:
         statistics = STATISTICS.get(name)
-        expanded.extend([name] if statistics is None else [f"{name}.{one}" for one in statistics])
+        expanded.extend(
+            [name] if statistics is None else [f"{name}.{statistic}" for statistic in statistics]
+        )
     return tuple(dict.fromkeys(expanded))
 
 

@@ -79,7 +79,7 @@ def _pair(part: str) -> tuple[str, str]:
 
 
 def _unescaped(value: str) -> str:
-    return _ESCAPE.sub(lambda found: _ESCAPES[found[0].upper()], value)
+    return _ESCAPE.sub(lambda escape: _ESCAPES[escape[0].upper()], value)
 
 
 def columns_of(pattern: str) -> tuple[str, ...]:
@@ -98,10 +98,10 @@ def matches(pattern: str, key: str) -> bool:
     """Return whether a slice (``accent=scottish``) is one of those that a pattern stands for."""
     if OVERALL in (pattern, key):
         return pattern == key
-    wanted, found = pattern.split("&"), key.split("&")
-    return len(wanted) == len(found) and all(
-        one == other or (one.endswith("=*") and other.startswith(one[:-1]))
-        for one, other in zip(wanted, found, strict=True)
+    parts, key_parts = pattern.split("&"), key.split("&")
+    return len(parts) == len(key_parts) and all(
+        part == key_part or (part.endswith("=*") and key_part.startswith(part[:-1]))
+        for part, key_part in zip(parts, key_parts, strict=True)
     )
 
 
@@ -119,5 +119,5 @@ def slice_parts(key: str) -> tuple[tuple[str, str], ...]:
     """Return the (column, value) pairs of a slice key, unescaped; empty for ``overall``."""
     if key == OVERALL:
         return ()
-    found = (part.partition("=") for part in key.split("&"))
-    return tuple((column, unquote(value)) for column, _, value in found)
+    pairs = (part.partition("=") for part in key.split("&"))
+    return tuple((column, unquote(value)) for column, _, value in pairs)

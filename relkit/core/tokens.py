@@ -46,8 +46,8 @@ def graphemes(text: str) -> Sequence[str]:
         return text
     from relkit.core.unicode_text import clusters  # noqa: PLC0415  # 50 ms to load
 
-    found = clusters(text)
-    return text if len(found) == len(text) else found
+    split = clusters(text)
+    return text if len(split) == len(text) else split
 
 
 def composed(text: str) -> str:

@@ -32,14 +32,14 @@ def auto_tokens(text: str) -> list[str]:
     """Return the tokens of an NFC text: words, and grapheme clusters of unspaced scripts."""
     if not _UNSPACED_CHARACTER.search(text):
         return text.split()
-    found: list[str] = _AUTO_TOKEN.findall(" ".join(text.split()))
-    return found
+    split: list[str] = _AUTO_TOKEN.findall(" ".join(text.split()))
+    return split
 
 
 def clusters(text: str) -> list[str]:
     r"""Return the grapheme clusters of a text (UAX #29 ``\X``)."""
-    found: list[str] = _CLUSTER.findall(text)
-    return found
+    split: list[str] = _CLUSTER.findall(text)
+    return split
 
 
 def without_punctuation(text: str) -> str:

@@ -35,10 +35,10 @@ class Limits:
         self.limits = limits
 
     def __get_pydantic_core_schema__(
-        self, source: object, handler: Callable[[object], Schema]
+        self, source: object, generate: Callable[[object], Schema]
     ) -> Schema:
         """Return the schema of the type with the limits in it."""
-        return {**handler(source), **self.limits}
+        return {**generate(source), **self.limits}
 
 
 class Checked:
@@ -49,11 +49,11 @@ class Checked:
         self.check = check
 
     def __get_pydantic_core_schema__(
-        self, source: object, handler: Callable[[object], Schema]
+        self, source: object, generate: Callable[[object], Schema]
     ) -> Schema:
         """Return the schema of the type, and the function after it."""
         function = {"type": "no-info", "function": self.check}
-        return {"type": "function-after", "function": function, "schema": handler(source)}
+        return {"type": "function-after", "function": function, "schema": generate(source)}
 
 
 class Read:
@@ -69,13 +69,13 @@ class Read:
         self.read = read
         self.spelling = spelling
 
-    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Schema:  # noqa: ANN401 - pydantic's own
+    def __get_pydantic_core_schema__(self, source: object, generate: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return the function, and the schema of the type after it."""
-        schema = handler(source)
+        schema = generate(source)
         function = {"type": "no-info", "function": self.read}
         before: Schema = {"type": "function-before", "function": function, "schema": schema}
         if self.spelling is not None:
-            spellings = [handler.generate_schema(self.spelling), schema]
+            spellings = [generate.generate_schema(self.spelling), schema]
             before["json_schema_input_schema"] = {"type": "union", "choices": spellings}
         return before
 
@@ -90,12 +90,12 @@ class Tagged:
         """Tell them apart by ``key``."""
         self.key = key
 
-    def __get_pydantic_core_schema__(self, source: object, handler: Any) -> Schema:  # noqa: ANN401 - pydantic's own
+    def __get_pydantic_core_schema__(self, source: object, generate: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return a union that looks at the key first."""
         members: dict[object, list[Schema]] = {}
         for member in get_args(source):
             for tag in get_args(get_type_hints(member)[self.key]):
-                members.setdefault(tag, []).append(handler.generate_schema(member))
+                members.setdefault(tag, []).append(generate.generate_schema(member))
         choices = {
             tag: schemas[0] if len(schemas) == 1 else {"type": "union", "choices": schemas}
             for tag, schemas in members.items()
@@ -298,13 +298,13 @@ class ErrorCounts:
     deletions: int = 0
     insertions: int = 0
 
-    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+    def __add__(self, added: "ErrorCounts") -> "ErrorCounts":
         """Return the counts of both together."""
         return ErrorCounts(
-            hits=self.hits + other.hits,
-            substitutions=self.substitutions + other.substitutions,
-            deletions=self.deletions + other.deletions,
-            insertions=self.insertions + other.insertions,
+            hits=self.hits + added.hits,
+            substitutions=self.substitutions + added.substitutions,
+            deletions=self.deletions + added.deletions,
+            insertions=self.insertions + added.insertions,
         )
 
     @property

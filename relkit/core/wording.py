@@ -271,13 +271,13 @@ def safe(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def columns(rows: Sequence[Sequence[str]], *, left: tuple[int, ...] = (0,)) -> str:
-    """Return rows as aligned columns: those numbered in ``left`` to the left, others right."""
+def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -> str:
+    """Return rows as aligned columns: those numbered in ``to_left`` to the left, others right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if i in left else cell.rjust(width)
+            cell.ljust(width) if i in to_left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -310,7 +310,7 @@ def markdown(text: str) -> str:
 
 def github_markdown(text: str) -> str:
     """Return text that stays text on GitHub, where it can mention nobody and link no issue."""
-    return _REFERENCE.sub(lambda found: found.group() + _APART, markdown(text))
+    return _REFERENCE.sub(lambda match: match.group() + _APART, markdown(text))
 
 
 def code(text: str) -> str:

@@ -22,7 +22,11 @@ def check_text(outcome: ContractOutcome) -> str:
         f"contract {outcome.outcome}\n"
         f"{outcome.declared} declared, {outcome.loaded} loaded, {outcome.evaluated} evaluated"
     )
-    parts = [head, columns(rows, left=(0, 1, 2, 5)) if outcome.expectations else "", _ids(judged)]
+    parts = [
+        head,
+        columns(rows, to_left=(0, 1, 2, 5)) if outcome.expectations else "",
+        _ids(judged),
+    ]
     parts += [safe(problem) for problem in outcome.problems]
     return "\n\n".join(part for part in parts if part)
 
@@ -65,7 +69,7 @@ def review_text(review: ReviewList) -> str:
             [safe(item.id), number(item.score, "ratio"), safe(item.slice), _why(item)]
             for item in review.candidates
         ]
-        lines += ["", columns(rows, left=(0, 2, 3))]
+        lines += ["", columns(rows, to_left=(0, 2, 3))]
     return "\n".join(lines)
 
 

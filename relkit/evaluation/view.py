@@ -50,7 +50,7 @@ def _metrics(item: SliceResult) -> str:
         ]
         for name, e in item.metrics.items()
     ]
-    return columns(rows, left=(0, 5))
+    return columns(rows, to_left=(0, 5))
 
 
 def _slices(report: EvalReport) -> str:
@@ -74,7 +74,7 @@ def _slices(report: EvalReport) -> str:
         )
     hidden = len(ranked) - MOST_SLICES
     more = f"\n… and {hidden} more in the report" if hidden > 0 else ""
-    return columns(rows, left=(0, 5)) + more + _notes(ranked[:MOST_SLICES], metric)
+    return columns(rows, to_left=(0, 5)) + more + _notes(ranked[:MOST_SLICES], metric)
 
 
 def _mark(estimate: Estimate) -> str:

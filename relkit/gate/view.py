@@ -395,7 +395,7 @@ def _passed(view: GateView) -> list[str]:
         result = item.result
         numbers = [item.observed, item.span, item.allowed, count(result.clusters)]
         rows.append([f"  {safe(item.name)}", safe(result.slice), *numbers])
-    return columns(rows, left=(0, 1)).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
+    return columns(rows, to_left=(0, 1)).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
 
 
 def _hidden(findings: int) -> list[str]:

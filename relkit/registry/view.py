@@ -208,9 +208,9 @@ def history_text(history: History) -> str:
     ]
     parts = [state_line(state)]
     if len(served) > 1:
-        parts.append(columns(served, left=(0, 2, 3, 4)))
+        parts.append(columns(served, to_left=(0, 2, 3, 4)))
     if len(rows) > 1:
-        parts.append(columns(rows, left=(1, 2, 3, 4, 5)))
+        parts.append(columns(rows, to_left=(1, 2, 3, 4, 5)))
     return "\n\n".join(parts)
 
 

@@ -34,7 +34,7 @@ def test_a_tracking_server_that_is_configured_and_down_is_missing(tmp_path: Path
     )
     found = {item.name: item for item in look(settings)}
     assert found["mlflow"].state == "missing"
-    assert "MLFLOW_TRACKING_URI" in found["mlflow"].mend
+    assert "MLFLOW_TRACKING_URI" in found["mlflow"].remedy
 
 
 def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) -> None:
@@ -51,5 +51,5 @@ def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) 
 @pytest.mark.parametrize("state", ["missing", "absent"])
 def test_the_summary_shows_the_mending_command(state: str) -> None:
     """A newcomer copies the line below what is missing."""
-    item = Health(name="x", state=state, detail="not there", mend="pip install x")  # type: ignore[arg-type]  # one of the states
+    item = Health(name="x", state=state, detail="not there", remedy="pip install x")  # type: ignore[arg-type]  # one of the states
     assert "-> pip install x" in doctor_text([item])

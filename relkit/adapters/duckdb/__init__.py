@@ -1,3 +1,1 @@
 """Sums and single measurements by slice, of one run and of two, out of results.parquet."""
-
-__all__ = ["DuckDBPairs", "DuckDBSlices"]

@@ -1,7 +1,4 @@
-"""The results of two runs, row beside row.
-
-The slices of one run's results.
-"""
+"""The slices of one run's results, and of two runs' results, row beside row."""
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote or made up
 
@@ -55,7 +52,64 @@ _PERFECT: Mapping[str, str] = {
 """What a row of the baseline holds where it failed: nothing wrong, and no failure."""
 
 
-class DuckDBPairs:
+class _Opened:
+    """A session that is closed with what uses it."""
+
+    def __init__(self, *, memory_limit: str, threads: int | None) -> None:
+        self._session = Session(memory_limit=memory_limit, threads=threads)
+
+    def close(self) -> None:
+        """Let go of memory and spilled files."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+
+class DuckDBSlices(_Opened):
+    """The slices of one file or table of results; close it, or use it in a ``with`` block.
+
+    Slice values and clusters are numbered in the order of their spelling, so that the same data
+    gives the same arrays whatever the number of threads. Memory is bounded by ``memory_limit``
+    (in DuckDB's spelling); what does not fit is spilled to a temporary folder.
+    """
+
+    def __init__(
+        self, source: "Path | pa.Table", *, memory_limit: str = "1GB", threads: int | None = None
+    ) -> None:
+        """Open the source; raises InvalidInput where it does not hold results."""
+        super().__init__(memory_limit=memory_limit, threads=threads)
+        try:
+            shown = source.name if isinstance(source, Path) else "results"
+            relation = self._session.open_results(source, "results", shown=shown)
+        except BaseException:
+            self.close()
+            raise
+        self._columns = tuple(relation.slice_columns)
+        self._queries = SliceQueries(self._session, relation)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The slice columns that results can be cut by."""
+        return self._columns
+
+    def sums(
+        self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
+    ) -> ClusterSums:
+        """Return sums by slice and part; see :meth:`SliceQueries.sums`."""
+        return self._queries.sums(slices, columns, by=by)
+
+    def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> SliceValues:
+        """Return finite values by slice; see :meth:`SliceQueries.values`."""
+        return self._queries.values(slices, column, by=by)
+
+
+class DuckDBPairs(_Opened):
     """Two results files, paired by utterance and repeat; close it, or use it in a ``with`` block.
 
     Rows pair where their id and repeat stand once in each run. Clusters and slice values are the
@@ -73,7 +127,7 @@ class DuckDBPairs:
         threads: int | None = None,
     ) -> None:
         """Open and pair both files; raises InvalidInput where one does not hold results."""
-        self._session = Session(memory_limit=memory_limit, threads=threads)
+        super().__init__(memory_limit=memory_limit, threads=threads)
         try:
             self._candidate = self._session.open_results(
                 candidate, "candidate", shown=_shown(candidate)
@@ -89,25 +143,13 @@ class DuckDBPairs:
         paired = replace(self._candidate, name="candidate_side")
         self._queries = SliceQueries(self._session, paired)
 
-    def close(self) -> None:
-        """Let go of memory and spilled files."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
-
     def pairing(self, slices: Sequence[str] | None = None) -> Pairing:
         """Return how the rows of the two runs match; failures are those of compared rows.
 
         A row has moved where its cluster or a column of the cuts ``slices`` differs, of any cut
         where none are named: bins of spoken audio differ whenever two voices do.
         """
-        found = self._fetch(
+        counts = self._fetch(
             f"SELECT count(*) AS both, count(*) FILTER (WHERE unusable IS NULL) AS compared,"
             f" count(*) FILTER (WHERE {self._moved(slices)}) AS moved,"
             " count(*) FILTER (WHERE unusable IS NULL AND c_failure IS NOT NULL) AS failures"
@@ -117,14 +159,14 @@ class DuckDBPairs:
             "SELECT DISTINCT id FROM paired WHERE unusable IS NULL AND failed ORDER BY id"
         )
         return Pairing(
-            both=int(found["both"][0]),
-            compared=int(found["compared"][0]),
+            both=int(counts["both"][0]),
+            compared=int(counts["compared"][0]),
             only_candidate=self._without_partner("candidate", "baseline"),
             only_baseline=self._without_partner("baseline", "candidate"),
-            moved=int(found["moved"][0]),
+            moved=int(counts["moved"][0]),
             duplicates=sum(self._repeated),
             baseline_failures=tuple(str(name) for name in failed["id"]),
-            candidate_failures=int(found["failures"][0]),
+            candidate_failures=int(counts["failures"][0]),
         )
 
     def clusters(self) -> tuple[str, ...]:
@@ -166,13 +208,13 @@ class DuckDBPairs:
         broken, mended = "b_errors = 0 AND c_errors > 0", "b_errors > 0 AND c_errors = 0"
         rows = f"""(SELECT *, {_ERRORS.format("c")} AS c_errors, {_ERRORS.format("b")} AS b_errors
             FROM paired WHERE unusable IS NULL AND NOT failed)"""
-        found = self._fetch(
+        counts = self._fetch(
             f"SELECT count(*) FILTER (WHERE {broken}) AS broken,"
             f" count(*) FILTER (WHERE {mended}) AS mended FROM {rows}"
         )
         return Flips(
-            broken=int(found["broken"][0]),
-            mended=int(found["mended"][0]),
+            broken=int(counts["broken"][0]),
+            mended=int(counts["mended"][0]),
             worst_broken=tuple(self._flipped(rows, broken, most)),
             worst_mended=tuple(self._flipped(rows, mended, most)),
         )
@@ -180,20 +222,20 @@ class DuckDBPairs:
     def _flipped(self, rows: str, which: str, most: int) -> Iterator[Flip]:
         columns = self._candidate.slice_columns
         named = ("id", "repeat", "cluster", "c_errors", "b_errors", *columns.values())
-        found = self._fetch(
+        masked = self._fetch(
             f"SELECT {', '.join(named)} FROM {rows} WHERE {which}"
             f" ORDER BY c_errors + b_errors DESC, id, repeat LIMIT {max(0, int(most))}"
         )
-        told = {name: np.ma.filled(values.astype(object), None) for name, values in found.items()}
-        for i in range(len(told["id"])):
-            values = {name: told[own][i] for name, own in columns.items()}
+        cells = {name: np.ma.filled(values.astype(object), None) for name, values in masked.items()}
+        for i in range(len(cells["id"])):
+            values = {name: cells[column][i] for name, column in columns.items()}
             yield Flip(
-                id=told["id"][i],
-                repeat=int(told["repeat"][i]),
-                cluster=told["cluster"][i] or "",
+                id=cells["id"][i],
+                repeat=int(cells["repeat"][i]),
+                cluster=cells["cluster"][i] or "",
                 slices={name: value for name, value in values.items() if value is not None},
-                baseline_errors=int(told["b_errors"][i]),
-                candidate_errors=int(told["c_errors"][i]),
+                baseline_errors=int(cells["b_errors"][i]),
+                candidate_errors=int(cells["c_errors"][i]),
             )
 
     def _sums(
@@ -211,7 +253,7 @@ class DuckDBPairs:
             name: f"CASE WHEN failed THEN {columns[name]} ELSE 0 END" for name in excused
         }
         addends = ", ".join(
-            one for one in (_addends(columns, ours), _addends(where_failed, excused)) if one
+            sql for sql in (_addends(columns, ours), _addends(where_failed, excused)) if sql
         )
         rows = (
             f"(SELECT c.*, {', '.join(f'b.{name}' for name in theirs.values())}"
@@ -219,22 +261,24 @@ class DuckDBPairs:
             f" JOIN (SELECT pair, {_addends(columns, theirs)} FROM baseline_side) AS b"
             " USING (pair))"
         )
-        asked = {name: name for name in (*ours.values(), *theirs.values(), *excused.values())}
-        found = self._queries.sums(slices, asked, by=by, rows=rows)
+        summed = {name: name for name in (*ours.values(), *theirs.values(), *excused.values())}
+        sums = self._queries.sums(slices, summed, by=by, rows=rows)
         return PairedSums(
-            candidate=_side(found, ours | {EXCUSED + name: own for name, own in excused.items()}),
-            baseline=_side(found, theirs),
+            candidate=_side(
+                sums, ours | {EXCUSED + name: column for name, column in excused.items()}
+            ),
+            baseline=_side(sums, theirs),
             clusters=len(self._queries.clusters()),
         )
 
     def _read_keys(self, run: Relation) -> int:
         """Make a table of rows whose id and repeat stand once; return how many do not."""
-        found = self._session.fetch(
+        counted = self._session.fetch(
             "SELECT coalesce(sum(times), 0) AS repeated FROM (SELECT count(*) AS times"
             f" FROM {run.name} GROUP BY id, repeat HAVING count(*) > 1)",
             run,
         )
-        repeated = int(found["repeated"][0])
+        repeated = int(counted["repeated"][0])
         single = (
             f"(SELECT * FROM {run.name} QUALIFY count(*) OVER (PARTITION BY id, repeat) = 1)"
             if repeated
@@ -246,7 +290,7 @@ class DuckDBPairs:
     def _pair(self) -> None:
         """Make the table of pairs, and a view of each side under the names of results."""
         slices = list(self._candidate.slice_columns.values())
-        others = self._baseline.slice_columns
+        baseline_columns = self._baseline.slice_columns
         shown = [
             "row_number() OVER () AS pair",
             "c.id AS id, c.repeat AS repeat, c.cluster AS cluster",
@@ -254,37 +298,37 @@ class DuckDBPairs:
             "b.unusable IS NULL AND b.failure IS NOT NULL AS failed",
             "b.cluster AS b_cluster",
             *(f"c.{name} AS {name}" for name in slices),
-            *(f"b.{name} AS b_{name}" for name in others.values()),
-            *(f"{_own(name)} AS c_{name}" for name in _SCORED),
-            *(f"{_rewritten(name)} AS b_{name}" for name in _SCORED),
+            *(f"b.{name} AS b_{name}" for name in baseline_columns.values()),
+            *(f"{_side_value('c', name)} AS c_{name}" for name in _SCORED),
+            *(f"{_side_value('b', name)} AS b_{name}" for name in _SCORED),
         ]
         self._fetch(
             f"CREATE TABLE paired AS SELECT {', '.join(shown)}"
             " FROM single_candidate AS c JOIN single_baseline AS b USING (id, repeat)"
         )
-        kept = ("pair", *_KEY, "cluster", "unusable", "failed", *slices)
+        shared = ("pair", *_KEY, "cluster", "unusable", "failed", *slices)
         for side, name in (("c", "candidate"), ("b", "baseline")):
             scored = ", ".join(f"{side}_{column} AS {column}" for column in _SCORED)
             self._fetch(
-                f"CREATE VIEW {name}_side AS SELECT {', '.join(kept)}, {scored} FROM paired"
+                f"CREATE VIEW {name}_side AS SELECT {', '.join(shared)}, {scored} FROM paired"
             )
 
     def _moved(self, slices: Sequence[str] | None) -> str:
         """Return the condition that a row has another cluster or slice value in the other run."""
         ours, theirs = self._candidate.slice_columns, self._baseline.slice_columns
-        asked = set(ours) | set(theirs)
+        cut_by = set(ours) | set(theirs)
         if slices is not None:
-            asked = {column for name in slices for column in SliceSpec.parse(name).columns}
-        if not asked <= set(ours) & set(theirs):
+            cut_by = {column for name in slices for column in SliceSpec.parse(name).columns}
+        if not cut_by <= set(ours) & set(theirs):
             return "TRUE"
-        parts = [f"{ours[name]} IS DISTINCT FROM b_{theirs[name]}" for name in sorted(asked)]
+        parts = [f"{ours[name]} IS DISTINCT FROM b_{theirs[name]}" for name in sorted(cut_by)]
         return " OR ".join(["cluster IS DISTINCT FROM b_cluster", *parts])
 
-    def _without_partner(self, here: str, there: str) -> int:
-        found = self._fetch(
-            f"SELECT count(*) AS alone FROM {here} ANTI JOIN {there} USING (id, repeat)"
+    def _without_partner(self, run: str, other_run: str) -> int:
+        counted = self._fetch(
+            f"SELECT count(*) AS alone FROM {run} ANTI JOIN {other_run} USING (id, repeat)"
         )
-        return int(found["alone"][0])
+        return int(counted["alone"][0])
 
     def _fetch(self, sql: str) -> dict[str, Any]:
         return self._session.fetch(sql, self._candidate)
@@ -295,25 +339,20 @@ def _shown(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _own(name: str) -> str:
-    """Return a candidate's value: a measurement only beside one of the baseline's."""
-    return _measured("c", name) if name in _MEASURES else f"c.{name}"
+def _side_value(side: str, name: str) -> str:
+    """Return a run's value of a paired row.
 
-
-def _rewritten(name: str) -> str:
-    """Return a baseline's value, perfect where it failed."""
+    A measurement counts only beside one of the other run, and the baseline is perfect where it
+    failed.
+    """
     if name in _MEASURES:
-        return _measured("b", name)
-    if name not in _PERFECT:
-        return f"b.{name}"
-    return f"CASE WHEN b.failure IS NOT NULL THEN {_PERFECT[name]} ELSE b.{name} END"
-
-
-def _measured(side: str, name: str) -> str:
-    return (
-        f"CASE WHEN b.failure IS NULL AND isfinite(CAST(b.{name} AS DOUBLE))"
-        f" AND isfinite(CAST(c.{name} AS DOUBLE)) THEN {side}.{name} END"
-    )
+        return (
+            f"CASE WHEN b.failure IS NULL AND isfinite(CAST(b.{name} AS DOUBLE))"
+            f" AND isfinite(CAST(c.{name} AS DOUBLE)) THEN {side}.{name} END"
+        )
+    if side == "b" and name in _PERFECT:
+        return f"CASE WHEN b.failure IS NOT NULL THEN {_PERFECT[name]} ELSE b.{name} END"
+    return f"{side}.{name}"
 
 
 _ERROR_COLUMNS = frozenset(errors for errors, _ in FAMILY_METRICS.values())
@@ -323,60 +362,10 @@ def _addends(columns: Mapping[str, str], names: Mapping[str, str]) -> str:
     return ", ".join(f"CAST({sql} AS DOUBLE) AS {names[name]}" for name, sql in columns.items())
 
 
-def _side(found: ClusterSums, names: Mapping[str, str]) -> ClusterSums:
+def _side(sums: ClusterSums, names: Mapping[str, str]) -> ClusterSums:
     return ClusterSums(
-        slices=found.slices,
-        slice_index=found.slice_index,
-        cluster_index=found.cluster_index,
-        columns={name: found.columns[own] for name, own in names.items()},
+        slices=sums.slices,
+        slice_index=sums.slice_index,
+        cluster_index=sums.cluster_index,
+        columns={name: sums.columns[column] for name, column in names.items()},
     )
-
-
-class DuckDBSlices:
-    """The slices of one file or table of results; close it, or use it in a ``with`` block.
-
-    Slice values and clusters are numbered in the order of their spelling, so that the same data
-    gives the same arrays whatever the number of threads. Memory is bounded by ``memory_limit``
-    (in DuckDB's spelling); what does not fit is spilled to a temporary folder.
-    """
-
-    def __init__(
-        self, source: "Path | pa.Table", *, memory_limit: str = "1GB", threads: int | None = None
-    ) -> None:
-        """Open the source; raises InvalidInput where it does not hold results."""
-        self._session = Session(memory_limit=memory_limit, threads=threads)
-        try:
-            shown = source.name if isinstance(source, Path) else "results"
-            relation = self._session.open_results(source, "results", shown=shown)
-        except BaseException:
-            self.close()
-            raise
-        self._columns = tuple(relation.slice_columns)
-        self._queries = SliceQueries(self._session, relation)
-
-    def close(self) -> None:
-        """Let go of memory and spilled files."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close."""
-        self.close()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The slice columns that results can be cut by."""
-        return self._columns
-
-    def sums(
-        self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
-    ) -> ClusterSums:
-        """Return sums by slice and part; see :meth:`SliceQueries.sums`."""
-        return self._queries.sums(slices, columns, by=by)
-
-    def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> SliceValues:
-        """Return finite values by slice; see :meth:`SliceQueries.values`."""
-        return self._queries.values(slices, column, by=by)

@@ -1,10 +1,11 @@
-"""Queries that sum rows by slice, whatever relation the rows are in.
+"""A DuckDB database in memory with bounded resources, results opened in it, sums by slice.
 
-A DuckDB database in memory with bounded resources, and results opened in it by name.
+Queries are about whatever relation the rows are in.
 """
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote or made up
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,16 +68,12 @@ class Relation:
     def expression(self, column: str) -> str:
         """Return the expression of a column; raises InvalidInput for an unknown one."""
         if column not in self.columns:
-            known = ", ".join(self.slice_columns)
+            names = ", ".join(self.slice_columns)
             raise InvalidInput(
                 f"{self.source}: no column {column} to slice by",
-                hint=f"columns: {known or 'none'}",
+                hint=f"columns: {names or 'none'}",
             )
         return self.columns[column]
-
-    def unreadable(self) -> InvalidInput:
-        """Return the error of a file that does not hold what it should."""
-        return _unreadable(self.source)
 
 
 class Session:
@@ -120,7 +117,9 @@ class Session:
         try:
             if isinstance(source, Path):
                 names = pq.read_schema(source).names
-                relation = self._connection.read_parquet(_literal(source))
+                # No character of the path is a wildcard.
+                literal = re.sub(r"[*?[]", r"[\g<0>]", str(source))
+                relation = self._connection.read_parquet(literal)
             else:
                 names = source.schema.names
                 relation = self._connection.from_arrow(source)
@@ -129,17 +128,17 @@ class Session:
         missing = [column for column in CORE_COLUMNS if column not in names]
         if needed := [column for column in missing if column not in LATER_COLUMNS]:
             raise InvalidInput(f"{shown}: no column {needed[0]}", hint=_HINT)
-        own = {
+        expressions = {
             column: column if column in CORE_COLUMNS else f"c{i}" for i, column in enumerate(names)
         }
         selected = [
-            f"CAST({quoted(there)} AS {_TYPES.get(column, 'VARCHAR')}) AS {own[column]}"
-            for column, there in zip(names, relation.columns, strict=True)
+            f"CAST({quoted(renamed)} AS {_TYPES.get(column, 'VARCHAR')}) AS {expressions[column]}"
+            for column, renamed in zip(names, relation.columns, strict=True)
         ]
         selected += [f"CAST(NULL AS {_TYPES[column]}) AS {column}" for column in missing]
         relation.project(", ".join(selected)).create_view(name)
         opened = Relation(
-            name=name, source=shown, columns=own | {column: column for column in missing}
+            name=name, source=shown, columns=expressions | {column: column for column in missing}
         )
         self._check_rows(opened)
         return opened
@@ -152,29 +151,29 @@ class Session:
         import duckdb
 
         try:
-            found: dict[str, Array] = self._connection.execute(sql).fetchnumpy()
+            columns: dict[str, Array] = self._connection.execute(sql).fetchnumpy()
         except duckdb.OutOfMemoryException as error:
             raise StorageFailed(
                 "not enough memory and temporary disk to sum the results by slice",
                 hint="free disk space in the temporary folder, or ask for fewer slices",
             ) from error
         except (duckdb.ConversionException, duckdb.IOException) as error:
-            raise relation.unreadable() from error
-        return found
+            raise _unreadable(relation.source) from error
+        return columns
 
     def _check_rows(self, relation: Relation) -> None:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""
         bad = " OR ".join(f"{name} IS NULL OR CAST({name} AS BIGINT) < 0" for name in COUNT_COLUMNS)
-        found = self.fetch(
+        counts = self.fetch(
             "SELECT count(*) FILTER (WHERE id IS NULL OR repeat IS NULL) AS unnamed,"
             f" count(*) FILTER (WHERE unusable IS NULL AND ({bad})) AS uncounted"
             f" FROM {relation.name}",
             relation,
         )
-        if found["unnamed"][0] or found["uncounted"][0]:
+        if counts["unnamed"][0] or counts["uncounted"][0]:
             raise InvalidInput(
-                f"{relation.source}: {found['unnamed'][0]} rows without id or repeat,"
-                f" {found['uncounted'][0]} scored rows without counts",
+                f"{relation.source}: {counts['unnamed'][0]} rows without id or repeat,"
+                f" {counts['uncounted'][0]} scored rows without counts",
                 hint=_HINT,
             )
 
@@ -186,11 +185,6 @@ def quoted(name: str) -> str:
 
 def _unreadable(shown: str) -> InvalidInput:
     return InvalidInput(f"{shown}: cannot be read as results", hint=_HINT)
-
-
-def _literal(path: Path) -> str:
-    """Return a path in which no character is a wildcard."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in str(path))
 
 
 Whole = Literal["slice"]
@@ -271,11 +265,13 @@ class SliceQueries:
             which = coded.grouping if coded.repeated else "0"
             shown = ", ".join((*coded.keys, "unit", f"{which} AS which", *summed))
             grouped = f"GROUP BY GROUPING SETS ({sets}) ORDER BY unit" if coded.repeated else ""
-            found = self._fetch(f"SELECT {shown} FROM ({coded.sql}) {grouped}")
+            fetched = self._fetch(f"SELECT {shown} FROM ({coded.sql}) {grouped}")
             for spec in specs:
-                here = found["which"] == coded.grouping_of(spec)
-                own = found if here.all() else {name: v[here] for name, v in found.items()}
-                parts.append(self._part(spec, coded, own))
+                here = fetched["which"] == coded.grouping_of(spec)
+                rows_of_spec = (
+                    fetched if here.all() else {name: v[here] for name, v in fetched.items()}
+                )
+                parts.append(self._part(spec, coded, rows_of_spec))
         found_rows = stack(parts)
         return ClusterSums(
             slices=found_rows.slices,
@@ -300,11 +296,11 @@ class SliceQueries:
         parts: list[SliceRows] = []
         for specs, coded in self._coded(slices, by, rows):
             shown = ", ".join((*coded.keys, "unit", f"{value} AS value"))
-            found = self._fetch(
+            fetched = self._fetch(
                 f"SELECT {shown} FROM ({coded.sql}) WHERE unusable IS NULL"
                 f" AND {value} IS NOT NULL AND isfinite({value}) ORDER BY value"
             )
-            parts.extend(self._part(spec, coded, found) for spec in specs)
+            parts.extend(self._part(spec, coded, fetched) for spec in specs)
         found_rows = stack(parts)
         return SliceValues(
             slices=found_rows.slices,
@@ -327,8 +323,8 @@ class SliceQueries:
             unit = {"repeat": "repeat", "slice": "0"}.get(by) or self._code("cluster")
             return [(specs, self._rows(specs, unit, rows=rows))]
         source = self._relation.name
-        found = self._fetch(f"SELECT min(repeat) < max(repeat) AS repeated FROM {source}")
-        repeated = bool(np.any(found["repeated"]))
+        fetched = self._fetch(f"SELECT min(repeat) < max(repeat) AS repeated FROM {source}")
+        repeated = bool(np.any(fetched["repeated"]))
         # One row an utterance is the rule, and then numbering them needs no sorting of ids.
         unit = "dense_rank() OVER (ORDER BY id)" if repeated else "row_number() OVER ()"
         return [
@@ -361,8 +357,8 @@ class SliceQueries:
         """Return a condition for rows of slices whose scored rows belong to one cluster."""
         inner = self._rows((spec,), self._code("cluster"), where="unusable IS NULL")
         if not spec.columns:
-            found = self._fetch(f"SELECT min(unit) = max(unit) AS one FROM ({inner.sql})")
-            return "TRUE" if np.ma.filled(found["one"], fill_value=False).all() else "FALSE"
+            fetched = self._fetch(f"SELECT min(unit) = max(unit) AS one FROM ({inner.sql})")
+            return "TRUE" if np.ma.filled(fetched["one"], fill_value=False).all() else "FALSE"
         codes = ", ".join(self._code(column) for column in spec.columns)
         keys = ", ".join(inner.keys)
         return (
@@ -386,18 +382,18 @@ class SliceQueries:
         """Return the column's values in the order of their codes."""
         if not self._labels[column]:
             name = self._relation.expression(column)
-            found = self._fetch(f"SELECT unnest(enum_range(NULL::labels_{name})) AS label")
-            self._labels[column] = tuple(str(label) for label in found["label"])
+            fetched = self._fetch(f"SELECT unnest(enum_range(NULL::labels_{name})) AS label")
+            self._labels[column] = tuple(str(label) for label in fetched["label"])
         return self._labels[column]
 
-    def _part(self, spec: SliceSpec, coded: _Coded, found: Mapping[str, Array]) -> SliceRows:
+    def _part(self, spec: SliceSpec, coded: _Coded, fetched: Mapping[str, Array]) -> SliceRows:
         """Return the rows found for one specification, sorted by slice."""
-        codes = [np.asarray(found[key]).astype(np.int64) for key in coded.keys_of(spec)]
+        codes = [np.asarray(fetched[key]).astype(np.int64) for key in coded.keys_of(spec)]
         labels = [self._labels_of(column) for column in spec.columns]
-        keys, index = number_slices(spec, codes, labels, len(found["unit"]))
+        keys, index = number_slices(spec, codes, labels, len(fetched["unit"]))
         used_up = {*coded.keys, "which"}
-        kept = {name: np.asarray(v) for name, v in found.items() if name not in used_up}
-        return sort_by_slice(keys, index, kept)
+        measured = {name: np.asarray(v) for name, v in fetched.items() if name not in used_up}
+        return sort_by_slice(keys, index, measured)
 
     def _fetch(self, sql: str) -> dict[str, Array]:
         return self._session.fetch(sql, self._relation)

@@ -1,3 +1,1 @@
 """Predicted and intrusive speech quality: DNSMOS, PLCMOS, PESQ and STOI."""
-
-__all__ = ["MosScorer", "MosSystem"]

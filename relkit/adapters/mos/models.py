@@ -62,21 +62,21 @@ def _part(graph: bytes, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape
     """Return the graph with the nodes that lie between inputs and outputs, and their weights."""
     fields = list(_fields(graph))
     nodes = {i: _ends(value) for i, (number, _, value) in enumerate(fields) if number == _NODE}
-    makers = {name: i for i, (_, made) in nodes.items() for name in made}
-    wanted, kept, read = list(outputs), set[int](), set[str]()
-    while wanted:
-        name = wanted.pop()
+    makers = {name: i for i, (_, results) in nodes.items() for name in results}
+    needed, nodes_read, read = list(outputs), set[int](), set[str]()
+    while needed:
+        name = needed.pop()
         read.add(name)
         if name in inputs or name not in makers:
             continue
-        if makers[name] not in kept:
-            kept.add(makers[name])
-            wanted.extend(nodes[makers[name]][0])
+        if makers[name] not in nodes_read:
+            nodes_read.add(makers[name])
+            needed.extend(nodes[makers[name]][0])
     if missing := [name for name in outputs if name not in makers]:
         raise InvalidInput(f"the model has no tensor {missing[0]}: relkit needs speechmos 0.0.1.1")
     parts = []
     for i, (number, wire, value) in enumerate(fields):
-        gone = number in (_INPUT, _OUTPUT, _VALUE_INFO) or (number == _NODE and i not in kept)
+        gone = number in (_INPUT, _OUTPUT, _VALUE_INFO) or (number == _NODE and i not in nodes_read)
         unread = number == _INITIALIZER and _initializer_name(value) not in read
         if not (gone or unread):
             parts.append(_field(number, wire, value))
@@ -88,8 +88,8 @@ def _part(graph: bytes, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape
 def _ends(node: bytes) -> tuple[list[str], list[str]]:
     """Return the names of a node's inputs and outputs."""
     fields = list(_fields(node))
-    found = [value.decode() for number, _, value in fields if number == _NODE_INPUT]
-    return found, [value.decode() for number, _, value in fields if number == _NODE_OUTPUT]
+    inputs = [value.decode() for number, _, value in fields if number == _NODE_INPUT]
+    return inputs, [value.decode() for number, _, value in fields if number == _NODE_OUTPUT]
 
 
 def _initializer_name(tensor: bytes) -> str:
@@ -226,8 +226,8 @@ def mel_windows(samples: Float32, starts: list[int], length: int) -> Float32:
     below the window's maximum, at most 80, mapped to -1 … 1, as speechmos does.
     """
     count = length // HOP
-    whole = mel_frames(samples)
-    powers = np.stack([whole[start // HOP : start // HOP + count] for start in starts])
+    frames = mel_frames(samples)
+    powers = np.stack([frames[start // HOP : start // HOP + count] for start in starts])
     for i, start in enumerate(starts):
         window = samples[start : start + length]
         powers[i, :1] = mel_frames(window[: HOP + 1])[:1]
@@ -297,16 +297,16 @@ def require(metrics: Sequence[str]) -> None:
 def identities(metrics: Sequence[str]) -> dict[str, str]:
     """Return what makes the scores: model file to SHA-256 digest, library to version."""
     files = dict.fromkeys(MODELS_OF[metric] for metric in metrics if metric in MODELS_OF)
-    found = {name: PREFIX + hashlib.sha256(read_model(name)).hexdigest() for name in files}
+    digests = {name: PREFIX + hashlib.sha256(read_model(name)).hexdigest() for name in files}
     libraries = [LIBRARIES_OF[metric] for metric in metrics if metric in LIBRARIES_OF]
     libraries += ["speechmos", "onnxruntime"] if files else []
-    return {**found, **{name: metadata.version(name) for name in libraries}}
+    return {**digests, **{name: metadata.version(name) for name in libraries}}
 
 
 def read_model(name: str) -> bytes:
     """Return the bytes of a model of speechmos by its path in the package; raises InvalidInput."""
-    found = importlib.util.find_spec("speechmos")  # its __init__ is empty, librosa stays unloaded
-    folders = [] if found is None else found.submodule_search_locations or []
+    package = importlib.util.find_spec("speechmos")  # its __init__ is empty, librosa stays unloaded
+    folders = [] if package is None else package.submodule_search_locations or []
     for folder in folders:
         path = Path(folder) / name
         if path.is_file():

@@ -118,22 +118,22 @@ class P835Model:
 
     def _convolved(self, frames: Float32) -> Float32:
         """Return the quarters (n, 32, t / 4, 40) of frames (n, t, 320)."""
-        found: Float32 = self._trunk.run([_QUARTERS_OUT], {_FRAMES_IN: frames})[0]
-        return found
+        quarters: Float32 = self._trunk.run([_QUARTERS_OUT], {_FRAMES_IN: frames})[0]
+        return quarters
 
     def _inner(self, frames: Float32, starts: list[int], fold: int | None) -> dict[int, Float32]:
         """Return every quarter (32, 40) that lies inside a window, away from its ends."""
-        wanted = {
+        numbers = {
             _folded(start // _QUARTER + i, fold)
             for start in starts
             for i in range(_EDGE, _WINDOW_QUARTERS - _EDGE)
         }
         quarters: dict[int, Float32] = {}
-        for first, last in _runs(wanted):
+        for first, last in _runs(numbers):
             around = slice((first - _EDGE) * _QUARTER, (last + _EDGE) * _QUARTER)
-            found = self._convolved(np.ascontiguousarray(frames[around])[None])[0]
+            convolved = self._convolved(np.ascontiguousarray(frames[around])[None])[0]
             for i in range(first, last):
-                quarters[i] = found[:, i - first + _EDGE]
+                quarters[i] = convolved[:, i - first + _EDGE]
         return quarters
 
     def _with_ends(
@@ -193,10 +193,10 @@ def _folded(quarter: int, fold: int | None) -> int:
     return quarter if fold is None else _EDGE + (quarter - _EDGE) % fold
 
 
-def _runs(wanted: Iterable[int]) -> list[tuple[int, int]]:
+def _runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
     """Return the numbers as ranges (first, end), none longer than a chunk."""
     runs: list[tuple[int, int]] = []
-    for number in sorted(wanted):
+    for number in sorted(numbers):
         if runs and runs[-1][1] == number and number - runs[-1][0] < _CHUNK:
             runs[-1] = runs[-1][0], number + 1
         else:
@@ -236,19 +236,19 @@ class PlcModel:
     def __init__(self) -> None:
         """Read the model and open its two parts."""
         model = read_model(PLCMOS)
-        heard = dict.fromkeys(_HEARD, (None, _HIDDEN))
-        ears = cut(model, inputs={_AUDIO: (None, 1, None, 257)}, outputs=heard)
-        judged = {_RATER: (None, _EMBEDDING), **heard}
+        tensors = dict.fromkeys(_HEARD, (None, _HIDDEN))
+        ears = cut(model, inputs={_AUDIO: (None, 1, None, 257)}, outputs=tensors)
+        judged = {_RATER: (None, _EMBEDDING), **tensors}
         self._ears = open_session(ears)
         self._judge = open_session(cut(model, inputs=judged, outputs={_SCORE: (None,)}))
 
     def score(self, samples: Float32) -> PlcScore:
         """Return the score of audio at 16 kHz, not empty."""
-        heard = self._ears.run(list(_HEARD), {_AUDIO: plc_spectrum(samples)[None, None]})
+        features = self._ears.run(list(_HEARD), {_AUDIO: plc_spectrum(samples)[None, None]})
         raters = _raters()
         same = {
             name: np.broadcast_to(value, (len(raters), _HIDDEN)).copy()
-            for name, value in zip(_HEARD, heard, strict=True)
+            for name, value in zip(_HEARD, features, strict=True)
         }
         scores = self._judge.run([_SCORE], {_RATER: raters, **same})[0].astype(np.float64)
         repeats = scores.reshape(REPEATS, RATERS).mean(axis=1)
@@ -391,38 +391,38 @@ class MosModels:
         """Return the predicted scores and their noise."""
         windows = plan_windows(len(samples))
         looped = np.resize(samples, windows.length)
-        found: dict[str, float] = {}
+        scores: dict[str, float] = {}
         noise: dict[str, float] = {}
         if self._p835 is not None:
             period = len(samples) if windows.length > len(samples) else None
-            found |= self._p835.score(looped, windows, period)
+            scores |= self._p835.score(looped, windows, period)
         if self._p808 is not None:
-            found["dnsmos_p808"] = self._p808.score(looped, windows)
+            scores["dnsmos_p808"] = self._p808.score(looped, windows)
         if self._plc is not None:
-            heard = self._plc.score(samples)
-            found["plcmos"] = heard.value
-            noise["plcmos"] = heard.noise
-        return {name: found[name] for name in PREDICTED if name in self._metrics}, noise
+            plc = self._plc.score(samples)
+            scores["plcmos"] = plc.value
+            noise["plcmos"] = plc.noise
+        return {name: scores[name] for name in PREDICTED if name in self._metrics}, noise
 
     def _compared(self, samples: Float32, clip: Clip) -> tuple[dict[str, float], dict[str, str]]:
         """Return the scores against the clip's reference, and why some are missing."""
-        wanted = [metric for metric in INTRUSIVE if metric in self._metrics]
+        metrics = [metric for metric in INTRUSIVE if metric in self._metrics]
         reference = clip.reference if isinstance(clip, ComparedClip) else None
         if reference is None:
             missing = clip.missing if isinstance(clip, ComparedClip) else None
-            return {}, dict.fromkeys(wanted, f"reference_{missing}" if missing else NO_REFERENCE)
+            return {}, dict.fromkeys(metrics, f"reference_{missing}" if missing else NO_REFERENCE)
         clean = np.frombuffer(reference.samples, dtype="<f4")
         reason = unscorable(clean, reference.sample_rate)
         if reason is not None:
-            return {}, dict.fromkeys(wanted, f"reference_{reason}")
+            return {}, dict.fromkeys(metrics, f"reference_{reason}")
         scores: dict[str, float] = {}
         reasons: dict[str, str] = {}
-        for metric in wanted:
-            found = _INTRUSIVE[metric](resampled(clean, reference.sample_rate), samples)
-            if isinstance(found, str):
-                reasons[metric] = found
+        for metric in metrics:
+            score = _INTRUSIVE[metric](resampled(clean, reference.sample_rate), samples)
+            if isinstance(score, str):
+                reasons[metric] = score
             else:
-                scores[metric] = found
+                scores[metric] = score
         return scores, reasons
 
 
@@ -432,10 +432,10 @@ def resampled(samples: Float32, sample_rate: int) -> Float32:
         return samples
     import soxr
 
-    found: Float32 = soxr.resample(samples, sample_rate, RATE, quality="HQ")
+    converted: Float32 = soxr.resample(samples, sample_rate, RATE, quality="HQ")
     # librosa gives ceil(n * ratio) samples; soxr itself rounds.
-    wanted = -(-len(samples) * RATE // sample_rate)
-    return np.pad(found[:wanted], (0, max(0, wanted - len(found))))
+    length = -(-len(samples) * RATE // sample_rate)
+    return np.pad(converted[:length], (0, max(0, length - len(converted))))
 
 
 class MosSystem:

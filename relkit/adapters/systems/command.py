@@ -88,11 +88,11 @@ class CommandSystem:
             }
         )
 
-    def _answer(self, asked: Mapping[str, object]) -> Answer | Failure:
+    def _answer(self, question: Mapping[str, object]) -> Answer | Failure:
         if self._program is None:
             self._program, self._fresh = self._start(), True
         token = secrets.token_hex(8)
-        request = {"id": token, **asked}
+        request = {"id": token, **question}
         started = time.perf_counter()
         outcome = self._ask(self._program, json.dumps(request).encode() + b"\n", token)
         if isinstance(outcome, Failure):
@@ -194,16 +194,16 @@ class CommandSpeech:
 
     def answer(self, script: Script) -> Answer | Failure:
         """Ask the program once and keep its clip in the script's folder."""
-        said = self._program.say(script.text)
-        if isinstance(said, Failure):
-            return said
-        if said.audio is None:
+        answer = self._program.say(script.text)
+        if isinstance(answer, Failure):
+            return answer
+        if answer.audio is None:
             return Failure(reason=FailureReason.NO_SPEECH, detail="an answer without audio")
         try:
-            data = _regular_file(self._folder / said.audio)
+            data = _regular_file(self._folder / answer.audio)
         except OSError as error:
             return Failure(reason=FailureReason.BAD_AUDIO, detail=type(error).__name__)
-        return replace(said, text="", audio=self._keep(script.folder, data))
+        return replace(answer, text="", audio=self._keep(script.folder, data))
 
     def close(self) -> None:
         """End the program."""
@@ -215,13 +215,13 @@ class _Speaking(CommandSystem):
 
     def say(self, text: str) -> Answer | Failure:
         fresh, started = self._program is None or self._fresh, time.perf_counter()
-        said = self._answer({"text": text, "folder": self._clips.name})
-        if not fresh or isinstance(said, Failure):
-            return said
-        own = said.latency_ms if said.clock == "system" else None
-        took_ms = (time.perf_counter() - started) * 1000 if own is None else own
-        usage = {**said.usage, WARM_UP: took_ms}
-        return replace(said, latency_ms=None, first_byte_ms=None, usage=usage)
+        answer = self._answer({"text": text, "folder": self._clips.name})
+        if not fresh or isinstance(answer, Failure):
+            return answer
+        measured_ms = answer.latency_ms if answer.clock == "system" else None
+        took_ms = (time.perf_counter() - started) * 1000 if measured_ms is None else measured_ms
+        usage = {**answer.usage, WARM_UP: took_ms}
+        return replace(answer, latency_ms=None, first_byte_ms=None, usage=usage)
 
     def _parse(self, line: str) -> tuple[str, Answer | Failure]:
         document = parse_json(line, source="answer")
@@ -232,8 +232,8 @@ class _Speaking(CommandSystem):
 
 def _regular_file(path: Path) -> bytes:
     """Return the bytes of a file; raises OSError, also for pipes, devices and huge files."""
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_CLIP:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_CLIP:
         raise OSError(errno.EFBIG, "no regular file of at most 64 MiB")
     return path.read_bytes()
 
@@ -300,10 +300,10 @@ class _Program:
 
     def _read(self, deadline: float) -> None:
         """Wait for output until the deadline; standard error is drained and dropped."""
-        left = deadline - time.monotonic()
-        if left <= 0:
+        remaining_s = deadline - time.monotonic()
+        if remaining_s <= 0:
             raise TimeoutError
-        for key, _ in self._selector.select(left):
+        for key, _ in self._selector.select(remaining_s):
             data = os.read(key.fd, _BLOCK)
             if not data:
                 self._selector.unregister(key.fileobj)
@@ -373,11 +373,11 @@ class ShellessCommand:
         None where it took too long. Whatever ends the wait, everything it started is ended, too.
         Raises InvalidInput where it cannot be started.
         """
-        process = self._start(release)
+        program = self._start(release)
         try:
-            return self._wait(process)
+            return self._wait(program)
         finally:
-            _end(process)
+            _end(program)
 
     def _start(self, release: Release) -> "subprocess.Popen[bytes]":
         named = {
@@ -401,23 +401,23 @@ class ShellessCommand:
                 hint="it is run in the workspace, without a shell; for one: --run \"sh -c '…'\"",
             ) from error
 
-    def _wait(self, process: "subprocess.Popen[bytes]") -> int | None:
+    def _wait(self, program: "subprocess.Popen[bytes]") -> int | None:
         try:
-            return process.wait(self._timeout_s)
+            return program.wait(self._timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(program: "subprocess.Popen[bytes]") -> None:
     """End a program's whole group: SIGTERM, a moment, SIGKILL; what is over already is left."""
-    if process.poll() is None:
-        _signal(process, signal.SIGTERM)
+    if program.poll() is None:
+        _signal(program, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(GRACE_S)
-    _signal(process, signal.SIGKILL)  # also what a finished command has left running
-    process.wait()
+            program.wait(GRACE_S)
+    _signal(program, signal.SIGKILL)  # also what a finished command has left running
+    program.wait()
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+def _signal(program: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+        os.killpg(program.pid, number)

@@ -72,11 +72,11 @@ class FliteEngine:
         """
         program = program_path("flite")
         listed = _run([program, "-lv"]).stdout.decode("ascii", "replace")
-        known = tuple(listed.rpartition(":")[2].split())
-        if system.voice not in known:
+        voices = tuple(listed.rpartition(":")[2].split())
+        if system.voice not in voices:
             raise InvalidInput(
                 f'system: flite has no voice "{shown(system.voice)}"',
-                hint=nearest(system.voice, known),
+                hint=nearest(system.voice, voices),
             )
         self._arguments = [program, "-voice", system.voice]
         self._arguments += ["--setf", f"duration_stretch={1 / system.rate:g}"]
@@ -142,8 +142,8 @@ def program_path(name: str) -> str:
 def program_version(name: str) -> str:
     """Return the version that a program prints, such as ``1.51``; raises MissingDependency."""
     done = _run([program_path(name), "--version"])
-    found = re.search(rb"\d+(?:\.\d+)+", done.stdout + done.stderr)
-    return found.group().decode() if found else "unknown"
+    version = re.search(rb"\d+(?:\.\d+)+", done.stdout + done.stderr)
+    return version.group().decode() if version else "unknown"
 
 
 def hibari_version() -> str:
@@ -182,7 +182,7 @@ def _output(arguments: Sequence[str], source: int, timeout_s: float) -> Iterator
     No shell is involved, and the text is never part of a command line. What it says on its
     standard error is thrown away, as it may repeat the text.
     """
-    process = subprocess.Popen(
+    program = subprocess.Popen(
         list(arguments),
         stdin=source,
         stdout=subprocess.PIPE,
@@ -194,20 +194,20 @@ def _output(arguments: Sequence[str], source: int, timeout_s: float) -> Iterator
 
     def end() -> None:
         late.set()
-        _kill(process)
+        _kill(program)
 
     timer = threading.Timer(timeout_s, end)
     timer.start()
     try:
-        while process.stdout is not None and (block := process.stdout.read(_BLOCK)):
+        while program.stdout is not None and (block := program.stdout.read(_BLOCK)):
             yield block
-        code = process.wait()
+        code = program.wait()
     finally:
         timer.cancel()
-        _kill(process)
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        _kill(program)
+        program.wait()
+        if program.stdout is not None:
+            program.stdout.close()
     if late.is_set():
         detail = f"no answer in {limit(timeout_s, 's')}"
         raise Unspoken(Failure(reason=FailureReason.TIMEOUT, detail=detail, retryable=True))
@@ -215,10 +215,10 @@ def _output(arguments: Sequence[str], source: int, timeout_s: float) -> Iterator
         raise Unspoken(Failure(reason=FailureReason.CRASHED, detail=describe_exit(code)))
 
 
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is None:
+def _kill(program: "subprocess.Popen[bytes]") -> None:
+    if program.poll() is None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(program.pid, signal.SIGKILL)
 
 
 MAX_AUDIO = 64 << 20

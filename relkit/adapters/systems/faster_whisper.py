@@ -101,8 +101,8 @@ def find_weights(
     if (folder := _folder_named(model, base)) is not None:
         return _checked(folder, source="path")
     for package in packages:
-        if package.model == model and (found := _installed(package)) is not None:
-            return _from_package(package, found, cache)
+        if package.model == model and (pieces := _installed(package)) is not None:
+            return _from_package(package, pieces, cache)
     if (cached := _from_hub(model, local=True)) is not None and not _missing(cached):
         return _checked(cached, source="hub cache")
     if not offline(environment) and (loaded := _from_hub(model, local=False)) is not None:
@@ -164,10 +164,10 @@ def _installed(package: WeightsPackage) -> list[Path] | None:
             files = metadata.files(name) or []
         except metadata.PackageNotFoundError:
             return None
-        found = [Path(str(f.locate())) for f in files if f.as_posix().endswith("/" + ending)]
-        if len(found) != 1 or not found[0].is_file():
+        paths = [Path(str(f.locate())) for f in files if f.as_posix().endswith("/" + ending)]
+        if len(paths) != 1 or not paths[0].is_file():
             return None
-        pieces.append(found[0])
+        pieces.append(paths[0])
     return pieces
 
 
@@ -188,7 +188,7 @@ def _joined(package: WeightsPackage, pieces: Sequence[Path], folder: Path) -> Pa
     """Return a folder in the cache with the pieces joined; a damaged one is made again."""
     model = folder / "model.bin"
     if not model.is_file() or _sha256(model) != package.sha256:
-        with storage.replacing(model) as whole, whole.open("wb") as target:
+        with storage.replacing(model) as joined, joined.open("wb") as target:
             for piece in pieces:
                 with piece.open("rb") as source:
                     shutil.copyfileobj(source, target, _BLOCK)
@@ -291,10 +291,10 @@ class FasterWhisperSystem:
             not samples.size
         ):  # a clip shorter than one sample of the model; the library divides by 0
             return [], {"audio_seconds": 0.0, "segments": 0.0, "output_tokens": 0.0}
-        found, told = self._model.transcribe(samples, **self._settings)
-        segments = list(found)
+        stream, facts = self._model.transcribe(samples, **self._settings)
+        segments = list(stream)
         usage = {
-            "audio_seconds": float(told.duration),
+            "audio_seconds": float(facts.duration),
             "segments": float(len(segments)),
             "output_tokens": float(sum(len(segment.tokens) for segment in segments)),
         }
@@ -321,11 +321,11 @@ def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa
             "faster-whisper is not installed", hint="pip install 'relkit[asr]'"
         ) from error
     if system.device == "cpu" and system.compute_type not in (
-        known := get_supported_compute_types("cpu")
+        supported := get_supported_compute_types("cpu")
     ):
         raise InvalidInput(
             f'system: this CPU does not compute in "{system.compute_type}"',
-            hint="compute_type can be " + ", ".join(sorted(known)),
+            hint="compute_type can be " + ", ".join(sorted(supported)),
         )
     try:
         return WhisperModel(
