@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, pairs
+from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, token_pairs
 from relkit.core.charts import histogram, waterfall
 from relkit.core.slices import OVERALL
 from relkit.core.wording import amount, code, count, interval, markdown, number
 from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
 from relkit.gate.view import GateView
-from relkit.report.view import Page, ReportView
+from relkit.report.types import Page
+from relkit.report.view import ReportView
 from relkit.scoring.alignment import confusions
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class JinjaPages:
                 view=view,
                 gate=None if page.decision is None else GateView(page.decision, page.overrides),
                 first=[
-                    (row, None if item is None else pairs(item))
+                    (row, None if item is None else token_pairs(item))
                     for row, item in zip(rows[:_FIRST_ROWS], aligned, strict=False)
                 ],
                 explorer=embedded_json(explorer_columns(rows, aligned)),

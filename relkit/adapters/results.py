@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from relkit.audio.types import Quality, SpokenAudio
-from relkit.comparison.rows import Row
+from relkit.comparison.types import Row
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput

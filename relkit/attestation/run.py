@@ -18,21 +18,15 @@ from relkit.attestation.exceptions import OverrideOptions, plan_approval, plan_o
 from relkit.attestation.statements import parse_content, render_statement
 from relkit.attestation.sums import decision_evidence
 from relkit.attestation.types import TrustedKey
-from relkit.attestation.verify import (
-    Verification,
-    VerifyOptions,
-    signed_by,
-    verify,
-)
+from relkit.attestation.verify import Verification, VerifyOptions, signed_by, verify
 from relkit.core import storage
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.ports import Clock
 from relkit.core.values import after
 from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import EvalReport
-from relkit.gate.collect import GatePorts
 from relkit.gate.evidence import Compared
-from relkit.gate.run import GateOptions, Judged, judge_runs
+from relkit.gate.run import GateOptions, GatePorts, JudgedRuns, judge_runs
 from relkit.gate.types import (
     Against,
     CheckRecord,
@@ -139,7 +133,7 @@ def decide(options: GateOptions, gate: GatePorts, ports: SigningPorts) -> Decide
     return Decided(decision=written, path=path)
 
 
-def _evidence(judged: Judged) -> Iterator[PartEvidence]:
+def _evidence(judged: JudgedRuns) -> Iterator[PartEvidence]:
     """Yield what others need to recompute each part of a decision."""
     for name, evidence in judged.evidence.items():
         sides: tuple[tuple[Against, Compared | None], ...] = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.evaluation.evaluate import EvalResult
     from relkit.report.run import ReportOptions
-    from relkit.report.view import Page
+    from relkit.report.types import Page
 
 
 def evaluate(
@@ -139,7 +139,7 @@ def score(
     Example: relkit score --ref ref.txt --hyp hyp.txt --normalizer english --against-jiwer
     """
     from relkit.scoring.normalizers import BUILT_IN
-    from relkit.scoring.score import ScoreOptions, score_document, score_summary
+    from relkit.scoring.run import ScoreOptions, score_document, score_summary
     from relkit.scoring.types import TrnOptions
     from relkit.wiring import evaluation
     from relkit.wiring.stores import workspace_if_any

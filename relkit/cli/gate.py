@@ -113,7 +113,7 @@ def _only(allowed: bool, message: str) -> None:
 
 
 def _plan(options: "PlanOptions", workspace: "Workspace", common: Common) -> None:
-    from relkit.gate.plan_view import plan_summary
+    from relkit.gate.view import plan_summary
     from relkit.wiring.gate import plan_gate
 
     show(plan_gate(workspace, options), common, text=plan_summary)
@@ -130,7 +130,7 @@ def _gate(
     """Decide, write the decision, and only then show it and leave."""
     from relkit.attestation.statements import decision_document
     from relkit.gate.view import gate_summary
-    from relkit.report.publish import publish
+    from relkit.report.run import publish
     from relkit.wiring import gate as wiring
 
     decided = wiring.gate(workspace, options)

@@ -11,10 +11,8 @@ from relkit.statistics.sums import ClusterSums, PairedSums
 MOST = 0.5
 """The share of the excess errors that a part has to hold."""
 
-
 LEAST_GAIN = 0.25
 """How much larger a part's share of the excess has to be than its share of the data."""
-
 
 MOST_COLUMNS = 12
 """Slice columns that are crossed at most: 66 crossings."""

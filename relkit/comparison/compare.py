@@ -3,20 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from relkit.comparison import findings
 from relkit.comparison.attribution import attribute, crossings, shared_with
 from relkit.comparison.findings import confusion_changes
 from relkit.comparison.mapsswe import segment_test
-from relkit.comparison.rows import Rows
+from relkit.comparison.ports import ComparedPairs, Rows
 from relkit.comparison.types import (
     Attribution,
     ComparedRun,
     CompareReport,
     ConfusionChange,
     Finding,
-    Flips,
     OverallChange,
     Part,
     SegmentTest,
@@ -26,7 +25,7 @@ from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import METRICS, STATISTICS, expand
 from relkit.core.slices import OVERALL
 from relkit.evaluation.comparable import MIXED_LOAD, check_same_measure, comparable
-from relkit.evaluation.ports import PairAggregator, RunStore
+from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import EvalReport, RunHeader, primary_metric
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.rates import RATE_METRICS
@@ -37,18 +36,6 @@ if TYPE_CHECKING:
 
 
 MOST_CONFUSIONS = 200
-
-
-class ComparedPairs(PairAggregator, Protocol):
-    """Paired results that can also be looked at row by row and cell by cell."""
-
-    def cells(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
-        """Return sums of whole slices, one row each."""
-        ...
-
-    def flips(self, most: int) -> Flips:
-        """Return the utterances only one of the runs has right, at most so many each way."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +78,9 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         pairing = pairs.pairing(header.suite.slices)
         _check_pairing(pairing, ours, theirs)
         sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
-        differences = findings.differences(name, sums, _values(name, header.suite.slices, pairs))
+        differences = findings.metric_differences(
+            name, sums, _values(name, header.suite.slices, pairs)
+        )
         overall = _overall(name, differences, sums, ours)
         slices = findings.slice_changes(
             findings.tested(name, sums, differences, seed=_seed(name, ours, theirs)),
@@ -102,7 +91,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         attribution, slices = _attributed(name, overall, slices, header, pairs)
         timings = _timings(ours, theirs, pairs)
     confusions, segments = (
-        _told(baseline, candidate, header, ports) if options.with_text else (None, None)
+        _from_transcripts(baseline, candidate, header, ports) if options.with_text else (None, None)
     )
     new, vanished = findings.new_and_vanished(ours, theirs)
     return CompareReport(
@@ -245,7 +234,7 @@ def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict
     differences: dict[str, Difference] = {}
     for name in names:
         if name in RATE_METRICS and sums is not None:
-            by_slice = findings.differences(name, sums, None)
+            by_slice = findings.metric_differences(name, sums, None)
         else:
             by_slice = findings.percentiles(name, pairs.values([OVERALL], name.partition(".")[0]))
         if OVERALL in by_slice:
@@ -253,7 +242,7 @@ def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict
     return differences
 
 
-def _told(
+def _from_transcripts(
     baseline: str, candidate: str, header: RunHeader, ports: ComparePorts
 ) -> tuple[tuple[ConfusionChange, ...], SegmentTest]:
     """Return what only transcripts can tell."""

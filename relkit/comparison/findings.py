@@ -3,8 +3,7 @@
 A finding is a reading of the evidence in words. Slices are one family: all of those that are shown
 are tested together, so that among many slices an equal candidate is called worse in at most 5 % of
 comparisons, and called better in at most 5 % (docs/method.md, section "Comparing two systems").
-
-Which confusions became more or less frequent between two runs over the same utterances.
+Confusions are those that became more or less frequent between the runs.
 """
 
 import math
@@ -12,12 +11,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
-from relkit.comparison.rows import Row, align_row
+from relkit.comparison.rows import align_row
 from relkit.comparison.types import (
     ConfusionChange,
     Finding,
     Harm,
     OverallChange,
+    Row,
     SliceChange,
     WordChange,
 )
@@ -39,24 +39,15 @@ from relkit.statistics.types import Difference, Regression
 LEVEL = 0.05
 """Chance of one wrong ``worse`` (and one wrong ``better``) among all slices of equal systems."""
 
-
 DETECTABLE = 2.0
 """A slice that could not show this ratio of rates cannot say that nothing is different."""
-
 
 SMALL = 0.10
 """A difference of the whole below this share of the baseline's value counts as small."""
 
-
 UNCORRECTED = "its own interval: not corrected for the number of slices"
-
-
 _TURNS = 1000.0
-
-
 _WORDS = ("substitutions", "deletions", "insertions")
-
-
 _PERCENTILE_UNIT = "ms"
 
 
@@ -70,7 +61,7 @@ def swapped(pairs: PairedSums) -> PairedSums:
     return replace(pairs, candidate=pairs.baseline, baseline=pairs.candidate)
 
 
-def differences(
+def metric_differences(
     metric: str, pairs: PairedSums, values: PairedValues | None
 ) -> dict[str, Difference]:
     """Return the difference in each slice; ``values`` are those of a percentile's column."""
@@ -305,7 +296,7 @@ def _by_evidence(item: SliceChange) -> tuple[float, float, str]:
     )
 
 
-Pair = tuple[str | None, str | None]
+Confusion = tuple[str | None, str | None]
 """Expected and given word, None where there is none."""
 
 
@@ -319,8 +310,8 @@ def confusion_changes(
     of times.
     """
     before = {(row.id, row.repeat): row for row in baseline if _answered(row)}
-    totals: tuple[Counter[Pair], Counter[Pair]] = Counter(), Counter()
-    where: defaultdict[Pair, int] = defaultdict(int)
+    totals: tuple[Counter[Confusion], Counter[Confusion]] = Counter(), Counter()
+    where: defaultdict[Confusion, int] = defaultdict(int)
     for row in candidate:
         earlier = before.get((row.id, row.repeat))
         if earlier is None or not _answered(row):
@@ -348,7 +339,7 @@ def _answered(row: Row) -> bool:
     return row.texts is not None and row.failure is None and row.unusable is None
 
 
-def _confused(row: Row, segmenter: Segmenter) -> Counter[Pair]:
+def _confused(row: Row, segmenter: Segmenter) -> Counter[Confusion]:
     if row.counts is None or row.counts.errors == 0:
         return Counter()
     aligned = align_row(row, segmenter)

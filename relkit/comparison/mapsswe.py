@@ -4,8 +4,6 @@ Gillick and Cox 1989 as NIST's sc_stats has it: segments are bounded by at least
 systems have right. It takes segments as independent, which those of one speaker are not, so it is
 reported and never decides; under 30 segments the normal distribution does not hold, and there is
 no decision at all.
-
-The words of two systems side by side, for the test that NIST's tools report (MAPSSWE).
 """
 
 import math
@@ -13,17 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from relkit.comparison.rows import Row, align_row
-from relkit.comparison.types import SegmentTest
+from relkit.comparison.rows import align_row
+from relkit.comparison.types import Row, SegmentTest
 from relkit.core.tokens import Segmenter
 from relkit.scoring.alignment import ConfusionsEdit
 
 BOUNDARY_WORDS = 2
-
-
 FEWEST_SEGMENTS = 30
-
-
 _SIGNIFICANT = 0.05
 
 

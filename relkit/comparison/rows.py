@@ -1,49 +1,18 @@
 """The error explorer's data: rows as compact columns, aligned where transcripts may be shown."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Protocol
 
+from relkit.comparison.types import Row
 from relkit.core.tokens import Segmenter, tokens
-from relkit.core.values import ErrorCounts
 from relkit.scoring.alignment import ConfusionsEdit, EditKind, changes
-from relkit.scoring.types import Texts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One utterance and repeat as a page shows it.
-
-    ``counts`` is None where the item was unusable. ``texts`` is None unless transcripts were asked
-    for; ``audio`` is the digest of the decoded samples, None where it is not known or not asked
-    for. ``measures`` are further numbers of the row (predicted MOS and the like). Times in ms,
-    ``duration`` in s.
-    """
-
-    id: str
-    repeat: int = 0
-    slices: Mapping[str, str] = field(default_factory=dict)
-    counts: ErrorCounts | None = None
-    runaway: bool = False
-    loop: bool = False
-    failure: str | None = None
-    unusable: str | None = None
-    latency_ms: float | None = None
-    first_byte_ms: float | None = None
-    duration: float | None = None
-    measures: Mapping[str, float] = field(default_factory=dict)
-    texts: Texts | None = None
-    audio: str | None = None
-
 
 LONGEST_ROW = 4
 """Equal insertions in a row that are still shown one by one; a loop has hundreds."""
 
-
 CODES: dict[EditKind, int] = {"substitution": 0, "deletion": 1, "insertion": 2}
 """How the page's data names a kind of edit; a hit is not written down."""
-
 
 Column = list[object]
 
@@ -57,7 +26,7 @@ class Aligned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class TokenPair:
     """Two tokens side by side, None where one side has none; ``times`` the same in a row."""
 
     kind: EditKind
@@ -84,25 +53,26 @@ def align_row(row: Row, segmenter: Segmenter) -> Aligned | None:
     return Aligned(reference=tuple(expected), edits=edits)
 
 
-def pairs(aligned: Aligned) -> tuple[Pair, ...]:
+def token_pairs(aligned: Aligned) -> tuple[TokenPair, ...]:
     """Return the alignment as pairs from left to right, hits included, loops told once."""
-    words: list[Pair] = []
+    words: list[TokenPair] = []
     at = 0
 
     def hits(until: int) -> None:
         words.extend(
-            Pair(kind="hit", expected=token, given=token) for token in aligned.reference[at:until]
+            TokenPair(kind="hit", expected=token, given=token)
+            for token in aligned.reference[at:until]
         )
 
     for kind, place, expected, hypothesis in aligned.edits:
         hits(place)
-        words.append(Pair(kind=kind, expected=expected, given=hypothesis))
+        words.append(TokenPair(kind=kind, expected=expected, given=hypothesis))
         at = place + (kind != "insertion")
     hits(len(aligned.reference))
-    return tuple(_told_once(words))
+    return tuple(_loops_once(words))
 
 
-def _told_once(words: Iterable[Pair]) -> Iterator[Pair]:
+def _loops_once(words: Iterable[TokenPair]) -> Iterator[TokenPair]:
     """Yield pairs with long rows of one inserted token as one pair."""
     for pair, same in groupby(words):
         row = list(same)
@@ -203,11 +173,3 @@ def _raw(row: Row) -> Column | None:
     if texts.reference == texts.hypothesis:
         return [texts.reference]
     return [texts.reference, texts.hypothesis]
-
-
-class Rows(Protocol):
-    """Reads the rows of a finished run."""
-
-    def __call__(self, run: str, *, with_text: bool, with_audio: bool) -> tuple[Row, ...]:
-        """Return a run's rows; transcripts and audio digests only where asked for."""
-        ...

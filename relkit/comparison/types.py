@@ -5,8 +5,35 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal
 
-from relkit.core.values import Shape, named
+from relkit.core.values import ErrorCounts, Shape, named
+from relkit.scoring.types import Texts
 from relkit.statistics.types import Difference, Pairing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One utterance and repeat as a page shows it.
+
+    ``counts`` is None where the item was unusable. ``texts`` is None unless transcripts were asked
+    for; ``audio`` is the digest of the decoded samples, None where it is not known or not asked
+    for. ``measures`` are further numbers of the row (predicted MOS and the like). Times in ms,
+    ``duration`` in s.
+    """
+
+    id: str
+    repeat: int = 0
+    slices: Mapping[str, str] = field(default_factory=dict)
+    counts: ErrorCounts | None = None
+    runaway: bool = False
+    loop: bool = False
+    failure: str | None = None
+    unusable: str | None = None
+    latency_ms: float | None = None
+    first_byte_ms: float | None = None
+    duration: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    texts: Texts | None = None
+    audio: str | None = None
 
 
 class Finding(StrEnum):

@@ -31,8 +31,6 @@ from relkit.core.wording import (
 from relkit.statistics.types import Difference
 
 _ORDER = (Finding.WORSE, Finding.CANNOT_TELL, Finding.NOT_SEEN, Finding.BETTER)
-
-
 _MADE_UP, _LEFT_OUT = "(made up)", "(left out)"
 
 

@@ -1,14 +1,9 @@
 """Rule to result to decision: pure, with a reason in words for every verdict.
 
-The steps for a caller: collect :class:`relkit.gate.evidence.Evidence`, then :func:`judge_all`
-for the results of one policy, then :func:`decide`.
-
-What has to be true of the runs before any of their numbers may promote
-(docs/method.md, section "What never passes").
-
-Each finding blocks; what is in order is not listed: it cannot be the only thing that passed.
-
-Checks and approvals that a policy asks for: there, passed, fresh, about this candidate.
+The steps for a caller: collect :class:`relkit.gate.evidence.Evidence`, then :func:`judge_all` for
+the results of one policy, then :func:`judge_requirements` for its checks and approvals, then
+:func:`decide`. What is wrong with the runs themselves blocks (docs/method.md, section "What never
+passes"); what is in order with them is not listed: it cannot be the only thing that passed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,8 +25,16 @@ from relkit.gate.evidence import (
     joined,
     rule_slices,
 )
-from relkit.gate.judge import judge_bound, judge_differences, judge_family, run_family, vanished
-from relkit.gate.tests import Outcome, new_result, no_data
+from relkit.gate.judge import (
+    Outcome,
+    judge_bound,
+    judge_differences,
+    judge_family,
+    new_result,
+    no_data,
+    run_family,
+    vanished,
+)
 from relkit.gate.types import (
     NEW_SLICE,
     ORDER,
@@ -52,7 +55,7 @@ EVIDENCE = "evidence"
 """The rule and test under which findings about the runs themselves are listed."""
 
 
-def finding(code: str, verdict: Verdict, reason: str) -> RuleResult:
+def run_finding(code: str, verdict: Verdict, reason: str) -> RuleResult:
     """Return a blocking finding about the runs."""
     return RuleResult(
         rule=EVIDENCE,
@@ -80,16 +83,18 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[Rul
     yield from _age(report, "candidate", now, policy.max_age_s)
     coverage = report.coverage
     if coverage is None or report.scored <= 0:
-        yield finding("nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored")
+        yield run_finding(
+            "nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored"
+        )
     elif coverage < policy.coverage or report.scored > report.expected:
-        yield finding(
+        yield run_finding(
             "coverage",
             Verdict.NO_DATA,
             f"{count(report.scored)} of {count(report.expected)} items were scored "
             f"({number(coverage, 'fraction')}), {limit(policy.coverage, 'fraction')} are needed",
         )
     if report.dataset.contract == "failed":
-        yield finding(
+        yield run_finding(
             "contract_failed", Verdict.ERROR, "the dataset breaks its contract: repair it first"
         )
 
@@ -102,11 +107,11 @@ def _against(
     report, candidate = compared.report, evidence.candidate
     yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
     if report.run == candidate.run:
-        yield finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
+        yield run_finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
     coverage = report.coverage
     if coverage is None or coverage < policy.coverage:
         shown = "none" if coverage is None else number(coverage, "fraction")
-        yield finding(
+        yield run_finding(
             f"{what}_coverage",
             Verdict.NO_DATA,
             f"the {what} scored {shown} of its items, "
@@ -118,7 +123,7 @@ def _against(
 
 def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterator[RuleResult]:
     for name in other_measures(candidate, report):
-        yield finding(
+        yield run_finding(
             f"other_{name}",
             Verdict.ERROR,
             f"candidate and {what} were measured with another {name}",
@@ -130,26 +135,28 @@ def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[Rul
     if pairing is None or not policy.paired:
         return
     if pairing.duplicates:
-        yield finding(
+        yield run_finding(
             "duplicate_results",
             Verdict.ERROR,
             f"{pairing.duplicates} results of candidate or {what} stand more than once",
         )
     alone = pairing.only_candidate + pairing.only_baseline
     if alone or pairing.moved:
-        yield finding(
+        yield run_finding(
             "unpaired",
             Verdict.ERROR,
             f"the {what} did not answer the same utterances: {alone} results have no partner, "
             f"{pairing.moved} another speaker or slice",
         )
     elif not pairing.compared:
-        yield finding("nothing_paired", Verdict.NO_DATA, f"no utterance is scored in the {what}")
+        yield run_finding(
+            "nothing_paired", Verdict.NO_DATA, f"no utterance is scored in the {what}"
+        )
 
 
 def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
     if evidence.baseline is None and (rules := _required(policy)):
-        yield finding(
+        yield run_finding(
             "no_baseline",
             Verdict.NO_DATA,
             f"{', '.join(rules[:3])}{' …' if len(rules) > 3 else ''} compare with a baseline, "  # noqa: PLR2004
@@ -157,7 +164,7 @@ def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
         )
     anchored = policy.anchor is not None or any(r.anchor_margin is not None for r in policy.rules)
     if anchored and evidence.anchor is None:
-        yield finding(
+        yield run_finding(
             "no_anchor", Verdict.NO_DATA, "the policy holds against an anchor, and none was given"
         )
 
@@ -169,15 +176,15 @@ def _required(policy: GatePolicy) -> Sequence[str]:
 def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Iterator[RuleResult]:
     age = seconds_between(report.created, now)
     if age is None:
-        yield finding("no_time", Verdict.ERROR, f"the {what} does not say when it was measured")
+        yield run_finding("no_time", Verdict.ERROR, f"the {what} does not say when it was measured")
     elif age < 0:
-        yield finding(
+        yield run_finding(
             "from_the_future",
             Verdict.ERROR,
             f"the {what} was measured {duration(-age)} after now: a clock is wrong",
         )
     elif most_s is not None and age > most_s:
-        yield finding(
+        yield run_finding(
             "stale",
             Verdict.NO_DATA,
             f"the {what} is {duration(age)} old, {duration(most_s)} are allowed",
@@ -323,7 +330,7 @@ def decide(
     required = [result for result in results if result.mode == "required"]
     if not any(result.test != EVIDENCE for result in required):
         reason = "no required rule was evaluated: advisory and dry-run rules decide nothing"
-        results = (finding("nothing_required", Verdict.ERROR, reason), *results)
+        results = (run_finding("nothing_required", Verdict.ERROR, reason), *results)
         required.append(results[0])
     return GateDecision(
         policy=DecidingPolicy(

@@ -1,8 +1,7 @@
 """What a gate judges from: reports, and sums of two runs over the same utterances.
 
-Which slices a rule is judged in, and which of them have to be there.
-
-The A/A certificate of a gate: how often its own data would block a candidate that is as good.
+Which slices a rule is judged in and which have to be there, and the A/A certificate: how often the
+gate's own data would block a candidate that is as good.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,6 @@ from relkit.core.slices import SliceSpec, columns_of, is_pattern, matches, spec_
 from relkit.core.values import Estimate
 from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.types import EvalReport
-from relkit.gate.tests import FAMILY_ALPHA
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.differences import rate_differences, unpaired_differences
 from relkit.statistics.estimates import PERCENTILES
@@ -28,6 +26,9 @@ from relkit.statistics.types import Difference, NullReplay, Pairing, Regression
 
 COMPARING = ("non_inferiority", "no_regression", "min_change")
 """Tests that need another run."""
+
+FAMILY_ALPHA = 0.05
+"""The chance that ``no_regression`` blocks equal systems, over all families of a policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,7 @@ def slice_specs(rules: Iterable[Rule]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(["overall", *names]))
 
 
-Registered = Mapping[str, tuple[str, ...]]
+RegisteredValues = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +163,7 @@ class RuleSlices:
 def rule_slices(
     pattern: str,
     measured: Iterable[str],
-    registered: Registered | None,
+    registered: RegisteredValues | None,
     before: Iterable[str] = (),
 ) -> RuleSlices:
     """Return what a rule's slice means among the ``measured`` slices of a candidate.
@@ -184,7 +185,7 @@ def rule_slices(
     )
 
 
-def _promised(pattern: str, registered: Registered | None) -> tuple[str, ...] | None:
+def _promised(pattern: str, registered: RegisteredValues | None) -> tuple[str, ...] | None:
     """Return the keys that have to be there, None where the dataset does not say.
 
     Which values of two columns occur together, a lock does not say.
@@ -203,8 +204,6 @@ def _unlabelled(key: str) -> bool:
 
 
 MOST_REPLAYS = 2_000
-
-
 _AT_ONCE = 20_000_000  # rows of all replays: a fraction of a second
 
 

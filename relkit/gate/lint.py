@@ -1,6 +1,4 @@
-"""What is doubtful about a rule on the data it would be judged on.
-
-What is doubtful about a policy that can be read: rules that never fire, or never pass.
+"""What is doubtful about a policy that can be read: rules that never fire, or never pass.
 
 :func:`lint` looks at the policy alone; with the facts of a selection of data also at what the rules
 would be judged on. A ``refuse`` makes the policy unusable, a ``warn`` is said and nothing else.
@@ -12,16 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
 from relkit.core.wording import amount, chance, counted, limit, margin, number, times
-from relkit.gate.suppose import size_of, slices_of
-from relkit.gate.types import (
-    Finding,
-    GatePolicy,
-    Rule,
-    RulePlan,
-    SelectionFacts,
-    Severity,
-    SlicePlan,
-)
+from relkit.gate.facts import planned_slices, size_of
+from relkit.gate.plan_types import LintFinding, LintSeverity, RulePlan, SelectionFacts, SlicePlan
+from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.distributions import UNSEEN
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.rates import RATE_METRICS
@@ -29,23 +20,24 @@ from relkit.statistics.rates import RATE_METRICS
 LEAST_CHANCE = 0.5
 """An equal system that passes less often than this makes a gate that is red for no reason."""
 
-
 _SPOKEN = frozenset({"first_audio_ms", "leading_silence_ms", "clipping_rate", "dropout_rate"})
 
 
-def finding_of(rule: Rule, severity: Severity, code: str, message: str, hint: str) -> Finding:
+def finding_of(
+    rule: Rule, severity: LintSeverity, code: str, message: str, hint: str
+) -> LintFinding:
     """Return a finding about a rule, with the rule's line."""
-    return Finding(
+    return LintFinding(
         rule=rule.id, severity=severity, code=code, message=message, hint=hint, line=rule.line
     )
 
 
-def severity_of(rule: Rule) -> Severity:
+def severity_of(rule: Rule) -> LintSeverity:
     """Return how bad it is if a rule never passes: one that is not required blocks nothing."""
     return "refuse" if rule.mode == "required" else "warn"
 
 
-def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[Finding]:
+def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[LintFinding]:
     """Yield what is doubtful about a rule on this data; ``plan`` says what it can decide there."""
     missing = _unmeasured(rule, facts)
     if missing is not None:
@@ -54,7 +46,7 @@ def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterato
     if not expand_slices(rule.slice, facts.slices):
         yield _no_slice(rule, facts)
         return
-    keys = slices_of(rule, facts)
+    keys = planned_slices(rule, facts)
     if not keys:
         yield finding_of(
             rule,
@@ -69,7 +61,7 @@ def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterato
         yield from _too_fine(rule, plan.slices)
 
 
-def _unmeasured(rule: Rule, facts: SelectionFacts) -> Finding | None:
+def _unmeasured(rule: Rule, facts: SelectionFacts) -> LintFinding | None:
     """Find a metric that the suite does not measure and that results cannot be asked for later."""
     base = rule.metric.partition(".")[0]
     if facts.metrics is None:
@@ -91,7 +83,7 @@ def _unmeasured(rule: Rule, facts: SelectionFacts) -> Finding | None:
     )
 
 
-def _no_slice(rule: Rule, facts: SelectionFacts) -> Finding:
+def _no_slice(rule: Rule, facts: SelectionFacts) -> LintFinding:
     """Name what a slice without an utterance was probably meant to be."""
     for part in rule.slice.split("&"):
         column, _, value = part.partition("=")
@@ -123,7 +115,7 @@ def _near(name: str, names: Iterable[str]) -> str | None:
     return f'did you mean "{close[0]}"?' if close else None
 
 
-def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iterator[Finding]:
+def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iterator[LintFinding]:
     inside = [key for key in keys if facts.slices[key].clusters == 1]
     if not inside:
         return
@@ -137,7 +129,7 @@ def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iter
     )
 
 
-def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[Finding]:
+def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[LintFinding]:
     """Find slices in which no system whatever could pass; the rest of a pattern may be fine."""
     hopeless = [
         item
@@ -174,7 +166,7 @@ def _short(rule: Rule, facts: SelectionFacts, item: SlicePlan) -> bool:
     )
 
 
-def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[Finding]:
+def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
     """Find margins and ratios that are finer than what the data shows."""
     fine = [
         item
@@ -222,7 +214,6 @@ MOS_NOISE = 0.035
 See docs/method.md, section "Predicted MOS".
 """
 
-
 _UNCAPPED = frozenset({"wer"})
 
 
@@ -232,7 +223,7 @@ def lint(
     plans: Sequence[RulePlan] = (),
     *,
     observed: Mapping[tuple[str, str], float] | None = None,
-) -> tuple[Finding, ...]:
+) -> tuple[LintFinding, ...]:
     """Return what is doubtful about a policy, refusals first, else in the order of its rules.
 
     ``facts`` are counted from the data it would be judged on and ``plans`` say what its rules can
@@ -249,9 +240,9 @@ def lint(
     return tuple(sorted(findings, key=lambda finding: finding.severity != "refuse"))
 
 
-def _whole(policy: GatePolicy) -> Iterator[Finding]:
+def _whole(policy: GatePolicy) -> Iterator[LintFinding]:
     if policy.rules and all(rule.mode != "required" for rule in policy.rules):
-        yield Finding(
+        yield LintFinding(
             rule=None,
             severity="warn",
             code="nothing_required",
@@ -272,7 +263,7 @@ def _whole(policy: GatePolicy) -> Iterator[Finding]:
         first_rule.setdefault(key, rule.id)
 
 
-def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
+def _alone(rule: Rule, policy: GatePolicy) -> Iterator[LintFinding]:
     if rule.metric in _UNCAPPED and rule.test != "bound":
         yield finding_of(
             rule,
@@ -304,7 +295,7 @@ def _alone(rule: Rule, policy: GatePolicy) -> Iterator[Finding]:
 
 def _noise(
     rule: Rule, facts: SelectionFacts | None, observed: Mapping[tuple[str, str], float]
-) -> Iterator[Finding]:
+) -> Iterator[LintFinding]:
     """Find bounds on quality scores that lie within the noise of the model that predicts them."""
     base = rule.metric.partition(".")[0]
     if base not in QUALITY_METRICS:

@@ -1,41 +1,30 @@
 """What each rule of a policy can decide on a selection of data, and what would change that.
 
-Nothing is decoded for it: clusters and units are counted from the manifest, and rates are supposed
-(the policy's own limit, else a default) unless finished runs were measured.
-
-Margins that data can decide: what ``relkit init`` writes into the policies of a workspace.
+Nothing is decoded for it: clusters and units are counted from the manifest, and rates are assumed
+(the policy's own limit, else a default) unless finished runs were measured. The same numbers give
+the margins that data can decide: ``relkit init`` writes them into the policies of a workspace.
 """
 
 import math
 from dataclasses import replace
 
 from relkit.core.metrics import metric_of
-from relkit.core.wording import amount, chance, counted, times
-from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
-from relkit.gate.suppose import (
+from relkit.core.wording import NONE, amount, chance, counted, limit, margin, percent, times
+from relkit.gate.assumptions import (
     BY_BOTH,
     Measured,
-    asks,
-    plan_bound,
+    assume,
+    assumed_precision,
     precision_of,
     quiet_floor,
-    size_of,
-    slices_of,
-    suppose,
-    supposed_precision,
-    units_name,
     value_at,
 )
-from relkit.gate.tests import at_most
-from relkit.gate.types import (
-    GatePolicy,
-    Rule,
-    RulePlan,
-    SelectionFacts,
-    SliceFacts,
-    SlicePlan,
-    Supposed,
-)
+from relkit.gate.bounds import plan_bound
+from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
+from relkit.gate.facts import planned_slices, size_of, units_name
+from relkit.gate.judge import decimal_at_most
+from relkit.gate.plan_types import Assumed, RulePlan, SelectionFacts, SliceFacts, SlicePlan
+from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import (
@@ -50,6 +39,28 @@ from relkit.statistics.power import (
 )
 
 
+def asks(rule: Rule) -> str:
+    """Return what a rule asks for, in words."""
+    if rule.test == "non_inferiority":
+        return f"worse by at most {_asked(rule, rule.margin)}"
+    if rule.test == "no_regression":
+        return f"no slice worse; {times(rule.detectable)} the rate would be seen"
+    if rule.test == "min_change":
+        requests = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
+        if rule.min_relative_change is not None:
+            requests.append(f"{percent(rule.min_relative_change)} of the baseline")
+        return f"better by at least {' and '.join(requests)}"
+    unit = metric_of(rule.metric).unit
+    limits = [] if rule.max is None else [f"at most {limit(rule.max, unit)}"]
+    if rule.min is not None:
+        limits.append(f"at least {limit(rule.min, unit)}")
+    return " and ".join(limits)
+
+
+def _asked(rule: Rule, difference: float | None) -> str:
+    return NONE if difference is None else margin(difference, metric_of(rule.metric).unit)
+
+
 def plan_rules(
     policy: GatePolicy, facts: SelectionFacts, measured: Measured | None = None
 ) -> tuple[RulePlan, ...]:
@@ -59,8 +70,8 @@ def plan_rules(
 
 
 def _plan(rule: Rule, policy: GatePolicy, facts: SelectionFacts, measured: Measured) -> RulePlan:
-    keys = slices_of(rule, facts)
-    together = joined((rule_, slices_of(rule_, facts)) for rule_ in policy.rules)
+    keys = planned_slices(rule, facts)
+    together = joined((rule_, planned_slices(rule_, facts)) for rule_ in policy.rules)
     joint = together.get(rule.metric, ()) if blocks_as_family(rule) else keys
     slices = tuple(
         _slice(rule, policy, facts.slices[key], measured, family=len(joint)) for key in keys
@@ -139,7 +150,7 @@ def _paired(
     if rule.test == "min_change":
         return _change(rule, plan, precision, supposed)
     margin = rule.margin or 0.0
-    within = at_most(floor, margin)
+    within = decimal_at_most(floor, margin)
     equal_passes = chance_to_pass(precision, margin) if within else 0.0
     needed = clusters_to_pass(precision, margin)
     if not within and margin > 0:
@@ -171,7 +182,7 @@ def _only_runs(rule: Rule) -> str:
 
 
 def _change(
-    rule: Rule, plan: SlicePlan, precision: Precision, supposed: Supposed | None
+    rule: Rule, plan: SlicePlan, precision: Precision, supposed: Assumed | None
 ) -> SlicePlan:
     rate = None if supposed is None else supposed.rate
     changes = [] if rule.min_change is None else [rule.min_change]
@@ -205,9 +216,9 @@ def _family(
         regression.detects is not None or regression.needed_clusters is not None
     ):
         detects, needed = regression.detects, regression.needed_clusters
-        supposed = Supposed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
+        supposed = Assumed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
     else:
-        assumptions, supposed = suppose(rule.metric, size.slice, policy, measured)
+        assumptions, supposed = assume(rule.metric, size.slice, policy, measured)
         correction = correction_of(rule, family_count(policy.rules))
         alpha = correction.alpha
         if correction.discoveries:
@@ -249,7 +260,7 @@ def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
     for rule in policy.rules:
         if rule.test != "non_inferiority" or rule.metric not in FAMILY_METRICS:
             continue
-        sizes = [size_of(rule.metric, facts.slices[key]) for key in slices_of(rule, facts)]
+        sizes = [size_of(rule.metric, facts.slices[key]) for key in planned_slices(rule, facts)]
         least = [_least(rule, size, policy) for size in sizes]
         if least and None not in least:
             chosen[rule.id] = _rounded_up(max(value for value in least if value is not None))
@@ -257,8 +268,8 @@ def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
 
 
 def _least(rule: Rule, size: SliceSize, policy: GatePolicy) -> float | None:
-    assumptions, supposed = suppose(rule.metric, size.slice, policy, Measured())
-    precision = supposed_precision(size, assumptions)
+    assumptions, supposed = assume(rule.metric, size.slice, policy, Measured())
+    precision = assumed_precision(size, assumptions)
     if precision is None:
         return None
     return max(smallest_margin(precision), quiet_floor(rule.metric, size, supposed))

@@ -12,12 +12,14 @@ from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.evaluate import Suites
 from relkit.evaluation.ports import PairAggregator, RunStore
 from relkit.evaluation.types import EvalReport, Suite
-from relkit.gate.collect import Policies
+from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
+from relkit.gate.facts import facts_of_dataset, facts_of_suite, planned_slices
 from relkit.gate.lint import lint
 from relkit.gate.plan import plan_rules
-from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite, sentences, slices_of
-from relkit.gate.types import GatePlan, GatePolicy, Rule, SelectionFacts
+from relkit.gate.plan_types import GatePlan, SelectionFacts
+from relkit.gate.run import Policies
+from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.estimates import PERCENTILES, sums_needed, timings_needed
 from relkit.statistics.families import test_regressions
@@ -183,11 +185,11 @@ def _with_pairs(
             else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
         )
         differences |= {(metric, item.slice): item for item in by_slice}
-    families = joined((rule, slices_of(rule, facts)) for rule in rules)
+    families = joined((rule, planned_slices(rule, facts)) for rule in rules)
     measured_slices = frozenset(sums.candidate.slices)
     for rule in rules:
         if rule.test == "no_regression":
-            keys = slices_of(rule, facts)
+            keys = planned_slices(rule, facts)
             joint = families.get(rule.metric, ()) if blocks_as_family(rule) else ()
             for item in test_regressions(
                 RATE_METRICS[rule.metric],

@@ -1,8 +1,7 @@
 """Gate policies: ``gates/NAME.yaml`` to :class:`GatePolicy`, each defect with its line.
 
-Writes other margins into the text of a policy, which keeps its comments and its order.
-
-What makes a rule of a policy senseless by itself, before any data is looked at.
+A rule that is senseless by itself is refused before any data is looked at. Other margins can be
+written into the text of a policy, which keeps its comments and its order.
 """
 
 import difflib
@@ -39,8 +38,7 @@ BOUND_KEYS: Mapping[Test, tuple[str, ...]] = {
 }
 """Test to the keys that say what it asks for."""
 
-
-NEEDED: Mapping[Test, tuple[str, ...]] = {
+REQUIRED_BOUNDS: Mapping[Test, tuple[str, ...]] = {
     "bound": ("max", "min"),
     "non_inferiority": ("margin",),
     "no_regression": (),
@@ -48,15 +46,12 @@ NEEDED: Mapping[Test, tuple[str, ...]] = {
 }
 """Test to the keys of which one must be there."""
 
-
 _ALL_BOUND_KEYS = tuple(dict.fromkeys(key for keys in BOUND_KEYS.values() for key in keys))
-
-
 _MOST_DETECTABLE = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Defect:
+class RuleDefect:
     """Why a rule is refused: the ``key`` that is wrong (None: the whole rule), and the way out."""
 
     key: str | None
@@ -71,7 +66,7 @@ def test_asked_for(keys: Collection[str], named: Test | None) -> Test:
     return "min_change" if set(keys) & set(BOUND_KEYS["min_change"]) else "bound"
 
 
-def first_defect(rule: Rule, keys: Collection[str]) -> Defect | None:
+def first_defect(rule: Rule, keys: Collection[str]) -> RuleDefect | None:
     """Return the first thing that makes a rule senseless; ``keys`` are the keys it was written by.
 
     ``rule.metric`` has to be a known one.
@@ -79,7 +74,7 @@ def first_defect(rule: Rule, keys: Collection[str]) -> Defect | None:
     return next(_defects(rule, keys), None)
 
 
-def _defects(rule: Rule, keys: Collection[str]) -> Iterator[Defect]:
+def _defects(rule: Rule, keys: Collection[str]) -> Iterator[RuleDefect]:
     yield from _keys(rule, keys)
     limits = metric_range(rule.metric)
     if rule.test == "bound":
@@ -94,20 +89,20 @@ def _defects(rule: Rule, keys: Collection[str]) -> Iterator[Defect]:
         yield from _margin("anchor_margin", rule.anchor_margin, limits)
 
 
-def _keys(rule: Rule, written: Collection[str]) -> Iterator[Defect]:
+def _keys(rule: Rule, written: Collection[str]) -> Iterator[RuleDefect]:
     required = BOUND_KEYS[rule.test]
     for key in _ALL_BOUND_KEYS:
         if key in written and key not in required:
             owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
-            yield Defect(
+            yield RuleDefect(
                 key=key,
                 message=f'"{key}" says nothing to the test {rule.test}',
                 hint=f'add "test: {owner}", or remove "{key}"',
             )
-    needed = NEEDED[rule.test]
+    needed = REQUIRED_BOUNDS[rule.test]
     if needed and not set(needed) & set(written):
         listed = " or ".join(f'"{key}"' for key in needed)
-        yield Defect(
+        yield RuleDefect(
             key=None,
             message=f"the test {rule.test} needs {listed}",
             hint=f"for example {_EXAMPLES[rule.test]}",
@@ -121,80 +116,80 @@ _EXAMPLES: Mapping[Test, str] = {
 }
 
 
-def _limits(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
+def _limits(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
     low, high, name = limits.low, limits.high, rule.metric
     span = (
         f"{name} is between {low:g} and {high:g}" if high < float("inf") else f"{name} >= {low:g}"
     )
     if rule.max is not None and rule.max >= high:
-        yield Defect(key="max", message=f'"max: {rule.max:g}" can never fire', hint=span)
+        yield RuleDefect(key="max", message=f'"max: {rule.max:g}" can never fire', hint=span)
     if rule.max is not None and rule.max < low:
-        yield Defect(key="max", message=f'"max: {rule.max:g}" can never hold', hint=span)
+        yield RuleDefect(key="max", message=f'"max: {rule.max:g}" can never hold', hint=span)
     if rule.min is not None and rule.min <= low:
-        yield Defect(key="min", message=f'"min: {rule.min:g}" can never fire', hint=span)
+        yield RuleDefect(key="min", message=f'"min: {rule.min:g}" can never fire', hint=span)
     if rule.min is not None and rule.min > high:
-        yield Defect(key="min", message=f'"min: {rule.min:g}" can never hold', hint=span)
+        yield RuleDefect(key="min", message=f'"min: {rule.min:g}" can never hold', hint=span)
     if rule.min is not None and rule.max is not None and rule.min >= rule.max:
-        yield Defect(
+        yield RuleDefect(
             key="min",
             message=f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"',
             hint="min has to be lower than max",
         )
 
 
-def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[Defect]:
+def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[RuleDefect]:
     if margin is None:
         return
     if margin < 0:
-        yield Defect(
+        yield RuleDefect(
             key=key,
             message=f'"{key}: {margin:g}" is negative',
             hint="a margin is the largest acceptable worsening; to ask for an improvement use "
             "test: min_change",
         )
     if margin >= limits.width:
-        yield Defect(
+        yield RuleDefect(
             key=key,
             message=f'"{key}: {margin:g}" can never fire',
             hint=f"two values are never further apart than {limits.width:g}",
         )
 
 
-def _family(rule: Rule) -> Iterator[Defect]:
+def _family(rule: Rule) -> Iterator[RuleDefect]:
     if rule.metric not in FAMILY_METRICS:
-        yield Defect(
+        yield RuleDefect(
             key="metric",
             message=f"no_regression is for error rates, and {rule.metric} is none",
             hint="use test: non_inferiority with a margin, or test: bound",
         )
     if not 1 < rule.detectable <= _MOST_DETECTABLE:
-        yield Defect(
+        yield RuleDefect(
             key="detectable",
             message=f'"detectable: {rule.detectable:g}" is no worsening that could be found',
             hint="it is a ratio of rates above 1: 2.0 is a doubled rate",
         )
 
 
-def _change(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
+def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
     lower_is_better = metric_of(rule.metric).better == "down"
     for key, value in (
         ("min_change", rule.min_change),
         ("min_relative_change", rule.min_relative_change),
     ):
         if value is not None and value <= 0:
-            yield Defect(
+            yield RuleDefect(
                 key=key,
                 message=f'"{key}: {value:g}" asks for no improvement',
                 hint='write how much better it must be, or use "test: non_inferiority"',
             )
     if rule.min_change is not None and rule.min_change >= limits.width:
-        yield Defect(
+        yield RuleDefect(
             key="min_change",
             message=f'"min_change: {rule.min_change:g}" can never hold',
             hint=f"two values are never further apart than {limits.width:g}",
         )
     if rule.min_relative_change is not None and lower_is_better and rule.min_relative_change >= 1:
-        yield Defect(
+        yield RuleDefect(
             key="min_relative_change",
             message=f'"min_relative_change: {rule.min_relative_change:g}" can never hold',
             hint="it is a fraction of the baseline: 0.1 is a tenth better",
@@ -202,8 +197,6 @@ def _change(rule: Rule, limits: MetricRange) -> Iterator[Defect]:
 
 
 SCHEMA = "relkit.gate/v1"
-
-
 Lines = Mapping[tuple[str | int, ...], int]
 
 

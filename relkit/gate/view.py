@@ -1,12 +1,7 @@
-"""A gate's decision as people are shown it: what blocks first, in words; markup is elsewhere.
+"""What people are shown of a decision, and of a plan: what blocks first, in words.
 
-Nothing vanishes here: whoever shows less than a view holds has to say how much less.
-
-What has to be known beside the checks of a decision, a line each; overrides above all.
-
-The numbers of one gate result: as text with digits that tell them apart, and drawn.
-
-The terminal summary of a decision: what blocks first, and no line a machine would obey.
+Nothing vanishes: whoever shows less than a view holds has to say how much less. No line of the
+terminal summaries steers a terminal or a CI runner.
 """
 
 import math
@@ -14,16 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from relkit.core.charts import Mark, mark, nice_scale
+from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
-from relkit.core.wording import (
-    NONE,
-    columns,
-    count,
-    counted,
-    log_line,
-    number,
-    safe,
-)
+from relkit.core.wording import NONE, columns, count, counted, log_line, number, safe, short_digest
+from relkit.gate.plan_types import OUTLOOKS, GatePlan, LintFinding, Outlook, RulePlan, SlicePlan
 from relkit.gate.reasons import figures
 from relkit.gate.types import (
     ORDER,
@@ -142,12 +131,11 @@ def _named(part: JudgedPart) -> str:
 NO_METRIC = "-"
 """Stands for the metric of findings about runs, checks and approvals."""
 
-
 _MODES = {"required": "", "advisory": "advisory", "dry_run": "dry run"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ShownResult:
     """One result in words; ``mode`` is empty for a required one.
 
     ``observed``, ``span`` and ``allowed`` are its numbers, "-" where there is none; ``basis`` is
@@ -185,7 +173,7 @@ class GateView:
         """Look at a decision; ``overrides`` carry who, why and which ticket."""
         self.decision = decision
         self.overrides = tuple(overrides)
-        ranked = [finding(item) for item in sorted(decision.results, key=_rank)]
+        ranked = [shown_result(item) for item in sorted(decision.results, key=_rank)]
         required = [item for item in ranked if item.result.mode == "required"]
         self.blocking = tuple(f for f in required if f.result.verdict is not Verdict.PASS)
         self.passed = tuple(f for f in required if f.result.verdict is Verdict.PASS)
@@ -282,10 +270,10 @@ def shown_verdict(decision: GateDecision) -> Verdict:
     return decision.verdict
 
 
-def finding(result: RuleResult) -> Finding:
+def shown_result(result: RuleResult) -> ShownResult:
     """Return one result in words."""
     numbers = figures(result)
-    return Finding(
+    return ShownResult(
         result=result,
         name=f"{result.part}/{result.rule}" if result.part else result.rule,
         verdict=WORDS[result.verdict],
@@ -318,7 +306,7 @@ def _rank(result: RuleResult) -> tuple[bool, int, float, float, str, str, str]:
     )
 
 
-def _count(findings: Iterable[Finding], verdict: Verdict) -> int:
+def _count(findings: Iterable[ShownResult], verdict: Verdict) -> int:
     return sum(item.result.verdict is verdict for item in findings)
 
 
@@ -333,7 +321,6 @@ def _verb(verdict: Verdict, count: int) -> str:
 
 
 MOST_BLOCKING = 30
-
 
 MOST_OTHERS = 20
 """Findings shown of each kind; how many more there are is said."""
@@ -375,7 +362,7 @@ def _runs(part: JudgedPart) -> str:
     return f"{name}candidate {part.candidate.run}{against}{anchor}, on {part.dataset.name}"
 
 
-def _sentences(title: str, findings: Sequence[Finding]) -> list[str]:
+def _sentences(title: str, findings: Sequence[ShownResult]) -> list[str]:
     """Return findings with their reasons, two lines each."""
     if not findings:
         return []
@@ -400,3 +387,74 @@ def _passed(view: GateView) -> list[str]:
 
 def _hidden(findings: int) -> list[str]:
     return [f"  … and {count(findings)} more in the decision file"] if findings > 0 else []
+
+
+MOST_SLICES = 12
+"""Slices shown of one rule; how many more there are is said."""
+
+_WORDS: dict[Outlook, str] = {
+    "cannot": "CANNOT",
+    "weak": "weak",
+    "unknown": "unknown",
+    "decides": "decides",
+}
+
+
+def plan_summary(plan: GatePlan) -> str:
+    """Return what ``relkit gate POLICY --plan`` tells people."""
+    parts = [_plan_view_head(plan), *(_rule(rule, plan.cluster) for rule in plan.rules)]
+    parts += [_findings(plan.findings), _basis(plan)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _plan_view_head(plan: GatePlan) -> str:
+    suite = "" if plan.suite is None else f", suite {safe(plan.suite)}"
+    revision = "" if plan.revision is None else f" ({short_digest(plan.revision)})"
+    about = f"{safe(plan.policy)} on {safe(plan.dataset)}{revision}{suite}"
+    return (
+        f"plan of {about}: nothing was decoded\n"
+        f"{counted(plan.utterances, 'utterance')}, {counted(plan.clusters, 'cluster')} "
+        f"({safe(plan.cluster)}), {counted(plan.words, 'word')}"
+    )
+
+
+def _rule(rule: RulePlan, cluster: str) -> str:
+    mode = "" if rule.mode == "required" else f", {rule.mode}"
+    head = f"{rule.rule}: {rule.metric} on {safe(rule.slice)}, {rule.test}{mode}: {rule.asks}"
+    if not rule.slices:
+        return f"{head}\n  {_WORDS['cannot']}  no slice of the data is meant"
+    ranked = sorted(rule.slices, key=lambda item: OUTLOOKS.index(item.outlook))
+    rows = [_row(item, cluster) for item in ranked[:MOST_SLICES]]
+    table = columns(rows, to_left=(0, 1, 4))
+    hidden = len(ranked) - MOST_SLICES
+    more = f"\n  … and {hidden} more slices" if hidden > 0 else ""
+    return head + "\n" + "\n".join(f"  {line}" for line in table.split("\n")) + more
+
+
+def _row(item: SlicePlan, cluster: str) -> list[str]:
+    missing = ""
+    if item.missing_clusters:
+        missing = (
+            f"; or {item.missing_clusters} more of {safe(cluster)}, {item.needed_clusters} in all"
+        )
+    name = "all" if item.slice == OVERALL else safe(item.slice)
+    return [
+        _WORDS[item.outlook],
+        name,
+        counted(item.clusters, "cluster"),
+        f"{item.units} {item.unit}",
+        item.says + missing,
+    ]
+
+
+def _findings(findings: tuple[LintFinding, ...]) -> str:
+    lines = []
+    for item in findings:
+        about = "policy" if item.rule is None else f"rule {item.rule}"
+        at = "" if item.line is None else f" (line {item.line})"
+        lines.append(f"{item.severity}: {about}{at}: {safe(item.message)}; {safe(item.hint)}")
+    return "\n".join(lines)
+
+
+def _basis(plan: GatePlan) -> str:
+    return "\n".join(["supposed or measured:", *(f"  {safe(line)}" for line in plan.assumptions)])

@@ -19,7 +19,7 @@ from relkit.attestation.verify import VerifyOptions, verify
 from relkit.core import storage
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.gate.collect import Policies
+from relkit.gate.run import Policies
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.registry.ledger import (
     LedgerState,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from relkit.evaluation.ports import ReportRenderer
 
 if TYPE_CHECKING:
-    from relkit.report.view import Page
+    from relkit.report.types import Page
 
 
 class Renderer(ReportRenderer, Protocol):

@@ -1,10 +1,16 @@
-"""``relkit report``: a finished run as a page, beside a baseline, with what may be shown of it."""
+"""``relkit report``: a finished run as a page, beside a baseline, with what may be shown of it.
+
+And what other systems read of a decision: JUnit XML, GitHub's summary and comment.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relkit.comparison.rows import Row, Rows, most_errors_first
+from relkit.comparison.ports import Rows
+from relkit.comparison.rows import most_errors_first
+from relkit.comparison.types import Row
+from relkit.core import storage
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Clip, Consent, Unusable, Utterance
@@ -12,8 +18,10 @@ from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import ReportRenderer, RunStore
 from relkit.evaluation.types import EvalReport, RunHeader
 from relkit.gate.types import GateDecision, Override
-from relkit.report.junit import decision_junit, report_junit
-from relkit.report.view import EmbeddedAudio, Page, overrides_markdown
+from relkit.report.github_view import SUMMARY_BYTES, annotations, comment, step_summary
+from relkit.report.junit_view import decision_junit, report_junit
+from relkit.report.types import EmbeddedAudio, Page
+from relkit.report.view import overrides_markdown
 
 MOST_AUDIO_BYTES = 16 << 20
 """Encoded audio that one page carries at most; clips with the most errors come first."""
@@ -136,3 +144,44 @@ def _clip(
     if isinstance(clip, Unusable) or row.audio not in {None, clip.digest}:
         return "the audio has changed since the run"
     return ports.encode(clip)
+
+
+SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
+"""Names the file that a GitHub runner shows as the summary of a step."""
+
+COMMENT_VARIABLE = "RELKIT_GITHUB_COMMENT"
+"""Names the file that the body of a pull request comment is written to; unset: none is."""
+
+
+def publish(
+    decision: GateDecision,
+    environment: Mapping[str, str],
+    *,
+    junit: Path | None = None,
+    github: bool = False,
+    overrides: Sequence[Override] = (),
+) -> tuple[str, ...]:
+    """Write what was asked for; return the lines to print to stderr, GitHub's annotations.
+
+    A runner reads workflow commands on stderr, too, so stdout stays free for ``--json``. With
+    ``github`` the summary goes to the file of ``GITHUB_STEP_SUMMARY`` and a comment's body to that
+    of ``RELKIT_GITHUB_COMMENT``, where they are set. Raises StorageFailed.
+    """
+    if junit is not None:
+        storage.write_bytes(junit, decision_junit(decision, overrides))
+    if not github:
+        return ()
+    if target := environment.get(SUMMARY_VARIABLE):
+        _append(Path(target), decision, overrides)
+    if target := environment.get(COMMENT_VARIABLE):
+        storage.write_text(Path(target), comment(decision, overrides))
+    return annotations(decision, overrides)
+
+
+def _append(path: Path, decision: GateDecision, overrides: Sequence[Override]) -> None:
+    """Add to a step's summary; what another command of the step wrote there takes its room."""
+    before = path.read_bytes() if path.is_file() else b""
+    room = SUMMARY_BYTES - len(before) - 1
+    page = step_summary(decision, overrides, limit=room).encode("utf-8", "replace")
+    if len(page) <= room:
+        storage.write_bytes(path, before + (b"\n" if before else b"") + page)

@@ -1,59 +1,18 @@
-"""A report as a page shows it: what stands where, in which words; markup is the template's.
-
-What a page for people is made from: a report, its rows, and what may be shown of them.
-"""
+"""A report as a page shows it: what stands where, in which words; markup is the template's."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from relkit.comparison.rows import Row
 from relkit.core.charts import Mark, Scale, estimate_scale, mark
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
 from relkit.evaluation.comparable import comparable
-from relkit.evaluation.types import (
-    EvalReport,
-    RunHeader,
-    SliceResult,
-    overall,
-    primary_metric,
-    worst_first,
-)
-from relkit.gate.types import GateDecision, Override
+from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
+from relkit.gate.types import Override
 from relkit.gate.view import override_line
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmbeddedAudio:
-    """Clips that travel inside a page: id to encoded bytes, all of one media type.
-
-    ``left_out`` says in words why clips are missing, with how many.
-    """
-
-    media_type: str
-    clips: Mapping[str, bytes]
-    left_out: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """A run for one page, beside an older one where there is a ``baseline``.
-
-    ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
-    ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
-    """
-
-    header: RunHeader
-    report: EvalReport
-    rows: tuple[Row, ...]
-    baseline: EvalReport | None = None
-    with_text: bool = False
-    audio: EmbeddedAudio | None = None
-    decision: GateDecision | None = None
-    overrides: tuple[Override, ...] = ()
 
 
 def overrides_markdown(overrides: Sequence[Override]) -> str:
@@ -101,7 +60,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SliceLine:
     """One slice in a plot or table: its key, its (column, value) parts, and its numbers."""
 
     key: str
@@ -121,18 +80,18 @@ class Forest:
     help: str
     ticks: tuple[tuple[float, str], ...]
     reference: float | None
-    lines: tuple[Line, ...]
+    lines: tuple[SliceLine, ...]
     left_out: int
     overall: Shown
     notes: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class SliceTable:
     """All slices with all metrics; ``columns`` are the slice columns to filter by."""
 
     metrics: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[SliceLine, ...]
     columns: tuple[str, ...]
 
 
@@ -176,7 +135,7 @@ class ReportView:
         forests = (self._forest(name) for name in shown)
         return tuple(forest for forest in forests if forest is not None)
 
-    def table(self) -> Table:
+    def table(self) -> SliceTable:
         """Return every slice with every metric, in the order of the primary metric's plot."""
         metrics = tuple(self.overall.metrics)
         ordered = _worst_first(self._slices, self.primary) if self.primary else self._slices
@@ -185,7 +144,7 @@ class ReportView:
             for item in [self.overall, *ordered]
         )
         columns = dict.fromkeys(column for line in lines for column, _ in line.parts)
-        return Table(metrics=metrics, lines=lines, columns=tuple(columns))
+        return SliceTable(metrics=metrics, lines=lines, columns=tuple(columns))
 
     def _tile(self, group: str, members: Sequence[str]) -> Tile:
         estimates = [self.overall.metrics[name] for name in members]
@@ -266,8 +225,8 @@ def _ticks(scale: Scale, unit: str) -> tuple[tuple[float, str], ...]:
     return tuple((scale.at(value), tick(value, unit)) for value in scale.ticks)
 
 
-def _line(item: SliceResult, cells: tuple[Shown, ...]) -> Line:
-    return Line(key=item.slice, parts=slice_parts(item.slice), item=item, cells=cells)
+def _line(item: SliceResult, cells: tuple[Shown, ...]) -> SliceLine:
+    return SliceLine(key=item.slice, parts=slice_parts(item.slice), item=item, cells=cells)
 
 
 def _worst_first(slices: Sequence[SliceResult], name: str) -> list[SliceResult]:

@@ -19,16 +19,16 @@ from relkit.wiring.stores import (
 if TYPE_CHECKING:
     from relkit.adapters.runs import RunFolders
     from relkit.comparison.compare import CompareOptions
-    from relkit.comparison.rows import Row, Rows
-    from relkit.comparison.types import CompareReport
+    from relkit.comparison.ports import Rows
+    from relkit.comparison.types import CompareReport, Row
     from relkit.core.ports import Progress
     from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
     from relkit.evaluation.ports import RunTracker
     from relkit.evaluation.types import EvalReport
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
-    from relkit.report.view import Page
-    from relkit.scoring.score import ScoreOptions
+    from relkit.report.types import Page
+    from relkit.scoring.run import ScoreOptions
     from relkit.scoring.types import ScoreResult
 
 
@@ -49,8 +49,8 @@ def tracker(workspace: Workspace) -> "RunTracker | None":
 
 
 def score_files(workspace: Workspace | None, options: "ScoreOptions") -> "ScoreResult":
-    """Score one file against another; see :func:`relkit.scoring.score.score_files`."""
-    from relkit.scoring import score as workflow
+    """Score one file against another; see :func:`relkit.scoring.run.score_files`."""
+    from relkit.scoring import run as workflow
 
     peer = None
     if options.against_jiwer:
@@ -77,8 +77,8 @@ def score_texts(
     hypotheses: Sequence[str | None],
     normalizer: str,
 ) -> "ScoreResult":
-    """Score texts in memory; see :func:`relkit.scoring.score.score_texts`."""
-    from relkit.scoring import score as workflow
+    """Score texts in memory; see :func:`relkit.scoring.run.score_texts`."""
+    from relkit.scoring import run as workflow
 
     chosen = normalizer_files(workspace).read(normalizer)
     return workflow.score_texts(references, hypotheses, normalizer=chosen)

@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     from relkit.attestation.types import TrustedKey
     from relkit.attestation.verify import Verification, VerifyOptions
     from relkit.gate.plan_run import PlanOptions
+    from relkit.gate.plan_types import GatePlan
     from relkit.gate.run import GateOptions
-    from relkit.gate.types import CheckRecord, GatePlan, Override
+    from relkit.gate.types import CheckRecord, Override
 
 
 def gate(workspace: Workspace, options: "GateOptions") -> "Decided":
     """Judge runs by a policy and write the decision; see :func:`relkit.attestation.run.decide`."""
     from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
     from relkit.attestation import run
-    from relkit.gate.collect import GatePorts
+    from relkit.gate.run import GatePorts
 
     signing = signing_ports(workspace)
     ports = GatePorts(
@@ -141,9 +142,9 @@ def set_margins(folder: Path) -> dict[str, dict[str, float]]:
     """
     from relkit.adapters.workspace import read_workspace
     from relkit.core.codec import decode
+    from relkit.gate.facts import facts_of_suite
     from relkit.gate.plan import margins
     from relkit.gate.policies import parse_policy, with_margins
-    from relkit.gate.suppose import facts_of_suite
 
     workspace = read_workspace(folder, os.environ)
     by_policy: dict[str, dict[str, float]] = {}

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from relkit.core.config import Workspace
 from relkit.core.wording import command_data, command_property, github_markdown, log_line
 from relkit.gate.types import GateDecision, Verdict
-from relkit.report.github import (
+from relkit.report.github_view import (
     COMMENT_BYTES,
     MOST_ANNOTATIONS,
     SUMMARY_BYTES,
@@ -21,7 +21,7 @@ from relkit.report.github import (
     marker,
     step_summary,
 )
-from relkit.report.publish import publish
+from relkit.report.run import publish
 from tests.gate_decisions import (
     HOSTILE,
     NASTY,

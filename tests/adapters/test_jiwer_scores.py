@@ -15,7 +15,7 @@ from relkit.core.values import ErrorCounts
 from relkit.scoring.files import Format
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, built_in
 from relkit.scoring.peers import explanation_lines
-from relkit.scoring.score import ScoreFile, score_document, score_files
+from relkit.scoring.run import ScoreFile, score_document, score_files
 from relkit.scoring.types import Explanation, ScoreResult
 
 NONE = built_in("none", {}, digest_of)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from relkit.gate.types import GateDecision, Verdict
-from relkit.report.junit import decision_junit, report_junit
+from relkit.report.junit_view import decision_junit, report_junit
 from tests.builders import estimate, report, slice_result
 from tests.gate_decisions import (
     HOSTILE,

@@ -19,12 +19,12 @@ from relkit.adapters.audio import flac
 from relkit.adapters.html import JinjaPages, embedded_json
 from relkit.adapters.results import ParquetResults, read_rows
 from relkit.audio.types import Floor, NoiseFloor, QualitySummary, SpeechSummary
-from relkit.comparison.rows import Row
+from relkit.comparison.types import Row
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Named
 from relkit.datasets.types import Unusable, UnusableReason
-from relkit.report.view import EmbeddedAudio, Page
+from relkit.report.types import EmbeddedAudio, Page
 from relkit.scoring.types import Texts
 from relkit.scoring.words import count_errors
 from tests.builders import (

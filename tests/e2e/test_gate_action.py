@@ -21,7 +21,7 @@ import yaml
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import decision_document, render_statement
 from relkit.gate.types import GateDecision, Verdict
-from relkit.report.github import comment
+from relkit.report.github_view import comment
 from tests.builders import DIGEST
 from tests.conftest import Workspace
 from tests.gate_decisions import (

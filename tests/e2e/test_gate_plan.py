@@ -11,8 +11,8 @@ from relkit.core.codec import encode
 from relkit.core.config import Workspace as Opened
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
 from relkit.gate.plan_run import PlanOptions
-from relkit.gate.plan_view import plan_summary
-from relkit.gate.types import GatePlan
+from relkit.gate.plan_types import GatePlan
+from relkit.gate.view import plan_summary
 from relkit.wiring.gate import REFERENCE, plan_gate, set_margins
 from relkit.wiring.stores import open_workspace, policy_files
 from relkit.wiring.workspace import init_workspace

@@ -14,7 +14,7 @@ from relkit.core.digests import digest_of
 from relkit.core.tokens import Segmenter
 from relkit.core.values import ErrorCounts
 from relkit.scoring.normalizers import Pipeline, Step
-from relkit.scoring.score import ScoreFile, score_files
+from relkit.scoring.run import ScoreFile, score_files
 from relkit.scoring.types import ScoreResult, TrnOptions
 
 VECTORS = Path(__file__).resolve().parents[2].parent / "shared" / "vectors" / "sctk"

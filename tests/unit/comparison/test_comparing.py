@@ -13,8 +13,7 @@ from relkit.comparison import findings as comparing
 from relkit.comparison.attribution import MOST_COLUMNS, attribute, crossings, shared_with
 from relkit.comparison.findings import confusion_changes
 from relkit.comparison.mapsswe import segment_test
-from relkit.comparison.rows import Row
-from relkit.comparison.types import Finding, SliceChange
+from relkit.comparison.types import Finding, Row, SliceChange
 from relkit.core.values import ErrorCounts
 from relkit.scoring.types import Texts
 from relkit.statistics.rates import RATE_METRICS

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from relkit.comparison.rows import (
     Aligned,
-    Pair,
-    Row,
+    TokenPair,
     align_row,
     explorer_columns,
     most_errors_first,
-    pairs,
+    token_pairs,
 )
+from relkit.comparison.types import Row
 from relkit.core.tokens import tokens
 from relkit.scoring.types import Texts
 from relkit.scoring.words import count_errors
@@ -50,7 +50,7 @@ def test_the_alignment_reaches_the_counts_and_gives_back_both_texts(
 ) -> None:
     """Pairs hold every token of both sides in order, and as many errors as were counted."""
     item = row("u", " ".join(expected), " ".join(given_))
-    shown = pairs(kept(item))
+    shown = token_pairs(kept(item))
     assert [p.expected for p in shown if p.expected is not None] == tokens(" ".join(expected))
     heard = [p.given for p in shown for _ in range(p.times) if p.given is not None]
     assert heard == tokens(" ".join(given_))
@@ -80,14 +80,14 @@ def test_the_page_can_rebuild_the_alignment_from_the_columns(
 
 def test_a_loop_is_told_once() -> None:
     """Hundreds of one inserted word are one pair; four or fewer stay as they are."""
-    shown = pairs(kept(row("u", "stop", "stop" + " no" * 200)))
-    assert shown[-1] == Pair(kind="insertion", expected=None, given="no", times=200)
-    assert len(pairs(kept(row("u", "stop", "stop no no no no")))) == 5
+    shown = token_pairs(kept(row("u", "stop", "stop" + " no" * 200)))
+    assert shown[-1] == TokenPair(kind="insertion", expected=None, given="no", times=200)
+    assert len(token_pairs(kept(row("u", "stop", "stop no no no no")))) == 5
 
 
 def test_failures_are_all_deleted_and_unusable_items_have_no_alignment() -> None:
     """No answer is aligned as silence; what was not scored is not aligned."""
-    shown = pairs(kept(row("u", "turn on", None, failure="timeout")))
+    shown = token_pairs(kept(row("u", "turn on", None, failure="timeout")))
     assert [pair.kind for pair in shown] == ["deletion", "deletion"]
     assert align_row(row("u", "turn on", None, counts=None, unusable="empty"), "auto") is None
     assert align_row(Row(id="u", counts=counts(1)), "auto") is None

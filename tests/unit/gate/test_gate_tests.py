@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit.gate.tests import (
+from relkit.gate.judge import (
     better_by,
-    defect,
     no_regression,
+    not_finite,
     not_worse,
-    wanted_change,
+    required_change,
     within_bounds,
 )
 from relkit.gate.types import Verdict
@@ -125,8 +125,8 @@ def test_a_wider_margin_never_hurts(low: float, width: float, margin: float, mor
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_no_number_is_found(value: float) -> None:
     """NaN and infinities never reach a comparison."""
-    assert defect(0.1, None, value)
-    assert not defect(0.1, None)
+    assert not_finite(0.1, None, value)
+    assert not not_finite(0.1, None)
 
 
 def _vectors() -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _verdicts(case: dict[str, Any]) -> list[Verdict]:
         candidate = (case["candidate"] or {}).get(name)
         baseline = (case["baseline"] or {}).get(name)
         up = asked.get("greater_is_better", True)
-        if candidate is None or defect(_number(candidate)):
+        if candidate is None or not_finite(_number(candidate)):
             found.append(Verdict.NO_DATA)
             continue
         value = _number(candidate)
@@ -160,7 +160,7 @@ def _verdicts(case: dict[str, Any]) -> list[Verdict]:
         allowed = asked.get("max_absolute_regression")
         if absolute is None and relative is None and allowed is None:
             continue
-        if baseline is None or defect(_number(baseline)):
+        if baseline is None or not_finite(_number(baseline)):
             found.append(Verdict.NO_DATA)
             continue
         gain = value - _number(baseline) if up else _number(baseline) - value
@@ -171,7 +171,7 @@ def _verdicts(case: dict[str, Any]) -> list[Verdict]:
             {"absolute": absolute, "relative": None},
             {"absolute": None, "relative": relative},
         ):
-            wanted = wanted_change(_number(baseline), **one)
+            wanted = required_change(_number(baseline), **one)
             if wanted is not None:
                 found.append(better_by((gain, gain), wanted).verdict)
     return found

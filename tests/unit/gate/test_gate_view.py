@@ -13,14 +13,7 @@ from hypothesis import strategies as st
 
 from relkit.gate.reasons import figures
 from relkit.gate.types import ORDER, GateDecision, RuleResult, Verdict
-from relkit.gate.view import (
-    MOST_BLOCKING,
-    GateView,
-    drawn,
-    gate_summary,
-    null_line,
-    shown_verdict,
-)
+from relkit.gate.view import MOST_BLOCKING, GateView, drawn, gate_summary, null_line, shown_verdict
 from relkit.statistics.types import NullReplay
 from tests.gate_decisions import (
     HOSTILE,

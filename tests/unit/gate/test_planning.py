@@ -13,10 +13,12 @@ from scipy import stats
 from relkit.core.codec import encode
 from relkit.core.values import Estimate
 from relkit.datasets.types import Entity
+from relkit.gate.assumptions import Measured, sentences
+from relkit.gate.facts import facts_of_dataset, facts_of_suite
 from relkit.gate.plan import margins, plan_rules
+from relkit.gate.plan_types import GatePlan, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.policies import parse_policy
-from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite, sentences
-from relkit.gate.types import GatePlan, GatePolicy, RulePlan, SelectionFacts, SlicePlan
+from relkit.gate.types import GatePolicy
 from relkit.scoring.text import TextScorer
 from relkit.statistics.distributions import unseen
 from relkit.statistics.intervals import RateEvidence, estimate_rates

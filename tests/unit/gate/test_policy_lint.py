@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.datasets.types import Entity
+from relkit.gate.assumptions import Measured
+from relkit.gate.facts import facts_of_dataset, facts_of_suite
 from relkit.gate.lint import lint
 from relkit.gate.plan import plan_rules
+from relkit.gate.plan_types import LintFinding, SelectionFacts
 from relkit.gate.policies import parse_policy
-from relkit.gate.suppose import Measured, facts_of_dataset, facts_of_suite
-from relkit.gate.types import Finding, GatePolicy, SelectionFacts
+from relkit.gate.types import GatePolicy
 from tests.builders import MINIMAL_SUITE, dataset, suite, utterance
 
 TEN = " ".join(["word"] * 10)
@@ -47,7 +49,7 @@ def facts(
     return facts_of_dataset(dataset(items), asked.rules)
 
 
-def found(asked: GatePolicy, on: SelectionFacts | None = None) -> list[Finding]:
+def found(asked: GatePolicy, on: SelectionFacts | None = None) -> list[LintFinding]:
     """Return what lint finds, on data where there is some."""
     return list(lint(asked, on, () if on is None else plan_rules(asked, on)))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relkit.comparison.rows import Row
+from relkit.comparison.types import Row
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import Named
 from relkit.datasets.types import AudioSpan, Clip, Consent, Dataset, Unusable, UnusableReason

@@ -12,7 +12,7 @@ from relkit.core.tokens import Segmenter, graphemes
 from relkit.core.values import ErrorCounts
 from relkit.scoring.files import Format
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, Step
-from relkit.scoring.score import ScoreFile, score_document, score_files, score_texts
+from relkit.scoring.run import ScoreFile, score_document, score_files, score_texts
 from relkit.scoring.text import SCORER, TextScorer
 from relkit.scoring.types import MaskingStep, ScoreResult, TrnOptions
 from relkit.scoring.words import count_characters, count_errors

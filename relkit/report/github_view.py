@@ -10,27 +10,22 @@ from dataclasses import dataclass
 
 from relkit.core.wording import code, command_data, command_property, count, github_markdown
 from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
-from relkit.gate.view import Finding, GateView
+from relkit.gate.view import GateView, ShownResult
 
 SUMMARY_BYTES = 1 << 20
 """A step's summary may be 1 MiB; a longer one is not shown at all."""
 
-
 COMMENT_BYTES = 65_536
 """A comment may have 65,536 characters; counted in bytes, which are never fewer."""
-
 
 MOST_ANNOTATIONS = 10
 """Annotations of each kind that GitHub keeps of a step."""
 
-
 _LONGEST = 600
 """Characters of a single text from data; an ellipsis stands for the rest."""
 
-
 _RESERVE = 2_000
 """Bytes kept for headings and for saying how much is hidden."""
-
 
 _HEAD = (
     "| | check | slice | observed | 95 % interval | allowed | why |\n"
@@ -41,7 +36,7 @@ _HEAD = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
     title: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ShownResult, ...]
     folded: bool = False
 
 
@@ -108,7 +103,7 @@ def _kind(view: GateView) -> str:
     return "warning" if view.shadow else "error"
 
 
-def _kind_of(item: Finding, view: GateView) -> str:
+def _kind_of(item: ShownResult, view: GateView) -> str:
     if item.mode:
         return "notice"
     undecided = item.result.verdict is Verdict.INCONCLUSIVE
@@ -187,7 +182,7 @@ def _table(section: _Section, rows: Sequence[str]) -> str:
     return f"\n### {title}\n\n{body}"
 
 
-def _row(item: Finding) -> str:
+def _row(item: ShownResult) -> str:
     mode = f" ({item.mode})" if item.mode else ""
     cells: Iterable[str] = (
         f"**{item.verdict}**{mode}",

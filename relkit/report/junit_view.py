@@ -12,7 +12,7 @@ from relkit.core.values import Estimate
 from relkit.core.wording import NONE, interval, number, xml_text
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
-from relkit.gate.view import Finding, GateView
+from relkit.gate.view import GateView, ShownResult
 
 _NOT_JUDGED = "measured, judged by no gate"
 
@@ -74,7 +74,7 @@ def _verdict_case(suite: ET.Element, view: GateView) -> None:
         _blocked(case, view.verdict, view.headline)
 
 
-def _case(suite: ET.Element, item: Finding, *, shadow: bool) -> None:
+def _case(suite: ET.Element, item: ShownResult, *, shadow: bool) -> None:
     result = item.result
     case = _testcase(suite, item.name, f"{result.slice} {result.metric}")
     if item.mode or shadow:
@@ -85,7 +85,7 @@ def _case(suite: ET.Element, item: Finding, *, shadow: bool) -> None:
     _add(case, "system-out", text=_numbers(item))
 
 
-def _numbers(item: Finding) -> str:
+def _numbers(item: ShownResult) -> str:
     """Return a check's numbers as lines: the common schemas know no properties of a test case."""
     result = item.result
     lines = {

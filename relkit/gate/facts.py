@@ -1,0 +1,190 @@
+"""Counts a selection of a dataset by the slices that a policy's rules name."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from relkit.core.metrics import metric_of
+from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
+from relkit.core.tokens import Segmenter, graphemes, tokens
+from relkit.datasets.consent import require_consent
+from relkit.datasets.slicing import cluster_of, slice_values
+from relkit.datasets.types import NO_VALUE, Dataset, Utterance
+from relkit.evaluation.slicing import cluster_column, select, slice_columns
+from relkit.evaluation.types import Suite
+from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
+from relkit.gate.types import Rule
+from relkit.scoring.text import NO_KEYWORDS, Keywords
+from relkit.statistics.power import SliceSize
+from relkit.statistics.rates import RATE_METRICS
+
+_UNIT_NAMES = {
+    "timed": "answers",
+    "first_byte_timed": "answers",
+    "first_audio_timed": "spoken clips",
+    "spoken": "spoken clips",
+    "paced": "answers",
+    "aligned": "words",
+    "empty_clips": "clips without speech",
+}
+
+
+def units_name(metric: str) -> str:
+    """Return what a metric's denominator counts, in the plural."""
+    rate = RATE_METRICS.get(metric)
+    if rate is None:
+        return "answers" if metric_of(metric).unit == "ms" else "scored clips"
+    return _UNIT_NAMES.get(rate.n, "scored clips" if rate.n.endswith("_scored") else rate.n)
+
+
+def planned_slices(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:
+    """Return the slices a rule is judged in; of a pattern, not those of missing labels."""
+    keys = expand_slices(rule.slice, facts.slices)
+    if not is_pattern(rule.slice):
+        return keys
+    return tuple(key for key in keys if not _unlabelled(key))
+
+
+def _unlabelled(key: str) -> bool:
+    return any(part.endswith(f"={NO_VALUE}") for part in key.split("&"))
+
+
+def size_of(metric: str, facts: SliceFacts) -> SliceSize:
+    """Return how much a slice has for a metric: its denominator's units and who holds them.
+
+    What only a run can count (latencies, scored clips) is taken as one per utterance.
+    """
+    rate = RATE_METRICS.get(metric)
+    counted = facts.units.get(rate.n if rate is not None else "utterances")
+    if counted is None:
+        counted = facts.units["utterances"]
+    return SliceSize(
+        slice=facts.slice,
+        clusters=counted.clusters,
+        utterances=counted.utterances,
+        units=float(counted.total),
+    )
+
+
+UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_clips")
+"""Denominators of metrics that a manifest can count before anything is decoded."""
+
+
+@dataclass(slots=True)
+class _Counter:
+    """What was seen of one slice."""
+
+    utterances: int = 0
+    clusters: set[str] = field(default_factory=set)
+    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
+    holders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
+    unit_clusters: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def add(self, cluster: str, units: Mapping[str, int]) -> None:
+        """Count one utterance."""
+        self.utterances += 1
+        self.clusters.add(cluster)
+        for name, total in units.items():
+            if total:
+                self.totals[name] += total
+                self.holders[name] += 1
+                self.unit_clusters[name].add(cluster)
+
+    def facts(self, key: str) -> SliceFacts:
+        """Return what was counted."""
+        return SliceFacts(
+            slice=key,
+            utterances=self.utterances,
+            clusters=len(self.clusters),
+            units={
+                name: UnitCount(
+                    total=self.totals[name],
+                    utterances=self.holders[name],
+                    clusters=len(self.unit_clusters[name]),
+                )
+                for name in UNITS
+            },
+        )
+
+
+def facts_of_suite(dataset: Dataset, suite: Suite, rules: Iterable[Rule]) -> SelectionFacts:
+    """Return the facts of what a suite selects; raises InvalidInput as an evaluation would."""
+    selected = select(dataset, suite.dataset.where)
+    consent, name = dataset.settings.consent, dataset.version.name
+    usable = require_consent(selected, consent, dataset=name).utterances
+    return _facts(
+        dataset,
+        usable,
+        rules,
+        columns=slice_columns(dataset, suite),
+        cluster=cluster_column(dataset, suite),
+        suite=suite,
+    )
+
+
+def facts_of_dataset(dataset: Dataset, rules: Iterable[Rule]) -> SelectionFacts:
+    """Return the facts of a whole dataset, cut by every column it has."""
+    consent, name = dataset.settings.consent, dataset.version.name
+    usable = require_consent(dataset.utterances, consent, dataset=name)
+    return _facts(
+        dataset,
+        usable.utterances,
+        rules,
+        columns=tuple(sorted(dataset.columns())),
+        cluster=dataset.settings.cluster,
+        suite=None,
+    )
+
+
+def _facts(
+    dataset: Dataset,
+    utterances: Sequence[Utterance],
+    rules: Iterable[Rule],
+    *,
+    columns: tuple[str, ...],
+    cluster: str,
+    suite: Suite | None,
+) -> SelectionFacts:
+    patterns = sorted({OVERALL, *(rule.slice for rule in rules)})
+    cuttable = [pattern for pattern in patterns if set(columns_of(pattern)) <= set(columns)]
+    counters: dict[str, _Counter] = {OVERALL: _Counter()}
+    values: dict[str, set[str]] = {column: set() for column in columns}
+    segmenter: Segmenter = "auto" if suite is None else suite.segmenter
+    keywords = NO_KEYWORDS if suite is None else Keywords.of(suite.keywords, segmenter)
+    for item in utterances:
+        row_values = slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
+        for column, value in row_values.items():
+            values[column].add(value)
+        units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
+        for key in {_key(pattern, row_values) for pattern in cuttable}:
+            if any(matches(pattern, key) for pattern in cuttable):
+                counters.setdefault(key, _Counter()).add(group, units)
+    return SelectionFacts(
+        dataset=dataset.version.name,
+        revision=dataset.version.revision,
+        digest=dataset.version.digest,
+        cluster=cluster,
+        values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
+        slices={key: counters[key].facts(key) for key in sorted(counters)},
+        suite=None if suite is None else suite.name,
+        task=None if suite is None else suite.task,
+        metrics=None if suite is None else suite.metrics,
+    )
+
+
+def _key(pattern: str, values: Mapping[str, str]) -> str:
+    spec = spec_of(pattern)
+    return spec.key([values[column] for column in spec.columns])
+
+
+def _units(item: Utterance, keywords: Keywords, segmenter: Segmenter) -> dict[str, int]:
+    """Return how many units of each kind an utterance has, before any normalizing."""
+    words = tokens(item.reference, segmenter)
+    return {
+        "utterances": 1,
+        "words": len(words),
+        "characters": len(graphemes(item.reference)),
+        "entities": len(item.entities),
+        "keywords": len(keywords.spans(words)),
+        "empty_clips": int(not words),
+    }
