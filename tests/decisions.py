@@ -1,6 +1,6 @@
 """Gate decisions with their evidence, made from random sums by the real rules."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from relkit.core.values import Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
 from relkit.gate import judge as gate_judging
-from relkit.gate.decide import decide, judge
-from relkit.gate.evidence import Compared, Evidence
-from relkit.gate.policies import parse_policy
+from relkit.gate.decide import decide, judge_all, judge_requirements
+from relkit.gate.evidence import Compared, Evidence, family_count
+from relkit.gate.policies import parse_policy, policy_digest
 from relkit.gate.types import (
+    Against,
+    CheckRecord,
     Coverage,
     DecisionEvidence,
     GateDecision,
@@ -49,6 +51,7 @@ ARTIFACT = "sha256:" + "a" * 64
 BASELINE = "sha256:" + "b" * 64
 DATASET = "sha256:" + "d" * 64
 OTHER = "sha256:" + "e" * 64
+FAR = "sha256:" + "f" * 64
 
 POLICY = """\
 schema: relkit.gate/v1
@@ -164,6 +167,9 @@ def _sums(
         "with_words": utterances,
         "utterances": utterances,
         "runaways": np.zeros_like(words),
+        "keyword_errors": np.zeros_like(words),
+        "keywords": np.zeros_like(words),
+        "with_keywords": np.zeros_like(words),
         "latency_ms": utterances * 400.0 + draw.normal(0, 1, words.shape),
         "timed": utterances,
     }
@@ -201,11 +207,16 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     alike: bool = False,
     errors: bool = True,
     registered: Mapping[str, tuple[str, ...]] | None = None,
+    repeats: int = 1,
+    anchor: bool = False,
+    checks: Sequence[CheckRecord] = (),
 ) -> GateDecision:
     """Return a decision about random data, judged by the real rules, with its evidence.
 
     ``alike`` makes both systems give the same, without ``errors`` none at all; ``registered`` are
-    the slices that were there when the dataset was locked.
+    the slices that were there when the dataset was locked; ``repeats`` is how often each utterance
+    was asked; with an ``anchor`` the candidate is held against a third system, too; ``checks`` are
+    the records that the policy requires.
     """
     rules = policy(text)
     pairs, values = random_pairs(seed, worse=worse, speakers=speakers, slices=slices)
@@ -218,28 +229,43 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         part(artifact=artifact), policy=Named(name="asr-promotion", digest=rules.digest)
     )
     assert judged.baseline is not None
-    baseline = Compared(
-        report=report(judged.baseline),
-        pairing=Pairing(
-            both=1, compared=1, only_candidate=0, only_baseline=0, moved=0, duplicates=0
-        ),
-        pairs=pairs,
-        values={"latency_ms": values},
+    baseline = _compared(judged.baseline, pairs, values)
+    rates = RateEvidence(
+        sums=pairs.candidate,
+        within=_by_utterance(pairs.candidate) if speakers == 1 else None,
+        by_repeat=_by_repeat(pairs.candidate, repeats) if repeats > 1 else None,
     )
-    rates = RateEvidence(sums=pairs.candidate)
     timings = {"latency_ms": TimingEvidence(values=values.candidate)}
     evidence = Evidence(
         candidate=replace(report(judged.candidate), registered=registered),
         estimates=_estimates(rates, timings),
         utterances={
-            name: 10 * speakers * (slices if name == "overall" else 1)
+            name: 10 * speakers * (slices if name == "overall" else 1) // repeats
             for name in pairs.candidate.slices
         },
         specs=frozenset({"overall", "noise"}),
         baseline=baseline,
+        families=family_count(rules.rules),
     )
-    results = [result for rule in rules.rules for result in judge(rule, evidence)]
-    decision = decide(rules, results, parts=(judged,))
+    compared: dict[Against, Compared] = {"baseline": baseline}
+    if anchor:
+        run = judged_run("far-run", FAR)
+        others, far_values = random_pairs(seed + 100, speakers=speakers, slices=slices)
+        pairs = replace(pairs, baseline=others.baseline)
+        values = replace(values, baseline=far_values.baseline)
+        judged = replace(judged, anchor=run)
+        compared["anchor"] = _compared(run, pairs, values)
+        evidence = replace(evidence, anchor=compared["anchor"])
+    results = [
+        *judge_all(rules, evidence, now=NOW),
+        *judge_requirements(
+            rules,
+            {check.name: check for check in checks},
+            candidates={judged.candidate.artifact or judged.candidate.candidate},
+            now=NOW,
+        ),
+    ]
+    decision = decide(rules, results, parts=(judged,), checks=checks)
     document, _ = yaml_text.load(text, source="asr-promotion.yaml")
     assert isinstance(document, Mapping)
     return replace(
@@ -256,10 +282,86 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
                     rates=rates,
                     timings=timings,
                     utterances=evidence.utterances,
-                    compared={"baseline": baseline},
+                    compared=compared,
                 ),
             )
         ),
+    )
+
+
+LAUNCH = """\
+schema: relkit.gate/v1
+name: launch
+parts: {asr: asr-promotion, tts: asr-promotion}
+requires: [load-test]
+"""
+
+
+def launch(
+    first: GateDecision, second: GateDecision, *, checks: Sequence[CheckRecord] = ()
+) -> GateDecision:
+    """Return the decision of a launch over two parts that were judged by one policy."""
+    rules = policy(LAUNCH)
+    documents = {**first.policy.documents, "launch": dict(rules.document)}
+    parts = {"asr": first, "tts": second}
+    own = {name: policy() for name in parts}
+    judged = [replace(d.parts[0], name=name) for name, d in parts.items()]
+    results = [replace(r, part=name) for name, d in parts.items() for r in d.results]
+    results += judge_requirements(
+        rules,
+        {check.name: check for check in checks},
+        candidates={part.candidate.artifact or part.candidate.candidate for part in judged},
+        now=NOW,
+    )
+    decision = decide(rules, results, parts=judged, checks=checks)
+    return replace(
+        first,
+        policy=replace(decision.policy, digest=policy_digest(rules, own), documents=documents),
+        verdict=decision.verdict,
+        reason_codes=decision.reason_codes,
+        results=decision.results,
+        checks=decision.checks,
+        parts=decision.parts,
+        evidence=DecisionEvidence(
+            parts=tuple(replace(d.evidence.parts[0], part=name) for name, d in parts.items())
+        ),
+    )
+
+
+def _compared(run: JudgedRun, pairs: PairedSums, values: PairedValues) -> Compared:
+    return Compared(
+        report=report(run),
+        pairing=Pairing(
+            both=1, compared=1, only_candidate=0, only_baseline=0, moved=0, duplicates=0
+        ),
+        pairs=pairs,
+        values={"latency_ms": values},
+    )
+
+
+def _by_utterance(sums: ClusterSums) -> ClusterSums:
+    """Return the sums by slice and utterance, ten of each cluster, unlike each other."""
+    share = np.tile(np.linspace(0.05, 0.15, 10), len(sums.slice_index))
+    return replace(
+        sums,
+        slice_index=np.repeat(sums.slice_index, 10),
+        cluster_index=np.arange(10 * len(sums.slice_index)),
+        columns={name: np.repeat(column, 10) * share for name, column in sums.columns.items()},
+    )
+
+
+def _by_repeat(sums: ClusterSums, repeats: int) -> ClusterSums:
+    """Return the sums by slice and repeat, clusters shared out as they come."""
+    slices = len(sums.slices)
+    place = sums.slice_index * repeats + sums.cluster_index % repeats
+    return replace(
+        sums,
+        slice_index=np.repeat(np.arange(slices), repeats),
+        cluster_index=np.tile(np.arange(repeats), slices),
+        columns={
+            name: np.bincount(place, weights=column, minlength=slices * repeats).astype(np.float64)
+            for name, column in sums.columns.items()
+        },
     )
 
 
@@ -268,7 +370,7 @@ def _estimates(
 ) -> dict[str, dict[str, Estimate]]:
     names = rates.sums.slices
     found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
-    for metric in ("wer_capped", "runaway_rate", "latency_ms.mean"):
+    for metric in ("wer_capped", "runaway_rate", "keyword_error_rate", "latency_ms.mean"):
         for name, estimate in zip(names, estimate_rates(RATE_METRICS[metric], rates), strict=True):
             found[name][metric] = estimate
     (p95,) = estimate_percentiles(0.95, timings["latency_ms"], unit="ms")

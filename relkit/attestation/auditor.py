@@ -28,6 +28,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ SEARCHED = 1e-5  # of what is found by bisection over an approximated normal dis
 
 
 ORDER = ("fail", "error", "no_data", "inconclusive", "pass")
+UNDECIDED = ("error", "inconclusive")
 
 
 UNKNOWABLE = frozenset(
@@ -114,6 +116,7 @@ QUALITY = ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos", "
 
 
 MORE_IS_BETTER = {"rtfx", *(f"{name}.{one}" for name in QUALITY for one in ("mean", "p10"))}
+UNITS = {"rtf": "ratio", "rtfx": "ratio", "stoi": "ratio", **dict.fromkeys(QUALITY[:-1], "mos")}
 
 
 CLUMPED = {"wer", "wer_raw", "wer_capped", "cer"}
@@ -154,6 +157,7 @@ class Metric:
 # -- the jackknife over clusters ---------------------------------------------------------------
 
 
+@cache
 def t_quantile(probability: float, df: float) -> float:
     """Return Student's t with P(T <= t) = probability > 1/2, by Newton steps."""
     t = statistics.NormalDist().inv_cdf(probability)
@@ -190,23 +194,52 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
     return front * fraction
 
 
-def half_width(estimates: list[float]) -> float:
+def half_width(estimates: list[float], between: tuple[float, int] = (0.0, 1)) -> float:
     """Return half of the 95 % interval from leave-one-cluster-out estimates; NaN where one is.
+
+    ``between`` is the variance between repeats of the run, and how many there are: its part of the
+    error is added, df by Satterthwaite (1946).
+    """
+    se, df = spread(estimates)
+    variance, repeats = between
+    if repeats > 1 and math.isfinite(se):
+        total = se * se + variance / repeats
+        share = se * se / total if total > 0 else 1.0
+        df = max(1.0, 1.0 / (share * share / df + (1.0 - share) ** 2 / (repeats - 1)))
+        se = math.sqrt(total)
+    return t_quantile(0.975, df) * se if se else se
+
+
+def spread(estimates: list[float]) -> tuple[float, float]:
+    """Return (standard error, degrees of freedom) of leave-one-cluster-out estimates.
 
     se^2 = (C - 1) / C sum q^2, df = (sum q^2)^2 / sum q^4 within [1.5, C - 1].
     """
     count = len(estimates)
     if not count or not all(map(math.isfinite, estimates)):
-        return math.nan
+        return math.nan, math.nan
     mean = math.fsum(estimates) / count
     q = [one - mean if abs(one - mean) > 1e-12 * (1 + abs(one)) else 0.0 for one in estimates]
     largest = max(map(abs, q))
     if not largest:
-        return 0.0
+        return 0.0, max(count - 1.0, 1.5)
     squares = [(one / largest) ** 2 for one in q]
     second, fourth = math.fsum(squares), math.fsum(one * one for one in squares)
     df = min(max(second * second / fourth, 1.5), max(count - 1.0, 1.5))
-    return t_quantile(0.975, df) * math.sqrt((count - 1) / count * second) * largest
+    return math.sqrt((count - 1) / count * second) * largest, df
+
+
+def between_repeats(metric: "Metric", value: float, repeats: list[Sums]) -> tuple[float, int]:
+    """Return the variance of the logarithm of a metric between repeats, and how many there are.
+
+    Where a repeat has no error, the variance of the metric over its squared value stands for it.
+    """
+    rates = [metric.value(one) for one in repeats if one[metric.n] > 0]
+    if len(rates) < 2:
+        return 0.0, len(rates)
+    if min(rates) > 0:
+        return statistics.variance([math.log(one) for one in rates]), len(rates)
+    return statistics.variance(rates) / (value * value), len(rates)
 
 
 def hidden(utterances: float, clusters: int, highest: float) -> float:
@@ -226,6 +259,8 @@ class Table:
         self.against = document["against"]
         self.slices: list[str] = document["slices"]
         columns: list[str] = document["columns"]
+        if any(len(set(names)) != len(names) for names in (self.slices, columns)):
+            raise Refused(f"{document['metric']}: a slice or column stands twice")
         self.rows: dict[str, list[tuple[int, Sums, Sums]]] = defaultdict(list)
         width = 2 + len(columns) * (1 if self.against is None else 2)
         last: tuple[float, float] = (-1, -1)
@@ -234,12 +269,19 @@ class Table:
                 raise Refused(f"{document['metric']}: a row is not {width} numbers")
             if not last < (row[0], row[1]) or not 0 <= row[0] < len(self.slices):
                 raise Refused(f"{document['metric']}: rows are not in order")
+            if row[0] % 1 or row[1] % 1 or row[1] < 0:
+                raise Refused(f"{document['metric']}: a row names no slice or no cluster")
             if self.metric.counted and min(row) < 0:
                 raise Refused(f"{document['metric']}: a count is negative")
             last = (row[0], row[1])
             own = dict(zip(columns, row[2:], strict=False))
             other = dict(zip(columns, row[2 + len(columns) :], strict=False))
             self.rows[self.slices[int(row[0])]].append((int(row[1]), own, other))
+
+    @property
+    def repeats(self) -> int:
+        """How many repeats there are in a table by repeat."""
+        return max(1, len({repeat for rows in self.rows.values() for repeat, _, _ in rows}))
 
     def highest(self, figure: Callable[[Sums, Sums], float]) -> float:
         """Return the highest figure of a cluster of the whole run, or of any slice without it."""
@@ -265,43 +307,48 @@ def without(whole: Sums, row: Sums) -> Sums:
 # -- what a check's numbers are ----------------------------------------------------------------
 
 
-def bound(table: Table, name: str) -> Json:
-    """Return a rate or mean with its interval: r exp(+-t se), jackknifed on the log scale."""
+def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
+    """Return a rate or mean with its interval: r exp(+-t se), jackknifed on the log scale.
+
+    ``by_repeat`` has the same sums by repeat of a run that asked each utterance more than once.
+    """
     metric = table.metric
     every = [own for _, own, _ in table.rows[name]]
     rows = [own for own in every if own[metric.n] > 0]
     whole, count = total(rows), len(rows)
-    found = numbers(clusters=count, utterances=round(total(every).get("utterances", 0)))
+    asked = 1 if by_repeat is None else by_repeat.repeats
+    found = numbers(clusters=count, utterances=round(total(every).get("utterances", 0) / asked))
     if not count or not math.isfinite(value := metric.value(whole)):
         return found
-    found.update(observed=value, candidate=value, n=max(1, round(whole[metric.n])))
+    found.update(observed=value, candidate=value, n=max(1, round(whole[metric.n] / asked)))
     if count < 5:
         return found
     if value == 0.0:
         if metric.counted:
             highest = table.highest(lambda own, _: metric.value(own))
-            high = hidden(whole[metric.utterances], count, highest)
+            high = hidden(round(whole[metric.utterances] / asked), count, highest)
             found.update(low=0.0, high=min(1.0, high) if metric.bounded else high)
         return found
     eventful = sum(metric.value(own) > 0 for own in rows)
     if metric.is_share and eventful < 5:
-        found.update(few_events(metric, whole, table, eventful=eventful, count=count))
+        utterances = max(1, round(whole[metric.utterances] / asked))
+        events = min(utterances, max(1, math.ceil(value * utterances - 1e-9)))
+        found.update(few_events(table, events, utterances, eventful=eventful, count=count))
         return found
     left = [metric.value(without(whole, row)) for row in rows]
     if any(not one > 0 for one in left):
         return found
-    half = half_width([math.log(one) for one in left])
+    repeats = [] if by_repeat is None else [own for _, own, _ in by_repeat.rows[name]]
+    half = half_width([math.log(one) for one in left], between_repeats(metric, value, repeats))
     high = value * math.exp(min(half, 600.0))
     found.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
     return found
 
 
-def few_events(metric: Metric, whole: Sums, table: Table, *, eventful: int, count: int) -> Json:
+def few_events(table: Table, events: int, utterances: int, *, eventful: int, count: int) -> Json:
     """Return the ends of a share of utterances of which few clusters had an event: exact ones."""
-    utterances = max(1, round(whole[metric.utterances]))
-    events = min(utterances, max(1, math.ceil(metric.value(whole) * utterances - 1e-9)))
     low, high = exact_ends(events, utterances)
-    highest = table.highest(lambda own, _: metric.value(own))
+    highest = table.highest(lambda own, _: table.metric.value(own))
     fewest, most = (end * highest for end in exact_ends(eventful, count))
     return {"low": min(low, fewest), "high": min(1.0, max(high, most))}
 
@@ -469,13 +516,14 @@ class Family:
             for row in rows:
                 d[row[0], i] = d_of(row)
         every = list(flips(self.clusters, seed))
+        whole, scale = d.sum(axis=0), np.array(list(roots.values()))
         least = np.array([self.statistic(name) - 1e-9 for name in self.rows])
         reaching = np.zeros(len(self.rows), dtype=np.int64)
         for first in range(0, len(every), 500):
             packed = np.frombuffer(b"".join(every[first : first + 500]), dtype=np.uint8)
             packed = packed.reshape(-1, (self.clusters + 7) // 8)
             bits = np.unpackbits(packed, axis=1, count=self.clusters, bitorder="little")
-            flipped = ((1.0 - 2.0 * bits) @ d) / np.array(list(roots.values()))
+            flipped = (whole - 2.0 * (bits.astype(np.float64) @ d)) / scale
             reaching += (flipped >= least).sum(axis=0)
             yield from flipped.max(axis=1).tolist()
         self.reaching = dict(zip(self.rows, reaching.tolist(), strict=True))
@@ -674,6 +722,20 @@ def percentile_difference(share: float, one: Json, *, sign: float) -> Json:
     )  # fmt: skip
 
 
+def sound(metric: str, one: Json) -> None:
+    """Raise Refused where the counts of a percentile contradict themselves."""
+    rows = one["rows"]
+    whole = all(size % 1 == 0 and 0 <= above <= size < math.inf for size, above in rows)
+    if not whole or math.fsum(size for size, _ in rows) != one["values"]:
+        raise Refused(f"{metric}: counts of {one['slice']} do not add up")
+    ends = [one[key] for key in ("low", "value", "high") if one[key] is not None]
+    if ends != sorted(ends) or any((one[f"{k}_rank"] is None) != (one[k] is None) for k in ENDS):
+        raise Refused(f"{metric}: the ends of {one['slice']} are not those of a percentile")
+
+
+ENDS = ("low", "high")
+
+
 def at_ranks(one: Json, found: tuple[int | None, int | None]) -> tuple[float | None, float | None]:
     """Return the recorded ends; raises Refused where their ranks are not those found."""
     if (one["low_rank"], one["high_rank"]) != found:
@@ -689,67 +751,90 @@ def at_most(value: float, limit: float) -> bool:
     return round(Decimal(repr(float(value))), 12) <= round(Decimal(repr(float(limit))), 12)
 
 
-def verdict_of(rule: Json, found: Json, *, anchored: bool) -> str:
-    """Return the verdict of a rule over its numbers, and note the bound in them."""
+def verdict_of(rule: Json, found: Json, *, anchored: bool) -> tuple[str, str]:
+    """Return the verdict of a rule over its numbers and its code, and note the bound in them."""
     low, high, value = found["low"], found["high"], found["observed"]
+    if rule["test"] == "bound":
+        found["bound"] = rule["max"] if rule["max"] is not None else rule["min"]
+    if value is None or found["n"] <= 0:
+        return "no_data", "nothing_measured"
     if rule["test"] == "min_change":
         wanted = wanted_change(rule, found)
         value, low, high = (None if x is None else -x for x in (value, high, low))
         found.update(observed=value, low=low, high=high, bound=wanted)
-    if value is None or found["n"] <= 0:
-        return "no_data"
     if rule["test"] == "no_regression":
-        said = of_family(rule, found)
         if found["p_adjusted"] is None:
-            return said
+            return "inconclusive", "no_test"
+        said = of_family(rule, found)
     elif rule["test"] == "min_change":
-        said = decided(low, high, lambda x: at_most(found["bound"], x), "low")
+        said = decided(low, high, lambda x: at_most(found["bound"], x), "low", CHANGE)
     elif rule["test"] == "non_inferiority":
         margin = rule["margin"]
         if anchored and rule["anchor_margin"] is not None:
             margin = rule["anchor_margin"]
         found["bound"] = margin
-        said = decided(low, high, lambda x: at_most(x, margin), "high")
+        said = decided(low, high, lambda x: at_most(x, margin), "high", MARGIN)
     else:
-        found["bound"] = rule["max"] if rule["max"] is not None else rule["min"]
         said = within(rule, low, high)
-    few = found["clusters"] < rule["min_clusters"] or found["utterances"] < rule["min_utterances"]
-    return "inconclusive" if few else said
+    return enough(rule, found) or said
+
+
+def enough(rule: Json, found: Json) -> tuple[str, str] | None:
+    """Return the verdict on too little evidence, whatever its numbers say, None on enough."""
+    if found["clusters"] == 1 and rule["mode"] == "required":
+        return "error", "one_cluster"
+    if found["clusters"] < rule["min_clusters"]:
+        return "inconclusive", "few_clusters"
+    return (
+        ("inconclusive", "few_utterances") if found["utterances"] < rule["min_utterances"] else None
+    )
+
+
+CHANGE = ("better_enough", "not_better_enough", "change_inside_interval")
+MARGIN = ("within_margin", "worse_than_margin", "margin_inside_interval")
 
 
 def decided(
-    low: float | None, high: float | None, holds: Callable[[float], bool], worst: str
-) -> str:
+    low: float | None,
+    high: float | None,
+    holds: Callable[[float], bool],
+    worst: str,
+    codes: tuple[str, str, str],
+) -> tuple[str, str]:
     """Return pass if the worst end holds, fail if the best end does not."""
     bad, good = (high, low) if worst == "high" else (low, high)
+    if bad is None and good is None:
+        return "inconclusive", "no_interval"
     if bad is not None and holds(bad):
-        return "pass"
-    return "fail" if good is not None and not holds(good) else "inconclusive"
+        return "pass", codes[0]
+    return (
+        ("fail", codes[1]) if good is not None and not holds(good) else ("inconclusive", codes[2])
+    )
 
 
-def within(rule: Json, low: float | None, high: float | None) -> str:
+def within(rule: Json, low: float | None, high: float | None) -> tuple[str, str]:
     """Return the verdict of a bound on a value."""
     top, bottom = rule["max"], rule["min"]
     if low is None and high is None:
-        return "inconclusive"
+        return "inconclusive", "no_interval"
     if top is not None and low is not None and not at_most(low, top):
-        return "fail"
+        return "fail", "above_maximum"
     if bottom is not None and high is not None and not at_most(bottom, high):
-        return "fail"
+        return "fail", "below_minimum"
     inside = (top is None or (high is not None and at_most(high, top))) and (
         bottom is None or (low is not None and at_most(bottom, low))
     )
-    return "pass" if inside else "inconclusive"
+    return ("pass", "within_bounds") if inside else ("inconclusive", "bound_inside_interval")
 
 
-def of_family(rule: Json, found: Json) -> str:
+def of_family(rule: Json, found: Json) -> tuple[str, str]:
     """Return the verdict of one slice of a family."""
-    if found["p_adjusted"] is None:
-        return "inconclusive"
     if found["observed"] > 0 and at_most(found["p_adjusted"], 0.05):
-        return "fail"
+        return "fail", "regressed"
     sees = found["detects"]
-    return "pass" if sees is not None and at_most(sees, rule["detectable"]) else "inconclusive"
+    if sees is not None and at_most(sees, rule["detectable"]):
+        return "pass", "no_regression_seen"
+    return "inconclusive", "too_weak_to_see"
 
 
 def wanted_change(rule: Json, found: Json) -> float:
@@ -768,17 +853,24 @@ def wanted_change(rule: Json, found: Json) -> float:
 
 
 class Audit:
-    """What came of judging a decision again."""
+    """What came of judging a decision again.
+
+    ``lines`` are the rows of the table of checks; ``unchecked`` the checks that had nothing to be
+    judged from: they block, or have to be believed.
+    """
 
     def __init__(self, predicate: Json) -> None:
         """Judge every part."""
         self.predicate = predicate
         self.problems: list[str] = []
-        self.believed: list[str] = []
+        self.unchecked: list[Json] = []
         self.lines: list[tuple[str, ...]] = []
         self.verdicts: list[str] = []
         self._families: dict[Any, Family] = {}
-        evidence = {one["part"]: one for one in predicate["evidence"]["parts"]}
+        every = predicate["evidence"]["parts"]
+        evidence = {one["part"]: one for one in every}
+        if len(evidence) != len(every):
+            self.problems.append("the evidence of a part stands twice")
         for part in predicate["parts"]:
             known = evidence.get(part["name"])
             if known is None:
@@ -788,52 +880,71 @@ class Audit:
             self._part(part, known)
         self._whole()
 
+    @property
+    def believed(self) -> list[str]:
+        """The checks that pass and cannot be judged again."""
+        return [label(check) for check in self.unchecked if check["verdict"] == "pass"]
+
     def _policy(self, part: Json, evidence: Json) -> None:
         """The rules in the evidence have to be those of the policy, and the digest its own."""
-        document = self.predicate["policy"]["documents"].get(part["policy"]["name"])
+        name = part["policy"]["name"]
+        document = self.predicate["policy"]["documents"].get(name)
         if document is None or digest(document) != part["policy"]["digest"]:
-            self.problems.append("the policy's document does not have the policy's digest")
+            self.problems.append(f"the document of the policy {name} does not have its digest")
             return
+        if document["name"] != name:
+            self.problems.append(f"the policy {name} calls itself otherwise")
         written = document.get("rules", [])
         if [rule["id"] for rule in written] != [rule["id"] for rule in evidence["rules"]]:
             self.problems.append("the rules are not those of the policy")
             return
         for rule, own in zip(evidence["rules"], written, strict=True):
-            asked = {"mode": "required", "slice": "overall", **own}
-            asked |= {k: document[k] for k in LEAST if k in document and k not in own}
+            changes = (
+                own.get("min_change") is not None or own.get("min_relative_change") is not None
+            )
+            asked = {**DEFAULTS, "test": "min_change" if changes else "bound"}
+            asked |= {k: document[k] for k in LEAST if k in document}
+            asked |= {key: value for key, value in own.items() if value is not None}
             for key, value in asked.items():
                 ours = sorted(value.split("&")) if key == "slice" else value
                 theirs = sorted(rule[key].split("&")) if key == "slice" else rule[key]
                 if ours != theirs:
                     self.problems.append(f"{rule['id']}: {key} is not the policy's")
-        covered = part["coverage"]
-        if covered["scored"] < document.get("coverage", 0.99) * covered["expected"]:
+        scored, expected = part["coverage"]["scored"], part["coverage"]["expected"]
+        if not 0 < scored <= expected or scored < document.get("coverage", 0.99) * expected:
             self.problems.append("coverage is below what the policy asks for")
 
     def _part(self, part: Json, evidence: Json) -> None:
         checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]
         try:
             tables = {
-                (one["metric"], one["against"]): Table(one)
-                for one in evidence["sums"]
-                if one["by"] == "cluster"
+                (one["metric"], one["against"], one["by"]): Table(one) for one in evidence["sums"]
             }
+            for one in evidence["percentiles"]:
+                for figures in one["slices"]:
+                    sound(one["metric"], figures)
+                    if figures["other"] is not None:
+                        sound(one["metric"], figures["other"])
         except (Refused, KeyError) as error:
             self.problems.append(f"evidence: {error}")
             return
-        repeated = {one["metric"] for one in evidence["sums"] if one["by"] == "repeat"}
         rules = {rule["id"]: rule for rule in evidence["rules"]}
         for check in checks:
             rule = rules.get(check["rule"])
-            if (
-                rule is None
-                or check["test"] in ("evidence", "requirement")
-                or check["code"] in UNKNOWABLE
-                or check["metric"] in repeated
-            ):
+            if check["test"] in ("evidence", "requirement"):
                 self._take(check)
+            elif rule is None or (rule["metric"], rule["test"]) != (check["metric"], check["test"]):
+                self._take(check)
+                self.problems.append(f"{label(check)}: the policy has no such rule")
             else:
-                self._again(rule, check, checks, part, tables, evidence)
+                if check["mode"] != rule["mode"] and not check["reason"].startswith(NEW):
+                    self.problems.append(
+                        f"{label(check)}: is {check['mode']}, the rule is {rule['mode']}"
+                    )
+                if check["code"] in UNKNOWABLE:
+                    self._take(check)
+                else:
+                    self._again(rule, check, checks, part, tables, evidence)
         self._gaps(rules, checks, tables)
 
     def _gaps(self, rules: dict[str, Json], checks: list[Json], tables: dict[Any, Table]) -> None:
@@ -842,7 +953,8 @@ class Audit:
             own = [check for check in checks if check["rule"] == rule["id"]]
             if not own:
                 self.problems.append(f"{rule['id']}: was not judged")
-            table = tables.get((rule["metric"], None if rule["test"] == "bound" else "baseline"))
+            against = None if rule["test"] == "bound" else "baseline"
+            table = tables.get((rule["metric"], against, "cluster"))
             if table is None or any(check["code"] in UNKNOWABLE for check in own):
                 continue
             judged = {check["slice"] for check in own}
@@ -855,8 +967,9 @@ class Audit:
         """Take a check as it is written: it blocks, or it is believed."""
         if check["mode"] == "required":
             self.verdicts.append(check["verdict"])
-        if check["verdict"] == "pass":
-            self.believed.append(f"{check['rule']} on {check['slice']}")
+        if check["verdict"] == "pass" and check["code"] in UNKNOWABLE:
+            self.problems.append(f"{label(check)}: passes, and had nothing to be judged by")
+        self.unchecked.append(check)
         self.lines.append((check["rule"], check["slice"], check["verdict"], "-", "believed", ""))
 
     def _again(
@@ -875,18 +988,27 @@ class Audit:
             else:
                 found = one_check(rule, name, against, tables, evidence)
         except Refused as error:
-            self.problems.append(f"{rule['id']} on {name}: {error}")
+            self.problems.append(f"{label(check)}: {error}")
             return
         if found is None:
             self._take(check)
             return
-        verdict = verdict_of(rule, found, anchored=against == "anchor")
-        self._compare(check, found, verdict)
+        verdict, code = verdict_of(rule, found, anchored=against == "anchor")
+        found.update(
+            verdict=verdict,
+            code=code,
+            unit=unit_of(rule["metric"]),
+            against=None if rule["test"] == "bound" else against or "baseline",
+            quantity="value" if rule["test"] == "bound" else "worsening",
+        )
+        if rule["test"] == "min_change" and verdict != "no_data":
+            found["quantity"] = "improvement"
+        self._compare(check, found)
 
     def _family(
         self, rule: Json, check: Json, checks: list[Json], part: Json, tables: dict[Any, Table]
     ) -> Json | None:
-        table = tables.get((rule["metric"], "baseline"))
+        table = tables.get((rule["metric"], "baseline", "cluster"))
         if table is None or check["slice"] not in table.slices:
             return None
         fresh = check["reason"].startswith(NEW)
@@ -962,24 +1084,22 @@ class Audit:
             )
         return found
 
-    def _compare(self, check: Json, found: Json, verdict: str) -> None:
+    def _compare(self, check: Json, found: Json) -> None:
         """Note a check with both numbers, and every difference as a problem."""
         if check["mode"] == "required":
-            self.verdicts.append(verdict)
-        label = f"{check['rule']} on {check['slice']}"
-        alone = check["clusters"] <= 1 and verdict == check["verdict"] == "inconclusive"
+            self.verdicts.append(found["verdict"])
+        # An interval within a single cluster decides nothing, and its sums are not in here.
+        alone = check["clusters"] <= 1 and found["verdict"] == check["verdict"] in UNDECIDED
         wrong = [] if alone else [k for k in found if not same(k, found[k], check[k])]
-        if verdict != check["verdict"]:
-            wrong.append("verdict")
-        for key in wrong:
-            ours = verdict if key == "verdict" else found[key]
-            self.problems.append(f"{label}: {key} is {ours}, not {check[key]}")
+        if wrong:
+            said = "; ".join(f"{key} is {found[key]}, not {check[key]}" for key in wrong)
+            self.problems.append(f"{label(check)}: {said}")
         self.lines.append(
             (
                 check["rule"],
                 check["slice"],
                 f"{check['verdict']} {span(check)}",
-                f"{verdict} {span(found)}",
+                f"{found['verdict']} {span(found)}",
                 "differs" if wrong else "agrees",
                 "" if check["mode"] == "required" else check["mode"],
             )
@@ -987,33 +1107,120 @@ class Audit:
 
     def _whole(self) -> None:
         """The verdict of all has to be the first that occurs among those of required checks."""
-        for check in self.predicate["checks"]:
-            if check["part"] is None and not self.predicate["parts"]:
+        judged = {part["name"] for part in self.predicate["parts"]}
+        checks = self.predicate["checks"]
+        for check in checks:
+            if check["part"] not in judged:
                 self._take(check)
+                if check["part"] is not None and check["code"] != "part_missing":
+                    self.problems.append(f"{label(check)}: its part was not judged")
+        required = [check for check in checks if check["mode"] == "required"]
         verdict = next((one for one in ORDER if one in self.verdicts), "error")
+        if verdict == "pass" and all(check["test"] == "evidence" for check in required):
+            verdict = "error"
         if verdict != self.predicate["verdict"]:
             self.problems.append(
                 f"the checks lead to {verdict}, the decision says {self.predicate['verdict']}"
             )
-        self._requirements()
-
-    def _requirements(self) -> None:
+        blocking = [check for check in required if check["verdict"] != "pass"]
+        blocking.sort(key=lambda check: ORDER.index(check["verdict"]))
+        if [*dict.fromkeys(check["code"] for check in blocking)] != self.predicate["reason_codes"]:
+            self.problems.append("the reason codes are not those of the checks")
         policy = self.predicate["policy"]
-        document = policy["documents"].get(policy["name"], {})
-        records = {one["name"]: one for one in self.predicate["required_checks"]}
-        results = {c["rule"]: c for c in self.predicate["checks"] if c["test"] == "requirement"}
-        for wanted in document.get("requires", []):
-            name = wanted if isinstance(wanted, str) else wanted["name"]
-            result, record = results.get(name), records.get(name)
-            if result is None:
-                self.problems.append(f"{name}: is required and was not judged")
-            elif result["verdict"] == "pass" and (record is None or record["verdict"] != "pass"):
-                self.problems.append(f"{name}: passes without a record that passed")
+        document = policy["documents"].get(policy["name"])
+        if document is None:
+            self.problems.append("the policy's document is not in the decision")
+            return
         if document.get("enforcement", "enforce") != policy["enforcement"]:
             self.problems.append("the enforcement is not the policy's")
+        self._launch(policy, document)
+        self._requirements(document)
+
+    def _launch(self, policy: Json, document: Json) -> None:
+        """The digest of the policy covers those of its parts, and all of them were judged."""
+        parts = document.get("parts", {})
+        own, documents = digest(document), policy["documents"]
+        if parts:
+            own = digest(
+                {
+                    "policy": own,
+                    "parts": {k: digest(documents[n]) for k, n in parts.items() if n in documents},
+                }
+            )
+        if own != policy["digest"]:
+            self.problems.append(
+                f"the policy {policy['name']} does not have the digest of its document"
+            )
+        judged = {part["name"]: part["policy"]["name"] for part in self.predicate["parts"]}
+        missing = {c["part"] for c in self.predicate["checks"] if c["code"] == "part_missing"}
+        for part, name in parts.items():
+            if judged.get(part) != name and (part in judged or part not in missing):
+                self.problems.append(f"{part}: was not judged by the policy {name}")
+
+    def _requirements(self, document: Json) -> None:
+        """Every required check has a result, and passes by a record that was good at that time."""
+        records = {one["name"]: one for one in self.predicate["required_checks"]}
+        results = {c["rule"]: c for c in self.predicate["checks"] if c["test"] == "requirement"}
+        documents = [
+            document,
+            *(
+                self.predicate["policy"]["documents"].get(name, {})
+                for name in document.get("parts", {}).values()
+            ),
+        ]
+        asked = [one for each in documents for one in each.get("requires", [])]
+        candidates = [part["candidate"] for part in self.predicate["parts"]]
+        digests = {one[key] for one in candidates for key in ("artifact", "candidate")}
+        for wanted in [{"name": one} if isinstance(one, str) else one for one in asked]:
+            name = wanted["name"]
+            result, record = results.get(name), records.get(name)
+            if result is None or result["mode"] != "required":
+                self.problems.append(f"{name}: is required and was not judged")
+            elif result["verdict"] == "pass":
+                why = self._not_good(record, digests, signed=bool(wanted.get("signed")))
+                self.problems += [f"{name}: passes {why}"] if why else []
+        for name in results.keys() - {
+            one if isinstance(one, str) else one["name"] for one in asked
+        }:
+            self.problems.append(f"{name}: is a requirement that the policy does not know")
+
+    def _not_good(self, record: Json | None, digests: set[str], *, signed: bool) -> str | None:
+        """Return why a required check cannot pass by a record, None where it can."""
+        if record is None or record["verdict"] != "pass":
+            return "without a record that passed"
+        if signed and record["key"] is None:
+            return "without the signature that is asked for"
+        if not record["created"] <= self.predicate["created"] < (record["expires"] or "9"):
+            return "with a record that was not valid at that time"
+        if record["candidate"] not in (None, *digests):
+            return "with a record about another candidate"
+        return None
+
+
+def label(check: Json) -> str:
+    """Return what a check is called in words."""
+    part = "" if check["part"] is None else f"{check['part']}: "
+    return f"{part}{check['rule']} on {check['slice']}" + (
+        " (anchor)" if check["against"] == "anchor" else ""
+    )
+
+
+def unit_of(metric: str) -> str:
+    """Return the unit of a metric's values."""
+    base = metric.partition(".")[0]
+    return "ms" if base.endswith("_ms") else UNITS.get(base, "fraction")
 
 
 LEAST = ("min_clusters", "min_utterances")
+BOUNDS = ["max", "min", "margin", "min_change", "min_relative_change", "anchor_margin"]
+DEFAULTS: Json = {
+    **dict.fromkeys(BOUNDS),
+    "slice": "overall",
+    "mode": "required",
+    "detectable": 2.0,
+    "min_clusters": 5,
+    "min_utterances": 30,
+}
 
 
 CORRECTED = ("p_adjusted", "low", "detects")
@@ -1024,9 +1231,11 @@ def one_check(
 ) -> Json | None:
     """Return the numbers of a check of one slice, None where there are no sums for it."""
     other = None if rule["test"] == "bound" else against or "baseline"
-    table = tables.get((rule["metric"], other))
+    table = tables.get((rule["metric"], other, "cluster"))
     if table is not None and name in table.slices:
-        return bound(table, name) if other is None else difference(table, name)
+        if other is not None:
+            return difference(table, name)
+        return bound(table, name, tables.get((rule["metric"], None, "repeat")))
     for one in evidence["percentiles"]:
         if (one["metric"], one["against"]) == (rule["metric"], other):
             for statistic in one["slices"]:
@@ -1049,10 +1258,12 @@ def matches(pattern: str, name: str) -> bool:
     )
 
 
-def same(key: str, ours: float | None, theirs: float | None) -> bool:
-    """Return whether two numbers are the same: 1e-9 relative, counts exactly."""
+def same(key: str, ours: Any, theirs: Any) -> bool:  # noqa: ANN401 - a number, words or none
+    """Return whether two values are the same: counts and words exactly, others to 1e-9."""
     if ours is None or theirs is None:
         return ours is theirs
+    if isinstance(ours, str | int):
+        return bool(ours == theirs)
     relative = SEARCHED if key == "detects" else RELATIVE
     return math.isclose(ours, theirs, rel_tol=relative, abs_tol=1e-12)
 
@@ -1210,6 +1421,9 @@ def load_keys(paths: Iterable[str]) -> dict[str, Any]:
     return keys
 
 
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+
+
 def audit(data: bytes, keys: dict[str, Any], wanted: Json) -> tuple[list[str], Audit | None]:
     """Return (problems, what came of the checks); None where nothing could be believed."""
     try:
@@ -1221,7 +1435,7 @@ def audit(data: bytes, keys: dict[str, Any], wanted: Json) -> tuple[list[str], A
         found = Audit(statement["predicate"])
     except Refused as error:
         return [str(error)], None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except MALFORMED as error:
         return [f"it is malformed ({type(error).__name__})"], None
     return problems + found.problems, found
 

@@ -1,8 +1,7 @@
 """The sums behind a decision, picked from what was judged: pure, and no name of a cluster in it.
 
-What is kept is what ``recompute`` and the auditors' verifier need to come to the
-same numbers: the slices of each metric's rules, and the whole, which stands in where nothing at all
-was seen.
+What is kept is what the verifier needs to come to the same numbers: the slices of each metric's
+rules, and the whole, which stands in where nothing at all was seen.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

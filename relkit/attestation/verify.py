@@ -4,20 +4,17 @@ Only verified bytes are read: the payload is parsed after a signature over it wa
 nothing outside it counts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from relkit.attestation import auditor
 from relkit.attestation.envelopes import Envelope, parse_envelope
-from relkit.attestation.recompute import recompute
 from relkit.attestation.statements import Content, Statement, parse_statement
 from relkit.attestation.types import TrustedKey
-from relkit.core.codec import encode
-from relkit.core.digests import canonical, digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.values import moment
-from relkit.gate.policies import parse_policy, policy_digest
-from relkit.gate.types import CheckRecord, GateDecision, GatePolicy, Override
+from relkit.gate.types import CheckRecord, GateDecision, Override
 
 SKEW_S = 60.0
 """How far the clock that signed may be ahead of the one that verifies."""
@@ -92,7 +89,7 @@ def verify(
         signers=signers,
         notes=() if signers else ("it is not signed: nobody vouches for it",),
     )
-    return _decided(found, content, source) if isinstance(content, GateDecision) else found
+    return _decided(found, statement) if isinstance(content, GateDecision) else found
 
 
 _UNSIGNED = "it is not signed"
@@ -162,53 +159,35 @@ def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
         yield f"it expired at {expires}"
 
 
-def _decided(found: Verification, decision: GateDecision, source: str) -> Verification:
-    """Return the verification of a decision, judged again from its evidence."""
+def _decided(found: Verification, statement: Statement) -> Verification:
+    """Return the verification of a decision, judged again from its evidence.
+
+    It is judged by the auditors' file, which shares no code with the rules that judged it first.
+    """
+    predicate = statement.document["predicate"]
     try:
-        policies = policies_of(decision, source=source)
-    except InvalidInput as error:
-        return replace(found, problems=(*found.problems, error.message))
-    again = recompute(decision, policies)
+        audit = auditor.Audit(predicate)
+    except auditor.MALFORMED as error:
+        problem = f"its evidence is malformed ({type(error).__name__})"
+        return replace(found, problems=(*found.problems, problem))
+    believed = tuple(
+        auditor.label(check)
+        for check in audit.unchecked
+        if check["test"] not in ("evidence", "requirement")
+        and check["code"] not in auditor.UNKNOWABLE
+    )
     notes = list(found.notes)
-    if decision.policy.enforcement == "shadow":
+    if predicate["policy"]["enforcement"] == "shadow":
         notes.append("shadow: it shows a verdict and can never promote")
-    if again.believed:
+    if believed:
         notes.append(
-            f"{len(again.believed)} checks have no sums in the decision and are believed: "
-            + ", ".join(again.believed[:5])
+            f"{len(believed)} checks have no sums in the decision and are believed: "
+            + ", ".join(believed[:5])
         )
     return replace(
         found,
-        problems=(*found.problems, *_policy_problems(decision, policies), *again.problems),
-        agreed=again.agreed,
-        believed=again.believed,
+        problems=(*found.problems, *audit.problems),
+        agreed=sum(line[4] == "agrees" for line in audit.lines),
+        believed=believed,
         notes=tuple(notes),
     )
-
-
-def policies_of(decision: GateDecision, *, source: str) -> dict[str, GatePolicy]:
-    """Return the policies whose documents a decision holds; raises InvalidInput."""
-    policies = {}
-    for name, document in decision.policy.documents.items():
-        text = canonical(encode(document)).decode("utf-8")
-        policy = parse_policy(text, source=f"{source}: policy {name}")
-        if policy.name != name:
-            raise InvalidInput(f"{source}: the policy {name} calls itself otherwise")
-        policies[name] = policy
-    return policies
-
-
-def _policy_problems(decision: GateDecision, policies: Mapping[str, GatePolicy]) -> Iterator[str]:
-    """Yield digests of policies that are not those of the documents."""
-    digests = {name: digest_of(encode(one)) for name, one in decision.policy.documents.items()}
-    for part in decision.parts:
-        if digests.get(part.policy.name) != part.policy.digest:
-            yield f"the policy {part.policy.name} does not have the digest that the decision names"
-    name = decision.policy.name
-    policy = policies.get(name)
-    if policy is None:
-        return
-    own = replace(policy, digest=digests[name])
-    parts = {part: policies[used] for part, used in policy.parts.items() if used in policies}
-    if policy_digest(own, parts) != decision.policy.digest:
-        yield f"the policy {name} does not have the digest that the decision names"

@@ -306,9 +306,6 @@ Ranks = tuple[int | None, int | None]
 Counts = tuple[FloatArray, FloatArray]
 """By cluster (C,): the measurements, and those above the percentile, tied ones by a fraction."""
 
-Ends = tuple[float, float | None, float | None]
-"""A percentile, and the measurements at its ranks."""
-
 
 def order_ranks(share: float, sizes: FloatArray, exceeding: FloatArray) -> Ranks:
     """Return the ranks of the ends of a percentile's interval (share 0.95: p95).
@@ -327,19 +324,6 @@ def paired_ranks(share: float, candidate: Counts, baseline: Counts) -> tuple[Ran
     return (
         _ranks(share, float(candidate[0].sum()), half),
         _ranks(share, float(baseline[0].sum()), half),
-    )
-
-
-def worsening_ends(candidate: Ends, baseline: Ends) -> tuple[float | None, float | None]:
-    """Return the interval of a percentile's increase: the outer ends of moving either system.
-
-    An end without a measurement on one side is open.
-    """
-    point, low, high = candidate
-    base, base_low, base_high = baseline
-    return (
-        None if low is None or base_high is None else min(low - base, point - base_high),
-        None if high is None or base_low is None else max(high - base, point - base_low),
     )
 
 

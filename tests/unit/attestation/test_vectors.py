@@ -1,0 +1,130 @@
+"""relkit verify and the auditors' file, over one table of decisions: both are of one opinion."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from relkit.attestation import auditor
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import render_statement
+from relkit.attestation.verify import VerifyOptions, verify
+from relkit.core.digests import canonical
+from tests.decision_vectors import DISHONEST, FORGED, HALVED, HONEST, Change, honest
+from tests.decisions import ADVISORY, LATER, NEW_NOISE, before_discoveries, statement
+
+Judged = tuple[list[str], int, list[str]]
+"""Problems, how many checks agree, and which ones are believed."""
+
+
+class _AnyKey:
+    """Stands for a signature that is good: these tests are about what is inside."""
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        """Accept."""
+
+
+def by_relkit(payload: bytes) -> Judged:
+    """Return what relkit verify says about a payload."""
+    data = render_envelope(Envelope(payload=payload))
+    judged = verify(data, (), now=LATER, options=VerifyOptions(unsigned=True), source="d.json")
+    return list(judged.problems), judged.agreed, list(judged.believed)
+
+
+def by_auditor(payload: bytes) -> Judged:
+    """Return what the auditors' file says about a payload."""
+    document = json.loads(render_envelope(Envelope(payload=payload)))
+    document["signatures"] = [{"keyid": "k", "sig": "AAAA"}]
+    wanted = {"now": auditor.moment(LATER), "serial": None, "artifact": None, "policy": None}
+    problems, audit = auditor.audit(json.dumps(document).encode(), {"k": _AnyKey()}, wanted)
+    if audit is None:
+        return problems, 0, []
+    agreed = sum(line[4] == "agrees" for line in audit.lines)
+    believed = [one for one in audit.believed if not one.startswith(("load-test", "approval"))]
+    return problems, agreed, believed
+
+
+VERIFIERS = pytest.mark.parametrize("verifier", [by_relkit, by_auditor])
+Verifier = Callable[[bytes], Judged]
+
+
+@VERIFIERS
+@pytest.mark.parametrize("name", HONEST)
+def test_an_honest_decision_is_valid(name: str, verifier: Verifier) -> None:
+    """Every check that had numbers is judged again, and comes out the same."""
+    decision = honest(name)
+    judged = [
+        result
+        for result in decision.results
+        if result.test not in ("evidence", "requirement") and result.code not in auditor.UNKNOWABLE
+    ]
+    assert judged
+    assert verifier(render_statement(decision)) == ([], len(judged), [])
+
+
+def changed(payload: bytes, change: Change) -> bytes:
+    """Return a payload after a change of its predicate, in canonical form again."""
+    document: Any = json.loads(payload)
+    change(document["predicate"])
+    again = canonical(document)
+    assert again != payload
+    return again
+
+
+@VERIFIERS
+@pytest.mark.parametrize("name", DISHONEST)
+def test_a_changed_decision_is_found(name: str, verifier: Verifier) -> None:
+    """Whatever is changed, the rest of the decision contradicts it, whoever signed it."""
+    payload = render_statement(statement(2, worse=3.0))
+    assert json.loads(payload)["predicate"]["verdict"] == "fail"
+    assert verifier(changed(payload, DISHONEST[name]))[0]
+
+
+@VERIFIERS
+@pytest.mark.parametrize(
+    "arguments", [{"text": ADVISORY}, {"registered": NEW_NOISE}, {"slices": 5, "text": ADVISORY}]
+)
+def test_advisory_families_agree_however_they_were_corrected(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], verifier: Verifier
+) -> None:
+    """By their false discovery rate now, as those that block in decisions from before that."""
+    decision = statement(3, worse=2.0, **arguments)
+    before = before_discoveries(monkeypatch, seed=3, worse=2.0, **arguments)
+    assert decision.results != before.results
+    for each in (decision, before):
+        assert verifier(render_statement(each))[0] == []
+    advice = next(
+        i
+        for i, result in enumerate(decision.results)
+        if result.rule == "wer-slices" and result.mode == "advisory"
+    )
+    payload = render_statement(decision)
+    forged = changed(payload, lambda p: p["checks"][advice].update(p_adjusted=0.77))
+    assert "p_adjusted" in verifier(forged)[0][0]
+
+
+@VERIFIERS
+def test_a_check_without_sums_is_believed_and_named(verifier: Verifier) -> None:
+    """Nobody takes silence for agreement."""
+    payload = render_statement(statement())
+    silent = changed(payload, lambda p: p["evidence"]["parts"][0]["percentiles"].clear())
+    problems, _, believed = verifier(silent)
+    assert problems == []
+    assert believed == ["latency-p95 on overall", "latency-same on overall"]
+
+
+@VERIFIERS
+@pytest.mark.parametrize("name", FORGED)
+def test_a_required_check_passes_by_its_record_only(name: str, verifier: Verifier) -> None:
+    """A record that is there, good, signed, about the candidate and valid at that time."""
+    payload = render_statement(honest("records that are there"))
+    assert verifier(changed(payload, FORGED[name]))[0]
+
+
+@VERIFIERS
+@pytest.mark.parametrize("name", HALVED)
+def test_a_launch_is_verified_as_one(name: str, verifier: Verifier) -> None:
+    """All parts, their policies, and what is required of them together."""
+    payload = render_statement(honest("a launch"))
+    assert verifier(changed(payload, HALVED[name]))[0]
