@@ -67,6 +67,7 @@ def lock(
     The manifest stays in git. Nothing is committed or pushed.
     Example: relkit dataset lock assistant-commands
     """
+    from relkit.core.codec import encode
     from relkit.wiring.datasets import lock_dataset
 
     workspace = common.open()
@@ -85,7 +86,7 @@ def lock(
                 "name": lock.name,
                 "digest": lock.digest,
                 "utterances": lock.utterances,
-                "slices": {column: list(values) for column, values in lock.slices.items()},
+                "slices": encode(lock.slices),
                 "audio": dict(lock.audio.dvc),
                 "changed": outcome.changed,
                 "untracked": outcome.untracked,
@@ -162,15 +163,16 @@ def import_(
 
     Example: relkit dataset import kaldi data/test --name calls
     """
+    from relkit.core.codec import encode
     from relkit.datasets.imports.convert import ImportOptions, import_kind
-    from relkit.datasets.view import import_document, import_text
+    from relkit.datasets.view import import_text
     from relkit.wiring.datasets import import_dataset
 
     workspace = common.open()
     options = ImportOptions(kind=import_kind(kind), path=path, name=name, copy=copy)
     with progress_bar("copying", quiet=common.quiet or not copy) as progress:
         summary = import_dataset(workspace, options, progress)
-    show(summary, common, text=import_text, document=import_document)
+    show(summary, common, text=import_text, document=encode)
     say(f"next: name it in a suite: dataset: {{name: {summary.dataset}}}", quiet=common.quiet)
 
 

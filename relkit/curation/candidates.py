@@ -7,9 +7,10 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
+from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.curation.review import (
@@ -175,16 +176,7 @@ _DIGITS = 6
 
 def review_document(review: ReviewList) -> dict[str, JsonValue]:
     """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
-    return {
-        "runs": list(review.runs),
-        "baseline": review.baseline,
-        "dataset": review.dataset,
-        "considered": review.considered,
-        "flagged": review.flagged,
-        "withheld": dict(review.withheld),
-        "candidates": [_document(item) for item in review.candidates],
-        "notes": list(review.notes),
-    }
+    return {**encode(review), "candidates": [*map(_document, review.candidates)]}
 
 
 def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
@@ -192,7 +184,7 @@ def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
         "id": item.id,
         "score": round(item.score, _DIGITS),
         "slice": item.slice,
-        "signals": {name: _rounded(value) for name, value in asdict(item.signals).items()},
+        "signals": {name: _rounded(value) for name, value in encode(item.signals).items()},
         "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
     }
 

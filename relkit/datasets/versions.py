@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import tokens
+from relkit.core.values import named
 from relkit.core.yaml_text import shown
 from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.slicing import DURATION, slice_values
@@ -52,13 +53,13 @@ class DatasetChanges:
     has no lock to compare with; ``settings``: keys of ``dataset.yaml`` that shape a measurement.
     """
 
+    settings: tuple[str, ...]
     added: tuple[str, ...]
     removed: tuple[str, ...]
     relabelled: tuple[str, ...]
     attributes: Mapping[str, tuple[str, ...]]
     consent: Mapping[str, tuple[str, str]]
-    audio: tuple[str, ...] | None
-    settings: tuple[str, ...]
+    audio: tuple[str, ...] | None = field(metadata=named("audio_changed"))
     coverage: tuple[CoverageMove, ...]
 
     @property

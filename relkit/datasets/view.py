@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import columns, count, counted, number, safe, short_digest
 from relkit.datasets.imports.rows import ImportSummary
@@ -91,13 +92,7 @@ def diff_document(name: str, outcome: DiffOutcome) -> dict[str, JsonValue]:
         "before": _version(outcome.before),
         "after": _version(outcome.after),
         "changed": changes.any,
-        "settings": list(changes.settings),
-        "added": list(changes.added),
-        "removed": list(changes.removed),
-        "relabelled": list(changes.relabelled),
-        "attributes": {key: list(columns) for key, columns in changes.attributes.items()},
-        "consent": {key: list(values) for key, values in changes.consent.items()},
-        "audio_changed": None if changes.audio is None else list(changes.audio),
+        **encode(changes),
         "coverage": [
             {
                 "slice": move.slice,
@@ -166,29 +161,6 @@ def _listed(what: str, ids: Sequence[str]) -> list[str]:
     return [f"{what}: {len(ids)}", *(f"  {safe(item)}" for item in ids[:_MOST_IDS]), *more]
 
 
-def import_document(summary: ImportSummary) -> dict[str, JsonValue]:
-    """Return the document of ``relkit dataset import``."""
-    return {
-        "dataset": summary.dataset,
-        "path": f"datasets/{summary.dataset}",
-        "kind": summary.kind,
-        "utterances": summary.utterances,
-        "speakers": summary.speakers,
-        "columns": list(summary.columns),
-        "slices": list(summary.slices),
-        "hours": round(summary.hours, 6),
-        "timed": summary.timed,
-        "audio": "copied" if summary.copied else "linked",
-        "missing_audio": summary.missing_audio,
-        "unlisted_audio": summary.unlisted_audio,
-        "left_out": dict(summary.left_out),
-        "renamed": dict(summary.renamed),
-        "dropped": dict(summary.dropped),
-        "consent": dict(summary.consent),
-        "notes": list(summary.notes),
-    }
-
-
 def import_text(summary: ImportSummary) -> str:
     """Return what ``relkit dataset import`` prints for people."""
     speakers = (
@@ -199,7 +171,7 @@ def import_text(summary: ImportSummary) -> str:
     size += f"{number(summary.hours, 'hours')}{timed}"
     lines = [
         f"dataset {summary.dataset}, from {summary.kind}: {size}",
-        f"audio {'copied' if summary.copied else 'left where it is'}",
+        f"audio {'copied' if summary.audio == 'copied' else 'left where it is'}",
         f"slices: {', '.join(summary.slices) or 'none'}",
         "consent: " + ", ".join(f"{count} {word}" for word, count in summary.consent.items()),
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
+from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.tokens import Segmenter
@@ -310,15 +311,7 @@ def score_document(result: ScoreResult) -> dict[str, JsonValue]:
         "runaway_rate": result.runaway_rate,
         "raw": {"words": result.raw_counts.reference_length, **_counts(result.raw_counts)},
         "normalizer": {"name": result.normalizer, "digest": result.normalizer_digest},
-        "masking": [
-            {
-                "step": step.step,
-                "errors_before": step.errors_before,
-                "errors_after": step.errors_after,
-                "hidden": step.hidden,
-            }
-            for step in result.masking
-        ],
+        "masking": encode(result.masking),
         "scorer": result.scorer,
         "by_utterance": [
             {"id": name, **_counts(result.by_utterance[row]), "failure": row in failed}

@@ -14,9 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
+from typing import ClassVar, Literal
 
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Shape
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.files import RESERVED, default_id, parse_dataset, parse_manifest
 from relkit.datasets.types import NO_VALUE, Consent
@@ -117,6 +119,8 @@ class ImportSummary:
     ``unlisted_audio`` files that no entry names (None where nobody looked).
     """
 
+    FILE: ClassVar = Shape(derived={"path": "dataset"})
+
     dataset: str
     kind: str
     utterances: int
@@ -125,7 +129,7 @@ class ImportSummary:
     slices: tuple[str, ...]
     hours: float
     timed: int
-    copied: bool
+    audio: Literal["copied", "linked"]
     missing_audio: int
     unlisted_audio: int | None
     left_out: Mapping[str, int]
@@ -133,6 +137,11 @@ class ImportSummary:
     dropped: Mapping[str, str]
     consent: Mapping[str, int]
     notes: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """Where the dataset lies, relative to the workspace."""
+        return f"datasets/{self.dataset}"
 
 
 SPEAKERS = (SPEAKER, "speaker_id", "spk_id", "spk", "client_id")
