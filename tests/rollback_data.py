@@ -14,9 +14,9 @@ from relkit.registry.types import (
     Interface,
     Release,
     ReleaseEvent,
-    RollbackTarget,
 )
 from relkit.rollback.run import RollbackOptions, RollbackPorts, plan_rollback
+from relkit.rollback.types import RollbackTarget
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = "%Y-%m-%dT%H:%M:%SZ"

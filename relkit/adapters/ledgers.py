@@ -10,11 +10,9 @@ from relkit.core import storage
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import Busy, InvalidInput, StorageFailed, UsageError
 from relkit.core.yaml_text import shown, where
-from relkit.registry.chain import MENDABLE, Anchor, ChainProblem, chain_problems, merged, named
+from relkit.registry.chain import chain_problems, merged, named
 from relkit.registry.ledger import refusal, refusal_in, state_of
 from relkit.registry.ledger_files import (
-    ParsedLedger,
-    ReadLedger,
     content_key,
     parse_anchors,
     parse_ledger,
@@ -24,7 +22,15 @@ from relkit.registry.ledger_files import (
     render_ledger,
     seal,
 )
-from relkit.registry.types import MODEL_NAME, ReleaseEvent
+from relkit.registry.types import (
+    MENDABLE,
+    MODEL_NAME,
+    Anchor,
+    ChainProblem,
+    LedgerReading,
+    ParsedLedger,
+    ReleaseEvent,
+)
 
 ENDING = ".jsonl"
 ANCHOR_ENDING = ".head"
@@ -65,7 +71,7 @@ class LedgerFiles:
         """
         return self._sound(self.read(model), model)
 
-    def read(self, model: str) -> ReadLedger:
+    def read(self, model: str) -> LedgerReading:
         """Return a ledger with all that is wrong with it; raises UsageError for no name.
 
         Nothing is locked, unless something looks wrong: then it is looked at again when nobody
@@ -77,7 +83,7 @@ class LedgerFiles:
                 return self._read(model)
         return reading
 
-    def _read(self, model: str) -> ReadLedger:
+    def _read(self, model: str) -> LedgerReading:
         """Read the anchor first: events are only added, so that it is never ahead of them."""
         path = self._path(model)
         source = path.name
@@ -97,7 +103,7 @@ class LedgerFiles:
         if chained and (out := refusal_in(line.event for line in parsed.lines if line.event)):
             message = f"{named(out[0])} cannot have happened: {out[1]}"
             problems = (*problems, ChainProblem(code="inadmissible", message=message))
-        return ReadLedger(source=source, parsed=parsed, problems=problems, anchored=anchored)
+        return LedgerReading(source=source, parsed=parsed, problems=problems, anchored=anchored)
 
     def append(self, event: ReleaseEvent, *, expected: int) -> ReleaseEvent:
         """Append an event and return it sealed; it is on disk when this returns.
@@ -153,7 +159,7 @@ class LedgerFiles:
             self._write_anchor(model, events)
         return tuple(done)
 
-    def _anchor_again(self, model: str, read: ReadLedger) -> tuple[str, ...]:
+    def _anchor_again(self, model: str, read: LedgerReading) -> tuple[str, ...]:
         """Bring the anchor up to date where a kill came between it and the event."""
         events = self._sound(read, model)
         if read.anchored == render_anchor(events):
@@ -162,7 +168,11 @@ class LedgerFiles:
         return (f"{model}{ANCHOR_ENDING}: brought up to event {len(events)}",)
 
     def _write(
-        self, model: str, read: ReadLedger, events: tuple[ReleaseEvent, ...], sealed: ReleaseEvent
+        self,
+        model: str,
+        read: LedgerReading,
+        events: tuple[ReleaseEvent, ...],
+        sealed: ReleaseEvent,
     ) -> None:
         """Write the event, then the anchor: a kill between leaves an anchor that lags behind."""
         self._write_attributes()
@@ -202,7 +212,7 @@ class LedgerFiles:
         except InvalidInput as error:
             return text, (), ChainProblem(code="unanchored", message=error.message)
 
-    def _sound(self, read: ReadLedger, model: str) -> tuple[ReleaseEvent, ...]:
+    def _sound(self, read: LedgerReading, model: str) -> tuple[ReleaseEvent, ...]:
         for problem in read.problems:
             if problem.code != "torn":
                 mendable = problem.code in MENDABLE

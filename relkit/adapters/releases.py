@@ -15,13 +15,12 @@ from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
 from relkit.core.yaml_text import shown
 from relkit.registry.release_files import (
-    ReadRelease,
     parse_release,
     read_release,
     render_release,
     tree_digest,
 )
-from relkit.registry.types import MODEL_NAME, VERSION_NAME, Artifact, Release
+from relkit.registry.types import MODEL_NAME, VERSION_NAME, Artifact, Release, ReleaseReading
 
 NAME = "release.json"
 _DIGITS = re.compile(r"(\d+)")
@@ -65,19 +64,19 @@ class ReleaseFiles:
         path = self.path(model, version)
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
-    def examine(self, model: str, version: str) -> ReadRelease:
+    def examine(self, model: str, version: str) -> ReleaseReading:
         """Return a release, or all that is wrong with its file; raises nothing."""
         path, source = self.path(model, version), self.source(model, version)
         if not path.is_file():
             defect = Defect(source=source, line=None, message=f"there is no {NAME}")
-            return ReadRelease(release=None, defects=(defect,))
+            return ReleaseReading(release=None, defects=(defect,))
         try:
             reading = read_release(storage.read_bytes(path, what=source), source=source)
         except InvalidInput as error:
             defect = Defect(source=source, line=None, message=error.message, hint=error.hint)
-            return ReadRelease(release=None, defects=(defect,))
+            return ReleaseReading(release=None, defects=(defect,))
         if reading.release and (wrong := _misplaced(reading.release, model, version, source)):
-            return ReadRelease(release=None, defects=(wrong,))
+            return ReleaseReading(release=None, defects=(wrong,))
         return reading
 
     def write(self, release: Release) -> None:

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.values import OUTSIDE
 from relkit.core.yaml_text import shown
 from relkit.registry.ledger import Entry, LedgerState, plan_promoted, plan_registered
 from relkit.registry.mirror import VERSION, entry, read_state, record
@@ -18,6 +17,7 @@ from relkit.registry.types import (
     VERSION_NAME,
     Artifact,
     Component,
+    ImportedModel,
     LegacyVersion,
     Origin,
     Release,
@@ -44,25 +44,6 @@ class LegacyRegistry(Protocol):
         A model that does not exist has no entry; raises BackendUnavailable.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedModel:
-    """What came in of one model; ``name`` is its own, ``model`` relkit's.
-
-    ``registered`` came in now, ``unchanged`` had before; ``unverifiable`` are those whose files are
-    not here. ``notes`` say what could not be known, ``conflicts`` what was refused.
-    """
-
-    name: str
-    model: str
-    registered: tuple[str, ...]
-    unchanged: tuple[str, ...]
-    unverifiable: tuple[str, ...]
-    live: str | None
-    previous: str | None
-    notes: tuple[str, ...]
-    conflicts: tuple[str, ...] = field(metadata=OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,60 +6,11 @@ The merge rule: the events of two branches in one order, or a refusal that names
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 from relkit.core.errors import InvalidInput
 from relkit.registry.ledger import SERVING, refusal_in
-from relkit.registry.types import EventKind, ReleaseEvent
-
-Code = Literal[
-    "edited",
-    "foreign",
-    "duplicated",
-    "removed",
-    "forked",
-    "reordered",
-    "truncated",
-    "rewritten",
-    "unanchored",
-    "torn",
-    "conflict",
-    "inadmissible",
-]
-
-
-MENDABLE: frozenset[Code] = frozenset(
-    {"duplicated", "forked", "reordered", "unanchored", "torn", "conflict"}
-)
-"""What can be repaired from what is certain: the events are all there, each with its digest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerLine:
-    """A line of a ledger: its event where it holds one, and what is wrong with the line itself."""
-
-    number: int
-    event: ReleaseEvent | None
-    wrong: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
-    """An event that is known to be in the ledger: nothing up to it may be missing."""
-
-    sequence: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainProblem:
-    """What happened to a ledger; ``line`` is None where it is about no one line."""
-
-    code: Code
-    message: str
-    line: int | None = None
+from relkit.registry.types import Anchor, ChainProblem, EventKind, LedgerLine, ReleaseEvent
 
 
 def named(event: ReleaseEvent) -> str:

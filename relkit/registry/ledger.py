@@ -1,13 +1,13 @@
 """What a ledger says: what is served, what was, and what may happen next.
 
-The next event of a ledger, planned and not yet appended: pure, and refused where it cannot be.
-
-Every function returns an event with the sequence it is to get, and neither its digest nor that of
-the line before: the ledger fills these in, if nobody was faster (compare-and-set).
+``plan_…`` functions return the next event, not yet appended, and refuse one that cannot happen. It
+has the sequence it is to get, and neither its digest nor that of the line before: the ledger fills
+these in, if nobody was faster (compare-and-set).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import named
@@ -35,9 +35,9 @@ class Served:
     decision: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LedgerState:
-    """What is so after the last event.
+    """What is so after the last event; only :func:`state_of` and :func:`refusal_in` change it.
 
     ``live`` has the traffic less ``share``, which ``candidate`` has. ``previous`` held all traffic
     before ``live`` did. ``registered`` maps versions, in the order of registration, to the digests
@@ -53,13 +53,19 @@ class LedgerState:
     previous: str | None = None
     candidate: str | None = None
     share: float = 0.0
-    registered: Mapping[str, str | None] = field(default_factory=dict)
-    attested: Mapping[str, Attested] = field(default_factory=dict)
-    yanked: Mapping[str, str] = field(default_factory=dict)
-    condemned: Mapping[str, str] = field(default_factory=dict)
-    verified: Mapping[str, str] = field(default_factory=dict)
-    decisions: Mapping[str, str | None] = field(default_factory=dict)
-    served: tuple[Served, ...] = ()
+    registered: dict[str, str | None] = field(default_factory=dict)
+    attested: dict[str, Attested] = field(default_factory=dict)
+    yanked: dict[str, str] = field(default_factory=dict)
+    condemned: dict[str, str] = field(default_factory=dict)
+    verified: dict[str, str] = field(default_factory=dict)
+    decisions: dict[str, str | None] = field(default_factory=dict)
+    _spans: list[Served] = field(default_factory=list)
+    _open: dict[str, int] = field(default_factory=dict)  # version to its place in ``_spans``
+
+    @property
+    def served(self) -> tuple[Served, ...]:
+        """The times in which a version had a share of the traffic, oldest first."""
+        return tuple(self._spans)
 
     @property
     def full(self) -> tuple[Served, ...]:
@@ -71,85 +77,6 @@ class LedgerState:
         """The versions that ever held all traffic, in the order in which they last began to."""
         last = {span.version: None for span in reversed(self.full)}
         return tuple(reversed(last))
-
-
-def state_of(model: str, events: Iterable[ReleaseEvent]) -> LedgerState:
-    """Return what is so after the events, which are in order; a ledger that exists is believed."""
-    ledger = _Ledger(model)
-    for event in events:
-        ledger.apply(event)
-    return ledger.state()
-
-
-def refusal_in(events: Iterable[ReleaseEvent]) -> tuple[ReleaseEvent, str] | None:
-    """Return the first event that could not have happened after those before it, and why."""
-    ledger: _Ledger | None = None
-    for event in events:
-        ledger = ledger or _Ledger(event.model)
-        why = refusal(ledger, event)
-        if why is not None:
-            return event, why
-        ledger.apply(event)
-    return None
-
-
-def refusal(state: "LedgerState | _Ledger", event: ReleaseEvent) -> str | None:
-    """Return why an event cannot happen after a state, None where it can."""
-    version, kind = event.version, event.kind
-    if kind is EventKind.REGISTERED:
-        digest = state.registered.get(version, event.release)
-        return None if digest == event.release else "it is registered with another digest"
-    if version not in state.registered:
-        return "it was never registered"
-    needed = {
-        EventKind.HELD: (
-            (version == state.candidate, "it is not in canary"),
-            ((event.traffic or 0) <= state.share, "more traffic needs a decision, not a hold"),
-        ),
-        EventKind.RESTORED: ((version in state.yanked, "it is not yanked"),),
-    }
-    if kind in needed:
-        return next((why for holds, why in needed[kind] if not holds), None)
-    return _serving_refusal(state, event) if kind in SERVING else None
-
-
-def _serving_refusal(state: "LedgerState | _Ledger", event: ReleaseEvent) -> str | None:
-    """Return why a version cannot get a share of traffic; the first reason counts."""
-    version, kind = event.version, event.kind
-    forward = kind is not EventKind.ROLLED_BACK
-    canary = kind is EventKind.CANARY
-    reasons = (
-        (version in state.yanked, "it is yanked"),
-        (not forward and version in event.bad, "it is one of the bad versions"),
-        (forward and state.candidate not in (None, version), f"{state.candidate} is in canary"),
-        (forward and version == state.live, "it is served already"),
-        (canary and state.live is None, "nothing is served that it could be compared with"),
-        (
-            canary and not 0 < (event.traffic or 0) < 1,
-            "a canary has more than no and less than all traffic",
-        ),
-    )
-    return next((why for holds, why in reasons if holds), None)
-
-
-class _Ledger:
-    """A state while events are applied, so that a long ledger takes linear time."""
-
-    def __init__(self, model: str) -> None:
-        self.model = model
-        self.sequence = 0
-        self.live: str | None = None
-        self.previous: str | None = None
-        self.candidate: str | None = None
-        self.share = 0.0
-        self.registered: dict[str, str | None] = {}
-        self.attested: dict[str, Attested] = {}
-        self.yanked: dict[str, str] = {}
-        self.condemned: dict[str, str] = {}
-        self.verified: dict[str, str] = {}
-        self.decisions: dict[str, str | None] = {}
-        self._served: list[Served] = []
-        self._open: dict[str, int] = {}  # version to its place in what was served
 
     def apply(self, event: ReleaseEvent) -> None:
         """Make an event part of the state."""
@@ -193,43 +120,111 @@ class _Ledger:
         if self.candidate is not None:
             shares[self.candidate] = self.share
         for version, i in tuple(self._open.items()):
-            if shares.get(version) != self._served[i].share:
-                self._served[i] = replace(self._served[i], until=event.at)
+            if shares.get(version) != self._spans[i].share:
+                self._spans[i] = replace(self._spans[i], until=event.at)
                 del self._open[version]
         for version, share in shares.items():
             if version not in self._open:
-                self._open[version] = len(self._served)
-                self._served.append(_begun(version, share, event))
-
-    def state(self) -> LedgerState:
-        """Return the state, frozen."""
-        return LedgerState(
-            model=self.model,
-            sequence=self.sequence,
-            live=self.live,
-            previous=self.previous,
-            candidate=self.candidate,
-            share=self.share,
-            registered=dict(self.registered),
-            attested=dict(self.attested),
-            yanked=dict(self.yanked),
-            condemned=dict(self.condemned),
-            verified=dict(self.verified),
-            decisions=dict(self.decisions),
-            served=tuple(self._served),
-        )
+                self._open[version] = len(self._spans)
+                self._spans.append(
+                    Served(
+                        version=version,
+                        share=share,
+                        since=event.at,
+                        until=None,
+                        sequence=event.sequence,
+                        kind=event.kind,
+                        decision=event.decision if version == event.version else None,
+                    )
+                )
 
 
-def _begun(version: str, share: float, event: ReleaseEvent) -> Served:
-    return Served(
-        version=version,
-        share=share,
-        since=event.at,
-        until=None,
-        sequence=event.sequence,
-        kind=event.kind,
-        decision=event.decision if version == event.version else None,
+def state_of(model: str, events: Iterable[ReleaseEvent]) -> LedgerState:
+    """Return what is so after the events, which are in order; a ledger that exists is believed."""
+    state = LedgerState(model=model)
+    for event in events:
+        state.apply(event)
+    return state
+
+
+def refusal_in(events: Iterable[ReleaseEvent]) -> tuple[ReleaseEvent, str] | None:
+    """Return the first event that could not have happened after those before it, and why."""
+    state: LedgerState | None = None
+    for event in events:
+        state = state or LedgerState(model=event.model)
+        why = refusal(state, event)
+        if why is not None:
+            return event, why
+        state.apply(event)
+    return None
+
+
+def refusal(state: LedgerState, event: ReleaseEvent) -> str | None:
+    """Return why an event cannot happen after a state, None where it can."""
+    version, kind = event.version, event.kind
+    if kind is EventKind.REGISTERED:
+        digest = state.registered.get(version, event.release)
+        return None if digest == event.release else "it is registered with another digest"
+    if version not in state.registered:
+        return "it was never registered"
+    needed = {
+        EventKind.HELD: (
+            (version == state.candidate, "it is not in canary"),
+            ((event.traffic or 0) <= state.share, "more traffic needs a decision, not a hold"),
+        ),
+        EventKind.RESTORED: ((version in state.yanked, "it is not yanked"),),
+    }
+    if kind in needed:
+        return next((why for holds, why in needed[kind] if not holds), None)
+    return _serving_refusal(state, event) if kind in SERVING else None
+
+
+def _serving_refusal(state: LedgerState, event: ReleaseEvent) -> str | None:
+    """Return why a version cannot get a share of traffic; the first reason counts."""
+    version, kind = event.version, event.kind
+    forward = kind is not EventKind.ROLLED_BACK
+    canary = kind is EventKind.CANARY
+    reasons = (
+        (version in state.yanked, "it is yanked"),
+        (not forward and version in event.bad, "it is one of the bad versions"),
+        (forward and state.candidate not in (None, version), f"{state.candidate} is in canary"),
+        (forward and version == state.live, "it is served already"),
+        (canary and state.live is None, "nothing is served that it could be compared with"),
+        (
+            canary and not 0 < (event.traffic or 0) < 1,
+            "a canary has more than no and less than all traffic",
+        ),
     )
+    return next((why for holds, why in reasons if holds), None)
+
+
+MirrorState = Literal["none", "updated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Events that are in the ledger now, and what became of the mirror."""
+
+    events: tuple[ReleaseEvent, ...]
+    state: LedgerState
+    mirror: MirrorState
+
+    @property
+    def event(self) -> ReleaseEvent:
+        """The last of them."""
+        return self.events[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredRelease:
+    """A release that is registered; ``recorded`` is None where exactly it was before.
+
+    ``notes`` say what it names and what is not here.
+    """
+
+    release: Release
+    recorded: Recorded | None
+    notes: tuple[str, ...] = ()
 
 
 _SHOWN = 5

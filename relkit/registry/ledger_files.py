@@ -1,48 +1,14 @@
 """A model's ledger: lines of canonical JSON to events and back, and their chain of digests."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relkit.core.codec import encode, parse, parse_json
 from relkit.core.digests import canonical, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
-from relkit.registry.chain import Anchor, ChainProblem, LedgerLine
-from relkit.registry.types import ReleaseEvent
+from relkit.registry.types import Anchor, LedgerLine, ParsedLedger, ReleaseEvent
 
 _MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedLedger:
-    """What a ledger's file holds.
-
-    ``torn`` is how many bytes a last line has that is cut off; ``unended`` says that the last line
-    is whole and only its line feed is missing. ``markers`` are the numbers of lines that git wrote
-    into it as the marks of a conflict.
-    """
-
-    lines: tuple[LedgerLine, ...]
-    torn: int = 0
-    unended: bool = False
-    markers: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadLedger:
-    """A ledger as it lies there: what is certain, and what is wrong.
-
-    ``source`` is how messages call its file, ``anchored`` the text of its anchor.
-    """
-
-    source: str
-    parsed: ParsedLedger
-    problems: tuple[ChainProblem, ...] = ()
-    anchored: str = ""
-
-    @property
-    def events(self) -> tuple[ReleaseEvent, ...]:
-        """The events of the lines that are sound, as they stand in the file."""
-        return tuple(line.event for line in self.parsed.lines if line.event and line.wrong is None)
 
 
 def content_key(event: ReleaseEvent) -> str:

@@ -5,10 +5,9 @@ What the registry's verbs share: a model's state, and an event that is appended 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from relkit.core.errors import BackendUnavailable
-from relkit.registry.ledger import Entry, LedgerState, state_of
+from relkit.registry.ledger import Entry, LedgerState, MirrorState, Recorded, state_of
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.types import (
     Aliases,
@@ -252,23 +251,6 @@ def moved_by_others(required: RequiredModel, current: MirrorModel, name: str) ->
 
 def _shown(value: str | None) -> str:
     return "missing" if value is None else f'"{value[:80]}"'
-
-
-MirrorState = Literal["none", "updated"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """Events that are in the ledger now, and what became of the mirror."""
-
-    events: tuple[ReleaseEvent, ...]
-    state: LedgerState
-    mirror: MirrorState
-
-    @property
-    def event(self) -> ReleaseEvent:
-        """The last of them."""
-        return self.events[-1]
 
 
 def entry(ports: RegistryPorts, by: str | None, reason: str = "") -> Entry:

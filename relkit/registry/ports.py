@@ -4,9 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from relkit.registry.ledger_files import ReadLedger
-from relkit.registry.release_files import ReadRelease
-from relkit.registry.types import Fingerprint, Mirrored, Release, ReleaseEvent
+from relkit.registry.types import (
+    Fingerprint,
+    LedgerReading,
+    Mirrored,
+    Release,
+    ReleaseEvent,
+    ReleaseReading,
+)
 
 if TYPE_CHECKING:
     from relkit.core.ports import Clock
@@ -36,7 +41,7 @@ class ReleaseStore(Protocol):
 class ReleaseFolder(ReleaseStore, Protocol):
     """Releases with their files: what is wrong with them, and the evidence beside them."""
 
-    def examine(self, model: str, version: str) -> ReadRelease:
+    def examine(self, model: str, version: str) -> ReleaseReading:
         """Return a release, or all that is wrong with it; raises nothing."""
         ...
 
@@ -80,7 +85,7 @@ class ReleaseLedger(Protocol):
 class MendableLedger(ReleaseLedger, Protocol):
     """A ledger that can be examined and repaired."""
 
-    def read(self, model: str) -> ReadLedger:
+    def read(self, model: str) -> LedgerReading:
         """Return a ledger with all that is wrong with it."""
         ...
 

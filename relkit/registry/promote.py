@@ -23,6 +23,7 @@ from relkit.gate.run import Policies
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.registry.ledger import (
     LedgerState,
+    Recorded,
     known,
     plan_canary,
     plan_held,
@@ -32,7 +33,7 @@ from relkit.registry.ledger import (
     plan_yanked,
     refuse_condemned,
 )
-from relkit.registry.mirror import Recorded, entry, read_state, record
+from relkit.registry.mirror import entry, read_state, record
 from relkit.registry.ports import RegistryPorts, ReleaseFolder
 from relkit.registry.types import Release
 

@@ -17,8 +17,15 @@ from relkit.datasets.types import Answer
 from relkit.evaluation.evaluate import Normalizers
 from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import Outcome
-from relkit.registry.ledger import Entry, LedgerState, plan_registered, state_of
-from relkit.registry.mirror import Recorded, entry, read_state, record
+from relkit.registry.ledger import (
+    Entry,
+    LedgerState,
+    Recorded,
+    RegisteredRelease,
+    plan_registered,
+    state_of,
+)
+from relkit.registry.mirror import entry, read_state, record
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import DECISION, REPORT, evidence_name
 from relkit.registry.release_files import load_document, release_of
@@ -156,18 +163,6 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
-    """A release that is registered; ``recorded`` is None where exactly it was before.
-
-    ``notes`` say what it names and what is not here.
-    """
-
-    release: Release
-    recorded: Recorded | None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RegisterOptions:
     """The file of a release, and by whom it is registered (None: the actor).
 
@@ -179,7 +174,7 @@ class RegisterOptions:
     by: str | None = None
 
 
-def register(options: RegisterOptions, ports: RegistryPorts) -> Registered:
+def register(options: RegisterOptions, ports: RegistryPorts) -> RegisteredRelease:
     """Register a release from its file, JSON or YAML.
 
     The digests of an artifact's files are computed; time, and a run's report and dataset, are
@@ -208,7 +203,7 @@ def register(options: RegisterOptions, ports: RegistryPorts) -> Registered:
     notes = tuple(_keep_evidence(release, ports))
     if probe is not None:
         keep_probe(release, probe, ports)
-    return Registered(release=release, recorded=_record(release, by, ports), notes=notes)
+    return RegisteredRelease(release=release, recorded=_record(release, by, ports), notes=notes)
 
 
 def _refuse_other(release: Release, ports: RegistryPorts) -> None:

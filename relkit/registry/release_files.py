@@ -5,7 +5,7 @@ What a release's schema cannot say: parts that contradict each other, paths that
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from relkit.core.digests import PREFIX, JsonValue, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.slices import normal_slice
 from relkit.core.yaml_text import shown
-from relkit.registry.types import Artifact, Release, ReleaseKind
+from relkit.registry.types import Artifact, Release, ReleaseKind, ReleaseReading
 from relkit.registry.versions import VersionRange
 
 _HINT = "docs/registry.md says what a release holds"
@@ -146,14 +146,6 @@ def _plain(path: str) -> bool:
     return inside and str(pure) == path and path.isprintable() and "\\" not in path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadRelease:
-    """A release as it was read: None with its defects where there are some."""
-
-    release: Release | None
-    defects: tuple[Defect, ...] = ()
-
-
 def parse_release(data: bytes, *, source: str) -> Release:
     """Return a release from JSON; raises InvalidInput for its first defect, saying how many."""
     reading = read_release(data, source=source)
@@ -164,14 +156,14 @@ def parse_release(data: bytes, *, source: str) -> Release:
     return reading.release
 
 
-def read_release(data: bytes, *, source: str) -> ReadRelease:
+def read_release(data: bytes, *, source: str) -> ReleaseReading:
     """Return a release from JSON, or everything that is wrong with it."""
     try:
         text = decode(data, source=source)
         document = parse_json(text, source=source)
     except Malformed as error:
         defect = Defect(source=source, line=error.line, message=error.problem, hint=error.hint)
-        return ReadRelease(release=None, defects=(defect,))
+        return ReleaseReading(release=None, defects=(defect,))
     return release_of(document, source=source, text=text)
 
 
@@ -187,20 +179,20 @@ def load_document(data: bytes, *, source: str) -> tuple[dict[str, Any], str]:
     return document, text
 
 
-def release_of(document: JsonValue, *, source: str, text: str) -> ReadRelease:
+def release_of(document: JsonValue, *, source: str, text: str) -> ReleaseReading:
     """Return the release of a document, or all that is wrong; ``text`` tells the lines."""
     release = defects(Release, document)
     wrong = list(contradictions(release)) if isinstance(release, Release) else release
     if wrong or not isinstance(release, Release):
         lines = lines_of(text, source=source)
-        return ReadRelease(
+        return ReleaseReading(
             release=None,
             defects=tuple(
                 Defect(source=source, line=line_of(path, lines), message=message, hint=hint)
                 for path, message, hint in wrong
             ),
         )
-    return ReadRelease(release=sealed(release))
+    return ReleaseReading(release=sealed(release))
 
 
 def sealed(release: Release) -> Release:

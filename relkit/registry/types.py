@@ -1,7 +1,4 @@
-"""What can be served, and the ledger that says what was served when.
-
-What a registry that serving systems read has to say, and what it says.
-"""
+"""Releases and the ledger that says what was served when; mirrors, and what the verbs return."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
+from relkit.core.codec import Defect
+from relkit.core.errors import BackendUnavailable
 from relkit.core.values import (
     OUTSIDE,
     REQUIRED,
@@ -23,21 +22,13 @@ from relkit.core.values import (
 )
 
 Component = Literal["asr", "llm", "tts", "retriever", "safety", "stack"]
-
-
 ReleaseKind = Literal["files", "reference", "hosted", "stack"]
-
-
 Attested = Literal["gate", "legacy", "none"]
 """Whether a gate stands behind a release, or it came from a registry that knew of none."""
 
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-
-
 VERSION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
-
-
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -63,20 +54,10 @@ def language_name(text: str) -> str:
 
 
 ModelName = Annotated[str, Limits(pattern=MODEL_NAME)]
-
-
 VersionName = Annotated[str, Limits(pattern=VERSION_NAME)]
-
-
 Line = Annotated[str, Limits(min_length=1, max_length=200), Checked(printable)]
-
-
 _Text = Annotated[str, Limits(max_length=200), Checked(printable)]
-
-
 _Place = Annotated[str, Limits(min_length=1, max_length=1000)]
-
-
 _Address = Annotated[str, Limits(min_length=1, max_length=2000), Checked(printable)]
 
 
@@ -273,38 +254,93 @@ class ReleaseEvent:
     digest: Digest
 
 
+Code = Literal[
+    "edited",
+    "foreign",
+    "duplicated",
+    "removed",
+    "forked",
+    "reordered",
+    "truncated",
+    "rewritten",
+    "unanchored",
+    "torn",
+    "conflict",
+    "inadmissible",
+]
+
+
+MENDABLE: frozenset[Code] = frozenset(
+    {"duplicated", "forked", "reordered", "unanchored", "torn", "conflict"}
+)
+"""What can be repaired from what is certain: the events are all there, each with its digest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """A release that rollback may not go to, and why."""
+class LedgerLine:
+    """A line of a ledger: its event where it holds one, and what is wrong with the line itself."""
 
-    version: str
-    code: str
-    reason: str
+    number: int
+    event: ReleaseEvent | None
+    wrong: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RollbackTarget:
-    """Where to go back to and why.
+class Anchor:
+    """An event that is known to be in the ledger: nothing up to it may be missing."""
 
-    ``target`` is None where no release fits; ``refused`` lists every release that was looked at
-    with its reason, newest first. ``bad`` is the whole first-bad set, ``live`` what is served now,
-    ``slice`` the one that fails. ``evidence`` says in words what speaks for the target; ``steps``
-    is the plan, ``checklist`` what people check after it. For a stack ``revert`` maps each
-    component to go back to its version, and ``alternatives`` are further sets, the next best first.
+    sequence: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainProblem:
+    """What happened to a ledger; ``line`` is None where it is about no one line."""
+
+    code: Code
+    message: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedLedger:
+    """What a ledger's file holds.
+
+    ``torn`` is how many bytes a last line has that is cut off; ``unended`` says that the last line
+    is whole and only its line feed is missing. ``markers`` are the numbers of lines that git wrote
+    into it as the marks of a conflict.
     """
 
-    model: str
-    live: str | None
-    bad: tuple[str, ...]
-    slice: str | None
-    target: str | None
-    attested: Attested = "none"
-    revert: Mapping[str, str] = field(default_factory=dict)
-    alternatives: tuple[Mapping[str, str], ...] = ()
-    refused: tuple[Refused, ...]
-    evidence: tuple[str, ...] = ()
-    steps: tuple[str, ...] = field(default=(), metadata=named("plan"))
-    checklist: tuple[str, ...] = ()
+    lines: tuple[LedgerLine, ...]
+    torn: int = 0
+    unended: bool = False
+    markers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerReading:
+    """A ledger as it lies there: what is certain, and what is wrong.
+
+    ``source`` is how messages call its file, ``anchored`` the text of its anchor.
+    """
+
+    source: str
+    parsed: ParsedLedger
+    problems: tuple[ChainProblem, ...] = ()
+    anchored: str = ""
+
+    @property
+    def events(self) -> tuple[ReleaseEvent, ...]:
+        """The events of the lines that are sound, as they stand in the file."""
+        return tuple(line.event for line in self.parsed.lines if line.event and line.wrong is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReading:
+    """A release as it was read: None with its defects where there are some."""
+
+    release: Release | None
+    defects: tuple[Defect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,3 +413,49 @@ class LegacyVersion:
     stage: str | None = None
     aliases: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedModel:
+    """What came in of one model; ``name`` is its own, ``model`` relkit's.
+
+    ``registered`` came in now, ``unchanged`` had before; ``unverifiable`` are those whose files are
+    not here. ``notes`` say what could not be known, ``conflicts`` what was refused.
+    """
+
+    name: str
+    model: str
+    registered: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    unverifiable: tuple[str, ...]
+    live: str | None
+    previous: str | None
+    notes: tuple[str, ...]
+    conflicts: tuple[str, ...] = field(metadata=OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryValidation:
+    """What is wrong with the releases of a workspace."""
+
+    releases: int
+    defects: tuple[Defect, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryVerification:
+    """What is wrong with models' ledgers and digests; none: all of it is as it was recorded.
+
+    ``repaired`` says what was mended, ``unchecked`` what could not be looked at here, ``recorded``
+    which verifications are in the ledger now, ``mirror`` whether there is one. ``silent`` says why
+    it could not be asked; what it says is not known then.
+    """
+
+    problems: tuple[str, ...]
+    models: tuple[str, ...]
+    events: int
+    repaired: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    recorded: tuple[str, ...] = ()
+    mirror: Literal["skipped", "compared", "silent"] = "skipped"
+    silent: BackendUnavailable | None = field(default=None, metadata=OUTSIDE)

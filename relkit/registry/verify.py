@@ -4,18 +4,22 @@ What is wrong with releases and their ledger, each with file and line where it h
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from relkit.core.codec import Defect, Path, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
-from relkit.core.values import OUTSIDE
 from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
 from relkit.registry.mirror import entry, mirrored
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.promote import evidence_digests
 from relkit.registry.register import probe_problems
-from relkit.registry.types import EventKind, Release, ReleaseEvent
+from relkit.registry.types import (
+    EventKind,
+    RegistryValidation,
+    RegistryVerification,
+    Release,
+    ReleaseEvent,
+)
 from relkit.registry.versions import VersionRange
 
 Known = Mapping[str, Mapping[str, Release]]
@@ -169,34 +173,7 @@ def _at(
     return Defect(source=source, line=line, message=message, hint=hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Validation:
-    """What is wrong with the releases of a workspace."""
-
-    releases: int
-    defects: tuple[Defect, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
-    """What is wrong with models' ledgers and digests; none: all of it is as it was recorded.
-
-    ``repaired`` says what was mended, ``unchecked`` what could not be looked at here, ``recorded``
-    which verifications are in the ledger now, ``mirror`` whether there is one. ``silent`` says why
-    it could not be asked; what it says is not known then.
-    """
-
-    problems: tuple[str, ...]
-    models: tuple[str, ...]
-    events: int
-    repaired: tuple[str, ...] = ()
-    unchecked: tuple[str, ...] = ()
-    recorded: tuple[str, ...] = ()
-    mirror: Literal["skipped", "compared", "silent"] = "skipped"
-    silent: BackendUnavailable | None = field(default=None, metadata=OUTSIDE)
-
-
-def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
+def validate(ports: RegistryPorts, *, artifacts: bool = True) -> RegistryValidation:
     """Return all that is wrong with all releases and ledgers; raises nothing for any of it.
 
     ``artifacts`` False leaves the files of artifacts unread.
@@ -211,7 +188,7 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> Validation:
         defects += evidence_defects(ports, releases)
         if artifacts:
             defects += artifact_defects(ports, releases)
-    return Validation(
+    return RegistryValidation(
         releases=sum(len(ports.releases.versions(model)) for model in models),
         defects=tuple(sorted(defects, key=lambda defect: (defect.source, defect.line or 0))),
     )
@@ -233,7 +210,7 @@ class VerifyRegistryOptions:
     by: str | None = None
 
 
-def verify(options: VerifyRegistryOptions, ports: RegistryPorts) -> Verification:
+def verify(options: VerifyRegistryOptions, ports: RegistryPorts) -> RegistryVerification:
     """Prove chains and digests; raises UsageError for an unknown model."""
     if options.probe is not None and options.model is None:
         raise UsageError("--probe needs the model that was probed", hint="name it: MODEL")
@@ -248,7 +225,7 @@ def verify(options: VerifyRegistryOptions, ports: RegistryPorts) -> Verification
     return replace(proven, recorded=recorded)
 
 
-def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Verification:
+def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> RegistryVerification:
     """Return what is wrong; a mirror that does not answer is asked once."""
     models = _models(ports)
     if model is not None:
@@ -292,7 +269,7 @@ def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Verifica
                 continue
             repaired += done
             problems += differing
-    return Verification(
+    return RegistryVerification(
         models=models,
         events=events,
         problems=tuple(problems),

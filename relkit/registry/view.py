@@ -6,12 +6,14 @@ from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
 from relkit.core.wording import columns, counted, percent, safe, short_digest
-from relkit.registry.adopt import ImportedModel
-from relkit.registry.ledger import LedgerState
-from relkit.registry.mirror import Recorded
-from relkit.registry.register import Registered
-from relkit.registry.types import EventKind, ReleaseEvent
-from relkit.registry.verify import Validation, Verification
+from relkit.registry.ledger import LedgerState, Recorded, RegisteredRelease
+from relkit.registry.types import (
+    EventKind,
+    ImportedModel,
+    RegistryValidation,
+    RegistryVerification,
+    ReleaseEvent,
+)
 
 
 def share_of(text: str) -> float:
@@ -57,7 +59,7 @@ def promoted_text(done: Recorded) -> str:
     return f"{recorded_text(done)}\n{state_line(done.state)}"
 
 
-def registered_json(done: Registered) -> dict[str, JsonValue]:
+def registered_json(done: RegisteredRelease) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry register``."""
     release = done.release
     return {
@@ -71,12 +73,12 @@ def registered_json(done: Registered) -> dict[str, JsonValue]:
     }
 
 
-def registered_text(done: Registered) -> str:
+def registered_text(done: RegisteredRelease) -> str:
     """Return which release is registered, by which digest."""
     return f"{done.release.model} {done.release.version}: {done.release.digest}"
 
 
-def validation_json(validation: Validation) -> dict[str, JsonValue]:
+def validation_json(validation: RegistryValidation) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry validate``."""
     return {
         "valid": not validation.defects,
@@ -93,7 +95,7 @@ def validation_json(validation: Validation) -> dict[str, JsonValue]:
     }
 
 
-def validation_text(validation: Validation) -> str:
+def validation_text(validation: RegistryValidation) -> str:
     """Return every defect with its hint, and how many there are."""
     lines = []
     for defect in validation.defects:
@@ -105,7 +107,7 @@ def validation_text(validation: Validation) -> str:
     return "\n".join(lines)
 
 
-def verification_json(verification: Verification) -> dict[str, JsonValue]:
+def verification_json(verification: RegistryVerification) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry verify``."""
     silent = verification.silent
     return {
@@ -115,7 +117,7 @@ def verification_json(verification: Verification) -> dict[str, JsonValue]:
     }
 
 
-def verification_text(verification: Verification) -> str:
+def verification_text(verification: RegistryVerification) -> str:
     """Return what was repaired, what is wrong, and how much was looked at."""
     lines = [f"repaired: {safe(line)}" for line in verification.repaired]
     lines += [safe(line) for line in verification.problems]
@@ -160,11 +162,7 @@ def state_line(state: LedgerState) -> str:
     return line
 
 
-History = tuple[Sequence[ReleaseEvent], LedgerState]
-"""A model's events, oldest first, and what they come to."""
-
-
-def history_json(history: History) -> dict[str, JsonValue]:
+def history_json(history: tuple[Sequence[ReleaseEvent], LedgerState]) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry history``."""
     events, state = history
     return {
@@ -180,7 +178,7 @@ def history_json(history: History) -> dict[str, JsonValue]:
     }
 
 
-def history_text(history: History) -> str:
+def history_text(history: tuple[Sequence[ReleaseEvent], LedgerState]) -> str:
     """Return what was served when, by share of traffic, and below it every event."""
     events, state = history
     served = [["served", "traffic", "since", "until", "by event"]]

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from relkit.registry.types import EventKind, Release, ReleaseEvent
 from relkit.rollback.compatibility import Running
+from relkit.rollback.types import GateProof, Life, StackService
 
 FULL = 1.0
 """The share of traffic that is all of it."""
@@ -23,39 +24,6 @@ def serves(event: ReleaseEvent) -> bool:
     if event.kind in {EventKind.PROMOTED, EventKind.ROLLED_BACK}:
         return event.traffic is None or event.traffic >= FULL
     return event.kind is EventKind.CANARY and event.traffic is not None and event.traffic >= FULL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateProof:
-    """The promotion that shows a passed gate: whose event it is, its number and its decision."""
-
-    model: str
-    sequence: int
-    decision: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
-    """What one release went through, by its own ledger; times are UTC.
-
-    ``place`` counts releases as registered, from 0. ``records`` are the digests of its record that
-    the ledger names. ``full`` is its latest event of full traffic. ``gate`` is None without a
-    passed gate, and then ``ungated`` says why. ``left_by`` is the rollback that left it behind,
-    where it was not promoted again since; ``worse`` are those that removed it for a slice.
-    ``verified`` is the newest verification since its last change.
-    """
-
-    version: str
-    place: int
-    records: tuple[str, ...]
-    full: ReleaseEvent | None
-    gate: GateProof | None
-    ungated: str
-    legacy: bool
-    yanked: ReleaseEvent | None
-    left_by: ReleaseEvent | None
-    worse: tuple[ReleaseEvent, ...]
-    verified: ReleaseEvent | None
 
 
 @dataclass(frozen=True)  # no slots: what is derived is kept
@@ -184,19 +152,6 @@ def _gate(events: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
         else:
             proof = GateProof(model=event.model, sequence=event.sequence, decision=event.decision)
     return proof, why
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackService:
-    """The service of a component's release in stacks that pinned it and held full traffic.
-
-    ``stack`` names the newest such release, ``at`` since when it had all traffic, ``gate`` the
-    promotion of a stack with it behind which a gate passed.
-    """
-
-    stack: str
-    at: str
-    gate: GateProof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

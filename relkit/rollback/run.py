@@ -15,17 +15,16 @@ from relkit.registry.ledger import Entry, plan_rolled_back, state_of
 from relkit.registry.ports import ArtifactStore, ReleaseLedger, ReleaseStore
 from relkit.registry.types import EventKind, Release, ReleaseEvent
 from relkit.rollback.compatibility import Running
-from relkit.rollback.history import History, ServedModel, StackService, served_now, stack_services
+from relkit.rollback.history import History, ServedModel, served_now, stack_services
 from relkit.rollback.target import (
     SIGN,
-    Applied,
     Move,
-    Question,
     RollbackPlan,
     already_there,
     model_target,
     move,
 )
+from relkit.rollback.types import Applied, Question, StackService
 from relkit.rollback.view import worded_stack_target, worded_target
 
 if TYPE_CHECKING:

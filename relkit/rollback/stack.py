@@ -19,20 +19,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations, tee
 
-from relkit.registry.types import Refused, Release, RollbackTarget
+from relkit.registry.types import Release
 from relkit.rollback.compatibility import fit_each_other
 from relkit.rollback.history import ServedModel
 from relkit.rollback.target import (
     NOT_REGISTERED,
     SIGN,
     Move,
-    Question,
     artifact_objections,
     in_bad_set,
     judge_record,
     move,
     refused,
 )
+from relkit.rollback.types import Question, Refused, RollbackTarget
 
 MOST_NODES = 1_000_000
 """Tried versions after which a search ends: seconds at the most."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from relkit.core.slices import OVERALL
 from relkit.core.values import seconds_between
 from relkit.core.wording import duration, short_digest
-from relkit.registry.types import Refused, Release, ReleaseEvent, RollbackTarget
+from relkit.registry.types import Release, ReleaseEvent
 from relkit.rollback.compatibility import interface_misfits, partner_misfits
-from relkit.rollback.history import History, Life, ServedModel
+from relkit.rollback.history import History, ServedModel
+from relkit.rollback.types import Life, ModelAnswer, Question, Refused, RollbackTarget
 
 LEGACY_WINDOW_S = 24 * 3600.0
 """How old the verification of a release without a gate may be: a day, as a decision is valid."""
@@ -25,25 +26,6 @@ SIGN = "@"
 
 
 NOT_REGISTERED = "it has a record, and the ledger does not know it: it was never registered"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What was asked: the first-bad set, a named target, the failing slice, and the time."""
-
-    now: str
-    bad: tuple[str, ...] = ()
-    to: str | None = None
-    slice: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelAnswer:
-    """Where a model goes back to, None where every release is ``refused``; newest first."""
-
-    bad: tuple[str, ...]
-    target: Release | None
-    refused: tuple[Refused, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +54,6 @@ class RollbackPlan:
     target: RollbackTarget
     moves: tuple[Move, ...] = ()
     by_rollback: ReleaseEvent | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """The events that were appended, and whether a mirror was told."""
-
-    events: tuple[ReleaseEvent, ...] = ()
-    mirrored: bool = False
 
 
 def model_target(model: ServedModel, question: Question) -> ModelAnswer:

@@ -12,17 +12,11 @@ from typing import TYPE_CHECKING
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import safe, short_digest
-from relkit.registry.types import Release, RollbackTarget
+from relkit.registry.types import Release
 from relkit.rollback.compatibility import only_stated_by
 from relkit.rollback.history import ServedModel
-from relkit.rollback.target import (
-    Applied,
-    ModelAnswer,
-    Question,
-    RollbackPlan,
-    already_there,
-    overlap,
-)
+from relkit.rollback.target import RollbackPlan, already_there, overlap
+from relkit.rollback.types import Applied, ModelAnswer, Question, RollbackTarget
 
 if TYPE_CHECKING:  # only a stack's rollback loads it
     from relkit.rollback.stack import StackAnswer, Suspects

@@ -16,14 +16,19 @@ from relkit.wiring.stores import (
 
 if TYPE_CHECKING:
     from relkit.evaluation.types import EvalReport
-    from relkit.registry.adopt import ImportedModel, ImportRegistryOptions
-    from relkit.registry.ledger import LedgerState
-    from relkit.registry.mirror import Recorded
+    from relkit.registry.adopt import ImportRegistryOptions
+    from relkit.registry.ledger import LedgerState, Recorded, RegisteredRelease
     from relkit.registry.ports import Mirror, RegistryPorts
     from relkit.registry.promote import PromoteOptions, YankOptions
-    from relkit.registry.register import Registered, RegisterOptions
-    from relkit.registry.types import Fingerprint, ReleaseEvent
-    from relkit.registry.verify import Validation, Verification, VerifyRegistryOptions
+    from relkit.registry.register import RegisterOptions
+    from relkit.registry.types import (
+        Fingerprint,
+        ImportedModel,
+        RegistryValidation,
+        RegistryVerification,
+        ReleaseEvent,
+    )
+    from relkit.registry.verify import VerifyRegistryOptions
 
 
 _NAMES = ("RELKIT_BY", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME")
@@ -76,21 +81,21 @@ def _fingerprint(workspace: Workspace, run: str) -> "Fingerprint":
     return take_fingerprint(run, run_folders(workspace), normalizer_files(workspace))
 
 
-def register(workspace: Workspace, options: "RegisterOptions") -> "Registered":
+def register(workspace: Workspace, options: "RegisterOptions") -> "RegisteredRelease":
     """Register a release; see :func:`relkit.registry.register.register`."""
     from relkit.registry import register as registry_register
 
     return registry_register.register(options, registry_ports(workspace))
 
 
-def validate(workspace: Workspace, *, artifacts: bool) -> "Validation":
+def validate(workspace: Workspace, *, artifacts: bool) -> "RegistryValidation":
     """Say all that is wrong; see :func:`relkit.registry.verify.validate`."""
     from relkit.registry import verify as registry_verify
 
     return registry_verify.validate(registry_ports(workspace), artifacts=artifacts)
 
 
-def verify(workspace: Workspace, options: "VerifyRegistryOptions") -> "Verification":
+def verify(workspace: Workspace, options: "VerifyRegistryOptions") -> "RegistryVerification":
     """Prove the ledgers; see :func:`relkit.registry.verify.verify`."""
     from relkit.registry import verify as registry_verify
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
 from relkit.rollback import run as workflow
-from relkit.rollback.target import Applied, RollbackPlan
+from relkit.rollback.target import RollbackPlan
+from relkit.rollback.types import Applied
 from relkit.wiring.registry import registry_ports
 from relkit.wiring.stores import ledger_files, release_files, run_folders
 

@@ -44,7 +44,8 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
-from relkit.registry.types import Fingerprint, Release, ReleaseEvent, RollbackTarget
+from relkit.registry.types import Fingerprint, Release, ReleaseEvent
+from relkit.rollback.types import RollbackTarget
 from relkit.scoring.normalizers import NormalizerFile
 from tests.file_values import values
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from relkit.registry.schemas import schemas
+from relkit.registry.schema_files import schemas
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "registry" / "schema"

@@ -1,0 +1,114 @@
+"""What a rollback is asked, what a ledger proves about a release, and where to go back to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relkit.core.values import named
+from relkit.registry.types import Attested, Release, ReleaseEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What was asked: the first-bad set, a named target, the failing slice, and the time."""
+
+    now: str
+    bad: tuple[str, ...] = ()
+    to: str | None = None
+    slice: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateProof:
+    """The promotion that shows a passed gate: whose event it is, its number and its decision."""
+
+    model: str
+    sequence: int
+    decision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What one release went through, by its own ledger; times are UTC.
+
+    ``place`` counts releases as registered, from 0. ``records`` are the digests of its record that
+    the ledger names. ``full`` is its latest event of full traffic. ``gate`` is None without a
+    passed gate, and then ``ungated`` says why. ``left_by`` is the rollback that left it behind,
+    where it was not promoted again since; ``worse`` are those that removed it for a slice.
+    ``verified`` is the newest verification since its last change.
+    """
+
+    version: str
+    place: int
+    records: tuple[str, ...]
+    full: ReleaseEvent | None
+    gate: GateProof | None
+    ungated: str
+    legacy: bool
+    yanked: ReleaseEvent | None
+    left_by: ReleaseEvent | None
+    worse: tuple[ReleaseEvent, ...]
+    verified: ReleaseEvent | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackService:
+    """The service of a component's release in stacks that pinned it and held full traffic.
+
+    ``stack`` names the newest such release, ``at`` since when it had all traffic, ``gate`` the
+    promotion of a stack with it behind which a gate passed.
+    """
+
+    stack: str
+    at: str
+    gate: GateProof | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A release that rollback may not go to, and why."""
+
+    version: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackTarget:
+    """Where to go back to and why.
+
+    ``target`` is None where no release fits; ``refused`` lists every release that was looked at
+    with its reason, newest first. ``bad`` is the whole first-bad set, ``live`` what is served now,
+    ``slice`` the one that fails. ``evidence`` says in words what speaks for the target; ``steps``
+    is the plan, ``checklist`` what people check after it. For a stack ``revert`` maps each
+    component to go back to its version, and ``alternatives`` are further sets, the next best first.
+    """
+
+    model: str
+    live: str | None
+    bad: tuple[str, ...]
+    slice: str | None
+    target: str | None
+    attested: Attested = "none"
+    revert: Mapping[str, str] = field(default_factory=dict)
+    alternatives: tuple[Mapping[str, str], ...] = ()
+    refused: tuple[Refused, ...]
+    evidence: tuple[str, ...] = ()
+    steps: tuple[str, ...] = field(default=(), metadata=named("plan"))
+    checklist: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAnswer:
+    """Where a model goes back to, None where every release is ``refused``; newest first."""
+
+    bad: tuple[str, ...]
+    target: Release | None
+    refused: tuple[Refused, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The events that were appended, and whether a mirror was told."""
+
+    events: tuple[ReleaseEvent, ...] = ()
+    mirrored: bool = False
