@@ -39,7 +39,7 @@ _OF_PAGES = ("id", "repeat", *_COUNTS, "runaway", "loop", "failure", "unusable")
 _OF_ITEMS = (*_OF_PAGES, "capped_errors", "cluster")
 _OTHER_ROWS = "results.parquet and texts.parquet hold different utterances"
 
-Record = dict[str, Any]
+Cells = dict[str, Any]
 """A row by column."""
 
 
@@ -58,8 +58,7 @@ class ParquetResults:
         for column in columns:
             table[column] = pa.array([r.slices[column] for r in results], pa.string())
         table["cluster"] = pa.array([r.cluster for r in results], pa.string())
-        table |= _scores(results)
-        table |= {
+        table |= _scores(results) | {
             "failure": pa.array([r.failure for r in results], pa.string()),
             "unusable": pa.array([r.unusable for r in results], pa.string()),
             "latency_ms": pa.array([r.latency_ms for r in results], pa.float64()),
@@ -69,9 +68,7 @@ class ParquetResults:
             "cached": pa.array([r.cached for r in results], pa.bool_()),
             "load": pa.array([r.load for r in results], pa.string()),
         }
-        table |= _qualities(results)
-        table |= _speech(results)
-        _write(path, table)
+        _write(path, table | _qualities(results) | _speech(results))
 
     def write_texts(
         self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
@@ -161,7 +158,7 @@ def _speech(results: Sequence[Result]) -> dict[str, Any]:
     return columns
 
 
-def _spoken(row: Record) -> SpokenAudio | None:
+def _spoken(row: Cells) -> SpokenAudio | None:
     if row.get("leading_silence_ms") is None:
         return None
     return SpokenAudio(**{name: row[name] for name in SPEECH_COLUMNS})
@@ -188,7 +185,7 @@ def _detail(outcome: Outcome) -> str | None:
     return None
 
 
-def _outcome(row: Record, text: Record) -> Outcome:
+def _outcome(row: Cells, text: Cells) -> Outcome:
     unusable = prediction = None
     detail = text["detail"] or ""
     if row["unusable"] is not None:
@@ -213,7 +210,7 @@ def _outcome(row: Record, text: Record) -> Outcome:
     )
 
 
-def _stored(row: Record, text: Record, detail: str) -> Answer | Failure:
+def _stored(row: Cells, text: Cells, detail: str) -> Answer | Failure:
     if row["failure"] is not None:
         return Failure(reason=FailureReason(row["failure"]), detail=detail)
     if text["answer"] is None:
@@ -278,7 +275,7 @@ def read_rows(
     table = _results(folder, outputs, _OF_PAGES)
     slices, measures = _slice_columns(table), _measure_columns(table)
     rows = table.to_pylist()
-    by_key: dict[tuple[str, int], Record] = {}
+    by_key: dict[tuple[str, int], Cells] = {}
     if with_text or with_audio:
         columns = [
             "id",
@@ -307,7 +304,7 @@ def _measure_columns(table: Any) -> list[str]:  # noqa: ANN401  # as above
     ]
 
 
-def _row(row: Record, text: Record, slices: list[str], measures: list[str]) -> Row:
+def _row(row: Cells, text: Cells, slices: list[str], measures: list[str]) -> Row:
     counts = None
     if row["unusable"] is None:
         counts = ErrorCounts(**{name: row[name] for name in _COUNTS})
@@ -348,7 +345,7 @@ def read_items(
         (row["id"], row["repeat"]): row["hypothesis_normalized"]
         for row in read_table(folder / "texts.parquet", columns, outputs=outputs).to_pylist()
     }
-    repeats: dict[str, list[Record]] = defaultdict(list)
+    repeats: dict[str, list[Cells]] = defaultdict(list)
     for row in table.to_pylist():
         if (row["id"], row["repeat"]) not in answers:
             raise InvalidInput(f"{folder.name}: {_OTHER_ROWS}")
@@ -362,7 +359,7 @@ def read_items(
 
 def _item(
     name: str,
-    rows: Sequence[Record],
+    rows: Sequence[Cells],
     answers: Mapping[tuple[str, int], str | None],
     slices: Sequence[str],
     segmenter: Segmenter,

@@ -1,12 +1,8 @@
-"""One worker: a process with a system in it, seen from the parent and from inside.
+"""Clips through a system in worker processes: bounded time, bounded restarts, nothing left over.
 
-The executor: who gets which clip, what is asked again, and what is waited for.
-
-Whether failures are results, or only show that there is nobody to ask.
-
-How many threads a worker may use, so that several of them do not fight for the cores.
-
-Clips through a system in worker processes: bounded time, bounded restarts, nothing left over.
+A worker is a process with a system in it. The executor says who gets which clip, what is asked
+again, and whether failures are results or only show that there is nobody to ask. Workers share the
+cores by the number of their threads.
 """
 
 import math
@@ -79,7 +75,7 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(slots=True, kw_only=True)
-class Task:
+class ClipTask:
     """A clip on its way, and how often it was asked."""
 
     id: str
@@ -107,11 +103,11 @@ class Worker:
         theirs.close()
         self._limit_s = limit_s
         self._ready = False
-        self.task: Task | None = None
+        self.task: ClipTask | None = None
         self.deadline = time.monotonic() + START_S
         self.alive = True
 
-    def give(self, task: Task) -> None:
+    def give(self, task: ClipTask) -> None:
         """Hand over a task; a worker that is still starting gets it as soon as it is ready."""
         task.attempts += 1
         self.task = task
@@ -151,7 +147,7 @@ class Worker:
         self._process.join()
         return self._process.exitcode or 0
 
-    def _send(self, task: Task) -> None:
+    def _send(self, task: ClipTask) -> None:
         self.deadline = time.monotonic() + task.pause_s + self._limit_s
         with suppress(OSError):  # a worker that has died says so when its result is asked for
             self.pipe.send((task.clip, task.pause_s))
@@ -189,19 +185,15 @@ def serve(pipe: Connection, build: Build) -> None:
             pipe.send(error)
             return
         try:
-            _answer_all(pipe, system)
+            pipe.send("ready")
+            while True:
+                clip, pause_s = pipe.recv()
+                time.sleep(pause_s)
+                pipe.send(system.answer(clip))
         except RelkitError as error:
             pipe.send(error)
         finally:
             system.close()
-
-
-def _answer_all(pipe: Connection, system: SpeechSystem) -> None:
-    pipe.send("ready")
-    while True:
-        clip, pause_s = pipe.recv()
-        time.sleep(pause_s)
-        pipe.send(system.answer(clip))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -236,7 +228,7 @@ class HeldBack:
     """
 
     held: list[Prediction] = field(default_factory=list)
-    heard: bool = False
+    answered: bool = False
 
     def released(self, prediction: Prediction, *, lost: int) -> Iterator[Prediction]:
         """Yield what is certain to be a result; ``lost`` is how many workers were lost in a row.
@@ -245,10 +237,10 @@ class HeldBack:
         """
         reason = prediction.outcome.reason if isinstance(prediction.outcome, Failure) else None
         unreachable = reason is FailureReason.UNREACHABLE
-        if unreachable or (lost and reason in _LOST and not self.heard):
+        if unreachable or (lost and reason in _LOST and not self.answered):
             self.held.append(prediction)
         else:
-            self.heard = self.heard or reason not in _LOST
+            self.answered = self.answered or reason not in _LOST
             yield from self._let_go()
             yield prediction
         if lost >= LOST_IN_A_ROW:
@@ -261,7 +253,7 @@ class HeldBack:
 
     def rest(self) -> Iterator[Prediction]:
         """Yield what is still held; raises BackendUnavailable where nobody was ever reached."""
-        if self.held and not self.heard and all(map(_is_unreachable, self.held)):
+        if self.held and not self.answered and all(map(_is_unreachable, self.held)):
             raise self._nobody()
         yield from self._let_go()
 
@@ -282,7 +274,7 @@ def _is_unreachable(prediction: Prediction) -> bool:
     return isinstance(outcome, Failure) and outcome.reason is FailureReason.UNREACHABLE
 
 
-GRACE_S = 2.0
+_GRACE_S = 2.0
 """How much longer than its time-out a call may take before its worker is killed, in seconds.
 
 Systems that watch the time themselves say more about what was late, so they come first.
@@ -305,7 +297,7 @@ class ProcessExecutor:
         timeout_s: float,
         retries: int,
         load: str = "",
-        grace_s: float = GRACE_S,
+        grace_s: float = _GRACE_S,
     ) -> None:
         """Keep the settings; nothing is started before ``predict``.
 
@@ -327,7 +319,7 @@ class ProcessExecutor:
         it cannot be reached or never answers: the predictions that show it are then held back, so
         that a later run asks again.
         """
-        tasks = (Task(id=name, repeat=repeat, clip=clip) for name, repeat, clip in clips)
+        tasks = (ClipTask(id=name, repeat=repeat, clip=clip) for name, repeat, clip in clips)
         held_back = HeldBack()
         pool = _Pool(self._build, jobs=self._jobs, limit_s=self._timeout_s + self._grace_s)
         with pool.running():
@@ -343,10 +335,10 @@ class ProcessExecutor:
         yield from held_back.rest()
 
     def _outcomes(
-        self, pool: "_Pool", tasks: Iterator[Task]
-    ) -> Iterator[tuple[Task, Answer | Failure]]:
+        self, pool: "_Pool", tasks: Iterator[ClipTask]
+    ) -> Iterator[tuple[ClipTask, Answer | Failure]]:
         """Keep the workers busy until every task has its outcome."""
-        waiting: deque[Task] = deque()
+        waiting: deque[ClipTask] = deque()
         more = True
         while True:
             pool.hand_out(waiting)
@@ -398,7 +390,7 @@ class _Pool:
         """Whether any worker has a task."""
         return any(worker.task is not None for worker in self._workers)
 
-    def hand_out(self, waiting: deque[Task]) -> None:
+    def hand_out(self, waiting: deque[ClipTask]) -> None:
         """Give tasks to free workers, or to new ones where there may be more."""
         while waiting:
             worker = next((worker for worker in self._workers if worker.task is None), None)
@@ -410,7 +402,7 @@ class _Pool:
                 self._workers.append(worker)
             worker.give(waiting.popleft())
 
-    def finished(self, *, wait: bool) -> Iterator[tuple[Task, Answer | Failure]]:
+    def finished(self, *, wait: bool) -> Iterator[tuple[ClipTask, Answer | Failure]]:
         """Yield the tasks that are done; ``wait`` for a result or a deadline if there is none."""
         working = [worker for worker in self._workers if worker.task is not None]
         nearest = min((worker.deadline for worker in working), default=0.0) - time.monotonic()
@@ -432,6 +424,3 @@ class _Pool:
         self.lost_in_a_row += 1
         self._workers.remove(worker)
         worker.ask_to_end()
-
-
-__all__ = ["ProcessExecutor", "cores", "threads_per_job"]

@@ -1,9 +1,4 @@
-"""What ``relkit init`` writes: the reference workspace that ships with relkit.
-
-The machine's clock and what can be said about the machine itself.
-
-Finds the workspace a command works in and reads its ``relkit.yaml``.
-"""
+"""The workspace a command works in, the one that ``relkit init`` writes, and the machine itself."""
 
 import os
 import platform

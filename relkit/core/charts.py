@@ -69,7 +69,7 @@ def estimate_scale(estimates: Iterable[Estimate], *, unit: str) -> Scale:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class PlottedEstimate:
     """An estimate on an axis, in percent; ``low`` and ``high`` are None without an interval.
 
     ``open_low`` and ``open_high`` say that the interval goes on beyond the axis, or has no end.
@@ -82,15 +82,15 @@ class Mark:
     open_high: bool = False
 
 
-def mark(estimate: Estimate, scale: Scale) -> Mark | None:
+def mark(estimate: Estimate, scale: Scale) -> PlottedEstimate | None:
     """Return where an estimate goes, None where it has no value."""
     if estimate.value is None:
         return None
     at = scale.at(estimate.value)
     low, high = estimate.low, estimate.high
     if low is None and high is None:
-        return Mark(at=at)
-    return Mark(
+        return PlottedEstimate(at=at)
+    return PlottedEstimate(
         at=at,
         low=scale.at(scale.low if low is None else low),
         high=scale.at(scale.high if high is None else high),
@@ -163,18 +163,18 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class WaterfallBar:
     """A bar of a waterfall in percent: what is left, and what this step took or added."""
 
     left: float
     changed: float
 
 
-def waterfall(steps: Sequence[tuple[int, int]]) -> tuple[Step, ...]:
+def waterfall(steps: Sequence[tuple[int, int]]) -> tuple[WaterfallBar, ...]:
     """Return the bars of (before, after) pairs on one axis from 0 to the largest of them."""
     largest = max((max(pair) for pair in steps), default=0) or 1
     return tuple(
-        Step(
+        WaterfallBar(
             left=round(100.0 * min(before, after) / largest, 2),
             changed=round(100.0 * abs(before - after) / largest, 2),
         )

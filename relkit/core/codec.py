@@ -42,11 +42,10 @@ from relkit.core import yaml_text
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.values import Shape
-from relkit.core.yaml_text import shown, where
+from relkit.core.yaml_text import KeyPath, shown, where
 
 T = TypeVar("T")
-Path = tuple[str | int, ...]
-Lines = Mapping[Path, int]
+Lines = Mapping[KeyPath, int]
 
 MAX_DEPTH = 100
 """How deeply a JSON document may be nested: far less than what writing it again can take."""
@@ -140,7 +139,7 @@ def _inside(value: JsonValue) -> Iterable[JsonValue]:
     return value if isinstance(value, list) else ()
 
 
-def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
+def real_path(document: JsonValue, path: KeyPath, *, absent: bool) -> KeyPath:
     """Drop the names of union members, which pydantic puts into the path of a value.
 
     ``absent`` says that the last part names a key which the document lacks.
@@ -157,7 +156,7 @@ def real_path(document: JsonValue, path: Path, *, absent: bool) -> Path:
     return tuple(real)
 
 
-def line_of(path: Path, lines: Lines) -> int | None:
+def line_of(path: KeyPath, lines: Lines) -> int | None:
     """Return the line of a key, or of the nearest key around it."""
     while path and path not in lines:
         path = path[:-1]
@@ -222,7 +221,7 @@ def parse_yaml(text: str, kind: type[T], *, source: str) -> T:
     return parse(kind, document, source=source, lines=lines)
 
 
-def defects(kind: type[T], document: object) -> T | list[tuple[Path, str, str | None]]:
+def defects(kind: type[T], document: object) -> T | list[tuple[KeyPath, str, str | None]]:
     """Return a document as a value of a type, or (path, message, hint) of all its defects."""
     try:
         return cast("T", _validator(kind).validate_python(document))
@@ -283,9 +282,11 @@ class _Schemas(GenerateJsonSchema):
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> dict[str, Any]:
         """Return the schema of a dataclass."""
-        made = super().dataclass_schema(schema)
-        made["description"] = made["description"].partition("\n")[0]
-        return made | {"additionalProperties": True} if _file(schema["cls"]).open else made
+        described = super().dataclass_schema(schema)
+        described["description"] = described["description"].partition("\n")[0]
+        return (
+            described | {"additionalProperties": True} if _file(schema["cls"]).open else described
+        )
 
 
 _validator: Callable[[Any], SchemaValidator] = cache(lambda kind: SchemaValidator(_core(kind)))
@@ -373,7 +374,7 @@ _UNKNOWN_KEY = "unexpected_keyword_argument"
 
 def _explain(
     kind: type, item: ErrorDetails, document: object, inside: str | None
-) -> tuple[Path, str, str | None]:
+) -> tuple[KeyPath, str, str | None]:
     """Return (path, message, hint) of an error of pydantic in the words of users."""
     what, text = item["type"], item["msg"].removeprefix("Value error, ")
     path = real_path(cast("Any", document), tuple(item["loc"]), absent=what == "missing")
@@ -395,7 +396,7 @@ def _explain(
     return path, f'"{name}": {text}', None
 
 
-def _keys(kind: object, path: Path, document: Any) -> list[str]:  # noqa: ANN401 - JSON
+def _keys(kind: object, path: KeyPath, document: Any) -> list[str]:  # noqa: ANN401 - JSON
     """Return the keys of the type at a path; of a union, those of the member the document is."""
     types = list(_types_in(kind))
     for part in path:
@@ -422,7 +423,7 @@ def _is_of(kind: type, document: object) -> bool:
 
 
 def _types_in(annotation: object) -> Iterator[type]:
-    """Yield the types with keys that a type is made of."""
+    """Yield the types with keys that a type is described of."""
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         yield annotation
     for argument in getattr(annotation, "__args__", ()):

@@ -44,9 +44,9 @@ def graphemes(text: str) -> Sequence[str]:
     text = " ".join((text if text.isascii() else composed(text)).split())
     if text.isascii() or max(text) < _FIRST_JOINING:
         return text
-    from relkit.core.unicode_text import clusters  # noqa: PLC0415  # 50 ms to load
+    from relkit.core.unicode_text import grapheme_clusters  # noqa: PLC0415  # 50 ms to load
 
-    split = clusters(text)
+    split = grapheme_clusters(text)
     return text if len(split) == len(text) else split
 
 

@@ -36,7 +36,7 @@ def auto_tokens(text: str) -> list[str]:
     return split
 
 
-def clusters(text: str) -> list[str]:
+def grapheme_clusters(text: str) -> list[str]:
     r"""Return the grapheme clusters of a text (UAX #29 ``\X``)."""
     split: list[str] = _CLUSTER.findall(text)
     return split

@@ -10,10 +10,10 @@ from yaml.reader import ReaderError
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 
-MAX_BYTES = 1 << 20
-MAX_DEPTH = 64
+MAX_YAML_BYTES = 1 << 20
+MAX_YAML_DEPTH = 64
 _LONGEST_NUMBER = 40
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
@@ -36,15 +36,15 @@ def shown(text: str, limit: int = 80) -> str:
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
-def load(text: str, *, source: str) -> tuple[JsonValue, dict[Path, int]]:
+def load(text: str, *, source: str) -> tuple[JsonValue, dict[KeyPath, int]]:
     """Return the document and the line of each of its keys; an empty file gives None.
 
     Raises InvalidInput for aliases, tags, duplicate keys, a second document, NaN and infinities,
     deep nesting and more than 1 MiB.
     """
-    if len(text.encode(errors="replace")) > MAX_BYTES:
+    if len(text.encode(errors="replace")) > MAX_YAML_BYTES:
         raise InvalidInput(f"{source}: larger than 1 MiB", hint="a settings file is small")
-    lines: dict[Path, int] = {}
+    lines: dict[KeyPath, int] = {}
     try:
         _refuse_events(text, source)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -67,7 +67,7 @@ def _refuse_events(text: str, source: str) -> None:
         documents += isinstance(event, yaml.DocumentStartEvent)
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:  # here and not later: PyYAML's time grows with the square of it
+        if depth > MAX_YAML_DEPTH:  # here and not later: PyYAML's time grows with the square of it
             raise InvalidInput(f"{at}: nested too deeply")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise InvalidInput(f"{at}: anchors and aliases are not allowed", hint="write it out")
@@ -77,7 +77,7 @@ def _refuse_events(text: str, source: str) -> None:
             raise InvalidInput(f"{at}: a second document begins", hint="keep one document a file")
 
 
-def _value(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> JsonValue:
+def _value(node: yaml.Node, path: KeyPath, source: str, lines: dict[KeyPath, int]) -> JsonValue:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, source, lines)
@@ -88,7 +88,7 @@ def _value(node: yaml.Node, path: Path, source: str, lines: dict[Path, int]) -> 
 
 
 def _mapping(
-    node: yaml.MappingNode, path: Path, source: str, lines: dict[Path, int]
+    node: yaml.MappingNode, path: KeyPath, source: str, lines: dict[KeyPath, int]
 ) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = {}
     for key_node, value_node in node.value:

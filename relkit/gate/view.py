@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from relkit.core.charts import Mark, mark, nice_scale
+from relkit.core.charts import PlottedEstimate, mark, nice_scale
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
 from relkit.core.wording import NONE, columns, count, counted, log_line, number, safe, short_digest
@@ -29,7 +29,7 @@ from relkit.gate.types import (
 class Drawn:
     """An interval on an axis of its own, in percent; None where there is no bound or no zero."""
 
-    mark: Mark
+    mark: PlottedEstimate
     bound: float | None
     zero: float | None
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from relkit.core import yaml_text
 from relkit.core.codec import (
     Defect,
-    Path,
     decode,
     defects,
     encode,
@@ -24,14 +23,14 @@ from relkit.core.codec import (
 from relkit.core.digests import PREFIX, JsonValue, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.slices import normal_slice
-from relkit.core.yaml_text import shown
+from relkit.core.yaml_text import KeyPath, shown
 from relkit.registry.types import Artifact, Release, ReleaseKind, ReleaseReading
 from relkit.registry.versions import VersionRange
 
 _HINT = "docs/registry.md says what a release holds"
 
 
-Wrong = tuple[Path, str, str | None]
+Wrong = tuple[KeyPath, str, str | None]
 """Which key is wrong, what is wrong with it, and what to do."""
 
 
@@ -126,7 +125,7 @@ def _wrong_artifact(artifact: Artifact) -> Iterator[Wrong]:
 
 
 def _wrong_reference(reference: str, digest: str) -> Iterator[Wrong]:
-    path: Path = ("artifact", "reference")
+    path: KeyPath = ("artifact", "reference")
     if reference.startswith(("http://", "https://")):
         parts = urlsplit(reference)
         if not parts.hostname or parts.username is not None or parts.query:

@@ -6,8 +6,9 @@ What is wrong with releases and their ledger, each with file and line where it h
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from relkit.core.codec import Defect, Path, line_of, lines_of
+from relkit.core.codec import Defect, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
+from relkit.core.yaml_text import KeyPath
 from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
 from relkit.registry.mirror import entry, mirrored
 from relkit.registry.ports import Mirror, RegistryPorts
@@ -59,7 +60,7 @@ def _pin_defects(ports: RegistryPorts, stack: Release, by_model: Known) -> Itera
     components: dict[str, str] = {}
     for model, version in stack.pins.items():
         pinned = by_model.get(model, {}).get(version)
-        at: Path = ("pins", model)
+        at: KeyPath = ("pins", model)
         if pinned is None:
             yield _at(ports, stack, at, f"pins {model} {version}, which does not exist")
             continue
@@ -165,7 +166,7 @@ def _line(events: tuple[ReleaseEvent, ...], version: str) -> int | None:
 
 
 def _at(
-    ports: RegistryPorts, release: Release, path: Path, message: str, *, hint: str | None = None
+    ports: RegistryPorts, release: Release, path: KeyPath, message: str, *, hint: str | None = None
 ) -> Defect:
     source = ports.releases.source(release.model, release.version)
     text = ports.releases.text(release.model, release.version)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from relkit.core.charts import Mark, Scale, estimate_scale, mark
+from relkit.core.charts import PlottedEstimate, Scale, estimate_scale, mark
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import WITHIN, Estimate
@@ -38,9 +38,9 @@ class Shown:
     clusters: int
     method: str
     raw: float | None
-    mark: Mark | None = None
+    mark: PlottedEstimate | None = None
     was: str = ""
-    was_mark: Mark | None = None
+    was_mark: PlottedEstimate | None = None
     difference: str = ""
 
     @property

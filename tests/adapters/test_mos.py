@@ -315,9 +315,9 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
         importlib.util, "find_spec", lambda name: None if name == "speechmos" else real(name)
     )
     with pytest.raises(MissingDependency, match="speechmos") as caught:
-        models.require(["dnsmos_ovrl"])
+        models.require_packages(["dnsmos_ovrl"])
     assert caught.value.hint == "pip install 'relkit[mos]'"
-    models.require(["stoi"])
+    models.require_packages(["stoi"])
     with pytest.raises(InvalidInput, match=r"sig_bak_ovr\.onnx"):
         models.read_model(models.P835)
 

@@ -1,18 +1,16 @@
-"""Cuts a part out of an ONNX file, so that work which windows or raters share is done once.
+"""The models of speechmos: their files, the parts of them that are run, the spectra they expect.
 
-ONNX files are protocol buffers; only their wire format and a few field numbers are needed (those of
-onnx.proto), which spares the ``onnx`` package. Nodes, weights and operator versions stay as they
-are: a part computes exactly what the whole model computes there.
-
-The spectra that the models of speechmos expect, as librosa and speechmos compute them.
-
-The model files inside the speechmos package: found, digested and opened without importing it.
+The files are found, digested and opened without importing speechmos. A part is cut out of an ONNX
+file, so that work which windows or raters share is done once. ONNX files are protocol buffers; only
+their wire format and a few field numbers are needed (those of onnx.proto), which spares the
+``onnx`` package. Nodes, weights and operator versions stay as they are: a part computes exactly
+what the whole model computes there. Spectra are as librosa and speechmos compute them.
 """
 
 import hashlib
 import importlib.util
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from relkit.audio.quality import RATE
 from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput, MissingDependency
 
@@ -33,14 +32,18 @@ _GRAPH = 7  # ModelProto.graph
 _NODE, _INPUT, _OUTPUT, _VALUE_INFO = 1, 11, 12, 13  # GraphProto
 _NODE_INPUT, _NODE_OUTPUT = 1, 2  # NodeProto
 _INITIALIZER = 5
+_TENSOR_NAME = 8  # TensorProto.name
 _FLOAT = 1  # TensorProto.DataType
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTH = {_FIXED64: 8, _FIXED32: 4}
-Shape = Sequence[int | None]
+TensorShape = Sequence[int | None]
+"""The sizes of a tensor, None for any."""
 
 
-def cut(model: bytes, *, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> bytes:
-    """Return the part of a model between float tensors, named with their shapes (None: any size).
+def cut(
+    model: bytes, *, inputs: Mapping[str, TensorShape], outputs: Mapping[str, TensorShape]
+) -> bytes:
+    """Return the part of a model between float tensors, named with their shapes.
 
     Raises InvalidInput where the bytes are no ONNX model or lack an output.
     """
@@ -58,11 +61,16 @@ def cut(model: bytes, *, inputs: Mapping[str, Shape], outputs: Mapping[str, Shap
     )
 
 
-def _part(graph: bytes, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape]) -> bytes:
+def _part(
+    graph: bytes, inputs: Mapping[str, TensorShape], outputs: Mapping[str, TensorShape]
+) -> bytes:
     """Return the graph with the nodes that lie between inputs and outputs, and their weights."""
     fields = list(_fields(graph))
-    nodes = {i: _ends(value) for i, (number, _, value) in enumerate(fields) if number == _NODE}
-    makers = {name: i for i, (_, results) in nodes.items() for name in results}
+    nodes = {
+        i: list(_fields(value)) for i, (number, _, value) in enumerate(fields) if number == _NODE
+    }
+    inputs_of = {i: _texts(node, _NODE_INPUT) for i, node in nodes.items()}
+    makers = {name: i for i, node in nodes.items() for name in _texts(node, _NODE_OUTPUT)}
     needed, nodes_read, read = list(outputs), set[int](), set[str]()
     while needed:
         name = needed.pop()
@@ -71,13 +79,13 @@ def _part(graph: bytes, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape
             continue
         if makers[name] not in nodes_read:
             nodes_read.add(makers[name])
-            needed.extend(nodes[makers[name]][0])
+            needed.extend(inputs_of[makers[name]])
     if missing := [name for name in outputs if name not in makers]:
         raise InvalidInput(f"the model has no tensor {missing[0]}: relkit needs speechmos 0.0.1.1")
     parts = []
     for i, (number, wire, value) in enumerate(fields):
         gone = number in (_INPUT, _OUTPUT, _VALUE_INFO) or (number == _NODE and i not in nodes_read)
-        unread = number == _INITIALIZER and _initializer_name(value) not in read
+        unread = number == _INITIALIZER and read.isdisjoint(_texts(_fields(value), _TENSOR_NAME))
         if not (gone or unread):
             parts.append(_field(number, wire, value))
     parts += [_field(_INPUT, _BYTES, _tensor(name, shape)) for name, shape in inputs.items()]
@@ -85,19 +93,11 @@ def _part(graph: bytes, inputs: Mapping[str, Shape], outputs: Mapping[str, Shape
     return b"".join(parts)
 
 
-def _ends(node: bytes) -> tuple[list[str], list[str]]:
-    """Return the names of a node's inputs and outputs."""
-    fields = list(_fields(node))
-    inputs = [value.decode() for number, _, value in fields if number == _NODE_INPUT]
-    return inputs, [value.decode() for number, _, value in fields if number == _NODE_OUTPUT]
+def _texts(fields: Iterable[tuple[int, int, bytes]], name_number: int) -> list[str]:
+    return [value.decode() for number, _, value in fields if number == name_number]
 
 
-def _initializer_name(tensor: bytes) -> str:
-    name = 8  # TensorProto.name
-    return next((value.decode() for number, _, value in _fields(tensor) if number == name), "")
-
-
-def _tensor(name: str, shape: Shape) -> bytes:
+def _tensor(name: str, shape: TensorShape) -> bytes:
     """Return a ValueInfoProto of a float tensor."""
     sizes = b""
     for i, size in enumerate(shape):
@@ -153,9 +153,6 @@ def _varint(value: int) -> bytes:
 
 Float32 = NDArray[np.float32]
 
-RATE = 16_000
-"""Sample rate in Hz that all models expect."""
-
 HOP = 160
 MEL_FFT = 321
 MEL_BANDS = 120
@@ -195,11 +192,6 @@ def mel_filters() -> Float32:
     return filters
 
 
-@cache
-def _mel_window() -> NDArray[np.float64]:
-    return 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(MEL_FFT) / MEL_FFT)
-
-
 def mel_frames(samples: Float32) -> Float32:
     """Return the mel power (t, 120) around every 160th sample, zeros before and after the audio.
 
@@ -213,7 +205,8 @@ def mel_frames(samples: Float32) -> Float32:
 
 
 def _mel_power(frames: Float32) -> Float32:
-    spectra = np.fft.rfft(frames * _mel_window()).astype(np.complex64)
+    window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(MEL_FFT) / MEL_FFT)
+    spectra = np.fft.rfft(frames * window).astype(np.complex64)
     power = np.abs(spectra) ** 2
     return np.asarray(power @ mel_filters().T, dtype=np.float32)
 
@@ -242,11 +235,6 @@ _PLC_HOP = 256
 _PLC_FLOOR_DB = -120.0
 
 
-@cache
-def _plc_window() -> NDArray[np.float64]:
-    return np.hamming(PLC_FFT + 1)[:-1]
-
-
 def plc_spectrum(samples: Float32) -> Float32:
     """Return the log power spectrum (t, 257) that PLCMOS takes, t = ceil((n + 256) / 256).
 
@@ -255,7 +243,7 @@ def plc_spectrum(samples: Float32) -> Float32:
     count = math.ceil((len(samples) + _PLC_HOP) / _PLC_HOP)
     padded = np.zeros((count + 1) * _PLC_HOP, dtype=np.float32)
     padded[_PLC_HOP : _PLC_HOP + len(samples)] = samples
-    frames = sliding_window_view(padded, PLC_FFT)[::_PLC_HOP] * _plc_window()
+    frames = sliding_window_view(padded, PLC_FFT)[::_PLC_HOP] * np.hamming(PLC_FFT + 1)[:-1]
     power = np.abs(np.fft.rfft(frames)) ** 2
     quiet = power == 0
     if quiet.all():
@@ -281,7 +269,7 @@ LIBRARIES_OF = {"pesq": "pesq", "stoi": "pystoi"}
 _NEEDED = ("speechmos", "onnxruntime", "soxr")
 
 
-def require(metrics: Sequence[str]) -> None:
+def require_packages(metrics: Sequence[str]) -> None:
     """Raise MissingDependency where a package that these metrics need is not installed."""
     names = [LIBRARIES_OF[metric] for metric in metrics if metric in LIBRARIES_OF]
     if any(metric in MODELS_OF for metric in metrics):

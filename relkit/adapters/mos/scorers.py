@@ -1,23 +1,19 @@
-"""DNSMOS P.835 and P.808 (Reddy et al. 2021, 2022) with the models of speechmos.
+"""DNSMOS, PLCMOS, PESQ and STOI of clips: one worker's models, and the scorer a workflow sees.
 
-speechmos runs the whole network on every window of 9.01 s, one second apart. Nearly all of its work
-is in convolutions that see 0.24 s around a frame, and windows start on the same frames: so a frame
-is convolved once for all windows, and only the 24 frames at each end of a window, which see the
-zeros beyond it, once per window. The scores are the library's to about six decimals.
+DNSMOS P.835 and P.808 (Reddy et al. 2021, 2022) with the models of speechmos. speechmos runs the
+whole network on every window of 9.01 s, one second apart. Nearly all of its work is in convolutions
+that see 0.24 s around a frame, and windows start on the same frames: so a frame is convolved once
+for all windows, and only the 24 frames at each end of a window, which see the zeros beyond it, once
+per window. The scores are the library's to about six decimals.
 
-PLCMOS v2 (Diener et al. 2023) with the model of speechmos.
+PLCMOS v2 (Diener et al. 2023) with the model of speechmos. The network judges a clip as a rater
+would, a random vector of 64 numbers, and speechmos averages 15 raters drawn anew each time: the
+same clip scores differently by about 0.03. It also runs the whole network for each of them, though
+only the last layers know the rater. Here the first layers run once, and 960 raters that are always
+the same judge what they give: the score is the library's expected value to an eighth of its
+spread, and the same in every run.
 
-The network hears a clip through the ears of a rater, a random vector of 64 numbers, and speechmos
-averages 15 raters drawn anew each time: the same clip scores differently by about 0.03. It also
-runs the whole network for each of them, though only the last layers know the rater. Here the clip
-is heard once, by 960 raters that are always the same: the score is the library's expected value to
-an eighth of its spread, and the same in every run.
-
-PESQ and STOI of a clip against its reference recording, by the libraries pesq and pystoi.
-
-The scorer as a workflow sees it: clips go to an executor's workers, qualities come back.
-
-One worker's scorer: a set of sessions, and a quality for every clip that is handed over.
+PESQ and STOI compare a clip with its reference recording, by the libraries pesq and pystoi.
 """
 
 import math
@@ -36,7 +32,6 @@ from relkit.adapters.mos.models import (
     P808,
     P835,
     PLCMOS,
-    RATE,
     Float32,
     cut,
     identities,
@@ -44,11 +39,12 @@ from relkit.adapters.mos.models import (
     open_session,
     plc_spectrum,
     read_model,
-    require,
+    require_packages,
 )
 from relkit.audio.quality import (
     NO_REFERENCE,
     PROTOCOL,
+    RATE,
     Windows,
     parse_quality,
     plan_windows,
@@ -213,7 +209,7 @@ REPEATS = 64
 _SEED = 20230701
 _EMBEDDING = 64
 _AUDIO, _RATER, _SCORE = "degraded_audio", "rater_embed", "plcmos"
-_HEARD = ("onnx::Concat_335", "onnx::Concat_337")
+_FEATURES = ("onnx::Concat_335", "onnx::Concat_337")
 _HIDDEN = 32
 
 
@@ -236,19 +232,19 @@ class PlcModel:
     def __init__(self) -> None:
         """Read the model and open its two parts."""
         model = read_model(PLCMOS)
-        tensors = dict.fromkeys(_HEARD, (None, _HIDDEN))
-        ears = cut(model, inputs={_AUDIO: (None, 1, None, 257)}, outputs=tensors)
+        tensors = dict.fromkeys(_FEATURES, (None, _HIDDEN))
+        encoder = cut(model, inputs={_AUDIO: (None, 1, None, 257)}, outputs=tensors)
         judged = {_RATER: (None, _EMBEDDING), **tensors}
-        self._ears = open_session(ears)
+        self._encoder = open_session(encoder)
         self._judge = open_session(cut(model, inputs=judged, outputs={_SCORE: (None,)}))
 
     def score(self, samples: Float32) -> PlcScore:
         """Return the score of audio at 16 kHz, not empty."""
-        features = self._ears.run(list(_HEARD), {_AUDIO: plc_spectrum(samples)[None, None]})
+        features = self._encoder.run(list(_FEATURES), {_AUDIO: plc_spectrum(samples)[None, None]})
         raters = _raters()
         same = {
             name: np.broadcast_to(value, (len(raters), _HIDDEN)).copy()
-            for name, value in zip(_HEARD, features, strict=True)
+            for name, value in zip(_FEATURES, features, strict=True)
         }
         scores = self._judge.run([_SCORE], {_RATER: raters, **same})[0].astype(np.float64)
         repeats = scores.reshape(REPEATS, RATERS).mean(axis=1)
@@ -307,48 +303,34 @@ ALGORITHM = "relkit.mos/v1"
 
 
 class MosScorer:
-    """Implements QualityScorer by an executor of :class:`MosSystem`."""
+    """Implements QualityScorer by an executor of :class:`MosSystem`.
+
+    ``metrics`` are those asked for, ``models`` maps model files to SHA-256 and libraries to
+    versions, ``protocol`` is what is done to the audio first, ``digest`` covers all of these.
+    """
 
     def __init__(self, metrics: Sequence[str], executor: Executor) -> None:
         """Name the models; raises MissingDependency, InvalidInput where one is not there."""
-        require(metrics)
-        self._metrics = tuple(metrics)
-        self._executor = executor
-        self._models = identities(metrics)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The quality metrics asked for."""
-        return self._metrics
-
-    @property
-    def models(self) -> Mapping[str, str]:
-        """Model file to SHA-256, library to version."""
-        return self._models
-
-    @property
-    def protocol(self) -> str:
-        """What is done to the audio before it is scored."""
-        return PROTOCOL
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over metrics, models, protocol and algorithm."""
-        return digest_of(
+        require_packages(metrics)
+        self.metrics = tuple(metrics)
+        self.models: Mapping[str, str] = identities(metrics)
+        self.protocol = PROTOCOL
+        self.digest = digest_of(
             {
                 "algorithm": ALGORITHM,
                 "protocol": PROTOCOL,
-                "metrics": list(self._metrics),
-                "models": dict(self._models),
+                "metrics": list(metrics),
+                "models": self.models,
             }
         )
+        self._executor = executor
 
     def score(self, clips: Iterable[tuple[str, ComparedClip]]) -> Iterator[tuple[str, Quality]]:
         """Yield a quality per (id, clip), in any order; one that ends a worker has no scores."""
         for prediction in self._executor.predict((name, 0, clip) for name, clip in clips):
             outcome = prediction.outcome
             if isinstance(outcome, Failure):
-                yield prediction.id, unscored(self._metrics, outcome.reason.value)
+                yield prediction.id, unscored(self.metrics, outcome.reason.value)
             else:
                 yield prediction.id, parse_quality(outcome.text, source="a quality worker")
 
@@ -361,7 +343,7 @@ class MosModels:
 
     def __init__(self, metrics: Sequence[str]) -> None:
         """Open them; raises MissingDependency, InvalidInput."""
-        require(metrics)
+        require_packages(metrics)
         self._metrics = tuple(metrics)
         self._p835 = P835Model() if any(MODELS_OF.get(m) == P835 for m in metrics) else None
         self._p808 = P808Model() if "dnsmos_p808" in metrics else None

@@ -1,8 +1,6 @@
-"""Programs that answer utterances: one JSON line in, one JSON line out.
+"""Programs that are run: what answers utterances by JSON lines, and what tests a release.
 
-See docs/cli.md, section "Answers".
-
-A user's command that tests one release, as ``git bisect run`` runs one: no shell, no input.
+The protocol of answers is in docs/cli.md, section "Answers".
 """
 
 import errno
@@ -332,7 +330,7 @@ def _timed(answer: Answer, latency_ms: float | None) -> Answer:
     return replace(answer, latency_ms=latency_ms, first_byte_ms=None, clock="harness")
 
 
-GRACE_S = 2.0
+_TERM_S = 2.0
 """How long a command may take to end after SIGTERM."""
 
 _STDERR = 2
@@ -375,9 +373,16 @@ class ShellessCommand:
         """
         program = self._start(release)
         try:
-            return self._wait(program)
+            return program.wait(self._timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
         finally:
-            _end(program)
+            if program.poll() is None:
+                _signal(program, signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    program.wait(_TERM_S)
+            _signal(program, signal.SIGKILL)  # also what a finished command has left running
+            program.wait()
 
     def _start(self, release: Release) -> "subprocess.Popen[bytes]":
         named = {
@@ -400,22 +405,6 @@ class ShellessCommand:
                 f'--run: the program "{Path(self._arguments[0]).name}" cannot be started',
                 hint="it is run in the workspace, without a shell; for one: --run \"sh -c '…'\"",
             ) from error
-
-    def _wait(self, program: "subprocess.Popen[bytes]") -> int | None:
-        try:
-            return program.wait(self._timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-def _end(program: "subprocess.Popen[bytes]") -> None:
-    """End a program's whole group: SIGTERM, a moment, SIGKILL; what is over already is left."""
-    if program.poll() is None:
-        _signal(program, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            program.wait(GRACE_S)
-    _signal(program, signal.SIGKILL)  # also what a finished command has left running
-    program.wait()
 
 
 def _signal(program: "subprocess.Popen[bytes]", number: signal.Signals) -> None:

@@ -1,6 +1,6 @@
 """Engines that speak on this machine: espeak-ng, flite, and hibari-tts.
 
-Lets an engine speak: times it by our clock, and keeps the clip under its digest.
+:class:`EngineSystem` lets an engine speak, times it by our clock, and keeps the clip by its digest.
 """
 
 import importlib
@@ -245,7 +245,8 @@ class EngineSystem:
         try:
             for piece in self._engine.say(script.text):
                 data += piece
-                if first_byte is None and _has_audio(data):
+                start = audio_start(data) if first_byte is None else None
+                if start is not None and len(data) > start:
                     first_byte = time.perf_counter()
                 if len(data) > MAX_AUDIO:
                     return _protocol("more than 64 MiB of audio")
@@ -258,18 +259,16 @@ class EngineSystem:
         except ValueError:
             return _protocol("no WAV file")
         name = keep_clip(script.folder, clip)
-        return self._timed(name, (ended - started) * 1000, (first_byte - started) * 1000)
-
-    def close(self) -> None:
-        """Let go of the engine."""
-        self._engine.close()
-
-    def _timed(self, name: str, latency_ms: float, first_byte_ms: float) -> Answer:
+        latency_ms, first_byte_ms = (ended - started) * 1000, (first_byte - started) * 1000
         if self._warm:
             return Answer(text="", audio=name, latency_ms=latency_ms, first_byte_ms=first_byte_ms)
         self._warm = True
         usage = {WARM_UP: latency_ms, WARM_UP_FIRST_BYTE: first_byte_ms}
         return Answer(text="", audio=name, usage=usage)
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        self._engine.close()
 
 
 def keep_clip(folder: str, clip: bytes) -> str:
@@ -279,11 +278,6 @@ def keep_clip(folder: str, clip: bytes) -> str:
     if not path.is_file():
         storage.write_bytes(path, clip)
     return f"{path.parent.name}/{name}"
-
-
-def _has_audio(data: bytearray) -> bool:
-    start = audio_start(data)
-    return start is not None and len(data) > start
 
 
 def _protocol(detail: str) -> Failure:

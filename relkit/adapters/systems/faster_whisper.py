@@ -1,6 +1,7 @@
-"""Whisper weights in CTranslate2 form: a path, an installed package, the hub's cache, the hub.
+"""Whisper models by faster-whisper, run in this process.
 
-Whisper models by faster-whisper, run in this process.
+Their weights in CTranslate2 form are looked for by path, in an installed package, in the hub's
+cache and at the hub, in this order, and checked before they are parsed.
 """
 
 import errno
@@ -24,7 +25,7 @@ from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
 from relkit.evaluation.types import FasterWhisper
 
-NEEDED = ("config.json", "model.bin", "tokenizer.json")
+_FILES = ("config.json", "model.bin", "tokenizer.json")
 """What faster-whisper must find in a folder; without a tokenizer it would go to the hub."""
 
 _BLOCK = 1 << 20
@@ -137,7 +138,7 @@ def _folder_named(model: str, base: Path) -> Path | None:
 
 
 def _missing(folder: Path) -> list[str]:
-    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    missing = [name for name in _FILES if not (folder / name).is_file()]
     # Older conversions have vocabulary.txt, newer ones vocabulary.json.
     return missing if any(folder.glob("vocabulary.*")) else [*missing, "vocabulary.json"]
 
@@ -204,9 +205,7 @@ def _from_hub(model: str, *, local: bool) -> Path | None:
         from faster_whisper.utils import download_model
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError as error:
-        raise MissingDependency(
-            "faster-whisper is not installed", hint="pip install 'relkit[asr]'"
-        ) from error
+        raise _not_installed() from error
     # Its bases are the errors of the HTTP library below, which differs between hub versions.
     below = cast("tuple[type[Exception], ...]", HfHubHTTPError.__bases__)
     not_there: tuple[type[Exception], ...] = (OSError, ValueError, *below)
@@ -214,6 +213,10 @@ def _from_hub(model: str, *, local: bool) -> Path | None:
         return Path(download_model(model, local_files_only=local))
     except not_there:
         return None  # the caller lists every way at the end
+
+
+def _not_installed() -> MissingDependency:
+    return MissingDependency("faster-whisper is not installed", hint="pip install 'relkit[asr]'")
 
 
 def _ways(model: str, packages: Sequence[WeightsPackage]) -> str:
@@ -270,7 +273,13 @@ class FasterWhisperSystem:
                 f'system: the model "{_shown(system)}" knows English only',
                 hint="set language to en, or take a multilingual model",
             )
-        self._warm_up(system)
+        try:
+            self._decode(np.zeros(MODEL_RATE, dtype=np.float32))
+        except (RuntimeError, ValueError) as error:
+            raise InvalidInput(
+                f'system: faster-whisper refuses the options with the model "{_shown(system)}"',
+                hint="check language and compute_type",
+            ) from error
 
     def answer(self, clip: Clip) -> Answer | Failure:
         """Return the text of one clip with its latency in ms, resampling included."""
@@ -287,9 +296,7 @@ class FasterWhisperSystem:
         self._model = None
 
     def _decode(self, samples: NDArray[np.float32]) -> tuple[list[str], dict[str, float]]:
-        if (
-            not samples.size
-        ):  # a clip shorter than one sample of the model; the library divides by 0
+        if not samples.size:  # shorter than one sample of the model; the library divides by 0
             return [], {"audio_seconds": 0.0, "segments": 0.0, "output_tokens": 0.0}
         stream, facts = self._model.transcribe(samples, **self._settings)
         segments = list(stream)
@@ -300,15 +307,6 @@ class FasterWhisperSystem:
         }
         return [segment.text for segment in segments], usage
 
-    def _warm_up(self, system: FasterWhisper) -> None:
-        try:
-            self._decode(np.zeros(MODEL_RATE, dtype=np.float32))
-        except (RuntimeError, ValueError) as error:
-            raise InvalidInput(
-                f'system: faster-whisper refuses the options with the model "{_shown(system)}"',
-                hint="check language and compute_type",
-            ) from error
-
 
 def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa: ANN401 - the library is untyped
     try:
@@ -317,9 +315,7 @@ def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa
         )
         from faster_whisper import WhisperModel
     except ImportError as error:
-        raise MissingDependency(
-            "faster-whisper is not installed", hint="pip install 'relkit[asr]'"
-        ) from error
+        raise _not_installed() from error
     if system.device == "cpu" and system.compute_type not in (
         supported := get_supported_compute_types("cpu")
     ):

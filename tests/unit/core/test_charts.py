@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.charts import (
-    Mark,
-    Step,
+    PlottedEstimate,
+    WaterfallBar,
     estimate_scale,
     histogram,
     mark,
@@ -66,26 +66,26 @@ def test_one_wide_interval_does_not_squeeze_the_others() -> None:
     scale = estimate_scale([wide, Estimate(value=0.2, low=0.1, high=0.3)], unit="fraction")
     assert scale.high == pytest.approx(1.0)
     found = mark(wide, scale)
-    assert found == Mark(at=40.0, low=1.0, high=100.0, open_low=False, open_high=True)
+    assert found == PlottedEstimate(at=40.0, low=1.0, high=100.0, open_low=False, open_high=True)
 
 
 @pytest.mark.parametrize(
     ("estimate", "expected"),
     [
         (Estimate(value=None), None),
-        (Estimate(value=0.5), Mark(at=50.0)),
+        (Estimate(value=0.5), PlottedEstimate(at=50.0)),
         (
             Estimate(value=0.5, low=0.25),
-            Mark(at=50.0, low=25.0, high=100.0, open_high=True),
+            PlottedEstimate(at=50.0, low=25.0, high=100.0, open_high=True),
         ),
         (
             Estimate(value=0.5, high=0.75),
-            Mark(at=50.0, low=0.0, high=75.0, open_low=True),
+            PlottedEstimate(at=50.0, low=0.0, high=75.0, open_low=True),
         ),
     ],
 )
 def test_what_has_no_value_or_no_end_gets_no_mark_or_an_open_one(
-    estimate: Estimate, expected: Mark | None
+    estimate: Estimate, expected: PlottedEstimate | None
 ) -> None:
     """A missing end is never drawn as an end, a missing value never as 0."""
     assert mark(estimate, nice_scale(0.0, 1.0)) == expected
@@ -136,8 +136,8 @@ def test_quantiles_are_of_type_7(share: float, expected: float) -> None:
 def test_masking_bars_share_one_axis_and_show_errors_that_were_made() -> None:
     """What a step hid or made lies beyond what is left; nothing at all is no division by 0."""
     assert waterfall([(100, 80), (80, 90)]) == (
-        Step(left=80.0, changed=20.0),
-        Step(left=80.0, changed=10.0),
+        WaterfallBar(left=80.0, changed=20.0),
+        WaterfallBar(left=80.0, changed=10.0),
     )
-    assert waterfall([(0, 0)]) == (Step(left=0.0, changed=0.0),)
+    assert waterfall([(0, 0)]) == (WaterfallBar(left=0.0, changed=0.0),)
     assert waterfall([]) == ()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
-from relkit.core.yaml_text import MAX_BYTES, MAX_DEPTH, load, shown
+from relkit.core.yaml_text import MAX_YAML_BYTES, MAX_YAML_DEPTH, load, shown
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_what_is_more_than_plain_data_is_refused_with_its_line(text: str, messag
     "text",
     [
         "[" * 50_000,
-        "{a: " * (MAX_DEPTH + 1) + "1" + "}" * (MAX_DEPTH + 1),
-        "\n".join(" " * i + f"k{i}:" for i in range(MAX_DEPTH + 2)),
+        "{a: " * (MAX_YAML_DEPTH + 1) + "1" + "}" * (MAX_YAML_DEPTH + 1),
+        "\n".join(" " * i + f"k{i}:" for i in range(MAX_YAML_DEPTH + 2)),
     ],
 )
 def test_deep_nesting_is_refused_before_it_costs_anything(text: str) -> None:
@@ -102,15 +102,15 @@ def test_deep_nesting_is_refused_before_it_costs_anything(text: str) -> None:
 
 def test_the_deepest_nesting_that_is_allowed_is_read() -> None:
     """The limit itself is still fine."""
-    document, _ = load("[" * MAX_DEPTH + "]" * MAX_DEPTH, source="f")
-    assert document == eval("[" * MAX_DEPTH + "]" * MAX_DEPTH)  # noqa: S307  # our own brackets
+    document, _ = load("[" * MAX_YAML_DEPTH + "]" * MAX_YAML_DEPTH, source="f")
+    assert document == eval("[" * MAX_YAML_DEPTH + "]" * MAX_YAML_DEPTH)  # noqa: S307  # our own brackets
 
 
 def test_a_file_of_one_mebibyte_is_the_largest() -> None:
     """The limit counts bytes, and is exact."""
-    longest = "# " + "x" * (MAX_BYTES - 2)
+    longest = "# " + "x" * (MAX_YAML_BYTES - 2)
     assert load(longest, source="f") == (None, {})
-    for larger in (longest + "x", "# " + "ä" * (MAX_BYTES // 2)):
+    for larger in (longest + "x", "# " + "ä" * (MAX_YAML_BYTES // 2)):
         with pytest.raises(InvalidInput, match="larger than 1 MiB") as caught:
             load(larger, source="f")
         assert caught.value.hint
