@@ -1,4 +1,4 @@
-"""The structure that CONTRIBUTING describes: roles inside packages, and names that say what they hold."""
+"""The structure that CONTRIBUTING describes: roles in packages, names that say what they hold."""
 
 import ast
 from collections.abc import Mapping
