@@ -41,6 +41,10 @@ class SuiteFiles:
             raise UsageError(f'no suite "{shown(name)}"', hint=hint)
         return parse_suite(_text(path, path.name), source=path.name, system=system)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all suites, sorted."""
+        return _names(self._folder)
+
 
 class NormalizerFiles:
     """The built-in normalizers, and those of a workspace where there is one."""
@@ -93,6 +97,15 @@ class PolicyFiles:
             raise self._unknown(Path(name).stem, "policy")
         parts = {part: self._part(policy, part) for part in policy.parts}
         return replace(policy, digest=policy_digest(policy, parts)), parts
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a policy's file, None where there is none."""
+        path = self._folder / f"{name}.yaml"
+        return _text(path, path.name) if path.is_file() else None
+
+    def write(self, name: str, text: str) -> None:
+        """Write a policy's file; raises StorageFailed."""
+        storage.write_text(self._folder / f"{name}.yaml", text)
 
     def _part(self, policy: GatePolicy, part: str) -> GatePolicy:
         where_part = f'{policy.source}: part "{part}": '

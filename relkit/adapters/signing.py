@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,6 +155,12 @@ def _read_secret(path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise InvalidInput(f"{name}: is too large for a key", hint=_MAKE)
     return data
+
+
+def load_trusted(texts: Iterable[str], *, relative_to: Path) -> tuple[TrustedKey, ...]:
+    """Return public keys by path or ``ed25519:<base64>``, each once; raises InvalidInput."""
+    keys = (load_public(text, relative_to=relative_to) for text in texts)
+    return tuple({key.key: key for key in keys}.values())
 
 
 def load_public(text: str, *, relative_to: Path) -> TrustedKey:

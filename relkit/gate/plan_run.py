@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, columns_of, spec_of
@@ -16,8 +17,9 @@ from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.facts import facts_of_dataset, facts_of_suite, planned_slices
 from relkit.gate.lint import lint
-from relkit.gate.plan import plan_rules
+from relkit.gate.plan import margins, plan_rules
 from relkit.gate.plan_types import GatePlan, SelectionFacts
+from relkit.gate.policies import parse_policy, with_margins
 from relkit.gate.run import Policies
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.differences import rate_differences
@@ -54,6 +56,58 @@ class PlanPorts:
     datasets: VersionedDatasets
     runs: RunStore
     pairs: Callable[[Path, Path], PairAggregator]
+
+
+REFERENCE = {"asr-promotion": "demo", "tts-promotion": "speech"}
+"""Policies of the reference workspace, and the suites whose data they are set for."""
+
+
+class PolicyTexts(Protocol):
+    """The policies of a workspace as they are written."""
+
+    def text(self, name: str) -> str | None:
+        """Return the text of a policy's file, None where there is none."""
+        ...
+
+    def write(self, name: str, text: str) -> None:
+        """Write a policy's file."""
+        ...
+
+
+class NamedSuites(Suites, Protocol):
+    """Suites that can be listed."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all suites, sorted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginPorts:
+    """What setting margins reads and writes."""
+
+    policies: PolicyTexts
+    suites: NamedSuites
+    datasets: VersionedDatasets
+
+
+def set_margins(ports: MarginPorts) -> dict[str, dict[str, float]]:
+    """Write margins that its own data can decide into the policies of a workspace.
+
+    Returns them by policy and rule. A policy or suite that is not there is passed over.
+    """
+    by_policy: dict[str, dict[str, float]] = {}
+    for name, suite_name in REFERENCE.items():
+        text = ports.policies.text(name)
+        if text is None or suite_name not in ports.suites.names():
+            continue
+        source = f"{name}.yaml"
+        policy = parse_policy(text, source=source)
+        suite = ports.suites.read(suite_name)
+        dataset = ports.datasets.snapshot(suite.dataset.name, rev=None).dataset
+        by_policy[name] = margins(policy, facts_of_suite(dataset, suite, policy.rules))
+        ports.policies.write(name, with_margins(text, by_policy[name], source=source))
+    return by_policy
 
 
 def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:

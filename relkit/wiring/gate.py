@@ -1,12 +1,11 @@
 """Builds what a gate judges, plans and signs with; ``cryptography`` only when it is needed."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit.core import storage
 from relkit.core.config import Workspace
 from relkit.wiring.stores import (
     check_files,
@@ -91,7 +90,9 @@ def verify_file(
 
 def trusted_keys(workspace: Workspace) -> "tuple[TrustedKey, ...]":
     """Return the public keys that relkit.yaml trusts; raises InvalidInput."""
-    return _public_keys(workspace.trusted_keys, relative_to=workspace.folder)
+    from relkit.adapters.signing import load_trusted
+
+    return load_trusted(workspace.trusted_keys, relative_to=workspace.folder)
 
 
 def keys_to_verify(start: Path, texts: Sequence[str]) -> "tuple[TrustedKey, ...]":
@@ -99,21 +100,12 @@ def keys_to_verify(start: Path, texts: Sequence[str]) -> "tuple[TrustedKey, ...]
 
     What was named counts alone: who pins a signer does not want another one's word.
     """
+    from relkit.adapters.signing import load_trusted
+
     if texts:
-        return _public_keys(texts, relative_to=Path())
+        return load_trusted(texts, relative_to=Path())
     workspace = workspace_if_any(start)
     return () if workspace is None else trusted_keys(workspace)
-
-
-def _public_keys(texts: Iterable[str], *, relative_to: Path) -> "tuple[TrustedKey, ...]":
-    """Return public keys by path or ``ed25519:<base64>``, each once; raises InvalidInput."""
-    texts = tuple(texts)
-    if not texts:
-        return ()
-    from relkit.adapters.signing import load_public
-
-    keys = (load_public(text, relative_to=relative_to) for text in texts)
-    return tuple({key.key: key for key in keys}.values())
 
 
 def plan_gate(workspace: Workspace, options: "PlanOptions") -> "GatePlan":
@@ -131,31 +123,15 @@ def plan_gate(workspace: Workspace, options: "PlanOptions") -> "GatePlan":
     return workflow.plan_gate(options, ports)
 
 
-REFERENCE = {"asr-promotion": "demo", "tts-promotion": "speech"}
-"""Policies of the reference workspace, and the suites whose data they are set for."""
-
-
 def set_margins(folder: Path) -> dict[str, dict[str, float]]:
-    """Write margins that its own data can decide into the policies of a workspace.
-
-    Returns them by policy and rule. A policy or suite that is not there is passed over.
-    """
+    """Set the margins of a workspace's policies; see :func:`relkit.gate.plan_run.set_margins`."""
     from relkit.adapters.workspace import read_workspace
-    from relkit.core.codec import decode
-    from relkit.gate.facts import facts_of_suite
-    from relkit.gate.plan import margins
-    from relkit.gate.policies import parse_policy, with_margins
+    from relkit.gate import plan_run
 
     workspace = read_workspace(folder, os.environ)
-    by_policy: dict[str, dict[str, float]] = {}
-    for name, suite_name in REFERENCE.items():
-        path = workspace.gates / f"{name}.yaml"
-        if not path.is_file() or not (workspace.suites / f"{suite_name}.yaml").is_file():
-            continue
-        text = decode(storage.read_bytes(path, what=path.name), source=path.name)
-        policy = parse_policy(text, source=path.name)
-        suite = suite_files(workspace).read(suite_name)
-        dataset = dataset_files(workspace).snapshot(suite.dataset.name, rev=None).dataset
-        by_policy[name] = margins(policy, facts_of_suite(dataset, suite, policy.rules))
-        storage.write_text(path, with_margins(text, by_policy[name], source=path.name))
-    return by_policy
+    ports = plan_run.MarginPorts(
+        policies=policy_files(workspace),
+        suites=suite_files(workspace),
+        datasets=dataset_files(workspace),
+    )
+    return plan_run.set_margins(ports)

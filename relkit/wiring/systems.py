@@ -1,7 +1,4 @@
-"""Builds the system under test that a suite names, and what scores the quality of its audio.
-
-What is built inside worker processes is a function of this module, which they import.
-"""
+"""Builds the system under test that a suite names, and what scores the quality of its audio."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -42,6 +39,7 @@ from relkit.evaluation.types import (
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
+    from relkit.evaluation.ports import SpeechEngine
     from relkit.evaluation.quality import QualityPorts
 
 
@@ -55,18 +53,16 @@ def system_under_test(workspace: Workspace, suite: Suite, *, jobs: int) -> Syste
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs)
-    system, environment = suite.system, dict(workspace.environment)
-    match system:
+    match suite.system:
         case Recorded():
-            return _recorded(workspace, system)
+            return _recorded(workspace, suite.system)
         case FasterWhisper():
-            return _faster_whisper(workspace, system, jobs)
+            return _faster_whisper(workspace, suite.system, jobs)
         case OpenAIHttp():
-            return asked(system, partial(build_openai_http, system, environment), jobs=jobs)
+            return _openai_http(workspace, suite.system, jobs)
         case Command():
-            build = partial(build_command, system, workspace.folder, environment)
-            return asked(system, build, jobs=jobs)
-    raise InvalidInput(wrong_kind(system.kind, suite.task))
+            return _command(workspace, suite.system, jobs)
+    raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
 
 def _recorded(workspace: Workspace, system: Recorded) -> SystemUnderTest:
@@ -79,7 +75,7 @@ def _recorded(workspace: Workspace, system: Recorded) -> SystemUnderTest:
 
 
 def _faster_whisper(workspace: Workspace, system: FasterWhisper, jobs: int) -> SystemUnderTest:
-    from relkit.adapters.systems.faster_whisper import find_weights
+    from relkit.adapters.systems.faster_whisper import FasterWhisperSystem, find_weights
     from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
@@ -89,29 +85,23 @@ def _faster_whisper(workspace: Workspace, system: FasterWhisper, jobs: int) -> S
         environment=workspace.environment,
     )
     threads = system.cpu_threads or threads_per_job(jobs)
-    build = partial(build_faster_whisper, system, weights.folder, threads)
+    build = partial(FasterWhisperSystem, system, weights.folder, cpu_threads=threads)
     return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
 
 
-def build_faster_whisper(system: FasterWhisper, folder: Path, threads: int) -> SpeechSystem:
-    """Build the recogniser inside a worker process."""
-    from relkit.adapters.systems.faster_whisper import FasterWhisperSystem
-
-    return FasterWhisperSystem(system, folder, cpu_threads=threads)
-
-
-def build_openai_http(system: OpenAIHttp, environment: Mapping[str, str]) -> SpeechSystem:
-    """Build the HTTP client inside a worker process."""
+def _openai_http(workspace: Workspace, system: OpenAIHttp, jobs: int) -> SystemUnderTest:
     from relkit.adapters.systems.openai import OpenAIHttpSystem
 
-    return OpenAIHttpSystem(system, environment)
+    build = partial(OpenAIHttpSystem, system, dict(workspace.environment))
+    return asked(system, build, jobs=jobs)
 
 
-def build_command(system: Command, folder: Path, environment: Mapping[str, str]) -> SpeechSystem:
-    """Start the user's program inside a worker process, in the workspace's folder."""
+def _command(workspace: Workspace, system: Command, jobs: int) -> SystemUnderTest:
     from relkit.adapters.systems.command import CommandSystem
 
-    return CommandSystem(system, folder=folder, environment=environment)
+    environment = dict(workspace.environment)
+    build = partial(CommandSystem, system, folder=workspace.folder, environment=environment)
+    return asked(system, build, jobs=jobs)
 
 
 def asked(
@@ -145,7 +135,7 @@ def _under_test(
     executor: Executor | None = None,
     recorded: RecordedSystem | None = None,
 ) -> SystemUnderTest:
-    """Return a system with its identity: the digest of its workspace and its artifact."""
+    """Return a system with its identity: the digest of its settings and its artifact."""
     if artifact and system.artifact and artifact != system.artifact:
         raise InvalidInput(
             "system.artifact is not the digest of what was found", hint=f"it is {artifact}"
@@ -190,74 +180,44 @@ def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemU
     trip = RoundTrip(
         speaker=cast("Speaker", system.executor),
         recogniser=recogniser,
-        folder=partial(_folder, workspace),
+        folder=run_folders(workspace).find,
     )
     # A resumed run must be listened to by the recogniser it was started with.
     versions = {**versions, "recogniser": recogniser.candidate.digest}
     return replace(system, executor=None, round_trip=trip, versions=versions)
 
 
-def _folder(workspace: Workspace, run: str) -> Path:
-
-    return run_folders(workspace).find(run)
-
-
 def _build(workspace: Workspace, system: System) -> tuple[Build, dict[str, str]]:
     """Return how a worker builds the system, and the versions that shape its speech."""
-    from relkit.adapters.systems.engines import hibari_version, program_version
+    from relkit.adapters.systems import engines
+    from relkit.adapters.systems.command import CommandSpeech
+    from relkit.adapters.systems.openai import OpenAISpeechEngine
 
     environment = dict(workspace.environment)
     match system:
         case OpenAISpeech():
-            return partial(build_openai_speech, system, environment), {}
+            return partial(build_speaking, OpenAISpeechEngine, system, environment), {}
         case Command():
-            return partial(build_command_speech, system, workspace.folder, environment), {}
+            folder, keep = workspace.folder, engines.keep_clip
+            speech = partial(CommandSpeech, folder=folder, environment=environment, keep=keep)
+            return partial(speech, system), {}
         case Hibari():
-            return partial(build_hibari, system), {system.kind: hibari_version()}
+            build = partial(build_speaking, engines.HibariEngine, system)
+            return build, {system.kind: engines.hibari_version()}
         case Espeak():
-            return partial(build_espeak, system), {system.kind: program_version(system.kind)}
+            build = partial(build_speaking, engines.EspeakEngine, system)
+            return build, {system.kind: engines.program_version(system.kind)}
         case Flite():
-            return partial(build_flite, system), {system.kind: program_version(system.kind)}
+            build = partial(build_speaking, engines.FliteEngine, system)
+            return build, {system.kind: engines.program_version(system.kind)}
     raise InvalidInput(wrong_kind(system.kind, "tts"))
 
 
-def build_espeak(system: Espeak) -> SpeakingSystem:
-    """Build the engine inside a worker process."""
-    from relkit.adapters.systems.engines import EngineSystem, EspeakEngine
-
-    return EngineSystem(EspeakEngine(system))
-
-
-def build_flite(system: Flite) -> SpeakingSystem:
-    """Build the engine inside a worker process."""
-    from relkit.adapters.systems.engines import EngineSystem, FliteEngine
-
-    return EngineSystem(FliteEngine(system))
-
-
-def build_hibari(system: Hibari) -> SpeakingSystem:
-    """Load the engine inside a worker process."""
-    from relkit.adapters.systems.engines import EngineSystem, HibariEngine
-
-    return EngineSystem(HibariEngine(system))
-
-
-def build_openai_speech(system: OpenAISpeech, environment: Mapping[str, str]) -> SpeakingSystem:
-    """Build the HTTP client inside a worker process."""
+def build_speaking(engine: "Callable[..., SpeechEngine]", *arguments: object) -> SpeakingSystem:
+    """Build a system around an engine, inside a worker process."""
     from relkit.adapters.systems.engines import EngineSystem
-    from relkit.adapters.systems.openai import OpenAISpeechEngine
 
-    return EngineSystem(OpenAISpeechEngine(system, environment))
-
-
-def build_command_speech(
-    system: Command, folder: Path, environment: Mapping[str, str]
-) -> SpeakingSystem:
-    """Start the user's program inside a worker process, in the workspace's folder."""
-    from relkit.adapters.systems.command import CommandSpeech
-    from relkit.adapters.systems.engines import keep_clip
-
-    return CommandSpeech(system, folder=folder, environment=environment, keep=keep_clip)
+    return EngineSystem(engine(*arguments))
 
 
 def quality_ports(workspace: Workspace, *, jobs: int) -> "QualityPorts":
@@ -273,16 +233,9 @@ def quality_ports(workspace: Workspace, *, jobs: int) -> "QualityPorts":
 
 def quality_scorer(metrics: tuple[str, ...], *, jobs: int) -> QualityScorer:
     """Return the scorer of some quality metrics; raises MissingDependency, InvalidInput."""
-    from relkit.adapters.mos.scorers import MosScorer
+    from relkit.adapters.mos.scorers import MosScorer, MosSystem
     from relkit.adapters.workers import ProcessExecutor
 
-    build = partial(build_quality_system, metrics)
+    build = partial(MosSystem, metrics)
     executor = ProcessExecutor(build, jobs=jobs, timeout_s=QUALITY_TIMEOUT_S, retries=0)
     return MosScorer(metrics, executor)
-
-
-def build_quality_system(metrics: tuple[str, ...]) -> SpeechSystem:
-    """Open the models inside a worker process."""
-    from relkit.adapters.mos.scorers import MosSystem
-
-    return MosSystem(metrics)

@@ -10,10 +10,10 @@ import pytest
 from relkit.core.codec import encode
 from relkit.core.config import Workspace as Opened
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
-from relkit.gate.plan_run import PlanOptions
+from relkit.gate.plan_run import REFERENCE, PlanOptions
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.view import plan_summary
-from relkit.wiring.gate import REFERENCE, plan_gate, set_margins
+from relkit.wiring.gate import plan_gate, set_margins
 from relkit.wiring.stores import open_workspace, policy_files
 from relkit.wiring.workspace import init_workspace
 from tests.conftest import ROOT, Workspace
