@@ -28,7 +28,6 @@ from relkit.registry.types import (
     Anchor,
     ChainProblem,
     LedgerReading,
-    ParsedLedger,
     ReleaseEvent,
 )
 
@@ -92,7 +91,9 @@ class LedgerFiles:
         parsed = parse_ledger(data, source=source)
         problems = chain_problems(model, parsed.lines, anchors)
         if parsed.markers:
-            problems = (_conflict(parsed), *problems)
+            message = "holds the marks of a git conflict: two branches were merged by hand"
+            marks = ChainProblem(code="conflict", message=message, line=parsed.markers[0])
+            problems = (marks, *problems)
         if parsed.torn:
             message = f"the last line is torn ({parsed.torn} bytes of an event not acknowledged)"
             last = data.count(b"\n") + 1
@@ -244,14 +245,6 @@ class LedgerFiles:
                         raise
                     time.sleep(_PAUSE_S)
             yield
-
-
-def _conflict(parsed: ParsedLedger) -> ChainProblem:
-    return ChainProblem(
-        code="conflict",
-        message="holds the marks of a git conflict: two branches were merged by hand",
-        line=parsed.markers[0],
-    )
 
 
 def _error(source: str, problem: ChainProblem, hint: str) -> InvalidInput:

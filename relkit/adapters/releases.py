@@ -1,6 +1,7 @@
-"""Releases as files: ``registry/releases/<model>/<version>/release.json`` and its evidence.
+"""Releases as files, ``registry/releases/<model>/<version>/release.json``, and their artifacts.
 
-Artifacts of releases: files in the workspace, images by digest, downloads kept by digest.
+Evidence lies beside a release. Artifacts are files in the workspace, images by digest, and
+downloads kept by digest.
 """
 
 import hashlib
@@ -88,9 +89,11 @@ class ReleaseFiles:
         if path.exists():
             existing = self.read(release.model, release.version)
             if existing.digest != release.digest:
+                names = (name for name in existing.__dataclass_fields__ if name != "digest")
+                differing = [n for n in names if getattr(existing, n) != getattr(release, n)]
                 raise InvalidInput(
                     f"{self.source(release.model, release.version)} is there with another digest: "
-                    f"{_differing(existing, release)}",
+                    f"{', '.join(differing)}",
                     hint="give it a new version: what was registered stays as it is",
                 )
             return
@@ -155,12 +158,6 @@ def _misplaced(release: Release, model: str, version: str, source: str) -> Defec
     )
 
 
-def _differing(existing: Release, release: Release) -> str:
-    """Return which fields of two releases differ."""
-    names = [name for name in existing.__dataclass_fields__ if name != "digest"]
-    return ", ".join(name for name in names if getattr(existing, name) != getattr(release, name))
-
-
 class ArtifactFiles:
     """Implements ``ArtifactStore``: digests are computed from the bytes every time.
 
@@ -179,12 +176,17 @@ class ArtifactFiles:
 
     def verify(self, release: Release) -> str | None:
         """Return None where what is served has its digest now, else why not."""
-        if release.kind == "stack":
-            return self._verify_stack(release)
-        if release.hosted is not None:
-            return None  # its identity is its configuration: nothing of it is here
+        if release.kind == "stack" or release.hosted is not None:
+            # A vendor's model is its configuration: nothing of it is here.
+            return self._verify_stack(release) if release.kind == "stack" else None
         if release.artifact is None:
-            return _unknown(release)
+            if release.origin is None:
+                return "the release has no artifact"
+            registry, version = release.origin.registry, release.origin.version
+            return (
+                f"it was imported from {registry} (version {version}), and its files were not here "
+                "to be digested: what it is cannot be verified"
+            )
         try:
             if release.artifact.reference is not None:
                 return self._verify_reference(release.artifact.reference, release.artifact.digest)
@@ -288,16 +290,6 @@ class ArtifactFiles:
 
     def _download(self, digest: str) -> Path:
         return self._downloads / digest.removeprefix(PREFIX)
-
-
-def _unknown(release: Release) -> str:
-    origin = release.origin
-    if origin is None:
-        return "the release has no artifact"
-    return (
-        f"it was imported from {origin.registry} (version {origin.version}), and its files were "
-        "not here to be digested: what it is cannot be verified"
-    )
 
 
 def _is_http(reference: str) -> bool:

@@ -27,8 +27,6 @@ COMPONENTS: tuple[Component, ...] = ("asr", "llm", "tts", "retriever", "safety")
 
 
 _LIVE = ("champion", "production", "prod", "live")
-
-
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -154,15 +152,15 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
             continue
         usable.append(version)
         task.ports.releases.write(release)
-        planned = plan_registered(
-            state, release, replace(task.entry, reason=_reason(version, task))
-        )
+        reason = f"imported: version {version.number} of {task.kind}, made {version.created}"
+        planned = plan_registered(state, release, replace(task.entry, reason=reason))
         if planned is None:
             unchanged.append(version.number)
             continue
         record(task.ports, planned)
         registered.append(version.number)
-    notes += _component_notes(usable, task)
+    if any(_component(version, task) is None for version in usable):
+        notes.append("nothing says which component it is: taken for asr (--component)")
     notes += _serve(model, usable, task)
     state = _state(model, task.ports)
     return ImportedModel(
@@ -225,11 +223,6 @@ def _component(version: LegacyVersion, task: _Task) -> Component | None:
     return task.component or next((name for name in COMPONENTS if name == tag), None)
 
 
-def _component_notes(versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
-    if any(_component(version, task) is None for version in versions):
-        yield "nothing says which component it is: taken for asr (--component)"
-
-
 def _plain_address(text: str) -> str:
     """Return an address without user, password and query, which may be secrets, on one line."""
     head = text.partition("?")[0]
@@ -239,10 +232,6 @@ def _plain_address(text: str) -> str:
     if head.startswith(("file:", "/")):  # a folder of some machine is nobody's business
         head = f"file:…/{head.rstrip('/').rpartition('/')[2]}"
     return "".join(char if char.isprintable() else "?" for char in head).strip()
-
-
-def _reason(version: LegacyVersion, task: _Task) -> str:
-    return f"imported: version {version.number} of {task.kind}, made {version.created}"
 
 
 def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:

@@ -1,12 +1,12 @@
-"""What is wrong with the chain of a ledger, told by what must have happened to it.
+"""What is wrong with the chain of a ledger, and how the events of two branches are merged.
 
-The merge rule: the events of two branches in one order, or a refusal that names two of them.
+A problem is told by what must have happened; a merge is one order, or a refusal that names two.
 """
 
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 
 from relkit.core.errors import InvalidInput
 from relkit.registry.ledger import SERVING, refusal_in
@@ -22,7 +22,11 @@ def chain_problems(
     model: str, lines: Sequence[LedgerLine], anchors: Sequence[Anchor]
 ) -> tuple[ChainProblem, ...]:
     """Return all that is wrong with a chain, in the order of the lines, anchors last."""
-    edited = [_edited(line) for line in lines if line.wrong is not None]
+    edited = [
+        ChainProblem(code="edited", message=f"was edited: {line.wrong}", line=line.number)
+        for line in lines
+        if line.wrong is not None
+    ]
     sound = [(line.number, line.event) for line in lines if line.event and line.wrong is None]
     foreign = [
         ChainProblem(
@@ -42,17 +46,21 @@ def chain_problems(
             first[event.digest] = number, event
     structure = list(_links(first, excused=bool(edited)))
     if not structure and not edited:
-        structure = list(_order(first))
+        structure = [
+            ChainProblem(
+                code="reordered",
+                message=f"event {event.sequence} stands where event {place} belongs: reordered",
+                line=number,
+            )
+            for place, (number, event) in enumerate(first.values(), start=1)
+            if event.sequence != place
+        ][:1]
     return (
         *sorted(
             (*edited, *foreign, *duplicated, *structure), key=lambda problem: problem.line or 0
         ),
         *_anchored(first, anchors, excused=bool(edited)),
     )
-
-
-def _edited(line: LedgerLine) -> ChainProblem:
-    return ChainProblem(code="edited", message=f"was edited: {line.wrong}", line=line.number)
 
 
 def _links(
@@ -81,15 +89,6 @@ def _links(
                 "event: two branches were merged"
             )
             yield ChainProblem(code="forked", message=message, line=number)
-
-
-def _order(first: Mapping[str, tuple[int, ReleaseEvent]]) -> Iterator[ChainProblem]:
-    """Yield the first line that is not in its place in a chain that is whole."""
-    for expected, (number, event) in enumerate(first.values(), start=1):
-        if event.sequence != expected:
-            message = f"event {event.sequence} stands where event {expected} belongs: reordered"
-            yield ChainProblem(code="reordered", message=message, line=number)
-            return
 
 
 def _anchored(
@@ -131,10 +130,16 @@ def merged(
     """
     branches = [dict(_keyed(branch, content)) for branch in _branches(tuple(events))]
     for first, second in combinations(branches, 2):
-        _refuse_conflict(
+        for a, b in product(
             [event for key, event in first.items() if key not in second],
             [event for key, event in second.items() if key not in first],
-        )
+        ):
+            why = _conflict(a, b) or _conflict(b, a)
+            if why is not None:
+                raise InvalidInput(
+                    f"two branches of {a.model} cannot be merged: {named(a)} and {named(b)}: {why}",
+                    hint=_BY_HAND,
+                )
     ordered = _sorted(branches)
     refused = refusal_in(ordered)
     if refused is not None:
@@ -168,17 +173,6 @@ def _keyed(
         text = content(event)
         yield (text, counts[text]), event
         counts[text] += 1
-
-
-def _refuse_conflict(first: Sequence[ReleaseEvent], second: Sequence[ReleaseEvent]) -> None:
-    for a in first:
-        for b in second:
-            why = _conflict(a, b) or _conflict(b, a)
-            if why is not None:
-                raise InvalidInput(
-                    f"two branches of {a.model} cannot be merged: {named(a)} and {named(b)}: {why}",
-                    hint=_BY_HAND,
-                )
 
 
 def _conflict(a: ReleaseEvent, b: ReleaseEvent) -> str | None:

@@ -259,14 +259,12 @@ def plan_canary(
     state: LedgerState, version: str, share: float, entry: Entry, *, decision: str | None
 ) -> ReleaseEvent:
     """Return a step of a canary: ``version`` gets ``share`` (0 to 1, both excluded) of traffic."""
-    known(state, version)
     if version == state.candidate and share == state.share:
         raise InvalidInput(f"{state.model} {version} has {percent(share)} of the traffic already")
     event = replace(
         _event(state, EventKind.CANARY, version, entry),
         traffic=share,
         decision=decision,
-        from_version=state.live,
     )
     return _checked(state, event, hint=_steps(state))
 
@@ -280,12 +278,10 @@ def plan_promoted(
     attested: Attested = "gate",
 ) -> ReleaseEvent:
     """Return a promotion to all traffic; see :func:`refuse_condemned` for the age of a decision."""
-    known(state, version)
     event = replace(
         _event(state, EventKind.PROMOTED, version, entry),
         traffic=1.0,
         decision=decision,
-        from_version=state.live,
         attested=attested,
     )
     return _checked(state, event, hint=_steps(state))
@@ -295,11 +291,9 @@ def plan_held(
     state: LedgerState, version: str, entry: Entry, *, share: float | None = None
 ) -> ReleaseEvent:
     """Return that a canary does not go on; it keeps its share, or gets ``share`` (0: it ends)."""
-    known(state, version)
     event = replace(
         _event(state, EventKind.HELD, version, entry),
         traffic=state.share if share is None else share,
-        from_version=state.live,
     )
     return _checked(state, event, hint=f"in canary: {state.candidate or 'no version'}")
 
@@ -317,11 +311,9 @@ def plan_rolled_back(
 
     Whether the target is a good one is for :mod:`relkit.rollback.target` to say.
     """
-    known(state, target)
     event = replace(
         _event(state, EventKind.ROLLED_BACK, target, entry),
         traffic=1.0,
-        from_version=state.live,
         bad=tuple(bad),
         slice=failing_slice,
         attested=attested,
@@ -331,7 +323,6 @@ def plan_rolled_back(
 
 def plan_yanked(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
     """Return that a version may never be served again unless it is restored."""
-    known(state, version)
     if version in state.yanked:
         raise InvalidInput(
             f"{state.model} {version} is yanked already, since {state.yanked[version]}"
@@ -341,7 +332,6 @@ def plan_yanked(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
 
 def plan_restored(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
     """Return that a yanked version may be served again."""
-    known(state, version)
     return _checked(state, _event(state, EventKind.RESTORED, version, entry))
 
 
@@ -349,14 +339,12 @@ def plan_overridden(
     state: LedgerState, version: str, entry: Entry, *, override: str
 ) -> ReleaseEvent:
     """Return that a signed override (its digest) stands for a decision that did not pass."""
-    known(state, version)
     event = replace(_event(state, EventKind.OVERRIDDEN, version, entry), decision=override)
     return _checked(state, event)
 
 
 def plan_verified(state: LedgerState, version: str, entry: Entry) -> ReleaseEvent:
     """Return that a version's artifact was verified now."""
-    known(state, version)
     return _checked(state, _event(state, EventKind.VERIFIED, version, entry))
 
 
@@ -382,6 +370,8 @@ def refuse_condemned(state: LedgerState, version: str, decided: str | None) -> N
 
 
 def _event(state: LedgerState, kind: EventKind, version: str, entry: Entry) -> ReleaseEvent:
+    if kind is not EventKind.REGISTERED:
+        known(state, version)
     return ReleaseEvent(
         model=state.model,
         sequence=state.sequence + 1,
@@ -390,8 +380,8 @@ def _event(state: LedgerState, kind: EventKind, version: str, entry: Entry) -> R
         at=entry.at,
         by=entry.by,
         digest="",
-        previous=None,
         reason=entry.reason,
+        from_version=state.live if kind in SERVING else None,
         release=state.registered.get(version),
     )
 
@@ -399,15 +389,10 @@ def _event(state: LedgerState, kind: EventKind, version: str, entry: Entry) -> R
 def _checked(state: LedgerState, event: ReleaseEvent, *, hint: str | None = None) -> ReleaseEvent:
     why = refusal(state, event)
     if why is not None:
-        raise InvalidInput(
-            f"{event.model} {event.version} cannot be {_done(event)}: {why}", hint=hint
-        )
+        words = {EventKind.CANARY: "put in canary", EventKind.ROLLED_BACK: "rolled back to"}
+        done = words.get(event.kind, str(event.kind))
+        raise InvalidInput(f"{event.model} {event.version} cannot be {done}: {why}", hint=hint)
     return event
-
-
-def _done(event: ReleaseEvent) -> str:
-    words = {EventKind.CANARY: "put in canary", EventKind.ROLLED_BACK: "rolled back to"}
-    return words.get(event.kind, str(event.kind))
 
 
 def _steps(state: LedgerState) -> str | None:

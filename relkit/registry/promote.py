@@ -1,13 +1,10 @@
-"""May this release be promoted by this decision? Every reason against it, in words.
+"""``relkit registry promote`` and ``yank``: a version is served by a decision, or withdrawn.
 
-``relkit registry promote``: a decision is checked, kept, and the promotion recorded.
-
-``relkit registry yank``: a version is withdrawn, or restored.
-
-The evidence that is kept beside a release: reports and decisions, found by their digests.
+A decision is checked with every reason against it, kept beside the release by its digest, and the
+promotion recorded.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,7 +138,12 @@ def _identity(release: Release) -> str:
 
 
 def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision) -> Iterator[str]:
-    evaluated = _evaluated((release, *pinned))
+    evaluated = {
+        lineage.digest: lineage.dataset
+        for member in (release, *pinned)
+        for lineage in member.lineage
+        if lineage.use == "evaluation"
+    }
     for part in decision.parts:
         dataset = part.dataset
         if dataset.digest not in evaluated:
@@ -152,24 +154,9 @@ def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision
             )
 
 
-def _evaluated(releases: Sequence[Release]) -> Mapping[str, str]:
-    return {
-        lineage.digest: lineage.dataset
-        for release in releases
-        for lineage in release.lineage
-        if lineage.use == "evaluation"
-    }
-
-
 REPORT = "report.json"
-
-
 DECISION = "decision"
-
-
 OVERRIDE = "override"
-
-
 _SHOWN = 16
 
 
@@ -180,14 +167,12 @@ def evidence_name(kind: str, digest: str) -> str:
 
 def evidence_digests(releases: ReleaseFolder, model: str, version: str) -> frozenset[str]:
     """Return the digests of what lies beside a release: of bytes, and of signed statements."""
-    return frozenset(_digests(releases, model, version))
-
-
-def _digests(releases: ReleaseFolder, model: str, version: str) -> Iterator[str]:
+    digests = set()
     for name, data in releases.evidence(model, version):
-        yield sha256_bytes(data)
+        digests.add(sha256_bytes(data))
         with suppress(InvalidInput):
-            yield parse_envelope(data, source=name).digest
+            digests.add(parse_envelope(data, source=name).digest)
+    return frozenset(digests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""The behavioural fingerprint of a vendor's model: taken at registration, compared by verify.
+"""``relkit registry register``: a release's file is completed, checked, kept and recorded.
 
-``relkit registry register``: a release's file is completed, checked, kept and recorded.
+The behavioural fingerprint of a vendor's model is taken then, and compared by ``verify``.
 """
 
 import json
@@ -104,12 +104,6 @@ def with_fingerprint(hosted: object, fingerprint: Fingerprint) -> dict[str, obje
     return {**hosted, **says}
 
 
-def keep_probe(release: Release, fingerprint: Fingerprint, ports: RegistryPorts) -> None:
-    """Keep what a fingerprint was taken of beside its release: digests and a count, no text."""
-    text = json.dumps(encode(fingerprint), indent=2) + "\n"
-    ports.releases.keep(release.model, release.version, PROBE, text.encode("utf-8"))
-
-
 def probe_problems(model: str, now: Fingerprint, ports: RegistryPorts) -> tuple[str, ...]:
     """Return in words whether a hosted model behaves as it did when it was registered.
 
@@ -198,18 +192,15 @@ def register(options: RegisterOptions, ports: RegistryPorts) -> RegisteredReleas
     release = reading.release
     if (why := ports.artifacts.verify(release)) is not None and not ports.artifacts.absent(release):
         raise InvalidInput(f"{source}: the artifact does not verify: {why}")
-    _refuse_other(release, ports)
+    # Another digest is refused before anything is written.
+    state = state_of(release.model, ports.ledger.events(release.model))
+    plan_registered(state, release, Entry(at=release.created, by="-"))
     ports.releases.write(release)
     notes = tuple(_keep_evidence(release, ports))
     if probe is not None:
-        keep_probe(release, probe, ports)
+        data = (json.dumps(encode(probe), indent=2) + "\n").encode("utf-8")
+        ports.releases.keep(release.model, release.version, PROBE, data)
     return RegisteredRelease(release=release, recorded=_record(release, by, ports), notes=notes)
-
-
-def _refuse_other(release: Release, ports: RegistryPorts) -> None:
-    """Refuse another digest before anything is written."""
-    state = state_of(release.model, ports.ledger.events(release.model))
-    plan_registered(state, release, Entry(at=release.created, by="-"))
 
 
 def _record(release: Release, by: str, ports: RegistryPorts) -> Recorded | None:
@@ -251,12 +242,10 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
             "revision": dataset.revision,
         }
         lineage = document.setdefault("lineage", [])
-        if isinstance(lineage, list) and not any(_same(entry, dataset.digest) for entry in lineage):
+        if isinstance(lineage, list) and not any(
+            isinstance(entry, dict) and entry.get("digest") == dataset.digest for entry in lineage
+        ):
             lineage.append({key: value for key, value in evaluated.items() if value is not None})
-
-
-def _same(entry: object, digest: str) -> bool:
-    return isinstance(entry, dict) and entry.get("digest") == digest
 
 
 def _created(document: dict[str, Any], ports: RegistryPorts) -> str:
@@ -273,7 +262,7 @@ def _keep_evidence(release: Release, ports: RegistryPorts) -> list[str]:
     stored = None if release.run is None else ports.report(release.run)
     if release.report is not None:
         if stored is not None and sha256_bytes(stored[1]) == release.report:
-            _keep(release, REPORT, stored[1], ports)
+            ports.releases.keep(release.model, release.version, REPORT, stored[1])
         else:
             notes.append(f"the report {release.report} is not here: put it beside the release")
     if release.decision is not None:
@@ -281,9 +270,6 @@ def _keep_evidence(release: Release, ports: RegistryPorts) -> list[str]:
         if decision is None:
             notes.append(f"the decision {release.decision} is not here: put it beside the release")
         else:
-            _keep(release, evidence_name(DECISION, release.decision), decision, ports)
+            name = evidence_name(DECISION, release.decision)
+            ports.releases.keep(release.model, release.version, name, decision)
     return notes
-
-
-def _keep(release: Release, name: str, data: bytes, ports: RegistryPorts) -> None:
-    ports.releases.keep(release.model, release.version, name, data)

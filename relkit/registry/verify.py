@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from relkit.core.codec import Defect, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
 from relkit.core.yaml_text import KeyPath
-from relkit.registry.ledger import Entry, LedgerState, plan_verified, state_of
+from relkit.registry.ledger import Entry, plan_verified, state_of
 from relkit.registry.mirror import entry, mirrored
-from relkit.registry.ports import Mirror, RegistryPorts
+from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import evidence_digests
 from relkit.registry.register import probe_problems
 from relkit.registry.types import (
@@ -19,7 +19,6 @@ from relkit.registry.types import (
     RegistryValidation,
     RegistryVerification,
     Release,
-    ReleaseEvent,
 )
 from relkit.registry.versions import VersionRange
 
@@ -134,13 +133,14 @@ def ledger_defects(
     events = read.events
     state = state_of(model, events)
     versions = ports.releases.versions(model)
+    first = {event.version: line for line, event in reversed([*enumerate(events, start=1)])}
     for version, digest in state.registered.items():
         release = releases.get(version)
         if version not in versions:
             message = (
                 f"{version} is registered, and {ports.releases.source(model, version)} is gone"
             )
-            yield Defect(source=source, line=_line(events, version), message=message)
+            yield Defect(source=source, line=first[version], message=message)
         elif release is not None and release.digest != digest:
             message = f"is not the release that was registered: it has digest {release.digest}"
             yield _at(ports, release, (), message)
@@ -159,10 +159,6 @@ def ledger_defects(
             message = f"the decision {event.decision} of event {event.sequence} is not kept"
             hint = f"put it beside {ports.releases.source(model, event.version)}"
             yield Defect(source=source, line=event.sequence, message=message, hint=hint)
-
-
-def _line(events: tuple[ReleaseEvent, ...], version: str) -> int | None:
-    return next((i for i, event in enumerate(events, start=1) if event.version == version), None)
 
 
 def _at(
@@ -264,7 +260,9 @@ def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Registry
         elif ports.mirror is not None and silent is None:
             state = state_of(name, read.events)
             try:
-                done, differing = _mirror(ports, ports.mirror, state, repair=repair)
+                required = mirrored(ports, state)
+                done = ports.mirror.repair(required) if repair else ()
+                differing = ports.mirror.compare(required)
             except BackendUnavailable as error:
                 silent = error
                 continue
@@ -306,12 +304,3 @@ def record_verified(
 
 def _models(ports: RegistryPorts) -> tuple[str, ...]:
     return tuple(sorted({*ports.releases.models(), *ports.ledger.models()}))
-
-
-def _mirror(
-    ports: RegistryPorts, mirror: Mirror, state: LedgerState, *, repair: bool
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return (what was mended, where the mirror differs still)."""
-    required = mirrored(ports, state)
-    done = mirror.repair(required) if repair else ()
-    return done, mirror.compare(required)

@@ -192,16 +192,12 @@ def _clause(part: str, text: str) -> _Clause:
     sign = "==" if match["sign"] in {None, "="} else match["sign"]
     version = match["version"]
     if version.endswith(".*"):
-        return _Clause(sign, version, _wildcard(sign, version, text))
+        prefix = version.removesuffix(".*").removeprefix("v")
+        if sign not in {"==", "!="} or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})*", prefix):
+            raise ValueError(f'"{text}": a star goes with == or != and numbers, as in "==1.2.*"')
+        return _Clause(sign, version, tuple(int(number) for number in prefix.split(".")))
     if "*" in version:
         raise ValueError(f'"{text}": a star stands alone or after the last dot, as in "==1.2.*"')
     if sign not in {"==", "!="} and not is_numeric(version):
         raise ValueError(f'"{text}": "{version}" is no numeric version, and only those have {sign}')
     return _Clause(sign, version)
-
-
-def _wildcard(sign: str, version: str, text: str) -> tuple[int, ...]:
-    prefix = version.removesuffix(".*").removeprefix("v")
-    if sign not in {"==", "!="} or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})*", prefix):
-        raise ValueError(f'"{text}": a star goes with == or != and numbers, as in "==1.2.*"')
-    return tuple(int(number) for number in prefix.split("."))
