@@ -29,11 +29,10 @@ from relkit.datasets.types import (
 )
 from relkit.evaluation.run_files import parse_answer, render_answer
 from relkit.evaluation.types import Outcome, Result
-from relkit.scoring.types import Texts
+from relkit.scoring.types import ScoredText, Texts
 from relkit.statistics.sums import CORE_COLUMNS, SPEECH_COLUMNS
 
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
-_SCORES = ("entities", "entity_errors", "keywords", "keyword_errors", "runaway", "loop")
 _TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
 _OF_PAGES = ("id", "repeat", *_COUNTS, "runaway", "loop", "failure", "unusable")
 _OF_ITEMS = (*_OF_PAGES, "capped_errors", "cluster")
@@ -50,25 +49,22 @@ class ParquetResults:
         """Write one row per utterance and repeat; counts are null where an item was unusable."""
         import pyarrow as pa
 
-        columns = list(results[0].slices) if results else []
-        table: dict[str, Any] = {
-            "id": pa.array([r.id for r in results], pa.string()),
-            "repeat": pa.array([r.repeat for r in results], pa.int32()),
-        }
-        for column in columns:
-            table[column] = pa.array([r.slices[column] for r in results], pa.string())
-        table["cluster"] = pa.array([r.cluster for r in results], pa.string())
-        table |= _scores(results) | {
-            "failure": pa.array([r.failure for r in results], pa.string()),
-            "unusable": pa.array([r.unusable for r in results], pa.string()),
-            "latency_ms": pa.array([r.latency_ms for r in results], pa.float64()),
-            "first_byte_ms": pa.array([r.first_byte_ms for r in results], pa.float64()),
-            "duration": pa.array([r.duration for r in results], pa.float64()),
-            "attempts": pa.array([r.attempts for r in results], pa.int32()),
-            "cached": pa.array([r.cached for r in results], pa.bool_()),
-            "load": pa.array([r.load for r in results], pa.string()),
-        }
-        _write(path, table | _qualities(results) | _speech(results))
+        slices = list(results[0].slices) if results else []
+        _write(
+            path,
+            _columns(results, "string", "id")
+            | _columns(results, "int32", "repeat")
+            | {name: pa.array([r.slices[name] for r in results], pa.string()) for name in slices}
+            | _columns(results, "string", "cluster")
+            | _scores([r.score for r in results])
+            | _columns(results, "string", "failure", "unusable")
+            | _columns(results, "float64", "latency_ms", "first_byte_ms", "duration")
+            | _columns(results, "int32", "attempts")
+            | _columns(results, "bool_", "cached")
+            | _columns(results, "string", "load")
+            | _qualities(results)
+            | _speech([r.speech for r in results]),
+        )
 
     def write_texts(
         self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
@@ -76,20 +72,18 @@ class ParquetResults:
         """Write the texts of the same rows, with the whole answer as JSON and the audio digest."""
         import pyarrow as pa
 
-        texts = [r.texts for r in results]
-        table: dict[str, Any] = {
-            "id": [r.id for r in results],
-            "reference": [t.reference for t in texts],
-            "hypothesis": [t.hypothesis for t in texts],
-            "reference_normalized": [t.reference_normalized for t in texts],
-            "hypothesis_normalized": [t.hypothesis_normalized for t in texts],
+        answers = {
             "answer": [_answer(outcome) for outcome in outcomes],
             "detail": [_detail(outcome) for outcome in outcomes],
             "audio": [outcome.audio for outcome in outcomes],
         }
-        columns = {name: pa.array(values, pa.string()) for name, values in table.items()}
-        columns["repeat"] = pa.array([r.repeat for r in results], pa.int32())
-        _write(path, columns)
+        _write(
+            path,
+            _columns(results, "string", "id")
+            | _columns([r.texts for r in results], "string", *_TEXTS)
+            | {name: pa.array(values, pa.string()) for name, values in answers.items()}
+            | _columns(results, "int32", "repeat"),
+        )
 
     def read_outcomes(self, results: Path, texts: Path) -> list[Outcome]:
         """Return the outcomes of a finished run; raises InvalidInput where the files disagree."""
@@ -114,48 +108,51 @@ class ParquetResults:
         return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
 
 
-def _scores(results: Sequence[Result]) -> dict[str, Any]:
+def _columns(items: Sequence[object], kind: str, *names: str, prefix: str = "") -> Cells:
+    """Return attributes of items as columns of a type of Arrow; null where there is no item."""
     import pyarrow as pa
 
-    columns: dict[str, Any] = {}
-    for prefix, kind in (("", "counts"), ("raw_", "raw"), ("char_", "characters")):
-        for name in _COUNTS:
-            values = [
-                None if r.score is None else getattr(getattr(r.score, kind), name) for r in results
-            ]
-            columns[prefix + name] = pa.array(values, pa.int64())
-    capped = [None if r.score is None else r.score.counts.capped_errors for r in results]
-    columns["capped_errors"] = pa.array(capped, pa.int64())
-    for name in _SCORES:
-        values = [None if r.score is None else getattr(r.score, name) for r in results]
-        columns[name] = pa.array(values, pa.bool_() if name in {"runaway", "loop"} else pa.int64())
-    return columns
+    return {
+        prefix + name: pa.array(
+            [None if item is None else getattr(item, name) for item in items], getattr(pa, kind)()
+        )
+        for name in names
+    }
 
 
-def _qualities(results: Sequence[Result]) -> dict[str, Any]:
+def _scores(scores: Sequence[ScoredText | None]) -> Cells:
+    counts = [None if score is None else score.counts for score in scores]
+    raw = [None if score is None else score.raw for score in scores]
+    characters = [None if score is None else score.characters for score in scores]
+    return (
+        _columns(counts, "int64", *_COUNTS)
+        | _columns(raw, "int64", *_COUNTS, prefix="raw_")
+        | _columns(characters, "int64", *_COUNTS, prefix="char_")
+        | _columns(counts, "int64", "capped_errors")
+        | _columns(scores, "int64", "entities", "entity_errors", "keywords", "keyword_errors")
+        | _columns(scores, "bool_", "runaway", "loop")
+    )
+
+
+def _qualities(results: Sequence[Result]) -> Cells:
     import pyarrow as pa
 
-    qualities = [Quality() if r.quality is None else r.quality for r in results]
-    columns: dict[str, Any] = {
+    qualities = [r.quality or Quality() for r in results]
+    columns: Cells = {
         name: pa.array([quality.scores.get(name) for quality in qualities], pa.float64())
         for name in QUALITY_METRICS
     }
     levels = [None if q.level is None else q.level.active_dbfs for q in qualities]
     reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in qualities]
-    columns["level_dbfs"] = pa.array(levels, pa.float64())
-    columns["quality_reason"] = pa.array(reasons, pa.string())
-    return columns
+    return columns | {
+        "level_dbfs": pa.array(levels, pa.float64()),
+        "quality_reason": pa.array(reasons, pa.string()),
+    }
 
 
-def _speech(results: Sequence[Result]) -> dict[str, Any]:
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {}
-    for name in SPEECH_COLUMNS:
-        values = [None if r.speech is None else getattr(r.speech, name) for r in results]
-        kind = pa.int64() if name in {"clipped", "dropouts"} else pa.float64()
-        columns[name] = pa.array(values, kind)
-    return columns
+def _speech(clips: Sequence[SpokenAudio | None]) -> Cells:
+    columns = _columns(clips, "float64", *SPEECH_COLUMNS)
+    return columns | _columns(clips, "int64", "clipped", "dropouts")
 
 
 def _spoken(row: Cells) -> SpokenAudio | None:

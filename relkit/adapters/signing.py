@@ -50,9 +50,9 @@ class SigningKey:
     def sign(self, envelope: Envelope) -> Envelope:
         """Return the envelope with this key's signature added; one it has made is replaced."""
         key = self.public.key
-        others = tuple(one for one in envelope.signatures if one.key != key)
-        made = Signature(key=key, value=self._private.sign(envelope.message))
-        return Envelope(payload=envelope.payload, signatures=(*others, made))
+        signatures = tuple(item for item in envelope.signatures if item.key != key)
+        signature = Signature(key=key, value=self._private.sign(envelope.message))
+        return Envelope(payload=envelope.payload, signatures=(*signatures, signature))
 
 
 def make_key(folder: Path, environment: Mapping[str, str]) -> tuple[Path, Path]:
@@ -208,14 +208,14 @@ def _trusted(public: "Ed25519PublicKey") -> TrustedKey:
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 
-    def made(signature: bytes, message: bytes) -> bool:
+    def is_signed(signature: bytes, message: bytes) -> bool:
         try:
             public.verify(signature, message)
         except InvalidSignature:
             return False
         return True
 
-    return TrustedKey(key=hashlib.sha256(der).hexdigest(), made=made)
+    return TrustedKey(key=hashlib.sha256(der).hexdigest(), made=is_signed)
 
 
 def _require() -> None:

@@ -214,13 +214,14 @@ def read_workspace(folder: Path, environment: Mapping[str, str]) -> Workspace:
     data = storage.read_bytes(folder / MARKER, what=MARKER, hint=_HINT)
     written = parse_yaml(decode(data, source=MARKER), WorkspaceFile, source=MARKER)
     root = folder.resolve()
+    folders = {
+        name: _inside(root, getattr(written.paths, name), f"paths.{name}")
+        for name in ("datasets", "suites", "normalizers", "gates")
+    }
     return Workspace(
         folder=root,
         name=written.name,
-        datasets=_inside(root, written.paths.datasets, "paths.datasets"),
-        suites=_inside(root, written.paths.suites, "paths.suites"),
-        normalizers=_inside(root, written.paths.normalizers, "paths.normalizers"),
-        gates=_inside(root, written.paths.gates, "paths.gates"),
+        **folders,
         trusted_keys=() if written.signing is None else written.signing.keys,
         profile="default" if written.privacy is None else written.privacy.profile,
         mlflow=_mlflow(written, environment),

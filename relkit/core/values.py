@@ -1,14 +1,8 @@
-"""Error counts: the value every error rate is made of.
-
-A measured value with the uncertainty that can honestly be claimed for it.
-
-How much time lies between two times.
-
-Values with limits, and how the fields of a type stand in its file. No import of pydantic here.
+"""Values with limits, counts, estimates and times, and how the fields of a type stand in its file.
 
 A number or a text that not every number or text can be is ``Annotated`` with :class:`Limits`,
 :class:`Checked` or :class:`Read`; a type whose file is not simply its fields says so in ``FILE``
-or in the metadata of a field (see :mod:`relkit.core.codec`).
+or in the metadata of a field (see :mod:`relkit.core.codec`). No import of pydantic here.
 """
 
 import base64
@@ -41,12 +35,11 @@ class Limits:
         return {**generate(source), **self.limits}
 
 
+@dataclass(frozen=True, slots=True)
 class Checked:
-    """What no limit can say: a function that returns the value, or raises ValueError."""
+    """What no limit can say: a function that returns a value of the type, or raises ValueError."""
 
-    def __init__(self, check: Callable[[Any], object]) -> None:
-        """Call ``check`` with a value that has the right type."""
-        self.check = check
+    check: Callable[[Any], object]
 
     def __get_pydantic_core_schema__(
         self, source: object, generate: Callable[[object], Schema]
@@ -56,6 +49,7 @@ class Checked:
         return {"type": "function-after", "function": function, "schema": generate(source)}
 
 
+@dataclass(frozen=True, slots=True)
 class Read:
     """Another spelling of a value, which a file may have instead.
 
@@ -64,10 +58,8 @@ class Read:
     JSON Schema.
     """
 
-    def __init__(self, read: Callable[[Any], object], spelling: object = None) -> None:
-        """Call ``read`` with what stands in the file."""
-        self.read = read
-        self.spelling = spelling
+    read: Callable[[Any], object]
+    spelling: object = None
 
     def __get_pydantic_core_schema__(self, source: object, generate: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return the function, and the schema of the type after it."""
@@ -80,15 +72,14 @@ class Read:
         return before
 
 
+@dataclass(frozen=True, slots=True)
 class Tagged:
     """A union of types that a key tells apart; each type has it as a ``Literal``.
 
     Types with the same value of it are told apart by their other keys.
     """
 
-    def __init__(self, key: str) -> None:
-        """Tell them apart by ``key``."""
-        self.key = key
+    key: str
 
     def __get_pydantic_core_schema__(self, source: object, generate: Any) -> Schema:  # noqa: ANN401 - pydantic's own
         """Return a union that looks at the key first."""

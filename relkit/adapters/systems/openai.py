@@ -165,7 +165,7 @@ class _Response:
             total += len(block)
             if total > limit:
                 raise InvalidInput("a response of more than 1 MiB")
-            _left(self.deadline)
+            _remaining_s(self.deadline)
             yield block
 
 
@@ -214,10 +214,10 @@ class _Server:
         except httpx.TransportError as error:
             # The error below httpx's holds what it met: an error of the system, a malformed answer,
             # or words where the connection ended before any answer.
-            met = next(iter((error.__cause__ or error).args), error)
-            silent = isinstance(met, OSError | str)
+            cause = next(iter((error.__cause__ or error).args), error)
+            silent = isinstance(cause, OSError | str)
             reason = FailureReason.UNREACHABLE if silent else FailureReason.PROTOCOL
-            name = type(error if isinstance(met, str) else met).__name__
+            name = type(error if isinstance(cause, str) else cause).__name__
             raise _Failed(reason, name, retryable=silent) from None
         except InvalidInput as error:
             raise _Failed(FailureReason.PROTOCOL, error.message, retryable=False) from None
@@ -233,10 +233,10 @@ class _Server:
             elif event == "http11.send_request_headers.started":
                 started = time.perf_counter()
             if event in _WAITS:
-                waits["read"] = waits["write"] = _left(deadline)
+                waits["read"] = waits["write"] = _remaining_s(deadline)
 
         while True:
-            waits["connect"] = min(_left(deadline), CONNECT_S)
+            waits["connect"] = min(_remaining_s(deadline), CONNECT_S)
             request = httpx.Request(
                 "POST",
                 self._url,
@@ -313,11 +313,11 @@ def _retry_after_s(value: str | None) -> float | None:
     return None
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _remaining_s(deadline: float) -> float:
+    remaining_s = deadline - time.monotonic()
+    if remaining_s <= 0:
         raise TimeoutError
-    return left
+    return remaining_s
 
 
 def _audio(clip: Clip) -> tuple[bytes, str]:
