@@ -57,52 +57,39 @@ def value_at(metric: str, key: str, measured: Measured) -> Estimate | None:
     return measured.values.get(key, {}).get(metric)
 
 
-def assume(
-    metric: str, key: str, policy: GatePolicy, measured: Measured
-) -> tuple[Assumptions, Assumed]:
-    """Return what is supposed of two systems in a slice, and where its rate is from.
+def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Assumed:
+    """Return what is assumed of two systems in a slice, and where its rate is from.
 
     First what a finished run measured there, then overall; then the policy's own limit on the
     metric, for at the worst rate it allows an equal system should still pass; then a default.
     """
+    usual = Assumed(
+        rate=RARE if metric in _RARE_METRICS else USUAL.rate,
+        rate_from="a usual rate",
+        discordance=USUAL.discordance,
+        clumping=USUAL.clumping,
+        between_clusters=USUAL.between_clusters,
+    )
     for place in (key, OVERALL):
-        measured_value = value_at(metric, place, measured)
-        if (
-            measured_value is not None
-            and measured_value.value is not None
-            and measured_value.value > 0
-        ):
-            source = f"measured in {measured.run}"
-            return _assumed(
-                measured_value.value,
-                f"{source}, {place}",
-                measured=source if place == key else f"{source}, {place}",
+        estimate = value_at(metric, place, measured)
+        if estimate is not None and estimate.value is not None and estimate.value > 0:
+            run = f"measured in {measured.run}"
+            source = f"{run}, {place}"
+            return replace(
+                usual,
+                rate=estimate.value,
+                rate_from=source,
+                measured=run if place == key else source,
             )
-    limit = next(
-        (
-            rule
-            for rule in policy.rules
-            if (rule.metric, rule.slice, rule.test) == (metric, OVERALL, "bound") and rule.max
-        ),
-        None,
-    )
-    if limit is not None and limit.max is not None:
-        return _assumed(limit.max, f"the limit of rule {limit.id}")
-    return _assumed(RARE if metric in _RARE_METRICS else USUAL.rate, "a usual rate")
+    for rule in policy.rules:
+        if (rule.metric, rule.slice, rule.test) == (metric, OVERALL, "bound") and rule.max:
+            return replace(usual, rate=rule.max, rate_from=f"the limit of rule {rule.id}")
+    return usual
 
 
-def _assumed(
-    rate: float, source: str, *, measured: str | None = None
-) -> tuple[Assumptions, Assumed]:
-    assumptions = replace(USUAL, rate=rate)
-    return assumptions, Assumed(
-        rate=rate,
-        rate_from=source,
-        measured=measured,
-        discordance=assumptions.discordance,
-        clumping=assumptions.clumping,
-        between_clusters=assumptions.between_clusters,
-    )
+def assumptions_of(assumed: Assumed) -> Assumptions:
+    """Return the assumptions of the power of a test."""
+    return replace(USUAL, rate=assumed.rate or 0.0)
 
 
 def precision_of(
@@ -115,8 +102,8 @@ def precision_of(
         return precision, Assumed(rate=difference.baseline, rate_from=BY_BOTH, measured=BY_BOTH)
     if metric not in FAMILY_METRICS:
         return None, None
-    assumptions, supposed = assume(metric, size.slice, policy, measured)
-    return assumed_precision(size, assumptions), supposed
+    assumed = assume(metric, size.slice, policy, measured)
+    return assumed_precision(size, assumptions_of(assumed)), assumed
 
 
 def assumed_precision(size: SliceSize, assumptions: Assumptions) -> Precision | None:
@@ -153,21 +140,18 @@ def quiet_floor(metric: str, size: SliceSize, supposed: Assumed | None) -> float
 def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
     """Return all that the numbers of a plan rest on, each once."""
     rates: dict[str, None] = {}
-    supposed = False
+    usual = False
     for plan in plans:
         for item in plan.slices:
-            if item.supposed is None or item.supposed.rate is None or plan.test == "bound":
+            basis = item.supposed
+            if basis is None or basis.rate is None or plan.test == "bound":
                 continue
-            rate = limit(item.supposed.rate, "fraction")
-            source = item.supposed.measured or f"{rate} ({item.supposed.rate_from})"
+            source = basis.measured or f"{limit(basis.rate, 'fraction')} ({basis.rate_from})"
             rates[f"{plan.metric}: {source}"] = None
-            supposed = supposed or item.supposed.discordance is not None
-    lines = tuple(rates)
-    if not supposed:
-        return lines
+            usual = usual or basis.discordance is not None
     alike = (
         f"two systems of equal rates differ in {percent(USUAL.discordance)} of their errors, "
         f"these come in clumps ({times(USUAL.clumping)} Poisson's variance), and the difference "
         f"varies between clusters by {percent(USUAL.between_clusters)} of the rate"
     )
-    return (*lines, alike)
+    return (*rates, alike) if usual else tuple(rates)

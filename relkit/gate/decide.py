@@ -26,7 +26,6 @@ from relkit.gate.evidence import (
     rule_slices,
 )
 from relkit.gate.judge import (
-    Outcome,
     judge_bound,
     judge_differences,
     judge_family,
@@ -57,11 +56,16 @@ EVIDENCE = "evidence"
 
 def run_finding(code: str, verdict: Verdict, reason: str) -> RuleResult:
     """Return a blocking finding about the runs."""
+    return _result(EVIDENCE, EVIDENCE, verdict, code, reason)
+
+
+def _result(rule: str, test: str, verdict: Verdict, code: str, reason: str) -> RuleResult:
+    """Return a required result that is about no metric."""
     return RuleResult(
-        rule=EVIDENCE,
+        rule=rule,
         slice=OVERALL,
         metric="-",
-        test=EVIDENCE,
+        test=test,
         mode="required",
         verdict=verdict,
         code=code,
@@ -117,17 +121,10 @@ def _against(
             f"the {what} scored {shown} of its items, "
             f"{limit(policy.coverage, 'fraction')} are needed",
         )
-    yield from _mismatches(candidate, report, what)
-    yield from _unpaired(policy, compared, what)
-
-
-def _mismatches(candidate: EvalReport, report: EvalReport, what: str) -> Iterator[RuleResult]:
     for name in other_measures(candidate, report):
-        yield run_finding(
-            f"other_{name}",
-            Verdict.ERROR,
-            f"candidate and {what} were measured with another {name}",
-        )
+        reason = f"candidate and {what} were measured with another {name}"
+        yield run_finding(f"other_{name}", Verdict.ERROR, reason)
+    yield from _unpaired(policy, compared, what)
 
 
 def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[RuleResult]:
@@ -155,7 +152,8 @@ def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[Rul
 
 
 def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
-    if evidence.baseline is None and (rules := _required(policy)):
+    rules = [rule.id for rule in comparing_rules(policy) if rule.mode == "required"]
+    if rules and evidence.baseline is None:
         yield run_finding(
             "no_baseline",
             Verdict.NO_DATA,
@@ -167,10 +165,6 @@ def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
         yield run_finding(
             "no_anchor", Verdict.NO_DATA, "the policy holds against an anchor, and none was given"
         )
-
-
-def _required(policy: GatePolicy) -> Sequence[str]:
-    return [rule.id for rule in comparing_rules(policy) if rule.mode == "required"]
 
 
 def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Iterator[RuleResult]:
@@ -233,8 +227,7 @@ def judge(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
     gone = [vanished(rule, key) for key in slices.vanished]
     if not slices.found and not gone:
         reason = f"no slice matches {rule.slice}"
-        outcome = Outcome(verdict=Verdict.ERROR, code="no_slice")
-        return (new_result(rule, rule.slice, outcome, reason),)
+        return (new_result(rule, rule.slice, Verdict.ERROR, "no_slice", reason),)
     judged = [*_judged(rule, slices.found, evidence), *gone]
     return (
         *judged,
@@ -277,41 +270,32 @@ def _cannot_judge(rule: Rule, evidence: Evidence) -> RuleResult | None:
     try:
         metric_of(rule.metric)
     except KeyError:
-        outcome = Outcome(verdict=Verdict.ERROR, code="unknown_metric")
-        return new_result(rule, rule.slice, outcome, f'there is no metric "{rule.metric}"')
-    spec = spec_of(rule.slice).name
-    if spec not in evidence.specs:
-        outcome = Outcome(verdict=Verdict.ERROR, code="not_cut")
+        reason = f'there is no metric "{rule.metric}"'
+        return new_result(rule, rule.slice, Verdict.ERROR, "unknown_metric", reason)
+    if (spec := spec_of(rule.slice).name) not in evidence.specs:
         reason = f"the candidate's results are not cut by {spec}"
-        return new_result(rule, rule.slice, outcome, reason)
-    return _other_load(rule, evidence)
-
-
-def _other_load(rule: Rule, evidence: Evidence) -> RuleResult | None:
-    """Return a result where times were measured under conditions that cannot be compared."""
-    if rule.metric.partition(".")[0] not in _LOAD_METRICS:
-        return None
-    loads = {evidence.candidate.load}
-    if rule.test in COMPARING:
-        references = (evidence.baseline, evidence.anchor)
-        loads |= {reference.report.load for reference in references if reference is not None}
-    if len(loads) == 1 and MIXED_LOAD not in loads:
-        return None
-    reason = "times were measured under different loads (hardware, processes, threads)"
-    return no_data(rule, rule.slice, "other_load", reason)
+        return new_result(rule, rule.slice, Verdict.ERROR, "not_cut", reason)
+    if rule.metric.partition(".")[0] in _LOAD_METRICS:
+        loads = {evidence.candidate.load}
+        if rule.test in COMPARING:
+            sides = (evidence.baseline, evidence.anchor)
+            loads |= {side.report.load for side in sides if side is not None}
+        if len(loads) > 1 or MIXED_LOAD in loads:
+            reason = "times were measured under different loads (hardware, processes, threads)"
+            return no_data(rule, rule.slice, "other_load", reason)
+    return None
 
 
 def _slices(rule: Rule, evidence: Evidence) -> RuleSlices:
-    before = () if evidence.baseline is None else _known(evidence.baseline)
+    before: tuple[str, ...] = ()
+    if (baseline := evidence.baseline) is not None:
+        if baseline.pairs is not None:
+            before = baseline.pairs.baseline.slices
+        elif baseline.unpaired is not None:
+            before = baseline.unpaired[1].slices
+        else:
+            before = tuple(item.slice for item in baseline.report.slices)
     return rule_slices(rule.slice, evidence.utterances, evidence.candidate.registered, before)
-
-
-def _known(compared: Compared) -> tuple[str, ...]:
-    if compared.pairs is not None:
-        return compared.pairs.baseline.slices
-    if compared.unpaired is not None:
-        return compared.unpaired[1].slices
-    return tuple(item.slice for item in compared.report.slices)
 
 
 def decide(
@@ -379,48 +363,38 @@ def _judge(
     candidates: Collection[str],
     now: str,
 ) -> RuleResult:
-    if record is None:
-        return _result(requirement, Verdict.NO_DATA, "check_missing", "was not given")
-    if isinstance(record, str):
-        return _result(requirement, Verdict.ERROR, "check_refused", record)
-    for verdict, code, reason in _problems(requirement, record, candidates, now):
-        return _result(requirement, verdict, code, reason)
-    statement = f"{record.verdict.value} by {record.by}: {record.reason}"
-    code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
-    return _result(requirement, record.verdict, code, statement)
+    verdict, code, reason = next(_outcomes(requirement, record, candidates, now))
+    return _result(requirement.name, REQUIREMENT, verdict, code, f"{requirement.name}: {reason}")
 
 
-def _problems(
-    requirement: Requirement, record: CheckRecord, candidates: Collection[str], now: str
+def _outcomes(
+    requirement: Requirement,
+    record: CheckRecord | str | None,
+    candidates: Collection[str],
+    now: str,
 ) -> Iterator[tuple[Verdict, str, str]]:
+    """Yield what is wrong with a check, and what it says itself: the first counts."""
+    if record is None:
+        yield Verdict.NO_DATA, "check_missing", "was not given"
+        return
+    if isinstance(record, str):
+        yield Verdict.ERROR, "check_refused", record
+        return
     age = seconds_between(record.created, now)
     if age is None or age < 0:
         yield Verdict.ERROR, "check_from_the_future", "its time is later than now, or none"
     elif requirement.max_age_s is not None and age > requirement.max_age_s:
         most = duration(requirement.max_age_s)
         yield Verdict.NO_DATA, "check_stale", f"{duration(age)} old, {most} are allowed"
-    if (
-        record.expires is not None
-        and (remaining_s := seconds_between(now, record.expires)) is not None
-    ):
-        if remaining_s <= 0:
+    if record.expires is not None:
+        remaining_s = seconds_between(now, record.expires)
+        if remaining_s is None:
+            yield Verdict.ERROR, "check_without_time", "its expiry is no UTC time"
+        elif remaining_s <= 0:
             yield Verdict.NO_DATA, "check_expired", "has expired"
-    elif record.expires is not None:
-        yield Verdict.ERROR, "check_without_time", "its expiry is no UTC time"
     if requirement.signed and record.key is None:
         yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
     if record.candidate is not None and record.candidate not in candidates:
         yield Verdict.ERROR, "check_of_another", "is about another candidate"
-
-
-def _result(requirement: Requirement, verdict: Verdict, code: str, reason: str) -> RuleResult:
-    return RuleResult(
-        rule=requirement.name,
-        slice=OVERALL,
-        metric="-",
-        test=REQUIREMENT,
-        mode="required",
-        verdict=verdict,
-        code=code,
-        reason=f"{requirement.name}: {reason}",
-    )
+    code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
+    yield record.verdict, code, f"{record.verdict.value} by {record.by}: {record.reason}"

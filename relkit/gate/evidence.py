@@ -4,6 +4,7 @@ Which slices a rule is judged in and which have to be there, and the A/A certifi
 gate's own data would block a candidate that is as good.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -48,26 +49,20 @@ class Compared:
 
     def differences(self, metric: str) -> dict[str, Difference]:
         """Return the difference of a metric by slice; empty where it cannot be known."""
+        differences: tuple[Difference, ...] = ()
         if metric in RATE_METRICS:
-            rates = self._rates(metric)
+            if self.pairs is not None:
+                differences = rate_differences(RATE_METRICS[metric], self.pairs)
+            elif self.unpaired is not None:
+                differences = unpaired_differences(RATE_METRICS[metric], *self.unpaired)
         else:
             base, _, statistic = metric.partition(".")
-            pairs = self.values.get(base)
-            share = PERCENTILES.get(statistic)
-            if pairs is None or share is None:
-                return {}
-            definition = metric_of(metric)
-            rates = percentile_differences(
-                share, pairs, unit=definition.unit, better=definition.better
-            )
-        return {item.slice: item for item in rates}
-
-    def _rates(self, metric: str) -> tuple[Difference, ...]:
-        if self.pairs is not None:
-            return rate_differences(RATE_METRICS[metric], self.pairs)
-        if self.unpaired is not None:
-            return unpaired_differences(RATE_METRICS[metric], *self.unpaired)
-        return ()
+            if base in self.values and statistic in PERCENTILES:
+                share, definition = PERCENTILES[statistic], metric_of(metric)
+                differences = percentile_differences(
+                    share, self.values[base], unit=definition.unit, better=definition.better
+                )
+        return {item.slice: item for item in differences}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,37 +216,36 @@ def replay(
     if baseline is None or baseline.pairs is None:
         return None
     pairs = baseline.pairs
-    rules: list[ReplayedMargin | ReplayedFamily] = []
+    margins: list[ReplayedMargin] = []
     families: dict[str, ReplayedFamily] = {}
+    measured = [key for key in evidence.utterances if key in pairs.candidate.slices]
     for rule in policy.rules:
         if rule.mode != "required" or rule.metric not in RATE_METRICS:
             continue
-        measured = [key for key in evidence.utterances if key in pairs.candidate.slices]
         keys = rule_slices(
             rule.slice, measured, evidence.candidate.registered, pairs.baseline.slices
         ).found
         if rule.test == "non_inferiority" and rule.margin is not None:
             margin = rule.margin
-            rules += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in keys]
+            margins += [ReplayedMargin(metric=rule.metric, slice=k, margin=margin) for k in keys]
         elif rule.test == "no_regression" and keys:
-            families[rule.metric] = _joined(families.get(rule.metric), rule, keys)
-    together = [*rules, *families.values()]
+            # The slices of rules about one metric are one family; the stricter ratio counts.
+            family = families.get(rule.metric)
+            earlier, ratio = (
+                ((), math.inf) if family is None else (family.slices, family.detectable)
+            )
+            families[rule.metric] = ReplayedFamily(
+                metric=rule.metric,
+                slices=tuple(dict.fromkeys((*earlier, *keys))),
+                detectable=min(ratio, rule.detectable),
+            )
+    rows = max(1, len(pairs.candidate.slice_index))
+    affordable = min(MOST_REPLAYS, max(REPLAYS, _AT_ONCE // rows))
+    together: list[ReplayedMargin | ReplayedFamily] = [*margins, *families.values()]
     return replay_null(
         {rule.metric: pairs for rule in together},
         together,
         seed=evidence.seed,
-        replays=_affordable(pairs) if replays is None else replays,
+        replays=affordable if replays is None else replays,
         alpha=FAMILY_ALPHA / evidence.families,
     )
-
-
-def _affordable(pairs: PairedSums) -> int:
-    rows = max(1, len(pairs.candidate.slice_index))
-    return min(MOST_REPLAYS, max(REPLAYS, _AT_ONCE // rows))
-
-
-def _joined(family: ReplayedFamily | None, rule: Rule, keys: tuple[str, ...]) -> ReplayedFamily:
-    """Return the family of a metric with the slices of one more rule; the stricter ratio counts."""
-    slices = keys if family is None else tuple(dict.fromkeys((*family.slices, *keys)))
-    ratio = rule.detectable if family is None else min(family.detectable, rule.detectable)
-    return ReplayedFamily(metric=rule.metric, slices=slices, detectable=ratio)

@@ -1,7 +1,7 @@
 """Counts a selection of a dataset by the slices that a policy's rules name."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from relkit.core.metrics import metric_of
@@ -15,6 +15,7 @@ from relkit.evaluation.types import Suite
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
 from relkit.gate.types import Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
+from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import SliceSize
 from relkit.statistics.rates import RATE_METRICS
 
@@ -66,93 +67,75 @@ def size_of(metric: str, facts: SliceFacts) -> SliceSize:
     )
 
 
+def too_small(rule: Rule, size: SliceSize) -> bool:
+    """Return whether a slice never passes a rule, whatever the systems do."""
+    return (
+        size.units <= 0
+        or size.clusters < max(rule.min_clusters, MIN_CLUSTERS)
+        or size.utterances < rule.min_utterances
+    )
+
+
 UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_clips")
 """Denominators of metrics that a manifest can count before anything is decoded."""
+
+_AUTO: Segmenter = "auto"
 
 
 @dataclass(slots=True)
 class _Counter:
-    """What was seen of one slice."""
+    """What was seen of one slice, by unit."""
 
-    utterances: int = 0
-    clusters: set[str] = field(default_factory=set)
-    totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
-    holders: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNITS, 0))
-    unit_clusters: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    totals: Counter[str] = field(default_factory=Counter)
+    utterances: Counter[str] = field(default_factory=Counter)
+    clusters: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, cluster: str, units: Mapping[str, int]) -> None:
         """Count one utterance."""
-        self.utterances += 1
-        self.clusters.add(cluster)
         for name, total in units.items():
             if total:
                 self.totals[name] += total
-                self.holders[name] += 1
-                self.unit_clusters[name].add(cluster)
+                self.utterances[name] += 1
+                self.clusters[name].add(cluster)
 
     def facts(self, key: str) -> SliceFacts:
         """Return what was counted."""
+        units = {
+            name: UnitCount(
+                total=self.totals[name],
+                utterances=self.utterances[name],
+                clusters=len(self.clusters[name]),
+            )
+            for name in UNITS
+        }
+        utterances = units["utterances"]
         return SliceFacts(
             slice=key,
-            utterances=self.utterances,
-            clusters=len(self.clusters),
-            units={
-                name: UnitCount(
-                    total=self.totals[name],
-                    utterances=self.holders[name],
-                    clusters=len(self.unit_clusters[name]),
-                )
-                for name in UNITS
-            },
+            utterances=utterances.utterances,
+            clusters=utterances.clusters,
+            units=units,
         )
 
 
-def facts_of_suite(dataset: Dataset, suite: Suite, rules: Iterable[Rule]) -> SelectionFacts:
-    """Return the facts of what a suite selects; raises InvalidInput as an evaluation would."""
-    selected = select(dataset, suite.dataset.where)
-    consent, name = dataset.settings.consent, dataset.version.name
-    usable = require_consent(selected, consent, dataset=name).utterances
-    return _facts(
-        dataset,
-        usable,
-        rules,
-        columns=slice_columns(dataset, suite),
-        cluster=cluster_column(dataset, suite),
-        suite=suite,
-    )
+def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None) -> SelectionFacts:
+    """Return the facts of what a suite selects, or of a whole dataset cut by all its columns.
 
-
-def facts_of_dataset(dataset: Dataset, rules: Iterable[Rule]) -> SelectionFacts:
-    """Return the facts of a whole dataset, cut by every column it has."""
-    consent, name = dataset.settings.consent, dataset.version.name
-    usable = require_consent(dataset.utterances, consent, dataset=name)
-    return _facts(
-        dataset,
-        usable.utterances,
-        rules,
-        columns=tuple(sorted(dataset.columns())),
-        cluster=dataset.settings.cluster,
-        suite=None,
-    )
-
-
-def _facts(
-    dataset: Dataset,
-    utterances: Sequence[Utterance],
-    rules: Iterable[Rule],
-    *,
-    columns: tuple[str, ...],
-    cluster: str,
-    suite: Suite | None,
-) -> SelectionFacts:
+    Raises InvalidInput as an evaluation would.
+    """
+    version, settings = dataset.version, dataset.settings
+    if suite is None:
+        selected, columns = dataset.utterances, tuple(sorted(dataset.columns()))
+        cluster, segmenter, keywords = settings.cluster, _AUTO, NO_KEYWORDS
+    else:
+        selected, columns = select(dataset, suite.dataset.where), slice_columns(dataset, suite)
+        cluster, segmenter = cluster_column(dataset, suite), suite.segmenter
+        keywords = Keywords.of(suite.keywords, segmenter)
     patterns = sorted({OVERALL, *(rule.slice for rule in rules)})
     cuttable = [pattern for pattern in patterns if set(columns_of(pattern)) <= set(columns)]
     counters: dict[str, _Counter] = {OVERALL: _Counter()}
     values: dict[str, set[str]] = {column: set() for column in columns}
-    segmenter: Segmenter = "auto" if suite is None else suite.segmenter
-    keywords = NO_KEYWORDS if suite is None else Keywords.of(suite.keywords, segmenter)
-    for item in utterances:
-        row_values = slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
+    for item in require_consent(selected, settings.consent, dataset=version.name).utterances:
+        row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
         units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
@@ -160,9 +143,9 @@ def _facts(
             if any(matches(pattern, key) for pattern in cuttable):
                 counters.setdefault(key, _Counter()).add(group, units)
     return SelectionFacts(
-        dataset=dataset.version.name,
-        revision=dataset.version.revision,
-        digest=dataset.version.digest,
+        dataset=version.name,
+        revision=version.revision,
+        digest=version.digest,
         cluster=cluster,
         values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
         slices={key: counters[key].facts(key) for key in sorted(counters)},

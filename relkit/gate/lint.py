@@ -6,215 +6,28 @@ would be judged on. A ``refuse`` makes the policy unusable, a ``warn`` is said a
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
 from relkit.core.wording import amount, chance, counted, limit, margin, number, times
-from relkit.gate.facts import planned_slices, size_of
+from relkit.gate.facts import planned_slices, size_of, too_small
 from relkit.gate.plan_types import LintFinding, LintSeverity, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.distributions import UNSEEN
-from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.rates import RATE_METRICS
 
 LEAST_CHANCE = 0.5
 """An equal system that passes less often than this makes a gate that is red for no reason."""
 
 _SPOKEN = frozenset({"first_audio_ms", "leading_silence_ms", "clipping_rate", "dropout_rate"})
-
-
-def finding_of(
-    rule: Rule, severity: LintSeverity, code: str, message: str, hint: str
-) -> LintFinding:
-    """Return a finding about a rule, with the rule's line."""
-    return LintFinding(
-        rule=rule.id, severity=severity, code=code, message=message, hint=hint, line=rule.line
-    )
-
-
-def severity_of(rule: Rule) -> LintSeverity:
-    """Return how bad it is if a rule never passes: one that is not required blocks nothing."""
-    return "refuse" if rule.mode == "required" else "warn"
-
-
-def on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[LintFinding]:
-    """Yield what is doubtful about a rule on this data; ``plan`` says what it can decide there."""
-    missing = _unmeasured(rule, facts)
-    if missing is not None:
-        yield missing
-        return
-    if not expand_slices(rule.slice, facts.slices):
-        yield _no_slice(rule, facts)
-        return
-    keys = planned_slices(rule, facts)
-    if not keys:
-        yield finding_of(
-            rule,
-            "refuse",
-            "slice_matches_nothing",
-            f"{rule.slice} has only slices without a label",
-            "label the data, or name another column",
-        )
-    yield from _one_cluster(rule, facts, keys)
-    if plan is not None:
-        yield from _never_pass(rule, plan, facts)
-        yield from _too_fine(rule, plan.slices)
-
-
-def _unmeasured(rule: Rule, facts: SelectionFacts) -> LintFinding | None:
-    """Find a metric that the suite does not measure and that results cannot be asked for later."""
-    base = rule.metric.partition(".")[0]
-    if facts.metrics is None:
-        return None
-    spoken = base in _SPOKEN and facts.task != "tts"
-    scored = base in QUALITY_METRICS and rule.metric not in facts.metrics
-    if not spoken and not scored:
-        return None
-    why = (
-        "only for systems that speak" if spoken else f'only where a suite\'s metrics name "{base}"'
-    )
-    return finding_of(
-        rule,
-        severity_of(rule),
-        "metric_not_measured",
-        f"{rule.metric} is measured {why}; the suite {facts.suite} has none",
-        _near(base, [name.partition(".")[0] for name in facts.metrics])
-        or f'add "{base}" to the metrics of the suite, or remove the rule',
-    )
-
-
-def _no_slice(rule: Rule, facts: SelectionFacts) -> LintFinding:
-    """Name what a slice without an utterance was probably meant to be."""
-    for part in rule.slice.split("&"):
-        column, _, value = part.partition("=")
-        if column not in facts.values:
-            message = f'no column "{column}" in {facts.dataset}'
-            hint = _near(column, facts.values) or "columns: " + ", ".join(sorted(facts.values))
-            return finding_of(rule, "refuse", "unknown_column", message, hint)
-        present = _escaped(facts.values[column])
-        if value not in ("*", *present):
-            message = f'no utterance has {column} "{value}"'
-            similar = _near(value, present)
-            hint = similar or f"values of {column}: {', '.join(present[:8])}"
-            return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
-    return finding_of(
-        rule,
-        "refuse",
-        "slice_matches_nothing",
-        f"no utterance is in {rule.slice}",
-        "its values never occur together: name one of them",
-    )
-
-
-def _escaped(values: Iterable[str]) -> list[str]:
-    return [escape_value(value) for value in values]
-
-
-def _near(name: str, names: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f'did you mean "{close[0]}"?' if close else None
-
-
-def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iterator[LintFinding]:
-    inside = [key for key in keys if facts.slices[key].clusters == 1]
-    if not inside:
-        return
-    what = inside[0] if len(inside) == 1 else f"{inside[0]} and {len(inside) - 1} more"
-    yield finding_of(
-        rule,
-        severity_of(rule),
-        "inside_one_cluster",
-        f"{what}: a single {facts.cluster} says nothing about others",
-        f"make the rule advisory, or add data of other values of {facts.cluster}",
-    )
-
-
-def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[LintFinding]:
-    """Find slices in which no system whatever could pass; the rest of a pattern may be fine."""
-    hopeless = [
-        item
-        for item in plan.slices
-        if item.outlook == "cannot"
-        and item.finds_ratio is None
-        and facts.slices[item.slice].clusters > 1
-        and (rule.test != "no_regression" or _short(rule, facts, item))
-    ]
-    if not hopeless:
-        return
-    everywhere = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
-    first = hopeless[0]
-    missing = first.missing_clusters
-    remedy = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
-    no_units = size_of(rule.metric, facts.slices[first.slice]).units <= 0
-    yield finding_of(
-        rule,
-        severity_of(rule) if everywhere else "warn",
-        "no_units" if no_units else "never_passes",
-        f"{first.slice}: {first.says}"
-        + ("" if len(hopeless) == 1 else f" (and {len(hopeless) - 1} more slices)"),
-        f"{remedy}, or make the rule advisory",
-    )
-
-
-def _short(rule: Rule, facts: SelectionFacts, item: SlicePlan) -> bool:
-    """Return whether counts alone decide it, and no supposed rate."""
-    size = size_of(rule.metric, facts.slices[item.slice])
-    return (
-        size.units <= 0
-        or size.clusters < max(rule.min_clusters, MIN_CLUSTERS)
-        or size.utterances < rule.min_utterances
-    )
-
-
-def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
-    """Find margins and ratios that are finer than what the data shows."""
-    fine = [
-        item
-        for item in slices
-        if item.equal_passes is not None and item.equal_passes < LEAST_CHANCE
-    ]
-    if fine:
-        unit = metric_of(rule.metric).unit
-        worst = min(fine, key=lambda item: item.equal_passes or 0.0)
-        yield finding_of(
-            rule,
-            "warn",
-            "margin_below_data",
-            f"{worst.slice}: an equal system passes in {chance(worst.equal_passes or 0.0)} "
-            f"at a margin of {margin(rule.margin or 0.0, unit)}",
-            f"use {amount(worst.smallest or 0.0, unit)}"
-            + (
-                f", or {counted(worst.needed_clusters, 'cluster')}" if worst.needed_clusters else ""
-            ),
-        )
-    weak = [
-        item
-        for item in slices
-        if rule.test == "no_regression" and item.supposed is not None and item.outlook == "cannot"
-    ]
-    if weak:
-        first = weak[0]
-        yield finding_of(
-            rule,
-            "warn",
-            "ratio_below_data",
-            f"{first.slice}: {first.says}",
-            (
-                f"use {counted(first.needed_clusters, 'cluster')}"
-                if first.needed_clusters
-                else "use more data"
-            )
-            + f", or a larger detectable than {times(rule.detectable)}",
-        )
-
+_UNCAPPED = frozenset({"wer"})
 
 MOS_NOISE = 0.035
 """Standard deviation of a predicted MOS between repeats on the same clip.
 
 See docs/method.md, section "Predicted MOS".
 """
-
-_UNCAPPED = frozenset({"wer"})
 
 
 def lint(
@@ -230,17 +43,17 @@ def lint(
     decide there (:func:`relkit.gate.plan.plan_rules`). ``observed`` maps (slice, metric) to a
     value that a finished run had.
     """
-    findings = [*_whole(policy)]
+    findings = [*_of_policy(policy)]
     by_rule = {plan.rule: plan for plan in plans}
     for rule in policy.rules:
         findings += _alone(rule, policy)
         findings += _noise(rule, facts, observed or {})
         if facts is not None:
-            findings += on_data(rule, facts, by_rule.get(rule.id))
+            findings += _on_data(rule, facts, by_rule.get(rule.id))
     return tuple(sorted(findings, key=lambda finding: finding.severity != "refuse"))
 
 
-def _whole(policy: GatePolicy) -> Iterator[LintFinding]:
+def _of_policy(policy: GatePolicy) -> Iterator[LintFinding]:
     if policy.rules and all(rule.mode != "required" for rule in policy.rules):
         yield LintFinding(
             rule=None,
@@ -325,3 +138,166 @@ def _noise(
                 f"noise of {moves}",
                 "move the bound, or expect a verdict that changes between repeats",
             )
+
+
+def _on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[LintFinding]:
+    """Yield what is doubtful about a rule on this data; ``plan`` says what it can decide there."""
+    missing = _unmeasured(rule, facts)
+    if missing is not None:
+        yield missing
+        return
+    if not expand_slices(rule.slice, facts.slices):
+        yield _no_slice(rule, facts)
+        return
+    keys = planned_slices(rule, facts)
+    if not keys:
+        yield finding_of(
+            rule,
+            "refuse",
+            "slice_matches_nothing",
+            f"{rule.slice} has only slices without a label",
+            "label the data, or name another column",
+        )
+    yield from _one_cluster(rule, facts, keys)
+    if plan is not None:
+        yield from _never_pass(rule, plan, facts)
+        yield from _too_fine(rule, plan.slices)
+
+
+def _unmeasured(rule: Rule, facts: SelectionFacts) -> LintFinding | None:
+    """Find a metric that the suite does not measure and that results cannot be asked for later."""
+    base = rule.metric.partition(".")[0]
+    if facts.metrics is None:
+        return None
+    spoken = base in _SPOKEN and facts.task != "tts"
+    scored = base in QUALITY_METRICS and rule.metric not in facts.metrics
+    if not spoken and not scored:
+        return None
+    why = (
+        "only for systems that speak" if spoken else f'only where a suite\'s metrics name "{base}"'
+    )
+    return finding_of(
+        rule,
+        severity_of(rule),
+        "metric_not_measured",
+        f"{rule.metric} is measured {why}; the suite {facts.suite} has none",
+        _near(base, [name.partition(".")[0] for name in facts.metrics])
+        or f'add "{base}" to the metrics of the suite, or remove the rule',
+    )
+
+
+def _no_slice(rule: Rule, facts: SelectionFacts) -> LintFinding:
+    """Name what a slice without an utterance was probably meant to be."""
+    for part in rule.slice.split("&"):
+        column, _, value = part.partition("=")
+        if column not in facts.values:
+            message = f'no column "{column}" in {facts.dataset}'
+            hint = _near(column, facts.values) or "columns: " + ", ".join(sorted(facts.values))
+            return finding_of(rule, "refuse", "unknown_column", message, hint)
+        present = [escape_value(name) for name in facts.values[column]]
+        if value not in ("*", *present):
+            message = f'no utterance has {column} "{value}"'
+            similar = _near(value, present)
+            hint = similar or f"values of {column}: {', '.join(present[:8])}"
+            return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
+    return finding_of(
+        rule,
+        "refuse",
+        "slice_matches_nothing",
+        f"no utterance is in {rule.slice}",
+        "its values never occur together: name one of them",
+    )
+
+
+def _near(name: str, names: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f'did you mean "{close[0]}"?' if close else None
+
+
+def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iterator[LintFinding]:
+    inside = [key for key in keys if facts.slices[key].clusters == 1]
+    if not inside:
+        return
+    what = inside[0] if len(inside) == 1 else f"{inside[0]} and {len(inside) - 1} more"
+    yield finding_of(
+        rule,
+        severity_of(rule),
+        "inside_one_cluster",
+        f"{what}: a single {facts.cluster} says nothing about others",
+        f"make the rule advisory, or add data of other values of {facts.cluster}",
+    )
+
+
+def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[LintFinding]:
+    """Find slices in which no system whatever could pass; the rest of a pattern may be fine."""
+    sizes = {item.slice: size_of(rule.metric, facts.slices[item.slice]) for item in plan.slices}
+    hopeless = [
+        item
+        for item in plan.slices
+        if item.outlook == "cannot"
+        and item.finds_ratio is None
+        and facts.slices[item.slice].clusters > 1
+        # Of a family only where counts alone decide it, and no assumed rate.
+        and (rule.test != "no_regression" or too_small(rule, sizes[item.slice]))
+    ]
+    if not hopeless:
+        return
+    everywhere = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
+    first = hopeless[0]
+    missing = first.missing_clusters
+    remedy = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
+    more = "" if len(hopeless) == 1 else f" (and {len(hopeless) - 1} more slices)"
+    yield finding_of(
+        rule,
+        severity_of(rule) if everywhere else "warn",
+        "no_units" if sizes[first.slice].units <= 0 else "never_passes",
+        f"{first.slice}: {first.says}{more}",
+        f"{remedy}, or make the rule advisory",
+    )
+
+
+def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
+    """Find margins and ratios that are finer than what the data shows."""
+    fine = [
+        (item.equal_passes, item)
+        for item in slices
+        if item.equal_passes is not None and item.equal_passes < LEAST_CHANCE
+    ]
+    if fine:
+        unit = metric_of(rule.metric).unit
+        passes, worst = min(fine, key=itemgetter(0))
+        clusters = worst.needed_clusters
+        yield finding_of(
+            rule,
+            "warn",
+            "margin_below_data",
+            f"{worst.slice}: an equal system passes in {chance(passes)} "
+            f"at a margin of {margin(rule.margin or 0.0, unit)}",
+            f"use {amount(worst.smallest or 0.0, unit)}"
+            + (f", or {counted(clusters, 'cluster')}" if clusters else ""),
+        )
+    weak = [item for item in slices if item.supposed is not None and item.outlook == "cannot"]
+    if weak and rule.test == "no_regression":
+        clusters = weak[0].needed_clusters
+        more = counted(clusters, "cluster") if clusters else "more data"
+        yield finding_of(
+            rule,
+            "warn",
+            "ratio_below_data",
+            f"{weak[0].slice}: {weak[0].says}",
+            f"use {more}, or a larger detectable than {times(rule.detectable)}",
+        )
+
+
+def finding_of(
+    rule: Rule, severity: LintSeverity, code: str, message: str, hint: str
+) -> LintFinding:
+    """Return a finding about a rule, with the rule's line."""
+    return LintFinding(
+        rule=rule.id, severity=severity, code=code, message=message, hint=hint, line=rule.line
+    )
+
+
+def severity_of(rule: Rule) -> LintSeverity:
+    """Return how bad it is if a rule never passes: one that is not required blocks nothing."""
+    return "refuse" if rule.mode == "required" else "warn"

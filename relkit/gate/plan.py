@@ -15,13 +15,14 @@ from relkit.gate.assumptions import (
     Measured,
     assume,
     assumed_precision,
+    assumptions_of,
     precision_of,
     quiet_floor,
     value_at,
 )
 from relkit.gate.bounds import plan_bound
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
-from relkit.gate.facts import planned_slices, size_of, units_name
+from relkit.gate.facts import planned_slices, size_of, too_small, units_name
 from relkit.gate.judge import decimal_at_most
 from relkit.gate.plan_types import Assumed, RulePlan, SelectionFacts, SliceFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
@@ -66,25 +67,27 @@ def plan_rules(
 ) -> tuple[RulePlan, ...]:
     """Return what each rule can decide, in the order of the policy."""
     measurements = measured or Measured()
-    return tuple(_plan(rule, policy, facts, measurements) for rule in policy.rules)
-
-
-def _plan(rule: Rule, policy: GatePolicy, facts: SelectionFacts, measured: Measured) -> RulePlan:
-    keys = planned_slices(rule, facts)
-    together = joined((rule_, planned_slices(rule_, facts)) for rule_ in policy.rules)
-    joint = together.get(rule.metric, ()) if blocks_as_family(rule) else keys
-    slices = tuple(
-        _slice(rule, policy, facts.slices[key], measured, family=len(joint)) for key in keys
-    )
-    return RulePlan(
-        rule=rule.id,
-        metric=rule.metric,
-        slice=rule.slice,
-        test=rule.test,
-        mode=rule.mode,
-        asks=asks(rule),
-        slices=slices,
-    )
+    keys = {rule.id: planned_slices(rule, facts) for rule in policy.rules}
+    together = joined((rule, keys[rule.id]) for rule in policy.rules)
+    plans = []
+    for rule in policy.rules:
+        family = len(together.get(rule.metric, ()) if blocks_as_family(rule) else keys[rule.id])
+        slices = tuple(
+            _slice(rule, policy, facts.slices[key], measurements, family=family)
+            for key in keys[rule.id]
+        )
+        plans.append(
+            RulePlan(
+                rule=rule.id,
+                metric=rule.metric,
+                slice=rule.slice,
+                test=rule.test,
+                mode=rule.mode,
+                asks=asks(rule),
+                slices=slices,
+            )
+        )
+    return tuple(plans)
 
 
 def _slice(
@@ -112,29 +115,18 @@ def _slice(
 def _too_little(rule: Rule, size: SliceSize, plan: SlicePlan) -> SlicePlan | None:
     """Return the plan of a slice that never passes, whatever the systems do."""
     if size.units <= 0:
-        return _cannot(plan, f"has no {plan.unit}: it can never pass")
-    least = max(rule.min_clusters, MIN_CLUSTERS)
-    if size.clusters < least:
-        return replace(
-            _cannot(plan, f"{size.clusters} of {least} clusters: it stays inconclusive"),
-            needed_clusters=least,
-            missing_clusters=least - size.clusters,
-        )
-    if size.utterances < rule.min_utterances:
+        return replace(plan, outlook="cannot", says=f"has no {plan.unit}: it can never pass")
+    if not too_small(rule, size):
+        return None
+    needed = max(rule.min_clusters, MIN_CLUSTERS)
+    says = f"{size.clusters} of {needed} clusters: it stays inconclusive"
+    if size.clusters >= needed:
         needed = math.ceil(rule.min_utterances * size.clusters / size.utterances)
-        return replace(
-            _cannot(
-                plan,
-                f"{size.utterances} of {rule.min_utterances} utterances: it stays inconclusive",
-            ),
-            needed_clusters=needed,
-            missing_clusters=needed - size.clusters,
-        )
-    return None
-
-
-def _cannot(plan: SlicePlan, says: str) -> SlicePlan:
-    return replace(plan, outlook="cannot", says=says)
+        says = f"{size.utterances} of {rule.min_utterances} utterances: it stays inconclusive"
+    missing = needed - size.clusters
+    return replace(
+        plan, outlook="cannot", says=says, needed_clusters=needed, missing_clusters=missing
+    )
 
 
 def _paired(
@@ -143,7 +135,11 @@ def _paired(
     """Plan ``non_inferiority`` and ``min_change`` from the precision a difference will have."""
     precision, supposed = precision_of(rule.metric, size, policy, measured)
     if precision is None:
-        return replace(plan, says=_only_runs(rule))
+        return replace(
+            plan,
+            says=f"how far {rule.metric} varies only finished runs can tell: "
+            "name two with --baseline and --candidate",
+        )
     floor = quiet_floor(rule.metric, size, supposed)
     least = max(smallest_margin(precision), floor)
     plan = replace(plan, supposed=supposed, smallest=least)
@@ -172,13 +168,6 @@ def _paired(
         says=says,
     )
     return _with_needed(plan, needed)
-
-
-def _only_runs(rule: Rule) -> str:
-    return (
-        f"how far {rule.metric} varies only finished runs can tell: name two with --baseline and "
-        "--candidate"
-    )
 
 
 def _change(
@@ -218,7 +207,8 @@ def _family(
         detects, needed = regression.detects, regression.needed_clusters
         supposed = Assumed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
     else:
-        assumptions, supposed = assume(rule.metric, size.slice, policy, measured)
+        supposed = assume(rule.metric, size.slice, policy, measured)
+        assumptions = assumptions_of(supposed)
         correction = correction_of(rule, family_count(policy.rules))
         alpha = correction.alpha
         if correction.discoveries:
@@ -260,19 +250,18 @@ def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
     for rule in policy.rules:
         if rule.test != "non_inferiority" or rule.metric not in FAMILY_METRICS:
             continue
-        sizes = [size_of(rule.metric, facts.slices[key]) for key in planned_slices(rule, facts)]
-        least = [_least(rule, size, policy) for size in sizes]
-        if least and None not in least:
-            chosen[rule.id] = _rounded_up(max(value for value in least if value is not None))
+        least: list[float] = []
+        keys = planned_slices(rule, facts)
+        for key in keys:
+            size = size_of(rule.metric, facts.slices[key])
+            assumed = assume(rule.metric, key, policy, Measured())
+            precision = assumed_precision(size, assumptions_of(assumed))
+            if precision is not None:
+                floor = quiet_floor(rule.metric, size, assumed)
+                least.append(max(smallest_margin(precision), floor))
+        if least and len(least) == len(keys):
+            chosen[rule.id] = _rounded_up(max(least))
     return chosen
-
-
-def _least(rule: Rule, size: SliceSize, policy: GatePolicy) -> float | None:
-    assumptions, supposed = assume(rule.metric, size.slice, policy, Measured())
-    precision = assumed_precision(size, assumptions)
-    if precision is None:
-        return None
-    return max(smallest_margin(precision), quiet_floor(rule.metric, size, supposed))
 
 
 def _rounded_up(value: float) -> float:

@@ -15,7 +15,7 @@ from relkit.evaluation.ports import PairAggregator, RunStore
 from relkit.evaluation.types import EvalReport, Suite
 from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
-from relkit.gate.facts import facts_of_dataset, facts_of_suite, planned_slices
+from relkit.gate.facts import facts_of, planned_slices
 from relkit.gate.lint import lint
 from relkit.gate.plan import margins, plan_rules
 from relkit.gate.plan_types import GatePlan, SelectionFacts
@@ -105,7 +105,7 @@ def set_margins(ports: MarginPorts) -> dict[str, dict[str, float]]:
         policy = parse_policy(text, source=source)
         suite = ports.suites.read(suite_name)
         dataset = ports.datasets.snapshot(suite.dataset.name, rev=None).dataset
-        by_policy[name] = margins(policy, facts_of_suite(dataset, suite, policy.rules))
+        by_policy[name] = margins(policy, facts_of(dataset, policy.rules, suite))
         ports.policies.write(name, with_margins(text, by_policy[name], source=source))
     return by_policy
 
@@ -126,13 +126,16 @@ def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:
             f'the policy "{policy.name}" is decided over several runs: plan its parts',
             hint=f"its parts are {parts}: relkit gate {next(iter(policy.parts.values()))} --plan",
         )
-    if suite is None:
-        facts = facts_of_dataset(dataset, policy.rules)
-    else:
-        facts = facts_of_suite(dataset, suite, policy.rules)
+    facts = facts_of(dataset, policy.rules, suite)
     reports = _reports(facts, ports, options)
     facts = replace(facts, noise_floors=_noise_floors(reports))
     measured = _measured(policy, facts, ports, reports)
+    observed = {
+        (key, metric): estimate.value
+        for key, metrics in measured.values.items()
+        for metric, estimate in metrics.items()
+        if estimate.value is not None
+    }
     rules = plan_rules(policy, facts, measured)
     overall = facts.slices[OVERALL]
     return GatePlan(
@@ -147,9 +150,9 @@ def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:
         words=overall.units["words"].total,
         rules=rules,
         assumptions=(*sentences(rules), *_remarks(facts, reports)),
-        findings=lint(policy, facts, rules, observed=_observed(measured)),
-        baseline=_name(reports.get("baseline")),
-        candidate=_name(reports.get("candidate")),
+        findings=lint(policy, facts, rules, observed=observed),
+        baseline=reports["baseline"].run if "baseline" in reports else None,
+        candidate=reports["candidate"].run if "candidate" in reports else None,
     )
 
 
@@ -206,16 +209,16 @@ def _measured(
         return measured
     ours, theirs = reports["candidate"], reports["baseline"]
     check_same_measure(ours, theirs)
-    rules = [rule for rule in policy.rules if rule.test != "bound" and _cut(rule, facts)]
+    rules = [
+        rule
+        for rule in policy.rules
+        if rule.test != "bound" and set(columns_of(rule.slice)) <= set(facts.values)
+    ]
     paths = [ports.runs.results(report.run) for report in (ours, theirs)]
     if paths[0] is None or paths[1] is None or not rules:
         return measured
     with ports.pairs(paths[0], paths[1]) as pairs:
         return _with_pairs(measured, rules, facts, pairs)
-
-
-def _cut(rule: Rule, facts: SelectionFacts) -> bool:
-    return set(columns_of(rule.slice)) <= set(facts.values)
 
 
 def _with_pairs(
@@ -239,16 +242,16 @@ def _with_pairs(
             else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
         )
         differences |= {(metric, item.slice): item for item in by_slice}
-    families = joined((rule, planned_slices(rule, facts)) for rule in rules)
-    measured_slices = frozenset(sums.candidate.slices)
+    slices = {rule.id: planned_slices(rule, facts) for rule in rules}
+    families = joined((rule, slices[rule.id]) for rule in rules)
+    present = frozenset(sums.candidate.slices)
     for rule in rules:
         if rule.test == "no_regression":
-            keys = planned_slices(rule, facts)
             joint = families.get(rule.metric, ()) if blocks_as_family(rule) else ()
             for item in test_regressions(
                 RATE_METRICS[rule.metric],
                 sums,
-                [key for key in dict.fromkeys((*keys, *joint)) if key in measured_slices],
+                [key for key in dict.fromkeys((*slices[rule.id], *joint)) if key in present],
                 seed=_SEED,
                 detectable=rule.detectable,
                 correction=correction_of(rule, family_count(rules)),
@@ -261,19 +264,10 @@ def _noise_floors(reports: Mapping[str, EvalReport]) -> dict[str, float]:
     """Return the largest spread of a repeated quality score that some run saw."""
     floors: dict[str, float] = {}
     for report in reports.values():
-        summary = report.quality
-        for metric, floor in ({} if summary is None else summary.noise_floor).items():
-            floors[metric] = max(floor.sd, floors.get(metric, 0.0))
+        if report.quality is not None:
+            for metric, floor in report.quality.noise_floor.items():
+                floors[metric] = max(floor.sd, floors.get(metric, 0.0))
     return floors
-
-
-def _observed(measured: Measured) -> dict[tuple[str, str], float]:
-    return {
-        (key, metric): estimate.value
-        for key, metrics in measured.values.items()
-        for metric, estimate in metrics.items()
-        if estimate.value is not None
-    }
 
 
 def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[str, ...]:
@@ -289,7 +283,3 @@ def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[
         if facts.suite is not None and report.suite.name != facts.suite
     ]
     return tuple(remarks)
-
-
-def _name(report: EvalReport | None) -> str | None:
-    return None if report is None else report.run

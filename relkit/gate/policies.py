@@ -7,11 +7,11 @@ written into the text of a policy, which keeps its comments and its order.
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import get_args
+from dataclasses import fields
+from typing import NamedTuple, get_args
 
 from relkit.core import yaml_text
-from relkit.core.codec import as_type, nearest, parse
+from relkit.core.codec import Lines, as_type, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.metrics import METRICS, STATISTICS, expand, metric_of
@@ -29,6 +29,8 @@ from relkit.gate.types import (
 )
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.rates import MetricRange, metric_range
+
+SCHEMA = "relkit.gate/v1"
 
 BOUND_KEYS: Mapping[Test, tuple[str, ...]] = {
     "bound": ("max", "min"),
@@ -48,156 +50,6 @@ REQUIRED_BOUNDS: Mapping[Test, tuple[str, ...]] = {
 
 _ALL_BOUND_KEYS = tuple(dict.fromkeys(key for keys in BOUND_KEYS.values() for key in keys))
 _MOST_DETECTABLE = 100.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleDefect:
-    """Why a rule is refused: the ``key`` that is wrong (None: the whole rule), and the way out."""
-
-    key: str | None
-    message: str
-    hint: str | None = None
-
-
-def test_asked_for(keys: Collection[str], named: Test | None) -> Test:
-    """Return a rule's test: the named one; ``min_change`` where only its bound says so."""
-    if named is not None:
-        return named
-    return "min_change" if set(keys) & set(BOUND_KEYS["min_change"]) else "bound"
-
-
-def first_defect(rule: Rule, keys: Collection[str]) -> RuleDefect | None:
-    """Return the first thing that makes a rule senseless; ``keys`` are the keys it was written by.
-
-    ``rule.metric`` has to be a known one.
-    """
-    return next(_defects(rule, keys), None)
-
-
-def _defects(rule: Rule, keys: Collection[str]) -> Iterator[RuleDefect]:
-    yield from _keys(rule, keys)
-    limits = metric_range(rule.metric)
-    if rule.test == "bound":
-        yield from _limits(rule, limits)
-    elif rule.test == "non_inferiority":
-        yield from _margin("margin", rule.margin, limits)
-    elif rule.test == "no_regression":
-        yield from _family(rule)
-    else:
-        yield from _change(rule, limits)
-    if "anchor_margin" in keys:
-        yield from _margin("anchor_margin", rule.anchor_margin, limits)
-
-
-def _keys(rule: Rule, written: Collection[str]) -> Iterator[RuleDefect]:
-    required = BOUND_KEYS[rule.test]
-    for key in _ALL_BOUND_KEYS:
-        if key in written and key not in required:
-            owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
-            yield RuleDefect(
-                key=key,
-                message=f'"{key}" says nothing to the test {rule.test}',
-                hint=f'add "test: {owner}", or remove "{key}"',
-            )
-    needed = REQUIRED_BOUNDS[rule.test]
-    if needed and not set(needed) & set(written):
-        listed = " or ".join(f'"{key}"' for key in needed)
-        yield RuleDefect(
-            key=None,
-            message=f"the test {rule.test} needs {listed}",
-            hint=f"for example {_EXAMPLES[rule.test]}",
-        )
-
-
-_EXAMPLES: Mapping[Test, str] = {
-    "bound": "max: 0.20",
-    "non_inferiority": "margin: 0.01, the largest acceptable worsening",
-    "min_change": "min_change: 0.01",
-}
-
-
-def _limits(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
-    low, high, name = limits.low, limits.high, rule.metric
-    span = (
-        f"{name} is between {low:g} and {high:g}" if high < float("inf") else f"{name} >= {low:g}"
-    )
-    if rule.max is not None and rule.max >= high:
-        yield RuleDefect(key="max", message=f'"max: {rule.max:g}" can never fire', hint=span)
-    if rule.max is not None and rule.max < low:
-        yield RuleDefect(key="max", message=f'"max: {rule.max:g}" can never hold', hint=span)
-    if rule.min is not None and rule.min <= low:
-        yield RuleDefect(key="min", message=f'"min: {rule.min:g}" can never fire', hint=span)
-    if rule.min is not None and rule.min > high:
-        yield RuleDefect(key="min", message=f'"min: {rule.min:g}" can never hold', hint=span)
-    if rule.min is not None and rule.max is not None and rule.min >= rule.max:
-        yield RuleDefect(
-            key="min",
-            message=f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"',
-            hint="min has to be lower than max",
-        )
-
-
-def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[RuleDefect]:
-    if margin is None:
-        return
-    if margin < 0:
-        yield RuleDefect(
-            key=key,
-            message=f'"{key}: {margin:g}" is negative',
-            hint="a margin is the largest acceptable worsening; to ask for an improvement use "
-            "test: min_change",
-        )
-    if margin >= limits.width:
-        yield RuleDefect(
-            key=key,
-            message=f'"{key}: {margin:g}" can never fire',
-            hint=f"two values are never further apart than {limits.width:g}",
-        )
-
-
-def _family(rule: Rule) -> Iterator[RuleDefect]:
-    if rule.metric not in FAMILY_METRICS:
-        yield RuleDefect(
-            key="metric",
-            message=f"no_regression is for error rates, and {rule.metric} is none",
-            hint="use test: non_inferiority with a margin, or test: bound",
-        )
-    if not 1 < rule.detectable <= _MOST_DETECTABLE:
-        yield RuleDefect(
-            key="detectable",
-            message=f'"detectable: {rule.detectable:g}" is no worsening that could be found',
-            hint="it is a ratio of rates above 1: 2.0 is a doubled rate",
-        )
-
-
-def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
-    lower_is_better = metric_of(rule.metric).better == "down"
-    for key, value in (
-        ("min_change", rule.min_change),
-        ("min_relative_change", rule.min_relative_change),
-    ):
-        if value is not None and value <= 0:
-            yield RuleDefect(
-                key=key,
-                message=f'"{key}: {value:g}" asks for no improvement',
-                hint='write how much better it must be, or use "test: non_inferiority"',
-            )
-    if rule.min_change is not None and rule.min_change >= limits.width:
-        yield RuleDefect(
-            key="min_change",
-            message=f'"min_change: {rule.min_change:g}" can never hold',
-            hint=f"two values are never further apart than {limits.width:g}",
-        )
-    if rule.min_relative_change is not None and lower_is_better and rule.min_relative_change >= 1:
-        yield RuleDefect(
-            key="min_relative_change",
-            message=f'"min_relative_change: {rule.min_relative_change:g}" can never hold',
-            hint="it is a fraction of the baseline: 0.1 is a tenth better",
-        )
-
-
-SCHEMA = "relkit.gate/v1"
-Lines = Mapping[tuple[str | int, ...], int]
 
 
 def parse_policy(text: str, *, source: str) -> GatePolicy:
@@ -336,13 +188,13 @@ def _rule(policy: WrittenPolicy, i: int, source: str, lines: Lines) -> Rule:
         Rule,
         written,
         slice=_slice(written, where(source, lines.get(("rules", i, "slice")))),
-        test=test_asked_for(keys, written.test),
+        test=written.test or ("min_change" if keys & set(BOUND_KEYS["min_change"]) else "bound"),
         detectable=2.0 if written.detectable is None else written.detectable,
         min_clusters=written.min_clusters or policy.min_clusters,
         min_utterances=written.min_utterances or policy.min_utterances,
         line=line,
     )
-    defect = first_defect(rule, keys)
+    defect = next(_defects(rule, keys), None)
     if defect is not None:
         at = line if defect.key is None else lines.get(("rules", i, defect.key), line)
         raise InvalidInput(
@@ -359,6 +211,135 @@ def _slice(written: WrittenRule, at: str) -> str:
         raise InvalidInput(
             f'{at}: rule "{written.id}": the slice "{shown(written.slice)}" {what}', hint=hint
         ) from None
+
+
+class RuleDefect(NamedTuple):
+    """Why a rule is refused: the ``key`` that is wrong (None: the whole rule), and the way out."""
+
+    key: str | None
+    message: str
+    hint: str | None = None
+
+
+def _defects(rule: Rule, keys: Collection[str]) -> Iterator[RuleDefect]:
+    """Yield what makes a rule senseless; ``keys`` are the keys it was written by."""
+    yield from _keys(rule, keys)
+    limits = metric_range(rule.metric)
+    if rule.test == "bound":
+        yield from _limits(rule, limits)
+    elif rule.test == "non_inferiority":
+        yield from _margin("margin", rule.margin, limits)
+    elif rule.test == "no_regression":
+        yield from _family(rule)
+    else:
+        yield from _change(rule, limits)
+    if "anchor_margin" in keys:
+        yield from _margin("anchor_margin", rule.anchor_margin, limits)
+
+
+def _keys(rule: Rule, written: Collection[str]) -> Iterator[RuleDefect]:
+    required = BOUND_KEYS[rule.test]
+    for key in _ALL_BOUND_KEYS:
+        if key in written and key not in required:
+            owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
+            yield RuleDefect(
+                key,
+                f'"{key}" says nothing to the test {rule.test}',
+                f'add "test: {owner}", or remove "{key}"',
+            )
+    needed = REQUIRED_BOUNDS[rule.test]
+    if needed and not set(needed) & set(written):
+        listed = " or ".join(f'"{key}"' for key in needed)
+        yield RuleDefect(
+            None, f"the test {rule.test} needs {listed}", f"for example {_EXAMPLES[rule.test]}"
+        )
+
+
+_EXAMPLES: Mapping[Test, str] = {
+    "bound": "max: 0.20",
+    "non_inferiority": "margin: 0.01, the largest acceptable worsening",
+    "min_change": "min_change: 0.01",
+}
+
+
+def _limits(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
+    low, high, name = limits.low, limits.high, rule.metric
+    span = (
+        f"{name} is between {low:g} and {high:g}" if high < float("inf") else f"{name} >= {low:g}"
+    )
+    if rule.max is not None and rule.max >= high:
+        yield RuleDefect("max", f'"max: {rule.max:g}" can never fire', span)
+    if rule.max is not None and rule.max < low:
+        yield RuleDefect("max", f'"max: {rule.max:g}" can never hold', span)
+    if rule.min is not None and rule.min <= low:
+        yield RuleDefect("min", f'"min: {rule.min:g}" can never fire', span)
+    if rule.min is not None and rule.min > high:
+        yield RuleDefect("min", f'"min: {rule.min:g}" can never hold', span)
+    if rule.min is not None and rule.max is not None and rule.min >= rule.max:
+        yield RuleDefect(
+            "min",
+            f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"',
+            "min has to be lower than max",
+        )
+
+
+def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[RuleDefect]:
+    if margin is None:
+        return
+    if margin < 0:
+        yield RuleDefect(
+            key,
+            f'"{key}: {margin:g}" is negative',
+            "a margin is the largest acceptable worsening; to ask for an improvement use "
+            "test: min_change",
+        )
+    if margin >= limits.width:
+        yield RuleDefect(
+            key,
+            f'"{key}: {margin:g}" can never fire',
+            f"two values are never further apart than {limits.width:g}",
+        )
+
+
+def _family(rule: Rule) -> Iterator[RuleDefect]:
+    if rule.metric not in FAMILY_METRICS:
+        yield RuleDefect(
+            "metric",
+            f"no_regression is for error rates, and {rule.metric} is none",
+            "use test: non_inferiority with a margin, or test: bound",
+        )
+    if not 1 < rule.detectable <= _MOST_DETECTABLE:
+        yield RuleDefect(
+            "detectable",
+            f'"detectable: {rule.detectable:g}" is no worsening that could be found',
+            "it is a ratio of rates above 1: 2.0 is a doubled rate",
+        )
+
+
+def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
+    lower_is_better = metric_of(rule.metric).better == "down"
+    for key, value in (
+        ("min_change", rule.min_change),
+        ("min_relative_change", rule.min_relative_change),
+    ):
+        if value is not None and value <= 0:
+            yield RuleDefect(
+                key,
+                f'"{key}: {value:g}" asks for no improvement',
+                'write how much better it must be, or use "test: non_inferiority"',
+            )
+    if rule.min_change is not None and rule.min_change >= limits.width:
+        yield RuleDefect(
+            "min_change",
+            f'"min_change: {rule.min_change:g}" can never hold',
+            f"two values are never further apart than {limits.width:g}",
+        )
+    if rule.min_relative_change is not None and lower_is_better and rule.min_relative_change >= 1:
+        yield RuleDefect(
+            "min_relative_change",
+            f'"min_relative_change: {rule.min_relative_change:g}" can never hold',
+            "it is a fraction of the baseline: 0.1 is a tenth better",
+        )
 
 
 _MARGIN = re.compile(r"(?<![\w-])(margin\s*:\s*)([-+.0-9eE]+)")

@@ -554,12 +554,3 @@ class GateDecision:
 
 SINGLE_PART = ""
 """The name of the one part of a policy that has no parts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateRequest:
-    """Runs by part (:data:`WHOLE` for a policy without parts): an id, a unique prefix, a folder."""
-
-    candidates: Mapping[str, str]
-    baselines: Mapping[str, str] = field(default_factory=dict)
-    anchors: Mapping[str, str] = field(default_factory=dict)

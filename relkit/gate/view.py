@@ -5,7 +5,8 @@ terminal summaries steers a terminal or a CI runner.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relkit.core.charts import PlottedEstimate, mark, nice_scale
@@ -94,7 +95,7 @@ def override_line(override: Override) -> str:
 
 def null_line(part: JudgedPart) -> str:
     """Return the A/A certificate: how often this data blocks a system that is equal to itself."""
-    named = _named(part)
+    named = f" of {part.name}" if part.name else ""
     replay = part.null_replay
     if replay is None or replay.false_block_rate is None:
         return f"A/A{named}: not replayed, so the false-block rate is unknown"
@@ -105,27 +106,16 @@ def null_line(part: JudgedPart) -> str:
     )
 
 
-def coverage_line(part: JudgedPart) -> str:
-    """Return how much of what was asked for was scored."""
-    coverage = part.coverage
-    share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
-    return (
-        f"coverage{_named(part)}: {count(coverage.scored)} of {count(coverage.expected)} scored "
-        f"({share}), {count(coverage.unusable)} unusable"
-    )
-
-
 def part_lines(part: JudgedPart) -> list[str]:
     """Return what has to be known of a part: coverage, A/A, what the baseline left out."""
-    lines = [coverage_line(part), null_line(part)]
+    coverage, named = part.coverage, f" of {part.name}" if part.name else ""
+    share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
+    scored = f"{count(coverage.scored)} of {count(coverage.expected)} scored ({share})"
+    lines = [f"coverage{named}: {scored}, {count(coverage.unusable)} unusable", null_line(part)]
     if part.baseline_failures:
         failures = counted(len(part.baseline_failures), "utterance")
-        lines.append(f"baseline{_named(part)}: no answer to {failures}, counted as right for it")
+        lines.append(f"baseline{named}: no answer to {failures}, counted as right for it")
     return lines
-
-
-def _named(part: JudgedPart) -> str:
-    return f" of {part.name}" if part.name else ""
 
 
 NO_METRIC = "-"
@@ -150,15 +140,8 @@ class ShownResult:
     observed: str
     span: str
     allowed: str
-    baseline: str
     basis: str
     drawn: Drawn | None
-
-    @property
-    def line(self) -> str:
-        """The finding in one line of plain text."""
-        mode = f" ({self.mode})" if self.mode else ""
-        return f"{self.name}{self.where}{mode}: {self.reason}"
 
     @property
     def where(self) -> str:
@@ -232,8 +215,8 @@ class GateView:
             return "nothing that is required was evaluated"
         if self.decision.verdict is Verdict.PASS:
             return "the decision says pass, and its checks do not"
-        totals = [(v, _count(self.blocking, v)) for v in ORDER if v is not Verdict.PASS]
-        blocking = [(count(total), _verb(v, total)) for v, total in totals if total]
+        totals = Counter(item.result.verdict for item in self.blocking)
+        blocking = [(count(totals[v]), _VERBS[v][totals[v] > 1]) for v in ORDER if totals[v]]
         if not blocking:
             return f"the verdict is {self.verdict.value}, for a reason outside its checks"
         (most, verb), *fewer = blocking
@@ -282,7 +265,6 @@ def shown_result(result: RuleResult) -> ShownResult:
         observed=numbers.observed,
         span=numbers.span,
         allowed=numbers.allowed,
-        baseline=number(result.baseline, result.unit),
         basis=basis(result),
         drawn=drawn(result),
     )
@@ -306,22 +288,16 @@ def _rank(result: RuleResult) -> tuple[bool, int, float, float, str, str, str]:
     )
 
 
-def _count(findings: Iterable[ShownResult], verdict: Verdict) -> int:
-    return sum(item.result.verdict is verdict for item in findings)
-
-
-def _verb(verdict: Verdict, count: int) -> str:
-    single = count == 1
-    return {
-        Verdict.FAIL: "fails" if single else "fail",
-        Verdict.ERROR: "could not be evaluated",
-        Verdict.NO_DATA: "has no data" if single else "have no data",
-        Verdict.INCONCLUSIVE: "is undecided" if single else "are undecided",
-    }[verdict]
+_VERBS = {
+    Verdict.FAIL: ("fails", "fail"),
+    Verdict.ERROR: ("could not be evaluated", "could not be evaluated"),
+    Verdict.NO_DATA: ("has no data", "have no data"),
+    Verdict.INCONCLUSIVE: ("is undecided", "are undecided"),
+}
+"""Of one check, and of several."""
 
 
 MOST_BLOCKING = 30
-
 MOST_OTHERS = 20
 """Findings shown of each kind; how many more there are is said."""
 
@@ -402,12 +378,13 @@ _WORDS: dict[Outlook, str] = {
 
 def plan_summary(plan: GatePlan) -> str:
     """Return what ``relkit gate POLICY --plan`` tells people."""
-    parts = [_plan_view_head(plan), *(_rule(rule, plan.cluster) for rule in plan.rules)]
-    parts += [_findings(plan.findings), _basis(plan)]
+    parts = [_plan_head(plan), *(_rule(rule, plan.cluster) for rule in plan.rules)]
+    basis = ["supposed or measured:", *(f"  {safe(line)}" for line in plan.assumptions)]
+    parts += [_findings(plan.findings), "\n".join(basis)]
     return "\n\n".join(part for part in parts if part)
 
 
-def _plan_view_head(plan: GatePlan) -> str:
+def _plan_head(plan: GatePlan) -> str:
     suite = "" if plan.suite is None else f", suite {safe(plan.suite)}"
     revision = "" if plan.revision is None else f" ({short_digest(plan.revision)})"
     about = f"{safe(plan.policy)} on {safe(plan.dataset)}{revision}{suite}"
@@ -454,7 +431,3 @@ def _findings(findings: tuple[LintFinding, ...]) -> str:
         at = "" if item.line is None else f" (line {item.line})"
         lines.append(f"{item.severity}: {about}{at}: {safe(item.message)}; {safe(item.hint)}")
     return "\n".join(lines)
-
-
-def _basis(plan: GatePlan) -> str:
-    return "\n".join(["supposed or measured:", *(f"  {safe(line)}" for line in plan.assumptions)])

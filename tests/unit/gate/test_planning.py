@@ -14,7 +14,7 @@ from relkit.core.codec import encode
 from relkit.core.values import Estimate
 from relkit.datasets.types import Entity
 from relkit.gate.assumptions import Measured, sentences
-from relkit.gate.facts import facts_of_dataset, facts_of_suite
+from relkit.gate.facts import facts_of
 from relkit.gate.plan import margins, plan_rules
 from relkit.gate.plan_types import GatePlan, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.policies import parse_policy
@@ -50,7 +50,7 @@ def facts(asked: GatePolicy, speakers: int = 20, each: int = 10) -> SelectionFac
         for s in range(speakers)
         for u in range(each)
     ]
-    return facts_of_dataset(dataset(items), asked.rules)
+    return facts_of(dataset(items), asked.rules)
 
 
 def planned(rule: str, speakers: int = 20, each: int = 10, **known: object) -> RulePlan:
@@ -298,8 +298,8 @@ def test_a_suite_selects_and_clusters() -> None:
         utterance(f"u{i}", attributes={"speaker": f"s{i % 7}", "accent": f"a{i % 2}"})
         for i in range(28)
     ]
-    found = facts_of_suite(
-        dataset(items, slices=("accent",)), replace(suite(text), cluster="accent"), asked.rules
+    found = facts_of(
+        dataset(items, slices=("accent",)), asked.rules, replace(suite(text), cluster="accent")
     )
     assert (found.suite, found.cluster) == ("small", "accent")
     assert set(found.slices) == {"overall", "accent=a1"}
@@ -335,7 +335,7 @@ def test_a_plan_counts_as_the_scorer_counts(
     changed = replace(
         suite(MINIMAL_SUITE), segmenter=segmenter, keywords=keywords, cluster="accent"
     )
-    facts = facts_of_suite(dataset([utterance(reference=reference)]), changed, asked.rules)
+    facts = facts_of(dataset([utterance(reference=reference)]), asked.rules, changed)
     units = {name: unit.total for name, unit in facts.slices["overall"].units.items()}
     scorer = TextScorer(lambda _: (), keywords=keywords, segmenter=segmenter)
     scored = scorer.score(reference, None)

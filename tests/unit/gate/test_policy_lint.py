@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relkit.datasets.types import Entity
 from relkit.gate.assumptions import Measured
-from relkit.gate.facts import facts_of_dataset, facts_of_suite
+from relkit.gate.facts import facts_of
 from relkit.gate.lint import lint
 from relkit.gate.plan import plan_rules
 from relkit.gate.plan_types import LintFinding, SelectionFacts
@@ -46,7 +46,7 @@ def facts(
         for s in range(speakers)
         for u in range(each)
     ]
-    return facts_of_dataset(dataset(items), asked.rules)
+    return facts_of(dataset(items), asked.rules)
 
 
 def found(asked: GatePolicy, on: SelectionFacts | None = None) -> list[LintFinding]:
@@ -181,7 +181,7 @@ def test_a_metric_that_the_suite_does_not_measure(metric: str, wanted: str) -> N
     """It could never be judged: refused where the rule is required."""
     asked = policy(f"metric: {metric}")
     items = [utterance(f"u{i}", attributes={"speaker": f"s{i % 9}"}) for i in range(40)]
-    on = facts_of_suite(dataset(items), suite(MINIMAL_SUITE), asked.rules)
+    on = facts_of(dataset(items), asked.rules, suite(MINIMAL_SUITE))
     (only,) = found(asked, on)
     assert (only.severity, only.code) == ("refuse", "metric_not_measured")
     assert wanted in only.message + only.hint
