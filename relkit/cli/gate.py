@@ -130,14 +130,16 @@ def _gate(
     """Decide, write the decision, and only then show it and leave."""
     from relkit.attestation.statements import decision_document
     from relkit.gate.view import gate_summary
-    from relkit.report.run import publish
     from relkit.wiring import gate as wiring
 
     decided = wiring.gate(workspace, options)
     decision, overrides = decided.decision, decided.decision.overrides
-    environment = workspace.environment
-    for line in publish(decision, environment, junit=junit, github=github, overrides=overrides):
-        say(line)
+    if junit is not None or github:
+        from relkit.report.run import publish
+
+        environment = workspace.environment
+        for line in publish(decision, environment, junit=junit, github=github, overrides=overrides):
+            say(line)
     shown = workspace.shown(decided.path)
     show(
         decision,

@@ -1,6 +1,6 @@
 """``relkit compare``: where two runs over the same utterances differ, slice by slice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import Difference, Pairing
 
 if TYPE_CHECKING:
-    from relkit.statistics.sums import PairedSums, PairedValues
+    from relkit.statistics.sums import PairedSums
 
 
 MOST_CONFUSIONS = 200
@@ -71,19 +71,19 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     check_same_measure(ours, theirs)
     header = ports.runs.read_header(candidate)
     name = _metric(options.metric, ours, theirs)
-    results = (
-        _results(ports, report, run) for report, run in ((ours, candidate), (theirs, baseline))
-    )
-    with ports.pairs(*results) as pairs:
+    # The same as a gate's seed: the same systems, the same answer.
+    seed = f"{ours.dataset.digest}\n{ours.candidate.digest}\n{theirs.candidate.digest}\n{name}"
+    paths = (_results(ports, ours, candidate), _results(ports, theirs, baseline))
+    with ports.pairs(*paths) as pairs:
         pairing = pairs.pairing(header.suite.slices)
         _check_pairing(pairing, ours, theirs)
         sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
-        differences = findings.metric_differences(
-            name, sums, _values(name, header.suite.slices, pairs)
-        )
+        column = name.partition(".")[0]
+        values = None if name in RATE_METRICS else pairs.values(header.suite.slices, column)
+        differences = findings.metric_differences(name, sums, values)
         overall = _overall(name, differences, sums, ours)
         slices = findings.slice_changes(
-            findings.tested(name, sums, differences, seed=_seed(name, ours, theirs)),
+            findings.tested(name, sums, differences, seed=seed),
             sums,
             cluster=ours.cluster,
         )
@@ -142,16 +142,12 @@ def _metric(requested: str | None, ours: EvalReport, theirs: EvalReport) -> str:
             else "name a statistic: " + ", ".join(f"{name}.{statistic}" for statistic in statistics)
         )
         raise UsageError(f'no metric "{name}" to compare', hint=hint)
-    if not comparable(name, _unit(name), ours, theirs):
+    if not comparable(name, METRICS[name.partition(".")[0]].unit, ours, theirs):
         raise InvalidInput(
             f"{name} cannot be compared: {_load_reason(ours, theirs)}",
             hint="run both on the same machine with the same --jobs, without cached answers",
         )
     return name
-
-
-def _unit(name: str) -> str:
-    return METRICS[name.partition(".")[0]].unit
 
 
 def _check_pairing(pairing: Pairing, ours: EvalReport, theirs: EvalReport) -> None:
@@ -169,10 +165,6 @@ def _check_pairing(pairing: Pairing, ours: EvalReport, theirs: EvalReport) -> No
         )
 
 
-def _values(name: str, slices: Sequence[str], pairs: ComparedPairs) -> "PairedValues | None":
-    return None if name in RATE_METRICS else pairs.values(slices, name.partition(".")[0])
-
-
 def _overall(
     name: str, differences: Mapping[str, Difference], sums: "PairedSums", report: EvalReport
 ) -> OverallChange:
@@ -183,11 +175,6 @@ def _overall(
             f"{name} cannot be compared: {reason}", hint="name another metric with --metric"
         )
     return findings.overall_change(difference, sums, cluster=report.cluster)
-
-
-def _seed(name: str, ours: EvalReport, theirs: EvalReport) -> str:
-    """Return what seeds the flips, the same as a gate's: the same systems, the same answer."""
-    return f"{ours.dataset.digest}\n{ours.candidate.digest}\n{theirs.candidate.digest}\n{name}"
 
 
 def _attributed(
@@ -226,14 +213,14 @@ def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict
         for name, estimate in findings.timing_metrics(ours).items()
         if comparable(name, estimate.unit, ours, theirs)
     ]
-    rates = [name for name in names if name in RATE_METRICS]
     needed: dict[str, str] = {}
-    for name in rates:
-        needed |= findings.columns_needed(name)
-    sums = pairs.sums([OVERALL], needed) if rates else None
+    for name in names:
+        if name in RATE_METRICS:
+            needed |= findings.columns_needed(name)
+    sums = pairs.sums([OVERALL], needed) if needed else None
     differences: dict[str, Difference] = {}
     for name in names:
-        if name in RATE_METRICS and sums is not None:
+        if sums is not None and name in RATE_METRICS:
             by_slice = findings.metric_differences(name, sums, None)
         else:
             by_slice = findings.percentiles(name, pairs.values([OVERALL], name.partition(".")[0]))

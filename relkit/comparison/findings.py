@@ -94,7 +94,11 @@ def tested(
     if not keys:
         return []
     if metric not in FAMILY_METRICS:
-        return [(_alone(differences[key]), None) for key in keys if key in differences]
+        alone = (differences[key] for key in keys if key in differences)
+        return [
+            (Regression(slice=item.slice, difference=item, note=UNCORRECTED, alone=True), None)
+            for item in alone
+        ]
     rate = RATE_METRICS[metric]
     worse = test_regressions(rate, pairs, keys, seed=seed, detectable=DETECTABLE)
     better = test_regressions(rate, swapped(pairs), keys, seed=seed, detectable=DETECTABLE)
@@ -109,13 +113,25 @@ def slice_changes(
     harm, words = harms(pairs), word_changes(pairs)
     changed = []
     for regression, p_better in results:
-        finding = _finding(regression, p_better)
-        needed = _needed(regression) if finding is Finding.CANNOT_TELL else None
+        difference, note, needed = regression.difference, regression.note, None
+        if regression.alone:
+            finding, note = _by_interval(difference), None
+        else:
+            finding = _by_test(regression, p_better)
+        if finding is Finding.CANNOT_TELL:
+            needed = (
+                clusters_needed(difference, _small(difference))
+                if regression.alone
+                else regression.needed_clusters
+            )
+        reason = _words(finding, difference, needed, cluster, note)
+        if finding is Finding.NOT_SEEN and regression.detects is not None:
+            reason = f"{reason}: a rate {times(regression.detects)} as high would have shown"
         changed.append(
             SliceChange(
-                **asdict(regression.difference),
+                **asdict(difference),
                 finding=finding,
-                reason=_reason(finding, regression, needed, cluster),
+                reason=reason,
                 p_adjusted=regression.p_adjusted,
                 p_better=p_better,
                 simultaneous_low=regression.low,
@@ -209,21 +225,14 @@ def timing_metrics(report: EvalReport) -> dict[str, Estimate]:
     }
 
 
-def _alone(difference: Difference) -> Regression:
-    """Return a slice that is judged by its own interval."""
-    return Regression(slice=difference.slice, difference=difference, note=UNCORRECTED, alone=True)
-
-
 def _totals(values: FloatArray, pairs: PairedSums) -> Mapping[str, float]:
     slices = pairs.candidate.slices
     summed = group_sum(values, pairs.candidate.slice_index, len(slices))
     return dict(zip(slices, summed.tolist(), strict=True))
 
 
-def _finding(regression: Regression, p_better: float | None) -> Finding:
+def _by_test(regression: Regression, p_better: float | None) -> Finding:
     difference = regression.difference
-    if regression.alone:
-        return _by_interval(difference)
     worsening, p_worse = difference.worsening, regression.p_adjusted
     if worsening is None or p_worse is None:
         return Finding.CANNOT_TELL
@@ -248,19 +257,6 @@ def _by_interval(difference: Difference) -> Finding:
 
 def _small(difference: Difference) -> float:
     return SMALL * abs(difference.baseline or 0.0)
-
-
-def _needed(regression: Regression) -> int | None:
-    if regression.alone:
-        return clusters_needed(regression.difference, _small(regression.difference))
-    return regression.needed_clusters
-
-
-def _reason(finding: Finding, regression: Regression, needed: int | None, cluster: str) -> str:
-    if finding is Finding.NOT_SEEN and regression.detects is not None:
-        return f"{finding.value}: a rate {times(regression.detects)} as high would have shown"
-    note = None if regression.alone else regression.note
-    return _words(finding, regression.difference, needed, cluster, note)
 
 
 def _words(

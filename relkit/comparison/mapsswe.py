@@ -13,6 +13,7 @@ from statistics import NormalDist
 
 from relkit.comparison.rows import align_row
 from relkit.comparison.types import Row, SegmentTest
+from relkit.core.codec import as_type
 from relkit.core.tokens import Segmenter
 from relkit.scoring.alignment import ConfusionsEdit
 
@@ -32,20 +33,15 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapsswe:
-    """Segments, mean and standard deviation of errors of a - errors of b, and z.
+class Mapsswe(SegmentTest):
+    """The test with the standard deviation of the differences.
 
-    ``p`` (two-sided, normal) and ``different`` (p at most 5 %) are None with fewer than 30
-    segments, where ``note`` says so; z is None without spread.
+    ``p`` and ``different`` (p at most 5 %) are None with fewer than 30 segments, where ``note``
+    says so; z is None without spread.
     """
 
-    segments: int
-    mean: float | None
     sd: float | None
-    z: float | None
-    p: float | None
     different: bool | None
-    note: str | None
 
 
 def mapsswe(differences: Sequence[float]) -> Mapsswe:
@@ -121,10 +117,7 @@ def segment_test(
         if ours is not None and theirs is not None:
             edits = () if earlier.failure is not None else theirs.edits
             segments += _differences(len(ours.reference), ours.edits, edits)
-    result = mapsswe(segments)
-    return SegmentTest(
-        segments=result.segments, mean=result.mean, z=result.z, p=result.p, note=result.note
-    )
+    return as_type(SegmentTest, mapsswe(segments))
 
 
 def _differences(
