@@ -23,7 +23,6 @@ from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.wording import short_digest
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.files import (
-    default_id,
     parse_dataset,
     parse_lock,
     parse_manifest,
@@ -31,6 +30,7 @@ from relkit.datasets.files import (
     refuse_duplicates,
     render_lock,
 )
+from relkit.datasets.selection import default_id
 from relkit.datasets.types import (
     Dataset,
     DatasetLock,

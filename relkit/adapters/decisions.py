@@ -20,7 +20,7 @@ from relkit.core import storage
 from relkit.core.codec import decode, encode
 from relkit.core.digests import PREFIX
 from relkit.core.errors import Busy, InvalidInput
-from relkit.curation.contract_files import (
+from relkit.curation.files import (
     parse_contract,
     parse_outcome,
     render_contract,

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from relkit.core.codec import decode
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, StorageFailed
 from relkit.core.yaml_text import shown
 from relkit.datasets.files import DIRECTORY, parse_listing, parse_pointer
+from relkit.datasets.types import TrackedAudio
 
 _BLOCK = 1 << 20
 _FILES = Path("files", "md5")
@@ -253,20 +253,6 @@ def git(folder: Path, *arguments: str, entered: bytes | None = None) -> bytes | 
     return None if done.returncode else done.stdout
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tracked:
-    """What putting paths under DVC did.
-
-    ``outs`` maps each path to its DVC hash; ``untracked`` counts the files that were taken out of
-    git's index; ``initialised`` says that DVC was set up first; ``remote`` that one is set.
-    """
-
-    outs: dict[str, str]
-    untracked: int
-    initialised: bool
-    remote: bool
-
-
 class DvcAudio:
     """The audio of datasets in one workspace's DVC repository."""
 
@@ -275,7 +261,7 @@ class DvcAudio:
         self._workspace = workspace
         self._site = site
 
-    def track(self, folder: Path, outs: Sequence[str]) -> Tracked:
+    def track(self, folder: Path, outs: Sequence[str]) -> TrackedAudio:
         """Put paths of a dataset's folder under DVC and out of git's index.
 
         Where DVC refuses, git's index is as it was. Raises InvalidInput, MissingDependency.
@@ -299,7 +285,7 @@ class DvcAudio:
             pointed[out] = parse_pointer(text, source=source)
         root = dvc_root(folder)
         configs = () if root is None else _configs(root)
-        return Tracked(
+        return TrackedAudio(
             outs=pointed,
             untracked=entries.count(b"\0"),
             initialised=initialised,

@@ -17,7 +17,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.metrics import QUALITY_METRICS
 from relkit.core.tokens import Segmenter, tokens
 from relkit.core.values import ErrorCounts
-from relkit.curation.review import ScoredItem
+from relkit.curation.types import ScoredItem
 from relkit.datasets.types import (
     NO_VALUE,
     Answer,

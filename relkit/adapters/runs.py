@@ -13,8 +13,14 @@ from relkit.core.codec import decode
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.core.yaml_text import shown
-from relkit.evaluation.report_files import parse_report, render_report
-from relkit.evaluation.run_files import parse_line, parse_run, render_line, render_run
+from relkit.evaluation.run_files import (
+    parse_line,
+    parse_report,
+    parse_run,
+    render_line,
+    render_report,
+    render_run,
+)
 from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
 
 JOURNAL = "journal.jsonl"

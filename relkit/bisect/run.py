@@ -32,7 +32,7 @@ from relkit.core.errors import InvalidInput, NoData, RelkitError, UsageError, de
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, is_pattern, normal_slice
 from relkit.core.yaml_text import shown, where
-from relkit.evaluation.report_files import parse_report
+from relkit.evaluation.run_files import parse_report
 from relkit.registry.ledger import LedgerState, state_of
 from relkit.registry.ports import ReleaseLedger
 from relkit.registry.types import Release

@@ -164,7 +164,7 @@ def import_(
     Example: relkit dataset import kaldi data/test --name calls
     """
     from relkit.core.codec import encode
-    from relkit.datasets.imports.convert import ImportOptions, import_kind
+    from relkit.datasets.imports.run import ImportOptions, import_kind
     from relkit.datasets.view import import_text
     from relkit.wiring.datasets import import_dataset
 
@@ -199,7 +199,8 @@ def candidates(
     Example: relkit dataset candidates 20260131 --limit 20
     """
     from relkit.core import storage
-    from relkit.curation.candidates import ReviewOptions, review_csv, review_document
+    from relkit.curation.candidates import ReviewOptions
+    from relkit.curation.files import review_csv, review_document
     from relkit.curation.view import review_text
     from relkit.wiring.datasets import review_candidates
 

@@ -24,9 +24,15 @@ from relkit.comparison.types import (
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import METRICS, STATISTICS, expand
 from relkit.core.slices import OVERALL
-from relkit.evaluation.comparable import MIXED_LOAD, check_same_measure, comparable
 from relkit.evaluation.ports import RunStore
-from relkit.evaluation.types import EvalReport, RunHeader, primary_metric
+from relkit.evaluation.types import (
+    MIXED_LOAD,
+    EvalReport,
+    RunHeader,
+    check_same_measure,
+    comparable,
+    primary_metric,
+)
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import Difference, Pairing

@@ -3,26 +3,14 @@
 A review list as JSON and as CSV: ids and numbers, never a text.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from relkit.core.codec import encode
-from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.curation.review import (
-    ConsentTerms,
-    ReviewCandidate,
-    ReviewList,
-    ScoredItem,
-    Signals,
-    candidate,
-    rank,
-    slice_states,
-)
+from relkit.curation.ports import ReviewedRuns
+from relkit.curation.review import candidate, rank, slice_states
+from relkit.curation.types import ConsentTerms, ReviewList, ScoredItem
 from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.types import Consent
 from relkit.evaluation.types import RunHeader
@@ -30,18 +18,6 @@ from relkit.evaluation.types import RunHeader
 GONE = "not in the dataset"
 """Why an utterance of a run is withheld that today's manifest does not hold: nobody can say what
 its speaker allows."""
-
-
-class ReviewedRuns(Protocol):
-    """Finished runs, utterance by utterance."""
-
-    def header(self, run: str) -> RunHeader:
-        """Return what a finished run was asked to do; raises InvalidInput, UsageError."""
-        ...
-
-    def items(self, run: str) -> tuple[ScoredItem, ...]:
-        """Return the utterances of a finished run, sorted by id; raises InvalidInput."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,61 +133,3 @@ def _notes(
         if missing:
             notes.append(f"{missing} utterances are not in the run {header.run}")
     return tuple(notes)
-
-
-SIGNALS = tuple(Signals.__dataclass_fields__)
-
-
-NUMBERS = (
-    *("error", "words", "slice_worse", "slice_wer", "slice_utterances", "slice_clusters"),
-    *("rest_wer", "systems"),
-)
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-
-
-_DIGITS = 6
-
-
-def review_document(review: ReviewList) -> dict[str, JsonValue]:
-    """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
-    return {**encode(review), "candidates": [*map(_document, review.candidates)]}
-
-
-def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
-    return {
-        "id": item.id,
-        "score": round(item.score, _DIGITS),
-        "slice": item.slice,
-        "signals": {name: _rounded(value) for name, value in encode(item.signals).items()},
-        "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return value if value is None or isinstance(value, int) else round(value, _DIGITS)
-
-
-def review_csv(review: ReviewList) -> str:
-    """Return a CSV table with a head; what a spreadsheet could run gets an apostrophe."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["id", "score", "slice", *SIGNALS, *NUMBERS])
-    for item in review.candidates:
-        signals = [_rounded(getattr(item.signals, name)) for name in SIGNALS]
-        numbers = [_rounded(item.numbers.get(name)) for name in NUMBERS]
-        cells = [
-            _inert(item.id),
-            round(item.score, _DIGITS),
-            _inert(item.slice),
-            *signals,
-            *numbers,
-        ]
-        writer.writerow(cells)
-    return out.getvalue()
-
-
-def _inert(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -72,7 +72,6 @@ def doubts(
 MAX_AUDIO_S = 600.0
 """Longer clips are not decoded: an utterance is no recording of an hour."""
 
-
 SHOWN = ("consent", "audio_state", "audio_sample_rate", "slice", "column", "value")
 """Columns beside the dataset's slices whose values may be named."""
 

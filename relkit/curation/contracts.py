@@ -30,16 +30,14 @@ from relkit.curation.types import (
     Severity,
     Table,
 )
-from relkit.datasets.slicing import slice_values
+from relkit.datasets.selection import slice_values
 from relkit.datasets.types import NO_VALUE, Clip, Dataset, Unusable, Utterance
 
 FULL_SCALE = 0.999
 """Amplitude from which a sample counts as clipped, of 1."""
 
-
 SILENCE = 1e-3
 """RMS of a 20 ms frame below which it is silence: -60 dBFS."""
-
 
 _FRAMES_A_SECOND = 50
 
@@ -96,7 +94,6 @@ AUDIO = (
     "duration_difference",
 )
 
-
 TEXT = (
     "text_characters",
     "text_words",
@@ -106,12 +103,8 @@ TEXT = (
     "text_outer_spaces",
 )
 
-
 LEAKAGE = ("leak_audio", "leak_speaker", "leak_text")
-
-
 LABEL = ("label_error_rate", "label_neighbours_rate", "label_excess", "label_systems")
-
 
 UTTERANCE_COLUMNS = ("id", "text", "consent", "duration_manifest", *AUDIO, *TEXT, *LEAKAGE, *LABEL)
 """Every column of the facts beside those of the manifest; LEAKAGE needs a split, LABEL a run."""
@@ -178,8 +171,6 @@ def _audio_columns(
 
 
 _SPACES = re.compile(r"\s{2,}")
-
-
 _JOINERS = "\u200b\u200c\u200d"  # needed to write Khmer, Persian, Hindi …
 
 
@@ -257,12 +248,8 @@ NOTES = (
     "The expectations are Great Expectations' own; docs/contracts.md lists the facts they judge."
 )
 
-
 _IN_SET = "expect_column_values_to_be_in_set"
-
-
 _BETWEEN = "expect_column_values_to_be_between"
-
 
 _SPOKEN = {
     "type": "comparison",

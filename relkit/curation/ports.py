@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from relkit.curation.types import Contract, ContractOutcome, FactTable, Judged
+from relkit.curation.types import Contract, ContractOutcome, FactTable, Judged, ScoredItem
 from relkit.datasets.types import Dataset
 from relkit.evaluation.ports import ContractOutcomes
+from relkit.evaluation.types import RunHeader
 
 
 class ContractStore(ContractOutcomes, Protocol):
@@ -40,4 +41,16 @@ class ContractChecker(Protocol):
         with_run: bool,
     ) -> tuple[Judged, ...]:
         """Return what came of each expectation, in order; values only of ``shown`` columns."""
+        ...
+
+
+class ReviewedRuns(Protocol):
+    """Finished runs, utterance by utterance."""
+
+    def header(self, run: str) -> RunHeader:
+        """Return what a finished run was asked to do; raises InvalidInput, UsageError."""
+        ...
+
+    def items(self, run: str) -> tuple[ScoredItem, ...]:
+        """Return the utterances of a finished run, sorted by id; raises InvalidInput."""
         ...

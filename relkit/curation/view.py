@@ -1,11 +1,10 @@
 """What a contract's check and a review list look like for people."""
 
 from relkit.core.wording import columns, number, safe
-from relkit.curation.review import WEIGHTS, ReviewCandidate, ReviewList
-from relkit.curation.types import ContractOutcome, Judged
+from relkit.curation.review import WEIGHTS
+from relkit.curation.types import ContractOutcome, Judged, ReviewCandidate, ReviewList
 
 _SHOWN_IDS = 5
-
 
 _LEAST_SHOWN = 0.005
 """The least signal that two digits show."""

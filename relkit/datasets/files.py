@@ -15,6 +15,7 @@ from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Limits, Shape
 from relkit.core.yaml_text import shown, where
+from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import (
     AudioSpan,
     Consent,
@@ -27,15 +28,8 @@ from relkit.datasets.types import (
     Text,
     Utterance,
 )
-from relkit.statistics.sums import CORE_COLUMNS
 
 _NOT_IN_COLUMN = frozenset("&=*%")
-
-
-RESERVED = frozenset({*CORE_COLUMNS, "overall"})
-"""Names of result columns, which a slice column cannot have."""
-
-
 Seconds = Annotated[float, Limits(ge=0)]
 
 
@@ -111,18 +105,6 @@ def _utterance(line: str, source: str, number: int) -> Utterance:
     )
 
 
-def default_id(path: str, offset: float | None) -> str:
-    """Return the path without its ending, with ``#offset`` where there is one.
-
-    See docs/cli.md, section "Manifest".
-
-    The offset is written in full: segments of one long recording differ in late digits.
-    """
-    pure = PurePosixPath(path)
-    stem = str(pure.with_suffix("") if pure.name else pure)
-    return stem if offset is None else f"{stem}#{str(offset).removesuffix('.0')}"
-
-
 def _attributes(row: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:
     """Return further columns as strings; numbers as JSON writes them, nulls as missing."""
     attributes: dict[str, str] = {}
@@ -152,7 +134,6 @@ def _attributes(row: Mapping[str, JsonValue], source: str, line: int) -> dict[st
 
 
 T = TypeVar("T")
-
 
 DIRECTORY = ".dir"
 """How the DVC hash of a folder ends."""

@@ -1,10 +1,18 @@
 """What the workflows need from the outside, as narrow Protocols."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from relkit.datasets.types import AudioSpan, Clip, Dataset, DatasetLock, DatasetSnapshot, Unusable
+from relkit.datasets.types import (
+    AudioSpan,
+    Clip,
+    Dataset,
+    DatasetLock,
+    DatasetSnapshot,
+    TrackedAudio,
+    Unusable,
+)
 
 
 class AudioReader(Protocol):
@@ -44,4 +52,12 @@ class VersionedDatasets(DatasetStore, Protocol):
 
     def folder(self, name: str) -> Path:
         """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
+        ...
+
+
+class AudioVersions(Protocol):
+    """Puts audio under version control."""
+
+    def track(self, folder: Path, outs: Sequence[str]) -> TrackedAudio:
+        """Put paths of a dataset's folder under DVC and out of git's index."""
         ...

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from relkit.core.values import OMITTED, OUTSIDE, Checked, Digest, Limits, Shape
+from relkit.core.values import OMITTED, OUTSIDE, Checked, Digest, Limits, Shape, named
 
 NO_VALUE = "(none)"
 """How a missing slice value is written."""
@@ -105,11 +105,7 @@ class Clip:
 
 
 Clock = Literal["system", "harness"]
-
-
 Milliseconds = Annotated[float, Limits(ge=0)]
-
-
 Name = Annotated[str, Limits(min_length=1)]
 
 
@@ -277,14 +273,11 @@ class Dataset:
 LockState = Literal["none", "fresh", "stale"]
 """No lock, one that says what the files say, or one that was written before they changed."""
 
-
 Inside = Annotated[str, Limits(min_length=1, max_length=4096)]
 """A path relative to the dataset's folder, with forward slashes."""
 
-
 Md5 = Annotated[str, Limits(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
 """A DVC hash, with ``.dir`` at the end for a folder."""
-
 
 Hex = Annotated[str, Limits(pattern=r"^[0-9a-f]{64}$")]
 
@@ -332,3 +325,107 @@ class DatasetSnapshot:
         if self.lock is None:
             return "none"
         return "fresh" if self.lock.digest == self.dataset.version.digest else "stale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedAudio:
+    """What putting paths under DVC did.
+
+    ``outs`` maps each path to its DVC hash; ``untracked`` counts the files that were taken out of
+    git's index; ``initialised`` says that DVC was set up first; ``remote`` that one is set.
+    """
+
+    outs: Mapping[str, str]
+    untracked: int
+    initialised: bool
+    remote: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceCoverage:
+    """How much of a slice there is; ``seconds`` is None where a length is not known."""
+
+    slice: str
+    utterances: int
+    clusters: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverageMove:
+    """A slice before and after; zeros where it does not exist."""
+
+    slice: str
+    utterances: tuple[int, int]
+    clusters: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetChanges:
+    """What changed, as ids.
+
+    ``relabelled``: text or entities; ``attributes``: id to the columns that changed; ``consent``:
+    id to the value before and after; ``audio``: bytes or segment, None where one of the versions
+    has no lock to compare with; ``settings``: keys of ``dataset.yaml`` that shape a measurement.
+    """
+
+    settings: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    relabelled: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    consent: Mapping[str, tuple[str, str]]
+    audio: tuple[str, ...] | None = field(metadata=named("audio_changed"))
+    coverage: tuple[CoverageMove, ...]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything at all is known to have changed."""
+        ids = (self.added, self.removed, self.relabelled, self.attributes, self.consent)
+        return any(map(bool, ids)) or bool(self.audio) or bool(self.settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextNumbers:
+    """Numbers about references: words are the scorer's tokens."""
+
+    words: int
+    empty: int
+    shortest: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockOutcome:
+    """A dataset's lock and what was done to write it; ``changed`` says that it is another.
+
+    ``untold`` are slice columns whose values the manifest cannot tell.
+    """
+
+    lock: DatasetLock
+    changed: bool
+    untracked: int
+    initialised: bool
+    remote: bool
+    untold: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffOutcome:
+    """Two versions and what changed from one to the other."""
+
+    before: DatasetSnapshot
+    after: DatasetSnapshot
+    changes: DatasetChanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatsOutcome:
+    """What a dataset holds; ``timed`` utterances have a length in the manifest."""
+
+    snapshot: DatasetSnapshot
+    timed: int
+    seconds: float
+    coverage: tuple[SliceCoverage, ...]
+    untold: tuple[str, ...]
+    text: TextNumbers

@@ -3,80 +3,30 @@
 ``relkit dataset lock``, ``diff`` and ``stats``: versions of a dataset and what they hold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
 
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import tokens
-from relkit.core.values import named
 from relkit.core.yaml_text import shown
-from relkit.datasets.ports import VersionedDatasets
-from relkit.datasets.slicing import DURATION, slice_values
+from relkit.datasets.ports import AudioVersions, VersionedDatasets
+from relkit.datasets.selection import DURATION, slice_values
 from relkit.datasets.types import (
     NO_VALUE,
+    CoverageMove,
     Dataset,
+    DatasetChanges,
     DatasetLock,
     DatasetSnapshot,
+    DiffOutcome,
     LockedAudio,
+    LockOutcome,
+    SliceCoverage,
+    StatsOutcome,
+    TextNumbers,
     Utterance,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceCoverage:
-    """How much of a slice there is; ``seconds`` is None where a length is not known."""
-
-    slice: str
-    utterances: int
-    clusters: int
-    seconds: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoverageMove:
-    """A slice before and after; zeros where it does not exist."""
-
-    slice: str
-    utterances: tuple[int, int]
-    clusters: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatasetChanges:
-    """What changed, as ids.
-
-    ``relabelled``: text or entities; ``attributes``: id to the columns that changed; ``consent``:
-    id to the value before and after; ``audio``: bytes or segment, None where one of the versions
-    has no lock to compare with; ``settings``: keys of ``dataset.yaml`` that shape a measurement.
-    """
-
-    settings: tuple[str, ...]
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    relabelled: tuple[str, ...]
-    attributes: Mapping[str, tuple[str, ...]]
-    consent: Mapping[str, tuple[str, str]]
-    audio: tuple[str, ...] | None = field(metadata=named("audio_changed"))
-    coverage: tuple[CoverageMove, ...]
-
-    @property
-    def any(self) -> bool:
-        """Whether anything at all is known to have changed."""
-        ids = (self.added, self.removed, self.relabelled, self.attributes, self.consent)
-        return any(map(bool, ids)) or bool(self.audio) or bool(self.settings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextNumbers:
-    """Numbers about references: words are the scorer's tokens."""
-
-    words: int
-    empty: int
-    shortest: int
-    longest: int
 
 
 def slice_columns_of(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -220,74 +170,6 @@ def _order(value: str) -> tuple[int, float, str]:
         except ValueError:
             pass
     return 1, 0, value
-
-
-class TrackedAudio(Protocol):
-    """What putting audio under version control did."""
-
-    @property
-    def outs(self) -> Mapping[str, str]:
-        """Each path with its DVC hash."""
-        ...
-
-    @property
-    def untracked(self) -> int:
-        """How many files were taken out of git's index."""
-        ...
-
-    @property
-    def initialised(self) -> bool:
-        """Whether DVC was set up first."""
-        ...
-
-    @property
-    def remote(self) -> bool:
-        """Whether there is a remote to push to."""
-        ...
-
-
-class AudioVersions(Protocol):
-    """Puts audio under version control."""
-
-    def track(self, folder: Path, outs: Sequence[str]) -> TrackedAudio:
-        """Put paths of a dataset's folder under DVC and out of git's index."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockOutcome:
-    """A dataset's lock and what was done to write it; ``changed`` says that it is another.
-
-    ``untold`` are slice columns whose values the manifest cannot tell.
-    """
-
-    lock: DatasetLock
-    changed: bool
-    untracked: int
-    initialised: bool
-    remote: bool
-    untold: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiffOutcome:
-    """Two versions and what changed from one to the other."""
-
-    before: DatasetSnapshot
-    after: DatasetSnapshot
-    changes: DatasetChanges
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatsOutcome:
-    """What a dataset holds; ``timed`` utterances have a length in the manifest."""
-
-    snapshot: DatasetSnapshot
-    timed: int
-    seconds: float
-    coverage: tuple[SliceCoverage, ...]
-    untold: tuple[str, ...]
-    text: TextNumbers
 
 
 def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOutcome:

@@ -6,11 +6,9 @@ from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import columns, count, counted, number, safe, short_digest
 from relkit.datasets.imports.rows import ImportSummary
-from relkit.datasets.types import DatasetSnapshot
-from relkit.datasets.versions import DiffOutcome, SliceCoverage, StatsOutcome
+from relkit.datasets.types import DatasetSnapshot, DiffOutcome, SliceCoverage, StatsOutcome
 
 _MOST_IDS = 20
-
 
 _LOCKS = {
     "none": "none (make one: relkit dataset lock NAME)",

@@ -7,19 +7,19 @@ What rare events could cost that this much data cannot show.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from relkit.audio.quality import bases_of
-from relkit.audio.types import Quality, QualityEvidence
+from relkit.audio.types import Quality, QualityEvidence, SpeechSummary
 from relkit.core.metrics import PREDICTED
-from relkit.core.values import ErrorCounts, Estimate, Named
-from relkit.datasets.slicing import cluster_of, slice_values
-from relkit.datasets.types import NO_VALUE, Answer, Bins, Dataset, Prediction, Utterance
-from relkit.evaluation.comparable import MIXED_LOAD
+from relkit.core.values import ErrorCounts, Named
+from relkit.datasets.selection import cluster_of, slice_values
+from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
-from relkit.evaluation.slicing import cluster_column, promised_values, slice_columns
+from relkit.evaluation.slicing import Cut, Plan
 from relkit.evaluation.types import (
+    MIXED_LOAD,
     EvalReport,
     Hallucinations,
     Outcome,
@@ -37,31 +37,6 @@ from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentiles import TimingEvidence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """How results are cut: slice columns, derived bins, and the column of independent units.
-
-    ``registered`` maps slice columns to the values that the dataset's lock promises, None where the
-    dataset is not locked.
-    """
-
-    columns: tuple[str, ...]
-    bins: tuple[Bins, ...]
-    cluster: str
-    registered: Mapping[str, tuple[str, ...]] | None = None
-
-    @classmethod
-    def of(cls, dataset: Dataset, suite: Suite) -> "Cut":
-        """Return how a suite cuts a dataset; raises InvalidInput for unknown columns."""
-        columns = slice_columns(dataset, suite)
-        return cls(
-            columns=columns,
-            bins=dataset.settings.bins,
-            cluster=cluster_column(dataset, suite),
-            registered=promised_values(dataset, suite, columns),
-        )
-
-
 def score_outcomes(
     outcomes: Sequence[Outcome],
     utterances: Mapping[str, Utterance],
@@ -69,7 +44,7 @@ def score_outcomes(
     suite: Suite,
     normalizer: Normalizer,
     cut: Cut,
-    qualities: Mapping[str, Quality] | None = None,
+    qualities: Mapping[str, Quality] = MappingProxyType({}),
 ) -> list[Result]:
     """Return a result per outcome, in the same order.
 
@@ -77,9 +52,8 @@ def score_outcomes(
     the audio by utterance id.
     """
     scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
-    by_id = qualities or {}
     return [
-        _result(outcome, utterances[outcome.id], scorer, cut, by_id.get(outcome.id))
+        _result(outcome, utterances[outcome.id], scorer, cut, qualities.get(outcome.id))
         for outcome in outcomes
     ]
 
@@ -88,7 +62,8 @@ def _result(
     outcome: Outcome, utterance: Utterance, scorer: TextScorer, cut: Cut, quality: Quality | None
 ) -> Result:
     prediction = outcome.prediction
-    answer = _answer(prediction)
+    response = None if prediction is None else prediction.outcome
+    answer = response if isinstance(response, Answer) else None
     hypothesis = None if answer is None else answer.text
     entities = [entity.text for entity in utterance.entities]
     usable = prediction is not None
@@ -105,7 +80,7 @@ def _result(
             reference_normalized=scorer.normalize(utterance.reference),
             hypothesis_normalized=None if hypothesis is None else scorer.normalize(hypothesis),
         ),
-        failure=_failure(prediction),
+        failure=response.reason.value if isinstance(response, Failure) else None,
         unusable=None if outcome.unusable is None else outcome.unusable.reason.value,
         latency_ms=None if answer is None else answer.latency_ms,
         first_byte_ms=None if answer is None else answer.first_byte_ms,
@@ -117,17 +92,7 @@ def _result(
     )
 
 
-def _answer(prediction: Prediction | None) -> Answer | None:
-    if prediction is not None and isinstance(prediction.outcome, Answer):
-        return prediction.outcome
-    return None
-
-
-def _failure(prediction: Prediction | None) -> str | None:
-    if prediction is None or isinstance(prediction.outcome, Answer):
-        return None
-    return prediction.outcome.reason.value
-
+_COUNTS = ("hits", "substitutions", "deletions", "insertions")
 
 LOOP_WORDS = 200
 """How many words a repetition loop is taken to insert (docs/method.md, section "Scoring text")."""
@@ -176,30 +141,30 @@ Aggregators = Callable[[Path], SliceAggregator]
 """Opens the aggregator of a results file."""
 
 
-def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
+def conclude(
     run: OpenRun,
     outcomes: Sequence[Outcome],
-    utterances: Mapping[str, Utterance],
-    *,
-    normalizer: Normalizer,
-    cut: Cut,
+    planned: Plan,
     aggregators: Aggregators,
+    *,
     quality: QualityEvidence | None = None,
+    speech: SpeechSummary | None = None,
     notes: tuple[str, ...] = (),
 ) -> EvalReport:
     """Score outcomes, write the results into the run, and return the report (not yet written).
 
     ``quality`` is that of the audio, where the suite asks for it; ``notes`` come after our own.
     """
-    header = run.header
+    header, cut, normalizer = run.header, planned.cut, planned.normalizer
     suite = header.suite
+    utterances = {item.id: item for item in planned.utterances}
     results = score_outcomes(
         outcomes,
         utterances,
         suite=suite,
         normalizer=normalizer,
         cut=cut,
-        qualities=None if quality is None else quality.by_id,
+        qualities={} if quality is None else quality.by_id,
     )
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
@@ -227,8 +192,9 @@ def conclude(  # noqa: PLR0913 - each is an input of the report, and has a name
         hallucinations=hallucinations(results),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in results),
-        notes=(*_notes(scored, cut), *_predicted(suite), *notes),
+        notes=(*_notes(scored, suite, cut), *planned.notes, *notes),
         quality=None if quality is None else quality.summary,
+        speech=speech,
         registered=cut.registered,
         cluster=cut.cluster,
         entity_types=entity_types(
@@ -262,38 +228,21 @@ def slice_results(
         for column in timings_needed(metrics)
     }
     estimates = estimate_metrics(metrics, rates, timings)
-    totals = {name: values.tolist() for name, values in slice_totals(rates.sums).items()}
+    totals = {
+        column: [round(value) for value in values.tolist()]
+        for column, values in slice_totals(rates.sums).items()
+    }
+    # Utterances count once whatever the repeats, errors in all of them.
     return tuple(
-        _slice(
-            name,
-            {column: round(values[i]) for column, values in totals.items()},
-            estimates,
-            repeats=repeats,
+        SliceResult(
+            slice=name,
+            utterances=round(totals["utterances"][i] / repeats),
+            clusters=totals["clusters"][i],
+            failures=totals["failures"][i],
+            counts=ErrorCounts(**{part: totals[part][i] for part in _COUNTS}),
+            metrics=estimates[name],
         )
         for i, name in enumerate(rates.sums.slices)
-    )
-
-
-def _slice(
-    name: str,
-    totals: Mapping[str, int],
-    estimates: Mapping[str, Mapping[str, Estimate]],
-    *,
-    repeats: int,
-) -> SliceResult:
-    """Return one slice; utterances count once whatever the repeats, errors in all of them."""
-    return SliceResult(
-        slice=name,
-        utterances=round(totals["utterances"] / repeats),
-        clusters=totals["clusters"],
-        failures=totals["failures"],
-        counts=ErrorCounts(
-            hits=totals["hits"],
-            substitutions=totals["substitutions"],
-            deletions=totals["deletions"],
-            insertions=totals["insertions"],
-        ),
-        metrics=estimates[name],
     )
 
 
@@ -306,14 +255,7 @@ def _counted(reasons: Iterable[str | None]) -> dict[str, int]:
     return dict(sorted(Counter(reason for reason in reasons if reason is not None).items()))
 
 
-def _predicted(suite: Suite) -> tuple[str, ...]:
-    metrics = bases_of(suite.metrics, PREDICTED)
-    if not metrics:
-        return ()
-    return (f"{', '.join(metrics)}: predicted MOS, made by models; nobody listened",)
-
-
-def _notes(scored: Sequence[Result], cut: Cut) -> tuple[str, ...]:
+def _notes(scored: Sequence[Result], suite: Suite, cut: Cut) -> tuple[str, ...]:
     """Return what a reader has to know to read the numbers rightly."""
     notes = []
     if nobody := sum(result.cluster == NO_VALUE for result in scored):
@@ -324,4 +266,6 @@ def _notes(scored: Sequence[Result], cut: Cut) -> tuple[str, ...]:
         notes.append("latencies were measured under different loads: compare them with nothing")
     if unlocated := sum(result.score.unlocated for result in scored if result.score is not None):
         notes.append(f"{unlocated} labelled spans were not found in their reference and left out")
+    if predicted := bases_of(suite.metrics, PREDICTED):
+        notes.append(f"{', '.join(predicted)}: predicted MOS, made by models; nobody listened")
     return tuple(notes)

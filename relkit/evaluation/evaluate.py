@@ -12,24 +12,29 @@ from relkit.core.codec import encode
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
 from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
-from relkit.datasets.consent import require_consent
 from relkit.datasets.ports import AudioReader, DatasetStore
-from relkit.datasets.types import Dataset, Unusable, Utterance
-from relkit.evaluation.conclude import Aggregators, Cut, conclude
+from relkit.datasets.selection import require_consent
+from relkit.datasets.types import Unusable
+from relkit.evaluation.conclude import Aggregators, conclude
 from relkit.evaluation.ports import (
     ContractOutcomes,
     OpenRun,
     PredictionCache,
     QualityScorer,
     ReportRenderer,
-    RoundTrip,
     RunStore,
     RunTracker,
     SystemUnderTest,
 )
 from relkit.evaluation.predict import predict
-from relkit.evaluation.quality import QualityPorts, quality_scorer, recordings, score_quality
-from relkit.evaluation.slicing import select
+from relkit.evaluation.quality import (
+    QualityPorts,
+    Spoken,
+    quality_scorer,
+    recordings,
+    score_quality,
+)
+from relkit.evaluation.slicing import Cut, Plan, select
 from relkit.evaluation.speak import (
     check_texts,
     recogniser_floor,
@@ -104,26 +109,11 @@ class EvalResult:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A suite with everything it names found and checked; nothing has been decoded.
-
-    ``notes`` are what a reader of the report has to know about the selection.
-    """
-
-    suite: Suite
-    dataset: Dataset
-    utterances: tuple[Utterance, ...]
-    cut: Cut
-    normalizer: Normalizer
-    notes: tuple[str, ...] = ()
-
-
 def plan(suite: Suite, ports: EvalPorts) -> Plan:
     """Return what a suite will do; raises InvalidInput for anything it names and is not there.
 
     Utterances without the consent they need are left out or refused, see
-    :func:`relkit.datasets.consent.require_consent`.
+    :func:`relkit.datasets.selection.require_consent`.
     """
     normalizer = ports.normalizers.read(suite.normalizer)
     dataset = ports.datasets.load(suite.dataset.name, rev=suite.dataset.rev)
@@ -162,83 +152,42 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
         header = ports.runs.read_header(options.resume)
         _check_same(header, planned, system, options.repeat or header.repeats)
         opened = ports.runs.resume(options.resume)
+    utterances, trip, summary = planned.utterances, system.round_trip, None
     with opened as run:
         run.log(ports.clock.now(), "started" if options.resume is None else "resumed")
-        if system.round_trip is not None:
-            return finish(
-                run, _round_trip(run, planned, system.round_trip, ports, scorer, progress), ports
+        if trip is None:
+            outcomes = predict(
+                run,
+                utterances,
+                system,
+                audio=ports.audio,
+                cache=ports.cache,
+                root=planned.dataset.root,
+                progress=progress,
             )
-        outcomes = predict(
-            run,
-            planned.utterances,
-            system,
-            audio=ports.audio,
-            cache=ports.cache,
-            root=planned.dataset.root,
-            progress=progress,
-        )
-        quality = quality_of(planned, outcomes, scorer, ports, progress)
+            quality = _recorded_quality(planned, outcomes, scorer, ports, progress)
+        else:
+            outcomes = speak(
+                run, utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
+            )
+            floor = recogniser_floor(planned, trip.recogniser, audio=ports.audio, cache=ports.cache)
+            folder = str(trip.folder(header.run))
+            clips = spoken_clips(outcomes)
+            quality = _quality(clips, folder, planned, scorer, ports, progress)
+            summary = speech_summary(outcomes, trip.recogniser, floor)
         report = conclude(
             run,
             outcomes,
-            {item.id: item for item in planned.utterances},
-            normalizer=planned.normalizer,
-            cut=planned.cut,
-            aggregators=ports.aggregators,
+            planned,
+            ports.aggregators,
             quality=quality,
-            notes=planned.notes,
+            speech=summary,
+            notes=() if summary is None else speech_notes(summary),
         )
-        return finish(run, report, ports)
+        return _finish(run, report, ports)
 
 
-def _round_trip(
-    run: OpenRun,
-    planned: Plan,
-    trip: RoundTrip,
-    ports: EvalPorts,
-    scorer: QualityScorer | None,
-    progress: Progress,
-) -> EvalReport:
-    """Speak, listen, and conclude; see :func:`relkit.evaluation.speak.speak`."""
-    outcomes = speak(
-        run, planned.utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
-    )
-    floor = recogniser_floor(
-        planned.utterances,
-        trip.recogniser,
-        audio=ports.audio,
-        cache=ports.cache,
-        root=planned.dataset.root,
-        suite=planned.suite,
-        normalizer=planned.normalizer,
-        cut=planned.cut,
-    )
-    quality = None
-    if scorer is not None and ports.quality is not None:
-        quality = score_quality(
-            spoken_clips(outcomes),
-            scorer,
-            ports.quality,
-            audio=ports.audio,
-            root=str(trip.folder(run.header.run)),
-            max_s=planned.suite.max_audio_s,
-            progress=progress,
-        )
-    summary = speech_summary(outcomes, trip.recogniser, floor)
-    report = conclude(
-        run,
-        outcomes,
-        {item.id: item for item in planned.utterances},
-        normalizer=planned.normalizer,
-        cut=planned.cut,
-        aggregators=ports.aggregators,
-        quality=quality,
-        notes=(*planned.notes, *speech_notes(summary)),
-    )
-    return replace(report, speech=summary)
-
-
-def finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
+def _finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
     """Write the report, then tell the tracker; a tracker that is down costs a warning only."""
     now = ports.clock.now()
     run.log(now, "finished", scored=report.scored, failures=report.failures)
@@ -247,14 +196,14 @@ def finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
         return EvalResult(report=report)
     try:
         page = ports.renderer.report_markdown(report)
-        ports.tracker.track(report, parameters=parameters(run.header), page=page)
+        ports.tracker.track(report, parameters=_parameters(run.header), page=page)
     except (BackendUnavailable, MissingDependency) as error:
         hint = f" ({error.hint})" if error.hint else ""
         return EvalResult(report=report, warnings=(f"not tracked: {error.message}{hint}",))
     return EvalResult(report=report)
 
 
-def parameters(header: RunHeader) -> dict[str, Scalar]:
+def _parameters(header: RunHeader) -> dict[str, Scalar]:
     """Return what a tracker shows as the run's parameters; no text of any utterance."""
     system = header.suite.system
     options = {
@@ -287,7 +236,7 @@ def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
         )
 
 
-def quality_of(
+def _recorded_quality(
     planned: Plan,
     outcomes: Sequence[Outcome],
     scorer: QualityScorer | None,
@@ -295,23 +244,31 @@ def quality_of(
     progress: Progress,
 ) -> QualityEvidence | None:
     """Return the quality of what the system was given, None where no metric asks for it."""
-    if scorer is None or ports.quality is None:
+    if scorer is None:
         return None
     items = recordings(planned.utterances, outcomes, manifest=planned.dataset.manifest)
+    return _quality(items, planned.dataset.root, planned, scorer, ports, progress)
+
+
+def _quality(
+    items: Sequence[Spoken],
+    root: str,
+    planned: Plan,
+    scorer: QualityScorer | None,
+    ports: EvalPorts,
+    progress: Progress,
+) -> QualityEvidence | None:
+    if scorer is None or ports.quality is None:
+        return None
     return score_quality(
         items,
         scorer,
         ports.quality,
         audio=ports.audio,
-        root=planned.dataset.root,
+        root=root,
         max_s=planned.suite.max_audio_s,
         progress=progress,
     )
-
-
-def quality_versions(scorer: QualityScorer | None) -> dict[str, str]:
-    """Return what makes the quality scores, as versions of a run: models by their digest."""
-    return {} if scorer is None else dict(scorer.models)
 
 
 def _header(
@@ -333,8 +290,13 @@ def _header(
         repeats=repeats,
         load=system.load,
         load_digest=system.load_digest,
-        versions={**ports.versions, **system.versions, **quality_versions(scorer)},
+        versions={**ports.versions, **system.versions, **_models(scorer)},
     )
+
+
+def _models(scorer: QualityScorer | None) -> Mapping[str, str]:
+    """Return what makes the quality scores, as versions of a run: models by their digest."""
+    return {} if scorer is None else scorer.models
 
 
 def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repeats: int) -> None:
@@ -377,35 +339,30 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
         suite = replace(suite, normalizer=options.normalizer)
     planned = plan(replace(suite, system=source.suite.system), ports)
     speaks = _check_task(source, planned)
-    outcomes = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
-    scored = [
-        _stored(outcomes, item, repeat, source.run)
-        for repeat in range(source.repeats)
-        for item in planned.utterances
-    ]
+    stored = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
+    keys = [(item.id, i) for i in range(source.repeats) for item in planned.utterances]
+    if any(key not in stored for key in keys):
+        raise InvalidInput(
+            f"the run {source.run} holds no prediction for every utterance of the suite",
+            hint="decode them: relkit eval SUITE (what the cache holds is not decoded again)",
+        )
+    outcomes = [stored[key] for key in keys]
     if source.dataset.digest != planned.dataset.version.digest:
-        _check_audio(planned, scored, ports.audio)
+        _check_audio(planned, outcomes, ports.audio)
     # What was spoken lies in the old run, and nothing else is its audio.
     scorer = None if speaks else quality_scorer(planned.suite.metrics, ports.quality)
-    header = _rescore_header(source, planned, ports, quality_versions(scorer))
-    with ports.runs.create(header) as opened:
-        opened.log(ports.clock.now(), "rescored", source=source.run)
-        quality = quality_of(planned, scored, scorer, ports, lambda _done, _total: None)
+    header = _rescore_header(source, planned, ports, _models(scorer))
+    with ports.runs.create(header) as run:
+        run.log(ports.clock.now(), "rescored", source=source.run)
+        quality = _recorded_quality(planned, outcomes, scorer, ports, lambda _done, _total: None)
         same = source.normalizer.digest == planned.normalizer.digest
         speech, notes = rescored_summary(
             ports.runs.read_report(options.run).speech, same_text_rules=same
         )
         report = conclude(
-            opened,
-            scored,
-            {item.id: item for item in planned.utterances},
-            normalizer=planned.normalizer,
-            cut=planned.cut,
-            aggregators=ports.aggregators,
-            quality=quality,
-            notes=(*planned.notes, *notes),
+            run, outcomes, planned, ports.aggregators, quality=quality, speech=speech, notes=notes
         )
-        return finish(opened, replace(report, speech=speech), ports)
+        return _finish(run, report, ports)
 
 
 def _rescore_header(
@@ -453,21 +410,9 @@ def _check_task(source: RunHeader, planned: Plan) -> bool:
     return speaks
 
 
-def _stored(
-    outcomes: dict[tuple[str, int], Outcome], utterance: Utterance, repeat: int, run: str
-) -> Outcome:
-    outcome = outcomes.get((utterance.id, repeat))
-    if outcome is None:
-        raise InvalidInput(
-            f"the run {run} holds no prediction for every utterance of the suite",
-            hint="decode them: relkit eval SUITE (what the cache holds is not decoded again)",
-        )
-    return outcome
-
-
 def _check_audio(planned: Plan, outcomes: list[Outcome], audio: AudioReader) -> None:
     """Refuse predictions of other audio: a label may be corrected, a recording is another item."""
-    dataset: Dataset = planned.dataset
+    dataset = planned.dataset
     by_id = {item.id: item for item in planned.utterances}
     for outcome in outcomes:
         if outcome.repeat or outcome.audio is None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 from relkit.audio.types import ComparedClip, Quality, Script
 from relkit.core.values import SystemId
 from relkit.datasets.types import Answer, Clip, Dataset, Failure, Prediction
-from relkit.evaluation.types import Outcome, Result, RunHeader, Scalar
+from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
 from relkit.statistics.types import Pairing
 
 if TYPE_CHECKING:
-    from relkit.evaluation.types import EvalReport
     from relkit.statistics.sums import ClusterSums, PairedSums, PairedValues, SliceValues
 
 
@@ -238,7 +237,7 @@ class OpenRun(Protocol):
         """Write results and texts (rows in the same order); return the path of the results."""
         ...
 
-    def finish(self, report: "EvalReport", at: str) -> None:
+    def finish(self, report: EvalReport, at: str) -> None:
         """Write the report and close the run for good."""
         ...
 
@@ -262,7 +261,7 @@ class RunStore(Protocol):
         """Return what a run was asked to do, where it stands, and the digests of its files."""
         ...
 
-    def read_report(self, run: str) -> "EvalReport":
+    def read_report(self, run: str) -> EvalReport:
         """Return a finished run's report."""
         ...
 
@@ -278,7 +277,7 @@ class RunStore(Protocol):
 class ReportRenderer(Protocol):
     """Turns a report into a page for people."""
 
-    def report_markdown(self, report: "EvalReport") -> str:
+    def report_markdown(self, report: EvalReport) -> str:
         """Return the report as Markdown."""
         ...
 
@@ -316,6 +315,6 @@ class RoundTrip:
 class RunTracker(Protocol):
     """Tells an experiment tracker about a finished run; never sees a text."""
 
-    def track(self, report: "EvalReport", *, parameters: Mapping[str, Scalar], page: str) -> None:
+    def track(self, report: EvalReport, *, parameters: Mapping[str, Scalar], page: str) -> None:
         """Record the run; raises BackendUnavailable when the tracker does not answer in time."""
         ...

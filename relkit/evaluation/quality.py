@@ -24,10 +24,7 @@ from relkit.evaluation.types import Outcome
 REPEATED = 3
 """Clips of a run that are scored a second time, for the noise floor."""
 
-
 _AGAIN = "again:"
-
-
 _TRANSIENT = frozenset({"timeout", "crashed"})
 
 

@@ -25,11 +25,10 @@ from relkit.datasets.types import (
     Prediction,
     Unusable,
 )
-from relkit.evaluation.types import Outcome, RunHeader
+from relkit.evaluation.types import EvalReport, Outcome, RunHeader
 
 MAX_LINE = 1 << 20
 """The longest answer line that is read, in bytes."""
-
 
 _ERROR_CODE = re.compile(r"(?=.{1,40}\Z)[a-z]+(?:_[a-z]+)*")
 
@@ -167,3 +166,13 @@ def render_run(header: RunHeader) -> str:
 def parse_run(text: str, *, source: str) -> RunHeader:
     """Return a run's header; raises InvalidInput."""
     return parse(RunHeader, parse_json(text, source=source), source=source)
+
+
+def render_report(report: EvalReport) -> str:
+    """Return ``report.json`` as text; raises ValueError for NaN and infinities."""
+    return json.dumps(encode(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def parse_report(text: str, *, source: str) -> EvalReport:
+    """Return a report; raises InvalidInput for NaN, duplicate or unknown keys, other types."""
+    return parse(EvalReport, parse_json(text, source=source), source=source)

@@ -2,12 +2,54 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
-from relkit.datasets.slicing import CONSENT, ID
-from relkit.datasets.types import NO_VALUE, Dataset, Utterance
+from relkit.datasets.selection import CONSENT, ID
+from relkit.datasets.types import NO_VALUE, Bins, Dataset, Utterance
 from relkit.evaluation.types import Suite
+from relkit.scoring.types import Normalizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How results are cut: slice columns, derived bins, and the column of independent units.
+
+    ``registered`` maps slice columns to the values that the dataset's lock promises, None where the
+    dataset is not locked.
+    """
+
+    columns: tuple[str, ...]
+    bins: tuple[Bins, ...]
+    cluster: str
+    registered: Mapping[str, tuple[str, ...]] | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset, suite: Suite) -> "Cut":
+        """Return how a suite cuts a dataset; raises InvalidInput for unknown columns."""
+        columns = slice_columns(dataset, suite)
+        return cls(
+            columns=columns,
+            bins=dataset.settings.bins,
+            cluster=cluster_column(dataset, suite),
+            registered=promised_values(dataset, suite, columns),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A suite with everything it names found and checked; nothing has been decoded.
+
+    ``notes`` are what a reader of the report has to know about the selection.
+    """
+
+    suite: Suite
+    dataset: Dataset
+    utterances: tuple[Utterance, ...]
+    cut: Cut
+    normalizer: Normalizer
+    notes: tuple[str, ...] = ()
 
 
 def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:

@@ -27,12 +27,12 @@ from relkit.datasets.types import (
     Prediction,
     Utterance,
 )
-from relkit.evaluation.conclude import Cut, score_outcomes
+from relkit.evaluation.conclude import score_outcomes
 from relkit.evaluation.ports import OpenRun, PredictionCache, RoundTrip, SystemUnderTest
 from relkit.evaluation.predict import Asking
 from relkit.evaluation.quality import Spoken
-from relkit.evaluation.types import Outcome, Result, Suite
-from relkit.scoring.types import Normalizer
+from relkit.evaluation.slicing import Plan
+from relkit.evaluation.types import Outcome, Result
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import ClusterSums, FloatArray
@@ -85,10 +85,7 @@ def _columns(scored: Sequence[Result]) -> Mapping[str, FloatArray]:
 CLIPS = "audio"
 """The folder of a run that holds what was spoken."""
 
-
 _NO_RECORDING = "the dataset has no recording of these utterances"
-
-
 Key = tuple[str, int]
 
 
@@ -292,16 +289,8 @@ def spoken_clips(outcomes: Sequence[Outcome]) -> list[Spoken]:
     ]
 
 
-def recogniser_floor(  # noqa: PLR0913 - what is heard, by whom, and how it is scored
-    utterances: Sequence[Utterance],
-    recogniser: SystemUnderTest,
-    *,
-    audio: AudioReader,
-    cache: PredictionCache,
-    root: str,
-    suite: Suite,
-    normalizer: Normalizer,
-    cut: Cut,
+def recogniser_floor(
+    planned: Plan, recogniser: SystemUnderTest, *, audio: AudioReader, cache: PredictionCache
 ) -> Floor | None:
     """Return what the recogniser gets wrong on the dataset's own recordings, None without any.
 
@@ -310,10 +299,16 @@ def recogniser_floor(  # noqa: PLR0913 - what is heard, by whom, and how it is s
     """
     if recogniser.executor is None:
         return None
+    suite, root = planned.suite, planned.dataset.root
     asking = Asking(recogniser.candidate.digest, audio, cache, root, suite.max_audio_s)
-    outcomes = list(asking.outcomes([(item, 0) for item in utterances], recogniser.executor))
-    by_id = {item.id: item for item in utterances}
-    results = score_outcomes(outcomes, by_id, suite=suite, normalizer=normalizer, cut=cut)
+    by_id = {item.id: item for item in planned.utterances}
+    results = score_outcomes(
+        list(asking.outcomes([(item, 0) for item in planned.utterances], recogniser.executor)),
+        by_id,
+        suite=suite,
+        normalizer=planned.normalizer,
+        cut=planned.cut,
+    )
     missing = sum(result.score is None for result in results)
     if missing == len(results):
         return None

@@ -9,12 +9,13 @@ One scored item of a run: a row of results.parquet, and its texts kept apart.
 What to measure: a suite names the data, the system, the normalizer, metrics and slices.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
 from relkit.core.codec import nearest
+from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.metrics import METRICS, expand, metric_of
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import Segmenter
@@ -131,11 +132,7 @@ class EvalReport:
 
 
 Scalar = str | int | float | bool | None
-
-
 Task = Literal["asr", "tts"]
-
-
 Name = Annotated[str, Limits(min_length=1, max_length=200)]
 Voice = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$")]
 Address = Annotated[str, Limits(pattern=r"^https?://[^\s@]+$")]
@@ -443,3 +440,40 @@ def worst_first(slices: Iterable[SliceResult], metric: str) -> list[SliceResult]
         return value is None, sign * (value or 0.0), item.slice
 
     return sorted(slices, key=rank)
+
+
+MIXED_LOAD = "mixed"
+"""The load of results that were measured under different conditions: comparable to nothing."""
+
+
+def other_measures(report: EvalReport, baseline: EvalReport) -> Iterator[str]:
+    """Yield what two runs were measured with otherwise: dataset, suite, normalizer, scorer."""
+    pairs = (
+        ("dataset", report.dataset.digest, baseline.dataset.digest),
+        ("suite", report.suite.digest, baseline.suite.digest),
+        ("normalizer", report.normalizer.digest, baseline.normalizer.digest),
+        ("scorer", report.scorer, baseline.scorer),
+    )
+    yield from (name for name, ours, theirs in pairs if ours != theirs)
+
+
+_PACED = ("rtf", "rtfx")
+
+
+def comparable(name: str, unit: str, report: EvalReport, baseline: EvalReport) -> bool:
+    """Tell whether a number may stand beside the baseline's: times only under the same load."""
+    if unit != "ms" and name not in _PACED:
+        return True
+    return report.load == baseline.load != MIXED_LOAD
+
+
+def check_same_measure(report: EvalReport, baseline: EvalReport) -> None:
+    """Refuse two runs whose numbers do not measure the same; raises UsageError, InvalidInput."""
+    if report.run == baseline.run:
+        raise UsageError("RUN and BASELINE are the same run", hint="name an older run as BASELINE")
+    for what in other_measures(report, baseline):
+        raise InvalidInput(
+            f"{report.run} and {baseline.run} have another {what}: "
+            "their numbers cannot stand side by side",
+            hint=f"score the baseline alike: relkit rescore {baseline.run}",
+        )

@@ -13,8 +13,7 @@ from relkit.core.metrics import TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
 from relkit.core.wording import count, duration, limit, number
-from relkit.evaluation.comparable import MIXED_LOAD, other_measures
-from relkit.evaluation.types import EvalReport
+from relkit.evaluation.types import MIXED_LOAD, EvalReport, other_measures
 from relkit.gate.evidence import (
     COMPARING,
     Compared,

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
-from relkit.datasets.consent import require_consent
-from relkit.datasets.slicing import cluster_of, slice_values
+from relkit.datasets.selection import cluster_of, require_consent, slice_values
 from relkit.datasets.types import NO_VALUE, Dataset, Utterance
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite

@@ -9,10 +9,9 @@ from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, columns_of, spec_of
 from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.types import Dataset
-from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.evaluate import Suites
 from relkit.evaluation.ports import PairAggregator, RunStore
-from relkit.evaluation.types import EvalReport, Suite
+from relkit.evaluation.types import EvalReport, Suite, check_same_measure
 from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.facts import facts_of, planned_slices

@@ -13,10 +13,9 @@ from relkit.core.codec import as_type
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import Estimate, Named
-from relkit.evaluation.comparable import other_measures
 from relkit.evaluation.conclude import Aggregators, slice_results
 from relkit.evaluation.ports import PairAggregator, RunStore, SliceAggregator
-from relkit.evaluation.types import EvalReport
+from relkit.evaluation.types import EvalReport, other_measures
 from relkit.gate.decide import decide, judge_all, judge_requirements, run_finding
 from relkit.gate.evidence import (
     Compared,

@@ -14,9 +14,8 @@ from relkit.core import storage
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Clip, Consent, Unusable, Utterance
-from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import ReportRenderer, RunStore
-from relkit.evaluation.types import EvalReport, RunHeader
+from relkit.evaluation.types import EvalReport, RunHeader, check_same_measure
 from relkit.gate.types import GateDecision, Override
 from relkit.report.github_view import SUMMARY_BYTES, annotations, comment, step_summary
 from relkit.report.junit_view import decision_junit, report_junit

@@ -9,8 +9,14 @@ from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
-from relkit.evaluation.comparable import comparable
-from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
+from relkit.evaluation.types import (
+    EvalReport,
+    SliceResult,
+    comparable,
+    overall,
+    primary_metric,
+    worst_first,
+)
 from relkit.gate.types import Override
 from relkit.gate.view import override_line
 

@@ -8,7 +8,7 @@ from relkit.core.codec import decode, nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import Row, row_blocks
 from relkit.core.yaml_text import where
-from relkit.datasets.files import default_id
+from relkit.datasets.selection import default_id
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
 from relkit.scoring.types import TrnOptions
 

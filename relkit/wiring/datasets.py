@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from relkit.core.ports import Progress
     from relkit.curation.candidates import ReviewOptions
     from relkit.curation.check import CheckOptions, CheckPorts
-    from relkit.curation.review import ReviewList, ScoredItem
-    from relkit.curation.types import ContractOutcome
-    from relkit.datasets.imports.convert import ImportOptions
+    from relkit.curation.types import ContractOutcome, ReviewList, ScoredItem
     from relkit.datasets.imports.rows import ImportSummary
-    from relkit.datasets.versions import DiffOutcome, LockOutcome, StatsOutcome
+    from relkit.datasets.imports.run import ImportOptions
+    from relkit.datasets.types import DiffOutcome, LockOutcome, StatsOutcome
     from relkit.evaluation.types import RunHeader
 
 
@@ -84,9 +83,9 @@ def _check_ports(workspace: Workspace) -> "CheckPorts":
 def import_dataset(
     workspace: Workspace, options: "ImportOptions", progress: "Progress"
 ) -> "ImportSummary":
-    """Import a dataset; see :func:`relkit.datasets.imports.convert.import_dataset`."""
+    """Import a dataset; see :func:`relkit.datasets.imports.run.import_dataset`."""
     from relkit.adapters.imports import READ, ImportSources, ImportTarget, Pseudonyms
-    from relkit.datasets.imports import convert as workflow
+    from relkit.datasets.imports import run as workflow
     from relkit.datasets.imports.kaldi import FILES
 
     return workflow.import_dataset(

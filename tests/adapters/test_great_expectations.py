@@ -11,7 +11,7 @@ import pytest
 
 from relkit.adapters.great_expectations import GreatExpectationsChecker
 from relkit.core.errors import MissingDependency
-from relkit.curation.contract_files import parse_contract
+from relkit.curation.files import parse_contract
 from relkit.curation.types import Cell, Contract, FactTable, Judged
 from tests.builders import DIGEST
 from tests.conftest import ROOT

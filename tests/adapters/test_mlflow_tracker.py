@@ -27,8 +27,8 @@ from relkit.core.errors import BackendUnavailable, MissingDependency
 from relkit.core.slices import SliceSpec
 from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
-from relkit.evaluation.report_files import render_report
-from relkit.evaluation.tracking import metric_name
+from relkit.evaluation.run_files import render_report
+from relkit.evaluation.tracking_files import metric_name
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, Scalar, SliceResult
 from tests.mlflow_proxy import ask
 

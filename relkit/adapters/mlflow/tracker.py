@@ -5,7 +5,7 @@ from pathlib import Path
 
 from relkit.adapters.mlflow.access import Access, Patience, patient
 from relkit.core.config import MlflowSettings
-from relkit.evaluation.tracking import tracking_contents
+from relkit.evaluation.tracking_files import tracking_contents
 from relkit.evaluation.types import EvalReport, Scalar
 
 

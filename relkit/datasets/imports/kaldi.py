@@ -28,16 +28,9 @@ FILES = (
 )
 """The files that are read; the first two are needed."""
 
-
 _GAP = re.compile(r"[ \t]+")  # Kaldi splits at ASCII blanks only: U+00A0 and U+3000 are text
-
-
 _ARCHIVE = re.compile(r":\d+$")
-
-
 _TO_THE_END = re.compile(r"-1(\.0*)?")  # as extract-segments reads it
-
-
 _TIMES = ("utt2dur", "reco2dur")
 
 

@@ -20,12 +20,11 @@ from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Shape
 from relkit.core.yaml_text import shown, where
-from relkit.datasets.files import RESERVED, default_id, parse_dataset, parse_manifest
+from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import NO_VALUE, Consent
 
 SPEAKER = "speaker"
 """The column of independent units that every imported dataset has."""
-
 
 Attributes = Mapping[str, str]
 
@@ -147,7 +146,6 @@ class ImportSummary:
 SPEAKERS = (SPEAKER, "speaker_id", "spk_id", "spk", "client_id")
 """Columns that name a speaker, the first of them that a table has."""
 
-
 TEXTS = frozenset(
     {"text", "transcription", "transcript", "sentence", "normalized_text", "raw_text", "text_raw"}
     | {"pred_text", "pred_text_pnc", "text_pnc", "orig_text", "original_text", "text_normalized"}
@@ -155,10 +153,7 @@ TEXTS = frozenset(
 )
 """Columns that are known to hold a transcript."""
 
-
 _TAKEN = RESERVED | {"audio_filepath", "offset", "duration", "text", "id", "consent", "entities"}
-
-
 _UNNAMEABLE = str.maketrans(dict.fromkeys("&=*%", "_"))
 
 
@@ -311,33 +306,3 @@ def slices_of(rows: Sequence[ImportedRow]) -> tuple[str, ...]:
         if 1 < len(values) <= min(MOST_VALUES, len(rows) - 1):
             chosen.append(column)
     return tuple(chosen)
-
-
-def render_manifest(rows: Sequence[ImportedRow], paths: Sequence[str]) -> str:
-    """Return the manifest; it is read back before it is given, so that what is written loads."""
-    lines = []
-    for row, path in zip(rows, paths, strict=True):
-        document: dict[str, JsonValue] = {"audio_filepath": path}
-        if row.offset_s is not None:
-            document["offset"] = row.offset_s
-        if row.length_s is not None:
-            document["duration"] = row.length_s
-        document |= {"text": row.reference, "id": row.id}
-        if row.consent is not Consent.UNKNOWN:
-            document["consent"] = row.consent.value
-        lines.append(json.dumps(document | dict(row.attributes), ensure_ascii=False))
-    text = "\n".join(lines) + "\n"
-    parse_manifest(text, source="manifest.jsonl")
-    return text
-
-
-def render_dataset(name: str, *, roots: Sequence[str], slices: Sequence[str]) -> str:
-    """Return ``dataset.yaml``, read back likewise; a JSON string is a YAML string."""
-    lines = ["schema: relkit.dataset/v1", f"name: {json.dumps(name)}", "manifest: manifest.jsonl"]
-    if roots:
-        lines += ["audio_roots:", *(f"  - {json.dumps(root)}" for root in roots)]
-    lines += [f"cluster: {SPEAKER}", "consent: optional"]
-    lines.append(f"slices: [{', '.join(json.dumps(column) for column in slices)}]")
-    text = "\n".join(lines) + "\n"
-    parse_dataset(text, source="dataset.yaml")
-    return text

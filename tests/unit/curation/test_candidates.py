@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import ErrorCounts, Named
-from relkit.curation.candidates import GONE, ReviewOptions, candidates, review_csv, review_document
+from relkit.curation.candidates import GONE, ReviewOptions, candidates
+from relkit.curation.files import review_csv, review_document
 from relkit.curation.review import (
     WEIGHTS,
-    ConsentTerms,
-    ReviewCandidate,
-    ReviewList,
-    ScoredItem,
-    Signals,
     SliceState,
     agreed_label_signal,
     candidate,
@@ -28,6 +24,7 @@ from relkit.curation.review import (
     score,
     slice_states,
 )
+from relkit.curation.types import ConsentTerms, ReviewCandidate, ReviewList, ScoredItem, Signals
 from relkit.datasets.types import Consent
 from relkit.evaluation.types import RunHeader
 from tests.builders import DIGEST, header, version

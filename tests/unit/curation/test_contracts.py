@@ -15,12 +15,6 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Named
 from relkit.curation.check import doubts
-from relkit.curation.contract_files import (
-    parse_contract,
-    parse_outcome,
-    render_contract,
-    render_outcome,
-)
 from relkit.curation.contracts import (
     LABEL,
     LEAKAGE,
@@ -30,6 +24,12 @@ from relkit.curation.contracts import (
     default_expectations,
     slice_facts,
     utterance_facts,
+)
+from relkit.curation.files import (
+    parse_contract,
+    parse_outcome,
+    render_contract,
+    render_outcome,
 )
 from relkit.curation.types import (
     Contract,

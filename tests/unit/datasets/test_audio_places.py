@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relkit.datasets.imports.convert import place
 from relkit.datasets.imports.rows import LocatedAudio
+from relkit.datasets.imports.run import place
 
 PARTS = st.lists(st.sampled_from(["data", "mnt", "corpus", "wav"]), min_size=1, max_size=5)
 

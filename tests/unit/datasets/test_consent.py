@@ -3,7 +3,7 @@
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.consent import Policy, consented, require_consent
+from relkit.datasets.selection import Policy, consented, require_consent
 from relkit.datasets.types import Consent, Utterance
 from relkit.evaluation.slicing import select
 from tests.builders import dataset, utterance

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.imports.nemo import parse_nemo
 from relkit.datasets.imports.rows import SourceFile
+from relkit.datasets.imports.tables import parse_nemo
 from relkit.datasets.types import Consent
 
 ROW = {"audio_filepath": "/data/a.wav", "duration": 2.5, "text": "hello there"}

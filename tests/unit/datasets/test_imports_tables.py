@@ -5,9 +5,8 @@ import json
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.imports.audio_folder import parse_audio_folder
-from relkit.datasets.imports.common_voice import parse_common_voice
 from relkit.datasets.imports.rows import ParsedSource, SourceFile
+from relkit.datasets.imports.tables import parse_audio_folder, parse_common_voice
 
 HEAD = (
     "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tgender\t"

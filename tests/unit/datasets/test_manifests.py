@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.files import RESERVED, default_id, parse_dataset, parse_manifest
+from relkit.datasets.files import parse_dataset, parse_manifest
+from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import AudioSpan, Consent, Entity, Utterance
 from relkit.statistics.sums import CORE_COLUMNS
 from tests.builders import NAMES, TEXT

@@ -8,7 +8,7 @@ import pytest
 from relkit.core.codec import encode
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Estimate
-from relkit.evaluation.report_files import parse_report, render_report
+from relkit.evaluation.run_files import parse_report, render_report
 from relkit.evaluation.types import Hallucinations, Runaways
 from tests.builders import estimate, report, slice_result
 

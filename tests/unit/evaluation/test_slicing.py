@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.slicing import bin_label, slice_values
+from relkit.datasets.selection import bin_label, slice_values
 from relkit.datasets.types import Bins, Dataset
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from tests.builders import MINIMAL_SUITE, dataset, suite, utterance

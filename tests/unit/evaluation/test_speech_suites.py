@@ -7,7 +7,7 @@ import pytest
 
 from relkit.audio.types import SpokenAudio
 from relkit.core.codec import encode, parse
-from relkit.datasets.slicing import cluster_of
+from relkit.datasets.selection import cluster_of
 from relkit.evaluation.run_files import parse_line, render_line
 from relkit.evaluation.speak import floor_metrics
 from relkit.evaluation.suites import parse_suite, suite_digest

@@ -11,9 +11,8 @@ from relkit.comparison.types import Row
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import Named
 from relkit.datasets.types import AudioSpan, Clip, Consent, Dataset, Unusable, UnusableReason
-from relkit.evaluation.comparable import check_same_measure
 from relkit.evaluation.ports import OpenRun
-from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Task
+from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Task, check_same_measure
 from relkit.report import run as workflow
 from relkit.report.run import PagePorts, ReportOptions, report_page
 from tests.builders import counts, dataset, header, report, suite, utterance

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relkit.adapters.html import JinjaPages
-from relkit.evaluation.report_files import parse_report, render_report
+from relkit.evaluation.run_files import parse_report, render_report
 from relkit.scoring.text import entity_types, score_text
 from relkit.scoring.types import EntityType
 from tests.builders import report

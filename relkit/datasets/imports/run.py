@@ -3,18 +3,22 @@
 Which folders a dataset has to be allowed to read, and what its audio is called below them.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Protocol
 
 from relkit.core.codec import nearest
+from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.ports import Progress
 from relkit.core.yaml_text import shown, where
-from relkit.datasets.imports import PARSERS
+from relkit.datasets.files import parse_dataset, parse_manifest
+from relkit.datasets.imports.kaldi import parse_kaldi
 from relkit.datasets.imports.rows import (
     SPEAKER,
     ImportedRow,
@@ -24,63 +28,24 @@ from relkit.datasets.imports.rows import (
     ParsedSource,
     PlacedAudio,
     SourceFile,
-    render_dataset,
-    render_manifest,
     slices_of,
     with_cluster,
     with_ids,
 )
-from relkit.datasets.types import NO_VALUE
+from relkit.datasets.imports.tables import parse_audio_folder, parse_common_voice, parse_nemo
+from relkit.datasets.types import NO_VALUE, Consent
 
-_NARROW = 3
-"""Parts of a path from which it stands for a corpus: ``/``, a disk, a folder."""
+Parser = Callable[[Sequence[SourceFile]], ParsedSource]
 
-
-def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
-    """Return the fewest narrow folders that hold all files, and each file's path below its own.
-
-    Files that lie elsewhere and are only linked to need their real folders as well; those come
-    last. Paths are absolute and normalized.
-    """
-    roots = _roots(PurePosixPath(item.path).parent for item in located)
-    inside = (*roots, *(PurePosixPath(item.path) for item in located))
-    targets = [
-        PurePosixPath(item.real).parent
-        for item in located
-        if item.exists and not any(PurePosixPath(item.real).is_relative_to(root) for root in inside)
-    ]
-    return PlacedAudio(
-        roots=tuple(str(root) for root in roots),
-        linked=tuple(str(root) for root in _roots(targets)),
-        places=tuple(_below(PurePosixPath(item.path), roots) for item in located),
-    )
-
-
-def _below(path: PurePosixPath, roots: Sequence[PurePosixPath]) -> tuple[int, str]:
-    index = next(i for i, root in enumerate(roots) if path.is_relative_to(root))
-    return index, str(path.relative_to(roots[index]))
-
-
-def _roots(folders: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-    """Return folders, none inside of another, that hold all of the given ones."""
-    return sorted(_common(sorted({folder.parts for folder in folders})))
-
-
-def _common(folders: list[tuple[str, ...]]) -> list[PurePosixPath]:
-    """Return the common folder where it is narrow enough, else those of each branch."""
-    if not folders:
-        return []
-    first, last = folders[0], folders[-1]  # sorted: what these share, all share
-    shared = 0
-    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
-        shared += 1
-    if shared >= _NARROW or len(folders) == 1 or shared == len(first):
-        return [PurePosixPath(*first[:shared])]
-    branches: dict[str, list[tuple[str, ...]]] = {}
-    for folder in folders:
-        branches.setdefault(folder[shared], []).append(folder)
-    return [root for branch in branches.values() for root in _common(branch)]
-
+PARSERS: Mapping[ImportKind, Parser] = MappingProxyType(
+    {
+        ImportKind.NEMO: parse_nemo,
+        ImportKind.KALDI: parse_kaldi,
+        ImportKind.COMMON_VOICE: parse_common_voice,
+        ImportKind.AUDIO_FOLDER: parse_audio_folder,
+    }
+)
+"""How the text files of each layout are read; each raises InvalidInput naming file and line."""
 
 MOST_ROOTS = 16
 
@@ -291,3 +256,83 @@ def _notes(
     if len(placed.roots) > 1:
         notes.append(f"the audio lies in {len(placed.roots)} unrelated folders")
     return tuple(notes)
+
+
+_NARROW = 3
+"""Parts of a path from which it stands for a corpus: ``/``, a disk, a folder."""
+
+
+def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
+    """Return the fewest narrow folders that hold all files, and each file's path below its own.
+
+    Files that lie elsewhere and are only linked to need their real folders as well; those come
+    last. Paths are absolute and normalized.
+    """
+    roots = _roots(PurePosixPath(item.path).parent for item in located)
+    inside = (*roots, *(PurePosixPath(item.path) for item in located))
+    targets = [
+        PurePosixPath(item.real).parent
+        for item in located
+        if item.exists and not any(PurePosixPath(item.real).is_relative_to(root) for root in inside)
+    ]
+    return PlacedAudio(
+        roots=tuple(str(root) for root in roots),
+        linked=tuple(str(root) for root in _roots(targets)),
+        places=tuple(_below(PurePosixPath(item.path), roots) for item in located),
+    )
+
+
+def _below(path: PurePosixPath, roots: Sequence[PurePosixPath]) -> tuple[int, str]:
+    index = next(i for i, root in enumerate(roots) if path.is_relative_to(root))
+    return index, str(path.relative_to(roots[index]))
+
+
+def _roots(folders: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Return folders, none inside of another, that hold all of the given ones."""
+    return sorted(_common(sorted({folder.parts for folder in folders})))
+
+
+def _common(folders: list[tuple[str, ...]]) -> list[PurePosixPath]:
+    """Return the common folder where it is narrow enough, else those of each branch."""
+    if not folders:
+        return []
+    first, last = folders[0], folders[-1]  # sorted: what these share, all share
+    shared = 0
+    while shared < min(len(first), len(last)) and first[shared] == last[shared]:
+        shared += 1
+    if shared >= _NARROW or len(folders) == 1 or shared == len(first):
+        return [PurePosixPath(*first[:shared])]
+    branches: dict[str, list[tuple[str, ...]]] = {}
+    for folder in folders:
+        branches.setdefault(folder[shared], []).append(folder)
+    return [root for branch in branches.values() for root in _common(branch)]
+
+
+def render_manifest(rows: Sequence[ImportedRow], paths: Sequence[str]) -> str:
+    """Return the manifest; it is read back before it is given, so that what is written loads."""
+    lines = []
+    for row, path in zip(rows, paths, strict=True):
+        document: dict[str, JsonValue] = {"audio_filepath": path}
+        if row.offset_s is not None:
+            document["offset"] = row.offset_s
+        if row.length_s is not None:
+            document["duration"] = row.length_s
+        document |= {"text": row.reference, "id": row.id}
+        if row.consent is not Consent.UNKNOWN:
+            document["consent"] = row.consent.value
+        lines.append(json.dumps(document | dict(row.attributes), ensure_ascii=False))
+    text = "\n".join(lines) + "\n"
+    parse_manifest(text, source="manifest.jsonl")
+    return text
+
+
+def render_dataset(name: str, *, roots: Sequence[str], slices: Sequence[str]) -> str:
+    """Return ``dataset.yaml``, read back likewise; a JSON string is a YAML string."""
+    lines = ["schema: relkit.dataset/v1", f"name: {json.dumps(name)}", "manifest: manifest.jsonl"]
+    if roots:
+        lines += ["audio_roots:", *(f"  - {json.dumps(root)}" for root in roots)]
+    lines += [f"cluster: {SPEAKER}", "consent: optional"]
+    lines.append(f"slices: [{', '.join(json.dumps(column) for column in slices)}]")
+    text = "\n".join(lines) + "\n"
+    parse_dataset(text, source="dataset.yaml")
+    return text

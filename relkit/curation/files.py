@@ -3,6 +3,8 @@
 The outcome of a contract, as it is stored and as ``--json`` shows it.
 """
 
+import csv
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -14,11 +16,9 @@ from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import where
-from relkit.curation.types import Contract, ContractOutcome
+from relkit.curation.types import Contract, ContractOutcome, ReviewCandidate, ReviewList, Signals
 
 _NO_NUMBER = re.compile(r"[:\[,]\s*(NaN|-?Infinity)\b")
-
-
 Lines = Mapping[tuple[str | int, ...], int]
 
 
@@ -82,3 +82,57 @@ def parse_outcome(text: str, *, source: str) -> ContractOutcome:
             hint="check the dataset again: relkit dataset check NAME",
         )
     return outcome
+
+
+SIGNALS = tuple(Signals.__dataclass_fields__)
+
+NUMBERS = (
+    *("error", "words", "slice_worse", "slice_wer", "slice_utterances", "slice_clusters"),
+    *("rest_wer", "systems"),
+)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_DIGITS = 6
+
+
+def review_document(review: ReviewList) -> dict[str, JsonValue]:
+    """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
+    return {**encode(review), "candidates": [*map(_document, review.candidates)]}
+
+
+def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
+    return {
+        "id": item.id,
+        "score": round(item.score, _DIGITS),
+        "slice": item.slice,
+        "signals": {name: _rounded(value) for name, value in encode(item.signals).items()},
+        "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return value if value is None or isinstance(value, int) else round(value, _DIGITS)
+
+
+def review_csv(review: ReviewList) -> str:
+    """Return a CSV table with a head; what a spreadsheet could run gets an apostrophe."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["id", "score", "slice", *SIGNALS, *NUMBERS])
+    for item in review.candidates:
+        signals = [_rounded(getattr(item.signals, name)) for name in SIGNALS]
+        numbers = [_rounded(item.numbers.get(name)) for name in NUMBERS]
+        cells = [
+            _inert(item.id),
+            round(item.score, _DIGITS),
+            _inert(item.slice),
+            *signals,
+            *numbers,
+        ]
+        writer.writerow(cells)
+    return out.getvalue()
+
+
+def _inert(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -12,45 +12,28 @@ from urllib.parse import unquote
 
 from relkit.core.slices import OVERALL
 from relkit.datasets.types import NO_VALUE
-from relkit.evaluation.report_files import render_report
+from relkit.evaluation.run_files import render_report
 from relkit.evaluation.types import EvalReport, Scalar, SliceResult
 
 _NAME_LIMIT = 250  # MLflow's own limit, for the names of metrics and parameters
-
-
 _SLICE_LIMIT = 200
-
-
 _VALUE_LIMIT = 500
-
-
 _NOT_IN_COLUMN = re.compile(r"[^\w\-]")
-
-
 _NOT_IN_VALUE = re.compile(r"[^\w.\- ]")
-
-
 _BIN = re.compile(r"\[([^,\[\]()]+),([^,\[\]()]+)\)")
-
-
 _HIDDEN = "(hidden)"
-
 
 _SECRET_WORD = re.compile(
     r"(?i)(?<![a-z])(api_?key|authorization|cookie|credentials?|key|pass(phrase|word|wd)|secret|token)"
     r"(?![a-z])(?!.*_(env|file)$)"
 )
 
-
 _SECRET_ARGUMENT = re.compile(
     r"(?i)(--[\w-]*(?:key|token|secret|passw)[\w-]*[= ]\s*"
     r"|\b\w*(?:key|token|secret|passw)\w*=|\bbearer\s+)\S+"
 )
 
-
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
-
-
 _QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 
 
