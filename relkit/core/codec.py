@@ -239,8 +239,9 @@ def encode(value: object) -> Any:  # noqa: ANN401 - the JSON of any type
         items = cast("Iterable[object]", value)
         return list(items) if _SCALARS.issuperset(map(type, items)) else [*map(encode, items)]
     if isinstance(value, Mapping):
-        plain = _SCALARS.issuperset(map(type, value.values()))
-        return {str(key): item if plain else encode(item) for key, item in value.items()}
+        items = value.values()
+        plain = _SCALARS.issuperset(map(type, items))
+        return dict(zip(map(str, value), items if plain else map(encode, items), strict=True))
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):
