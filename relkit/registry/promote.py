@@ -12,12 +12,12 @@ from pathlib import Path
 from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import parse_envelope
 from relkit.attestation.types import TrustedKey
-from relkit.attestation.verify import VerifyOptions, verify
+from relkit.attestation.verify import Verification, VerifyOptions, verify
 from relkit.core import storage
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.gate.run import Policies
-from relkit.gate.types import GateDecision, Override, Verdict
+from relkit.gate.types import GateDecision, GatePolicy, Override, Verdict
 from relkit.registry.ledger import (
     LedgerState,
     Recorded,
@@ -36,85 +36,227 @@ from relkit.registry.types import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionFacts:
-    """What is known of a decision's file besides what it says.
+class PromoteOptions:
+    """The version that is to be served, and the files of the decision and override that allow it.
 
-    ``problems`` are those of its verification (form, signature, time, recomputed verdict);
-    ``signed`` whether a trusted key has signed it. ``policy`` is the policy's digest now, None
-    where it is gone; ``signature`` whether the policy asks for one. ``newer`` says which later
-    decision about the same runs there is.
+    ``share`` is its part of the traffic as a canary, None for all of it. ``hold`` records that the
+    canary does not go on instead. ``by`` None: the actor.
     """
 
-    decision: GateDecision
-    digest: str
-    problems: tuple[str, ...] = ()
-    signed: bool = False
-    policy: str | None = None
-    signature: bool = False
-    newer: str | None = None
+    model: str
+    version: str
+    decision: Path | None = None
+    override: Path | None = None
+    share: float | None = None
+    hold: bool = False
+    by: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OverrideFacts:
-    """An override that was handed in, its digest, and what is wrong with it."""
+class PromotePorts:
+    """What a promotion needs: the registry, and what decisions are believed by.
 
-    override: Override
-    digest: str
-    problems: tuple[str, ...] = ()
-
-
-def why_not(
-    release: Release,
-    pinned: Sequence[Release],
-    facts: DecisionFacts,
-    override: OverrideFacts | None = None,
-) -> tuple[str, ...]:
-    """Return every reason why a decision does not let a release be promoted; none where it does.
-
-    ``pinned`` are the releases of a stack. An override stands for the verdict and for nothing else:
-    artifact, dataset, policy, time and signature have to be right, too.
+    ``keys`` gives the trusted keys, ``log`` the decisions of the workspace, oldest first.
     """
-    return tuple(
-        dict.fromkeys(
-            (
-                *facts.problems,
-                *_verdict(facts, override),
-                *_policy(facts),
-                *_subject(release, pinned, facts.decision),
-                *_dataset(release, pinned, facts.decision),
-            )
+
+    registry: RegistryPorts
+    keys: Callable[[], Sequence[TrustedKey]]
+    policies: Policies
+    log: Callable[[], Sequence[LoggedDecision]]
+
+
+def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
+    """Give a release all traffic, or a share of it (a canary), and record why it may have it.
+
+    Only one of several promotions at once wins: the others raise Busy. Raises InvalidInput with
+    every reason why the decision does not allow it, UsageError for an unknown release, without a
+    decision, and for one that is to hold a canary.
+    """
+    model, version, share = options.model, options.version, options.share
+    ports = promoting.registry
+    if options.hold:
+        return _hold(options, ports)
+    if options.decision is None:
+        raise UsageError("no decision was named", hint="--decision FILE, made by: relkit gate")
+    decision = _decision(options.decision, promoting)
+    override = None if options.override is None else _override(options.override, promoting)
+    state = read_state(ports, model)
+    known(state, version)
+    _refuse(ports.releases.read(model, version), state, decision, override, ports)
+    reason = options.reason or f"{decision.content.policy.name} passed"
+    note = entry(ports, options.by, reason)
+    planned = (
+        plan_promoted(state, version, note, decision=decision.digest)
+        if share is None
+        else plan_canary(state, version, share, note, decision=decision.digest)
+    )
+    # A decision nobody needed does no harm; an event whose decision is gone would.
+    name = evidence_name(DECISION, decision.digest)
+    ports.releases.keep(model, version, name, decision.data)
+    if override is None:
+        return record(ports, planned)
+    ports.releases.keep(model, version, evidence_name(OVERRIDE, override.digest), override.data)
+    signed = override.content
+    reason = f"{signed.reason} ({signed.ticket}, signed by {signed.by})"
+    first = plan_overridden(state, version, replace(note, reason=reason), override=override.digest)
+    sealed = ports.ledger.append(first, expected=state.sequence)
+    done = record(ports, replace(planned, sequence=planned.sequence + 1, reason=reason))
+    return replace(done, events=(sealed, *done.events))
+
+
+def _hold(options: PromoteOptions, ports: RegistryPorts) -> Recorded:
+    """Record that a canary does not go on; a share changes what it has, 0 ends it."""
+    if options.decision is not None or options.override is not None:
+        raise UsageError("--hold takes no decision", hint="leave out --decision, --override")
+    if not options.reason:
+        raise UsageError("say why it is held", hint="--reason TEXT")
+    note = entry(ports, options.by, options.reason)
+    state = read_state(ports, options.model)
+    return record(ports, plan_held(state, options.version, note, share=options.share))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    """A decision's file as it was handed in, and what is known of it besides what it says.
+
+    ``problems`` are those of its verification (form, signature, time, recomputed verdict);
+    ``signed`` whether a trusted key has signed it. ``policy`` is None where it is gone. ``newer``
+    says which later decision about the same runs there is.
+    """
+
+    name: str
+    data: bytes
+    content: GateDecision
+    digest: str
+    problems: tuple[str, ...]
+    signed: bool
+    policy: GatePolicy | None
+    newer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Override:
+    """An override's file as it was handed in, and what is wrong with it."""
+
+    data: bytes
+    content: Override
+    digest: str
+    problems: tuple[str, ...]
+
+
+def _decision(path: Path, ports: PromotePorts) -> _Decision:
+    """Return what is known of a decision's file; raises InvalidInput where it is none."""
+    data, verified = _verified(path, ports, VerifyOptions(unsigned=True))
+    decision = verified.content
+    if not isinstance(decision, GateDecision) or verified.digest is None:
+        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
+        raise InvalidInput(
+            f"{path.name}: is no decision that can be believed: {why}",
+            hint="make one: relkit gate POLICY …",
         )
+    policy = None
+    with suppress(UsageError):
+        policy, _ = ports.policies.read(decision.policy.name)
+    runs = {part.candidate.run for part in decision.parts}
+    newer = (
+        f"{logged.file} (serial {logged.serial}, {logged.verdict})"
+        for logged in ports.log()
+        if logged.serial > decision.serial
+        and logged.policy == decision.policy.name
+        and logged.run in runs
+    )
+    return _Decision(
+        name=path.name,
+        data=data,
+        content=decision,
+        digest=verified.digest,
+        problems=verified.problems,
+        signed=bool(verified.signers),
+        policy=policy,
+        newer=next(newer, None),
     )
 
 
-def _verdict(facts: DecisionFacts, override: OverrideFacts | None) -> Iterator[str]:
-    decision = facts.decision
-    if decision.policy.enforcement != "enforce":
+def _override(path: Path, ports: PromotePorts) -> _Override:
+    """Return what is known of an override's file; raises InvalidInput where it is none."""
+    data, verified = _verified(path, ports, VerifyOptions())
+    content, digest = verified.content, verified.digest
+    if not isinstance(content, Override) or digest is None:
+        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
+        raise InvalidInput(f"{path.name}: is no override that can be believed: {why}")
+    return _Override(data=data, content=content, digest=digest, problems=verified.problems)
+
+
+def _verified(
+    path: Path, ports: PromotePorts, options: VerifyOptions
+) -> tuple[bytes, Verification]:
+    data, now = storage.read_bytes(path, what=path.name), ports.registry.clock.now()
+    return data, verify(data, ports.keys(), now=now, options=options, source=path.name)
+
+
+def _refuse(
+    release: Release,
+    state: LedgerState,
+    decision: _Decision,
+    override: _Override | None,
+    ports: RegistryPorts,
+) -> None:
+    """Raise InvalidInput with every reason against a promotion.
+
+    An override stands for the verdict and for nothing else: artifact, dataset, policy, time and
+    signature have to be right, too.
+    """
+    pinned = tuple(ports.releases.read(*pin) for pin in release.pins.items())
+    reasons = [
+        *decision.problems,
+        *_verdict(decision, override),
+        *_policy(decision),
+        *_subject(release, pinned, decision.content),
+        *_dataset(release, pinned, decision.content),
+    ]
+    if release.digest != state.registered[release.version]:
+        reasons.append("its release.json is not the one that was registered")
+    if (why := ports.artifacts.verify(release)) is not None:
+        reasons.append(f"its artifact does not verify: {why}")
+    if reasons:
+        raise InvalidInput(
+            f"{decision.name} does not let {release.model} {release.version} be promoted: "
+            f"{'; '.join(dict.fromkeys(reasons))}",
+            hint="gate it again: relkit gate POLICY --candidate RUN --baseline RUN",
+        )
+    decided = decision.content if override is None else override.content
+    refuse_condemned(state, release.version, decided.created)
+
+
+def _verdict(decision: _Decision, override: _Override | None) -> Iterator[str]:
+    content = decision.content
+    if content.policy.enforcement != "enforce":
         yield "the policy's enforcement is shadow: such a decision never promotes"
-    if not decision.parts:
+    if not content.parts:
         yield "no candidate was judged"
-    if facts.newer is not None:
-        yield f"there is a newer decision about this run: {facts.newer}"
+    if decision.newer is not None:
+        yield f"there is a newer decision about this run: {decision.newer}"
     if override is not None:
         yield from (f"the override: {problem}" for problem in override.problems)
-        if decision.verdict is Verdict.PASS:
+        if content.verdict is Verdict.PASS:
             yield "the decision passes: there is nothing to override"
-        if override.override.decision.digest != facts.digest:
+        if override.content.decision.digest != decision.digest:
             yield "the override is about another decision"
-        if override.override.key is None:
+        if override.content.key is None:
             yield "the override is not signed by a trusted key"
-    elif decision.verdict is not Verdict.PASS:
-        codes = ", ".join(decision.reason_codes[:5])
-        yield f"the verdict is {decision.verdict}" + (f" ({codes})" if codes else "")
+    elif content.verdict is not Verdict.PASS:
+        codes = ", ".join(content.reason_codes[:5])
+        yield f"the verdict is {content.verdict}" + (f" ({codes})" if codes else "")
 
 
-def _policy(facts: DecisionFacts) -> Iterator[str]:
-    name = facts.decision.policy.name
-    if facts.policy is None:
+def _policy(decision: _Decision) -> Iterator[str]:
+    name, policy = decision.content.policy.name, decision.policy
+    if policy is None:
         yield f"the policy {name} is not in this workspace"
-    elif facts.policy != facts.decision.policy.digest:
+    elif policy.digest != decision.content.policy.digest:
         yield f"the policy {name} no longer matches its digest: it was changed since"
-    if facts.signature and not facts.signed:
+    if policy is not None and policy.signature == "required" and not decision.signed:
         yield f"the policy {name} requires a signature, and no trusted key has signed it"
 
 
@@ -173,191 +315,6 @@ def evidence_digests(releases: ReleaseFolder, model: str, version: str) -> froze
         with suppress(InvalidInput):
             digests.add(parse_envelope(data, source=name).digest)
     return frozenset(digests)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromoteOptions:
-    """The version that is to be served, and the files of the decision and override that allow it.
-
-    ``share`` is its part of the traffic as a canary, None for all of it. ``hold`` records that the
-    canary does not go on instead. ``by`` None: the actor.
-    """
-
-    model: str
-    version: str
-    decision: Path | None = None
-    override: Path | None = None
-    share: float | None = None
-    hold: bool = False
-    by: str | None = None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromotePorts:
-    """What a promotion needs: the registry, and what decisions are believed by.
-
-    ``keys`` gives the trusted keys, ``log`` the decisions of the workspace, oldest first.
-    """
-
-    registry: RegistryPorts
-    keys: Callable[[], Sequence[TrustedKey]]
-    policies: Policies
-    log: Callable[[], Sequence[LoggedDecision]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """A decision as it was handed in: what is known of it, and its bytes; and an override's."""
-
-    name: str
-    facts: DecisionFacts
-    data: bytes
-    override: OverrideFacts | None = None
-    override_data: bytes = b""
-
-
-def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
-    """Give a release all traffic, or a share of it (a canary), and record why it may have it.
-
-    Only one of several promotions at once wins: the others raise Busy. Raises InvalidInput with
-    every reason why the decision does not allow it, UsageError for an unknown release, without a
-    decision, and for one that is to hold a canary.
-    """
-    model, version, share = options.model, options.version, options.share
-    ports = promoting.registry
-    if options.hold:
-        return _hold(options, ports)
-    if options.decision is None:
-        raise UsageError("no decision was named", hint="--decision FILE, made by: relkit gate")
-    evidence = _evidence(options.decision, options.override, promoting)
-    state = read_state(ports, model)
-    known(state, version)
-    release = ports.releases.read(model, version)
-    _refuse(release, state, evidence, ports)
-    digest = evidence.facts.digest
-    note = entry(
-        ports, options.by, options.reason or f"{evidence.facts.decision.policy.name} passed"
-    )
-    planned = (
-        plan_promoted(state, version, note, decision=digest)
-        if share is None
-        else plan_canary(state, version, share, note, decision=digest)
-    )
-    # A decision nobody needed does no harm; an event whose decision is gone would.
-    ports.releases.keep(model, version, evidence_name(DECISION, digest), evidence.data)
-    override = evidence.override
-    if override is None:
-        return record(ports, planned)
-    name = evidence_name(OVERRIDE, override.digest)
-    ports.releases.keep(model, version, name, evidence.override_data)
-    signed = override.override
-    reason = f"{signed.reason} ({signed.ticket}, signed by {signed.by})"
-    first = plan_overridden(state, version, replace(note, reason=reason), override=override.digest)
-    sealed = ports.ledger.append(first, expected=state.sequence)
-    done = record(ports, replace(planned, sequence=planned.sequence + 1, reason=reason))
-    return replace(done, events=(sealed, *done.events))
-
-
-def _hold(options: PromoteOptions, ports: RegistryPorts) -> Recorded:
-    """Record that a canary does not go on; a share changes what it has, 0 ends it."""
-    if options.decision is not None or options.override is not None:
-        raise UsageError("--hold takes no decision", hint="leave out --decision, --override")
-    if not options.reason:
-        raise UsageError("say why it is held", hint="--reason TEXT")
-    note = entry(ports, options.by, options.reason)
-    state = read_state(ports, options.model)
-    return record(ports, plan_held(state, options.version, note, share=options.share))
-
-
-def _evidence(decision: Path, override: Path | None, ports: PromotePorts) -> _Evidence:
-    """Return what is known of the files that were handed in; raises InvalidInput."""
-    data = storage.read_bytes(decision, what=decision.name)
-    facts = _decision_facts(data, decision.name, ports)
-    if override is None:
-        return _Evidence(name=decision.name, facts=facts, data=data)
-    override_data = storage.read_bytes(override, what=override.name)
-    return _Evidence(
-        name=decision.name,
-        facts=facts,
-        data=data,
-        override=_override_facts(override_data, override.name, ports),
-        override_data=override_data,
-    )
-
-
-def _decision_facts(data: bytes, name: str, ports: PromotePorts) -> DecisionFacts:
-    """Return what is known of a decision's file; raises InvalidInput where it is none."""
-    now = ports.registry.clock.now()
-    verified = verify(
-        data, ports.keys(), now=now, options=VerifyOptions(unsigned=True), source=name
-    )
-    decision = verified.content
-    if not isinstance(decision, GateDecision) or verified.digest is None:
-        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
-        raise InvalidInput(
-            f"{name}: is no decision that can be believed: {why}",
-            hint="make one: relkit gate POLICY …",
-        )
-    policy = None
-    with suppress(UsageError):
-        policy, _ = ports.policies.read(decision.policy.name)
-    return DecisionFacts(
-        decision=decision,
-        digest=verified.digest,
-        problems=verified.problems,
-        signed=bool(verified.signers),
-        policy=None if policy is None else policy.digest,
-        signature=policy is not None and policy.signature == "required",
-        newer=next(_newer(decision, ports.log()), None),
-    )
-
-
-def _newer(decision: GateDecision, log: Sequence[LoggedDecision]) -> Iterator[str]:
-    """Yield later decisions of the same policy about the same run that stand in the log."""
-    runs = {part.candidate.run for part in decision.parts}
-    for logged in log:
-        if (
-            logged.serial > decision.serial
-            and logged.policy == decision.policy.name
-            and logged.run in runs
-        ):
-            yield f"{logged.file} (serial {logged.serial}, {logged.verdict})"
-
-
-def _override_facts(data: bytes, name: str, ports: PromotePorts) -> OverrideFacts:
-    """Return what is known of an override's file; raises InvalidInput where it is none."""
-    now = ports.registry.clock.now()
-    verified = verify(data, ports.keys(), now=now, options=VerifyOptions(), source=name)
-    if not isinstance(verified.content, Override) or verified.digest is None:
-        why = "; ".join(verified.problems) or f"is a signed {verified.kind}"
-        raise InvalidInput(f"{name}: is no override that can be believed: {why}")
-    return OverrideFacts(
-        override=verified.content, digest=verified.digest, problems=verified.problems
-    )
-
-
-def _refuse(
-    release: Release, state: LedgerState, evidence: _Evidence, ports: RegistryPorts
-) -> None:
-    """Raise InvalidInput with every reason against a promotion."""
-    name = f"{release.model} {release.version}"
-    pinned = tuple(ports.releases.read(*pin) for pin in release.pins.items())
-    reasons = list(why_not(release, pinned, evidence.facts, evidence.override))
-    if release.digest != state.registered[release.version]:
-        reasons.append("its release.json is not the one that was registered")
-    if (why := ports.artifacts.verify(release)) is not None:
-        reasons.append(f"its artifact does not verify: {why}")
-    if reasons:
-        raise InvalidInput(
-            f"{evidence.name} does not let {name} be promoted: {'; '.join(reasons)}",
-            hint="gate it again: relkit gate POLICY --candidate RUN --baseline RUN",
-        )
-    decided = evidence.facts.decision.created
-    override = evidence.override
-    refuse_condemned(
-        state, release.version, decided if override is None else override.override.created
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
