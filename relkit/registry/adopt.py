@@ -183,7 +183,17 @@ def _state(model: str, ports: RegistryPorts) -> LedgerState:
 
 def _release(model: str, version: LegacyVersion, task: _Task) -> tuple[Release, str | None]:
     """Return a release of what is known, and why it cannot be verified, if it cannot."""
-    artifact, why = _artifact(version, task)
+    artifact, why = None, None
+    root = task.locate(version.location)
+    if root is None:
+        where = _plain_address(version.location or version.source) or "an address nobody gave"
+        why = f"its files are not in this workspace ({where})"
+    else:
+        try:
+            folder, files, digest = task.ports.artifacts.listing(root)
+            artifact = Artifact(digest=digest, root=folder, files=files)
+        except InvalidInput as error:
+            why = error.message
     source = _plain_address(version.source)
     return sealed(
         Release(
@@ -203,19 +213,6 @@ def _release(model: str, version: LegacyVersion, task: _Task) -> tuple[Release, 
             ),
         )
     ), why
-
-
-def _artifact(version: LegacyVersion, task: _Task) -> tuple[Artifact | None, str | None]:
-    """Return the digests of files that lie in the workspace, else why there are none."""
-    root = task.locate(version.location)
-    if root is None:
-        where = _plain_address(version.location or version.source) or "an address nobody gave"
-        return None, f"its files are not in this workspace ({where})"
-    try:
-        folder, files, digest = task.ports.artifacts.listing(root)
-    except InvalidInput as error:
-        return None, error.message
-    return Artifact(digest=digest, root=folder, files=files), None
 
 
 def _component(version: LegacyVersion, task: _Task) -> Component | None:

@@ -1,7 +1,4 @@
-"""``relkit registry validate`` and ``verify``: everything that is wrong, at once.
-
-What is wrong with releases and their ledger, each with file and line where it has one.
-"""
+"""``relkit registry validate`` and ``verify``: all that is wrong at once, with file and line."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -83,43 +80,32 @@ def _pin_defects(ports: RegistryPorts, stack: Release, by_model: Known) -> Itera
                 yield _at(ports, stack, at, message)
 
 
-def artifact_defects(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[Defect]:
-    """Yield artifacts that do not verify now; a download that is elsewhere is none of them."""
-    for release in releases.values():
-        why = ports.artifacts.verify(release)
-        if why is not None and not ports.artifacts.absent(release):
-            yield _at(ports, release, ("artifact",), f"the artifact does not verify: {why}")
+def _model_defects(
+    ports: RegistryPorts, model: str, releases: Mapping[str, Release], *, artifacts: bool
+) -> Iterator[Defect]:
+    """Yield what is wrong with a model's ledger, and with evidence and artifacts of its releases.
 
-
-def unchecked_artifacts(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[str]:
-    """Yield what could not be checked here, in words."""
-    for release in releases.values():
-        if ports.artifacts.absent(release):
-            why = ports.artifacts.verify(release)
-            yield f"{release.model} {release.version}: {why}"
-
-
-def evidence_defects(ports: RegistryPorts, releases: Mapping[str, Release]) -> Iterator[Defect]:
-    """Yield reports and decisions that releases name and that do not lie beside them."""
-    for release in releases.values():
-        digests = {key: getattr(release, key) for key in ("report", "decision")}
-        evidence = evidence_digests(ports.releases, release.model, release.version)
-        for key, digest in digests.items():
-            if digest is not None and digest not in evidence:
-                message = f"the {key} {digest} does not lie beside the release, or was changed"
-                yield _at(ports, release, (key,), message)
-
-
-def chain_defects(ports: RegistryPorts, model: str) -> Iterator[Defect]:
-    """Yield what is wrong with a model's ledger itself."""
-    read = ports.ledger.read(model)
-    for problem in read.problems:
+    An artifact that does not verify now is wrong; a download that is elsewhere is not.
+    """
+    reading = ports.ledger.read(model)
+    for problem in reading.problems:
         yield Defect(
-            source=f"events/{read.source}",
+            source=f"events/{reading.source}",
             line=problem.line,
             message=problem.message,
             hint="docs/registry.md says what can be repaired",
         )
+    yield from ledger_defects(ports, model, releases)
+    for release in releases.values():
+        evidence = evidence_digests(ports.releases, release.model, release.version)
+        for key, digest in (("report", release.report), ("decision", release.decision)):
+            if digest is not None and digest not in evidence:
+                message = f"the {key} {digest} does not lie beside the release, or was changed"
+                yield _at(ports, release, (key,), message)
+    for release in releases.values() if artifacts else ():
+        why = ports.artifacts.verify(release)
+        if why is not None and not ports.artifacts.absent(release):
+            yield _at(ports, release, ("artifact",), f"the artifact does not verify: {why}")
 
 
 def ledger_defects(
@@ -179,12 +165,7 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> RegistryValidat
     by_model, unreadable = read_all(ports, models)
     defects = [*unreadable, *reference_defects(ports, by_model)]
     for model in models:
-        releases = by_model[model]
-        defects += chain_defects(ports, model)
-        defects += ledger_defects(ports, model, releases)
-        defects += evidence_defects(ports, releases)
-        if artifacts:
-            defects += artifact_defects(ports, releases)
+        defects += _model_defects(ports, model, by_model[model], artifacts=artifacts)
     return RegistryValidation(
         releases=sum(len(ports.releases.versions(model)) for model in models),
         defects=tuple(sorted(defects, key=lambda defect: (defect.source, defect.line or 0))),
@@ -242,15 +223,12 @@ def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Registry
                 problems.append(f"cannot be repaired: {error.message}")
         by_model, defects = read_all(ports, (name,))
         releases = by_model[name]
-        wrong = [
-            *defects,
-            *chain_defects(ports, name),
-            *ledger_defects(ports, name, releases),
-            *evidence_defects(ports, releases),
-            *artifact_defects(ports, releases),
+        problems += map(str, [*defects, *_model_defects(ports, name, releases, artifacts=True)])
+        unchecked += [
+            f"{release.model} {release.version}: {ports.artifacts.verify(release)}"
+            for release in releases.values()
+            if ports.artifacts.absent(release)
         ]
-        problems += [str(defect) for defect in wrong]
-        unchecked += unchecked_artifacts(ports, releases)
         read = ports.ledger.read(name)
         events += len(read.events)
         if ports.mirror is not None and (read.problems or defects):

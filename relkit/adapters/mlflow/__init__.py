@@ -5,8 +5,7 @@ environment and, left alone, waits minutes for a dead server. So the caller's si
 writes down what to do as one JSON order and a child process (``child.run_client``) does it with
 ``MlflowClient``: the child can be killed at any moment, which makes the deadline honest, and
 nothing of MLflow reaches the caller's streams, environment or memory. ``tracker`` tells of finished
-runs (``tracking``), ``registry`` keeps the registered models that serving systems read
-(``registering``, ``keeping``).
+runs, ``registry`` keeps the registered models that serving systems read (``registering``).
 """
 
 __all__ = ["MlflowRegistry", "MlflowTracker"]

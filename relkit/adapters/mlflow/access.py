@@ -77,7 +77,9 @@ class Access:
         """Return a whole order; raises BackendUnavailable for an address that cannot be read."""
         place = self.place
         lock = str(self.state / (self.lock or "mlflow.lock")) if place.local or self.lock else None
-        probe = None if self._behind_proxy() else place.probe
+        # Behind a proxy the server's own port is not ours to try: the deadline alone has to do.
+        proxied = any(text and name.lower() in _PROXIES for name, text in self.environment.items())
+        probe = None if proxied else place.probe
         return {"task": task, "uri": self.uri, "probe": probe, "lock": lock, **order}
 
     def start(self) -> "subprocess.Popen[str]":
@@ -93,28 +95,21 @@ class Access:
                 stderr=subprocess.DEVNULL,
                 encoding="utf-8",
                 cwd=self.folder,
-                env=self._child_environment(),
+                env={
+                    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+                    "MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(self.patience.silence_s)),
+                    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+                    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+                    **self.environment,
+                    **(self.variables or {}),
+                    "MLFLOW_DISABLE_TELEMETRY": "true",
+                },
             )
         except OSError as error:
             raise BackendUnavailable(
                 f"MLflow's client could not be started: {error.strerror}",
                 hint="check free disk space and the permissions of the workspace",
             ) from error
-
-    def _child_environment(self) -> dict[str, str]:
-        return {
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": str(math.ceil(self.patience.silence_s)),
-            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-            **self.environment,
-            **(self.variables or {}),
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-        }
-
-    def _behind_proxy(self) -> bool:
-        # Then the server's own port is not ours to try, and the deadline alone has to do.
-        return any(value and name.lower() in _PROXIES for name, value in self.environment.items())
 
     def refusal(self, message: Mapping[str, str]) -> RelkitError:
         """Return the error that a child's message is about."""
