@@ -22,6 +22,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
 from relkit.statistics import intervals
@@ -36,7 +37,7 @@ from relkit.statistics.intervals import (
 )
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, SliceValues
+from relkit.statistics.types import ClusterSums, SliceValues
 
 REPLICATES = 300
 CLUSTERS = (5, 8, 10, 20, 50)

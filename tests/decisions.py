@@ -13,6 +13,7 @@ from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
 from relkit.attestation.sums import decision_evidence
 from relkit.core import yaml_text
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.values import Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways
@@ -35,15 +36,7 @@ from relkit.statistics.families import Correction
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import (
-    ClusterSums,
-    FloatArray,
-    IntArray,
-    PairedSums,
-    PairedValues,
-    SliceValues,
-)
-from relkit.statistics.types import Pairing
+from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
 NOW = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T18:00:00Z"

@@ -6,21 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.core.values import Estimate, SystemId
 from relkit.evaluation.types import EvalReport, SliceResult
 from relkit.gate.evidence import Compared, Evidence
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import (
-    SUM_COLUMNS,
-    ClusterSums,
-    FloatArray,
-    PairedSums,
-    PairedValues,
-    SliceValues,
-)
-from relkit.statistics.types import Pairing
+from relkit.statistics.sums import SUM_COLUMNS
+from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 from tests import builders
 
 NOW = "2026-01-31T13:00:00Z"

@@ -23,8 +23,7 @@ from relkit.statistics.families import test_regressions
 from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
 from relkit.statistics.power import Assumptions, SliceSize, expected_precision, smallest_margin
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, PairedSums
-from relkit.statistics.types import Pairing
+from relkit.statistics.types import ClusterSums, PairedSums, Pairing
 
 SHIPPED = Path(__file__).resolve().parents[2] / "gates" / "asr-promotion.yaml"
 METRICS = ("wer_capped", "runaway_rate", "failure_rate")

@@ -6,8 +6,9 @@ from statistics import NormalDist
 import numpy as np
 
 from benchmarks.decision_quality.tables import percent
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.statistics.percentile_differences import percentile_differences
-from relkit.statistics.sums import FloatArray, IntArray, PairedValues, SliceValues
+from relkit.statistics.types import PairedValues, SliceValues
 
 
 def percentile_rows(runs: int) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from benchmarks.decision_quality.worlds import World, draw
+from relkit.core.arrays import FloatArray
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.distributions import t_power, t_quantile
 from relkit.statistics.families import (
@@ -18,8 +19,7 @@ from relkit.statistics.families import (
 )
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import FloatArray, PairedSums
-from relkit.statistics.types import Difference
+from relkit.statistics.types import Difference, PairedSums
 
 METRIC = RATE_METRICS["wer_capped"]
 SEED, FLIPS = "decision-quality", 2000

@@ -10,7 +10,7 @@ from benchmarks.decision_quality.tables import percent
 from benchmarks.decision_quality.worlds import World, draw
 from relkit.gate.decide import judge
 from relkit.gate.types import Rule, RuleResult, Verdict
-from relkit.statistics.sums import PairedSums
+from relkit.statistics.types import PairedSums
 
 SPEAKERS = (5, 8, 10, 20, 50, 100)
 MARGIN = Rule(id="wer-overall", metric="wer_capped", test="non_inferiority", margin=0.01)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.slices import OVERALL
 from relkit.statistics.families import EXCUSED
 from relkit.statistics.intervals import group_sum
-from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, PairedSums
+from relkit.statistics.types import ClusterSums, PairedSums
 
 SHORTEST, LONGEST = 4, 14
 MEAN_WORDS = (SHORTEST + LONGEST) / 2

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.slices import OVERALL, matches
 from relkit.gate.evidence import COMPARING, Compared
 from relkit.gate.types import (
@@ -32,14 +33,7 @@ from relkit.statistics.percentiles import (
     paired_ranks,
 )
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import (
-    ClusterSums,
-    FloatArray,
-    IntArray,
-    PairedSums,
-    PairedValues,
-    SliceValues,
-)
+from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, SliceValues
 
 UTTERANCES = "utterances"
 """Counts a slice's utterances: a bound asks for enough of them, whatever the metric's units."""

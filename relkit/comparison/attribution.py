@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from relkit.comparison.types import Attribution
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.statistics.rates import RateMetric
-from relkit.statistics.sums import ClusterSums, PairedSums
+from relkit.statistics.types import ClusterSums, PairedSums
 
 MOST = 0.5
 """The share of the excess errors that a part has to hold."""

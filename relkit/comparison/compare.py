@@ -38,7 +38,7 @@ from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import Difference, Pairing
 
 if TYPE_CHECKING:
-    from relkit.statistics.sums import PairedSums
+    from relkit.statistics.types import PairedSums
 
 
 MOST_CONFUSIONS = 200

@@ -21,6 +21,7 @@ from relkit.comparison.types import (
     SliceChange,
     WordChange,
 )
+from relkit.core.arrays import FloatArray
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.tokens import Segmenter
@@ -33,8 +34,8 @@ from relkit.statistics.families import FAMILY_METRICS, test_regressions
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.percentile_differences import percentile_differences
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import FloatArray, PairedSums, PairedValues, expressions
-from relkit.statistics.types import Difference, Regression
+from relkit.statistics.sums import expressions
+from relkit.statistics.types import Difference, PairedSums, PairedValues, Regression
 
 LEVEL = 0.05
 """Chance of one wrong ``worse`` (and one wrong ``better``) among all slices of equal systems."""

@@ -7,7 +7,7 @@ from relkit.comparison.types import Flips, Row
 from relkit.evaluation.ports import PairAggregator
 
 if TYPE_CHECKING:
-    from relkit.statistics.sums import PairedSums
+    from relkit.statistics.types import PairedSums
 
 
 class Rows(Protocol):

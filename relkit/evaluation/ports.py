@@ -13,7 +13,7 @@ from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scal
 from relkit.statistics.types import Pairing
 
 if TYPE_CHECKING:
-    from relkit.statistics.sums import ClusterSums, PairedSums, PairedValues, SliceValues
+    from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, SliceValues
 
 
 class SpeechSystem(Protocol):

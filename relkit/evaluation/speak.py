@@ -12,6 +12,7 @@ import numpy as np
 
 from relkit.audio.samples import audio_facts
 from relkit.audio.types import WARM_UP, Floor, Script, SpeechSummary, SpokenAudio
+from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
 from relkit.core.ports import Progress
 from relkit.core.slices import OVERALL
@@ -35,7 +36,7 @@ from relkit.evaluation.slicing import Plan
 from relkit.evaluation.types import Outcome, Result
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, FloatArray
+from relkit.statistics.types import ClusterSums
 
 FLOOR_METRICS = ("wer", "wer_capped", "cer", "entity_error_rate")
 """What is said of a recogniser alone; where one loops, only the capped rate can be read."""

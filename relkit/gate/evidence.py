@@ -22,8 +22,15 @@ from relkit.statistics.percentile_differences import percentile_differences
 from relkit.statistics.percentiles import TimingEvidence
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.replays import REPLAYS, ReplayedFamily, ReplayedMargin, replay_null
-from relkit.statistics.sums import ClusterSums, PairedSums, PairedValues
-from relkit.statistics.types import Difference, NullReplay, Pairing, Regression
+from relkit.statistics.types import (
+    ClusterSums,
+    Difference,
+    NullReplay,
+    PairedSums,
+    PairedValues,
+    Pairing,
+    Regression,
+)
 
 COMPARING = ("non_inferiority", "no_regression", "min_change")
 """Tests that need another run."""

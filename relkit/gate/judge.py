@@ -18,8 +18,7 @@ from relkit.gate.types import Rule, RuleResult, Verdict
 from relkit.statistics.differences import clusters_needed
 from relkit.statistics.families import FAMILY_METRICS, test_regressions
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import PairedSums
-from relkit.statistics.types import Difference, Regression
+from relkit.statistics.types import Difference, PairedSums, Regression
 
 PLACES = 12
 

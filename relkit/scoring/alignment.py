@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
+from relkit.core.arrays import IntArray
 from relkit.scoring.words import count_errors
-from relkit.statistics.sums import IntArray
 
 EditKind = Literal["hit", "substitution", "deletion", "insertion"]
 

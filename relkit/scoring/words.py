@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
+from relkit.core.arrays import IntArray
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.core.values import ErrorCounts
-from relkit.statistics.sums import IntArray
 
 # One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
 # of the distance; as K = N + M + 1 in docs/method.md, section "Scoring text", for all texts under

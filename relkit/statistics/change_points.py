@@ -22,9 +22,9 @@ from typing import Literal
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.core.metrics import Better
 from relkit.statistics.distributions import t_quantile
-from relkit.statistics.sums import FloatArray
 
 MIN_SEGMENT = 2
 """How many points a level needs on either side of a change."""

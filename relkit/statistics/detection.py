@@ -20,8 +20,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.core.arrays import FloatArray
 from relkit.statistics.distributions import t_quantile
-from relkit.statistics.sums import FloatArray
 
 OWN_SHARE = 0.25
 """How much of a denominator is the slice's own variance; the rest is the family's dispersion."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.wording import counted
@@ -18,8 +19,7 @@ from relkit.statistics.distributions import TWO_SIDED_95, UNSEEN, t_quantile, un
 from relkit.statistics.intervals import MIN_CLUSTERS, Spread, group_sum, leave_one_out_spread
 from relkit.statistics.power import MOST_CLUSTERS, POWER, clusters_to_pass, measured_precision
 from relkit.statistics.rates import RateMetric
-from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, PairedSums
-from relkit.statistics.types import Difference
+from relkit.statistics.types import ClusterSums, Difference, PairedSums
 
 JACKKNIFE = "jackknife"
 NO_DISCORDANT = "no-discordant"

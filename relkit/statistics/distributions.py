@@ -11,7 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from relkit.statistics.sums import FloatArray
+from relkit.core.arrays import FloatArray
 
 MISSED = 0.025
 """Chance that a value lies beyond one end of its two-sided 95 % interval.

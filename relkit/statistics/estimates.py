@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.core.metrics import STATISTICS, expand, metric_of
 from relkit.core.values import Estimate
 from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import SLICE_COLUMNS, ClusterSums, FloatArray, expressions
+from relkit.statistics.sums import SLICE_COLUMNS, expressions
+from relkit.statistics.types import ClusterSums
 
 PERCENTILES: Mapping[str, float] = {"p10": 0.10, "p50": 0.50, "p95": 0.95, "p99": 0.99}
 

@@ -26,6 +26,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.wording import counted
 from relkit.statistics.detection import (
     ALPHA,
@@ -40,8 +41,7 @@ from relkit.statistics.differences import rate_differences
 from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
 from relkit.statistics.power import MOST_CLUSTERS
 from relkit.statistics.rates import RATE_METRICS, RateMetric
-from relkit.statistics.sums import FloatArray, IntArray, PairedSums
-from relkit.statistics.types import Difference, Regression
+from relkit.statistics.types import Difference, PairedSums, Regression
 
 ALL_UP_TO = 12
 """Up to so many clusters all sign vectors are used."""

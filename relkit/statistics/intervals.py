@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
@@ -30,7 +31,7 @@ from relkit.statistics.distributions import (
     unseen_share,
 )
 from relkit.statistics.rates import RateMetric
-from relkit.statistics.sums import ClusterSums, FloatArray, IntArray
+from relkit.statistics.types import ClusterSums
 
 MIN_DF = 1.5
 _EQUAL = 1e-12

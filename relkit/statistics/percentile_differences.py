@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import Better
 from relkit.core.wording import counted
 from relkit.statistics.intervals import Spread, leave_one_out_spread
@@ -22,8 +23,7 @@ from relkit.statistics.percentiles import (
     ordered_slice,
     values_needed,
 )
-from relkit.statistics.sums import FloatArray, IntArray, PairedValues, SliceValues
-from relkit.statistics.types import Difference
+from relkit.statistics.types import Difference, PairedValues, SliceValues
 
 METHOD = "paired-woodruff"
 

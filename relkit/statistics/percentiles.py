@@ -22,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
 from relkit.statistics.distributions import MISSED
@@ -32,7 +33,7 @@ from relkit.statistics.intervals import (
     leave_one_out_spread,
     with_repeats,
 )
-from relkit.statistics.sums import FloatArray, IntArray, SliceValues
+from relkit.statistics.types import SliceValues
 
 _DENSE = 8  # sorting pays off only where numbers are this many times sparser than rows
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.statistics.detection import (
     ALPHA,
     Slices,
@@ -26,7 +27,6 @@ from relkit.statistics.detection import (
 )
 from relkit.statistics.distributions import TWO_SIDED_95, t_power, t_quantile
 from relkit.statistics.intervals import MIN_CLUSTERS, MIN_DF
-from relkit.statistics.sums import FloatArray
 from relkit.statistics.types import Difference
 
 POWER = 0.8

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
-from relkit.statistics.sums import FloatArray
 
 Sums = Mapping[str, FloatArray]
 

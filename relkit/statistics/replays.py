@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.statistics.detection import ALPHA
 from relkit.statistics.differences import highest_difference, rate_differences
 from relkit.statistics.families import TIE, Correction, family_of, run_flips, test_regressions
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, FloatArray, PairedSums
-from relkit.statistics.types import NullReplay
+from relkit.statistics.types import ClusterSums, NullReplay, PairedSums
 
 REPLAYS = 400
 METHOD = "half of the clusters exchanged, and each exchanged with probability 1/2, in turn"

@@ -1,9 +1,13 @@
 """Two systems on the same utterances: how far apart they are, slice by slice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from relkit.core.values import Count, Shape
+
+if TYPE_CHECKING:
+    from relkit.core.arrays import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,3 +107,58 @@ class Pairing:
     def whole(self) -> bool:
         """Whether each row of either run has its one partner in the other."""
         return not (self.only_candidate or self.only_baseline or self.moved or self.duplicates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSums:
+    """Sums of result columns per (slice, cluster), one row each, sorted by slice.
+
+    ``slices`` names the S slices; ``slice_index`` (R,) says which slice a row belongs to, in
+    ascending order; ``cluster_index`` (R,) is the same number for the same cluster in every slice;
+    ``columns`` maps a name (``errors``, ``words`` …) to its sums (R,).
+    """
+
+    slices: tuple[str, ...]
+    slice_index: "IntArray"
+    cluster_index: "IntArray"
+    columns: "Mapping[str, FloatArray]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceValues:
+    """Single measurements (latencies) per slice, for percentiles.
+
+    Rows are sorted by slice, then by value: ``slice_index`` (R,), ``cluster_index`` (R,) with the
+    numbering of :class:`ClusterSums`, ``values`` (R,) finite.
+    """
+
+    slices: tuple[str, ...]
+    slice_index: "IntArray"
+    cluster_index: "IntArray"
+    values: "FloatArray"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedSums:
+    """The sums of two systems over the same utterances, row by row the same slice and cluster.
+
+    ``candidate`` and ``baseline`` share slices, ``slice_index`` and ``cluster_index``. An utterance
+    counts only where both have a score; where the baseline failed it counts as perfect
+    (docs/method.md, section "Comparing two systems"). ``clusters`` is how many clusters there are
+    in all, numbered from 0.
+    """
+
+    candidate: ClusterSums
+    baseline: ClusterSums
+    clusters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedValues:
+    """Single measurements of two systems over the same utterances, as :class:`SliceValues` each.
+
+    Only utterances that both have a value for are in it.
+    """
+
+    candidate: SliceValues
+    baseline: SliceValues

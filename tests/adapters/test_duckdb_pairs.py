@@ -14,13 +14,8 @@ from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
 from relkit.statistics.families import EXCUSED
-from relkit.statistics.sums import (
-    QUALITY_COLUMNS,
-    SUM_COLUMNS,
-    ClusterSums,
-    PairedSums,
-    SliceValues,
-)
+from relkit.statistics.sums import QUALITY_COLUMNS, SUM_COLUMNS
+from relkit.statistics.types import ClusterSums, PairedSums, SliceValues
 from tests.result_rows import (
     COUNTS,
     SPECS,

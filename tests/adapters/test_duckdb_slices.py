@@ -21,7 +21,8 @@ from relkit.statistics.estimates import estimate_metrics, sums_needed, timings_n
 from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentiles import TimingEvidence
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import QUALITY_COLUMNS, SUM_COLUMNS, ClusterSums, SliceValues
+from relkit.statistics.sums import QUALITY_COLUMNS, SUM_COLUMNS
+from relkit.statistics.types import ClusterSums, SliceValues
 from tests.result_rows import (
     SPECS,
     Row,

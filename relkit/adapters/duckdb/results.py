@@ -15,16 +15,8 @@ from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
 from relkit.evaluation.ports import By
 from relkit.statistics.families import EXCUSED, FAMILY_METRICS
-from relkit.statistics.sums import (
-    CORE_COLUMNS,
-    QUALITY_COLUMNS,
-    SPEECH_COLUMNS,
-    ClusterSums,
-    PairedSums,
-    PairedValues,
-    SliceValues,
-)
-from relkit.statistics.types import Pairing
+from relkit.statistics.sums import CORE_COLUMNS, QUALITY_COLUMNS, SPEECH_COLUMNS
+from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
 if TYPE_CHECKING:
     import pyarrow as pa

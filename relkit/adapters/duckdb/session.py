@@ -25,13 +25,12 @@ from relkit.statistics.sums import (
     QUALITY_COLUMNS,
     SPEECH_COLUMNS,
     Array,
-    ClusterSums,
     SliceRows,
-    SliceValues,
     number_slices,
     sort_by_slice,
     stack,
 )
+from relkit.statistics.types import ClusterSums, SliceValues
 
 if TYPE_CHECKING:
     import pyarrow as pa

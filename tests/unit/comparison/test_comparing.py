@@ -17,8 +17,7 @@ from relkit.comparison.types import Finding, Row, SliceChange
 from relkit.core.values import ErrorCounts
 from relkit.scoring.types import Texts
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, PairedSums
-from relkit.statistics.types import Difference, Regression
+from relkit.statistics.types import ClusterSums, Difference, PairedSums, Regression
 from tests.builders import counts, estimate, report, slice_result
 
 Cells = Mapping[str, Mapping[int, tuple[int, int, int]]]

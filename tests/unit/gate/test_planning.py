@@ -24,8 +24,7 @@ from relkit.statistics.distributions import unseen
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.percentiles import values_needed
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums
-from relkit.statistics.types import Difference, Regression
+from relkit.statistics.types import ClusterSums, Difference, Regression
 from tests.builders import MINIMAL_SUITE, dataset, suite, utterance
 
 NI = "metric: wer_capped, test: non_inferiority, margin: {}"

@@ -12,8 +12,7 @@ from scipy import stats
 
 from relkit.statistics.differences import clusters_needed, rate_differences, unpaired_differences
 from relkit.statistics.rates import RATE_METRICS, RateMetric
-from relkit.statistics.sums import ClusterSums, PairedSums
-from relkit.statistics.types import Difference
+from relkit.statistics.types import ClusterSums, Difference, PairedSums
 
 Row = tuple[str, int, float, float, float]  # slice, cluster, candidate, baseline, words
 WER = RATE_METRICS["wer_capped"]

@@ -13,7 +13,7 @@ from scipy import stats
 from relkit.core.values import ErrorCounts, Estimate
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums
+from relkit.statistics.types import ClusterSums
 
 Row = tuple[float, ...]
 Data = Mapping[str, Mapping[int, Row]]

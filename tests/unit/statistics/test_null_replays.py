@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from relkit.core.arrays import FloatArray
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.replays import (
@@ -14,7 +15,7 @@ from relkit.statistics.replays import (
     replay_null,
     replayed_pairs,
 )
-from relkit.statistics.sums import ClusterSums, FloatArray, PairedSums
+from relkit.statistics.types import ClusterSums, PairedSums
 
 WER = RATE_METRICS["wer_capped"]
 

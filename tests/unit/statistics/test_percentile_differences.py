@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from relkit.core.arrays import FloatArray
 from relkit.statistics.percentile_differences import percentile_differences
-from relkit.statistics.sums import FloatArray, PairedValues, SliceValues
-from relkit.statistics.types import Difference
+from relkit.statistics.types import Difference, PairedValues, SliceValues
 
 
 def values_of(value: FloatArray, cluster: Sequence[int]) -> SliceValues:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from relkit.core.values import Estimate
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles, values_needed
-from relkit.statistics.sums import SliceValues
+from relkit.statistics.types import SliceValues
 
 Data = Mapping[str, Sequence[tuple[float, int]]]
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.statistics.families import (
     EXCUSED,
     FAMILY_METRICS,
@@ -26,8 +27,7 @@ from relkit.statistics.families import (
 )
 from relkit.statistics.families import test_regressions as regressions
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import ClusterSums, FloatArray, IntArray, PairedSums
-from relkit.statistics.types import Regression
+from relkit.statistics.types import ClusterSums, PairedSums, Regression
 
 WER = RATE_METRICS["wer_capped"]
 Cell = tuple[int, int, int, int, int]  # slice, cluster, candidate, baseline, words

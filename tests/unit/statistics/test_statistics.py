@@ -8,14 +8,8 @@ from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_nee
 from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentiles import TimingEvidence
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.sums import (
-    CORE_COLUMNS,
-    COUNT_COLUMNS,
-    SLICE_COLUMNS,
-    SUM_COLUMNS,
-    ClusterSums,
-    SliceValues,
-)
+from relkit.statistics.sums import CORE_COLUMNS, COUNT_COLUMNS, SLICE_COLUMNS, SUM_COLUMNS
+from relkit.statistics.types import ClusterSums, SliceValues
 
 
 def _sums(names: tuple[str, ...]) -> ClusterSums:
