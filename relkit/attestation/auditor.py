@@ -33,23 +33,12 @@ from pathlib import Path
 from typing import Any
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
-
-
 PREDICATE = "urn:relkit:gate-decision:v1"
-
-
 SKEW_S = 60
-
-
 RELATIVE = 1e-9
-
-
 SEARCHED = 1e-5  # of what is found by bisection over an approximated normal distribution
-
-
 ORDER = ("fail", "error", "no_data", "inconclusive", "pass")
 UNDECIDED = ("error", "inconclusive")
-
 
 UNKNOWABLE = frozenset(
     [
@@ -65,13 +54,8 @@ UNKNOWABLE = frozenset(
     ]
 )
 
-
 NEW = "new since"
-
-
 Json = dict[str, Any]
-
-
 Sums = dict[str, float]
 
 
@@ -88,7 +72,6 @@ RATES = {  # name: errors, units, utterances with such units
     "cer": ("char_errors", "characters", "with_characters"),
 }
 
-
 SHARES = {  # the same, and never above 1
     "ser": ("wrong", "utterances", "utterances"),
     "mer": ("errors", "aligned", "with_aligned"),
@@ -101,7 +84,6 @@ SHARES = {  # the same, and never above 1
     "dropout_rate": ("dropout_clips", "spoken", "spoken"),
 }
 
-
 AMOUNTS = {  # numerator, denominator, what counts the units
     "rtf": ("processing_s", "audio_s", "paced"),
     "rtfx": ("audio_s", "processing_s", "paced"),
@@ -111,14 +93,9 @@ AMOUNTS = {  # numerator, denominator, what counts the units
     "leading_silence_ms.mean": ("leading_silence_ms", "spoken", "spoken"),
 }
 
-
 QUALITY = ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos", "pesq", "stoi"]
-
-
-MORE_IS_BETTER = {"rtfx", *(f"{name}.{one}" for name in QUALITY for one in ("mean", "p10"))}
+MORE_IS_BETTER = {"rtfx", *(f"{name}.{part}" for name in QUALITY for part in ("mean", "p10"))}
 UNITS = {"rtf": "ratio", "rtfx": "ratio", "stoi": "ratio", **dict.fromkeys(QUALITY[:-1], "mos")}
-
-
 CLUMPED = {"wer", "wer_raw", "wer_capped", "cer"}
 
 
@@ -137,10 +114,10 @@ class Metric:
             return
         base, _, statistic = name.partition(".")
         if base in QUALITY and statistic == "mean":
-            found = (base, f"{base}_scored", f"{base}_scored")
+            columns = (base, f"{base}_scored", f"{base}_scored")
         else:
-            found = (RATES | SHARES | AMOUNTS)[name]
-        self.top, self.bottom, self.utterances = found
+            columns = (RATES | SHARES | AMOUNTS)[name]
+        self.top, self.bottom, self.utterances = columns
         self.n = self.bottom if self.counted else self.utterances
         self.is_share = self.bounded and self.n == self.utterances
 
@@ -148,10 +125,10 @@ class Metric:
         """Return the metric, NaN where it does not exist."""
         if self.name != "wil":
             return sums[self.top] / sums[self.bottom] if sums[self.bottom] > 0 else math.nan
-        hits, words, said = sums["hits"], sums["words"], sums["hypothesis_words"]
+        hits, words, answered = sums["hits"], sums["words"], sums["hypothesis_words"]
         if words <= 0:
             return math.nan
-        return 1.0 if said == 0 else 1.0 - hits * hits / (words * said)
+        return 1.0 if answered == 0 else 1.0 - hits * hits / (words * answered)
 
 
 # -- the jackknife over clusters ---------------------------------------------------------------
@@ -162,11 +139,11 @@ def t_quantile(probability: float, df: float) -> float:
     """Return Student's t with P(T <= t) = probability > 1/2, by Newton steps."""
     t = statistics.NormalDist().inv_cdf(probability)
     constant = math.exp(math.lgamma((df + 1) / 2) - math.lgamma(df / 2)) / math.sqrt(math.pi * df)
-    wanted = 1.0 - probability
+    upper = 1.0 - probability
     for _ in range(100):
         tail = 0.5 * incomplete_beta(df / 2, 0.5, df / (df + t * t))
         density = constant * (1 + t * t / df) ** (-(df + 1) / 2)
-        step = tail * math.log(tail / wanted) / density
+        step = tail * math.log(tail / upper) / density
         t += step
         if abs(step) <= 1e-14 * (1 + t):
             break
@@ -219,12 +196,15 @@ def spread(estimates: list[float]) -> tuple[float, float]:
     if not count or not all(map(math.isfinite, estimates)):
         return math.nan, math.nan
     mean = math.fsum(estimates) / count
-    q = [one - mean if abs(one - mean) > 1e-12 * (1 + abs(one)) else 0.0 for one in estimates]
+    q = [
+        estimate - mean if abs(estimate - mean) > 1e-12 * (1 + abs(estimate)) else 0.0
+        for estimate in estimates
+    ]
     largest = max(map(abs, q))
     if not largest:
         return 0.0, max(count - 1.0, 1.5)
-    squares = [(one / largest) ** 2 for one in q]
-    second, fourth = math.fsum(squares), math.fsum(one * one for one in squares)
+    squares = [(estimate / largest) ** 2 for estimate in q]
+    second, fourth = math.fsum(squares), math.fsum(estimate * estimate for estimate in squares)
     df = min(max(second * second / fourth, 1.5), max(count - 1.0, 1.5))
     return math.sqrt((count - 1) / count * second) * largest, df
 
@@ -234,11 +214,11 @@ def between_repeats(metric: "Metric", value: float, repeats: list[Sums]) -> tupl
 
     Where a repeat has no error, the variance of the metric over its squared value stands for it.
     """
-    rates = [metric.value(one) for one in repeats if one[metric.n] > 0]
+    rates = [metric.value(sums) for sums in repeats if sums[metric.n] > 0]
     if len(rates) < 2:
         return 0.0, len(rates)
     if min(rates) > 0:
-        return statistics.variance([math.log(one) for one in rates]), len(rates)
+        return statistics.variance([math.log(sums) for sums in rates]), len(rates)
     return statistics.variance(rates) / (value * value), len(rates)
 
 
@@ -274,9 +254,9 @@ class Table:
             if self.metric.counted and min(row) < 0:
                 raise Refused(f"{document['metric']}: a count is negative")
             last = (row[0], row[1])
-            own = dict(zip(columns, row[2:], strict=False))
-            other = dict(zip(columns, row[2 + len(columns) :], strict=False))
-            self.rows[self.slices[int(row[0])]].append((int(row[1]), own, other))
+            candidate = dict(zip(columns, row[2:], strict=False))
+            reference = dict(zip(columns, row[2 + len(columns) :], strict=False))
+            self.rows[self.slices[int(row[0])]].append((int(row[1]), candidate, reference))
 
     @property
     def repeats(self) -> int:
@@ -285,9 +265,13 @@ class Table:
 
     def highest(self, figure: Callable[[Sums, Sums], float]) -> float:
         """Return the highest figure of a cluster of the whole run, or of any slice without it."""
-        known = ["overall"] if "overall" in self.slices else self.slices
-        found = [figure(own, other) for name in known for _, own, other in self.rows[name]]
-        return max((one for one in found if math.isfinite(one)), default=0.0)
+        names = ["overall"] if "overall" in self.slices else self.slices
+        figures = [
+            figure(candidate, reference)
+            for name in names
+            for _, candidate, reference in self.rows[name]
+        ]
+        return max((value for value in figures if math.isfinite(value)), default=0.0)
 
 
 def total(rows: Iterable[Sums]) -> Sums:
@@ -299,9 +283,9 @@ def total(rows: Iterable[Sums]) -> Sums:
     return {name: math.fsum(values) for name, values in gathered.items()}
 
 
-def without(whole: Sums, row: Sums) -> Sums:
+def without(totals: Sums, row: Sums) -> Sums:
     """Return sums without one cluster."""
-    return {name: whole[name] - row[name] for name in whole}
+    return {name: totals[name] - row[name] for name in totals}
 
 
 # -- what a check's numbers are ----------------------------------------------------------------
@@ -313,42 +297,46 @@ def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
     ``by_repeat`` has the same sums by repeat of a run that asked each utterance more than once.
     """
     metric = table.metric
-    every = [own for _, own, _ in table.rows[name]]
-    rows = [own for own in every if own[metric.n] > 0]
-    whole, count = total(rows), len(rows)
-    asked = 1 if by_repeat is None else by_repeat.repeats
-    found = numbers(clusters=count, utterances=round(total(every).get("utterances", 0) / asked))
-    if not count or not math.isfinite(value := metric.value(whole)):
-        return found
-    found.update(observed=value, candidate=value, n=max(1, round(whole[metric.n] / asked)))
+    every = [sums for _, sums, _ in table.rows[name]]
+    rows = [sums for sums in every if sums[metric.n] > 0]
+    totals, count = total(rows), len(rows)
+    times_asked = 1 if by_repeat is None else by_repeat.repeats
+    result = numbers(
+        clusters=count, utterances=round(total(every).get("utterances", 0) / times_asked)
+    )
+    if not count or not math.isfinite(value := metric.value(totals)):
+        return result
+    result.update(observed=value, candidate=value, n=max(1, round(totals[metric.n] / times_asked)))
     if count < 5:
-        return found
+        return result
     if value == 0.0:
         if metric.counted:
-            highest = table.highest(lambda own, _: metric.value(own))
-            high = hidden(round(whole[metric.utterances] / asked), count, highest)
-            found.update(low=0.0, high=min(1.0, high) if metric.bounded else high)
-        return found
-    eventful = sum(metric.value(own) > 0 for own in rows)
+            highest = table.highest(lambda sums, _: metric.value(sums))
+            high = hidden(round(totals[metric.utterances] / times_asked), count, highest)
+            result.update(low=0.0, high=min(1.0, high) if metric.bounded else high)
+        return result
+    eventful = sum(metric.value(sums) > 0 for sums in rows)
     if metric.is_share and eventful < 5:
-        utterances = max(1, round(whole[metric.utterances] / asked))
+        utterances = max(1, round(totals[metric.utterances] / times_asked))
         events = min(utterances, max(1, math.ceil(value * utterances - 1e-9)))
-        found.update(few_events(table, events, utterances, eventful=eventful, count=count))
-        return found
-    left = [metric.value(without(whole, row)) for row in rows]
-    if any(not one > 0 for one in left):
-        return found
-    repeats = [] if by_repeat is None else [own for _, own, _ in by_repeat.rows[name]]
-    half = half_width([math.log(one) for one in left], between_repeats(metric, value, repeats))
+        result.update(few_events(table, events, utterances, eventful=eventful, count=count))
+        return result
+    left_out = [metric.value(without(totals, row)) for row in rows]
+    if any(not estimate > 0 for estimate in left_out):
+        return result
+    repeats = [] if by_repeat is None else [sums for _, sums, _ in by_repeat.rows[name]]
+    half = half_width(
+        [math.log(estimate) for estimate in left_out], between_repeats(metric, value, repeats)
+    )
     high = value * math.exp(min(half, 600.0))
-    found.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
-    return found
+    result.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
+    return result
 
 
 def few_events(table: Table, events: int, utterances: int, *, eventful: int, count: int) -> Json:
     """Return the ends of a share of utterances of which few clusters had an event: exact ones."""
     low, high = exact_ends(events, utterances)
-    highest = table.highest(lambda own, _: table.metric.value(own))
+    highest = table.highest(lambda sums, _: table.metric.value(sums))
     fewest, most = (end * highest for end in exact_ends(eventful, count))
     return {"low": min(low, fewest), "high": min(1.0, max(high, most))}
 
@@ -374,53 +362,53 @@ def difference(table: Table, name: str) -> Json:
     """Return how much worse the candidate is: jackknifed over clusters on its own scale."""
     metric = table.metric
     pairs = [(a, b) for _, a, b in table.rows[name] if a[metric.n] > 0 or b[metric.n] > 0]
-    here, there = total(a for a, _ in pairs), total(b for _, b in pairs)
+    here, base = total(a for a, _ in pairs), total(b for _, b in pairs)
     count = len(pairs)
-    found = numbers(clusters=count)
+    result = numbers(clusters=count)
     if not count:
-        return found
-    found.update(n=round(here[metric.n]), utterances=round(here[metric.utterances]))
-    values = metric.value(here), metric.value(there)
+        return result
+    result.update(n=round(here[metric.n]), utterances=round(here[metric.utterances]))
+    values = metric.value(here), metric.value(base)
     named = zip(("candidate", "baseline"), values, strict=True)
-    found.update({key: value for key, value in named if math.isfinite(value)})
+    result.update({key: value for key, value in named if math.isfinite(value)})
     if not all(map(math.isfinite, values)):
-        return found
+        return result
     worse = metric.sign * (values[0] - values[1])
-    found["observed"] = worse
+    result["observed"] = worse
     if count < 5:
-        return found
+        return result
     apart = sum(differs(metric, a, b) for a, b in pairs)
     highest = table.highest(lambda a, b: abs(metric.value(a) - metric.value(b)))
     unseen = hidden(here[metric.utterances], count, highest) if metric.counted else 0.0
     if apart == 0:
-        found.update(low=-unseen, high=unseen)
-        return found
-    left = [one_left(metric, here, a) - one_left(metric, there, b) for a, b in pairs]
-    half = half_width(left)
+        result.update(low=-unseen, high=unseen)
+        return result
+    left_out = [one_left(metric, here, a) - one_left(metric, base, b) for a, b in pairs]
+    half = half_width(left_out)
     if not math.isfinite(half):
-        return found
-    found.update(low=worse - half, high=worse + half)
+        return result
+    result.update(low=worse - half, high=worse + half)
     if metric.counted and apart < 5:
-        found.update(low=min(worse - half, -unseen), high=max(worse + half, unseen))
-    return found
+        result.update(low=min(worse - half, -unseen), high=max(worse + half, unseen))
+    return result
 
 
-def one_left(metric: Metric, whole: Sums, row: Sums) -> float:
+def one_left(metric: Metric, totals: Sums, row: Sums) -> float:
     """Return the metric without one cluster, NaN where no unit is left."""
-    left = without(whole, row)
-    return metric.value(left) if left[metric.n] > 0 else math.nan
+    rest = without(totals, row)
+    return metric.value(rest) if rest[metric.n] > 0 else math.nan
 
 
-def differs(metric: Metric, here: Sums, there: Sums) -> bool:
+def differs(metric: Metric, here: Sums, base: Sums) -> bool:
     """Return whether a cluster tells two systems apart."""
     names = ("hits", "words", "hypothesis_words") if metric.name == "wil" else ()
-    return any(here[name] != there[name] for name in names or (metric.top, metric.bottom))
+    return any(here[name] != base[name] for name in names or (metric.top, metric.bottom))
 
 
-def numbers(**known: float | None) -> Json:
+def numbers(**values: float | None) -> Json:
     """Return a check's numbers, none where they are not known."""
     names = ["observed", "low", "high", "candidate", "baseline", "bound", "p_adjusted", "detects"]
-    return {**dict.fromkeys(names), "n": 0, "clusters": 0, "utterances": 0, **known}
+    return {**dict.fromkeys(names), "n": 0, "clusters": 0, "utterances": 0, **values}
 
 
 # -- the joint test of a family of slices ------------------------------------------------------
@@ -461,13 +449,13 @@ class Family:
             rows = [
                 (
                     number[cluster],
-                    own[metric.bottom],
-                    own[metric.top],
-                    other[metric.top],
-                    own.get(excused, 0.0),
+                    candidate[metric.bottom],
+                    candidate[metric.top],
+                    reference[metric.top],
+                    candidate.get(excused, 0.0),
                 )
-                for cluster, own, other in table.rows[name]
-                if own[metric.n] > 0
+                for cluster, candidate, reference in table.rows[name]
+                if candidate[metric.n] > 0
             ]
             if len(rows) >= 5:
                 self.rows[name] = rows
@@ -476,8 +464,8 @@ class Family:
         self.extra = {name: math.fsum(d_of(r) for r in rows) for name, rows in each}
         self.both = {name: math.fsum(r[2] + r[3] - r[4] for r in rows) for name, rows in each}
         self.own = {name: math.fsum(d_of(r) ** 2 for r in rows) for name, rows in each}
-        known = [self.own[name] / self.both[name] for name in self.rows if self.own[name] > 0]
-        self.phi = statistics.median(known) if known else 0.0
+        ratios = [self.own[name] / self.both[name] for name in self.rows if self.own[name] > 0]
+        self.phi = statistics.median(ratios) if ratios else 0.0
         self.v = {n: 0.25 * self.own[n] + 0.75 * self.phi * self.both[n] for n in self.rows}
         self.maxima: list[float] = []
         self.reaching = dict.fromkeys(self.rows, 0)
@@ -516,14 +504,14 @@ class Family:
             for row in rows:
                 d[row[0], i] = d_of(row)
         every = list(flips(self.clusters, seed))
-        whole, scale = d.sum(axis=0), np.array(list(roots.values()))
+        totals, scale = d.sum(axis=0), np.array(list(roots.values()))
         least = np.array([self.statistic(name) - 1e-9 for name in self.rows])
         reaching = np.zeros(len(self.rows), dtype=np.int64)
         for first in range(0, len(every), 500):
             packed = np.frombuffer(b"".join(every[first : first + 500]), dtype=np.uint8)
             packed = packed.reshape(-1, (self.clusters + 7) // 8)
             bits = np.unpackbits(packed, axis=1, count=self.clusters, bitorder="little")
-            flipped = (whole - 2.0 * (bits.astype(np.float64) @ d)) / scale
+            flipped = (totals - 2.0 * (bits.astype(np.float64) @ d)) / scale
             reaching += (flipped >= least).sum(axis=0)
             yield from flipped.max(axis=1).tolist()
         self.reaching = dict(zip(self.rows, reaching.tolist(), strict=True))
@@ -612,8 +600,12 @@ def detects(family: Family, name: str, reference: float) -> float | None:
         return None
     low, high = 0.0, math.log(1e6)
     share = [(row[2] + row[3]) / 2 + reference * row[1] for row in rows]
-    whole = math.fsum(share)
-    h = math.fsum(one * one for one in share) / whole**2 if whole > 0 else 1 / len(rows)
+    total_share = math.fsum(share)
+    h = (
+        math.fsum(part * part for part in share) / total_share**2
+        if total_share > 0
+        else 1 / len(rows)
+    )
     if not is_found(family, name, expected, h, math.exp(high)):
         return None
     for _ in range(48):
@@ -634,9 +626,9 @@ def is_found(family: Family, name: str, expected: float, h: float, ratio: float)
     df = min(max(clusters - 1.0, 1.0), 200.0)
     z = t_quantile(0.91 if clusters < 8 else 0.84, df)
     extra = max(mean - z * math.sqrt(max(variance, 0.0)), 0.0)
-    own = extra**2 * h + (1 - h) * variance
-    v = 0.25 * own + 0.75 * family.phi * (family.both[name] + extra)
-    equal = extra**2 / own if own > 0 else 0.0
+    own_variance = extra**2 * h + (1 - h) * variance
+    v = 0.25 * own_variance + 0.75 * family.phi * (family.both[name] + extra)
+    equal = extra**2 / own_variance if own_variance > 0 else 0.0
     itself = max(normal_tail(math.sqrt(equal)), 2.0 ** -min(equal, 1000.0))
     if clusters < 8:
         itself = 2.0**-5
@@ -671,7 +663,7 @@ def ranks(share: float, counts: list[list[float]], half: float) -> tuple[int | N
     odds, factor = (1 - share) / share, math.exp(min(half, 600.0))
     low = math.floor(size / (1 + odds * factor))
     high = math.ceil(size / (1 + odds / factor)) + 1
-    enough = [math.ceil(math.log(0.025) / math.log(one)) for one in (1 - share, share)]
+    enough = [math.ceil(math.log(0.025) / math.log(chance)) for chance in (1 - share, share)]
     return (
         low if low >= 1 and size >= enough[0] else None,
         high if high <= size and size >= enough[1] else None,
@@ -681,35 +673,37 @@ def ranks(share: float, counts: list[list[float]], half: float) -> tuple[int | N
 def logits(counts: list[list[float]]) -> list[float]:
     """Return the logit of the share above without each cluster; NaN where there is none."""
     size, above = (math.fsum(row[i] for row in counts) for i in (0, 1))
-    found = []
+    values = []
     for own_size, own_above in counts:
         over = above - own_above
         under = (size - own_size) - over
         odds = over / under if under > 1e-9 else 0.0
-        found.append(math.log(odds) if odds > 1e-9 else math.nan)
-    return found
+        values.append(math.log(odds) if odds > 1e-9 else math.nan)
+    return values
 
 
-def percentile(share: float, one: Json) -> Json:
+def percentile(share: float, statistics: Json) -> Json:
     """Return a percentile with its ends, where the counts lead to the recorded ranks."""
-    left = logits(one["rows"])
-    half = half_width(left) if len(left) >= 8 else math.nan
-    low, high = at_ranks(one, ranks(share, one["rows"], half))
-    value = one["value"]
+    left_out = logits(statistics["rows"])
+    half = half_width(left_out) if len(left_out) >= 8 else math.nan
+    low, high = at_ranks(statistics, ranks(share, statistics["rows"], half))
+    value = statistics["value"]
     return numbers(
-        observed=value, candidate=value, low=low, high=high, n=one["values"],
-        clusters=len(left), utterances=one["utterances"],
+        observed=value, candidate=value, low=low, high=high, n=statistics["values"],
+        clusters=len(left_out), utterances=statistics["utterances"],
     )  # fmt: skip
 
 
-def percentile_difference(share: float, one: Json, *, sign: float) -> Json:
+def percentile_difference(share: float, statistics: Json, *, sign: float) -> Json:
     """Return how much worse a percentile is: the outer ends of moving either system."""
-    other = one["other"]
-    left = [a - b for a, b in zip(logits(one["rows"]), logits(other["rows"]), strict=True)]
-    half = half_width(left) if len(left) >= 8 else math.nan
-    low, high = at_ranks(one, ranks(share, one["rows"], half))
-    other_low, other_high = at_ranks(other, ranks(share, other["rows"], half))
-    point, base = one["value"], other["value"]
+    reference = statistics["other"]
+    left_out = [
+        a - b for a, b in zip(logits(statistics["rows"]), logits(reference["rows"]), strict=True)
+    ]
+    half = half_width(left_out) if len(left_out) >= 8 else math.nan
+    low, high = at_ranks(statistics, ranks(share, statistics["rows"], half))
+    other_low, other_high = at_ranks(reference, ranks(share, reference["rows"], half))
+    point, base = statistics["value"], reference["value"]
     ends = [
         None if low is None or other_high is None else min(low - base, point - other_high),
         None if high is None or other_low is None else max(high - base, point - other_low),
@@ -718,29 +712,35 @@ def percentile_difference(share: float, one: Json, *, sign: float) -> Json:
         ends = [None if end is None else -end for end in reversed(ends)]
     return numbers(
         observed=sign * (point - base), candidate=point, baseline=base, low=ends[0], high=ends[1],
-        n=one["values"], clusters=len(left), utterances=one["utterances"],
+        n=statistics["values"], clusters=len(left_out), utterances=statistics["utterances"],
     )  # fmt: skip
 
 
-def sound(metric: str, one: Json) -> None:
+def sound(metric: str, statistics: Json) -> None:
     """Raise Refused where the counts of a percentile contradict themselves."""
-    rows = one["rows"]
-    whole = all(size % 1 == 0 and 0 <= above <= size < math.inf for size, above in rows)
-    if not whole or math.fsum(size for size, _ in rows) != one["values"]:
-        raise Refused(f"{metric}: counts of {one['slice']} do not add up")
-    ends = [one[key] for key in ("low", "value", "high") if one[key] is not None]
-    if ends != sorted(ends) or any((one[f"{k}_rank"] is None) != (one[k] is None) for k in ENDS):
-        raise Refused(f"{metric}: the ends of {one['slice']} are not those of a percentile")
+    rows = statistics["rows"]
+    plausible = all(size % 1 == 0 and 0 <= above <= size < math.inf for size, above in rows)
+    if not plausible or math.fsum(size for size, _ in rows) != statistics["values"]:
+        raise Refused(f"{metric}: counts of {statistics['slice']} do not add up")
+    ends = [statistics[key] for key in ("low", "value", "high") if statistics[key] is not None]
+    if ends != sorted(ends) or any(
+        (statistics[f"{k}_rank"] is None) != (statistics[k] is None) for k in ENDS
+    ):
+        raise Refused(f"{metric}: the ends of {statistics['slice']} are not those of a percentile")
 
 
 ENDS = ("low", "high")
 
 
-def at_ranks(one: Json, found: tuple[int | None, int | None]) -> tuple[float | None, float | None]:
+def at_ranks(
+    statistics: Json, expected: tuple[int | None, int | None]
+) -> tuple[float | None, float | None]:
     """Return the recorded ends; raises Refused where their ranks are not those found."""
-    if (one["low_rank"], one["high_rank"]) != found:
-        raise Refused(f"{one['slice']}: the counts lead to ranks {found[0]} and {found[1]}")
-    return one["low"], one["high"]
+    if (statistics["low_rank"], statistics["high_rank"]) != expected:
+        raise Refused(
+            f"{statistics['slice']}: the counts lead to ranks {expected[0]} and {expected[1]}"
+        )
+    return statistics["low"], statistics["high"]
 
 
 # -- verdicts ----------------------------------------------------------------------------------
@@ -751,42 +751,44 @@ def at_most(value: float, limit: float) -> bool:
     return round(Decimal(repr(float(value))), 12) <= round(Decimal(repr(float(limit))), 12)
 
 
-def verdict_of(rule: Json, found: Json, *, anchored: bool) -> tuple[str, str]:
+def verdict_of(rule: Json, result: Json, *, anchored: bool) -> tuple[str, str]:
     """Return the verdict of a rule over its numbers and its code, and note the bound in them."""
-    low, high, value = found["low"], found["high"], found["observed"]
+    low, high, value = result["low"], result["high"], result["observed"]
     if rule["test"] == "bound":
-        found["bound"] = rule["max"] if rule["max"] is not None else rule["min"]
-    if value is None or found["n"] <= 0:
+        result["bound"] = rule["max"] if rule["max"] is not None else rule["min"]
+    if value is None or result["n"] <= 0:
         return "no_data", "nothing_measured"
     if rule["test"] == "min_change":
-        wanted = wanted_change(rule, found)
+        required = wanted_change(rule, result)
         value, low, high = (None if x is None else -x for x in (value, high, low))
-        found.update(observed=value, low=low, high=high, bound=wanted)
+        result.update(observed=value, low=low, high=high, bound=required)
     if rule["test"] == "no_regression":
-        if found["p_adjusted"] is None:
+        if result["p_adjusted"] is None:
             return "inconclusive", "no_test"
-        said = of_family(rule, found)
+        family = of_family(rule, result)
     elif rule["test"] == "min_change":
-        said = decided(low, high, lambda x: at_most(found["bound"], x), "low", CHANGE)
+        family = decided(low, high, lambda x: at_most(result["bound"], x), "low", CHANGE)
     elif rule["test"] == "non_inferiority":
         margin = rule["margin"]
         if anchored and rule["anchor_margin"] is not None:
             margin = rule["anchor_margin"]
-        found["bound"] = margin
-        said = decided(low, high, lambda x: at_most(x, margin), "high", MARGIN)
+        result["bound"] = margin
+        family = decided(low, high, lambda x: at_most(x, margin), "high", MARGIN)
     else:
-        said = within(rule, low, high)
-    return enough(rule, found) or said
+        family = within(rule, low, high)
+    return enough(rule, result) or family
 
 
-def enough(rule: Json, found: Json) -> tuple[str, str] | None:
+def enough(rule: Json, result: Json) -> tuple[str, str] | None:
     """Return the verdict on too little evidence, whatever its numbers say, None on enough."""
-    if found["clusters"] == 1 and rule["mode"] == "required":
+    if result["clusters"] == 1 and rule["mode"] == "required":
         return "error", "one_cluster"
-    if found["clusters"] < rule["min_clusters"]:
+    if result["clusters"] < rule["min_clusters"]:
         return "inconclusive", "few_clusters"
     return (
-        ("inconclusive", "few_utterances") if found["utterances"] < rule["min_utterances"] else None
+        ("inconclusive", "few_utterances")
+        if result["utterances"] < rule["min_utterances"]
+        else None
     )
 
 
@@ -827,26 +829,26 @@ def within(rule: Json, low: float | None, high: float | None) -> tuple[str, str]
     return ("pass", "within_bounds") if inside else ("inconclusive", "bound_inside_interval")
 
 
-def of_family(rule: Json, found: Json) -> tuple[str, str]:
+def of_family(rule: Json, result: Json) -> tuple[str, str]:
     """Return the verdict of one slice of a family."""
-    if found["observed"] > 0 and at_most(found["p_adjusted"], 0.05):
+    if result["observed"] > 0 and at_most(result["p_adjusted"], 0.05):
         return "fail", "regressed"
-    sees = found["detects"]
+    sees = result["detects"]
     if sees is not None and at_most(sees, rule["detectable"]):
         return "pass", "no_regression_seen"
     return "inconclusive", "too_weak_to_see"
 
 
-def wanted_change(rule: Json, found: Json) -> float:
+def wanted_change(rule: Json, result: Json) -> float:
     """Return how much better the candidate has to be."""
-    asked = [] if rule["min_change"] is None else [rule["min_change"]]
-    relative, base = rule["min_relative_change"], found["baseline"] or 0.0
+    changes = [] if rule["min_change"] is None else [rule["min_change"]]
+    relative, base = rule["min_relative_change"], result["baseline"] or 0.0
     if relative is not None and base != 0:
         places = [abs(round(Decimal(repr(float(x))), 12)) for x in (relative, base)]
-        asked.append(float(places[0] * places[1]))
-    elif relative is not None and not asked:
-        asked.append(1e-10)
-    return float(max(asked))
+        changes.append(float(places[0] * places[1]))
+    elif relative is not None and not changes:
+        changes.append(1e-10)
+    return float(max(changes))
 
 
 # -- a decision as a whole ---------------------------------------------------------------------
@@ -868,16 +870,16 @@ class Audit:
         self.verdicts: list[str] = []
         self._families: dict[Any, Family] = {}
         every = predicate["evidence"]["parts"]
-        evidence = {one["part"]: one for one in every}
+        evidence = {item["part"]: item for item in every}
         if len(evidence) != len(every):
             self.problems.append("the evidence of a part stands twice")
         for part in predicate["parts"]:
-            known = evidence.get(part["name"])
-            if known is None:
+            part_evidence = evidence.get(part["name"])
+            if part_evidence is None:
                 self.problems.append(f"part {part['name']}: there is no evidence")
                 continue
-            self._policy(part, known)
-            self._part(part, known)
+            self._policy(part, part_evidence)
+            self._part(part, part_evidence)
         self._whole()
 
     @property
@@ -898,14 +900,15 @@ class Audit:
         if [rule["id"] for rule in written] != [rule["id"] for rule in evidence["rules"]]:
             self.problems.append("the rules are not those of the policy")
             return
-        for rule, own in zip(evidence["rules"], written, strict=True):
+        for rule, written_rule in zip(evidence["rules"], written, strict=True):
             changes = (
-                own.get("min_change") is not None or own.get("min_relative_change") is not None
+                written_rule.get("min_change") is not None
+                or written_rule.get("min_relative_change") is not None
             )
-            asked = {**DEFAULTS, "test": "min_change" if changes else "bound"}
-            asked |= {k: document[k] for k in LEAST if k in document}
-            asked |= {key: value for key, value in own.items() if value is not None}
-            for key, value in asked.items():
+            complete = {**DEFAULTS, "test": "min_change" if changes else "bound"}
+            complete |= {k: document[k] for k in LEAST if k in document}
+            complete |= {key: value for key, value in written_rule.items() if value is not None}
+            for key, value in complete.items():
                 ours = sorted(value.split("&")) if key == "slice" else value
                 theirs = sorted(rule[key].split("&")) if key == "slice" else rule[key]
                 if ours != theirs:
@@ -918,13 +921,14 @@ class Audit:
         checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]
         try:
             tables = {
-                (one["metric"], one["against"], one["by"]): Table(one) for one in evidence["sums"]
+                (item["metric"], item["against"], item["by"]): Table(item)
+                for item in evidence["sums"]
             }
-            for one in evidence["percentiles"]:
-                for figures in one["slices"]:
-                    sound(one["metric"], figures)
+            for item in evidence["percentiles"]:
+                for figures in item["slices"]:
+                    sound(item["metric"], figures)
                     if figures["other"] is not None:
-                        sound(one["metric"], figures["other"])
+                        sound(item["metric"], figures["other"])
         except (Refused, KeyError) as error:
             self.problems.append(f"evidence: {error}")
             return
@@ -950,17 +954,19 @@ class Audit:
     def _gaps(self, rules: dict[str, Json], checks: list[Json], tables: dict[Any, Table]) -> None:
         """Every rule has a check, and every slice that there are sums of."""
         for rule in rules.values():
-            own = [check for check in checks if check["rule"] == rule["id"]]
-            if not own:
+            rule_checks = [check for check in checks if check["rule"] == rule["id"]]
+            if not rule_checks:
                 self.problems.append(f"{rule['id']}: was not judged")
             against = None if rule["test"] == "bound" else "baseline"
             table = tables.get((rule["metric"], against, "cluster"))
-            if table is None or any(check["code"] in UNKNOWABLE for check in own):
+            if table is None or any(check["code"] in UNKNOWABLE for check in rule_checks):
                 continue
-            judged = {check["slice"] for check in own}
+            judged = {check["slice"] for check in rule_checks}
             for name in table.slices:
-                wanted = matches(rule["slice"], name) and table.rows[name] and "(none)" not in name
-                if wanted and name not in judged:
+                expected = (
+                    matches(rule["slice"], name) and table.rows[name] and "(none)" not in name
+                )
+                if expected and name not in judged:
                     self.problems.append(f"{rule['id']}: {name} was measured and not judged")
 
     def _take(self, check: Json) -> None:
@@ -984,17 +990,17 @@ class Audit:
         name, against = check["slice"], check["against"]
         try:
             if rule["test"] == "no_regression":
-                found = self._family(rule, check, checks, part, tables)
+                result = self._family(rule, check, checks, part, tables)
             else:
-                found = one_check(rule, name, against, tables, evidence)
+                result = one_check(rule, name, against, tables, evidence)
         except Refused as error:
             self.problems.append(f"{label(check)}: {error}")
             return
-        if found is None:
+        if result is None:
             self._take(check)
             return
-        verdict, code = verdict_of(rule, found, anchored=against == "anchor")
-        found.update(
+        verdict, code = verdict_of(rule, result, anchored=against == "anchor")
+        result.update(
             verdict=verdict,
             code=code,
             unit=unit_of(rule["metric"]),
@@ -1002,8 +1008,8 @@ class Audit:
             quantity="value" if rule["test"] == "bound" else "worsening",
         )
         if rule["test"] == "min_change" and verdict != "no_data":
-            found["quantity"] = "improvement"
-        self._compare(check, found)
+            result["quantity"] = "improvement"
+        self._compare(check, result)
 
     def _family(
         self, rule: Json, check: Json, checks: list[Json], part: Json, tables: dict[Any, Table]
@@ -1014,16 +1020,16 @@ class Audit:
         fresh = check["reason"].startswith(NEW)
         together = {rule["id"]} if fresh else self._together(part, rule)
         names = [
-            one["slice"]
-            for one in checks
-            if one["rule"] in together
-            and one["code"] not in UNKNOWABLE
-            and one["reason"].startswith(NEW) == fresh
+            other_check["slice"]
+            for other_check in checks
+            if other_check["rule"] in together
+            and other_check["code"] not in UNKNOWABLE
+            and other_check["reason"].startswith(NEW) == fresh
         ]
         key = (part["name"], min(together), fresh)
         if key not in self._families:
-            known = [name for name in dict.fromkeys(names) if name in table.slices]
-            family = Family(table, known)
+            measured = [name for name in dict.fromkeys(names) if name in table.slices]
+            family = Family(table, measured)
             family.families = self._count_families(part)
             if family.rows:
                 family.flip(
@@ -1050,8 +1056,14 @@ class Audit:
         """
         as_blocking, now = (False, family.families), (True, 1)
         for family.discoveries, family.families in (now, as_blocking):
-            found = [(check, self._of_slice(family, table, check["slice"])) for check in checks]
-            if all(same(key, one[key], check[key]) for check, one in found for key in CORRECTED):
+            recomputed = [
+                (check, self._of_slice(family, table, check["slice"])) for check in checks
+            ]
+            if all(
+                same(key, result[key], check[key])
+                for check, result in recomputed
+                for key in CORRECTED
+            ):
                 return
         family.discoveries, family.families = now
 
@@ -1062,44 +1074,44 @@ class Audit:
 
     def _rules_of(self, part: Json) -> list[Json]:
         evidence = (e for e in self.predicate["evidence"]["parts"] if e["part"] == part["name"])
-        return [rule for one in evidence for rule in one["rules"]]
+        return [rule for item in evidence for rule in item["rules"]]
 
     def _together(self, part: Json, rule: Json) -> set[str]:
         """Return the ids of the rules whose slices are one family with those of a rule."""
         if not blocks_as_family(rule):
             return {rule["id"]}
-        rules = [one for one in self._rules_of(part) if blocks_as_family(one)]
+        rules = [r for r in self._rules_of(part) if blocks_as_family(r)]
         return {one["id"] for one in rules if one["metric"] == rule["metric"]}
 
     def _of_slice(self, family: Family, table: Table, name: str) -> Json:
-        found = difference(table, name)
-        found.update(low=None, high=None)
+        result = difference(table, name)
+        result.update(low=None, high=None)
         if name in family.rows:
             reference = reference_rates(family)[name]
-            found.update(
+            result.update(
                 p_adjusted=family.p_adjusted()[name],
                 low=family.low(name),
                 detects=detects(family, name, reference),
                 bound=0.0 if reference > 0 else None,
             )
-        return found
+        return result
 
-    def _compare(self, check: Json, found: Json) -> None:
+    def _compare(self, check: Json, result: Json) -> None:
         """Note a check with both numbers, and every difference as a problem."""
         if check["mode"] == "required":
-            self.verdicts.append(found["verdict"])
+            self.verdicts.append(result["verdict"])
         # An interval within a single cluster decides nothing, and its sums are not in here.
-        alone = check["clusters"] <= 1 and found["verdict"] == check["verdict"] in UNDECIDED
-        wrong = [] if alone else [k for k in found if not same(k, found[k], check[k])]
+        alone = check["clusters"] <= 1 and result["verdict"] == check["verdict"] in UNDECIDED
+        wrong = [] if alone else [k for k in result if not same(k, result[k], check[k])]
         if wrong:
-            said = "; ".join(f"{key} is {found[key]}, not {check[key]}" for key in wrong)
-            self.problems.append(f"{label(check)}: {said}")
+            differences = "; ".join(f"{key} is {result[key]}, not {check[key]}" for key in wrong)
+            self.problems.append(f"{label(check)}: {differences}")
         self.lines.append(
             (
                 check["rule"],
                 check["slice"],
                 f"{check['verdict']} {span(check)}",
-                f"{found['verdict']} {span(found)}",
+                f"{result['verdict']} {span(result)}",
                 "differs" if wrong else "agrees",
                 "" if check["mode"] == "required" else check["mode"],
             )
@@ -1115,7 +1127,7 @@ class Audit:
                 if check["part"] is not None and check["code"] != "part_missing":
                     self.problems.append(f"{label(check)}: its part was not judged")
         required = [check for check in checks if check["mode"] == "required"]
-        verdict = next((one for one in ORDER if one in self.verdicts), "error")
+        verdict = next((name for name in ORDER if name in self.verdicts), "error")
         if verdict == "pass" and all(check["test"] == "evidence" for check in required):
             verdict = "error"
         if verdict != self.predicate["verdict"]:
@@ -1139,15 +1151,15 @@ class Audit:
     def _launch(self, policy: Json, document: Json) -> None:
         """The digest of the policy covers those of its parts, and all of them were judged."""
         parts = document.get("parts", {})
-        own, documents = digest(document), policy["documents"]
+        computed, documents = digest(document), policy["documents"]
         if parts:
-            own = digest(
+            computed = digest(
                 {
-                    "policy": own,
+                    "policy": computed,
                     "parts": {k: digest(documents[n]) for k, n in parts.items() if n in documents},
                 }
             )
-        if own != policy["digest"]:
+        if computed != policy["digest"]:
             self.problems.append(
                 f"the policy {policy['name']} does not have the digest of its document"
             )
@@ -1159,7 +1171,7 @@ class Audit:
 
     def _requirements(self, document: Json) -> None:
         """Every required check has a result, and passes by a record that was good at that time."""
-        records = {one["name"]: one for one in self.predicate["required_checks"]}
+        records = {entry["name"]: entry for entry in self.predicate["required_checks"]}
         results = {c["rule"]: c for c in self.predicate["checks"] if c["test"] == "requirement"}
         documents = [
             document,
@@ -1168,19 +1180,21 @@ class Audit:
                 for name in document.get("parts", {}).values()
             ),
         ]
-        asked = [one for each in documents for one in each.get("requires", [])]
+        required = [entry for each in documents for entry in each.get("requires", [])]
         candidates = [part["candidate"] for part in self.predicate["parts"]]
-        digests = {one[key] for one in candidates for key in ("artifact", "candidate")}
-        for wanted in [{"name": one} if isinstance(one, str) else one for one in asked]:
-            name = wanted["name"]
+        digests = {entry[key] for entry in candidates for key in ("artifact", "candidate")}
+        for requirement in [
+            {"name": entry} if isinstance(entry, str) else entry for entry in required
+        ]:
+            name = requirement["name"]
             result, record = results.get(name), records.get(name)
             if result is None or result["mode"] != "required":
                 self.problems.append(f"{name}: is required and was not judged")
             elif result["verdict"] == "pass":
-                why = self._not_good(record, digests, signed=bool(wanted.get("signed")))
+                why = self._not_good(record, digests, signed=bool(requirement.get("signed")))
                 self.problems += [f"{name}: passes {why}"] if why else []
         for name in results.keys() - {
-            one if isinstance(one, str) else one["name"] for one in asked
+            entry if isinstance(entry, str) else entry["name"] for entry in required
         }:
             self.problems.append(f"{name}: is a requirement that the policy does not know")
 
@@ -1222,7 +1236,6 @@ DEFAULTS: Json = {
     "min_utterances": 30,
 }
 
-
 CORRECTED = ("p_adjusted", "low", "detects")
 
 
@@ -1230,20 +1243,20 @@ def one_check(
     rule: Json, name: str, against: str | None, tables: dict[Any, Table], evidence: Json
 ) -> Json | None:
     """Return the numbers of a check of one slice, None where there are no sums for it."""
-    other = None if rule["test"] == "bound" else against or "baseline"
-    table = tables.get((rule["metric"], other, "cluster"))
+    side = None if rule["test"] == "bound" else against or "baseline"
+    table = tables.get((rule["metric"], side, "cluster"))
     if table is not None and name in table.slices:
-        if other is not None:
+        if side is not None:
             return difference(table, name)
         return bound(table, name, tables.get((rule["metric"], None, "repeat")))
-    for one in evidence["percentiles"]:
-        if (one["metric"], one["against"]) == (rule["metric"], other):
-            for statistic in one["slices"]:
+    for item in evidence["percentiles"]:
+        if (item["metric"], item["against"]) == (rule["metric"], side):
+            for statistic in item["slices"]:
                 if statistic["slice"] == name:
                     sign = -1.0 if rule["metric"] in MORE_IS_BETTER else 1.0
-                    if other is None:
-                        return percentile(one["share"], statistic)
-                    return percentile_difference(one["share"], statistic, sign=sign)
+                    if side is None:
+                        return percentile(item["share"], statistic)
+                    return percentile_difference(item["share"], statistic, sign=sign)
     return None
 
 
@@ -1251,10 +1264,10 @@ def matches(pattern: str, name: str) -> bool:
     """Return whether a slice is one of those of a rule."""
     if "overall" in (pattern, name):
         return pattern == name
-    wanted, found = pattern.split("&"), name.split("&")
-    return len(wanted) == len(found) and all(
+    pattern_parts, name_parts = pattern.split("&"), name.split("&")
+    return len(pattern_parts) == len(name_parts) and all(
         a == b or (a.endswith("=*") and b.startswith(a[:-1]))
-        for a, b in zip(wanted, found, strict=True)
+        for a, b in zip(pattern_parts, name_parts, strict=True)
     )
 
 
@@ -1268,9 +1281,9 @@ def same(key: str, ours: Any, theirs: Any) -> bool:  # noqa: ANN401 - a number, 
     return math.isclose(ours, theirs, rel_tol=relative, abs_tol=1e-12)
 
 
-def span(found: Json) -> str:
+def span(result: Json) -> str:
     """Return a value and its interval for the table."""
-    return " ".join("-" if found[k] is None else f"{found[k]:.6g}" for k in SHOWN)
+    return " ".join("-" if result[k] is None else f"{result[k]:.6g}" for k in SHOWN)
 
 
 SHOWN = ("observed", "low", "high")
@@ -1306,14 +1319,14 @@ def unpack(data: bytes, keys: dict[str, Any]) -> tuple[bytes, list[str]]:
     payload = from_base64(envelope["payload"])
     kind = PAYLOAD_TYPE.encode()
     message = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    ids = [one["keyid"] for one in envelope["signatures"]]
+    ids = [signature["keyid"] for signature in envelope["signatures"]]
     if len(set(ids)) != len(ids):
         raise Refused("a key has signed it twice")
     signers = []
-    for one in envelope["signatures"]:
-        if one["keyid"] in keys:
-            check_signature(keys[one["keyid"]], from_base64(one["sig"]), message)
-            signers.append(one["keyid"])
+    for signature in envelope["signatures"]:
+        if signature["keyid"] in keys:
+            check_signature(keys[signature["keyid"]], from_base64(signature["sig"]), message)
+            signers.append(signature["keyid"])
     if not signers:
         raise Refused("none of the given keys has signed it")
     return payload, signers
@@ -1380,10 +1393,10 @@ def moment(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
 
 
-def statement_problems(statement: Json, payload: bytes, wanted: Json) -> Iterator[str]:
+def statement_problems(statement: Json, payload: bytes, expected: Json) -> Iterator[str]:
     """Yield what is wrong with a decision apart from its numbers."""
     predicate = statement["predicate"]
-    subjects = {"sha256:" + one["digest"]["sha256"] for one in statement["subject"]}
+    subjects = {"sha256:" + subject["digest"]["sha256"] for subject in statement["subject"]}
     judged = {
         part["candidate"]["artifact"] or part["candidate"]["candidate"]
         for part in predicate["parts"]
@@ -1392,15 +1405,15 @@ def statement_problems(statement: Json, payload: bytes, wanted: Json) -> Iterato
         yield "it is not written in the one canonical form"
     if subjects != judged:
         yield "the subject is not the candidate that was judged"
-    if moment(predicate["created"]) > wanted["now"] + timedelta(seconds=SKEW_S):
+    if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
         yield f"it was issued in the future, at {predicate['created']}"
-    if moment(predicate["expires"]) <= wanted["now"]:
+    if moment(predicate["expires"]) <= expected["now"]:
         yield f"it expired at {predicate['expires']}"
-    if wanted["serial"] is not None and predicate["serial"] < wanted["serial"]:
-        yield f"it is decision {predicate['serial']}, older than {wanted['serial']}: replayed"
-    if wanted["artifact"] is not None and wanted["artifact"] not in subjects:
+    if expected["serial"] is not None and predicate["serial"] < expected["serial"]:
+        yield f"it is decision {predicate['serial']}, older than {expected['serial']}: replayed"
+    if expected["artifact"] is not None and expected["artifact"] not in subjects:
         yield "it is about another artifact"
-    if wanted["policy"] not in (None, predicate["policy"]["digest"]):
+    if expected["policy"] not in (None, predicate["policy"]["digest"]):
         yield "it was decided by another policy"
 
 
@@ -1424,20 +1437,20 @@ def load_keys(paths: Iterable[str]) -> dict[str, Any]:
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
-def audit(data: bytes, keys: dict[str, Any], wanted: Json) -> tuple[list[str], Audit | None]:
+def audit(data: bytes, keys: dict[str, Any], expected: Json) -> tuple[list[str], Audit | None]:
     """Return (problems, what came of the checks); None where nothing could be believed."""
     try:
         payload, _ = unpack(data, keys)
         statement = strict(payload)
         if statement["predicateType"] != PREDICATE:
             raise Refused("it is no gate decision")  # noqa: TRY301 - one place says what is wrong
-        problems = list(statement_problems(statement, payload, wanted))
-        found = Audit(statement["predicate"])
+        problems = list(statement_problems(statement, payload, expected))
+        checked = Audit(statement["predicate"])
     except Refused as error:
         return [str(error)], None
     except MALFORMED as error:
         return [f"it is malformed ({type(error).__name__})"], None
-    return problems + found.problems, found
+    return problems + checked.problems, checked
 
 
 def safe(text: str) -> str:
@@ -1445,19 +1458,19 @@ def safe(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def report(problems: list[str], found: Audit | None) -> str:
+def report(problems: list[str], checked: Audit | None) -> str:
     """Return the table of checks, and every problem below it."""
     head = ("rule", "slice", "recorded", "recomputed", "", "")
-    rows = [head, *(found.lines if found else [])]
+    rows = [head, *(checked.lines if checked else [])]
     wide = [max(len(row[i]) for row in rows) for i in range(len(head))]
     table = ["  ".join(safe(c).ljust(w) for c, w in zip(row, wide, strict=True)) for row in rows]
-    lines = [line.rstrip() for line in table] if found else []
-    lines += [f"problem: {safe(one)}" for one in problems]
-    if found:
-        lines += [f"believed: {safe(one)}" for one in found.believed]
-        shadow = found.predicate["policy"]["enforcement"] == "shadow"
+    lines = [line.rstrip() for line in table] if checked else []
+    lines += [f"problem: {safe(problem)}" for problem in problems]
+    if checked:
+        lines += [f"believed: {safe(problem)}" for problem in checked.believed]
+        shadow = checked.predicate["policy"]["enforcement"] == "shadow"
         lines += ["shadow: it can never promote"] if shadow else []
-        lines.append(f"verdict: {found.predicate['verdict']}")
+        lines.append(f"verdict: {checked.predicate['verdict']}")
     return "\n".join([*lines, "NOT VALID" if problems else "valid"]) + "\n"
 
 
@@ -1471,27 +1484,27 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--policy-digest", metavar="D")
     parser.add_argument("--strict", action="store_true", help="refuse what has to be believed")
     parser.add_argument("--at", metavar="TIME", help="as of this UTC time instead of now")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        keys = load_keys(given.key)
-        data = Path(given.file).read_bytes()
-        now = datetime.now(UTC) if given.at is None else moment(given.at)
+        keys = load_keys(options.key)
+        data = Path(options.file).read_bytes()
+        now = datetime.now(UTC) if options.at is None else moment(options.at)
     except ImportError:
         sys.stderr.write("signatures need the package cryptography: pip install cryptography\n")
         return 2
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{type(error).__name__}: a key or the file cannot be read\n")
         return 2
-    wanted = {
+    expected = {
         "now": now,
-        "serial": given.min_serial,
-        "artifact": given.artifact,
-        "policy": given.policy_digest,
+        "serial": options.min_serial,
+        "artifact": options.artifact,
+        "policy": options.policy_digest,
     }
-    problems, found = audit(data, keys, wanted)
-    if given.strict and found is not None:
-        problems += [f"{one}: has to be believed" for one in found.believed]
-    sys.stdout.write(report(problems, found))
+    problems, checked = audit(data, keys, expected)
+    if options.strict and checked is not None:
+        problems += [f"{claim}: has to be believed" for claim in checked.believed]
+    sys.stdout.write(report(problems, checked))
     return 1 if problems else 0
 
 

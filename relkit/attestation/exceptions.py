@@ -12,7 +12,6 @@ from relkit.gate.types import CheckRecord, GateDecision, Overridden, Override, V
 LONGEST_S = 30 * 86400.0
 """No exception and no approval is valid for longer than 30 days."""
 
-
 _JUDGED = frozenset({Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS})
 
 

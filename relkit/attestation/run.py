@@ -85,8 +85,8 @@ class Checks(Protocol):
         """Return where the check of a name is."""
         ...
 
-    def read(self, name: str, given: Mapping[str, Path]) -> tuple[str, bytes] | None:
-        """Return (file name, bytes) of a check, from ``given`` where it is named there."""
+    def read(self, name: str, files: Mapping[str, Path]) -> tuple[str, bytes] | None:
+        """Return (file name, bytes) of a check, from ``files`` where it is named there."""
         ...
 
 

@@ -27,10 +27,7 @@ from relkit.gate.types import (
 )
 
 Content = GateDecision | Override | CheckRecord
-
-
 C = TypeVar("C", GateDecision, Override, CheckRecord)
-
 
 PREDICATES: Mapping[str, tuple[str, type[Content], type]] = {
     "urn:relkit:gate-decision:v1": ("decision", GateDecision, GateDecision),
@@ -91,12 +88,12 @@ def render_statement(content: Content) -> bytes:
     The subjects of a decision are the candidate's artifacts. Where a candidate has no artifact
     digest that of its settings is the subject, and ``promotable`` is false with the reason.
     """
-    name, known, written = next(
-        (name, known, written)
-        for name, (_, known, written) in PREDICATES.items()
-        if type(content) is known
+    name, content_type, written = next(
+        (name, content_type, written)
+        for name, (_, content_type, written) in PREDICATES.items()
+        if type(content) is content_type
     )
-    signed = content if written is known else as_type(written, content)
+    signed = content if written is content_type else as_type(written, content)
     statement = WrittenStatement(subject=_subjects(content), predicate_type=name, predicate={})
     return canonical({**encode(statement), "predicate": encode(signed)})
 
@@ -129,7 +126,7 @@ def parse_content(payload: bytes, kind: type[C], *, source: str) -> C:
     """Return what a payload says; raises InvalidInput where it is another kind of statement."""
     content = parse_statement(payload, source=source).content
     if not isinstance(content, kind):
-        name = next(name for name, known, _ in PREDICATES.values() if known is kind)
+        name = next(name for name, content_type, _ in PREDICATES.values() if content_type is kind)
         raise InvalidInput(f"{source}: is no {'gate ' if kind is GateDecision else ''}{name}")
     return content
 
@@ -155,7 +152,9 @@ def _subjects(content: Content) -> tuple[Subject, ...]:
     if isinstance(content, GateDecision):
         named_digests = [(name, digest) for name, digest, _ in content.subjects]
     elif isinstance(content, Override):
-        named_digests = [(f"candidate-{i}", one) for i, one in enumerate(content.subjects, 1)]
+        named_digests = [
+            (f"candidate-{i}", subject) for i, subject in enumerate(content.subjects, 1)
+        ]
     elif content.candidate is not None:
         named_digests = [("candidate", content.candidate)]
     else:

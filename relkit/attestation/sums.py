@@ -57,22 +57,22 @@ def decision_evidence(
     recomputed.
     """
     bounds = [rule for rule in rules if rule.test == "bound"]
-    own = [] if rates is None else list(_own_sums(bounds, rates))
+    tables = [] if rates is None else list(_own_sums(bounds, rates))
     pairs = [
         table
-        for against, other in (compared or {}).items()
-        if other.pairs is not None
-        for table in _paired_sums(_held(rules, against), against, other.pairs)
+        for against, comparison in (compared or {}).items()
+        if comparison.pairs is not None
+        for table in _paired_sums(_held(rules, against), against, comparison.pairs)
     ]
     percentiles = [
         table
-        for against, other in (compared or {}).items()
-        for table in _percentile_pairs(_held(rules, against), against, other.values)
+        for against, comparison in (compared or {}).items()
+        for table in _percentile_pairs(_held(rules, against), against, comparison.values)
     ]
     return PartEvidence(
         part=part,
         rules=tuple(replace(rule, line=None) for rule in rules),
-        sums=(*own, *pairs),
+        sums=(*tables, *pairs),
         percentiles=(*_percentiles(bounds, timings or {}, utterances or {}), *percentiles),
     )
 
@@ -83,23 +83,25 @@ def _held(rules: Iterable[Rule], against: Against) -> list[Rule]:
 
 
 def _own_sums(rules: Sequence[Rule], rates: RateEvidence) -> Iterator[SumsTable]:
-    for metric, kept in _slices_by_metric(rules, rates.sums.slices):
+    for metric, slices in _slices_by_metric(rules, rates.sums.slices):
         columns = tuple(dict.fromkeys((*RATE_METRICS[metric].needs, UTTERANCES)))
         if not all(name in rates.sums.columns for name in columns):
             continue
-        yield _table(metric, (rates.sums,), kept, columns)
+        yield _table(metric, (rates.sums,), slices, columns)
         if rates.by_repeat is not None:
-            yield _table(metric, (rates.by_repeat,), kept, columns, by_repeat=True)
+            yield _table(metric, (rates.by_repeat,), slices, columns, by_repeat=True)
 
 
 def _paired_sums(rules: Sequence[Rule], against: Against, pairs: PairedSums) -> Iterator[SumsTable]:
-    for metric, kept in _slices_by_metric(rules, pairs.candidate.slices):
+    for metric, slices in _slices_by_metric(rules, pairs.candidate.slices):
         columns = RATE_METRICS[metric].needs
         excused = EXCUSED + columns[0]
         if excused in pairs.candidate.columns:
             columns = (*columns, excused)
         if all(name in pairs.candidate.columns for name in columns):
-            yield _table(metric, (pairs.candidate, pairs.baseline), kept, columns, against=against)
+            yield _table(
+                metric, (pairs.candidate, pairs.baseline), slices, columns, against=against
+            )
 
 
 def _slices_by_metric(
@@ -128,13 +130,13 @@ def _slices_by_metric(
 def _table(
     metric: str,
     sums: tuple[ClusterSums, ...],
-    kept: tuple[str, ...],
+    slices: tuple[str, ...],
     columns: tuple[str, ...],
     *,
     against: Against | None = None,
     by_repeat: bool = False,
 ) -> SumsTable:
-    number = {name: i for i, name in enumerate(kept)}
+    number = {name: i for i, name in enumerate(slices)}
     new = np.array([number.get(name, -1) for name in sums[0].slices], dtype=np.int64)
     place = new[sums[0].slice_index] if len(new) else sums[0].slice_index
     rows = np.flatnonzero(place >= 0)
@@ -144,11 +146,11 @@ def _table(
     lists = [
         place[picked].tolist(),
         cluster[order].tolist(),
-        *(_exact(_column(one, name)[picked]) for one in sums for name in columns),
+        *(_exact(_column(side, name)[picked]) for side in sums for name in columns),
     ]
     return SumsTable(
         metric=metric,
-        slices=kept,
+        slices=slices,
         columns=columns,
         rows=tuple(zip(*lists, strict=True)),
         against=against,
@@ -171,8 +173,8 @@ def _numbered(clusters: IntArray, *, by_repeat: bool) -> IntArray:
 def _exact(values: FloatArray) -> list[float]:
     """Return sums as Python numbers, whole ones as whole: they are read by people, too."""
     if bool(np.all(np.isfinite(values) & (values == np.floor(values)))):
-        whole: list[float] = values.astype(np.int64).tolist()
-        return whole
+        integers: list[float] = values.astype(np.int64).tolist()
+        return integers
     listed: list[float] = values.tolist()
     return listed
 
@@ -184,14 +186,14 @@ def _percentiles(
         evidence = timings.get(column)
         if evidence is None or evidence.repeats > 1:
             continue  # the spread between repeats is not in these rows
-        found = (
+        statistics = (
             _order_statistics(evidence.values, key, share)
             for key in _kept(rules, metric, evidence.values.slices)
         )
         slices = tuple(
-            replace(one, utterances=utterances.get(one.slice, one.values))
-            for one in found
-            if one is not None
+            replace(item, utterances=utterances.get(item.slice, item.values))
+            for item in statistics
+            if item is not None
         )
         yield PercentileTable(metric=metric, share=share, slices=slices)
 
@@ -203,11 +205,11 @@ def _percentile_pairs(
         pairs = values.get(column)
         if pairs is None:
             continue
-        found = (
+        statistics = (
             _paired_statistics(pairs, key, share)
             for key in _kept(rules, metric, pairs.candidate.slices)
         )
-        slices = tuple(one for one in found if one is not None)
+        slices = tuple(item for item in statistics if item is not None)
         yield PercentileTable(metric=metric, share=share, slices=slices, against=against)
 
 
@@ -239,21 +241,21 @@ def _order_statistics(values: SliceValues, key: str, share: float) -> OrderStati
 
 
 def _paired_statistics(pairs: PairedValues, key: str, share: float) -> OrderStatistics | None:
-    systems = [_values(one, key) for one in (pairs.candidate, pairs.baseline)]
+    systems = [_values(values, key) for values in (pairs.candidate, pairs.baseline)]
     if not all(len(slice_.values) for slice_, _ in systems):
         return None
     clusters = np.union1d(systems[0][1], systems[1][1])
     points = [slice_.point(share) for slice_, _ in systems]
     counts = [
-        (_at(slice_.sizes, own, clusters), _at(point.exceeding, own, clusters))
-        for (slice_, own), point in zip(systems, points, strict=True)
+        (_at(slice_.sizes, numbers, clusters), _at(point.exceeding, numbers, clusters))
+        for (slice_, numbers), point in zip(systems, points, strict=True)
     ]
     ranks = paired_ranks(share, counts[0], counts[1])
-    here, there = (
+    here, base = (
         _statistics(key, systems[i][0].values, points[i].value, counts[i], ranks[i])
         for i in range(2)
     )
-    return replace(here, other=there)
+    return replace(here, other=base)
 
 
 def _values(values: SliceValues, key: str) -> tuple[OrderedValues, IntArray]:
@@ -263,10 +265,10 @@ def _values(values: SliceValues, key: str) -> tuple[OrderedValues, IntArray]:
     return ordered_slice(values, i, "cluster"), np.unique(values.cluster_index[first:end])
 
 
-def _at(per_cluster: FloatArray, own: IntArray, clusters: IntArray) -> FloatArray:
+def _at(per_cluster: FloatArray, numbers: IntArray, clusters: IntArray) -> FloatArray:
     """Return figures by cluster at their places among all, 0 elsewhere."""
     result = np.zeros(len(clusters))
-    result[np.searchsorted(clusters, own)] = per_cluster
+    result[np.searchsorted(clusters, numbers)] = per_cluster
     return result
 
 

@@ -81,7 +81,7 @@ def verify(
     content = statement.content
     if not isinstance(content, GateDecision):
         content = replace(content, key=signers[0] if signers else None)
-    found = Verification(
+    verification = Verification(
         problems=tuple(_generally(statement, now, options)),
         kind=statement.kind,
         content=content,
@@ -89,7 +89,7 @@ def verify(
         signers=signers,
         notes=() if signers else ("it is not signed: nobody vouches for it",),
     )
-    return _decided(found, statement) if isinstance(content, GateDecision) else found
+    return _decided(verification, statement) if isinstance(content, GateDecision) else verification
 
 
 _UNSIGNED = "it is not signed"
@@ -159,7 +159,7 @@ def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
         yield f"it expired at {expires}"
 
 
-def _decided(found: Verification, statement: Statement) -> Verification:
+def _decided(verification: Verification, statement: Statement) -> Verification:
     """Return the verification of a decision, judged again from its evidence.
 
     It is judged by the auditors' file, which shares no code with the rules that judged it first.
@@ -169,14 +169,14 @@ def _decided(found: Verification, statement: Statement) -> Verification:
         audit = auditor.Audit(predicate)
     except auditor.MALFORMED as error:
         problem = f"its evidence is malformed ({type(error).__name__})"
-        return replace(found, problems=(*found.problems, problem))
+        return replace(verification, problems=(*verification.problems, problem))
     believed = tuple(
         auditor.label(check)
         for check in audit.unchecked
         if check["test"] not in ("evidence", "requirement")
         and check["code"] not in auditor.UNKNOWABLE
     )
-    notes = list(found.notes)
+    notes = list(verification.notes)
     if predicate["policy"]["enforcement"] == "shadow":
         notes.append("shadow: it shows a verdict and can never promote")
     if believed:
@@ -185,8 +185,8 @@ def _decided(found: Verification, statement: Statement) -> Verification:
             + ", ".join(believed[:5])
         )
     return replace(
-        found,
-        problems=(*found.problems, *audit.problems),
+        verification,
+        problems=(*verification.problems, *audit.problems),
         agreed=sum(line[4] == "agrees" for line in audit.lines),
         believed=believed,
         notes=tuple(notes),
