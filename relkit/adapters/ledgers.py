@@ -10,7 +10,7 @@ from relkit.core import storage
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import Busy, InvalidInput, StorageFailed, UsageError
 from relkit.core.yaml_text import shown, where
-from relkit.registry.chain import chain_problems, merged, named
+from relkit.registry.chain import chain_problems, label, merged
 from relkit.registry.ledger import refusal, refusal_in, state_of
 from relkit.registry.ledger_files import (
     content_key,
@@ -102,7 +102,7 @@ class LedgerFiles:
             problems = (*problems, broken)
         chained = all(problem.code == "torn" for problem in problems)
         if chained and (out := refusal_in(line.event for line in parsed.lines if line.event)):
-            message = f"{named(out[0])} cannot have happened: {out[1]}"
+            message = f"{label(out[0])} cannot have happened: {out[1]}"
             problems = (*problems, ChainProblem(code="inadmissible", message=message))
         return LedgerReading(source=source, parsed=parsed, problems=problems, anchored=anchored)
 
@@ -118,7 +118,7 @@ class LedgerFiles:
             read = self._read(model)
             events = self._sound(read, model)
             if len(events) != expected:
-                since = [named(newer) for newer in events[expected:][:1]] or ["it is shorter now"]
+                since = [label(newer) for newer in events[expected:][:1]] or ["it is shorter now"]
                 raise Busy(
                     f"the ledger of {model} has changed since it was read: {since[0]}",
                     hint=f"look at it: relkit registry history {model}, and decide again",

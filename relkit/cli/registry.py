@@ -231,7 +231,7 @@ def import_(
     Example: relkit registry import mlflow --model asr
     """
     from relkit.registry.adopt import ImportRegistryOptions
-    from relkit.registry.view import import_json, import_text
+    from relkit.registry.view import imported_json, imported_text
     from relkit.wiring import registry
 
     options = ImportRegistryOptions(
@@ -242,7 +242,7 @@ def import_(
         by=by,
     )
     models = registry.import_models(common.open(), options)
-    show(models, common, text=import_text, document=import_json)
+    show(models, common, text=imported_text, document=imported_json)
     say("next: relkit registry verify --record", quiet=common.quiet or common.as_json)
     if any(model.conflicts for model in models):
         raise typer.Exit(ExitCode.FAILED)

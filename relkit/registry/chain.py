@@ -13,7 +13,7 @@ from relkit.registry.ledger import SERVING, refusal_in
 from relkit.registry.types import Anchor, ChainProblem, EventKind, LedgerLine, ReleaseEvent
 
 
-def named(event: ReleaseEvent) -> str:
+def label(event: ReleaseEvent) -> str:
     """Return an event for messages: ``event 4 (promoted 1.2.0, 2026-01-31T12:00:00Z, ann)``."""
     return f"event {event.sequence} ({event.kind} {event.version}, {event.at}, {event.by})"
 
@@ -40,7 +40,7 @@ def chain_problems(
     duplicated = []
     for number, event in events:
         if event.digest in first:
-            message = f"{named(event)} stands already in line {first[event.digest][0]}: duplicated"
+            message = f"{label(event)} stands already in line {first[event.digest][0]}: duplicated"
             duplicated.append(ChainProblem(code="duplicated", message=message, line=number))
         else:
             first[event.digest] = number, event
@@ -77,7 +77,7 @@ def _links(
         place = 0 if before is None else before[1].sequence
         if event.previous is not None and before is None:
             if not excused:
-                message = f"{named(event)} follows an event that is not there: removed before it"
+                message = f"{label(event)} follows an event that is not there: removed before it"
                 yield ChainProblem(code="removed", message=message, line=number)
         elif event.sequence != place + 1:
             message = f"was edited: event {event.sequence} follows event {place}"
@@ -85,7 +85,7 @@ def _links(
     for group in followers.values():
         for number, event in group[1:]:
             message = (
-                f"{named(event)} and {named(group[0][1])} in line {group[0][0]} follow the same "
+                f"{label(event)} and {label(group[0][1])} in line {group[0][0]} follow the same "
                 "event: two branches were merged"
             )
             yield ChainProblem(code="forked", message=message, line=number)
@@ -112,7 +112,7 @@ def _anchored(
             yield ChainProblem(code="rewritten", message=message)
 
 
-Key = tuple[str, int]
+_Key = tuple[str, int]
 """What an event says, wherever it stands, and how many before it in its branch say the same."""
 
 
@@ -137,14 +137,14 @@ def merged(
             why = _conflict(a, b) or _conflict(b, a)
             if why is not None:
                 raise InvalidInput(
-                    f"two branches of {a.model} cannot be merged: {named(a)} and {named(b)}: {why}",
+                    f"two branches of {a.model} cannot be merged: {label(a)} and {label(b)}: {why}",
                     hint=_BY_HAND,
                 )
     ordered = _sorted(branches)
     refused = refusal_in(ordered)
     if refused is not None:
         raise InvalidInput(
-            f"the branches cannot be merged: {named(refused[0])}: {refused[1]}", hint=_BY_HAND
+            f"the branches cannot be merged: {label(refused[0])}: {refused[1]}", hint=_BY_HAND
         )
     return ordered
 
@@ -167,7 +167,7 @@ def _branches(events: Sequence[ReleaseEvent]) -> Iterator[list[ReleaseEvent]]:
 
 def _keyed(
     branch: Sequence[ReleaseEvent], content: Callable[[ReleaseEvent], str]
-) -> Iterator[tuple[Key, ReleaseEvent]]:
+) -> Iterator[tuple[_Key, ReleaseEvent]]:
     counts: Counter[str] = Counter()
     for event in branch:
         text = content(event)
@@ -190,12 +190,12 @@ def _conflict(a: ReleaseEvent, b: ReleaseEvent) -> str | None:
     return None
 
 
-def _sorted(branches: Sequence[Mapping[Key, ReleaseEvent]]) -> tuple[ReleaseEvent, ...]:
+def _sorted(branches: Sequence[Mapping[_Key, ReleaseEvent]]) -> tuple[ReleaseEvent, ...]:
     """Return all events: each branch in its order, between branches by time, then content."""
-    events: dict[Key, ReleaseEvent] = {}
-    after: dict[Key, set[Key]] = defaultdict(set)
+    events: dict[_Key, ReleaseEvent] = {}
+    after: dict[_Key, set[_Key]] = defaultdict(set)
     for branch in branches:
-        previous: Key | None = None
+        previous: _Key | None = None
         for key, event in branch.items():
             events.setdefault(key, event)
             if previous is not None:

@@ -202,7 +202,7 @@ MirrorState = Literal["none", "updated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class RecordedEvents:
     """Events that are in the ledger now, and what became of the mirror."""
 
     events: tuple[ReleaseEvent, ...]
@@ -223,7 +223,7 @@ class RegisteredRelease:
     """
 
     release: Release
-    recorded: Recorded | None
+    recorded: RecordedEvents | None
     notes: tuple[str, ...] = ()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from relkit.core.errors import BackendUnavailable
-from relkit.registry.ledger import Entry, LedgerState, MirrorState, Recorded, state_of
+from relkit.registry.ledger import Entry, LedgerState, MirrorState, RecordedEvents, state_of
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.types import (
     Aliases,
@@ -274,7 +274,7 @@ def read_state(ports: RegistryPorts, model: str) -> LedgerState:
     return read_history(ports, model)[1]
 
 
-def record(ports: RegistryPorts, planned: ReleaseEvent) -> Recorded:
+def record(ports: RegistryPorts, planned: ReleaseEvent) -> RecordedEvents:
     """Append an event, then tell the mirror.
 
     Raises Busy where the ledger has gone on since the plan; BackendUnavailable where the mirror
@@ -282,7 +282,7 @@ def record(ports: RegistryPorts, planned: ReleaseEvent) -> Recorded:
     """
     sealed = ports.ledger.append(planned, expected=planned.sequence - 1)
     state = read_state(ports, planned.model)
-    return Recorded(events=(sealed,), state=state, mirror=tell_mirror(ports, state))
+    return RecordedEvents(events=(sealed,), state=state, mirror=tell_mirror(ports, state))
 
 
 def tell_mirror(ports: RegistryPorts, state: LedgerState) -> MirrorState:

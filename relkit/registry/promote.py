@@ -20,7 +20,7 @@ from relkit.gate.run import Policies
 from relkit.gate.types import GateDecision, GatePolicy, Override, Verdict
 from relkit.registry.ledger import (
     LedgerState,
-    Recorded,
+    RecordedEvents,
     known,
     plan_canary,
     plan_held,
@@ -66,7 +66,7 @@ class PromotePorts:
     log: Callable[[], Sequence[LoggedDecision]]
 
 
-def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
+def promote(options: PromoteOptions, promoting: PromotePorts) -> RecordedEvents:
     """Give a release all traffic, or a share of it (a canary), and record why it may have it.
 
     Only one of several promotions at once wins: the others raise Busy. Raises InvalidInput with
@@ -96,7 +96,7 @@ def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
     ports.releases.keep(model, version, name, decision.data)
     if override is None:
         return record(ports, planned)
-    ports.releases.keep(model, version, evidence_name(OVERRIDE, override.digest), override.data)
+    ports.releases.keep(model, version, evidence_name(_OVERRIDE, override.digest), override.data)
     signed = override.content
     reason = f"{signed.reason} ({signed.ticket}, signed by {signed.by})"
     first = plan_overridden(state, version, replace(note, reason=reason), override=override.digest)
@@ -105,7 +105,7 @@ def promote(options: PromoteOptions, promoting: PromotePorts) -> Recorded:
     return replace(done, events=(sealed, *done.events))
 
 
-def _hold(options: PromoteOptions, ports: RegistryPorts) -> Recorded:
+def _hold(options: PromoteOptions, ports: RegistryPorts) -> RecordedEvents:
     """Record that a canary does not go on; a share changes what it has, 0 ends it."""
     if options.decision is not None or options.override is not None:
         raise UsageError("--hold takes no decision", hint="leave out --decision, --override")
@@ -298,7 +298,7 @@ def _dataset(release: Release, pinned: Sequence[Release], decision: GateDecision
 
 REPORT = "report.json"
 DECISION = "decision"
-OVERRIDE = "override"
+_OVERRIDE = "override"
 _SHOWN = 16
 
 
@@ -328,7 +328,7 @@ class YankOptions:
     by: str | None = None
 
 
-def yank(options: YankOptions, ports: RegistryPorts) -> Recorded:
+def yank(options: YankOptions, ports: RegistryPorts) -> RecordedEvents:
     """Withdraw a version for good, or take that back; a version that is served stays served.
 
     Raises UsageError for an unknown version and without a reason, InvalidInput where it is so.

@@ -20,7 +20,7 @@ from relkit.evaluation.types import Outcome
 from relkit.registry.ledger import (
     Entry,
     LedgerState,
-    Recorded,
+    RecordedEvents,
     RegisteredRelease,
     plan_registered,
     state_of,
@@ -203,7 +203,7 @@ def register(options: RegisterOptions, ports: RegistryPorts) -> RegisteredReleas
     return RegisteredRelease(release=release, recorded=_record(release, by, ports), notes=notes)
 
 
-def _record(release: Release, by: str, ports: RegistryPorts) -> Recorded | None:
+def _record(release: Release, by: str, ports: RegistryPorts) -> RecordedEvents | None:
     """Append the event; registrations commute, so that one which was overtaken is planned again."""
     for attempt in range(_ATTEMPTS):
         state = state_of(release.model, ports.ledger.events(release.model))

@@ -55,7 +55,7 @@ def language_name(text: str) -> str:
 
 ModelName = Annotated[str, Limits(pattern=MODEL_NAME)]
 VersionName = Annotated[str, Limits(pattern=VERSION_NAME)]
-Line = Annotated[str, Limits(min_length=1, max_length=200), Checked(printable)]
+PlainLine = Annotated[str, Limits(min_length=1, max_length=200), Checked(printable)]
 _Text = Annotated[str, Limits(max_length=200), Checked(printable)]
 _Place = Annotated[str, Limits(min_length=1, max_length=1000)]
 _Address = Annotated[str, Limits(min_length=1, max_length=2000), Checked(printable)]
@@ -88,8 +88,8 @@ class HostedIdentity:
 
     FILE: ClassVar = Shape(omitted=True)
 
-    provider: Line
-    model: Line
+    provider: PlainLine
+    model: PlainLine
     configuration: Digest
     fingerprint: Digest | None = None
 
@@ -102,10 +102,10 @@ class Interface:
 
     sample_rate_hz: Annotated[int, Limits(ge=1, le=1_000_000)] | None = None
     languages: tuple[Annotated[str, Checked(language_name)], ...] = ()
-    label_schema: Line | None = None
-    feature_schema: Line | None = None
-    api_version: Line | None = None
-    tokenizer: Line | None = None
+    label_schema: PlainLine | None = None
+    feature_schema: PlainLine | None = None
+    api_version: PlainLine | None = None
+    tokenizer: PlainLine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class ServingCost:
 
     amount: Annotated[float, Limits(ge=0, le=1e9)]
     currency: Annotated[str, Limits(pattern=r"^[A-Z]{3}$")]
-    per: Line
+    per: PlainLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +123,9 @@ class Lineage:
 
     FILE: ClassVar = Shape(omitted=True)
 
-    dataset: Line
+    dataset: PlainLine
     digest: Digest
-    revision: Line | None = None
+    revision: PlainLine | None = None
     use: Literal["evaluation", "training"] = field(default="evaluation", metadata=WRITTEN)
 
 
@@ -135,10 +135,10 @@ class Origin:
 
     FILE: ClassVar = Shape(omitted=True)
 
-    registry: Line
-    version: Line
+    registry: PlainLine
+    version: PlainLine
     source: _Address | None = None
-    run: Line | None = None
+    run: PlainLine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +167,16 @@ class Release:
     licence: _Text = ""
     artifact: Artifact | None = None
     hosted: HostedIdentity | None = None
-    run: Line | None = None
+    run: PlainLine | None = None
     report: Digest | None = None
     decision: Digest | None = None
     lineage: tuple[Lineage, ...] = ()
     interface: Interface = Interface()
-    requires: Mapping[ModelName, Line] = field(default_factory=dict)
+    requires: Mapping[ModelName, PlainLine] = field(default_factory=dict)
     pins: Mapping[ModelName, VersionName] = field(default_factory=dict)
-    worse_slices: tuple[Line, ...] = ()
+    worse_slices: tuple[PlainLine, ...] = ()
     serving_cost: ServingCost | None = None
-    runtime: Line | None = None
+    runtime: PlainLine | None = None
     attested: Attested = "none"
     origin: Origin | None = None
     digest: str = field(default="", metadata=OUTSIDE)
@@ -202,7 +202,7 @@ class Fingerprint:
     dataset: Digest
     normalizer: Digest
     clips: Annotated[int, Limits(ge=1)]
-    run: Line
+    run: PlainLine
 
 
 class EventKind(StrEnum):
@@ -241,7 +241,7 @@ class ReleaseEvent:
     kind: EventKind
     version: VersionName
     at: Time
-    by: Line
+    by: PlainLine
     previous: Digest | None = None
     reason: Annotated[str, Limits(max_length=1000), Checked(no_line_break)] = ""
     from_version: VersionName | None = None
@@ -249,7 +249,7 @@ class ReleaseEvent:
     release: Digest | None = None
     decision: Digest | None = None
     bad: tuple[VersionName, ...] = ()
-    slice: Line | None = None
+    slice: PlainLine | None = None
     attested: Attested = "none"
     digest: Digest
 

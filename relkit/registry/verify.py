@@ -188,7 +188,7 @@ class VerifyRegistryOptions:
     by: str | None = None
 
 
-def verify(options: VerifyRegistryOptions, ports: RegistryPorts) -> RegistryVerification:
+def verify_registry(options: VerifyRegistryOptions, ports: RegistryPorts) -> RegistryVerification:
     """Prove chains and digests; raises UsageError for an unknown model."""
     if options.probe is not None and options.model is None:
         raise UsageError("--probe needs the model that was probed", hint="name it: MODEL")

@@ -6,7 +6,7 @@ from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import UsageError
 from relkit.core.wording import columns, counted, percent, safe, short_digest
-from relkit.registry.ledger import LedgerState, Recorded, RegisteredRelease
+from relkit.registry.ledger import LedgerState, RecordedEvents, RegisteredRelease
 from relkit.registry.types import (
     EventKind,
     ImportedModel,
@@ -29,7 +29,7 @@ def share_of(text: str) -> float:
     return value / 100
 
 
-def recorded_json(done: Recorded) -> dict[str, JsonValue]:
+def recorded_json(done: RecordedEvents) -> dict[str, JsonValue]:
     """Return the document of a command that appended events."""
     event = done.event
     return {
@@ -48,13 +48,13 @@ def recorded_json(done: Recorded) -> dict[str, JsonValue]:
     }
 
 
-def recorded_text(done: Recorded) -> str:
+def recorded_text(done: RecordedEvents) -> str:
     """Return in one line what was appended."""
     event = done.event
     return f"{safe(event.model)} {safe(event.version)}: {event.kind} (event {event.sequence})"
 
 
-def promoted_text(done: Recorded) -> str:
+def promoted_text(done: RecordedEvents) -> str:
     """Return what was appended, and what is served since."""
     return f"{recorded_text(done)}\n{state_line(done.state)}"
 
@@ -127,7 +127,7 @@ def verification_text(verification: RegistryVerification) -> str:
     return "\n".join(lines)
 
 
-def import_json(models: Sequence[ImportedModel]) -> dict[str, JsonValue]:
+def imported_json(models: Sequence[ImportedModel]) -> dict[str, JsonValue]:
     """Return the document of ``relkit registry import``."""
     return {
         "models": encode(tuple(models)),
@@ -135,7 +135,7 @@ def import_json(models: Sequence[ImportedModel]) -> dict[str, JsonValue]:
     }
 
 
-def import_text(models: Sequence[ImportedModel]) -> str:
+def imported_text(models: Sequence[ImportedModel]) -> str:
     """Return what came in by model, then what was refused."""
     lines = []
     for model in models:

@@ -17,7 +17,7 @@ from relkit.wiring.stores import (
 if TYPE_CHECKING:
     from relkit.evaluation.types import EvalReport
     from relkit.registry.adopt import ImportRegistryOptions
-    from relkit.registry.ledger import LedgerState, Recorded, RegisteredRelease
+    from relkit.registry.ledger import LedgerState, RecordedEvents, RegisteredRelease
     from relkit.registry.ports import Mirror, RegistryPorts
     from relkit.registry.promote import PromoteOptions, YankOptions
     from relkit.registry.register import RegisterOptions
@@ -96,13 +96,13 @@ def validate(workspace: Workspace, *, artifacts: bool) -> "RegistryValidation":
 
 
 def verify(workspace: Workspace, options: "VerifyRegistryOptions") -> "RegistryVerification":
-    """Prove the ledgers; see :func:`relkit.registry.verify.verify`."""
+    """Prove the ledgers; see :func:`relkit.registry.verify.verify_registry`."""
     from relkit.registry import verify as registry_verify
 
-    return registry_verify.verify(options, registry_ports(workspace))
+    return registry_verify.verify_registry(options, registry_ports(workspace))
 
 
-def yank(workspace: Workspace, options: "YankOptions") -> "Recorded":
+def yank(workspace: Workspace, options: "YankOptions") -> "RecordedEvents":
     """Withdraw or restore a version; see :func:`relkit.registry.promote.yank`."""
     from relkit.registry import promote as registry_yank
 
@@ -116,7 +116,7 @@ def history(workspace: Workspace, model: str) -> "tuple[tuple[ReleaseEvent, ...]
     return read_history(registry_ports(workspace), model)
 
 
-def promote(workspace: Workspace, options: "PromoteOptions") -> "Recorded":
+def promote(workspace: Workspace, options: "PromoteOptions") -> "RecordedEvents":
     """Promote or hold; see :func:`relkit.registry.promote.promote`."""
     from relkit.registry import promote as registry_promote
     from relkit.wiring.gate import trusted_keys

@@ -53,7 +53,7 @@ def run_client() -> None:
         if isinstance(error, ImportError) and error.name:
             say(failed="import", reason=error.name)
         else:
-            say(failed="refused", reason=registering.reason_of(error, kind.__name__))
+            say(failed="refused", reason=registering.failure_of(error, kind.__name__))
 
     sys.excepthook = give_up
     for line in sys.stdin:
@@ -79,7 +79,7 @@ def _carry_out(order: Mapping[str, Any], say: Callable[..., None]) -> None:
     except RelkitError as error:
         say(failed="told", reason=error.message, hint=error.hint)
     except MlflowException as error:
-        say(failed="refused", reason=registering.reason_of(error, type(error).__name__))
+        say(failed="refused", reason=registering.failure_of(error, type(error).__name__))
     else:
         say(done=done)
 

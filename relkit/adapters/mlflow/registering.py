@@ -35,10 +35,11 @@ _GONE = "RESOURCE_DOES_NOT_EXIST"
 NO_JSON = "its answer is not MLflow's: a login page or a proxy may be in the way"
 _CLOSED = {"ConnectionError", "ProtocolError", "RemoteDisconnected", "ChunkedEncodingError"}
 _INDIRECT = ("runs:", "models:")
-Progress = Callable[[], None]
+Ask = Callable[[], None]
+"""Called before each request, for the deadline of a step."""
 
 
-def reason_of(error: BaseException, otherwise: str) -> str:
+def failure_of(error: BaseException, otherwise: str) -> str:
     """Return why MLflow's client gave up, in a few words: never its own, which hold addresses."""
     names = set()
     behind: BaseException | None = error
@@ -54,7 +55,7 @@ def reason_of(error: BaseException, otherwise: str) -> str:
     return str(getattr(error, "error_code", otherwise))
 
 
-def read(order: Mapping[str, Any], progress: Progress) -> dict[str, object]:
+def read(order: Mapping[str, Any], progress: Ask) -> dict[str, object]:
     """Return models by name as plain documents; ``names`` None: all that there are.
 
     A model that does not exist has no entry.
@@ -111,13 +112,13 @@ def model_of(client: "MlflowClient", name: str) -> "RegisteredModel | None":
     return model
 
 
-def versions_of(client: "MlflowClient", name: str, progress: Progress) -> Iterator["ModelVersion"]:
+def versions_of(client: "MlflowClient", name: str, progress: Ask) -> Iterator["ModelVersion"]:
     """Yield the versions of a registered model, page by page."""
     quote = '"' if "'" in name else "'"
     yield from _pages(partial(client.search_model_versions, f"name={quote}{name}{quote}"), progress)
 
 
-def _pages(search: Callable[..., Any], progress: Progress) -> Iterator[Any]:
+def _pages(search: Callable[..., Any], progress: Ask) -> Iterator[Any]:
     token = None
     while True:
         progress()
@@ -128,7 +129,7 @@ def _pages(search: Callable[..., Any], progress: Progress) -> Iterator[Any]:
             return
 
 
-def _location(client: "MlflowClient", version: "ModelVersion", progress: Progress) -> str:
+def _location(client: "MlflowClient", version: "ModelVersion", progress: Ask) -> str:
     """Return where a source leads to, empty where the server does not know."""
     from mlflow.exceptions import MlflowException
 
@@ -143,7 +144,7 @@ def _location(client: "MlflowClient", version: "ModelVersion", progress: Progres
         return ""
 
 
-def repair(order: Mapping[str, Any], progress: Progress) -> list[str]:
+def repair(order: Mapping[str, Any], progress: Ask) -> list[str]:
     """Make a model say what is required; return what was changed, in words."""
     document = order["required"]
     required = RequiredModel(
@@ -162,7 +163,7 @@ def repair(order: Mapping[str, Any], progress: Progress) -> list[str]:
 class _Repair:
     """One model while it is brought up to date."""
 
-    def __init__(self, client: "MlflowClient", required: RequiredModel, progress: Progress) -> None:
+    def __init__(self, client: "MlflowClient", required: RequiredModel, progress: Ask) -> None:
         self._client = client
         self._required = required
         self._model = required.model
