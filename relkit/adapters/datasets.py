@@ -42,7 +42,6 @@ from relkit.datasets.types import (
 
 LOCK = "lock.json"
 POINTER = ".dvc"
-_BLOCK = 1 << 20
 _POINTER_SIZE = 1024
 _POINTERS = {
     b"version https://git-lfs": "is a Git LFS pointer",
@@ -501,16 +500,13 @@ def _root_of(path: str, roots: Iterable[str]) -> str | None:
 
 def _file_digest(path: str) -> str | None:
     """Return the SHA-256 of a regular file's bytes; None where there is none to read."""
-    digest = hashlib.sha256()
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116  # a FIFO would block
             return None
         with open(path, "rb") as file:  # noqa: PTH123  # hot path: once per utterance
-            while block := file.read(_BLOCK):
-                digest.update(block)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-    return digest.hexdigest()
 
 
 def _defect(path: Path) -> str | None:

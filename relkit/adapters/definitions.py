@@ -95,7 +95,15 @@ class PolicyFiles:
             policy = _policy(Path(name))
         else:
             raise self._unknown(Path(name).stem, "policy")
-        parts = {part: self._part(policy, part) for part in policy.parts}
+        parts = {}
+        for part, named in policy.parts.items():
+            at = f'{policy.source}: part "{part}": '
+            parts[part] = self._named(named, f"{at}policy")
+            if parts[part].parts:
+                raise InvalidInput(
+                    f'{at}the policy "{named}" has parts itself',
+                    hint="name the policy of one run",
+                )
         return replace(policy, digest=policy_digest(policy, parts)), parts
 
     def text(self, name: str) -> str | None:
@@ -106,16 +114,6 @@ class PolicyFiles:
     def write(self, name: str, text: str) -> None:
         """Write a policy's file; raises StorageFailed."""
         storage.write_text(self._folder / f"{name}.yaml", text)
-
-    def _part(self, policy: GatePolicy, part: str) -> GatePolicy:
-        where_part = f'{policy.source}: part "{part}": '
-        named = self._named(policy.parts[part], f"{where_part}policy")
-        if named.parts:
-            raise InvalidInput(
-                f'{where_part}the policy "{named.name}" has parts itself',
-                hint="name the policy of one run",
-            )
-        return named
 
     def _named(self, name: str, what: str) -> GatePolicy:
         path = self._folder / f"{name}.yaml"

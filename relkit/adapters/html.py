@@ -75,6 +75,10 @@ class JinjaPages:
             for row, item in zip(rows, aligned, strict=True)
             if item is not None and row.failure is None
         ]
+        clips = page.audio and {
+            "type": page.audio.media_type,
+            "clips": {k: base64.b64encode(v).decode() for k, v in page.audio.clips.items()},
+        }
         style, script = _asset("report.css"), _asset("report.js")
         view = ReportView(page.report, page.baseline)
         return (
@@ -91,7 +95,7 @@ class JinjaPages:
                     for row, item in zip(rows[:_FIRST_ROWS], aligned, strict=False)
                 ],
                 explorer=embedded_json(explorer_columns(rows, aligned)),
-                audio=None if page.audio is None else embedded_json(_audio(page)),
+                audio=None if page.audio is None else embedded_json(clips),
                 confusions=confusions(spoken) if page.with_text else None,
                 latencies=_distributions(page),
                 masking=waterfall([(m.errors_before, m.errors_after) for m in page.report.masking]),
@@ -116,13 +120,6 @@ def embedded_json(document: object) -> str:
     """Return JSON that can stand inside a script element whatever text it holds."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(_JSON)
-
-
-def _audio(page: Page) -> dict[str, object]:
-    if page.audio is None:
-        return {}
-    clips = {name: base64.b64encode(data).decode() for name, data in page.audio.clips.items()}
-    return {"type": page.audio.media_type, "clips": clips}
 
 
 def _distributions(page: Page) -> list[dict[str, object]]:

@@ -368,25 +368,15 @@ class Pseudonyms:
 
 def _read_or_make(path: Path) -> bytes:
     """Return the key; raises InvalidInput where the file is no key, StorageFailed."""
+    key = secrets.token_bytes(_KEY_BYTES)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        storage.write_secret(path, key)
     except FileExistsError:
         return _read_key(path)
     except OSError as error:
-        raise _no_key(path) from error
-    key = secrets.token_bytes(_KEY_BYTES)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _write(file, key)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise _no_key(path) from error
+        hint = "check disk and permissions"
+        raise StorageFailed(f"cannot write {path.name}", hint=hint) from error
     return key
-
-
-def _no_key(path: Path) -> StorageFailed:
-    return StorageFailed(f"cannot write {path.name}", hint="check disk and permissions")
 
 
 def _read_key(path: Path) -> bytes:

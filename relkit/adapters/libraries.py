@@ -1,6 +1,6 @@
-"""The library ``whisper-normalizer`` as normalizer steps, loaded when first used.
+"""The libraries ``whisper-normalizer``, as normalizer steps, and ``jiwer``, as people ask it.
 
-The library jiwer, asked for word errors the way people ask it.
+Each is loaded when it is first used.
 """
 
 import warnings

@@ -10,7 +10,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,34 +79,15 @@ def make_key(folder: Path, environment: Mapping[str, str]) -> tuple[Path, Path]:
     for path in paths:
         if os.path.lexists(path):
             raise InvalidInput(f"{path.name} exists already", hint="name another folder")
-    _write_secret(paths[0], secret)
+    try:
+        storage.write_secret(paths[0], secret)
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write {paths[0].name}: {os.strerror(error.errno or 0)}",
+            hint="check disk and permissions of the folder",
+        ) from error
     storage.write_bytes(paths[1], public)
     return paths
-
-
-def _write_secret(path: Path, data: bytes) -> None:
-    """Write a new file that only its owner can ever read, from its first byte on."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _not_written(path, error) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        with suppress(OSError):
-            path.unlink()
-        raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> StorageFailed:
-    return StorageFailed(
-        f"cannot write {path.name}: {os.strerror(error.errno or 0)}",
-        hint="check disk and permissions of the folder",
-    )
 
 
 def load_private(path: Path, environment: Mapping[str, str]) -> SigningKey:

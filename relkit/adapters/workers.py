@@ -324,10 +324,13 @@ class ProcessExecutor:
         pool = _Pool(self._build, jobs=self._jobs, limit_s=self._timeout_s + self._grace_s)
         with pool.running():
             for task, outcome in self._outcomes(pool, tasks):
+                if isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT:
+                    detail = f"no answer in {limit(self._timeout_s, 's')}"
+                    outcome = replace(outcome, detail=detail)  # noqa: PLW2901 - as users read it
                 prediction = Prediction(
                     id=task.id,
                     repeat=task.repeat,
-                    outcome=self._named(outcome),
+                    outcome=outcome,
                     attempts=task.attempts,
                     load=self._load,
                 )
@@ -357,11 +360,6 @@ class ProcessExecutor:
                     waiting.appendleft(done)
                 else:
                     yield done, outcome
-
-    def _named(self, outcome: Answer | Failure) -> Answer | Failure:
-        if isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT:
-            return replace(outcome, detail=f"no answer in {limit(self._timeout_s, 's')}")
-        return outcome
 
 
 class _Pool:
@@ -414,13 +412,10 @@ class _Pool:
             task = worker.task
             if (worker.pipe in ready or late) and task and (outcome := worker.result()):
                 worker.task = None
-                self._count(worker)
+                if worker.alive:
+                    self.lost_in_a_row = 0
+                else:
+                    self.lost_in_a_row += 1
+                    self._workers.remove(worker)
+                    worker.ask_to_end()
                 yield task, outcome
-
-    def _count(self, worker: Worker) -> None:
-        if worker.alive:
-            self.lost_in_a_row = 0
-            return
-        self.lost_in_a_row += 1
-        self._workers.remove(worker)
-        worker.ask_to_end()

@@ -35,7 +35,8 @@ def canonical(document: JsonValue) -> bytes:
     of a decision, and it would look at each number twice.
     """
     if isinstance(document, dict):
-        keys = sorted(document, key=_code_units)
+        # Keys are sorted by their UTF-16 code units.
+        keys = sorted(document, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
         inside = (rfc8785.dumps(key) + b":" + canonical(document[key]) for key in keys)
         return b"{" + b",".join(inside) + b"}"
     if isinstance(document, list):
@@ -48,8 +49,3 @@ def canonical(document: JsonValue) -> bytes:
 
 _MOST = 2**53 - 1
 """The largest whole number that JSON readers agree on."""
-
-
-def _code_units(key: str) -> bytes:
-    """Return what keys are sorted by: their UTF-16 code units."""
-    return key.encode("utf-16-be", "surrogatepass")

@@ -1,7 +1,4 @@
-"""Errors a user can act on, and the exit code each of them ends a command with.
-
-How the end of a process is told to people.
-"""
+"""Errors a user can act on, with their exit codes, and the end of a program in words."""
 
 import signal
 from enum import IntEnum

@@ -1,6 +1,6 @@
-"""Slices as rules name them: ``overall``, ``col=value``, ``col=*`` and crossings of those.
+"""Slices: the keys of parts of a dataset, in one spelling, and how rules name them.
 
-Slice keys: how a part of a dataset is named, in one spelling everywhere.
+A rule names ``overall``, ``col=value``, ``col=*`` and crossings of those.
 """
 
 import re
@@ -72,14 +72,10 @@ def _pair(part: str) -> tuple[str, str]:
         raise ValueError("has a column that cannot be", "a column's name holds none of & = * %")
     if value == ANY:
         return column, ANY
-    plain = _unescaped(value)
+    plain = _ESCAPE.sub(lambda escape: _ESCAPES[escape[0].upper()], value)
     if "*" in value or "=" in value or "%" in _ESCAPE.sub("", value):
         raise ValueError("has a value that is not escaped", _WRITE_OUT)
     return column, escape_value(plain)
-
-
-def _unescaped(value: str) -> str:
-    return _ESCAPE.sub(lambda escape: _ESCAPES[escape[0].upper()], value)
 
 
 def columns_of(pattern: str) -> tuple[str, ...]:

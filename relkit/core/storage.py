@@ -90,6 +90,24 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def write_secret(path: Path, data: bytes) -> None:
+    """Write a new file that only its owner can ever read, from its first byte on; raises OSError.
+
+    A file that is there is left as it is: raises FileExistsError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
 def read_bytes(path: Path, *, what: str, hint: str | None = None) -> bytes:
     """Return a file's bytes; raises InvalidInput that calls it ``what``, never by its full path."""
     try:

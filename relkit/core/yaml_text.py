@@ -125,11 +125,7 @@ def _scalar(node: yaml.ScalarNode, at: str) -> str | int | float | bool | None:
     return text
 
 
-def _integer(text: str) -> int:
-    return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
-
-
 _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[str], int | float]], ...] = (
-    (_INTEGER, _integer),
+    (_INTEGER, lambda text: int(text, 0) if text.startswith(("0o", "0x")) else int(text)),
     (_FLOAT, float),
 )

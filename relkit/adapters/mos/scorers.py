@@ -19,7 +19,6 @@ PESQ and STOI compare a clip with its reference recording, by the libraries pesq
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -213,19 +212,6 @@ _FEATURES = ("onnx::Concat_335", "onnx::Concat_337")
 _HIDDEN = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlcScore:
-    """A score, the spread (sd) of one measurement of 15 raters, and the score's own noise."""
-
-    value: float
-    spread: float
-
-    @property
-    def noise(self) -> float:
-        """The standard error of the average of all repeats."""
-        return self.spread / math.sqrt(REPEATS)
-
-
 class PlcModel:
     """PLCMOS of one process."""
 
@@ -238,8 +224,8 @@ class PlcModel:
         self._encoder = open_session(encoder)
         self._judge = open_session(cut(model, inputs=judged, outputs={_SCORE: (None,)}))
 
-    def score(self, samples: Float32) -> PlcScore:
-        """Return the score of audio at 16 kHz, not empty."""
+    def score(self, samples: Float32) -> tuple[float, float]:
+        """Return the score of audio at 16 kHz, not empty, and the standard error of it."""
         features = self._encoder.run(list(_FEATURES), {_AUDIO: plc_spectrum(samples)[None, None]})
         raters = _raters()
         same = {
@@ -248,7 +234,7 @@ class PlcModel:
         }
         scores = self._judge.run([_SCORE], {_RATER: raters, **same})[0].astype(np.float64)
         repeats = scores.reshape(REPEATS, RATERS).mean(axis=1)
-        return PlcScore(value=float(repeats.mean()), spread=float(repeats.std(ddof=1)))
+        return float(repeats.mean()), float(repeats.std(ddof=1)) / math.sqrt(REPEATS)
 
 
 @cache
@@ -381,9 +367,7 @@ class MosModels:
         if self._p808 is not None:
             scores["dnsmos_p808"] = self._p808.score(looped, windows)
         if self._plc is not None:
-            plc = self._plc.score(samples)
-            scores["plcmos"] = plc.value
-            noise["plcmos"] = plc.noise
+            scores["plcmos"], noise["plcmos"] = self._plc.score(samples)
         return {name: scores[name] for name in PREDICTED if name in self._metrics}, noise
 
     def _compared(self, samples: Float32, clip: Clip) -> tuple[dict[str, float], dict[str, str]]:
