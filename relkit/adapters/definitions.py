@@ -10,12 +10,12 @@ from relkit.core.codec import decode, nearest
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown, where
-from relkit.evaluation.types import Suite
-from relkit.gate.types import GatePolicy
-from relkit.scoring.types import Normalizer
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what a command does not read costs it no start-up
+    from relkit.evaluation.types import Suite
+    from relkit.gate.types import GatePolicy
     from relkit.scoring.normalizers import Step
+    from relkit.scoring.types import Normalizer
 
 
 _ENDINGS = (".yaml", ".yml")
@@ -28,7 +28,7 @@ class SuiteFiles:
         """Use the folder of suites."""
         self._folder = folder
 
-    def read(self, name: str, system: tuple[str, ...] = ()) -> Suite:
+    def read(self, name: str, system: tuple[str, ...] = ()) -> "Suite":
         """Return a suite by its name, or by path; raises UsageError, InvalidInput.
 
         ``system`` changes options of the system: ``KEY=VALUE``.
@@ -54,7 +54,7 @@ class NormalizerFiles:
         self._folder = folder
         self._steps = steps
 
-    def read(self, name: str) -> Normalizer:
+    def read(self, name: str) -> "Normalizer":
         """Return a normalizer by its name; raises UsageError, InvalidInput."""
         from relkit.scoring.normalizers import BUILT_IN, PURE_STEPS, built_in, parse_normalizer
 
@@ -81,7 +81,7 @@ class PolicyFiles:
         """Use the folder of policies."""
         self._folder = folder
 
-    def read(self, name: str) -> tuple[GatePolicy, dict[str, GatePolicy]]:
+    def read(self, name: str) -> "tuple[GatePolicy, dict[str, GatePolicy]]":
         """Return a policy by its name, or by path, and the policies of its parts.
 
         The digest of a policy with parts covers theirs. Raises UsageError for an unknown policy,
@@ -115,7 +115,7 @@ class PolicyFiles:
         """Write a policy's file; raises StorageFailed."""
         storage.write_text(self._folder / f"{name}.yaml", text)
 
-    def _named(self, name: str, what: str) -> GatePolicy:
+    def _named(self, name: str, what: str) -> "GatePolicy":
         path = self._folder / f"{name}.yaml"
         if Path(name).name != name or not path.is_file():
             raise self._unknown(name, what)
@@ -131,7 +131,7 @@ class PolicyFiles:
         return UsageError(f'no {what} "{shown(name)}"', hint=hint)
 
 
-def _policy(path: Path) -> GatePolicy:
+def _policy(path: Path) -> "GatePolicy":
     """Return the policy of a file; raises InvalidInput, also for one that could never pass."""
     from relkit.gate.lint import lint
     from relkit.gate.policies import parse_policy

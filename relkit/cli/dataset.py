@@ -8,7 +8,6 @@ import typer
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, progress_bar, put, say, show
 from relkit.core.errors import ExitCode, UsageError
-from relkit.core.wording import counted, safe
 
 
 def check(
@@ -68,6 +67,7 @@ def lock(
     Example: relkit dataset lock assistant-commands
     """
     from relkit.core.codec import encode
+    from relkit.core.wording import counted, safe
     from relkit.wiring.datasets import lock_dataset
 
     workspace = common.open()

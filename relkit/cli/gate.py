@@ -9,21 +9,20 @@ import typer
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, put, say, seconds, show
 from relkit.core.errors import ExitCode, UsageError
-from relkit.core.wording import safe
-from relkit.gate.types import GateDecision, Verdict
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.gate.plan_run import PlanOptions
     from relkit.gate.run import GateOptions
+    from relkit.gate.types import GateDecision
 
 
 EXIT_CODES = {
-    Verdict.PASS: ExitCode.OK,
-    Verdict.FAIL: ExitCode.FAILED,
-    Verdict.ERROR: ExitCode.INVALID,
-    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-    Verdict.NO_DATA: ExitCode.NO_DATA,
+    "pass": ExitCode.OK,
+    "fail": ExitCode.FAILED,
+    "error": ExitCode.INVALID,
+    "inconclusive": ExitCode.INCONCLUSIVE,
+    "no_data": ExitCode.NO_DATA,
 }
 """How each verdict ends the command (docs/method.md, section "Verdicts and exit codes")."""
 
@@ -152,7 +151,7 @@ def _gate(
     raise typer.Exit(exit_code(decision))
 
 
-def exit_code(decision: GateDecision) -> ExitCode:
+def exit_code(decision: "GateDecision") -> ExitCode:
     """Return how a decision ends the command: a shadow one always lets the pipeline go on."""
     if decision.policy.enforcement == "shadow":
         return ExitCode.OK
@@ -180,6 +179,7 @@ def override(
     Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
     """
     from relkit.attestation.exceptions import OverrideOptions
+    from relkit.core.wording import safe
     from relkit.wiring import gate as wiring
 
     workspace = common.open()
@@ -245,6 +245,7 @@ def approve(
     Example: relkit approve security-review --sign relkit.key --by "A. Lee" --candidate 20260131
     """
     from relkit.attestation.run import ApproveOptions
+    from relkit.core.wording import safe
     from relkit.wiring import gate as wiring
 
     workspace = common.open()
@@ -319,6 +320,7 @@ def verify(
     from relkit.attestation.run import auditors_verifier
     from relkit.attestation.verify import VerifyOptions
     from relkit.attestation.view import verify_document, verify_text
+    from relkit.core.wording import safe
     from relkit.wiring import gate as wiring
 
     if print_verifier:

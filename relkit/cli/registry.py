@@ -8,7 +8,6 @@ import typer
 from relkit.cli.app import Common
 from relkit.cli.output import say, show
 from relkit.core.errors import ExitCode
-from relkit.core.wording import safe
 
 
 def register(
@@ -28,6 +27,7 @@ def register(
     The same release again changes nothing; a version never gets another digest.
     Example: relkit registry register release.yaml
     """
+    from relkit.core.wording import safe
     from relkit.registry.register import RegisterOptions
     from relkit.registry.view import registered_json, registered_text
     from relkit.wiring import registry
@@ -184,6 +184,7 @@ def verify(
     Exits 1 where something is not as it was recorded, 5 where only the mirror did not answer.
     Example: relkit registry verify asr --repair
     """
+    from relkit.core.wording import safe
     from relkit.registry.verify import VerifyRegistryOptions
     from relkit.registry.view import verification_json, verification_text
     from relkit.wiring import registry

@@ -10,7 +10,6 @@ from relkit.adapters.health import Health
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, put, say, show
 from relkit.core.errors import ExitCode
-from relkit.core.wording import safe
 
 if TYPE_CHECKING:
     from relkit.core.digests import JsonValue
@@ -81,6 +80,8 @@ def _doctor_json(checks: Sequence[Health]) -> "dict[str, JsonValue]":
 
 def doctor_text(checks: Sequence[Health]) -> str:
     """Return a line for each thing: ok, missing with what mends it, or optional and not there."""
+    from relkit.core.wording import safe
+
     width = max(len(item.name) for item in checks)
     lines = []
     for item in checks:

@@ -380,6 +380,12 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
 ]
 
 
+def test_every_verdict_ends_the_command_in_its_way() -> None:
+    """The table names each verdict, and 0 stands for one alone."""
+    assert set(EXIT_CODES) == set(Verdict)
+    assert len(set(EXIT_CODES.values())) == len(EXIT_CODES)
+
+
 @pytest.mark.parametrize(
     ("given", "verdict", "code"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
