@@ -73,10 +73,10 @@ def lock(
     workspace = common.open()
     outcome = lock_dataset(workspace, name)
     lock = outcome.lock
-    if outcome.initialised:
+    if outcome.tracked.initialised:
         say("set up DVC in the workspace", quiet=common.quiet)
-    if outcome.untracked:
-        say(f"took {outcome.untracked} audio files out of git's index; they stay where they are")
+    if taken := outcome.tracked.untracked:
+        say(f"took {taken} audio files out of git's index; they stay where they are")
     if outcome.untold:
         columns = ", ".join(safe(column) for column in outcome.untold)
         say(f"relkit: warning: the manifest does not tell the values of {columns}")
@@ -89,8 +89,8 @@ def lock(
                 "slices": encode(lock.slices),
                 "audio": dict(lock.audio.dvc),
                 "changed": outcome.changed,
-                "untracked": outcome.untracked,
-                "initialised": outcome.initialised,
+                "untracked": outcome.tracked.untracked,
+                "initialised": outcome.tracked.initialised,
             }
         )
         return
@@ -100,7 +100,7 @@ def lock(
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name
-    push = "dvc push" if outcome.remote else "dvc remote add -d NAME URL && dvc push"
+    push = "dvc push" if outcome.tracked.remote else "dvc remote add -d NAME URL && dvc push"
     say(f"next: git add {folder} && git commit, then: {push}", quiet=common.quiet)
 
 

@@ -52,12 +52,8 @@ def doubts(
     for name, (errors, words, _) in best.items():
         had = groups[speakers[name]]
         groups[speakers[name]] = had[0] + errors, had[1] + words, had[2] + 1
-    by_id = {}
-    for name in references:
-        if name not in best:
-            by_id[name] = Doubt()
-            continue
-        errors, words, systems = best[name]
+    by_id = dict.fromkeys(references, Doubt())
+    for name, (errors, words, systems) in best.items():
         group = groups[speakers[name]]
         pool = group if group[2] > _FEWEST_NEIGHBOURS else everyone
         rest = pool[1] - words
@@ -118,7 +114,15 @@ def check_dataset(
     MissingDependency.
     """
     name = options.name
-    recognised = [_recognised(run, ports) for run in options.runs]
+    recognised = [
+        Recognised(
+            run=header.run,
+            dataset=header.dataset.name,
+            outcomes=ports.runs.read_outcomes(run),
+            normalizer=ports.normalizers.read(header.normalizer.name),
+        )
+        for run, header in ((run, ports.runs.read_header(run)) for run in options.runs)
+    ]
     dataset = ports.datasets.load(name, rev=options.rev)
     contract = ports.contracts.read(dataset)
     if contract is None:
@@ -153,16 +157,6 @@ def check_dataset(
     )
     ports.contracts.keep(outcome)
     return outcome
-
-
-def _recognised(run: str, ports: CheckPorts) -> Recognised:
-    header = ports.runs.read_header(run)
-    return Recognised(
-        run=header.run,
-        dataset=header.dataset.name,
-        outcomes=ports.runs.read_outcomes(run),
-        normalizer=ports.normalizers.read(header.normalizer.name),
-    )
 
 
 def write_default(name: str, ports: CheckPorts, *, progress: Progress) -> str:

@@ -140,9 +140,21 @@ def utterance_facts(
         **_text_columns([item.reference for item in items]),
     }
     if split is not None:
-        columns |= _leak_columns(dataset, sounds, split, alike)
+        splits = [item.attributes.get(split) for item in items]
+        speakers = [item.attributes.get(dataset.settings.cluster) for item in items]
+        columns |= {
+            "leak_audio": elsewhere([sounds[item.id].digest for item in items], splits),
+            "leak_speaker": elsewhere(speakers, splits),
+            "leak_text": near_elsewhere([item.reference for item in items], splits, alike=alike),
+        }
     if labels is not None:
-        columns |= _label_columns([labels[item.id] for item in items])
+        doubts = [labels[item.id] for item in items]
+        columns |= {
+            "label_error_rate": [doubt.rate for doubt in doubts],
+            "label_neighbours_rate": [doubt.neighbours for doubt in doubts],
+            "label_excess": [doubt.excess for doubt in doubts],
+            "label_systems": [doubt.systems for doubt in doubts],
+        }
     return FactTable(key="id", columns=columns)
 
 
@@ -151,13 +163,9 @@ def _audio_columns(
 ) -> dict[str, Sequence[Cell]]:
     digests = Counter(sound.digest for sound in sounds)
     written = [item.audio.length_s for item in items]
+    measured = ("state", "sample_rate", "peak", "level_dbfs", "clipped_share", "silence_share")
     return {
-        "audio_state": [sound.state for sound in sounds],
-        "audio_sample_rate": [sound.sample_rate for sound in sounds],
-        "audio_peak": [sound.peak for sound in sounds],
-        "audio_level_dbfs": [sound.level_dbfs for sound in sounds],
-        "audio_clipped_share": [sound.clipped_share for sound in sounds],
-        "audio_silence_share": [sound.silence_share for sound in sounds],
+        **{f"audio_{name}": [getattr(sound, name) for sound in sounds] for name in measured},
         "audio_copies": [
             None if sound.digest is None else digests[sound.digest] - 1 for sound in sounds
         ],
@@ -190,28 +198,6 @@ def _is_control(char: str) -> bool:
     if char in _JOINERS:
         return False
     return char == "\N{REPLACEMENT CHARACTER}" or unicodedata.category(char)[0] == "C"
-
-
-def _leak_columns(
-    dataset: Dataset, sounds: Mapping[str, ClipFacts], split: str, alike: float
-) -> dict[str, Sequence[Cell]]:
-    items = dataset.utterances
-    splits = [item.attributes.get(split) for item in items]
-    speakers = [item.attributes.get(dataset.settings.cluster) for item in items]
-    return {
-        "leak_audio": elsewhere([sounds[item.id].digest for item in items], splits),
-        "leak_speaker": elsewhere(speakers, splits),
-        "leak_text": near_elsewhere([item.reference for item in items], splits, alike=alike),
-    }
-
-
-def _label_columns(labels: Sequence[Doubt]) -> dict[str, Sequence[Cell]]:
-    return {
-        "label_error_rate": [doubt.rate for doubt in labels],
-        "label_neighbours_rate": [doubt.neighbours for doubt in labels],
-        "label_excess": [doubt.excess for doubt in labels],
-        "label_systems": [doubt.systems for doubt in labels],
-    }
 
 
 def slice_facts(dataset: Dataset, sounds: Mapping[str, ClipFacts]) -> FactTable:
@@ -294,19 +280,8 @@ def default_expectations(
     )
     for column in ("utterances", "speakers"):
         least = min(value for value in slices.columns[column] if isinstance(value, int))
-        yield _expect(
-            _BETWEEN,
-            table=SLICES,
-            column=column,
-            min_value=max(1, least),
-        )
-    yield _expect(
-        _BETWEEN,
-        severity="warning",
-        needs="run",
-        column="label_excess",
-        max_value=0.6,
-    )
+        yield _expect(_BETWEEN, table=SLICES, column=column, min_value=max(1, least))
+    yield _expect(_BETWEEN, severity="warning", needs="run", column="label_excess", max_value=0.6)
 
 
 def _among(facts: FactTable, column: str) -> Expectation:

@@ -12,14 +12,13 @@ from dataclasses import replace
 from typing import cast
 
 from relkit.core import yaml_text
-from relkit.core.codec import decode, encode, parse, parse_json
+from relkit.core.codec import Lines, decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import where
 from relkit.curation.types import Contract, ContractOutcome, ReviewCandidate, ReviewList, Signals
 
 _NO_NUMBER = re.compile(r"[:\[,]\s*(NaN|-?Infinity)\b")
-Lines = Mapping[tuple[str | int, ...], int]
 
 
 def parse_contract(data: bytes, *, source: str) -> Contract:

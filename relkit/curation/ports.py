@@ -14,15 +14,12 @@ class ContractStore(ContractOutcomes, Protocol):
 
     def read(self, dataset: Dataset) -> Contract | None:
         """Return the contract of a dataset, None where it has none; raises InvalidInput."""
-        ...
 
     def write(self, dataset: Dataset, contract: Contract) -> str:
         """Write a first contract and return its name; raises InvalidInput where there is one."""
-        ...
 
     def keep(self, outcome: ContractOutcome) -> None:
         """Store an outcome."""
-        ...
 
 
 class ContractChecker(Protocol):
@@ -30,7 +27,6 @@ class ContractChecker(Protocol):
 
     def versions(self) -> Mapping[str, str]:
         """Return the versions of what judges."""
-        ...
 
     def check(
         self,
@@ -41,7 +37,6 @@ class ContractChecker(Protocol):
         with_run: bool,
     ) -> tuple[Judged, ...]:
         """Return what came of each expectation, in order; values only of ``shown`` columns."""
-        ...
 
 
 class ReviewedRuns(Protocol):
@@ -49,8 +44,6 @@ class ReviewedRuns(Protocol):
 
     def header(self, run: str) -> RunHeader:
         """Return what a finished run was asked to do; raises InvalidInput, UsageError."""
-        ...
 
     def items(self, run: str) -> tuple[ScoredItem, ...]:
         """Return the utterances of a finished run, sorted by id; raises InvalidInput."""
-        ...

@@ -85,36 +85,29 @@ def slices_of(item: ScoredItem) -> tuple[str, ...]:
     return tuple(SliceSpec(columns=(column,)).key((value,)) for column, value in columns)
 
 
-def _rate(items: Collection[ScoredItem]) -> float | None:
+def _rate(items: Collection[ScoredItem], *, perfect_failures: bool = False) -> float | None:
     words = sum(item.words for item in items)
-    return sum(item.errors for item in items) / words if words else None
+    errors = (item.errors for item in items if not (perfect_failures and item.failures))
+    return sum(errors) / words if words else None
 
 
 def _state(
     items: Sequence[ScoredItem], baseline: Mapping[str, ScoredItem] | None, expected: float
 ) -> SliceState:
-    rate = _rate(items)
-    worse = 0.0 if rate is None else rate - expected
-    if baseline is not None:
+    if baseline is None:
+        now, before = _rate(items), expected
+    else:
         pairs = [(item, baseline[item.id]) for item in items if item.id in baseline]
-        worse = _worsening([(now, before) for now, before in pairs if now.words and before.words])
+        pairs = [(item, earlier) for item, earlier in pairs if item.words and earlier.words]
+        now = _rate([item for item, _ in pairs])
+        before = _rate([earlier for _, earlier in pairs], perfect_failures=True) or 0.0
     return SliceState(
         utterances=len(items),
         clusters=len({item.cluster for item in items}),
         errors=sum(item.errors for item in items),
         words=sum(item.words for item in items),
-        worse=max(0.0, worse),
+        worse=max(0.0, 0.0 if now is None else now - before),
     )
-
-
-def _worsening(pairs: Sequence[tuple[ScoredItem, ScoredItem]]) -> float:
-    now, before = _rate([now for now, _ in pairs]), _answered_rate([old for _, old in pairs])
-    return 0.0 if now is None or before is None else now - before
-
-
-def _answered_rate(items: Sequence[ScoredItem]) -> float | None:
-    words = sum(item.words for item in items)
-    return sum(item.errors for item in items if not item.failures) / words if words else None
 
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
@@ -133,8 +126,6 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
 HALF = 0.05
 """The worsening of a slice's capped WER, 5 points, that counts as half a regression."""
 
-Tokens = Sequence[str]
-
 
 def score(signals: Signals) -> float:
     """Return ``1 - prod(1 - weight * signal)`` over the signals that are known."""
@@ -148,18 +139,17 @@ def regression_signal(worse: float, error: float | None) -> float:
     return gap / (gap + HALF) * (error or 0.0)
 
 
-def disagreement_signal(hypotheses: Sequence[Tokens]) -> float | None:
+def disagreement_signal(hypotheses: Sequence[Sequence[str]]) -> float | None:
     """Return the mean distance between the answers of two or more systems, else None.
 
     The distance is ``E / max(N, M)`` on tokens: 0 for the same words, 1 for none in common.
     """
     pairs = list(itertools.combinations(hypotheses, 2))
-    return math.fsum(_distance(a, b) for a, b in pairs) / len(pairs) if pairs else None
-
-
-def _distance(first: Tokens, second: Tokens) -> float:
-    longest = max(len(first), len(second))
-    return Levenshtein.distance(first, second) / longest if longest else 0.0
+    return (
+        math.fsum(Levenshtein.normalized_distance(a, b) for a, b in pairs) / len(pairs)
+        if pairs
+        else None
+    )
 
 
 def agreed_label_signal(disagreement: float, errors: Sequence[float]) -> float:
@@ -209,12 +199,22 @@ def candidate(
     )
     by_slice = WEIGHTS["slice_regression"] * regression >= WEIGHTS["low_coverage"] * gap
     shown = worst if by_slice else rarest
+    state = states[shown]
     return ReviewCandidate(
         id=item.id,
         score=score(signals),
         slice=shown,
         signals=signals,
-        numbers=_numbers(item, states[shown], rest=rest, systems=len(answered)),
+        numbers={
+            "error": item.error,
+            "words": item.words,
+            "slice_worse": state.worse,
+            "slice_wer": state.errors / state.words if state.words else None,
+            "slice_utterances": state.utterances,
+            "slice_clusters": state.clusters,
+            "rest_wer": rest,
+            "systems": len(answered),
+        },
     )
 
 
@@ -244,21 +244,6 @@ def _label_signal(
     if item.error is None or item.failures or item.runaways or item.tokens is None:
         return 0.0
     return lonely_error_signal(item.error, rest)
-
-
-def _numbers(
-    item: ScoredItem, state: SliceState, *, rest: float, systems: int
-) -> dict[str, float | None]:
-    return {
-        "error": item.error,
-        "words": item.words,
-        "slice_worse": state.worse,
-        "slice_wer": state.errors / state.words if state.words else None,
-        "slice_utterances": state.utterances,
-        "slice_clusters": state.clusters,
-        "rest_wer": rest,
-        "systems": systems,
-    }
 
 
 def rank(candidates: Collection[ReviewCandidate]) -> tuple[ReviewCandidate, ...]:

@@ -20,7 +20,6 @@ class AudioReader(Protocol):
 
     def read(self, root: str, span: AudioSpan, *, max_s: float) -> Clip | Unusable:
         """Return the decoded clip, or why it cannot be used; raises nothing for bad audio."""
-        ...
 
 
 class DatasetStore(Protocol):
@@ -28,7 +27,6 @@ class DatasetStore(Protocol):
 
     def load(self, name: str, *, rev: str | None) -> Dataset:
         """Return the dataset at a git revision, or the working tree; raises InvalidInput."""
-        ...
 
 
 class VersionedDatasets(DatasetStore, Protocol):
@@ -36,23 +34,18 @@ class VersionedDatasets(DatasetStore, Protocol):
 
     def snapshot(self, name: str, *, rev: str | None) -> DatasetSnapshot:
         """Return the dataset with the digests of its audio, fetching none of it."""
-        ...
 
     def locked(self, name: str, *, rev: str) -> DatasetLock | None:
         """Return what a revision's lock says, None where it has none."""
-        ...
 
     def write_lock(self, lock: DatasetLock) -> bool:
         """Write a dataset's lock whole; False where it says the same already."""
-        ...
 
     def defects(self, name: str) -> Mapping[str, str]:
         """Return what is wrong with audio files, path inside the dataset to words."""
-        ...
 
     def folder(self, name: str) -> Path:
         """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
-        ...
 
 
 class AudioVersions(Protocol):
@@ -60,4 +53,3 @@ class AudioVersions(Protocol):
 
     def track(self, folder: Path, outs: Sequence[str]) -> TrackedAudio:
         """Put paths of a dataset's folder under DVC and out of git's index."""
-        ...

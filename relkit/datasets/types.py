@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar, Literal
 
 from relkit.core.values import OMITTED, OUTSIDE, Checked, Digest, Limits, Shape, named
 
+Text = Annotated[str, Limits(min_length=1)]
+
 NO_VALUE = "(none)"
 """How a missing slice value is written."""
 
@@ -29,8 +31,8 @@ class Consent(StrEnum):
 class Entity:
     """A labelled span of the reference: its words as spoken, and its type."""
 
-    text: Annotated[str, Limits(min_length=1)]
-    type: Annotated[str, Limits(min_length=1)]
+    text: Text
+    type: Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,6 @@ class Clip:
 
 Clock = Literal["system", "harness"]
 Milliseconds = Annotated[float, Limits(ge=0)]
-Name = Annotated[str, Limits(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class AnswerEvent:
     """Something that happened while the system answered; ``t_ms`` from the first audio sample."""
 
     t_ms: Milliseconds
-    kind: Name
+    kind: Text
     text: str | None = field(default=None, metadata=OMITTED)
 
 
@@ -129,7 +130,7 @@ class Answer:
     FILE: ClassVar = Shape(omitted=True)
 
     text: str
-    audio: Name | None = None
+    audio: Text | None = None
     latency_ms: Milliseconds | None = None
     first_byte_ms: Milliseconds | None = None
     clock: Clock = "harness"
@@ -183,9 +184,6 @@ class Prediction:
     attempts: int = 1
     cached: bool = False
     load: str = ""
-
-
-Text = Annotated[str, Limits(min_length=1)]
 
 
 def checked_edges(edges: tuple[float, ...]) -> tuple[float, ...]:
@@ -297,7 +295,7 @@ class DatasetLock:
     FILE: ClassVar = Shape(required=True)
 
     schema: Literal["relkit.dataset-lock/v1"] = "relkit.dataset-lock/v1"
-    name: Annotated[str, Limits(min_length=1)]
+    name: Text
     digest: Digest
     utterances: Annotated[int, Limits(ge=1)]
     slices: Mapping[str, tuple[str, ...]]
@@ -404,9 +402,7 @@ class LockOutcome:
 
     lock: DatasetLock
     changed: bool
-    untracked: int
-    initialised: bool
-    remote: bool
+    tracked: TrackedAudio
     untold: tuple[str, ...]
 
 

@@ -3,7 +3,7 @@
 ``relkit dataset lock``, ``diff`` and ``stats``: versions of a dataset and what they hold.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from relkit.core.errors import InvalidInput
@@ -46,26 +46,29 @@ def slice_columns_of(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]
 def registered_values(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """Return the values of every slice column and bin that the manifest tells, in order."""
     columns, _ = slice_columns_of(dataset)
-    values_of: dict[str, set[str]] = {column: set() for column in columns}
-    for item in dataset.utterances:
-        for column, value in _values(item, dataset, columns).items():
-            values_of[column].add(value)
-    return {column: tuple(sorted(values, key=_order)) for column, values in values_of.items()}
+    keys = _members(dataset, columns)
+    return {column: tuple(value for name, value in keys if name == column) for column in columns}
 
 
 def coverage(dataset: Dataset) -> tuple[SliceCoverage, ...]:
     """Return ``overall`` and every value of every slice column, with what it holds."""
-    columns, _ = slice_columns_of(dataset)
-    members: dict[tuple[str, str], list[Utterance]] = {}
-    for item in dataset.utterances:
-        for column, value in _values(item, dataset, columns).items():
-            members.setdefault((column, value), []).append(item)
-    place = {column: i for i, column in enumerate(columns)}
-    keys = sorted(members, key=lambda key: (place[key[0]], _order(key[1])))
+    members = _members(dataset, slice_columns_of(dataset)[0])
     slices = [
-        _covered(SliceSpec(columns=(key[0],)).key([key[1]]), members[key], dataset) for key in keys
+        _covered(SliceSpec(columns=(column,)).key([value]), items, dataset)
+        for (column, value), items in members.items()
     ]
     return (_covered(OVERALL, list(dataset.utterances), dataset), *slices)
+
+
+def _members(dataset: Dataset, columns: tuple[str, ...]) -> dict[tuple[str, str], list[Utterance]]:
+    """Return the utterances of each column's values, in the order of columns and values."""
+    members: dict[tuple[str, str], list[Utterance]] = {}
+    for item in dataset.utterances:
+        values = slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
+        for pair in values.items():
+            members.setdefault(pair, []).append(item)
+    place = {column: i for i, column in enumerate(columns)}
+    return dict(sorted(members.items(), key=lambda item: (place[item[0][0]], _order(item[0][1]))))
 
 
 def text_numbers(utterances: Iterable[Utterance]) -> TextNumbers:
@@ -81,12 +84,21 @@ def changes(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
     old = {item.id: item for item in before.dataset.utterances}
     new = {item.id: item for item in after.dataset.utterances}
     both = [(old[name], new[name]) for name in sorted(old.keys() & new.keys())]
-    columns = {a.id: _changed_columns(a, b) for a, b in both if a.attributes != b.attributes}
     return DatasetChanges(
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
-        relabelled=_where(both, lambda item: (item.reference, item.entities)),
-        attributes=columns,
+        relabelled=tuple(
+            a.id for a, b in both if (a.reference, a.entities) != (b.reference, b.entities)
+        ),
+        attributes={
+            a.id: tuple(
+                name
+                for name in sorted({*a.attributes, *b.attributes})
+                if a.attributes.get(name) != b.attributes.get(name)
+            )
+            for a, b in both
+            if a.attributes != b.attributes
+        },
         consent={
             a.id: (a.consent.value, b.consent.value) for a, b in both if a.consent != b.consent
         },
@@ -98,17 +110,6 @@ def changes(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
         ),
         coverage=_moves(coverage(before.dataset), coverage(after.dataset)),
     )
-
-
-def _where(
-    pairs: Iterable[tuple[Utterance, Utterance]], what: Callable[[Utterance], object]
-) -> tuple[str, ...]:
-    return tuple(a.id for a, b in pairs if what(a) != what(b))
-
-
-def _changed_columns(a: Utterance, b: Utterance) -> tuple[str, ...]:
-    names = sorted({*a.attributes, *b.attributes})
-    return tuple(name for name in names if a.attributes.get(name) != b.attributes.get(name))
 
 
 def _audio(
@@ -125,10 +126,6 @@ def _audio(
 def _segment(item: Utterance) -> tuple[float, float | None] | None:
     # Without an offset the whole file is heard, and the length is only said.
     return None if item.audio.offset_s is None else (item.audio.offset_s, item.audio.length_s)
-
-
-def _values(item: Utterance, dataset: Dataset, columns: tuple[str, ...]) -> dict[str, str]:
-    return slice_values(item, columns, dataset.settings.bins, item.audio.length_s)
 
 
 def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCoverage:
@@ -203,9 +200,7 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
     return LockOutcome(
         lock=written,
         changed=datasets.write_lock(written),
-        untracked=tracked.untracked,
-        initialised=tracked.initialised,
-        remote=tracked.remote,
+        tracked=tracked,
         untold=slice_columns_of(dataset)[1],
     )
 

@@ -6,7 +6,13 @@ from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import columns, count, counted, number, safe, short_digest
 from relkit.datasets.imports.rows import ImportSummary
-from relkit.datasets.types import DatasetSnapshot, DiffOutcome, SliceCoverage, StatsOutcome
+from relkit.datasets.types import (
+    DatasetSnapshot,
+    DatasetVersion,
+    DiffOutcome,
+    SliceCoverage,
+    StatsOutcome,
+)
 
 _MOST_IDS = 20
 
@@ -15,6 +21,12 @@ _LOCKS = {
     "fresh": "fresh",
     "stale": "stale: the manifest or the audio changed since",
 }
+
+
+def revision(version: DatasetVersion) -> str:
+    """Return a dataset's commit in words, and whether the data changed since."""
+    commit = short_digest(version.revision) if version.revision else "no revision"
+    return commit + (", changed since" if version.dirty else "")
 
 
 def stats_document(outcome: StatsOutcome) -> dict[str, JsonValue]:
@@ -58,12 +70,10 @@ def stats_text(outcome: StatsOutcome) -> str:
     without = f" ({untimed} without a duration)" if untimed else ""
     column = safe(outcome.snapshot.dataset.settings.cluster)
     clusters = f"{counted(outcome.coverage[0].clusters, 'cluster')} ({column})"
-    where = short_digest(version.revision) if version.revision else "no revision"
-    state = ", changed since" if version.dirty else ""
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None
     words = counted(text.words, "word")
     lines = [
-        f"{safe(version.name)} ({where}{state})",
+        f"{safe(version.name)} ({revision(version)})",
         digest or version.digest,
         f"lock: {_LOCKS[outcome.snapshot.state]}"
         + ("" if outcome.snapshot.present else "; the audio is not here"),
@@ -145,11 +155,10 @@ def diff_text(name: str, outcome: DiffOutcome) -> str:
 
 def _line(what: str, snapshot: DatasetSnapshot) -> str:
     version = snapshot.dataset.version
-    where = short_digest(version.revision) if version.revision else "no revision"
-    state = ", changed since" if version.dirty else ""
+    utterances = counted(version.utterances, "utterance")
     lock = {"none": "no lock", "fresh": "locked", "stale": "the lock is stale"}[snapshot.state]
     digest = short_digest(version.digest) if snapshot.audio is not None else "digest not known"
-    return f"{what:<7} {where}{state}: {counted(version.utterances, 'utterance')}, {digest}, {lock}"
+    return f"{what:<7} {revision(version)}: {utterances}, {digest}, {lock}"
 
 
 def _listed(what: str, ids: Sequence[str]) -> list[str]:

@@ -70,7 +70,6 @@ class Suites(Protocol):
 
     def read(self, name: str, system: tuple[str, ...] = ()) -> Suite:
         """Return a suite by name or path, options of its system changed; raises UsageError."""
-        ...
 
 
 class Normalizers(Protocol):
@@ -78,7 +77,6 @@ class Normalizers(Protocol):
 
     def read(self, name: str) -> Normalizer:
         """Return a normalizer by name; raises UsageError, InvalidInput."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,9 @@ class SpeechSystem(Protocol):
 
     def answer(self, clip: Clip) -> Answer | Failure:
         """Answer one clip, or say why not; raises BackendUnavailable only if all hope is lost."""
-        ...
 
     def close(self) -> None:
         """Let go of processes, sockets and memory."""
-        ...
 
 
 class SpeechEngine(Protocol):
@@ -33,11 +31,9 @@ class SpeechEngine(Protocol):
 
     def say(self, text: str) -> Iterator[bytes]:
         """Yield the pieces as they come; raises Unspoken, BackendUnavailable if hope is lost."""
-        ...
 
     def close(self) -> None:
         """Let go of processes, sockets and memory."""
-        ...
 
 
 class SpeakingSystem(Protocol):
@@ -45,11 +41,9 @@ class SpeakingSystem(Protocol):
 
     def answer(self, script: Script) -> Answer | Failure:
         """Speak one text: an answer names the clip in the script's folder."""
-        ...
 
     def close(self) -> None:
         """Let go of processes, sockets and memory."""
-        ...
 
 
 class Speaker(Protocol):
@@ -57,7 +51,6 @@ class Speaker(Protocol):
 
     def predict(self, clips: Iterable[tuple[str, int, Script]]) -> Iterator[Prediction]:
         """Yield a prediction per (utterance id, repeat, script), in any order."""
-        ...
 
 
 class RecordedSystem(Protocol):
@@ -65,11 +58,9 @@ class RecordedSystem(Protocol):
 
     def lookup(self, utterance_id: str) -> Answer | Failure:
         """Return the recorded answer, or the failure ``no_answer`` where there is none."""
-        ...
 
     def unknown(self, ids: Iterable[str]) -> tuple[str, ...]:
         """Return the recorded ids, sorted, that are not among ``ids``."""
-        ...
 
 
 class Executor(Protocol):
@@ -77,7 +68,6 @@ class Executor(Protocol):
 
     def predict(self, clips: Iterable[tuple[str, int, Clip]]) -> Iterator[Prediction]:
         """Yield a prediction per (utterance id, repeat, clip), in any order."""
-        ...
 
 
 class ContractOutcomes(Protocol):
@@ -85,7 +75,6 @@ class ContractOutcomes(Protocol):
 
     def outcome(self, dataset: Dataset) -> str:
         """Return ``passed``, ``failed`` or ``not_checked`` for this data and its contract."""
-        ...
 
 
 class PredictionCache(Protocol):
@@ -93,15 +82,12 @@ class PredictionCache(Protocol):
 
     def get(self, candidate: str, audio: str, repeat: int) -> tuple[Answer, str] | None:
         """Return the answer and the digest of the load it was measured under, or None."""
-        ...
 
     def put(self, candidate: str, audio: str, repeat: int, answer: Answer, load: str) -> None:
         """Keep an answer; it is on disk when ``flush`` returns."""
-        ...
 
     def flush(self) -> None:
         """Make everything put so far durable."""
-        ...
 
 
 class QualityScorer(Protocol):
@@ -110,26 +96,21 @@ class QualityScorer(Protocol):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The quality metrics it was made for."""
-        ...
 
     @property
     def models(self) -> Mapping[str, str]:
         """What makes the scores: model file to SHA-256 digest, library to version."""
-        ...
 
     @property
     def protocol(self) -> str:
         """What is done to the audio before it is scored, level included."""
-        ...
 
     @property
     def digest(self) -> str:
         """SHA-256 over metrics, models and protocol: scores under another differ."""
-        ...
 
     def score(self, clips: Iterable[tuple[str, ComparedClip]]) -> Iterator[tuple[str, Quality]]:
         """Yield a quality per (id, clip), in any order; a bad clip has reasons and no scores."""
-        ...
 
 
 class QualityCache(Protocol):
@@ -137,15 +118,12 @@ class QualityCache(Protocol):
 
     def get(self, scorer: str, audio: str) -> Quality | None:
         """Return the quality of a clip by a scorer, or None."""
-        ...
 
     def put(self, scorer: str, audio: str, quality: Quality) -> None:
         """Keep a quality; it is on disk when ``flush`` returns."""
-        ...
 
     def flush(self) -> None:
         """Make everything put so far durable."""
-        ...
 
 
 By = Literal["cluster", "utterance", "repeat"]
@@ -157,16 +135,13 @@ class SliceAggregator(Protocol):
 
     def __enter__(self) -> Self:
         """Return itself."""
-        ...
 
     def __exit__(self, *_: object) -> None:
         """Let go of memory and spilled files."""
-        ...
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The slice columns that results can be cut by."""
-        ...
 
     def sums(
         self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
@@ -175,11 +150,9 @@ class SliceAggregator(Protocol):
 
         ``by="utterance"`` keeps only slices that are one cluster.
         """
-        ...
 
     def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> "SliceValues":
         """Return the finite values of a column by slice, ascending."""
-        ...
 
 
 class PairAggregator(Protocol):
@@ -191,26 +164,21 @@ class PairAggregator(Protocol):
 
     def __enter__(self) -> Self:
         """Return itself."""
-        ...
 
     def __exit__(self, *_: object) -> None:
         """Let go of memory and spilled files."""
-        ...
 
     def pairing(self, slices: Sequence[str] | None = None) -> Pairing:
         """Return how the rows of the two runs match; ``slices`` are the cuts that have to agree.
 
         Without them all slice columns have to.
         """
-        ...
 
     def sums(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
         """Return sums of SQL expressions by slice and cluster over rows that both runs scored."""
-        ...
 
     def values(self, slices: Sequence[str], column: str) -> "PairedValues":
         """Return the finite values of a column over rows for which both runs have one."""
-        ...
 
 
 class OpenRun(Protocol):
@@ -219,27 +187,21 @@ class OpenRun(Protocol):
     @property
     def header(self) -> RunHeader:
         """What the run was asked to do."""
-        ...
 
     def outcomes(self) -> list[Outcome]:
         """Return what is done so far."""
-        ...
 
     def append(self, outcome: Outcome) -> None:
         """Keep an outcome, safe against a kill."""
-        ...
 
     def log(self, at: str, event: str, **facts: Scalar) -> None:
         """Note an event with numbers and digests, never a text."""
-        ...
 
     def write_results(self, results: Sequence[Result], outcomes: Sequence[Outcome]) -> Path:
         """Write results and texts (rows in the same order); return the path of the results."""
-        ...
 
     def finish(self, report: EvalReport, at: str) -> None:
         """Write the report and close the run for good."""
-        ...
 
 
 class RunStore(Protocol):
@@ -247,31 +209,24 @@ class RunStore(Protocol):
 
     def new_id(self, now: str) -> str:
         """Return a fresh run id."""
-        ...
 
     def create(self, header: RunHeader) -> AbstractContextManager[OpenRun]:
         """Make and hold a new run."""
-        ...
 
     def resume(self, run: str) -> AbstractContextManager[OpenRun]:
         """Hold a run that was interrupted; raises InvalidInput where it is finished."""
-        ...
 
     def read_header(self, run: str) -> RunHeader:
         """Return what a run was asked to do, where it stands, and the digests of its files."""
-        ...
 
     def read_report(self, run: str) -> EvalReport:
         """Return a finished run's report."""
-        ...
 
     def read_outcomes(self, run: str) -> list[Outcome]:
         """Return the stored predictions of a finished run."""
-        ...
 
     def results(self, run: str) -> Path | None:
         """Return a finished run's results, None where only its report is left."""
-        ...
 
 
 class ReportRenderer(Protocol):
@@ -279,7 +234,6 @@ class ReportRenderer(Protocol):
 
     def report_markdown(self, report: EvalReport) -> str:
         """Return the report as Markdown."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,4 +271,3 @@ class RunTracker(Protocol):
 
     def track(self, report: EvalReport, *, parameters: Mapping[str, Scalar], page: str) -> None:
         """Record the run; raises BackendUnavailable when the tracker does not answer in time."""
-        ...

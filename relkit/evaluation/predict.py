@@ -52,12 +52,8 @@ def _recorded(
     missing: Sequence[tuple[Utterance, int]], system: SystemUnderTest, answers: RecordedSystem
 ) -> Iterator[Outcome]:
     for utterance, repeat in missing:
-        prediction = Prediction(
-            id=utterance.id,
-            repeat=repeat,
-            outcome=answers.lookup(utterance.id),
-            load=system.load_digest,
-        )
+        answer, load = answers.lookup(utterance.id), system.load_digest
+        prediction = Prediction(id=utterance.id, repeat=repeat, outcome=answer, load=load)
         length = utterance.audio.length_s
         yield Outcome(id=utterance.id, repeat=repeat, prediction=prediction, duration=length)
 

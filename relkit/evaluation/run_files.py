@@ -21,8 +21,8 @@ from relkit.datasets.types import (
     Answer,
     Failure,
     FailureReason,
-    Name,
     Prediction,
+    Text,
     Unusable,
 )
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader
@@ -37,9 +37,9 @@ _ERROR_CODE = re.compile(r"(?=.{1,40}\Z)[a-z]+(?:_[a-z]+)*")
 class AnswerLine(Answer):
     """One answer: ``text`` or ``error``, and what else the task has."""
 
-    id: Name
+    id: Text
     text: str | None = None  # type: ignore[assignment]  # a line that has none has an error
-    error: Name | None = None
+    error: Text | None = None
 
 
 def parse_answer(

@@ -30,7 +30,7 @@ from relkit.datasets.types import (
 )
 from relkit.evaluation.conclude import score_outcomes
 from relkit.evaluation.ports import OpenRun, PredictionCache, RoundTrip, SystemUnderTest
-from relkit.evaluation.predict import Asking
+from relkit.evaluation.predict import Asking, Key
 from relkit.evaluation.quality import Spoken
 from relkit.evaluation.slicing import Plan
 from relkit.evaluation.types import Outcome, Result
@@ -87,7 +87,6 @@ CLIPS = "audio"
 """The folder of a run that holds what was spoken."""
 
 _NO_RECORDING = "the dataset has no recording of these utterances"
-Key = tuple[str, int]
 
 
 def check_texts(utterances: Sequence[Utterance], name: str) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from relkit.core.slices import OVERALL
 from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.run_files import render_report
-from relkit.evaluation.types import EvalReport, Scalar, SliceResult
+from relkit.evaluation.types import EvalReport, Scalar
 
 _NAME_LIMIT = 250  # MLflow's own limit, for the names of metrics and parameters
 _SLICE_LIMIT = 200
@@ -49,13 +49,12 @@ def metric_name(slice_key: str, metric: str) -> str:
     shown = _capped(_escaped(_NOT_IN_VALUE, metric, ":"), _NAME_LIMIT - _SLICE_LIMIT - 1)
     if slice_key == OVERALL:
         return shown
-    parts = "/".join(_part(part) for part in slice_key.split("&"))
-    return f"{_capped(parts, _SLICE_LIMIT)}/{shown}"
-
-
-def _part(part: str) -> str:
-    column, _, value = part.rpartition("=")
-    return f"{_escaped(_NOT_IN_COLUMN, column, ' ')}:{_value(unquote(value))}"
+    pairs = (part.rpartition("=") for part in slice_key.split("&"))
+    parts = (
+        f"{_escaped(_NOT_IN_COLUMN, column, ' ')}:{_value(unquote(value))}"
+        for column, _, value in pairs
+    )
+    return f"{_capped('/'.join(parts), _SLICE_LIMIT)}/{shown}"
 
 
 def _value(value: str) -> str:
@@ -156,24 +155,23 @@ def _tags(report: EvalReport) -> dict[str, str]:
 
 def _metrics(report: EvalReport) -> Iterator[tuple[str, float]]:
     """Yield every number there is: a missing one has no metric, and NaN no report."""
-    totals: dict[str, float | None] = {
-        "expected": report.expected,
-        "scored": report.scored,
-        "unusable": report.unusable,
-        "coverage": report.coverage,
-        "runaways": report.runaways.count,
-    }
-    yield from ((name, value) for name, value in totals.items() if value is not None)
+    yield "expected", report.expected
+    yield "scored", report.scored
+    yield "unusable", report.unusable
+    if report.coverage is not None:
+        yield "coverage", report.coverage
+    yield "runaways", report.runaways.count
     for item in report.slices:
-        for name, value in _slice_numbers(item):
+        numbers: dict[str, float | None] = {
+            "utterances": item.utterances,
+            "failures": item.failures,
+        }
+        for name, estimate in item.metrics.items():
+            numbers |= {
+                name: estimate.value,
+                f"{name}.low": estimate.low,
+                f"{name}.high": estimate.high,
+            }
+        for name, value in numbers.items():
             if value is not None:
                 yield metric_name(item.slice, name), value
-
-
-def _slice_numbers(item: SliceResult) -> Iterator[tuple[str, float | None]]:
-    yield "utterances", item.utterances
-    yield "failures", item.failures
-    for name, estimate in item.metrics.items():
-        yield name, estimate.value
-        yield f"{name}.low", estimate.low
-        yield f"{name}.high", estimate.high

@@ -14,8 +14,8 @@ from relkit.core.wording import (
     interval,
     number,
     safe,
-    short_digest,
 )
+from relkit.datasets.view import revision
 from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
 
 MOST_SLICES = 30
@@ -24,11 +24,9 @@ MOST_SLICES = 30
 def eval_summary(report: EvalReport) -> str:
     """Return what ``relkit eval`` prints: headline, metrics with intervals, slices, remarks."""
     version = report.dataset
-    where = short_digest(version.revision) if version.revision else "no revision"
-    state = ", changed since" if version.dirty else ""
     head = (
         f"run {report.run}\n"
-        f"suite {safe(report.suite.name)} on {safe(version.name)} ({where}{state}), "
+        f"suite {safe(report.suite.name)} on {safe(version.name)} ({revision(version)}), "
         f"normalizer {safe(report.normalizer.name)}\n"
         f"{count(report.expected)} expected, {count(report.scored)} scored, "
         f"{count(report.failures)} failures, {count(report.unusable)} unusable"

@@ -20,6 +20,7 @@ from relkit.datasets.imports.rows import (
     SourceFile,
     seconds,
 )
+from relkit.datasets.types import AudioSpan
 
 FILES = (
     *("wav.scp", "text", "segments", "utt2spk", "utt2lang", "utt2dur", "reco2dur"),
@@ -38,13 +39,6 @@ _TIMES = ("utt2dur", "reco2dur")
 class _Entry:
     value: str
     line: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    recording: str
-    start_s: float | None
-    length_s: float | None
 
 
 Table = Mapping[str, _Entry]
@@ -67,14 +61,16 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
     for entry in recordings.values():
         _refuse_commands(entry, names["wav.scp"])
     if "segments" in tables:
-        pieces = {name: _piece(entry, names["segments"]) for name, entry in _of(tables, "segments")}
+        pieces = {
+            name: _piece(entry, names["segments"]) for name, entry in tables["segments"].items()
+        }
         left_out = Counter(
             "a segment of a recording that wav.scp does not have"
             for name, piece in pieces.items()
-            if name in transcripts and piece.recording not in recordings
+            if name in transcripts and piece.path not in recordings
         )
     else:
-        pieces = {name: _Piece(recording=name, start_s=None, length_s=None) for name in recordings}
+        pieces = {name: AudioSpan(path=name) for name in recordings}
         left_out = Counter[str]()
     left_out["a transcript without audio"] += sum(name not in pieces for name in transcripts)
     left_out["audio without a transcript"] += sum(name not in transcripts for name in pieces)
@@ -82,7 +78,7 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
     rows = [
         _row(name, entry, pieces[name], tables, names, columns)
         for name, entry in transcripts.items()
-        if name in pieces and pieces[name].recording in recordings
+        if name in pieces and pieces[name].path in recordings
     ]
     return ParsedSource(
         rows=tuple(rows),
@@ -91,10 +87,6 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
         notes=_notes(tables),
     )
-
-
-def _of(tables: Mapping[str, Table], name: str) -> Sequence[tuple[str, _Entry]]:
-    return list(tables[name].items())
 
 
 def _table(file: SourceFile) -> Table:
@@ -133,7 +125,7 @@ def _refuse_commands(entry: _Entry, source: str) -> None:
         )
 
 
-def _piece(entry: _Entry, source: str) -> _Piece:
+def _piece(entry: _Entry, source: str) -> AudioSpan:
     at = where(source, entry.line)
     fields = _GAP.split(entry.value)
     if len(fields) == 4:  # noqa: PLR2004  # the channel is the fifth column of the file
@@ -147,22 +139,22 @@ def _piece(entry: _Entry, source: str) -> _Piece:
         )
     start = seconds(fields[1], "start", source=source, line=entry.line) or 0.0
     if _TO_THE_END.fullmatch(fields[2]):
-        return _Piece(recording=fields[0], start_s=start, length_s=None)
+        return AudioSpan(path=fields[0], offset_s=start)
     end = seconds(fields[2], "end", source=source, line=entry.line) or 0.0
     if end <= start:
         raise InvalidInput(f"{at}: the segment ends before it starts", hint="end > start, in s")
-    return _Piece(recording=fields[0], start_s=start, length_s=round(end - start, 6))
+    return AudioSpan(path=fields[0], offset_s=start, length_s=round(end - start, 6))
 
 
 def _row(
     name: str,
     entry: _Entry,
-    piece: _Piece,
+    piece: AudioSpan,
     tables: Mapping[str, Table],
     names: Mapping[str, str],
     columns: Columns,
 ) -> ImportedRow:
-    recording = tables["wav.scp"][piece.recording]
+    recording = tables["wav.scp"][piece.path]
     values = _properties(name, tables)
     return ImportedRow(
         audio=recording.value,
@@ -171,7 +163,7 @@ def _row(
         file=names["text"],
         line=entry.line,
         id=name,
-        offset_s=piece.start_s,
+        offset_s=piece.offset_s,
         length_s=_length(name, piece, tables, names),
         attributes=columns.attributes(dict(values), source=names["text"], line=entry.line),
     )
@@ -193,10 +185,10 @@ def _properties(name: str, tables: Mapping[str, Table]) -> dict[str, str]:
 
 
 def _length(
-    name: str, piece: _Piece, tables: Mapping[str, Table], names: Mapping[str, str]
+    name: str, piece: AudioSpan, tables: Mapping[str, Table], names: Mapping[str, str]
 ) -> float | None:
     """Return the length in s: the segment's, else what a table of lengths says."""
-    if piece.length_s is not None or piece.start_s is not None:
+    if piece.length_s is not None or piece.offset_s is not None:
         return piece.length_s
     for file in _TIMES:
         entry = tables.get(file, {}).get(name)

@@ -35,9 +35,7 @@ from relkit.datasets.imports.rows import (
 from relkit.datasets.imports.tables import parse_audio_folder, parse_common_voice, parse_nemo
 from relkit.datasets.types import NO_VALUE, Consent
 
-Parser = Callable[[Sequence[SourceFile]], ParsedSource]
-
-PARSERS: Mapping[ImportKind, Parser] = MappingProxyType(
+PARSERS: Mapping[ImportKind, Callable[[Sequence[SourceFile]], ParsedSource]] = MappingProxyType(
     {
         ImportKind.NEMO: parse_nemo,
         ImportKind.KALDI: parse_kaldi,
@@ -56,19 +54,15 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """What it is called."""
-        ...
 
     def files(self) -> tuple[SourceFile, ...]:
         """Return its text files; raises InvalidInput."""
-        ...
 
     def locate(self, rows: Sequence[ImportedRow]) -> tuple[LocatedAudio, ...]:
         """Return where the audio of each row is; raises InvalidInput."""
-        ...
 
     def unlisted(self, located: Sequence[LocatedAudio]) -> int | None:
         """Return how many audio files no row names, None where that cannot be asked."""
-        ...
 
 
 class Target(Protocol):
@@ -76,11 +70,9 @@ class Target(Protocol):
 
     def check_name(self, name: str) -> None:
         """Raise InvalidInput where a dataset cannot be called so, or is there already."""
-        ...
 
     def root_entry(self, name: str, root: str) -> str:
         """Return how ``audio_roots`` names a folder."""
-        ...
 
     def write(
         self,
@@ -90,7 +82,6 @@ class Target(Protocol):
         progress: Progress,
     ) -> None:
         """Write a dataset whole; raises InvalidInput, StorageFailed, Busy."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +116,28 @@ def import_dataset(
     ``pseudonym`` replaces the account ids of Common Voice; ``readable`` are the endings of audio
     that can be decoded.
     """
-    name = options.name or _dataset_name(source.name)
+    derived = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-._").lower()
+    name = options.name or derived or "imported"
     target.check_name(name)
     parsed = PARSERS[options.kind](source.files())
     if not parsed.rows:
-        raise InvalidInput(
-            f"{source.name}: holds no utterance", hint=_reasons(parsed) or "it has no entry"
-        )
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in parsed.left_out.items())
+        raise InvalidInput(f"{source.name}: holds no utterance", hint=reasons or "it has no entry")
     located = source.locate(parsed.rows)
-    _refuse_nothing_found(parsed.rows, located)
+    if not any(item.exists for item in located):
+        first = parsed.rows[0]
+        raise InvalidInput(
+            f"{where(first.file, first.line)}: none of the {len(parsed.rows)} audio files is there",
+            hint="paths start from the folder of the file that names them; check that it was moved "
+            "together with its audio",
+        )
     placed = place(located)
     rows, numbered = with_ids(parsed.rows, [path for _, path in placed.places])
     if options.kind is ImportKind.COMMON_VOICE:
-        rows = _pseudonymous(rows, pseudonym)
+        rows = tuple(
+            replace(row, attributes={**row.attributes, SPEAKER: pseudonym(row.attributes[SPEAKER])})
+            for row in rows
+        )
     rows = with_cluster(rows)
     paths, roots = _references(options, placed, located, source.name)
     slices = slices_of(rows)
@@ -147,13 +147,16 @@ def import_dataset(
         ),
         "manifest.jsonl": render_manifest(rows, paths),
     }
-    copies = _copies(paths, located) if options.copy else []
+    # Each file that is there once, in order: recordings are named by many segments.
+    sources = {path: item.real for path, item in zip(paths, located, strict=True) if item.exists}
+    copies = [(real, path) for path, real in sources.items()] if options.copy else []
     target.write(name, texts, copies, progress)
+    speakers = {row.attributes.get(SPEAKER, NO_VALUE) for row in rows} - {NO_VALUE}
     return ImportSummary(
         dataset=name,
         kind=options.kind.value,
         utterances=len(rows),
-        speakers=_speakers(rows),
+        speakers=len(speakers) or None,
         columns=tuple(sorted({column for row in rows for column in row.attributes})),
         slices=slices,
         hours=round(sum(row.length_s or 0.0 for row in rows) / 3600, 6),
@@ -166,33 +169,6 @@ def import_dataset(
         dropped=parsed.dropped,
         consent=dict(sorted(Counter(row.consent.value for row in rows).items())),
         notes=(*parsed.notes, *_notes(rows, located, placed, numbered, readable)),
-    )
-
-
-def _dataset_name(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._").lower() or "imported"
-
-
-def _reasons(parsed: ParsedSource) -> str:
-    return "; ".join(f"{count}: {reason}" for reason, count in parsed.left_out.items())
-
-
-def _refuse_nothing_found(rows: Sequence[ImportedRow], located: Sequence[LocatedAudio]) -> None:
-    if not any(item.exists for item in located):
-        first = rows[0]
-        raise InvalidInput(
-            f"{where(first.file, first.line)}: none of the {len(rows)} audio files is there",
-            hint="paths start from the folder of the file that names them; check that it was moved "
-            "together with its audio",
-        )
-
-
-def _pseudonymous(
-    rows: Sequence[ImportedRow], pseudonym: Callable[[str], str]
-) -> tuple[ImportedRow, ...]:
-    return tuple(
-        replace(row, attributes={**row.attributes, SPEAKER: pseudonym(row.attributes[SPEAKER])})
-        for row in rows
     )
 
 
@@ -218,17 +194,6 @@ def _references(
     return [item.path for item in located], roots
 
 
-def _copies(paths: Sequence[str], located: Sequence[LocatedAudio]) -> list[tuple[str, str]]:
-    """Return each file that is there once, in order: recordings are named by many segments."""
-    sources = {path: item.real for path, item in zip(paths, located, strict=True) if item.exists}
-    return [(real, path) for path, real in sources.items()]
-
-
-def _speakers(rows: Sequence[ImportedRow]) -> int | None:
-    speakers = {row.attributes.get(SPEAKER, NO_VALUE) for row in rows} - {NO_VALUE}
-    return len(speakers) or None
-
-
 def _notes(
     rows: Sequence[ImportedRow],
     located: Sequence[LocatedAudio],
@@ -237,12 +202,13 @@ def _notes(
     readable: frozenset[str],
 ) -> tuple[str, ...]:
     notes = []
-    if _speakers(rows) is None:
+    unnamed = sum(row.attributes.get(SPEAKER, NO_VALUE) == NO_VALUE for row in rows)
+    if unnamed == len(rows):
         notes.append(
             "no speaker is named: all utterances count as one cluster, and no interval is claimed"
         )
-    elif nobody := sum(row.attributes.get(SPEAKER, NO_VALUE) == NO_VALUE for row in rows):
-        notes.append(f"{nobody} utterances name no speaker: together they count as one cluster")
+    elif unnamed:
+        notes.append(f"{unnamed} utterances name no speaker: together they count as one cluster")
     if missing := sum(not item.exists for item in located):
         notes.append(f"{missing} utterances name audio that is not there: unusable until it is")
     if numbered:
@@ -278,13 +244,15 @@ def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
     return PlacedAudio(
         roots=tuple(str(root) for root in roots),
         linked=tuple(str(root) for root in _roots(targets)),
-        places=tuple(_below(PurePosixPath(item.path), roots) for item in located),
+        places=tuple(
+            next(
+                (i, str(path.relative_to(root)))
+                for i, root in enumerate(roots)
+                if path.is_relative_to(root)
+            )
+            for path in (PurePosixPath(item.path) for item in located)
+        ),
     )
-
-
-def _below(path: PurePosixPath, roots: Sequence[PurePosixPath]) -> tuple[int, str]:
-    index = next(i for i, root in enumerate(roots) if path.is_relative_to(root))
-    return index, str(path.relative_to(roots[index]))
 
 
 def _roots(folders: Iterable[PurePosixPath]) -> list[PurePosixPath]:

@@ -66,7 +66,6 @@ def _manifest_row(
             f'{at}: "text" is missing or no string',
             hint='write the reference, and "" for a clip without speech',
         )
-    length = seconds(row.get("duration"), "duration", source=file.name, line=line)
     rest = {name: value for name, value in row.items() if name not in _MANIFEST_KEYS}
     return ImportedRow(
         audio=audio,
@@ -76,7 +75,7 @@ def _manifest_row(
         line=line,
         id=_name(row, at),
         offset_s=seconds(row.get("offset"), "offset", source=file.name, line=line),
-        length_s=length,
+        length_s=seconds(row.get("duration"), "duration", source=file.name, line=line),
         attributes=columns.attributes(with_speaker(rest), source=file.name, line=line),
         consent=consent_of(row.get("consent"), source=file.name, line=line),
     )
@@ -123,15 +122,6 @@ def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
 
     A folder called as Hugging Face calls its splits gives the attribute ``split``.
     """
-    _refuse_two_tables(files)
-    columns = Columns()
-    rows = [
-        _folder_row(row, line, file, columns) for file in files for line, row in _folder_rows(file)
-    ]
-    return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
-
-
-def _refuse_two_tables(files: Sequence[SourceFile]) -> None:
     tables = defaultdict(list)
     for file in files:
         tables[file.folder].append(file.name)
@@ -140,6 +130,11 @@ def _refuse_two_tables(files: Sequence[SourceFile]) -> None:
             raise InvalidInput(
                 f"{' and '.join(sorted(names))}: two tables for one folder", hint="keep one of them"
             )
+    columns = Columns()
+    rows = [
+        _folder_row(row, line, file, columns) for file in files for line, row in _folder_rows(file)
+    ]
+    return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
 
 
 def _folder_rows(file: SourceFile) -> Iterator[tuple[int, Row]]:
@@ -194,8 +189,9 @@ def _folder_row(row: Row, line: int, file: SourceFile, columns: Columns) -> Impo
         )
     taken = {"file_name", "consent", column}
     rest = {name: value for name, value in row.items() if name not in taken}
-    if (split := _split(f"{file.folder}/{audio}")) is not None:
-        rest.setdefault("split", split)
+    folders = PurePosixPath(f"{file.folder}/{audio}").parts[:-1]
+    if splits := [_SPLITS[part.lower()] for part in folders if part.lower() in _SPLITS]:
+        rest.setdefault("split", splits[0])  # the outermost folder that is called like one
     return ImportedRow(
         audio=audio,
         folder=file.folder,
@@ -208,13 +204,7 @@ def _folder_row(row: Row, line: int, file: SourceFile, columns: Columns) -> Impo
     )
 
 
-def _split(path: str) -> str | None:
-    """Return the split of the outermost folder that is called like one."""
-    folders = PurePosixPath(path).parts[:-1]
-    return next((_SPLITS[part.lower()] for part in folders if part.lower() in _SPLITS), None)
-
-
-WHOLE = "validated.tsv"
+VALIDATED = "validated.tsv"
 CLIP_SPLITS = {"train.tsv": "train", "dev.tsv": "validation", "test.tsv": "test"}
 
 LENGTHS = "clip_durations.tsv"
@@ -237,19 +227,19 @@ def parse_common_voice(files: Sequence[SourceFile]) -> ParsedSource:
     splits = {
         row["path"]: split for name, split in CLIP_SPLITS.items() for _, row in parsed.get(name, ())
     }
-    used = [WHOLE] if WHOLE in parsed else list(parsed)
+    used = [VALIDATED] if VALIDATED in parsed else list(parsed)
     columns = Columns()
     rows = [
         _clip_row(row, line, tables[name], columns, splits, lengths)
         for name in used
         for line, row in parsed[name]
     ]
-    notes = [f"the split is that of {', '.join(sorted(set(parsed) & set(CLIP_SPLITS)))}"]
+    note = f"the split is that of {', '.join(sorted(set(parsed) & set(CLIP_SPLITS)))}"
     return ParsedSource(
         rows=tuple(rows),
         renamed=columns.renamed,
         dropped=columns.dropped,
-        notes=tuple(notes if splits and used == [WHOLE] else ()),
+        notes=(note,) if splits and used == [VALIDATED] else (),
     )
 
 
