@@ -42,9 +42,10 @@ def candidates(
     _refuse_strangers(headers)
     allowed = terms(headers[0].dataset.name)
     items, withheld = _allowed(runs.items(request.runs[0]), allowed)
-    further = [_by_id(runs.items(run)) for run in request.runs[1:]]
-    baseline = None if request.baseline is None else _by_id(runs.items(request.baseline))
-    notes = _notes(items, headers, further, baseline)
+    compared = [{item.id: item for item in runs.items(run)} for run in named[1:]]
+    further = compared[: len(request.runs) - 1]
+    baseline = None if request.baseline is None else compared[-1]
+    notes = _notes(items, headers, compared)
     states = slice_states(items, baseline)
     ranked = rank(
         [
@@ -94,10 +95,6 @@ def _refuse_strangers(headers: Sequence[RunHeader]) -> None:
             )
 
 
-def _by_id(items: Sequence[ScoredItem]) -> dict[str, ScoredItem]:
-    return {item.id: item for item in items}
-
-
 def _allowed(
     items: Sequence[ScoredItem], terms: ConsentTerms
 ) -> tuple[list[ScoredItem], dict[str, int]]:
@@ -117,12 +114,10 @@ def _allowed(
 def _notes(
     scored: Sequence[ScoredItem],
     headers: Sequence[RunHeader],
-    further: Sequence[Mapping[str, ScoredItem]],
-    baseline: Mapping[str, ScoredItem] | None,
+    compared: Sequence[Mapping[str, ScoredItem]],
 ) -> tuple[str, ...]:
     """Return where runs do not cover the first one's utterances; raises InvalidInput for none."""
     notes = []
-    compared = [*further, *([baseline] if baseline is not None else [])]
     for header, items in zip(headers[1:], compared, strict=True):
         missing = sum(item.id not in items for item in scored)
         if scored and missing == len(scored):

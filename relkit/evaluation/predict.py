@@ -1,6 +1,7 @@
 """Asks the system under test about every clip that has no answer yet, and keeps each outcome."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from relkit.core.ports import Progress
 from relkit.datasets.ports import AudioReader
@@ -62,27 +63,21 @@ Look = Callable[[Utterance, int, Clip], Outcome | None]
 """Looks at a decoded clip before anybody is asked about it; an outcome settles it."""
 
 
+@dataclass(slots=True)
 class Asking:
-    """Feeds clips to an executor, taking the unusable and the already answered out on the way."""
+    """Feeds clips to an executor, taking the unusable and the already answered out on the way.
 
-    def __init__(
-        self,
-        candidate: str,
-        audio: AudioReader,
-        cache: PredictionCache,
-        root: str,
-        limit_s: float,
-        look: Look | None = None,
-    ) -> None:
-        """Ask the system with the digest ``candidate`` about audio below the folder ``root``."""
-        self._candidate = candidate
-        self._audio = audio
-        self._cache = cache
-        self._root = root
-        self._limit_s = limit_s
-        self._look = look
-        self._known: list[Outcome] = []
-        self._asked: dict[Key, tuple[str, float]] = {}
+    The system with the digest ``candidate`` is asked about audio below the folder ``root``.
+    """
+
+    candidate: str
+    audio: AudioReader
+    cache: PredictionCache
+    root: str
+    limit_s: float
+    look: Look | None = None
+    _known: list[Outcome] = field(default_factory=list)
+    _asked: dict[Key, tuple[str, float]] = field(default_factory=dict)
 
     def outcomes(
         self, missing: Sequence[tuple[Utterance, int]], executor: Executor
@@ -92,7 +87,7 @@ class Asking:
             yield from self._settled()
             yield self._answered(prediction)
         yield from self._settled()
-        self._cache.flush()
+        self.cache.flush()
 
     def _settled(self) -> Iterator[Outcome]:
         while self._known:
@@ -100,10 +95,10 @@ class Asking:
 
     def _clips(self, missing: Sequence[tuple[Utterance, int]]) -> Iterator[tuple[str, int, Clip]]:
         for utterance, repeat in missing:
-            clip = self._audio.read(self._root, utterance.audio, max_s=self._limit_s)
+            clip = self.audio.read(self.root, utterance.audio, max_s=self.limit_s)
             if isinstance(clip, Unusable):
                 self._known.append(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
-            elif self._look and (settled := self._look(utterance, repeat, clip)) is not None:
+            elif self.look and (settled := self.look(utterance, repeat, clip)) is not None:
                 self._known.append(settled)
             elif (earlier := self._earlier(utterance.id, repeat, clip)) is not None:
                 self._known.append(earlier)
@@ -112,26 +107,24 @@ class Asking:
                 yield utterance.id, repeat, clip
 
     def _earlier(self, utterance_id: str, repeat: int, clip: Clip) -> Outcome | None:
-        cached = self._cache.get(self._candidate, clip.digest, repeat)
+        cached = self.cache.get(self.candidate, clip.digest, repeat)
         if cached is None:
             return None
         answer, load = cached
-        prediction = Prediction(
-            id=utterance_id, repeat=repeat, outcome=answer, attempts=0, cached=True, load=load
-        )
         return Outcome(
             id=utterance_id,
             repeat=repeat,
-            prediction=prediction,
+            prediction=Prediction(
+                id=utterance_id, repeat=repeat, outcome=answer, attempts=0, cached=True, load=load
+            ),
             audio=clip.digest,
             duration=clip.duration_s,
         )
 
     def _answered(self, prediction: Prediction) -> Outcome:
         audio, duration = self._asked.pop((prediction.id, prediction.repeat))
-        if isinstance(prediction.outcome, Answer):
-            answer = prediction.outcome
-            self._cache.put(self._candidate, audio, prediction.repeat, answer, prediction.load)
+        if isinstance(answer := prediction.outcome, Answer):
+            self.cache.put(self.candidate, audio, prediction.repeat, answer, prediction.load)
         return Outcome(
             id=prediction.id,
             repeat=prediction.repeat,

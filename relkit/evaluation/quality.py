@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from relkit.audio.quality import bases_of, level_percentiles, noise_floor, reasons_counted, unscored
@@ -113,48 +113,44 @@ def score_quality(
         return scoring.evidence()
 
 
+@dataclass(slots=True)
 class _Scoring:
     """Feeds clips to a scorer, taking known and undecodable ones out on the way."""
 
-    def __init__(
-        self,
-        scorer: QualityScorer,
-        cache: QualityCache,
-        audio: AudioReader,
-        root: str,
-        max_s: float,
-    ) -> None:
-        self._scorer = scorer
-        self._cache = cache
-        self._audio = audio
-        self._root = root
-        self._max_s = max_s
-        self._compares = any(metric in INTRUSIVE for metric in scorer.metrics)
-        self._known: dict[str, Quality] = {}
-        self._waiting: dict[str, list[str]] = {}
-        self._again: dict[str, Quality] = {}
+    scorer: QualityScorer
+    cache: QualityCache
+    audio: AudioReader
+    root: str
+    max_s: float
+    _known: dict[str, Quality] = field(default_factory=dict)
+    _waiting: dict[str, list[str]] = field(default_factory=dict)
+    _again: dict[str, Quality] = field(default_factory=dict)
+
+    @property
+    def _compares(self) -> bool:
+        return any(metric in INTRUSIVE for metric in self.scorer.metrics)
 
     def results(self, items: Sequence[Spoken]) -> Iterator[int]:
         """Score everything, yielding how many items are done."""
-        for key, quality in self._scorer.score(self._clips(items)):
+        for key, quality in self.scorer.score(self._clips(items)):
             if key.startswith(_AGAIN):
                 self._again[key.removeprefix(_AGAIN)] = quality
                 continue
             for name in self._waiting.pop(key):
                 self._known[name] = quality
             if not _TRANSIENT.intersection(quality.reasons.values()):
-                self._cache.put(self._scorer.digest, key, quality)
+                self.cache.put(self.scorer.digest, key, quality)
             yield len(self._known)
         yield len(self._known)
 
     def evidence(self) -> QualityEvidence:
         """Return what was found, and its summary."""
         qualities = self._known.values()
-        metrics = self._scorer.metrics
+        metrics = self.scorer.metrics
         pairs = [(self._known[name], again) for name, again in self._again.items()]
         summary = QualitySummary(
-            protocol=self._scorer.protocol,
-            models=self._scorer.models,
+            protocol=self.scorer.protocol,
+            models=self.scorer.models,
             clips=sum(bool(quality.scores) for quality in qualities),
             windows=sum(quality.windows for quality in qualities),
             dropped_windows=sum(quality.dropped for quality in qualities),
@@ -183,7 +179,7 @@ class _Scoring:
             return
         clip = self._read(item)
         if isinstance(clip, Unusable):
-            self._known[item.id] = unscored(self._scorer.metrics, clip.reason.value)
+            self._known[item.id] = unscored(self.scorer.metrics, clip.reason.value)
             return
         if not self._seen(item.id, clip.key):
             self._waiting[clip.key] = [item.id]
@@ -194,19 +190,19 @@ class _Scoring:
         if key in self._waiting:
             self._waiting[key].append(name)
             return True
-        quality = self._cache.get(self._scorer.digest, key)
+        quality = self.cache.get(self.scorer.digest, key)
         if quality is not None:
             self._known[name] = quality
         return quality is not None
 
     def _read(self, item: Spoken) -> ComparedClip | Unusable:
         """Return the item's clip with its reference, where that is wanted and can be decoded."""
-        clip = self._audio.read(self._root, item.audio, max_s=self._max_s)
+        clip = self.audio.read(self.root, item.audio, max_s=self.max_s)
         if isinstance(clip, Unusable):
             return clip
         reference = missing = None
         if self._compares and item.reference is not None:
-            other_clip = self._audio.read(self._root, item.reference, max_s=self._max_s)
+            other_clip = self.audio.read(self.root, item.reference, max_s=self.max_s)
             if isinstance(other_clip, Unusable):
                 missing = other_clip.reason.value
             else:

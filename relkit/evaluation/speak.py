@@ -4,7 +4,7 @@ The error rates of a recogniser alone, from results that are in memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -150,25 +150,26 @@ def _journalled(run: OpenRun) -> dict[Key, Outcome]:
     return done
 
 
+@dataclass(slots=True)
 class _Steps:
     """Keeps outcomes: in the journal first, then in memory."""
 
-    def __init__(
-        self, run: OpenRun, done: dict[Key, Outcome], total: int, progress: Progress
-    ) -> None:
-        self._run = run
-        self._done = done
-        self._total = total
-        self._progress = progress
-        self._at = sum(_steps(outcome) for outcome in done.values())
+    run: OpenRun
+    done: dict[Key, Outcome]
+    total: int
+    progress: Progress
+    _at: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._at = sum(_steps(outcome) for outcome in self.done.values())
 
     def take(self, outcome: Outcome) -> None:
-        self._run.append(outcome)
+        self.run.append(outcome)
         key = outcome.id, outcome.repeat
-        before = self._done.get(key)
+        before = self.done.get(key)
         self._at += _steps(outcome) - (0 if before is None else _steps(before))
-        self._done[key] = outcome
-        self._progress(self._at, self._total)
+        self.done[key] = outcome
+        self.progress(self._at, self.total)
 
 
 def _steps(outcome: Outcome) -> int:
@@ -195,16 +196,16 @@ def _answer(outcome: Outcome) -> Answer | None:
     return result if isinstance(result, Answer) else None
 
 
+@dataclass(slots=True)
 class _Listening:
     """Puts together what was spoken and what was understood."""
 
-    def __init__(self, spoken: Mapping[Key, Outcome]) -> None:
-        self._spoken = spoken
-        self._measured: dict[Key, SpokenAudio] = {}
+    spoken: Mapping[Key, Outcome]
+    _measured: dict[Key, SpokenAudio] = field(default_factory=dict)
 
     def clip(self, utterance: Utterance, repeat: int) -> tuple[Utterance, int]:
         """Return the utterance with the spoken clip as its audio."""
-        path = _clip_of(self._spoken[utterance.id, repeat]) or ""
+        path = _clip_of(self.spoken[utterance.id, repeat]) or ""
         return replace(utterance, audio=AudioSpan(path=path)), repeat
 
     def outcomes(
@@ -230,7 +231,7 @@ class _Listening:
         facts = audio_facts(clip.samples, clip.sample_rate)
         if facts is None:
             return self._failed(key, FailureReason.NO_SPEECH, "a silent clip", clip)
-        answer = _answer(self._spoken[key])
+        answer = _answer(self.spoken[key])
         first = None if answer is None else answer.first_byte_ms
         self._measured[key] = replace(
             facts,
@@ -242,7 +243,7 @@ class _Listening:
     def _failed(
         self, key: Key, reason: FailureReason, detail: str, clip: Clip | None = None
     ) -> Outcome:
-        spoken = self._spoken[key]
+        spoken = self.spoken[key]
         if spoken.prediction is None:
             return spoken
         failure = Failure(reason=reason, detail=detail)
@@ -260,7 +261,7 @@ class _Listening:
         measured = self._measured.get(key)
         if measured is None or transcribed.prediction is None:
             return transcribed  # settled by a look
-        spoken, answer = self._spoken[key], _answer(self._spoken[key])
+        spoken, answer = self.spoken[key], _answer(self.spoken[key])
         outcome: Answer | Failure = transcribed.prediction.outcome
         if isinstance(outcome, Failure):
             detail = f"recogniser: {outcome.reason.value}"
