@@ -2,15 +2,10 @@
 
 0 dBFS is a root mean square of full scale. Nothing is normalised: a clip is judged as it came.
 
-Samples as other programs take them: 16-bit integers, and a WAV file in memory.
+WAV files are written in memory, and read in pieces from writers that cannot go back to their header
+(RIFF, Multimedia Programming Interface and Data Specifications 1.0, 1991).
 
-WAV files that arrive in pieces, from writers that cannot go back to their header.
-
-Layout: RIFF, Multimedia Programming Interface and Data Specifications 1.0 (1991).
-
-How loud speech is: the active speech level, after ITU-T P.56 method B.
-
-Levels are in dBFS: 0 dBFS is a root mean square of 1.0, full scale. So a full-scale sine has -3.01.
+How loud speech is: the active speech level, after ITU-T P.56 method B. A full-scale sine has -3.01.
 A recogniser's or a predictor's score depends on the level, and a level over the whole file depends
 on how much silence was recorded around the words; the active level does not.
 """

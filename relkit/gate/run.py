@@ -48,7 +48,6 @@ Pairs = Callable[[Path, Path], PairAggregator]
 Records = Callable[[Sequence[str], Mapping[str, Path]], Mapping[str, CheckRecord | str]]
 """Finds the records of required checks, in files by name, or says why one cannot be used."""
 
-
 Runs = tuple[str, str | None, str | None]
 """The runs of a part: candidate, baseline and anchor."""
 
@@ -215,10 +214,11 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
 
     Runs that are known not to measure the same are not compared: the decision says so instead.
     """
-    candidate, *others = runs
+    candidate, baseline_run, anchor_run = runs
     report, results = ports.runs.read_report(candidate), ports.runs.results(candidate)
     baseline, anchor = (
-        None if run is None else Compared(report=ports.runs.read_report(run)) for run in others
+        None if run is None else Compared(report=ports.runs.read_report(run))
+        for run in (baseline_run, anchor_run)
     )
     with ExitStack() as stack:
         aggregator = None if results is None else stack.enter_context(ports.aggregators(results))
@@ -230,7 +230,7 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
         )
         sides = [side.report for side in (baseline, anchor) if side is not None]
         incomparable = any(
-            other.run == report.run or any(other_measures(report, other)) for other in sides
+            side.run == report.run or any(other_measures(report, side)) for side in sides
         )
         if aggregator is None or results is None or incomparable:
             return evidence
@@ -247,8 +247,8 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
         margins = [rule for rule in rules if rule.test == "non_inferiority"]
         return replace(
             evidence,
-            baseline=compared(others[0], baseline, rules),
-            anchor=compared(others[1], anchor, margins),
+            baseline=compared(baseline_run, baseline, rules),
+            anchor=compared(anchor_run, anchor, margins),
         )
 
 

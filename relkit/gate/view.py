@@ -296,7 +296,6 @@ _VERBS = {
 }
 """Of one check, and of several."""
 
-
 MOST_BLOCKING = 30
 MOST_OTHERS = 20
 """Findings shown of each kind; how many more there are is said."""

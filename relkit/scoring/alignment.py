@@ -104,7 +104,7 @@ class _Band:
         one block at a time are found again on the way back, so that memory stays bounded.
         """
         block = max(1, _BLOCK_CELLS // self.width)
-        block_rows = list(self._kept_rows(block))
+        block_rows = list(self._block_rows(block))
         edits: list[Change] = []
         row, column = len(self.reference), self.columns
         while block_rows:
@@ -126,18 +126,15 @@ class _Band:
         edits.reverse()
         return edits
 
-    def _kept_rows(self, block: int) -> Iterator[IntArray]:
+    def _block_rows(self, block: int) -> Iterator[IntArray]:
         """Yield the costs of rows 0, block, 2 * block … below the last row."""
-        costs = self._first_row()
+        columns = np.arange(self.width, dtype=np.int64) - self.below
+        costs = np.where(columns < 0, _UNREACHABLE, columns * self.error_cost)
         yield costs
         for start in range(block, len(self.reference), block):
             for row in range(start - block + 1, start + 1):
                 costs = self._next_row(costs, row)[0]
             yield costs
-
-    def _first_row(self) -> IntArray:
-        columns = np.arange(self.width, dtype=np.int64) - self.below
-        return np.where(columns < 0, _UNREACHABLE, columns * self.error_cost)
 
     def _directions(self, costs: IntArray, start: int, end: int) -> NDArray[np.uint8]:
         """Return the directions of rows ``start`` … ``end``, given the costs of row ``start``."""

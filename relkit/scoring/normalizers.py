@@ -1,15 +1,9 @@
 """Text normalizers as named, versioned steps; the built-in steps that need no library.
 
-Digit strings digit by digit, however they were written: the ``digits`` normalizer step.
-
 Whisper's normalizer joins spoken digits ("six six zero" to "660"), so that one wrong digit counts
-as one wrong word of one, or as several; here every digit is a token
-(docs/method.md, section "Scoring text").
-
-The masking report: how many word errors each step of a normalizer hid
-(docs/method.md, section "Scoring text").
-
-A user's normalizers: ``eval/normalizers/NAME.yaml`` to a :class:`Pipeline`.
+as one wrong word of one, or as several; the step ``digits`` makes every digit a token. The masking
+report says how many word errors each step hid (docs/method.md, section "Scoring text"). A user's
+normalizers are ``eval/normalizers/NAME.yaml``.
 """
 
 import re

@@ -1,11 +1,4 @@
-"""Score text against text: match, normalize, count, and say why another tool differs.
-
-Pairs of texts through the steps of a normalizer, and their counts at each stage.
-
-The document that ``relkit score --json`` prints.
-
-What ``relkit score`` prints for people.
-"""
+"""``relkit score``: match, normalize and count texts, and say why another tool differs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -184,7 +177,15 @@ def score_files(
     if format_ == "txt":
         check_same_length(expected, hypothesis_texts)
     order = matching_rows(expected, hypothesis_texts)
-    result, raw = _score(_pairs(expected, hypothesis_texts, order), normalizer, segmenter)
+    pairs = Pairs(
+        ids=expected.ids,
+        references=[text or "" for text in expected.texts],  # a reference is never None
+        hypotheses=_in_order(hypothesis_texts.texts, order),
+        phrases=_phrases(expected, hypothesis_texts, order)
+        if expected.phrases or hypothesis_texts.phrases
+        else {},
+    )
+    result, raw = _score(pairs, normalizer, segmenter)
     if peer is None:
         return result
     failed = frozenset(result.failed)
@@ -229,15 +230,6 @@ def score_texts(
 
 def _in_order(texts: Sequence[str | None], order: Sequence[int | None]) -> list[str | None]:
     return [None if row is None else texts[row] for row in order]
-
-
-def _pairs(expected: Transcripts, answered: Transcripts, order: Sequence[int | None]) -> Pairs:
-    references = [text or "" for text in expected.texts]  # a reference is never None
-    hypotheses = _in_order(answered.texts, order)
-    phrases: PhrasePairs = {}
-    if expected.phrases or answered.phrases:
-        phrases = _phrases(expected, answered, order)
-    return Pairs(ids=expected.ids, references=references, hypotheses=hypotheses, phrases=phrases)
 
 
 def _phrases(

@@ -1,10 +1,7 @@
 """Scoring one hypothesis against its reference: all counts of a result row.
 
-See docs/method.md, section "Scoring text".
-
-Labelled spans of a reference: where they lie, and which of them the system got wrong.
-
-Which kinds of entities are lost: errors by the type of the label.
+See docs/method.md, section "Scoring text". Of labelled spans of the reference it is said which the
+system got wrong, by the type of the label.
 """
 
 from collections import Counter, defaultdict
@@ -90,13 +87,8 @@ def count_wrong(spans: Iterable[Span], changes: Sequence[Change]) -> int:
 
 def is_wrong(span: Span, changes: Sequence[Change]) -> bool:
     """Tell whether a span holds a substitution, a deletion or, strictly inside, an insertion."""
-    return any(_touches(change, span) for change in changes)
-
-
-def _touches(change: Change, span: Span) -> bool:
     start, end = span
-    first = start + 1 if change.kind == "insertion" else start
-    return first <= change.reference < end
+    return any(start + (change.kind == "insertion") <= change.reference < end for change in changes)
 
 
 SCORER = "relkit-text/1"

@@ -1,8 +1,7 @@
 """Tokens, characters and the one canonical count of errors between them.
 
-See docs/method.md, section "Scoring text".
-
-Sums over the counts of many utterances, without an object per utterance.
+See docs/method.md, section "Scoring text". The counts of many utterances are columns, without an
+object per utterance.
 """
 
 from collections.abc import Mapping, Sequence

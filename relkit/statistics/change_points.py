@@ -1,11 +1,9 @@
-"""What speaks for a change of level inside one stretch of a series, and how much has to.
+"""Where a metric's level changes, in a series that grows release by release.
 
 The statistic is the largest pooled two-sample t over all splits (the sup-t of Hawkins 1977, which
 E-divisive tools test with as well). Alone it takes two outliers in a row for a new level: so what
 sticks out of both neighbours is pulled in, persistence of the noise widens the error, and beyond a
 dozen points ranks must agree, which no heavy tail can fake (docs/bisect.md has the figures).
-
-Where a metric's level changes, in a series that grows release by release.
 
 The series is read as it grew: a change is what was found at some length, and stays found. So a
 longer series has every change of a shorter one, by construction; what later points say against a

@@ -1,8 +1,7 @@
-"""Quantiles of Student's t for real degrees of freedom, without scipy's start-up time.
+"""Student's t for real degrees of freedom, its noncentral tails, and exact ends of shares.
 
-The power of t tests: tails of the noncentral t distribution, without scipy's start-up time.
-
-Exact ends of a share of which few events were seen, and what could go unseen.
+Without scipy's start-up time. The ends are those of a share of which few events were seen; what
+could go unseen is there, too.
 """
 
 import math

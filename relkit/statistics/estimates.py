@@ -53,7 +53,10 @@ def estimate_metrics(
         if metric in RATE_METRICS:
             estimates = dict(zip(slices, estimate_rates(RATE_METRICS[metric], rates), strict=True))
         else:
-            estimates = _percentile(metric, timings)
+            column, _, statistic = metric.partition(".")
+            unit, timing = metric_of(metric).unit, timings[column]
+            percentiles = estimate_percentiles(PERCENTILES[statistic], timing, unit=unit)
+            estimates = dict(zip(timing.values.slices, percentiles, strict=True))
         missing = Estimate(value=None, unit=metric_of(metric).unit, note="no values")
         for name in slices:
             result[name][metric] = estimates.get(name, missing)
@@ -75,11 +78,3 @@ def _known(metrics: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         metric_of(name)
     return names
-
-
-def _percentile(metric: str, timings: Mapping[str, TimingEvidence]) -> dict[str, Estimate]:
-    column, _, statistic = metric.partition(".")
-    evidence = timings[column]
-    unit = metric_of(metric).unit
-    estimates = estimate_percentiles(PERCENTILES[statistic], evidence, unit=unit)
-    return dict(zip(evidence.values.slices, estimates, strict=True))

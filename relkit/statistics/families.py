@@ -13,9 +13,8 @@ Young 1993). The denominators do not change under flips, so the test is exact wh
 A slice of ten speakers knows its own variance badly, and a regression inflates it. The family knows
 well how much variance comes with an error. benchmarks/decision_quality compares the choices.
 
-Signs for clusters, drawn so that anyone can draw them again, and what they do to sums.
-
-Adjusted p-values for families of tests that are only looked at, not decided on.
+Signs are drawn so that anyone can draw them again. Families that are only looked at, and decide
+nothing, get adjusted p-values instead.
 """
 
 import hashlib

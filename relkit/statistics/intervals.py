@@ -3,12 +3,9 @@
 The question is about a population of speakers (or conversations), of which the data is a sample, so
 the cluster is what is left out (docs/method.md, section "Intervals").
 
-How far an estimate moves when one cluster is left out: the spread behind every interval.
-
-Rows are leave-one-cluster-out estimates on a scale where they add (log, logit), grouped by slice;
-everything is computed for all groups at once.
-
-What differs between repeats of a run, for systems that do not answer the same way twice.
+The spread behind every interval is how far an estimate moves when one cluster is left out: rows are
+such estimates on a scale where they add (log, logit), grouped by slice. What differs between
+repeats of a run is added for systems that do not answer the same way twice.
 """
 
 import math

@@ -7,12 +7,8 @@ open, and 92-97 % where both ends are there (benchmarks/coverage.py). Tried and 
 test at every value (the intervals of p50 become several times too wide), and C - 1 degrees of
 freedom (89-94 % for p95).
 
-Which measurements bound a percentile: ranks from counts by cluster, without the measurements.
-
-The inversions of :mod:`relkit.statistics.percentiles` and
-:mod:`relkit.statistics.percentile_differences`, from what a decision keeps of the measurements.
-
-Single measurements by slice, in order, for percentiles.
+Which measurements bound a percentile follows from counts by cluster alone: a decision keeps these,
+and not the measurements.
 """
 
 import math

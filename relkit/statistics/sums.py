@@ -1,11 +1,8 @@
-"""What can be summed over result rows: the one table of names and expressions.
+"""Sums over result rows, by slice and cluster: the one table of names and expressions.
 
 A row is one utterance and repeat, as results.parquet holds it. The expressions are plain SQL over
-its columns, written here and nowhere else; nothing a user types becomes part of one.
-
-Sufficient statistics per slice and cluster: all that intervals of rates need.
-
-Numbers for slices: from coded columns of rows to slice keys and which row lies where.
+its columns, written here and nowhere else; nothing a user types becomes part of one. Slices are
+numbered from coded columns of the rows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
