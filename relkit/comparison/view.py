@@ -16,7 +16,6 @@ from relkit.comparison.types import (
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
     NONE,
-    Change,
     change,
     clusters,
     columns,
@@ -65,10 +64,13 @@ def _head(report: CompareReport) -> str:
 def _whole(report: CompareReport) -> str:
     item = report.overall
     note = f"\n  {safe(item.note)}" if item.note else ""
+    moved = ""
+    if item.worsening is not None:
+        moved = f", {change(item.worsening, item.low, item.high, item.unit).sentence}"
     return (
         f"overall: {safe(item.reason)}\n"
         f"  {number(item.baseline, item.unit)} -> "
-        f"{number(item.candidate, item.unit)}{_by(item)}\n"
+        f"{number(item.candidate, item.unit)}{moved}\n"
         f"  {_per_thousand(item.harm.per_thousand)} wrong words in 1,000 turns; "
         f"substitutions {count_change(item.words.substitutions)}, "
         f"deletions {count_change(item.words.deletions)}, "
@@ -86,9 +88,7 @@ def _evidence(report: CompareReport, top: int) -> str:
     rows += [
         [
             safe(item.slice),
-            number(item.baseline, item.unit),
-            number(item.candidate, item.unit),
-            *_change(item),
+            *_numbers(item),
             p_value(item.p_adjusted),
             count(item.clusters),
             safe(_short(item)),
@@ -208,15 +208,7 @@ def _timings(report: CompareReport) -> str:
     if not report.timings:
         return ""
     rows = [["under the same load", "was", "is", "change", "95 % interval"]]
-    rows += [
-        [
-            name,
-            number(item.baseline, item.unit),
-            number(item.candidate, item.unit),
-            *_change(item),
-        ]
-        for name, item in report.timings.items()
-    ]
+    rows += [[name, *_numbers(item)] for name, item in report.timings.items()]
     return columns(rows)
 
 
@@ -232,22 +224,13 @@ def _cuts(report: CompareReport) -> str:
     return "\n".join(lines)
 
 
-def _words_of(item: Difference) -> Change | None:
+def _numbers(item: Difference) -> tuple[str, str, str, str]:
+    """Return the cells of a difference: was, is, how the candidate changed, and its interval."""
+    was, now = number(item.baseline, item.unit), number(item.candidate, item.unit)
     if item.worsening is None:
-        return None
-    return change(item.worsening, item.low, item.high, item.unit)
-
-
-def _by(item: Difference) -> str:
-    """Return how the candidate changed as the end of a sentence."""
-    shown = _words_of(item)
-    return "" if shown is None else f", {shown.sentence}"
-
-
-def _change(item: Difference) -> tuple[str, str]:
-    """Return the cells of a difference: how the candidate changed, and its interval."""
-    shown = _words_of(item)
-    return (NONE, NONE) if shown is None else (shown.cell, shown.interval)
+        return was, now, NONE, NONE
+    shown = change(item.worsening, item.low, item.high, item.unit)
+    return was, now, shown.cell, shown.interval
 
 
 def _per_thousand(value: float | None) -> str:

@@ -6,7 +6,6 @@ in tables as code or Markdown text that mentions nobody, in workflow commands as
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from relkit.core.wording import code, command_data, command_property, count, github_markdown
 from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
@@ -31,13 +30,6 @@ _HEAD = (
     "| | check | slice | observed | 95 % interval | allowed | why |\n"
     "|---|---|---|---|---|---|---|\n"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    title: str
-    findings: tuple[ShownResult, ...]
-    folded: bool = False
 
 
 def step_summary(
@@ -71,7 +63,9 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     """
     view = GateView(decision, overrides)
     title = f"relkit gate {decision.policy.name}"
-    remarks = [(_kind(view), title, view.headline)]
+    blocks = "warning" if view.shadow else "error"
+    whole = "notice" if view.verdict is Verdict.PASS else blocks
+    remarks = [(whole, title, view.headline)]
     remarks += [
         (
             _kind_of(item, view),
@@ -88,19 +82,11 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
             hidden = len(shown) - MOST_ANNOTATIONS + 1
             more = (title, f"{hidden} more are not shown here: they are in the step summary")
             shown = [*shown[: MOST_ANNOTATIONS - 1], more]
-        lines += [_command(kind, name, text) for name, text in shown]
+        lines += [
+            f"::{kind} title={command_property(_short(name, 120))}::{command_data(_short(text))}"
+            for name, text in shown
+        ]
     return tuple(lines)
-
-
-def _command(kind: str, title: str, text: str) -> str:
-    short = command_property(_short(title, 120))
-    return f"::{kind} title={short}::{command_data(_short(text))}"
-
-
-def _kind(view: GateView) -> str:
-    if view.verdict is Verdict.PASS:
-        return "notice"
-    return "warning" if view.shadow else "error"
 
 
 def _kind_of(item: ShownResult, view: GateView) -> str:
@@ -114,15 +100,14 @@ def _page(view: GateView, *, limit: int) -> str:
     """Return the page; rows are taken while they fit, the blocking ones first."""
     head, remarks = _headline(view, limit // 8), _remarks(view, limit // 4)
     room = limit - _size(head) - _size(remarks) - _RESERVE
-    sections = (
-        _Section(title="What blocks", findings=view.blocking),
-        _Section(title="Does not count towards the verdict", findings=view.aside),
-        _Section(title="Passed", findings=view.passed, folded=True),
-    )
     body = []
-    for section in sections:
-        rows = _fitting(map(_row, section.findings), room)
-        body.append(_table(section, rows))
+    for title, results, folded in (
+        ("What blocks", view.blocking, False),
+        ("Does not count towards the verdict", view.aside, False),
+        ("Passed", view.passed, True),
+    ):
+        rows = _fitting(map(_row, results), room)
+        body.append(_table(f"{title} ({count(len(results))})", rows, len(results), folded=folded))
         room -= sum(map(_size, rows))
     return "".join([head, *body, remarks])
 
@@ -168,16 +153,14 @@ def _remarks(view: GateView, room: int) -> str:
     return f"\n### Notes\n\n{''.join(lines)}{more}"
 
 
-def _table(section: _Section, rows: Sequence[str]) -> str:
-    """Return a section's Markdown, with how many findings it does not show."""
-    if not section.findings:
+def _table(title: str, rows: Sequence[str], results: int, *, folded: bool) -> str:
+    """Return a section's Markdown, with how many of its results it does not show."""
+    if not results:
         return ""
-    hidden = len(section.findings) - len(rows)
-    table = _HEAD + "".join(rows) if rows else ""
-    more = f"\n… and **{count(hidden)} more** are not shown here: see the decision file.\n"
-    body = table + (more if hidden else "")
-    title = f"{section.title} ({count(len(section.findings))})"
-    if section.folded:
+    body, hidden = _HEAD + "".join(rows) if rows else "", results - len(rows)
+    if hidden:
+        body += f"\n… and **{count(hidden)} more** are not shown here: see the decision file.\n"
+    if folded:
         return f"\n<details><summary>{title}</summary>\n\n{body}\n</details>\n"
     return f"\n### {title}\n\n{body}"
 

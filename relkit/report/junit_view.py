@@ -8,7 +8,6 @@ The shape is the one Jenkins and Maven Surefire read (``testsuites`` > ``testsui
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from relkit.core.values import Estimate
 from relkit.core.wording import NONE, interval, number, xml_text
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
@@ -24,7 +23,6 @@ def decision_junit(decision: GateDecision, overrides: Sequence[Override] = ()) -
     that a reader of the XML alone is never told more than the verdict.
     """
     view = GateView(decision, overrides)
-    findings = (*view.blocking, *view.passed, *view.aside)
     suite = _suite(f"relkit gate {decision.policy.name}", decision.created)
     _properties(
         suite,
@@ -38,8 +36,12 @@ def decision_junit(decision: GateDecision, overrides: Sequence[Override] = ()) -
             *(("remark", remark) for remark in view.remarks),
         ],
     )
-    _verdict_case(suite, view)
-    for item in findings:
+    case = _testcase(suite, "gate", "verdict")
+    if view.shadow:
+        _add(case, "skipped", message=view.headline)
+    elif view.verdict is not Verdict.PASS:
+        _blocked(case, view.verdict, view.headline)
+    for item in (*view.blocking, *view.passed, *view.aside):
         _case(suite, item, shadow=view.shadow)
     return _document(suite)
 
@@ -54,8 +56,12 @@ def report_junit(report: EvalReport) -> bytes:
     _properties(suite, named)
     for item in report.slices if report.scored else ():
         for name, estimate in item.metrics.items():
+            value = number(estimate.value, estimate.unit)
+            span = interval(estimate.low, estimate.high, estimate.unit)
+            beside = "" if span == NONE else f" ({span})"
+            note = f", {estimate.note}" if estimate.note else ""
             case = _testcase(suite, item.slice, name)
-            _add(case, "skipped", message=f"{_measured(estimate)}; {_NOT_JUDGED}")
+            _add(case, "skipped", message=f"{value}{beside}{note}; {_NOT_JUDGED}")
     case = _testcase(suite, "coverage", "scored")
     text = f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
     if report.scored:
@@ -63,15 +69,6 @@ def report_junit(report: EvalReport) -> bytes:
     else:
         _add(case, "error", type="no_data", message=text)
     return _document(suite)
-
-
-def _verdict_case(suite: ET.Element, view: GateView) -> None:
-    """Add the verdict as a whole, as the first test case."""
-    case = _testcase(suite, "gate", "verdict")
-    if view.shadow:
-        _add(case, "skipped", message=view.headline)
-    elif view.verdict is not Verdict.PASS:
-        _blocked(case, view.verdict, view.headline)
 
 
 def _case(suite: ET.Element, item: ShownResult, *, shadow: bool) -> None:
@@ -82,12 +79,7 @@ def _case(suite: ET.Element, item: ShownResult, *, shadow: bool) -> None:
         _add(case, "skipped", message=f"{why}: {item.verdict}: {item.reason}")
     elif result.verdict is not Verdict.PASS:
         _blocked(case, result.verdict, item.reason, code=result.code)
-    _add(case, "system-out", text=_numbers(item))
-
-
-def _numbers(item: ShownResult) -> str:
-    """Return a check's numbers as lines: the common schemas know no properties of a test case."""
-    result = item.result
+    # As lines: the common schemas know no properties of a test case.
     lines = {
         "verdict": result.verdict.value,
         "code": result.code,
@@ -99,7 +91,8 @@ def _numbers(item: ShownResult) -> str:
         "rests on": item.basis,
         "reason": item.reason,
     }
-    return "\n".join(f"{name}: {value}" for name, value in lines.items())
+    numbers = "\n".join(f"{name}: {value}" for name, value in lines.items())
+    _add(case, "system-out", text=numbers)
 
 
 def _blocked(case: ET.Element, verdict: Verdict, message: str, *, code: str = "") -> None:
@@ -134,13 +127,6 @@ def _add(case: ET.Element, tag: str, *, text: str = "", **attributes: str) -> No
     child = ET.SubElement(case, tag, cleaned)
     if text:
         child.text = xml_text(text)
-
-
-def _measured(estimate: Estimate) -> str:
-    value = number(estimate.value, estimate.unit)
-    span = interval(estimate.low, estimate.high, estimate.unit)
-    beside = "" if span == NONE else f" ({span})"
-    return f"{value}{beside}{f', {estimate.note}' if estimate.note else ''}"
 
 
 def _document(suite: ET.Element) -> bytes:

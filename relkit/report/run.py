@@ -115,7 +115,8 @@ def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> Embed
     clips: dict[str, bytes] = {}
     left_out: dict[str, int] = {}
     size = 0
-    for row in _one_per_id(rows):
+    first_of_each = {row.id: row for row in reversed(most_errors_first(rows))}
+    for row in reversed(first_of_each.values()):
         clip = _clip(row, utterances, dataset.root, header, ports)
         if isinstance(clip, bytes) and size + len(clip) <= MOST_AUDIO_BYTES:
             clips[row.id] = clip
@@ -124,10 +125,6 @@ def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> Embed
         reason = clip if isinstance(clip, str) else "the page would become too large"
         left_out[reason] = left_out.get(reason, 0) + 1
     return EmbeddedAudio(media_type=ports.media_type, clips=clips, left_out=left_out)
-
-
-def _one_per_id(rows: Sequence[Row]) -> list[Row]:
-    return list({row.id: row for row in reversed(most_errors_first(rows))}.values())[::-1]
 
 
 def _clip(
@@ -171,16 +168,13 @@ def publish(
     if not github:
         return ()
     if target := environment.get(SUMMARY_VARIABLE):
-        _append(Path(target), decision, overrides)
+        # What another command of the step wrote there takes its room.
+        path = Path(target)
+        before = path.read_bytes() if path.is_file() else b""
+        room = SUMMARY_BYTES - len(before) - 1
+        page = step_summary(decision, overrides, limit=room).encode("utf-8", "replace")
+        if len(page) <= room:
+            storage.write_bytes(path, before + (b"\n" if before else b"") + page)
     if target := environment.get(COMMENT_VARIABLE):
         storage.write_text(Path(target), comment(decision, overrides))
     return annotations(decision, overrides)
-
-
-def _append(path: Path, decision: GateDecision, overrides: Sequence[Override]) -> None:
-    """Add to a step's summary; what another command of the step wrote there takes its room."""
-    before = path.read_bytes() if path.is_file() else b""
-    room = SUMMARY_BYTES - len(before) - 1
-    page = step_summary(decision, overrides, limit=room).encode("utf-8", "replace")
-    if len(page) <= room:
-        storage.write_bytes(path, before + (b"\n" if before else b"") + page)
