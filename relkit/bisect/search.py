@@ -16,10 +16,8 @@ from relkit.registry.types import EventKind
 
 SKIP_CODE = 125
 
-
 NOT_RUN = (126, 127)
 """What a shell says of a program it could not run; git takes it as bad, once a good one is not."""
-
 
 _LAST_BAD = 127
 

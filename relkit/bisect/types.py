@@ -19,7 +19,6 @@ class ReleaseMark(StrEnum):
 BisectStatus = Literal["found", "set", "contradiction", "no_bad", "no_good", "no_data"]
 """``found``: exactly one first bad release. ``set``: several that cannot be told apart."""
 
-
 OnTimeout = Literal["abort", "skip", "bad"]
 """What a command that takes too long means."""
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
-from relkit.registry.ledger import Entry, LedgerState, plan_promoted, plan_registered
-from relkit.registry.mirror import VERSION, entry, read_state, record
+from relkit.registry.ledger import Entry, plan_promoted, plan_registered, state_of
+from relkit.registry.mirror import VERSION, entry, record
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.release_files import sealed
 from relkit.registry.types import (
@@ -24,12 +24,8 @@ from relkit.registry.types import (
 )
 
 COMPONENTS: tuple[Component, ...] = ("asr", "llm", "tts", "retriever", "safety")
-
-
 _LIVE = ("champion", "production", "prod", "live")
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-
-
 _LONGEST_SOURCE = 300
 
 
@@ -143,7 +139,7 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
         if why is not None:
             unverifiable.append(version.number)
             notes.append(f"{version.number} cannot be verified: {why}")
-        state = _state(model, task.ports)
+        state = state_of(model, task.ports.ledger.events(model))
         registered_digest = state.registered.get(version.number)
         if registered_digest is not None and registered_digest != release.digest:
             conflicts.append(
@@ -162,7 +158,7 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
     if any(_component(version, task) is None for version in usable):
         notes.append("nothing says which component it is: taken for asr (--component)")
     notes += _serve(model, usable, task)
-    state = _state(model, task.ports)
+    state = state_of(model, task.ports.ledger.events(model))
     return ImportedModel(
         name=name,
         model=model,
@@ -174,11 +170,6 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
         notes=tuple(notes),
         conflicts=tuple(conflicts),
     )
-
-
-def _state(model: str, ports: RegistryPorts) -> LedgerState:
-    events = ports.ledger.events(model)
-    return read_state(ports, model) if events else LedgerState(model=model)
 
 
 def _release(model: str, version: LegacyVersion, task: _Task) -> tuple[Release, str | None]:
@@ -234,7 +225,7 @@ def _plain_address(text: str) -> str:
 def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
     """Record what the other registry says is served; yield what it does not say."""
     served = _served(versions)
-    state = _state(model, task.ports)
+    state = state_of(model, task.ports.ledger.events(model))
     done = [span.version for span in state.served]
     if not served:
         yield "nothing says which version is served: no alias champion, no stage Production"
@@ -247,7 +238,7 @@ def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterat
     else:
         for version in served[len(done) :]:
             note = replace(task.entry, reason=f"imported: served as {task.kind} says")
-            state = _state(model, task.ports)
+            state = state_of(model, task.ports.ledger.events(model))
             planned = plan_promoted(state, version, note, decision=None, attested="legacy")
             record(task.ports, planned)
         yield "since when each was served is not known: the ledger begins with the import"

@@ -115,7 +115,6 @@ def _anchored(
 _Key = tuple[str, int]
 """What an event says, wherever it stands, and how many before it in its branch say the same."""
 
-
 _TOWARDS = frozenset({EventKind.CANARY, EventKind.PROMOTED, EventKind.ROLLED_BACK})
 
 

@@ -20,14 +20,10 @@ from relkit.registry.types import (
 )
 
 ALIASES = ("champion", "candidate", "previous")
-
-
 VERSION = "relkit.version"
-
 
 SEQUENCE = "relkit.sequence"
 """Tag of a version: the event that registered it; of a model: the last event it was told of."""
-
 
 _PREFIX = "relkit."
 

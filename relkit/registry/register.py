@@ -117,7 +117,12 @@ def probe_problems(model: str, now: Fingerprint, ports: RegistryPorts) -> tuple[
             f"{model} {release.version} was registered without a fingerprint",
             hint="register a new version: relkit registry register RELEASE --probe RUN",
         )
-    then = _kept(release, ports)
+    probes = (
+        parse(Fingerprint, parse_json(decode(data, source=name), source=name), source=name)
+        for name, data in ports.releases.evidence(model, release.version)
+        if name == PROBE
+    )
+    then = next((probe for probe in probes if probe.digest == identity.fingerprint), None)
     for what in ("dataset", "normalizer", "clips"):
         if then is not None and getattr(then, what) != getattr(now, what):
             raise InvalidInput(
@@ -143,16 +148,6 @@ def _release(model: str, state: LedgerState, now: Fingerprint, ports: RegistryPo
     )
 
 
-def _kept(release: Release, ports: RegistryPorts) -> Fingerprint | None:
-    for name, data in ports.releases.evidence(release.model, release.version):
-        if name == PROBE:
-            document = parse_json(decode(data, source=name), source=name)
-            fingerprint = parse(Fingerprint, document, source=name)
-            if release.hosted is not None and fingerprint.digest == release.hosted.fingerprint:
-                return fingerprint
-    return None
-
-
 _ATTEMPTS = 20
 
 
@@ -174,8 +169,8 @@ def register(options: RegisterOptions, ports: RegistryPorts) -> RegisteredReleas
     The digests of an artifact's files are computed; time, and a run's report and dataset, are
     filled in where the file leaves them out. The file is written first, then the event: after a
     kill between the two the same command finishes. How a probed model behaves becomes part of its
-    identity. Raises InvalidInput for every defect of the
-    file (all of them in one message) and for another digest of a version that is there.
+    identity. Raises InvalidInput for every defect of the file (all of them in one message) and for
+    another digest of a version that is there.
     """
     source = options.release.name
     data = storage.read_bytes(options.release, what=source, hint="docs/registry.md shows one")
@@ -220,7 +215,11 @@ def _record(release: Release, by: str, ports: RegistryPorts) -> RecordedEvents |
 
 def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
     """Fill in what can be known; what is wrong is left for the check."""
-    document.setdefault("created", _created(document, ports))
+    model, version = str(document.get("model")), str(document.get("version"))
+    created = ports.clock.now()
+    if version in ports.releases.versions(model):  # so that registering again changes nothing
+        created = ports.releases.read(model, version).created
+    document.setdefault("created", created)
     artifact = document.get("artifact")
     if isinstance(artifact, dict) and isinstance(artifact.get("root"), str):
         if "files" not in artifact and "reference" not in artifact:
@@ -246,14 +245,6 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
             isinstance(entry, dict) and entry.get("digest") == dataset.digest for entry in lineage
         ):
             lineage.append({key: value for key, value in evaluated.items() if value is not None})
-
-
-def _created(document: dict[str, Any], ports: RegistryPorts) -> str:
-    """Return the time of the release that is there, so that registering again changes nothing."""
-    model, version = str(document.get("model")), str(document.get("version"))
-    if version in ports.releases.versions(model):
-        return ports.releases.read(model, version).created
-    return ports.clock.now()
 
 
 def _keep_evidence(release: Release, ports: RegistryPorts) -> list[str]:

@@ -29,7 +29,6 @@ from relkit.registry.versions import VersionRange
 
 _HINT = "docs/registry.md says what a release holds"
 
-
 Wrong = tuple[KeyPath, str, str | None]
 """Which key is wrong, what is wrong with it, and what to do."""
 

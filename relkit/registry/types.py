@@ -26,7 +26,6 @@ ReleaseKind = Literal["files", "reference", "hosted", "stack"]
 Attested = Literal["gate", "legacy", "none"]
 """Whether a gate stands behind a release, or it came from a registry that knew of none."""
 
-
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 VERSION_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$"
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -268,7 +267,6 @@ Code = Literal[
     "conflict",
     "inadmissible",
 ]
-
 
 MENDABLE: frozenset[Code] = frozenset(
     {"duplicated", "forked", "reordered", "unanchored", "torn", "conflict"}

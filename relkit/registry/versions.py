@@ -17,15 +17,9 @@ _NUMERIC = re.compile(
     r"(?:\+[0-9A-Za-z.-]+)?"
 )
 
-
 _PYTHON = {"a": "alpha", "b": "beta", "rc": "rc"}
-
-
 _CLAUSE = re.compile(r"(?P<sign>>=|<=|==|!=|>|<|=)?\s*(?P<version>[A-Za-z0-9*][A-Za-z0-9._+*-]*)")
-
-
 _LONGEST = 200
-
 
 _Identifier = tuple[int, int, str]
 """(0, number, "") or (1, 0, word): numbers come before words."""

@@ -37,10 +37,7 @@ from relkit.rollback.types import Question, Refused, RollbackTarget
 MOST_NODES = 1_000_000
 """Tried versions after which a search ends: seconds at the most."""
 
-
 MOST_SETS = 3
-
-
 _KNOWN_BAD = {"yanked", "rolled_back", "worse_slice", "bad"}
 
 

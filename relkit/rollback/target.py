@@ -20,10 +20,8 @@ from relkit.rollback.types import Life, ModelAnswer, Question, Refused, Rollback
 LEGACY_WINDOW_S = 24 * 3600.0
 """How old the verification of a release without a gate may be: a day, as a decision is valid."""
 
-
 SIGN = "@"
 """Between a component and its version, as in ``asr@1.4.0``."""
-
 
 NOT_REGISTERED = "it has a record, and the ledger does not know it: it was never registered"
 

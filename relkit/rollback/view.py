@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # only a stack's rollback loads it
 _SHOWN = 12
 """Refused releases that the terminal shows; ``--json`` has all."""
 
-
 _AGREE = "artifacts and aliases agree: relkit registry verify"
 
 
