@@ -32,51 +32,21 @@ from relkit.rollback.target import (
     move,
     refused,
 )
-from relkit.rollback.types import Question, Refused, RollbackTarget
+from relkit.rollback.types import (
+    Choice,
+    Question,
+    Refused,
+    RevertSet,
+    RollbackTarget,
+    StackAnswer,
+    Suspects,
+)
 
 MOST_NODES = 1_000_000
 """Tried versions after which a search ends: seconds at the most."""
 
 MOST_SETS = 3
 _KNOWN_BAD = {"yanked", "rolled_back", "worse_slice", "bad"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspects:
-    """What is bad: component to bad versions, and what the last good stack pinned.
-
-    ``stacks`` are the bad releases of the stack itself, as registered, ``last_good`` the one before
-    them. ``brought_in`` maps each to its suspected pins, or says why they cannot be told.
-    """
-
-    bad: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    stacks: tuple[str, ...] = ()
-    last_good: Release | None = None
-    brought_in: Mapping[str, Mapping[str, str] | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StackAnswer:
-    """Where a stack goes back to; ``target`` is None where everything is refused.
-
-    ``running`` are the components that run, ``revert`` those to go back and their releases.
-    ``release`` is the release of the stack that the target is, ``nearest`` one that could be gone
-    back to where it is none. ``gone``: nothing bad is running. ``exhausted``: the bound ended the
-    search; ``smallest``: no smaller set will do. ``alternatives`` are further sets of versions.
-    """
-
-    bad: tuple[str, ...]
-    refused: tuple[Refused, ...]
-    target: str | None = None
-    suspects: Suspects = Suspects()
-    running: Mapping[str, Release] = field(default_factory=dict)
-    revert: Mapping[str, Release] = field(default_factory=dict)
-    release: str | None = None
-    nearest: str | None = None
-    gone: bool = False
-    exhausted: bool = False
-    smallest: bool = False
-    alternatives: tuple[Mapping[str, str], ...] = ()
 
 
 def stack_target(
@@ -293,7 +263,7 @@ class _Case:
             return False
         return places.get(version, first) >= first
 
-    def choices(self, name: str) -> "Iterator[Choice]":
+    def choices(self, name: str) -> Iterator[Choice]:
         """Yield the earlier releases of a component that may be gone back to, newest first."""
         history, running = self.parts[name].history, self.running[name]
         earlier = history.order[: history.places.get(running.version, len(history.order))]
@@ -406,31 +376,6 @@ def _label(name: str, release: Release) -> str:
 
 def _labels(versions: Mapping[str, str]) -> str:
     return ",".join(f"{name}{SIGN}{versions[name]}" for name in sorted(versions))
-
-
-Rank = tuple[int, int, tuple[tuple[str, int], ...]]
-"""How many components go back, how many releases in all, and how far each; smaller is better."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A version a component could go back to; ``back`` counts registered releases."""
-
-    release: Release
-    back: int
-
-
-@dataclass(frozen=True, slots=True)
-class RevertSet:
-    """One answer of a search; ``choices`` by component."""
-
-    rank: Rank
-    choices: Mapping[str, Choice]
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Component to version."""
-        return {name: choice.release.version for name, choice in self.choices.items()}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,7 +7,6 @@ the document of ``relkit rollback --json``, and for a terminal.
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
@@ -16,10 +15,14 @@ from relkit.registry.types import Release
 from relkit.rollback.compatibility import only_stated_by
 from relkit.rollback.history import ServedModel
 from relkit.rollback.target import RollbackPlan, already_there, overlap
-from relkit.rollback.types import Applied, ModelAnswer, Question, RollbackTarget
-
-if TYPE_CHECKING:  # only a stack's rollback loads it
-    from relkit.rollback.stack import StackAnswer, Suspects
+from relkit.rollback.types import (
+    Applied,
+    ModelAnswer,
+    Question,
+    RollbackTarget,
+    StackAnswer,
+    Suspects,
+)
 
 _SHOWN = 12
 """Refused releases that the terminal shows; ``--json`` has all."""
@@ -108,7 +111,7 @@ def worded_target(model: ServedModel, question: Question, answer: ModelAnswer) -
 
 
 def worded_stack_target(
-    stack: ServedModel, parts: Mapping[str, ServedModel], question: Question, answer: "StackAnswer"
+    stack: ServedModel, parts: Mapping[str, ServedModel], question: Question, answer: StackAnswer
 ) -> RollbackTarget:
     """Return where a stack goes back to, with its reasons, the plan and the checklist."""
     evidence = [*_suspect_lines(answer.suspects)]
@@ -302,7 +305,7 @@ def _checklist(
         yield f"{version} is known to be worse elsewhere: {', '.join(elsewhere)}"
 
 
-def _suspect_lines(suspects: "Suspects") -> Iterator[str]:
+def _suspect_lines(suspects: Suspects) -> Iterator[str]:
     """Yield which pins of bad stack releases are suspected, and since which."""
     if suspects.last_good is not None:
         yield f"the last stack before {suspects.stacks[0]} is {suspects.last_good.version}"
@@ -313,7 +316,7 @@ def _suspect_lines(suspects: "Suspects") -> Iterator[str]:
             yield from (f"{version} brought in {name} {pin}" for name, pin in pins.items())
 
 
-def _stack_evidence(answer: "StackAnswer") -> Iterator[str]:
+def _stack_evidence(answer: StackAnswer) -> Iterator[str]:
     """Yield which components go back, which stay, and whether the result was ever served."""
     back = ", ".join(
         f"{name} {answer.running[name].version} -> {release.version}"
@@ -333,7 +336,7 @@ def _stack_evidence(answer: "StackAnswer") -> Iterator[str]:
         yield "these releases held full traffic, but never together as one stack release"
 
 
-def _stack_steps(stack: str, question: Question, answer: "StackAnswer") -> Iterator[str]:
+def _stack_steps(stack: str, question: Question, answer: StackAnswer) -> Iterator[str]:
     """Yield what to run, in order."""
     words, release = _words(stack, answer.bad, question), answer.release
     if release is not None:
@@ -354,7 +357,7 @@ def _stack_steps(stack: str, question: Question, answer: "StackAnswer") -> Itera
                 yield f"once it is known to be the bad one: {yank}"
 
 
-def _stack_checklist(stack: str, question: Question, answer: "StackAnswer") -> Iterator[str]:
+def _stack_checklist(stack: str, question: Question, answer: StackAnswer) -> Iterator[str]:
     """Yield what people check once the stack serves again."""
     removed = ", ".join(answer.bad)
     what = answer.release or _pins({name: r.version for name, r in answer.revert.items()})

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from relkit.registry.types import EventKind, Release
 from relkit.rollback.compatibility import fit_each_other
 from relkit.rollback.run import RollbackOptions, apply, plan_rollback
-from relkit.rollback.stack import Choice, StackSearch
+from relkit.rollback.stack import StackSearch
+from relkit.rollback.types import Choice
 from tests.rollback_data import Registry, release, stack
 
 
