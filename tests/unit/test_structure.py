@@ -1,4 +1,4 @@
-"""The structure that CONTRIBUTING describes: roles in packages, names that say what they hold."""
+"""The structure that CONTRIBUTING describes: roles of files, and names that say what they hold."""
 
 import ast
 from collections.abc import Mapping
@@ -64,9 +64,8 @@ def imported(tree: ast.Module, names: frozenset[str]) -> set[str]:
 def role(name: str, uses: set[str]) -> str:
     """Return the role that a module's name says; what takes ports is a verb."""
     last = name.rpartition(".")[2]
-    for said in ("types", "ports"):
-        if last == said:
-            return said
+    if last in {"types", "ports"}:
+        return last
     if last == "files" or last.endswith("_files"):
         return "files"
     if last == "view" or last.endswith("_view"):
