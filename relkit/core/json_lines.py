@@ -10,11 +10,11 @@ from relkit.core.codec import parse_json
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
 
-Row = dict[str, Any]
+JsonRow = dict[str, Any]
 _BLOCK = 1 << 18  # characters
 
 
-def row_blocks(text: str, *, source: str) -> Iterator[tuple[Sequence[Row], Sequence[int]]]:
+def row_blocks(text: str, *, source: str) -> Iterator[tuple[Sequence[JsonRow], Sequence[int]]]:
     """Yield the objects of a text, one a line, with their line numbers, some thousands at a time.
 
     Blank lines are passed over. All that :func:`relkit.core.codec.parse_json` refuses is
@@ -58,7 +58,7 @@ _read_one = json.JSONDecoder(
 ).raw_decode
 
 
-def _read_block(block: str) -> list[Row] | None:
+def _read_block(block: str) -> list[JsonRow] | None:
     """Return one object a line, or None where the strict reader has to look.
 
     Objects inside of the rows are tuples of pairs.
@@ -70,7 +70,7 @@ def _read_block(block: str) -> list[Row] | None:
         return None
 
 
-def _read_flat(block: str, lines: int) -> list[Row] | None:
+def _read_flat(block: str, lines: int) -> list[JsonRow] | None:
     r"""Return objects that hold no others and no escaped quote, read as one array, or None.
 
     Where every brace opens a line and there is no bracket, a line is an object of its own. A key
@@ -80,7 +80,7 @@ def _read_flat(block: str, lines: int) -> list[Row] | None:
     openings = block.startswith("{") + block.count("\n{")
     if not openings == block.count("{") == lines or "[" in block or '\\"' in block:
         return None
-    rows: list[Row] = _read_many("[" + block.removesuffix("\n").replace("\n", ",\n") + "]")
+    rows: list[JsonRow] = _read_many("[" + block.removesuffix("\n").replace("\n", ",\n") + "]")
     if len(rows) != lines:
         return None
     values = chain.from_iterable(map(dict.values, rows))
@@ -88,7 +88,7 @@ def _read_flat(block: str, lines: int) -> list[Row] | None:
     return rows if block.count('"') == 2 * strings else None
 
 
-def _read_any(block: str, lines: int) -> list[Row] | None:
+def _read_any(block: str, lines: int) -> list[JsonRow] | None:
     """Return any objects, one a line, or None where a key stands twice or lines are not lines."""
     pairs: list[tuple[tuple[str, Any], ...]] = []
     at, end = 0, len(block)
@@ -111,10 +111,10 @@ def _repeats_key(value: object) -> bool:
     return isinstance(value, list) and any(map(_repeats_key, value))
 
 
-def _read_lines(block: str, source: str, first: int) -> tuple[list[int], list[Row]]:
+def _read_lines(block: str, source: str, first: int) -> tuple[list[int], list[JsonRow]]:
     """Return the objects of the lines that are not blank, strictly, with their line numbers."""
     numbers: list[int] = []
-    rows: list[Row] = []
+    rows: list[JsonRow] = []
     for number, line in enumerate(block.split("\n"), start=first):
         if not line or line.isspace():
             continue

@@ -160,20 +160,20 @@ def time_text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
+_DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"
 
-LONGEST_S = 3650 * 86400.0
+_LONGEST_DURATION_S = 3650 * 86400.0
 """Ten years: what is valid for longer is not meant."""
 
 
 def duration_s(text: str) -> float:
     """Return a duration in seconds; raises ValueError for none, for 0 and for over 10 years."""
-    if not re.fullmatch(DURATION, text):
+    if not re.fullmatch(_DURATION, text):
         raise ValueError(_DURATION_EXPECTED)
     seconds = float(text[:-1]) * _SECONDS[text[-1]]
-    if not 0 < seconds <= LONGEST_S:
+    if not 0 < seconds <= _LONGEST_DURATION_S:
         raise ValueError(f"{_DURATION_EXPECTED}, longer than 0 and at most 3650d")
     return seconds
 
@@ -213,7 +213,7 @@ Digest = Annotated[str, Limits(pattern=r"^sha256:[0-9a-f]{64}$")]
 Time = Annotated[str, Checked(checked_time)]
 """UTC to the second, ``2026-01-31T12:00:00Z``."""
 
-Duration = Annotated[str, Limits(pattern=DURATION), Read(checked_duration)]
+Duration = Annotated[str, Limits(pattern=_DURATION), Read(checked_duration)]
 """``90s``, ``30m``, ``24h`` or ``7d``, as it is written; :func:`duration_s` gives the seconds."""
 
 Base64 = Annotated[bytes, Read(_from_base64)]

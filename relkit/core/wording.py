@@ -46,7 +46,7 @@ _MOST_MORE = 3
 _LARGEST_SHARE = 9.995
 _UNITS = {"fraction": " %", "ms": " ms", "dBFS": " dBFS", "s": " s", "hours": " hours"}
 _POINTS = {"fraction": " points", "ms": " ms"}
-Direction = Literal["worse", "better", "the same"]
+ChangeDirection = Literal["worse", "better", "the same"]
 
 
 def number(value: float | None, unit: str, *, more: int = 0) -> str:
@@ -89,14 +89,14 @@ def signed(difference: float | None, unit: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class WordedChange:
     """A difference in words: which way, by how much, and its interval in that direction.
 
     ``amount`` carries its unit and no sign. ``interval`` stands beside it and carries no unit; it
     is "-" where there is none.
     """
 
-    direction: Direction
+    direction: ChangeDirection
     amount: str
     interval: str
 
@@ -115,17 +115,17 @@ class Change:
 
 def change(
     worsening: float, low: float | None, high: float | None, unit: str, *, more: int = 0
-) -> Change:
+) -> WordedChange:
     """Return a worsening and its ends in words; where it is an improvement, all three are turned.
 
     The interval of what is the same is that of its worsening.
     """
-    direction: Direction = "worse" if worsening > 0 else "better"
+    direction: ChangeDirection = "worse" if worsening > 0 else "better"
     if not _says_something(_digits(worsening, unit, more)):
         direction = "the same"
     if direction == "better":
         low, high = None if high is None else -high, None if low is None else -low
-    return Change(
+    return WordedChange(
         direction=direction,
         amount=amount(worsening, unit, more=more),
         interval=_ends(low, high, unit, more),

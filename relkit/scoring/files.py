@@ -6,7 +6,7 @@ from typing import Literal
 
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import InvalidInput
-from relkit.core.json_lines import Row, row_blocks
+from relkit.core.json_lines import JsonRow, row_blocks
 from relkit.core.yaml_text import where
 from relkit.datasets.selection import default_id
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
@@ -71,7 +71,7 @@ Columns = tuple[Sequence[str], Sequence[str | None]]
 
 def _parts(
     text: str, source: str, keys: "_AnswerKeys | None"
-) -> Iterator[tuple[Columns | None, Sequence[Row], Sequence[int]]]:
+) -> Iterator[tuple[Columns | None, Sequence[JsonRow], Sequence[int]]]:
     """Yield a part of a file at a time: its columns, or its rows where those are not plain.
 
     Which key holds the answers is known when the last part has been read.
@@ -95,7 +95,7 @@ class _AnswerKeys:
         """The key of an answer, once all lines were seen."""
         return "text" if self._predicted is None else _PREDICTED
 
-    def see(self, rows: Sequence[Row], numbers: Sequence[int]) -> bool:
+    def see(self, rows: Sequence[JsonRow], numbers: Sequence[int]) -> bool:
         """Tell whether further lines hold texts only; raises InvalidInput on a contradiction."""
         plain = {_PREDICTED, _ERROR}.isdisjoint(chain.from_iterable(rows))
         if plain and rows:
@@ -114,7 +114,7 @@ class _AnswerKeys:
         return plain
 
 
-def _plain_columns(rows: Sequence[Row]) -> Columns | None:
+def _plain_columns(rows: Sequence[JsonRow]) -> Columns | None:
     """Return ids and texts where every row has both as strings, else None."""
     try:
         ids = [row["id"] for row in rows]
@@ -126,7 +126,7 @@ def _plain_columns(rows: Sequence[Row]) -> Columns | None:
 
 
 def _columns(
-    rows: Sequence[Row], numbers: Sequence[int], source: str, keys: _AnswerKeys | None
+    rows: Sequence[JsonRow], numbers: Sequence[int], source: str, keys: _AnswerKeys | None
 ) -> Columns:
     """Return ids and texts row by row; ``keys`` of answers, None for references."""
     ids: list[str] = []
@@ -138,7 +138,7 @@ def _columns(
     return ids, texts
 
 
-def _id(row: Row, at: str) -> str:
+def _id(row: JsonRow, at: str) -> str:
     """Return the id of a row, or the one its audio file gives it."""
     if row.get("id") is not None:
         return _string(row, "id", at, empty=False)
@@ -152,14 +152,14 @@ def _id(row: Row, at: str) -> str:
     return default_id(_string(row, "audio_filepath", at, empty=False), offset)
 
 
-def _reference(row: Row, at: str) -> str:
+def _reference(row: JsonRow, at: str) -> str:
     if "text" not in row:
         references = [key for key in row if key not in _KNOWN]
         raise InvalidInput(f'{at}: the key "text" is missing', hint=nearest("text", references))
     return _string(row, "text", at)
 
 
-def _answer(row: Row, at: str, key: str) -> str | None:
+def _answer(row: JsonRow, at: str, key: str) -> str | None:
     """Return the answer of a row; None where the system answered with an error."""
     if row.get(_ERROR) is not None:
         if row.get(key) is not None:
@@ -174,7 +174,7 @@ def _answer(row: Row, at: str, key: str) -> str | None:
     return _string(row, key, at)
 
 
-def _string(row: Row, key: str, at: str, *, empty: bool = True) -> str:
+def _string(row: JsonRow, key: str, at: str, *, empty: bool = True) -> str:
     value = row[key]
     if not isinstance(value, str):
         raise InvalidInput(f'{at}: "{key}" is not a string')

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relkit.core.codec import parse_json
 from relkit.core.errors import InvalidInput
-from relkit.core.json_lines import Row, row_blocks
+from relkit.core.json_lines import JsonRow, row_blocks
 from relkit.scoring.files import Format, Side, parse_jsonl, parse_txt, read_transcripts
 from relkit.scoring.types import TrnOptions
 
@@ -53,9 +53,9 @@ PIECES = st.sampled_from(
 )
 
 
-def line_by_line(text: str) -> list[Row] | None:
+def line_by_line(text: str) -> list[JsonRow] | None:
     """Return what the strict reader makes of each line alone, None where it refuses one."""
-    rows: list[Row] = []
+    rows: list[JsonRow] = []
     for line in text.split("\n"):
         if line.strip():
             try:
@@ -68,7 +68,7 @@ def line_by_line(text: str) -> list[Row] | None:
     return rows
 
 
-def in_blocks(text: str) -> list[Row] | None:
+def in_blocks(text: str) -> list[JsonRow] | None:
     """Return what the fast reader makes of the text, None where it refuses."""
     try:
         return [row for rows, _ in row_blocks(text, source="x") for row in rows]
