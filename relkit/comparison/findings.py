@@ -293,7 +293,7 @@ def _by_evidence(item: SliceChange) -> tuple[float, float, str]:
     )
 
 
-Confusion = tuple[str | None, str | None]
+WordPair = tuple[str | None, str | None]
 """Expected and given word, None where there is none."""
 
 
@@ -307,8 +307,8 @@ def confusion_changes(
     of times.
     """
     before = {(row.id, row.repeat): row for row in baseline if _answered(row)}
-    totals: tuple[Counter[Confusion], Counter[Confusion]] = Counter(), Counter()
-    where: defaultdict[Confusion, int] = defaultdict(int)
+    totals: tuple[Counter[WordPair], Counter[WordPair]] = Counter(), Counter()
+    where: defaultdict[WordPair, int] = defaultdict(int)
     for row in candidate:
         earlier = before.get((row.id, row.repeat))
         if earlier is None or not _answered(row):
@@ -336,7 +336,7 @@ def _answered(row: Row) -> bool:
     return row.texts is not None and row.failure is None and row.unusable is None
 
 
-def _confused(row: Row, segmenter: Segmenter) -> Counter[Confusion]:
+def _confused(row: Row, segmenter: Segmenter) -> Counter[WordPair]:
     if row.counts is None or row.counts.errors == 0:
         return Counter()
     aligned = align_row(row, segmenter)

@@ -22,10 +22,10 @@ from relkit.statistics.power import (
 from relkit.statistics.types import Difference, Regression
 
 USUAL = Assumptions()
-"""What is supposed of two systems where nothing was measured."""
+"""What is assumed of two systems where nothing was measured."""
 
 RARE = 0.01
-"""The rate that is supposed of what should not happen at all (failures, runaways)."""
+"""The rate that is assumed of what should not happen at all (failures, runaways)."""
 
 _RARE_METRICS = (
     "runaway_rate",
@@ -95,7 +95,7 @@ def assumptions_of(assumed: Assumed) -> Assumptions:
 def precision_of(
     metric: str, size: SliceSize, policy: GatePolicy, measured: Measured
 ) -> tuple[Precision | None, Assumed | None]:
-    """Return how precisely a difference will be known, measured or supposed; None: unknown."""
+    """Return how precisely a difference will be known, measured or assumed; None: unknown."""
     difference = measured.differences.get((metric, size.slice))
     precision = None if difference is None else measured_precision(difference)
     if difference is not None and precision is not None and precision.se > 0:
@@ -124,16 +124,16 @@ def _differing(size: SliceSize, rate: float, discordance: float) -> float:
     return size.clusters * (1.0 - math.exp(-events / max(1, size.clusters)))
 
 
-def quiet_floor(metric: str, size: SliceSize, supposed: Assumed | None) -> float:
+def quiet_floor(metric: str, size: SliceSize, assumed: Assumed | None) -> float:
     """Return the margin below which systems that hardly differ are inconclusive.
 
     Where fewer than 5 clusters differ, the interval of a difference reaches at least what so many
     utterances can miss (statistics/differences.py).
     """
-    if metric not in FAMILY_METRICS or supposed is None or supposed.rate is None:
+    if metric not in FAMILY_METRICS or assumed is None or assumed.rate is None:
         return 0.0
-    discordance = USUAL.discordance if supposed.discordance is None else supposed.discordance
-    differing = _differing(size, supposed.rate, discordance)
+    discordance = USUAL.discordance if assumed.discordance is None else assumed.discordance
+    differing = _differing(size, assumed.rate, discordance)
     return unseen(size.utterances) if differing < MIN_CLUSTERS else 0.0
 
 
@@ -143,7 +143,7 @@ def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
     usual = False
     for plan in plans:
         for item in plan.slices:
-            basis = item.supposed
+            basis = item.assumed
             if basis is None or basis.rate is None or plan.test == "bound":
                 continue
             source = basis.measured or f"{limit(basis.rate, 'fraction')} ({basis.rate_from})"

@@ -40,7 +40,7 @@ def few_words(metric: str, events: int, units: int, unit: str, reach: float) -> 
 
 
 SPEAKERS_VARY = 0.3
-"""Standard deviation of a rate between clusters, as a share of it: supposed of the bundled kind."""
+"""Standard deviation of a rate between clusters, as a share of it: assumed of the bundled kind."""
 
 CLUMPING = 1.5
 """Variance of an utterance's errors over a binomial's, as for differences (statistics/power.py)."""
@@ -112,7 +112,7 @@ def _grown(plan: SlicePlan, units: int) -> SlicePlan:
 def _around_measured(rule: Rule, plan: SlicePlan, measured: Estimate) -> SlicePlan:
     """Return what the rule would say of the value that a run had, and how far it is from there."""
     value = measured.value or 0.0
-    plan = replace(plan, supposed=Assumed(rate=value, rate_from="measured"))
+    plan = replace(plan, assumed=Assumed(rate=value, rate_from="measured"))
     shown = value_words(rule.metric, value)
     end_max, end_min = measured.high, measured.low
     if end_max is None and end_min is None:
@@ -153,7 +153,7 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
         says = "a rate has to be above a lower limit: only a finished run can tell how far"
         return replace(plan, outlook="unknown", says=says)
     bounded = math.isfinite(metric_range(rule.metric).high)
-    plan = replace(plan, supposed=Assumed(rate=None, rate_from="the limit itself"))
+    plan = replace(plan, assumed=Assumed(rate=None, rate_from="the limit itself"))
     reach = _passing_rate(rule.max, plan.units, plan.clusters, bounded=bounded)
     rate = RATE_METRICS[rule.metric]
     share = rate.bounded and rate.n == rate.utterances

@@ -276,7 +276,7 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
             f"use {amount(worst.smallest or 0.0, unit)}"
             + (f", or {counted(clusters, 'cluster')}" if clusters else ""),
         )
-    weak = [item for item in slices if item.supposed is not None and item.outlook == "cannot"]
+    weak = [item for item in slices if item.assumed is not None and item.outlook == "cannot"]
     if weak and rule.test == "no_regression":
         clusters = weak[0].needed_clusters
         more = counted(clusters, "cluster") if clusters else "more data"

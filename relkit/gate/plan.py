@@ -133,18 +133,18 @@ def _paired(
     rule: Rule, policy: GatePolicy, size: SliceSize, plan: SlicePlan, measured: Measured
 ) -> SlicePlan:
     """Plan ``non_inferiority`` and ``min_change`` from the precision a difference will have."""
-    precision, supposed = precision_of(rule.metric, size, policy, measured)
+    precision, assumed = precision_of(rule.metric, size, policy, measured)
     if precision is None:
         return replace(
             plan,
             says=f"how far {rule.metric} varies only finished runs can tell: "
             "name two with --baseline and --candidate",
         )
-    floor = quiet_floor(rule.metric, size, supposed)
+    floor = quiet_floor(rule.metric, size, assumed)
     least = max(smallest_margin(precision), floor)
-    plan = replace(plan, supposed=supposed, smallest=least)
+    plan = replace(plan, assumed=assumed, smallest=least)
     if rule.test == "min_change":
-        return _change(rule, plan, precision, supposed)
+        return _change(rule, plan, precision, assumed)
     margin = rule.margin or 0.0
     within = decimal_at_most(floor, margin)
     equal_passes = chance_to_pass(precision, margin) if within else 0.0
@@ -171,9 +171,9 @@ def _paired(
 
 
 def _change(
-    rule: Rule, plan: SlicePlan, precision: Precision, supposed: Assumed | None
+    rule: Rule, plan: SlicePlan, precision: Precision, assumed: Assumed | None
 ) -> SlicePlan:
-    rate = None if supposed is None else supposed.rate
+    rate = None if assumed is None else assumed.rate
     changes = [] if rule.min_change is None else [rule.min_change]
     if rule.min_relative_change is not None and rate is not None:
         changes.append(rule.min_relative_change * rate)
@@ -205,10 +205,10 @@ def _family(
         regression.detects is not None or regression.needed_clusters is not None
     ):
         detects, needed = regression.detects, regression.needed_clusters
-        supposed = Assumed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
+        assumed = Assumed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
     else:
-        supposed = assume(rule.metric, size.slice, policy, measured)
-        assumptions = assumptions_of(supposed)
+        assumed = assume(rule.metric, size.slice, policy, measured)
+        assumptions = assumptions_of(assumed)
         correction = correction_of(rule, family_count(policy.rules))
         alpha = correction.alpha
         if correction.discoveries:
@@ -226,7 +226,7 @@ def _family(
         replace(
             plan,
             outlook="decides" if enough else "cannot",
-            supposed=supposed,
+            assumed=assumed,
             finds_ratio=detects,
             says=sees + remark,
         ),

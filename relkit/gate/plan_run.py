@@ -36,7 +36,7 @@ class PlanOptions:
     """The policy to plan, by name, path or itself, and the data and runs to plan it on.
 
     Without a suite it is that of a named run, else the whole dataset is meant. The measured values
-    of the runs replace what would be supposed.
+    of the runs replace what would be assumed.
     """
 
     policy: GatePolicy | str

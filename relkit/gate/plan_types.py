@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from relkit.core.values import OUTSIDE, Shape
+from relkit.core.values import OUTSIDE, Shape, named
 from relkit.gate.types import Mode
 
 LintSeverity = Literal["refuse", "warn"]
@@ -79,7 +79,7 @@ class SelectionFacts:
 class Assumed:
     """What a prediction rests on: the rate of the baseline, and where that number is from.
 
-    ``measured`` says by what it was measured, alike for all slices; None where it is supposed.
+    ``measured`` says by what it was measured, alike for all slices; None where it is assumed.
     The others as ``Assumptions`` says; None where finished runs measured
     the difference itself, or none of it is used.
     """
@@ -112,7 +112,7 @@ class SlicePlan:
     clusters: int
     units: int
     unit: str
-    supposed: Assumed | None = None
+    assumed: Assumed | None = field(default=None, metadata=named("supposed"))
     smallest: float | None = None
     equal_passes: float | None = None
     blocked_from: float | None = None

@@ -36,7 +36,7 @@ def texts(folder: Path) -> dict[str, str]:
 def of_rule(plan: GatePlan, rule: str) -> set[str]:
     """Return where the rates of one rule are from."""
     (found,) = [item for item in plan.rules if item.rule == rule]
-    return {item.supposed.rate_from for item in found.slices if item.supposed is not None}
+    return {item.assumed.rate_from for item in found.slices if item.assumed is not None}
 
 
 def test_the_plan_of_the_demo_policy(settings: Opened) -> None:

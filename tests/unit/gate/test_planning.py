@@ -135,7 +135,7 @@ def test_systems_that_never_differ_still_need_a_margin() -> None:
 def test_the_policys_own_limit_is_the_rate_that_is_supposed() -> None:
     """At the worst rate a policy allows, an equal system should still pass."""
     asked = policy(NI.format(0.1), "metric: wer_capped, max: 0.5")
-    supposed = only(plan_rules(asked, facts(asked))[0]).supposed
+    supposed = only(plan_rules(asked, facts(asked))[0]).assumed
     assert supposed is not None
     assert (supposed.rate, supposed.rate_from) == (0.5, "the limit of rule r1")
     assert margins(asked, facts(asked))["r0"] > margins(policy(NI.format(0.1)), facts(asked))["r0"]
@@ -145,7 +145,7 @@ def test_a_measured_rate_replaces_the_supposed_one() -> None:
     """A finished run knows better; where it has no value the overall one serves."""
     values = {"overall": {"wer_capped": Estimate(value=0.4)}}
     plan = planned(NR.format(2), values=values)
-    rates = {item.supposed.rate for item in plan.slices if item.supposed is not None}
+    rates = {item.assumed.rate for item in plan.slices if item.assumed is not None}
     assert rates == {0.4}
     assert sentences([plan])[0] == "wer_capped: measured in r1, overall"
 
@@ -156,9 +156,9 @@ def test_two_runs_replace_every_assumption() -> None:
         slice="overall", candidate=0.1, baseline=0.1, worsening=0.0, se=0.01, df=19.0, clusters=20
     )
     item = only(planned(NI.format(0.05), differences={("wer_capped", "overall"): difference}))
-    assert item.supposed is not None
-    assert item.supposed.rate_from == "measured by both runs"
-    assert item.supposed.discordance is None
+    assert item.assumed is not None
+    assert item.assumed.rate_from == "measured by both runs"
+    assert item.assumed.discordance is None
     assert item.smallest == pytest.approx(0.01 * (2.09 + 0.87), rel=0.03)
     known = Regression(slice="accent=a1", difference=difference, detects=1.4, reference=0.1)
     plan = planned(NR.format(1.5), regressions={("r0", "accent=a1"): known})
