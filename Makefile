@@ -47,7 +47,7 @@ BENCH_LOCKED := $(BENCH)/$(call locked,requirements/bench.lock)
 
 help:
 	@echo "make dev    an environment to work in, and the checks before each commit"
-	@echo "make fix    format, and mend what lint can mend safely"
+	@echo "make fix    format, and the safe fixes of lint"
 	@echo "make test   lint, types, layers and tests, with the time of each part"
 	@echo "make demo   evaluate a real recogniser on the bundled dataset"
 	@echo "make docs   the documentation as a site, in build/site"
