@@ -1,7 +1,4 @@
-"""``relkit dataset candidates``: which utterances of a run a person should look at.
-
-A review list as JSON and as CSV: ids and numbers, never a text.
-"""
+"""``relkit dataset candidates``: which utterances of a run a person should look at."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """``relkit dataset check``: facts about a dataset, judged by its contract.
 
-Candidates for a wrong label: what recognisers understood, against what is written.
+Labels are compared with what recognisers understood: candidates for a wrong one.
 """
 
 from collections import defaultdict

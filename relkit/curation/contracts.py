@@ -1,8 +1,6 @@
 """Facts about a dataset that its contract judges: one row per utterance, one row per slice.
 
-A first contract for a dataset: what any should keep, and what this one keeps now.
-
-What decoding a clip shows: level, clipping, silence, sample rate.
+A first contract: what any dataset should keep, and what this one keeps now.
 """
 
 import re
@@ -82,32 +80,9 @@ def clip_facts(clip: Clip | Unusable) -> ClipFacts:
     )
 
 
-AUDIO = (
-    "audio_state",
-    "audio_sample_rate",
-    "audio_peak",
-    "audio_level_dbfs",
-    "audio_clipped_share",
-    "audio_silence_share",
-    "audio_copies",
-    "duration",
-    "duration_difference",
-)
-
-TEXT = (
-    "text_characters",
-    "text_words",
-    "text_control_characters",
-    "text_nfc",
-    "text_double_spaces",
-    "text_outer_spaces",
-)
-
 LEAKAGE = ("leak_audio", "leak_speaker", "leak_text")
 LABEL = ("label_error_rate", "label_neighbours_rate", "label_excess", "label_systems")
-
-UTTERANCE_COLUMNS = ("id", "text", "consent", "duration_manifest", *AUDIO, *TEXT, *LEAKAGE, *LABEL)
-"""Every column of the facts beside those of the manifest; LEAKAGE needs a split, LABEL a run."""
+"""Facts that need a split, and facts that need a run."""
 
 
 def utterance_facts(
@@ -123,29 +98,32 @@ def utterance_facts(
     Raises InvalidInput where a manifest column has the name of a fact.
     """
     items = dataset.utterances
+    references = [item.reference for item in items]
     attributes = sorted({column for item in items for column in item.attributes})
+    columns: dict[str, Sequence[Cell]] = {
+        "id": [item.id for item in items],
+        "text": references,
+        "consent": [item.consent.value for item in items],
+    }
+    measured = _audio_columns(items, [sounds[item.id] for item in items])
+    measured |= _text_columns(references)
+    taken = {*columns, *measured, *LEAKAGE, *LABEL}
     for column in attributes:
-        if column in UTTERANCE_COLUMNS:
+        if column in taken:
             raise InvalidInput(
                 f'{dataset.manifest}: the column "{column}" has the name of a fact that contracts '
                 "judge",
                 hint="rename the column",
             )
-    columns: dict[str, Sequence[Cell]] = {
-        "id": [item.id for item in items],
-        "text": [item.reference for item in items],
-        "consent": [item.consent.value for item in items],
-        **{column: [item.attributes.get(column) for item in items] for column in attributes},
-        **_audio_columns(items, [sounds[item.id] for item in items]),
-        **_text_columns([item.reference for item in items]),
-    }
+    columns |= {column: [item.attributes.get(column) for item in items] for column in attributes}
+    columns |= measured
     if split is not None:
         splits = [item.attributes.get(split) for item in items]
         speakers = [item.attributes.get(dataset.settings.cluster) for item in items]
         columns |= {
             "leak_audio": elsewhere([sounds[item.id].digest for item in items], splits),
             "leak_speaker": elsewhere(speakers, splits),
-            "leak_text": near_elsewhere([item.reference for item in items], splits, alike=alike),
+            "leak_text": near_elsewhere(references, splits, alike=alike),
         }
     if labels is not None:
         doubts = [labels[item.id] for item in items]

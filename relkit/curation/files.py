@@ -1,7 +1,4 @@
-"""``contract.json`` (an ExpectationSuite as Great Expectations writes it).
-
-The outcome of a contract, as it is stored and as ``--json`` shows it.
-"""
+"""Contracts, as Great Expectations writes them, their outcomes, and review lists."""
 
 import csv
 import io

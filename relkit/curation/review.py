@@ -1,12 +1,8 @@
-"""Ranks utterances for human review by what a run's numbers say about them.
+"""Ranks utterances for human review by what a run's numbers say about them and their slices.
 
 Each signal lies between 0 and 1, and the score is ``1 - prod(1 - weight * signal)``: the chance
 that at least one of independent reasons holds. It rises with every signal and never leaves [0, 1).
 docs/importing.md lists the signals.
-
-Which utterances a person should look at, and why: ids and numbers, never a text.
-
-The slices of a run as review sees them: how good, how well covered, how much worse.
 """
 
 import itertools

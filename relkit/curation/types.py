@@ -1,4 +1,4 @@
-"""A dataset's contract: what is expected of it, what was found, and whether that is enough."""
+"""A contract and what came of it; utterances to review, as ids and numbers, never a text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

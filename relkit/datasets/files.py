@@ -1,7 +1,4 @@
-"""``dataset.yaml`` and ``manifest.jsonl`` to domain types; no file is opened here.
-
-``lock.json`` and DVC's ``*.dvc`` files to domain types and back; no file is opened here.
-"""
+"""``dataset.yaml``, ``manifest.jsonl``, ``lock.json`` and ``*.dvc`` files; none is opened here."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,9 +1,4 @@
-"""What is spoken to a system, and what the system answered.
-
-A dataset as it was read: its version, its utterances, and how it wants to be cut.
-
-What is kept of a dataset's version, and a dataset with the digests of its audio.
-"""
+"""A dataset and its versions, what a system is given of it, and what the system answered."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,4 @@
-"""What a dataset holds by slice, and what changed between two versions of it; no text leaves.
-
-``relkit dataset lock``, ``diff`` and ``stats``: versions of a dataset and what they hold.
-"""
+"""``relkit dataset lock``, ``diff`` and ``stats``: what versions hold by slice; no text leaves."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath

@@ -1,9 +1,4 @@
-"""Scored results to a report: aggregate by slice, estimate, say what is missing.
-
-Turns outcomes into scored results: one row per utterance and repeat.
-
-What rare events could cost that this much data cannot show.
-"""
+"""Outcomes to scored results, one per utterance and repeat, and results to a report by slice."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 from relkit.audio.types import ComparedClip, Quality, Script
 from relkit.core.values import SystemId
@@ -16,14 +16,35 @@ if TYPE_CHECKING:
     from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, SliceValues
 
 
-class SpeechSystem(Protocol):
+Asked_contra = TypeVar("Asked_contra", contravariant=True)
+
+
+class AnsweringSystem(Protocol[Asked_contra]):
     """A system under test, ready to answer; one instance serves one process."""
 
-    def answer(self, clip: Clip) -> Answer | Failure:
-        """Answer one clip, or say why not; raises BackendUnavailable only if all hope is lost."""
+    def answer(self, asked: Asked_contra, /) -> Answer | Failure:
+        """Answer, or say why not; raises BackendUnavailable only if all hope is lost.
+
+        The answer to a script names the clip in the script's folder.
+        """
 
     def close(self) -> None:
         """Let go of processes, sockets and memory."""
+
+
+SpeechSystem = AnsweringSystem[Clip]
+SpeakingSystem = AnsweringSystem[Script]
+
+
+class AskingSystem(Protocol[Asked_contra]):
+    """Asks a system on one or many processes, with bounded time and retries."""
+
+    def predict(self, clips: Iterable[tuple[str, int, Asked_contra]]) -> Iterator[Prediction]:
+        """Yield a prediction per (utterance id, repeat, clip or script), in any order."""
+
+
+Executor = AskingSystem[Clip]
+Speaker = AskingSystem[Script]
 
 
 class SpeechEngine(Protocol):
@@ -36,23 +57,6 @@ class SpeechEngine(Protocol):
         """Let go of processes, sockets and memory."""
 
 
-class SpeakingSystem(Protocol):
-    """A system under test that speaks; one instance serves one process."""
-
-    def answer(self, script: Script) -> Answer | Failure:
-        """Speak one text: an answer names the clip in the script's folder."""
-
-    def close(self) -> None:
-        """Let go of processes, sockets and memory."""
-
-
-class Speaker(Protocol):
-    """Gives texts to a system that speaks, on one or many processes, with bounded time."""
-
-    def predict(self, clips: Iterable[tuple[str, int, Script]]) -> Iterator[Prediction]:
-        """Yield a prediction per (utterance id, repeat, script), in any order."""
-
-
 class RecordedSystem(Protocol):
     """Answers that were given earlier, looked up by utterance id."""
 
@@ -61,13 +65,6 @@ class RecordedSystem(Protocol):
 
     def unknown(self, ids: Iterable[str]) -> tuple[str, ...]:
         """Return the recorded ids, sorted, that are not among ``ids``."""
-
-
-class Executor(Protocol):
-    """Runs clips through a system, on one or many processes, with bounded time and retries."""
-
-    def predict(self, clips: Iterable[tuple[str, int, Clip]]) -> Iterator[Prediction]:
-        """Yield a prediction per (utterance id, repeat, clip), in any order."""
 
 
 class ContractOutcomes(Protocol):

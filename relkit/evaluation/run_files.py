@@ -1,9 +1,6 @@
-"""``journal.jsonl``: one line per finished item of a run that is under way.
+"""The files of a run: ``run.json``, ``journal.jsonl``, ``report.json``, and answer lines.
 
-``run.json``: what a run was asked to do, and the digests of what it wrote.
-
-Answer lines, the protocol between relkit and any system (docs/cli.md, section "Answers"): JSON to
-domain and back.
+Answer lines are the protocol between relkit and any system (docs/cli.md, section "Answers").
 """
 
 import json

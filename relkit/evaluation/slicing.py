@@ -1,4 +1,4 @@
-"""How a dataset is cut: which utterances a suite takes, and the slice values of each."""
+"""What a suite takes of a dataset: its utterances, slice columns and clusters."""
 
 import difflib
 from collections.abc import Iterable, Mapping

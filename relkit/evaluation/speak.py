@@ -1,6 +1,6 @@
 """Lets a system speak every text, gives the clips to a recogniser, and keeps each outcome.
 
-The error rates of a recogniser alone, from results that are in memory.
+The recogniser's floor: what it gets wrong by itself, on the dataset's own recordings.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

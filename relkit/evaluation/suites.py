@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import cast
 
 from relkit.core import yaml_text
-from relkit.core.codec import encode, nearest, parse
+from relkit.core.codec import Lines, encode, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.evaluation.types import (
@@ -61,9 +61,7 @@ def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:
     return overrides
 
 
-def _check_recogniser(
-    document: Mapping[str, JsonValue], source: str, lines: Mapping[tuple[str | int, ...], int]
-) -> None:
+def _check_recogniser(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
     """Refuse a recogniser that is missing, not wanted, or none."""
     recogniser = document.get("recogniser")
     if (recogniser is None) == (document.get("task", "asr") == "tts"):
@@ -76,7 +74,7 @@ def _check_recogniser(
 def _check_system(
     system: JsonValue,
     source: str,
-    lines: Mapping[tuple[str | int, ...], int],
+    lines: Lines,
     types: Iterable[type[System]],
     task: Task,
     *,

@@ -1,7 +1,4 @@
-"""What an experiment tracker is told about a run, as one JSON document.
-
-How slices, metrics and parameters are spelled for MLflow, which refuses many characters.
-"""
+"""What an experiment tracker is told about a run, spelled as MLflow takes it."""
 
 import hashlib
 import json

@@ -1,12 +1,7 @@
-"""Which number of a report comes first, and which slice is the worst.
+"""What to measure (suites and systems), under which conditions (runs), and what came of it.
 
-What an evaluation says: metrics by slice, with the digests of everything they rest on.
-
-A run: what it was asked to do, under which conditions, and where it stands.
-
-One scored item of a run: a row of results.parquet, and its texts kept apart.
-
-What to measure: a suite names the data, the system, the normalizer, metrics and slices.
+Reports hold metrics by slice with the digests of everything they rest on; two of them compare only
+where they measured the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

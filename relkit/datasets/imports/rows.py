@@ -1,11 +1,7 @@
-"""What is read from another tool's dataset, before it becomes a dataset of its own.
+"""What is read from another tool's dataset: rows, and its further columns as slice columns.
 
-Columns of a foreign table to slice columns: renamed where taken, left out where they cannot be.
-
-A slice column is a property of a recording. What holds a transcript (of this or another system) is
-none: slice values are copied into ``results.parquet``, which has no text in it.
-
-Imported rows to ``dataset.yaml`` and ``manifest.jsonl``, as relkit reads them.
+Columns are renamed where their name is taken. A slice column is a property of a recording: what
+holds a transcript is none, as slice values are copied into ``results.parquet``, which has no text.
 """
 
 import json

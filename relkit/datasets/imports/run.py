@@ -1,6 +1,6 @@
 """``relkit dataset import``: another tool's dataset as one of the workspace's.
 
-Which folders a dataset has to be allowed to read, and what its audio is called below them.
+A dataset is allowed to read few and narrow folders; its audio is named below them.
 """
 
 import json

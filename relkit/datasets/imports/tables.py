@@ -29,6 +29,8 @@ from relkit.datasets.imports.rows import (
     with_speaker,
 )
 
+Row = dict[str, JsonValue]
+
 _AUDIO = ("audio_filepath", "audio_filename")
 _TEXTS = ("text", "normalized_text")
 _MANIFEST_KEYS = frozenset({*_AUDIO, "text", "id", "offset", "duration", "consent"})
@@ -42,17 +44,17 @@ def parse_nemo(files: Sequence[SourceFile]) -> ParsedSource:
     """
     columns = Columns()
     rows = [
-        _manifest_row(row, number, file, columns)
-        for file in files
-        for block, numbers in row_blocks(file.text, source=file.name)
-        for row, number in zip(block, numbers, strict=True)
+        _manifest_row(row, line, file, columns) for file in files for line, row in _json_lines(file)
     ]
     return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
 
 
-def _manifest_row(
-    row: dict[str, JsonValue], line: int, file: SourceFile, columns: Columns
-) -> ImportedRow:
+def _json_lines(file: SourceFile) -> Iterator[tuple[int, Row]]:
+    for block, numbers in row_blocks(file.text, source=file.name):
+        yield from zip(numbers, block, strict=True)
+
+
+def _manifest_row(row: Row, line: int, file: SourceFile, columns: Columns) -> ImportedRow:
     at = where(file.name, line)
     audio = _audio(row, at)
     if "shard_id" in row or _SHARDS.search(audio):
@@ -81,7 +83,7 @@ def _manifest_row(
     )
 
 
-def _audio(row: dict[str, JsonValue], at: str) -> str:
+def _audio(row: Row, at: str) -> str:
     value = next((row[key] for key in _AUDIO if row.get(key)), None)
     if isinstance(value, list):
         raise InvalidInput(
@@ -95,7 +97,7 @@ def _audio(row: dict[str, JsonValue], at: str) -> str:
     return value
 
 
-def _name(row: dict[str, JsonValue], at: str) -> str | None:
+def _name(row: Row, at: str) -> str | None:
     value = row.get("id")
     if value is None or value == "":
         return None
@@ -114,7 +116,6 @@ _SPLITS = {
 }
 
 _LONGEST_FIELD = 1 << 20
-Row = dict[str, JsonValue]
 
 
 def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
@@ -132,17 +133,11 @@ def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
             )
     columns = Columns()
     rows = [
-        _folder_row(row, line, file, columns) for file in files for line, row in _folder_rows(file)
+        _folder_row(row, line, file, columns)
+        for file in files
+        for line, row in (_csv(file) if file.name.endswith(".csv") else _json_lines(file))
     ]
     return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
-
-
-def _folder_rows(file: SourceFile) -> Iterator[tuple[int, Row]]:
-    if file.name.endswith(".csv"):
-        yield from _csv(file)
-        return
-    for rows, numbers in row_blocks(file.text, source=file.name):
-        yield from zip(numbers, rows, strict=True)
 
 
 def _csv(file: SourceFile) -> Iterator[tuple[int, Row]]:
