@@ -177,9 +177,7 @@ def candidate(
         for scored in (item, *further)
         if scored.tokens is not None and scored.counts is not None
     ]
-    disagreement = disagreement_signal(
-        [scored.tokens for scored in answered if scored.tokens is not None]
-    )
+    disagreement = disagreement_signal([scored.tokens or () for scored in answered])
     rest = _rest(item, names, states)
     regression = regression_signal(states[worst].likely_worse, item.error)
     gap = states[rarest].coverage_gap

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, TypeVar, cast
+from typing import Annotated, ClassVar, cast
 
 from relkit.core import yaml_text
 from relkit.core.codec import encode, parse, parse_json, parse_yaml
@@ -130,8 +130,6 @@ def _attributes(row: Mapping[str, JsonValue], source: str, line: int) -> dict[st
     return attributes
 
 
-T = TypeVar("T")
-
 DIRECTORY = ".dir"
 """How the DVC hash of a folder ends."""
 
@@ -164,13 +162,11 @@ def parse_lock(text: str, *, source: str) -> DatasetLock:
 
 def render_lock(lock: DatasetLock) -> str:
     """Return ``lock.json`` as text, the same for the same lock wherever it is written."""
-    audio = LockedAudio(dvc=_sorted(lock.audio.dvc), sha256=_sorted(lock.audio.sha256))
-    document = encode(replace(lock, slices=_sorted(lock.slices), audio=audio))
+    audio = LockedAudio(
+        dvc=dict(sorted(lock.audio.dvc.items())), sha256=dict(sorted(lock.audio.sha256.items()))
+    )
+    document = encode(replace(lock, slices=dict(sorted(lock.slices.items())), audio=audio))
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def _sorted(mapping: Mapping[str, T]) -> dict[str, T]:
-    return dict(sorted(mapping.items()))
 
 
 def parse_pointer(text: str, *, source: str) -> str:

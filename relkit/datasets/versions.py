@@ -1,6 +1,6 @@
 """``relkit dataset lock``, ``diff`` and ``stats``: what versions hold by slice; no text leaves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from relkit.core.errors import InvalidInput
@@ -139,18 +139,16 @@ def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCovera
 def _moves(
     before: tuple[SliceCoverage, ...], after: tuple[SliceCoverage, ...]
 ) -> tuple[CoverageMove, ...]:
-    old = {item.slice: item for item in before}
-    new = {item.slice: item for item in after}
+    old, new = ({item.slice: item for item in side} for side in (before, after))
     none = SliceCoverage(slice="", utterances=0, clusters=0, seconds=None)
-    names = dict.fromkeys([*old, *new])
-    pairs = [(name, old.get(name, none), new.get(name, none)) for name in names]
+    pairs = {name: (old.get(name, none), new.get(name, none)) for name in [*old, *new]}
     return tuple(
         CoverageMove(
             slice=name,
             utterances=(a.utterances, b.utterances),
             clusters=(a.clusters, b.clusters),
         )
-        for name, a, b in pairs
+        for name, (a, b) in pairs.items()
     )
 
 
@@ -183,7 +181,14 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
         )
     snapshot = datasets.snapshot(name, rev=None)
     digests = {snapshot.files[key]: value for key, value in (snapshot.audio or {}).items()}
-    tracked = audio.track(datasets.folder(name), _outs(digests, name))
+    if any(path.startswith("../") for path in digests):
+        raise InvalidInput(
+            f"audio of {name} lies outside its folder, under audio_roots, and cannot be locked",
+            hint=f"move it below datasets/{name}",
+        )
+    # The folders at the top of the dataset that hold its audio, or files that lie there.
+    outs = tuple(sorted({PurePosixPath(path).parts[0] for path in digests}))
+    tracked = audio.track(datasets.folder(name), outs)
     written = DatasetLock(
         name=name,
         digest=snapshot.dataset.version.digest,
@@ -223,14 +228,3 @@ def stats(name: str, datasets: VersionedDatasets) -> StatsOutcome:
         untold=slice_columns_of(dataset)[1],
         text=text_numbers(dataset.utterances),
     )
-
-
-def _outs(paths: Mapping[str, object], name: str) -> tuple[str, ...]:
-    """Return the folders at the top of the dataset that hold its audio, or files that lie there."""
-    for path in paths:
-        if path.startswith("../"):
-            raise InvalidInput(
-                f"audio of {name} lies outside its folder, under audio_roots, and cannot be locked",
-                hint=f"move it below datasets/{name}",
-            )
-    return tuple(sorted({PurePosixPath(path).parts[0] for path in paths}))

@@ -193,10 +193,7 @@ def conclude(
         registered=cut.registered,
         cluster=cut.cluster,
         entity_types=entity_types(
-            (
-                [entity.type for entity in utterances[result.id].entities],
-                result.score.entity_marks,
-            )
+            ([item.type for item in utterances[result.id].entities], result.score.entity_marks)
             for result in results
             if result.score is not None
         ),

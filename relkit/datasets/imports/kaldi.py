@@ -76,9 +76,21 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
     left_out["audio without a transcript"] += sum(name not in transcripts for name in pieces)
     columns = Columns()
     rows = [
-        _row(name, entry, pieces[name], tables, names, columns)
+        ImportedRow(
+            audio=recordings[piece.path].value,
+            folder="",
+            reference=entry.value,
+            file=names["text"],
+            line=entry.line,
+            id=name,
+            offset_s=piece.offset_s,
+            length_s=_length(name, piece, tables, names),
+            attributes=columns.attributes(
+                {**_properties(name, tables)}, source=names["text"], line=entry.line
+            ),
+        )
         for name, entry in transcripts.items()
-        if name in pieces and pieces[name].path in recordings
+        if (piece := pieces.get(name)) is not None and piece.path in recordings
     ]
     return ParsedSource(
         rows=tuple(rows),
@@ -144,29 +156,6 @@ def _piece(entry: _Entry, source: str) -> AudioSpan:
     if end <= start:
         raise InvalidInput(f"{at}: the segment ends before it starts", hint="end > start, in s")
     return AudioSpan(path=fields[0], offset_s=start, length_s=round(end - start, 6))
-
-
-def _row(
-    name: str,
-    entry: _Entry,
-    piece: AudioSpan,
-    tables: Mapping[str, Table],
-    names: Mapping[str, str],
-    columns: Columns,
-) -> ImportedRow:
-    recording = tables["wav.scp"][piece.path]
-    values = _properties(name, tables)
-    return ImportedRow(
-        audio=recording.value,
-        folder="",
-        reference=entry.value,
-        file=names["text"],
-        line=entry.line,
-        id=name,
-        offset_s=piece.offset_s,
-        length_s=_length(name, piece, tables, names),
-        attributes=columns.attributes(dict(values), source=names["text"], line=entry.line),
-    )
 
 
 def _properties(name: str, tables: Mapping[str, Table]) -> dict[str, str]:
