@@ -18,7 +18,11 @@ RENAMED = {"common", "workspace", "progress"}
 
 @pytest.mark.parametrize(
     ("verb", "command"),
-    [(relkit.evaluate, evaluate.evaluate), (relkit.rescore, evaluate.rescore)],
+    [
+        (relkit.evaluate, evaluate.evaluate),
+        (relkit.rescore, evaluate.rescore),
+        (relkit.compare, evaluate.compare),
+    ],
 )
 def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> None:  # noqa: ANN401  # any function
     """What can be said on the command line can be said from Python, by the same names."""
