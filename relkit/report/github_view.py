@@ -64,8 +64,8 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     view = GateView(decision, overrides)
     title = f"relkit gate {decision.policy.name}"
     blocks = "warning" if view.shadow else "error"
-    whole = "notice" if view.verdict is Verdict.PASS else blocks
-    remarks = [(whole, title, view.headline)]
+    kind_of_all = "notice" if view.verdict is Verdict.PASS else blocks
+    remarks = [(kind_of_all, title, view.headline)]
     remarks += [
         (
             _kind_of(item, view),
