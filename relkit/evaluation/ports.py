@@ -4,17 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
+from typing import Literal, Protocol, Self, TypeVar
 
 from relkit.audio.types import ComparedClip, Quality, Script
 from relkit.core.values import SystemId
 from relkit.datasets.types import Answer, Clip, Dataset, Failure, Prediction
 from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
-from relkit.statistics.types import Pairing
-
-if TYPE_CHECKING:
-    from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, SliceValues
-
+from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
 Asked_contra = TypeVar("Asked_contra", contravariant=True)
 
@@ -22,7 +18,7 @@ Asked_contra = TypeVar("Asked_contra", contravariant=True)
 class AnsweringSystem(Protocol[Asked_contra]):
     """A system under test, ready to answer; one instance serves one process."""
 
-    def answer(self, asked: Asked_contra, /) -> Answer | Failure:
+    def answer(self, item: Asked_contra, /) -> Answer | Failure:
         """Answer, or say why not; raises BackendUnavailable only if all hope is lost.
 
         The answer to a script names the clip in the script's folder.
@@ -142,13 +138,13 @@ class SliceAggregator(Protocol):
 
     def sums(
         self, slices: Sequence[str], columns: Mapping[str, str], *, by: By = "cluster"
-    ) -> "ClusterSums":
+    ) -> ClusterSums:
         """Return sums of SQL expressions (name to expression) for each slice specification.
 
         ``by="utterance"`` keeps only slices that are one cluster.
         """
 
-    def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> "SliceValues":
+    def values(self, slices: Sequence[str], column: str, *, by: By = "cluster") -> SliceValues:
         """Return the finite values of a column by slice, ascending."""
 
 
@@ -171,10 +167,10 @@ class PairAggregator(Protocol):
         Without them all slice columns have to.
         """
 
-    def sums(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
+    def sums(self, slices: Sequence[str], columns: Mapping[str, str]) -> PairedSums:
         """Return sums of SQL expressions by slice and cluster over rows that both runs scored."""
 
-    def values(self, slices: Sequence[str], column: str) -> "PairedValues":
+    def values(self, slices: Sequence[str], column: str) -> PairedValues:
         """Return the finite values of a column over rows for which both runs have one."""
 
 
