@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from relkit.attestation.checks import DecisionEntry, LoggedDecision, parse_log, render_line
+from relkit.attestation.checks import DecisionEntry, LoggedDecision, parse_log, render_log_line
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.bisect.run import parse_answers
 from relkit.bisect.types import CommandAnswer, LogHead
@@ -80,7 +80,7 @@ class DecisionFiles:
                 **asdict(facts),
             )
             with storage.AppendLog(self._folder / LOG) as lines:
-                lines.append(render_line(entry))
+                lines.append(render_log_line(entry))
                 lines.sync()
             storage.write_bytes(target, render_envelope(envelope))
         return target, entry
@@ -122,7 +122,7 @@ class DecisionFiles:
             while True:
                 try:
                     stack.enter_context(
-                        storage.lock(self._folder / "log.lock", what="the log of decisions")
+                        storage.lock_file(self._folder / "log.lock", what="the log of decisions")
                     )
                 except Busy:
                     if time.monotonic() > until:
@@ -186,7 +186,7 @@ class NoLog:
 @contextmanager
 def log_file(path: Path, head: LogHead) -> Iterator[LogFile]:
     """Hold the log of one search, new or begun; raises Busy, InvalidInput, StorageFailed."""
-    with storage.lock(path.with_name(f".{path.name}.lock"), what=f"the log {path.name}"):
+    with storage.lock_file(path.with_name(f".{path.name}.lock"), what=f"the log {path.name}"):
         lines = storage.read_lines(path)
         answers = parse_answers(lines, head=head, source=path.name)
         with storage.AppendLog(path) as log:

@@ -260,7 +260,7 @@ class ImportTarget:
         another import is under way.
         """
         with (
-            storage.lock(self._state / "import.lock", what="the import of datasets"),
+            storage.lock_file(self._state / "import.lock", what="the import of datasets"),
             self._fresh() as folder,
         ):
             for done, (source, inside) in enumerate(copies, start=1):

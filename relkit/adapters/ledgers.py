@@ -236,7 +236,9 @@ class LedgerFiles:
         until = time.monotonic() + _PATIENCE_S
         with ExitStack() as stack:
             while True:
-                held = storage.lock(self._locks / f"{model}.lock", what=f"the ledger of {model}")
+                held = storage.lock_file(
+                    self._locks / f"{model}.lock", what=f"the ledger of {model}"
+                )
                 try:
                     stack.enter_context(held)
                     break

@@ -222,7 +222,7 @@ class RunFolders:
 
 
 def _held(path: Path) -> AbstractContextManager[None]:
-    return storage.lock(path / ".lock", what=f"the run {path.name}")
+    return storage.lock_file(path / ".lock", what=f"the run {path.name}")
 
 
 def _report(path: Path, data: bytes) -> EvalReport:

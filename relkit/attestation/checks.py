@@ -48,7 +48,7 @@ class LoggedDecision:
     file: str
 
 
-def render_line(entry: LoggedDecision) -> str:
+def render_log_line(entry: LoggedDecision) -> str:
     """Return a line of the log, without its line feed."""
     return json.dumps(encode(entry), ensure_ascii=False)
 

@@ -9,7 +9,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.values import after, moment
 from relkit.gate.types import CheckRecord, GateDecision, Overridden, Override, Verdict
 
-LONGEST_S = 30 * 86400.0
+LONGEST_EXCEPTION_S = 30 * 86400.0
 """No exception and no approval is valid for longer than 30 days."""
 
 _JUDGED = frozenset({Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS})
@@ -99,6 +99,6 @@ def plan_approval(record: CheckRecord, *, now: str, valid_for_s: float | None) -
 
 
 def _ends(now: str, valid_for_s: float) -> str:
-    if valid_for_s > LONGEST_S:
+    if valid_for_s > LONGEST_EXCEPTION_S:
         raise InvalidInput("--valid-for: 30d at most", hint="say it again when it is needed again")
     return after(now, valid_for_s)

@@ -111,7 +111,7 @@ class Decided:
     path: Path
 
 
-def decide(options: GateOptions, gate: GatePorts, ports: SigningPorts) -> Decided:
+def decide_and_write(options: GateOptions, gate: GatePorts, ports: SigningPorts) -> Decided:
     """Judge runs by a policy and write the decision with its evidence, under the next serial.
 
     It is on disk before this returns, signed where a key is named. Raises InvalidInput, UsageError,

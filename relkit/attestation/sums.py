@@ -35,7 +35,7 @@ from relkit.statistics.percentiles import (
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, SliceValues
 
-UTTERANCES = "utterances"
+UTTERANCES_COLUMN = "utterances"
 """Counts a slice's utterances: a bound asks for enough of them, whatever the metric's units."""
 
 
@@ -84,7 +84,7 @@ def _held(rules: Iterable[Rule], against: Against) -> list[Rule]:
 
 def _own_sums(rules: Sequence[Rule], rates: RateEvidence) -> Iterator[SumsTable]:
     for metric, slices in _slices_by_metric(rules, rates.sums.slices):
-        columns = tuple(dict.fromkeys((*RATE_METRICS[metric].needs, UTTERANCES)))
+        columns = tuple(dict.fromkeys((*RATE_METRICS[metric].needs, UTTERANCES_COLUMN)))
         if not all(name in rates.sums.columns for name in columns):
             continue
         yield _table(metric, (rates.sums,), slices, columns)

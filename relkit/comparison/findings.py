@@ -43,7 +43,7 @@ LEVEL = 0.05
 DETECTABLE = 2.0
 """A slice that could not show this ratio of rates cannot say that nothing is different."""
 
-SMALL = 0.10
+SMALL_SHARE = 0.10
 """A difference of the whole below this share of the baseline's value counts as small."""
 
 UNCORRECTED = "its own interval: not corrected for the number of slices"
@@ -257,7 +257,7 @@ def _by_interval(difference: Difference) -> Finding:
 
 
 def _small(difference: Difference) -> float:
-    return SMALL * abs(difference.baseline or 0.0)
+    return SMALL_SHARE * abs(difference.baseline or 0.0)
 
 
 def _words(

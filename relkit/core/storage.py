@@ -200,7 +200,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 @contextmanager
-def lock(path: Path, *, what: str) -> Iterator[None]:
+def lock_file(path: Path, *, what: str) -> Iterator[None]:
     """Hold an exclusive lock for the block; raises Busy where another process holds it.
 
     The operating system releases it when the process dies, so a kill leaves no stale lock.

@@ -86,8 +86,8 @@ def _too_few_values(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
     ends = [share] if rule.max is not None else []
     ends += [1.0 - share] if rule.min is not None else []
     needed = max(percentiles.values_needed(end) for end in ends)
-    if plan.clusters < percentiles.MIN_CLUSTERS:
-        least = percentiles.MIN_CLUSTERS
+    if plan.clusters < percentiles.MIN_PERCENTILE_CLUSTERS:
+        least = percentiles.MIN_PERCENTILE_CLUSTERS
         return replace(
             plan,
             outlook="cannot",

@@ -22,7 +22,7 @@ from relkit.gate.types import (
     GatePolicy,
     Mode,
     Rule,
-    Signature,
+    SignaturePolicy,
     Test,
     WrittenPolicy,
     WrittenRule,
@@ -105,7 +105,7 @@ def _check_schema(document: Mapping[str, JsonValue], source: str, lines: Lines) 
 def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
     """Refuse misspelt words from fixed lists with the nearest one."""
     _check_word(document, "enforcement", get_args(Enforcement), (), source, lines)
-    _check_word(document, "signature", get_args(Signature), (), source, lines)
+    _check_word(document, "signature", get_args(SignaturePolicy), (), source, lines)
     rules = document.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         if isinstance(rule, Mapping):

@@ -46,7 +46,7 @@ ORDER: tuple[Verdict, ...] = tuple(Verdict)
 Test = Literal["bound", "non_inferiority", "no_regression", "min_change"]
 Mode = Literal["required", "advisory", "dry_run"]
 Enforcement = Literal["enforce", "shadow"]
-Signature = Literal["required", "optional"]
+SignaturePolicy = Literal["required", "optional"]
 
 Against = Literal["baseline", "anchor"]
 """What a candidate is compared with."""
@@ -143,7 +143,7 @@ class WrittenPolicy:
     coverage: Annotated[float, Limits(gt=0, le=1)] = 0.99
     paired: bool = True
     anchor: Annotated[str, Limits(min_length=1, max_length=200)] | None = None
-    signature: Signature = "optional"
+    signature: SignaturePolicy = "optional"
     min_clusters: Least = 5
     min_utterances: Least = 30
     requires: tuple[Annotated[Requirement, Read(_requirement, CheckName)], ...] = ()

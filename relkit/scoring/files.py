@@ -66,12 +66,12 @@ def parse_jsonl(text: str, *, source: str, side: Side) -> Transcripts:
     return Transcripts(source=source, ids=ids, texts=texts, lines=lines)
 
 
-Columns = tuple[Sequence[str], Sequence[str | None]]
+TextColumns = tuple[Sequence[str], Sequence[str | None]]
 
 
 def _parts(
     text: str, source: str, keys: "_AnswerKeys | None"
-) -> Iterator[tuple[Columns | None, Sequence[JsonRow], Sequence[int]]]:
+) -> Iterator[tuple[TextColumns | None, Sequence[JsonRow], Sequence[int]]]:
     """Yield a part of a file at a time: its columns, or its rows where those are not plain.
 
     Which key holds the answers is known when the last part has been read.
@@ -114,7 +114,7 @@ class _AnswerKeys:
         return plain
 
 
-def _plain_columns(rows: Sequence[JsonRow]) -> Columns | None:
+def _plain_columns(rows: Sequence[JsonRow]) -> TextColumns | None:
     """Return ids and texts where every row has both as strings, else None."""
     try:
         ids = [row["id"] for row in rows]
@@ -127,7 +127,7 @@ def _plain_columns(rows: Sequence[JsonRow]) -> Columns | None:
 
 def _columns(
     rows: Sequence[JsonRow], numbers: Sequence[int], source: str, keys: _AnswerKeys | None
-) -> Columns:
+) -> TextColumns:
     """Return ids and texts row by row; ``keys`` of answers, None for references."""
     ids: list[str] = []
     texts: list[str | None] = []

@@ -109,7 +109,7 @@ def _kind(unit: str) -> str:
 Description = str | Sequence["Description"] | Mapping[str, "Description"]
 """A document of strings that says all that shapes a normalizer's output."""
 
-SCHEMA = "relkit.normalizer/v1"
+NORMALIZER_SCHEMA = "relkit.normalizer/v1"
 _REMEMBERED = 1 << 16
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
@@ -170,7 +170,7 @@ class Pipeline:
     def description(self) -> Description:
         """Return name, steps, versions and parameters: what the digest is made of."""
         return {
-            "schema": SCHEMA,
+            "schema": NORMALIZER_SCHEMA,
             "name": self._name,
             "steps": [
                 {"name": step.name, "version": step.version, "parameters": dict(step.parameters)}

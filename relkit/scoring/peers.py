@@ -30,7 +30,7 @@ Peer = Callable[[Sequence[str], Sequence[str]], PeerScore]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class PeerComparison:
     """What is explained: the texts as they stand in the files, and our counts on the way.
 
     ``hypotheses`` has None for a failure. ``answered`` are our counts of the answered utterances
@@ -56,7 +56,7 @@ class _Stage:
     touched: int
 
 
-def explain(compared: Compared, peer: Peer) -> Explanation:
+def explain(compared: PeerComparison, peer: Peer) -> Explanation:
     """Return the way from a library's rate on the answered texts to ours, step by step.
 
     Each step is the difference of two exact fractions E / N, so that the effects add up to the

@@ -14,7 +14,7 @@ from relkit.core.wording import columns, count, counted, number, safe
 from relkit.scoring.files import Format, read_transcripts
 from relkit.scoring.networks import NetworkScore, Phrase, count_phrases, map_text, written_words
 from relkit.scoring.normalizers import masking_steps
-from relkit.scoring.peers import Compared, Peer, explain, explanation_lines
+from relkit.scoring.peers import Peer, PeerComparison, explain, explanation_lines
 from relkit.scoring.text import SCORER
 from relkit.scoring.trn import Transcripts, check_same_length, matching_rows
 from relkit.scoring.types import Explanation, Normalizer, ScoreResult, TrnOptions
@@ -32,7 +32,7 @@ PhrasePairs = Mapping[int, tuple[Phrase, Phrase]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
+class TextPairs:
     """n references with their hypotheses; None is a failure.
 
     ``phrases`` are, by row, the pairs in which either side has alternatives or marked words.
@@ -62,7 +62,7 @@ class Counted:
 
 
 def stages(
-    pairs: Pairs, normalize: Callable[[str], Sequence[str]], *, steps: int
+    pairs: TextPairs, normalize: Callable[[str], Sequence[str]], *, steps: int
 ) -> Iterator[Stage]:
     """Yield the texts as they came, then after each of the ``steps`` of the normalizer."""
     hypotheses = [hypothesis or "" for hypothesis in pairs.hypotheses]
@@ -177,7 +177,7 @@ def score_files(
     if format_ == "txt":
         check_same_length(expected, hypothesis_texts)
     order = matching_rows(expected, hypothesis_texts)
-    pairs = Pairs(
+    pairs = TextPairs(
         ids=expected.ids,
         references=[text or "" for text in expected.texts],  # a reference is never None
         hypotheses=_in_order(hypothesis_texts.texts, order),
@@ -190,7 +190,7 @@ def score_files(
         return result
     failed = frozenset(result.failed)
     answered = (raw[row] for row in range(len(raw)) if row not in failed)
-    compared = Compared(
+    compared = PeerComparison(
         references=[text or "" for text in expected.as_written()],
         hypotheses=_in_order(hypothesis_texts.as_written(), order),
         answered=sum(answered, ErrorCounts()),
@@ -224,7 +224,7 @@ def score_texts(
             f"{len(references)} references, {len(hypotheses)} hypotheses and {len(names)} ids",
             hint="give one hypothesis, and one id, for each reference; None for a failure",
         )
-    pairs = Pairs(ids=names, references=references, hypotheses=hypotheses)
+    pairs = TextPairs(ids=names, references=references, hypotheses=hypotheses)
     return _score(pairs, normalizer, segmenter)[0]
 
 
@@ -251,7 +251,7 @@ def _phrases(
 
 
 def _score(
-    pairs: Pairs, normalizer: Normalizer, segmenter: Segmenter
+    pairs: TextPairs, normalizer: Normalizer, segmenter: Segmenter
 ) -> tuple[ScoreResult, CountColumns]:
     """Return the result for matched pairs, and the counts of the texts as they came."""
     passed = list(stages(pairs, normalizer.stages, steps=len(normalizer.steps)))

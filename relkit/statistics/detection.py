@@ -28,7 +28,7 @@ OWN_SHARE = 0.25
 
 ALPHA = 0.05
 
-SMALL = 8
+FEW_CLUSTERS = 8
 """Below these clusters a single one that does not show the effect can hide it from every flip."""
 
 LARGEST_RATIO = 1e6
@@ -90,7 +90,7 @@ def found(slices: Slices, ratio: FloatArray, tail: Tail, alpha: float = ALPHA) -
     mean = (ratio - 1.0) * slices.expected
     variance = slices.variance + slices.clumping * mean
     sd = np.sqrt(variance)
-    few = slices.clusters < SMALL
+    few = slices.clusters < FEW_CLUSTERS
     df = np.maximum(slices.clusters - 1.0, 1.0)
     z = np.where(few, _quantile(_MORE_POWER, df), _quantile(_POWER, df))
     extra = np.maximum(mean - z * sd, 0.0)
@@ -143,12 +143,12 @@ def _all_show(slices: Slices, mean: FloatArray, variance: FloatArray) -> FloatAr
 
     With 5 clusters 1 of 32 flips is all that fits into 5 %, so that each must be worse.
     """
-    count = np.clip(np.round(slices.clusters), _FEWEST, SMALL)
+    count = np.clip(np.round(slices.clusters), _FEWEST, FEW_CLUSTERS)
     each = (mean / count - 0.5) / np.sqrt(np.maximum(variance / count, 1e-12))
     hidden = normal_tail(each)
     probability = np.zeros(len(mean))
     ways = np.ones(len(mean))
-    for k in range(SMALL - _FEWEST):
+    for k in range(FEW_CLUSTERS - _FEWEST):
         term = ways * hidden**k * (1.0 - hidden) ** (count - k)
         probability += np.where(count - _FEWEST >= k, term, 0.0)
         ways = ways * (count - k) / (k + 1.0)

@@ -199,7 +199,7 @@ class Family:
     clusters: FloatArray
     baseline: FloatArray
     both: FloatArray
-    rows: "Rows"
+    rows: "ClusterRows"
 
     @property
     def variance(self) -> FloatArray:
@@ -244,7 +244,7 @@ MAX_T = Correction()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class ClusterRows:
     """Sums by slice and cluster (R,)."""
 
     units: FloatArray
@@ -332,7 +332,7 @@ def family_of(
     group = number[pairs.candidate.slice_index]
     used = np.flatnonzero((group >= 0) & (pairs.candidate.columns[units] > 0))
     order = used[np.argsort(group[used], kind="stable")]
-    rows = Rows(
+    rows = ClusterRows(
         units=pairs.candidate.columns[units][order],
         candidate=pairs.candidate.columns[errors][order],
         baseline=pairs.baseline.columns[errors][order],

@@ -16,7 +16,7 @@ from relkit.core.metrics import Better
 from relkit.core.wording import counted
 from relkit.statistics.intervals import Spread, leave_one_out_spread
 from relkit.statistics.percentiles import (
-    MIN_CLUSTERS,
+    MIN_PERCENTILE_CLUSTERS,
     OrderedValues,
     end_ranks,
     left_out_logits,
@@ -25,7 +25,7 @@ from relkit.statistics.percentiles import (
 )
 from relkit.statistics.types import Difference, PairedValues, SliceValues
 
-METHOD = "paired-woodruff"
+PERCENTILE_METHOD = "paired-woodruff"
 
 
 def percentile_differences(
@@ -91,9 +91,9 @@ def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> D
         clusters=len(clusters),
         discordant=int(np.count_nonzero((above != above_there) | (sizes != sizes_there))),
     )
-    if len(clusters) < MIN_CLUSTERS:
+    if len(clusters) < MIN_PERCENTILE_CLUSTERS:
         few = counted(len(clusters), "cluster")
-        note = f"{few}: the interval of a percentile needs {MIN_CLUSTERS}"
+        note = f"{few}: the interval of a percentile needs {MIN_PERCENTILE_CLUSTERS}"
         return replace(difference, note=note)
     left_out = left_out_logits(sizes, above) - left_out_logits(sizes_there, above_there)
     spread = leave_one_out_spread(left_out, np.zeros(len(left_out), dtype=np.int64), 1)
@@ -142,7 +142,7 @@ def _with_ends(
         difference,
         low=min(lows) if math.isfinite(min(lows)) else None,
         high=max(highs) if math.isfinite(max(highs)) else None,
-        method=difference.method if none else METHOD,
+        method=difference.method if none else PERCENTILE_METHOD,
         note="; ".join(notes) or None,
     )
 

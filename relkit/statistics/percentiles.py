@@ -130,7 +130,7 @@ def _numbered(clusters: IntArray) -> tuple[IntArray, FloatArray]:
     return number[clusters], sizes[sizes > 0].astype(np.float64)
 
 
-MIN_CLUSTERS = 8
+MIN_PERCENTILE_CLUSTERS = 8
 """Fewest clusters (or utterances of one cluster) that an interval of a percentile is made from."""
 
 WOODRUFF = "woodruff"
@@ -251,9 +251,9 @@ def _estimate(
         clusters=count if slice_.part == "cluster" else 1,
         unit=unit,
     )
-    if count < MIN_CLUSTERS:
+    if count < MIN_PERCENTILE_CLUSTERS:
         few = counted(count, slice_.part)
-        note = f"{few}: the interval of a percentile needs {MIN_CLUSTERS}"
+        note = f"{few}: the interval of a percentile needs {MIN_PERCENTILE_CLUSTERS}"
         return replace(estimate, note=note)
     if not math.isfinite(half):
         note = f"no interval: one {slice_.part} has all the slowest or fastest values"
@@ -326,7 +326,7 @@ def paired_ranks(share: float, candidate: Counts, baseline: Counts) -> tuple[Ran
 
 def _half(logits: FloatArray) -> float:
     """Return half the width of the interval on the logit scale; NaN where there is none."""
-    if len(logits) < MIN_CLUSTERS:
+    if len(logits) < MIN_PERCENTILE_CLUSTERS:
         return math.nan
     spread = leave_one_out_spread(logits, np.zeros(len(logits), dtype=np.int64), 1)
     return float(spread.half_width[0])

@@ -20,7 +20,7 @@ from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums, NullReplay, PairedSums
 
 REPLAYS = 400
-METHOD = "half of the clusters exchanged, and each exchanged with probability 1/2, in turn"
+REPLAY_METHOD = "half of the clusters exchanged, and each exchanged with probability 1/2, in turn"
 _CELLS = 1 << 19  # rows of one chunk of replays
 
 
@@ -74,7 +74,7 @@ def replay_null(
         replays=replays,
         blocked=int(failed.sum()),
         undecided=int((undecided & ~failed).sum()),
-        method=METHOD,
+        method=REPLAY_METHOD,
     )
 
 
@@ -109,10 +109,10 @@ def replayed_pairs(pairs: PairedSums, slice_: str, signs: FloatArray) -> PairedS
     return PairedSums(candidate=candidate, baseline=baseline, clusters=pairs.clusters)
 
 
-Outcome = tuple[np.ndarray, np.ndarray]
+ReplayOutcome = tuple[np.ndarray, np.ndarray]
 
 
-def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Outcome:
+def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> ReplayOutcome:
     """Return which replays fail, and which stay undecided."""
     metric = RATE_METRICS[rule.metric]
     count = len(signs)
@@ -146,7 +146,7 @@ def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Outco
 
 def _family(
     rule: ReplayedFamily, pairs: PairedSums, signs: FloatArray, seed: str, alpha: float
-) -> Outcome:
+) -> ReplayOutcome:
     """Return the same for a family: flips move neither the denominators nor the critical value."""
     metric = RATE_METRICS[rule.metric]
     regressions = test_regressions(

@@ -43,7 +43,7 @@ def gate(workspace: Workspace, options: "GateOptions") -> "Decided":
         records=partial(run.read_checks, signing),
         now=signing.clock.now(),
     )
-    return run.decide(options, ports, signing)
+    return run.decide_and_write(options, ports, signing)
 
 
 def signing_ports(workspace: Workspace) -> "SigningPorts":

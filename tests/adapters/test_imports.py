@@ -209,7 +209,7 @@ def test_what_a_killed_import_left_is_removed_by_the_next(
 def test_two_imports_at_a_time_are_refused(tmp_path: Path, target: ImportTarget) -> None:
     """The second one would clear away the first one's work."""
     with (
-        storage.lock(tmp_path / ".relkit" / "import.lock", what="it"),
+        storage.lock_file(tmp_path / ".relkit" / "import.lock", what="it"),
         pytest.raises(Busy),
     ):
         target.write("new", {}, [], progress)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from relkit.adapters.mlflow import registering
 from relkit.core.errors import Busy, RelkitError
-from relkit.core.storage import lock
+from relkit.core.storage import lock_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -90,7 +90,7 @@ def _turn(path: Path) -> Iterator[None]:
     with ExitStack() as held:
         while True:
             try:
-                held.enter_context(lock(path, what="the tracking database"))
+                held.enter_context(lock_file(path, what="the tracking database"))
                 break
             except Busy:
                 time.sleep(0.1)

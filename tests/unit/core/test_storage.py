@@ -351,7 +351,7 @@ HOLD = """
 import sys
 from pathlib import Path
 from relkit.core import storage
-with storage.lock(Path(sys.argv[1]), what="the run"):
+with storage.lock_file(Path(sys.argv[1]), what="the run"):
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -361,31 +361,31 @@ def test_a_lock_shuts_out_another_process_until_it_is_killed(tmp_path: Path) -> 
     """Busy while a real process holds it; free the moment that process is gone."""
     path = tmp_path / "runs" / ".lock"
     with running(HOLD, path) as process:
-        with pytest.raises(Busy) as caught, storage.lock(path, what="the run"):
+        with pytest.raises(Busy) as caught, storage.lock_file(path, what="the run"):
             pytest.fail("two processes hold one lock")
         assert caught.value.message == "the run is in use by another relkit process"
         assert caught.value.hint
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with storage.lock(path, what="the run"):
+        with storage.lock_file(path, what="the run"):
             assert path.exists()
 
 
 def test_a_lock_is_let_go_of_after_any_error(tmp_path: Path) -> None:
     """And it shuts out this process, too, as long as it is held."""
     path = tmp_path / ".lock"
-    with suppress(ValueError), storage.lock(path, what="it"):
-        with pytest.raises(Busy), storage.lock(path, what="it"):
+    with suppress(ValueError), storage.lock_file(path, what="it"):
+        with pytest.raises(Busy), storage.lock_file(path, what="it"):
             pytest.fail("held twice")
         raise ValueError
-    with storage.lock(path, what="it"):
+    with storage.lock_file(path, what="it"):
         pass
 
 
 def test_a_lock_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
     """No lock, no run."""
     (tmp_path / "a").touch()
-    with pytest.raises(StorageFailed), storage.lock(tmp_path / "a" / "b", what="it"):
+    with pytest.raises(StorageFailed), storage.lock_file(tmp_path / "a" / "b", what="it"):
         pytest.fail("there is no such folder")
 
 
@@ -395,7 +395,7 @@ def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     for i in range(20):
         storage.write_text(tmp_path / "file", str(i))
         with (
-            storage.lock(tmp_path / ".lock", what="it"),
+            storage.lock_file(tmp_path / ".lock", what="it"),
             storage.AppendLog(tmp_path / "log") as log,
         ):
             log.append(str(i))
