@@ -18,10 +18,10 @@ from relkit.core.codec import parse
 from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import (
     Answer,
+    AnswerClock,
     AnswerEvent,
     AudioSpan,
     Bins,
-    Clock,
     Dataset,
     DatasetSettings,
     DatasetVersion,
@@ -326,7 +326,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TIMES = st.floats(min_value=0, max_value=1e9)
-_CLOCKS: st.SearchStrategy[Clock] = st.sampled_from(["system", "harness"])
+_CLOCKS: st.SearchStrategy[AnswerClock] = st.sampled_from(["system", "harness"])
 _CALLS = st.dictionaries(NAMES, TEXT | NUMBERS | st.none(), max_size=2)
 ANSWERS = st.builds(
     Answer,

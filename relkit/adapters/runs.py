@@ -14,10 +14,10 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.evaluation.run_files import (
-    parse_line,
+    parse_journal_line,
     parse_report,
     parse_run,
-    render_line,
+    render_journal_line,
     render_report,
     render_run,
 )
@@ -60,11 +60,11 @@ class RunFolder:
     def outcomes(self) -> list[Outcome]:
         """Return what the journal holds; a torn last line was cut off when it was opened."""
         lines = storage.read_lines(self.path / JOURNAL)
-        return [parse_line(line, line=number) for number, line in enumerate(lines, start=1)]
+        return [parse_journal_line(line, line=number) for number, line in enumerate(lines, start=1)]
 
     def append(self, outcome: Outcome) -> None:
         """Keep an outcome: at once against a kill, every 64th time against a power cut."""
-        self._journal.append(render_line(outcome))
+        self._journal.append(render_journal_line(outcome))
         self._pending += 1
         if self._pending >= _SYNC_EVERY:
             self._journal.sync()

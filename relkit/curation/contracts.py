@@ -31,7 +31,7 @@ from relkit.curation.types import (
 from relkit.datasets.selection import slice_values
 from relkit.datasets.types import NO_VALUE, Clip, Dataset, Unusable, Utterance
 
-FULL_SCALE = 0.999
+CLIPPED_FROM = 0.999
 """Amplitude from which a sample counts as clipped, of 1."""
 
 SILENCE = 1e-3
@@ -75,7 +75,7 @@ def clip_facts(clip: Clip | Unusable) -> ClipFacts:
         sample_rate=clip.sample_rate,
         peak=float(np.abs(samples).max()),
         level_dbfs=float(20 * np.log10(level)) if level else None,
-        clipped_share=float(np.mean(np.abs(samples) >= FULL_SCALE)),
+        clipped_share=float(np.mean(np.abs(samples) >= CLIPPED_FROM)),
         silence_share=float(np.mean(levels < SILENCE)),
     )
 

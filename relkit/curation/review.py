@@ -16,9 +16,9 @@ from rapidfuzz.distance import Levenshtein
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.curation.types import ReviewCandidate, ScoredItem, Signals
 
-MIN_CLUSTERS = 5
+JUDGED_CLUSTERS = 5
 
-MIN_UTTERANCES = 30
+JUDGED_UTTERANCES = 30
 """Evidence below which a slice says too little (docs/method.md, section "Tests of a rule")."""
 
 FEW = 5
@@ -55,8 +55,8 @@ class SliceState:
     @property
     def coverage_gap(self) -> float:
         """How far clusters or utterances fall short of the least that can be judged, 0 to 1."""
-        clusters = 1 - self.clusters / MIN_CLUSTERS
-        return max(0.0, clusters, 1 - self.utterances / MIN_UTTERANCES)
+        clusters = 1 - self.clusters / JUDGED_CLUSTERS
+        return max(0.0, clusters, 1 - self.utterances / JUDGED_UTTERANCES)
 
 
 def slice_states(
@@ -69,13 +69,13 @@ def slice_states(
     """
     groups: dict[str, list[ScoredItem]] = {}
     for item in items:
-        for name in (OVERALL, *slices_of(item)):
+        for name in (OVERALL, *item_slices(item)):
             groups.setdefault(name, []).append(item)
     expected = _rate(groups.get(OVERALL, ())) or 0.0
     return {name: _state(group, baseline, expected) for name, group in sorted(groups.items())}
 
 
-def slices_of(item: ScoredItem) -> tuple[str, ...]:
+def item_slices(item: ScoredItem) -> tuple[str, ...]:
     """Return the names of the slices an utterance is in, one per column."""
     columns = sorted(item.slices.items())
     return tuple(SliceSpec(columns=(column,)).key((value,)) for column, value in columns)
@@ -169,7 +169,7 @@ def candidate(
     item: ScoredItem, further: Sequence[ScoredItem], states: Mapping[str, SliceState]
 ) -> ReviewCandidate:
     """Return what is known about one utterance; ``further`` are other systems' answers to it."""
-    names = slices_of(item) or (OVERALL,)
+    names = item_slices(item) or (OVERALL,)
     worst = max(names, key=lambda name: (states[name].likely_worse, name))
     rarest = max(names, key=lambda name: (states[name].coverage_gap, name))
     answered = [
@@ -216,7 +216,7 @@ def _rest(item: ScoredItem, names: Sequence[str], states: Mapping[str, SliceStat
     """Return the highest capped WER around an utterance, small slices pooled with the whole run."""
     overall = states[OVERALL]
     prior = overall.rate_without(item)
-    weight = MIN_UTTERANCES * overall.words / overall.utterances
+    weight = JUDGED_UTTERANCES * overall.words / overall.utterances
     pooled = (states[name].rate_without(item, prior=prior, weight=weight) for name in names)
     return max(prior, *pooled)
 

@@ -101,7 +101,7 @@ class Clip:
         return len(self.samples) / 4 / self.sample_rate
 
 
-Clock = Literal["system", "harness"]
+AnswerClock = Literal["system", "harness"]
 Milliseconds = Annotated[float, Limits(ge=0)]
 
 
@@ -128,7 +128,7 @@ class Answer:
     audio: Text | None = None
     latency_ms: Milliseconds | None = None
     first_byte_ms: Milliseconds | None = None
-    clock: Clock = "harness"
+    clock: AnswerClock = "harness"
     events: tuple[AnswerEvent, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)
     tool_calls: tuple[object, ...] = ()

@@ -93,7 +93,7 @@ LOOP_WORDS = 200
 """How many words a repetition loop is taken to insert (docs/method.md, section "Scoring text")."""
 
 
-def runaways(results: Sequence[Result]) -> Runaways:
+def count_runaways(results: Sequence[Result]) -> Runaways:
     """Return the runaways among results, and what an unseen rate of them would cost.
 
     Each utterance of the rate that shows nothing with 2.5 % chance is taken to insert 200 words.
@@ -183,7 +183,7 @@ def conclude(
         load=_load(scored) or header.load_digest,
         slices=slices,
         masking=masking_steps(normalizer.steps, stages),
-        runaways=runaways(results),
+        runaways=count_runaways(results),
         hallucinations=hallucinations(results),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in results),

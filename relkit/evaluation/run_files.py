@@ -71,10 +71,10 @@ def render_answer(utterance_id: str, answer: Answer) -> str:
 
     Law: ``parse_answer(render_answer(i, a), source=…) == (i, a)`` for every answer.
     """
-    return canonical({"id": utterance_id, "text": answer.text, **encode(answer)})
+    return compact_json({"id": utterance_id, "text": answer.text, **encode(answer)})
 
 
-def canonical(document: object) -> str:
+def compact_json(document: object) -> str:
     """Return JSON without white space, keys in the order given, and no non-finite number."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -83,7 +83,7 @@ def _refuse_beyond_json(document: JsonValue, at: str) -> None:
     # "\ud800" is JSON and yet no text: it would break every file that it is written to later. A
     # Parquet file can hold NaN and times in places that no type of ours describes.
     try:
-        canonical(document).encode("utf-8")
+        compact_json(document).encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
     except (TypeError, ValueError) as error:
@@ -108,7 +108,7 @@ class JournalLine:
     speech: SpokenAudio | None = None
 
 
-def render_line(outcome: Outcome) -> str:
+def render_journal_line(outcome: Outcome) -> str:
     """Return one line of JSON without a line end; what is absent is left out."""
     document: dict[str, object] = {"id": outcome.id, "repeat": outcome.repeat}
     for name in ("audio", "duration", "speech", "unusable"):
@@ -121,10 +121,10 @@ def render_line(outcome: Outcome) -> str:
             document["answer"] = {"id": outcome.id, **encode(prediction.outcome)}
         else:
             document["failure"] = encode(prediction.outcome)
-    return canonical(document)
+    return compact_json(document)
 
 
-def parse_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcome:
+def parse_journal_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcome:
     """Return the outcome of a line; raises InvalidInput where it is damaged."""
     entry = parse(JournalLine, parse_json(text, source=source, line=line), source=source, line=line)
     if [entry.answer, entry.failure, entry.unusable].count(None) != 2:  # noqa: PLR2004 - all but one

@@ -34,7 +34,7 @@ _USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
 _QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 
 
-def metric_name(slice_key: str, metric: str) -> str:
+def mlflow_metric(slice_key: str, metric: str) -> str:
     """Return MLflow's name for a metric of a slice; different slices never share one.
 
     ``wer`` stays ``wer`` in ``overall``; ``accent=us&noise=babble`` gives
@@ -171,4 +171,4 @@ def _metrics(report: EvalReport) -> Iterator[tuple[str, float]]:
             }
         for name, value in numbers.items():
             if value is not None:
-                yield metric_name(item.slice, name), value
+                yield mlflow_metric(item.slice, name), value

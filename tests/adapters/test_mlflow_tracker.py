@@ -28,7 +28,7 @@ from relkit.core.slices import SliceSpec
 from relkit.core.values import ErrorCounts, Estimate, Named, SystemId
 from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.run_files import render_report
-from relkit.evaluation.tracking_files import metric_name
+from relkit.evaluation.tracking_files import mlflow_metric
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, Scalar, SliceResult
 from tests.mlflow_proxy import ask
 
@@ -115,7 +115,7 @@ def _error(tracker: MlflowTracker) -> BackendUnavailable:
 )
 def test_a_name_says_slice_and_metric(key: str, metric: str, name: str) -> None:
     """Slices keep their spelling wherever MLflow allows it."""
-    assert metric_name(key, metric) == name
+    assert mlflow_metric(key, metric) == name
 
 
 def _keys() -> st.SearchStrategy[str]:
@@ -130,22 +130,22 @@ def _keys() -> st.SearchStrategy[str]:
 @given(_keys(), _keys(), st.sampled_from(["wer", "latency_ms.p95.high"]))
 def test_names_are_accepted_and_differ_where_slices_do(one: str, other: str, metric: str) -> None:
     """MLflow's rules hold for any slice (mlflow.utils.validation), and no two share a name."""
-    name = metric_name(one, metric)
+    name = mlflow_metric(one, metric)
     assert re.fullmatch(r"[/\w.\- :]*", name)
     assert posixpath.normpath(name) == name
     assert not name.startswith(("..", "/"))
     assert len(name) <= 250
-    assert (name == metric_name(other, metric)) == (one == other)
+    assert (name == mlflow_metric(other, metric)) == (one == other)
 
 
 def test_a_name_too_long_is_cut_to_mlflow_s_limit_and_stays_its_own() -> None:
     """The longest name fits exactly, and a slice keeps one prefix for all its metrics."""
-    name = metric_name("a=" + "x" * 300, "m" * 300)
-    prefix, _, _ = metric_name("a=" + "x" * 300, "wer").partition("/")
+    name = mlflow_metric("a=" + "x" * 300, "m" * 300)
+    prefix, _, _ = mlflow_metric("a=" + "x" * 300, "wer").partition("/")
     assert len(name) == 250
     assert name.startswith(f"{prefix}/mmm")
     assert re.fullmatch(r"a:x{180}:x[0-9a-f]{16}", prefix)
-    assert prefix not in metric_name("a=" + "x" * 301, "wer")
+    assert prefix not in mlflow_metric("a=" + "x" * 301, "wer")
 
 
 # A database in the workspace

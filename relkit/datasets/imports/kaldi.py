@@ -14,7 +14,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.imports.rows import (
     SPEAKER,
-    Columns,
+    ImportedColumns,
     ImportedRow,
     ParsedSource,
     SourceFile,
@@ -41,7 +41,7 @@ class _Entry:
     line: int
 
 
-Table = Mapping[str, _Entry]
+Entries = Mapping[str, _Entry]
 
 
 def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
@@ -74,7 +74,7 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
         left_out = Counter[str]()
     left_out["a transcript without audio"] += sum(name not in pieces for name in transcripts)
     left_out["audio without a transcript"] += sum(name not in transcripts for name in pieces)
-    columns = Columns()
+    columns = ImportedColumns()
     rows = [
         ImportedRow(
             audio=recordings[piece.path].value,
@@ -101,7 +101,7 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
     )
 
 
-def _table(file: SourceFile) -> Table:
+def _table(file: SourceFile) -> Entries:
     """Return a file's entries by their first field; the rest of a line may be empty."""
     table: dict[str, _Entry] = {}
     for number, line in enumerate(file.text.split("\n"), start=1):
@@ -158,7 +158,7 @@ def _piece(entry: _Entry, source: str) -> AudioSpan:
     return AudioSpan(path=fields[0], offset_s=start, length_s=round(end - start, 6))
 
 
-def _properties(name: str, tables: Mapping[str, Table]) -> dict[str, str]:
+def _properties(name: str, tables: Mapping[str, Entries]) -> dict[str, str]:
     """Return the utterance's own properties and its speaker's; its own win."""
     speaker = tables.get("utt2spk", {}).get(name)
     values = {} if speaker is None else {SPEAKER: speaker.value}
@@ -174,7 +174,7 @@ def _properties(name: str, tables: Mapping[str, Table]) -> dict[str, str]:
 
 
 def _length(
-    name: str, piece: AudioSpan, tables: Mapping[str, Table], names: Mapping[str, str]
+    name: str, piece: AudioSpan, tables: Mapping[str, Entries], names: Mapping[str, str]
 ) -> float | None:
     """Return the length in s: the segment's, else what a table of lengths says."""
     if piece.length_s is not None or piece.offset_s is not None:
@@ -186,7 +186,7 @@ def _length(
     return None
 
 
-def _notes(tables: Mapping[str, Table]) -> tuple[str, ...]:
+def _notes(tables: Mapping[str, Entries]) -> tuple[str, ...]:
     speakers = tables.get("utt2spk", {})
     if len(speakers) > 1 and all(name == entry.value for name, entry in speakers.items()):
         return ("utt2spk names every utterance its own speaker: who spoke is not known",)

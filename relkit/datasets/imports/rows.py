@@ -140,20 +140,20 @@ class ImportSummary:
 
 
 SPEAKERS = (SPEAKER, "speaker_id", "spk_id", "spk", "client_id")
-"""Columns that name a speaker, the first of them that a table has."""
+"""ImportedColumns that name a speaker, the first of them that a table has."""
 
 TEXTS = frozenset(
     {"text", "transcription", "transcript", "sentence", "normalized_text", "raw_text", "text_raw"}
     | {"pred_text", "pred_text_pnc", "text_pnc", "orig_text", "original_text", "text_normalized"}
     | {"raw_transcription", "normalized_transcription", "raw_sentence", "text_filepath"}
 )
-"""Columns that are known to hold a transcript."""
+"""ImportedColumns that are known to hold a transcript."""
 
 _TAKEN = RESERVED | {"audio_filepath", "offset", "duration", "text", "id", "consent", "entities"}
 _UNNAMEABLE = str.maketrans(dict.fromkeys("&=*%", "_"))
 
 
-class Columns:
+class ImportedColumns:
     """Turns the further columns of a table into attributes, and remembers what it did."""
 
     def __init__(self) -> None:
@@ -293,7 +293,7 @@ def with_cluster(rows: Sequence[ImportedRow]) -> tuple[ImportedRow, ...]:
     return tuple(replace(row, attributes={**row.attributes, SPEAKER: NO_VALUE}) for row in rows)
 
 
-def slices_of(rows: Sequence[ImportedRow]) -> tuple[str, ...]:
+def cutting_columns(rows: Sequence[ImportedRow]) -> tuple[str, ...]:
     """Return the columns that cut the data: 2 to 50 values, of which some repeat."""
     columns = sorted({name for row in rows for name in row.attributes} - {SPEAKER})
     chosen = []

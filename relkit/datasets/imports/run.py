@@ -28,7 +28,7 @@ from relkit.datasets.imports.rows import (
     ParsedSource,
     PlacedAudio,
     SourceFile,
-    slices_of,
+    cutting_columns,
     with_cluster,
     with_ids,
 )
@@ -131,7 +131,7 @@ def import_dataset(
             hint="paths start from the folder of the file that names them; check that it was moved "
             "together with its audio",
         )
-    placed = place(located)
+    placed = place_audio(located)
     rows, numbered = with_ids(parsed.rows, [path for _, path in placed.places])
     if options.kind is ImportKind.COMMON_VOICE:
         rows = tuple(
@@ -140,7 +140,7 @@ def import_dataset(
         )
     rows = with_cluster(rows)
     paths, roots = _references(options, placed, located, source.name)
-    slices = slices_of(rows)
+    slices = cutting_columns(rows)
     texts = {
         "dataset.yaml": render_dataset(
             name, roots=[target.root_entry(name, root) for root in roots], slices=slices
@@ -228,7 +228,7 @@ _NARROW = 3
 """Parts of a path from which it stands for a corpus: ``/``, a disk, a folder."""
 
 
-def place(located: Sequence[LocatedAudio]) -> PlacedAudio:
+def place_audio(located: Sequence[LocatedAudio]) -> PlacedAudio:
     """Return the fewest narrow folders that hold all files, and each file's path below its own.
 
     Files that lie elsewhere and are only linked to need their real folders as well; those come

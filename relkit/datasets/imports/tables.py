@@ -20,7 +20,7 @@ from relkit.core.json_lines import row_blocks
 from relkit.core.yaml_text import where
 from relkit.datasets.imports.rows import (
     SPEAKER,
-    Columns,
+    ImportedColumns,
     ImportedRow,
     ParsedSource,
     SourceFile,
@@ -29,7 +29,7 @@ from relkit.datasets.imports.rows import (
     with_speaker,
 )
 
-Row = dict[str, JsonValue]
+TableRow = dict[str, JsonValue]
 
 _AUDIO = ("audio_filepath", "audio_filename")
 _TEXTS = ("text", "normalized_text")
@@ -42,19 +42,21 @@ def parse_nemo(files: Sequence[SourceFile]) -> ParsedSource:
 
     Manifests of tarred datasets are refused: their audio lies inside archives.
     """
-    columns = Columns()
+    columns = ImportedColumns()
     rows = [
         _manifest_row(row, line, file, columns) for file in files for line, row in _json_lines(file)
     ]
     return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
 
 
-def _json_lines(file: SourceFile) -> Iterator[tuple[int, Row]]:
+def _json_lines(file: SourceFile) -> Iterator[tuple[int, TableRow]]:
     for block, numbers in row_blocks(file.text, source=file.name):
         yield from zip(numbers, block, strict=True)
 
 
-def _manifest_row(row: Row, line: int, file: SourceFile, columns: Columns) -> ImportedRow:
+def _manifest_row(
+    row: TableRow, line: int, file: SourceFile, columns: ImportedColumns
+) -> ImportedRow:
     at = where(file.name, line)
     audio = _audio(row, at)
     if "shard_id" in row or _SHARDS.search(audio):
@@ -83,7 +85,7 @@ def _manifest_row(row: Row, line: int, file: SourceFile, columns: Columns) -> Im
     )
 
 
-def _audio(row: Row, at: str) -> str:
+def _audio(row: TableRow, at: str) -> str:
     value = next((row[key] for key in _AUDIO if row.get(key)), None)
     if isinstance(value, list):
         raise InvalidInput(
@@ -97,7 +99,7 @@ def _audio(row: Row, at: str) -> str:
     return value
 
 
-def _name(row: Row, at: str) -> str | None:
+def _name(row: TableRow, at: str) -> str | None:
     value = row.get("id")
     if value is None or value == "":
         return None
@@ -107,7 +109,7 @@ def _name(row: Row, at: str) -> str | None:
 
 
 TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript", "normalized_text")
-"""Columns that may hold the reference, the first of them that a table has."""
+"""ImportedColumns that may hold the reference, the first of them that a table has."""
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -131,7 +133,7 @@ def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
             raise InvalidInput(
                 f"{' and '.join(sorted(names))}: two tables for one folder", hint="keep one of them"
             )
-    columns = Columns()
+    columns = ImportedColumns()
     rows = [
         _folder_row(row, line, file, columns)
         for file in files
@@ -140,7 +142,7 @@ def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
     return ParsedSource(rows=tuple(rows), renamed=columns.renamed, dropped=columns.dropped)
 
 
-def _csv(file: SourceFile) -> Iterator[tuple[int, Row]]:
+def _csv(file: SourceFile) -> Iterator[tuple[int, TableRow]]:
     """Yield the rows of a CSV table with the line each begins in; quoting as in RFC 4180."""
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(file.text, newline=""), strict=True)
@@ -171,7 +173,9 @@ def _csv(file: SourceFile) -> Iterator[tuple[int, Row]]:
         ) from error
 
 
-def _folder_row(row: Row, line: int, file: SourceFile, columns: Columns) -> ImportedRow:
+def _folder_row(
+    row: TableRow, line: int, file: SourceFile, columns: ImportedColumns
+) -> ImportedRow:
     at = where(file.name, line)
     audio = row.get("file_name")
     if not isinstance(audio, str) or not audio:
@@ -223,7 +227,7 @@ def parse_common_voice(files: Sequence[SourceFile]) -> ParsedSource:
         row["path"]: split for name, split in CLIP_SPLITS.items() for _, row in parsed.get(name, ())
     }
     used = [VALIDATED] if VALIDATED in parsed else list(parsed)
-    columns = Columns()
+    columns = ImportedColumns()
     rows = [
         _clip_row(row, line, tables[name], columns, splits, lengths)
         for name in used
@@ -282,7 +286,7 @@ def _clip_row(
     row: Mapping[str, str],
     line: int,
     file: SourceFile,
-    columns: Columns,
+    columns: ImportedColumns,
     splits: Mapping[str, str],
     lengths: Mapping[str, float],
 ) -> ImportedRow:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.datasets.imports.rows import LocatedAudio
-from relkit.datasets.imports.run import place
+from relkit.datasets.imports.run import place_audio
 
 PARTS = st.lists(st.sampled_from(["data", "mnt", "corpus", "wav"]), min_size=1, max_size=5)
 
@@ -33,15 +33,17 @@ def at(*paths: str, real: str | None = None) -> list[LocatedAudio]:
 )
 def test_roots_are_narrow(paths: list[str], roots: list[str]) -> None:
     """Neither the whole machine nor a whole disk is opened because two folders lie on it."""
-    assert list(place(at(*paths)).roots) == roots
+    assert list(place_audio(at(*paths)).roots) == roots
 
 
 def test_a_link_opens_the_folder_it_leads_to() -> None:
     """A download may hold links into a store beside it."""
-    placed = place(at("/hub/snap/data/1.wav", "/hub/snap/data/2.wav", real="/hub/blobs/store/ab"))
+    placed = place_audio(
+        at("/hub/snap/data/1.wav", "/hub/snap/data/2.wav", real="/hub/blobs/store/ab")
+    )
     assert placed.roots == ("/hub/snap/data",)
     assert placed.linked == ("/hub/blobs/store",)
-    inside = place(at("/hub/snap/1.wav", "/hub/snap/2.wav", real="/hub/snap/deep/3.wav"))
+    inside = place_audio(at("/hub/snap/1.wav", "/hub/snap/2.wav", real="/hub/snap/deep/3.wav"))
     assert inside.linked == ()
 
 
@@ -49,7 +51,7 @@ def test_a_link_opens_the_folder_it_leads_to() -> None:
 def test_every_file_is_below_its_root(folders: list[list[str]]) -> None:
     """A root and the path below it are the file; no root lies in another."""
     paths = [f"/{'/'.join(folder)}/clip{i}.wav" for i, folder in enumerate(folders)]
-    placed = place(at(*paths))
+    placed = place_audio(at(*paths))
     assert [f"{placed.roots[i]}/{path}" for i, path in placed.places] == paths
     for one in placed.roots:
         assert one != "/"

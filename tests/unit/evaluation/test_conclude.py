@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relkit.core.values import ErrorCounts
-from relkit.evaluation.conclude import hallucinations, runaways
+from relkit.evaluation.conclude import count_runaways, hallucinations
 from relkit.evaluation.types import Hallucinations, Result, Runaways
 from tests.builders import counts, result, scored
 
@@ -19,7 +19,7 @@ def test_runaways_and_loops_are_counted() -> None:
         result("d", counts(hits=20, ins=21)),
         result("e", score=None, unusable="missing"),
     ]
-    assert runaways(results) == Runaways(count=2, loops=1)
+    assert count_runaways(results) == Runaways(count=2, loops=1)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -30,7 +30,7 @@ def test_what_an_unseen_rate_could_cost(repeats: int) -> None:
         for i in range(40)
         for repeat in range(repeats)
     ]
-    found = runaways(results)
+    found = count_runaways(results)
     assert (found.count, found.loops, found.loop_words) == (0, 0, 200)
     # 0.025^(1/40) = 0.911933…, and 200 words on 10 words of reference each
     assert found.hidden_rate == pytest.approx(0.0880973, abs=1e-6)
@@ -39,7 +39,7 @@ def test_what_an_unseen_rate_could_cost(repeats: int) -> None:
 
 def test_the_hidden_rate_is_the_one_that_shows_nothing_once_in_forty() -> None:
     """Clopper and Pearson 1934: P(none in n) = 2.5 % at that rate."""
-    found = runaways([result(f"u{i}") for i in range(7)])
+    found = count_runaways([result(f"u{i}") for i in range(7)])
     assert found.hidden_rate is not None
     assert (1 - found.hidden_rate) ** 7 == pytest.approx(0.025)
 
@@ -54,7 +54,7 @@ def test_the_hidden_rate_is_the_one_that_shows_nothing_once_in_forty() -> None:
 )
 def test_without_words_there_is_no_cost(results: list[Result], expected: Runaways) -> None:
     """Nothing scored and nothing said: no rate is invented, and nothing is divided by 0."""
-    found = runaways(results)
+    found = count_runaways(results)
     assert (found.count, found.hidden_wer) == (expected.count, expected.hidden_wer)
     assert found.hidden_rate == pytest.approx(expected.hidden_rate)
 
@@ -98,4 +98,4 @@ def test_no_length_means_no_rate(results: list[Result], clips: int) -> None:
 def test_a_failed_clip_is_no_runaway_but_counts_as_an_utterance() -> None:
     """All its words are deletions."""
     failed = result("a", score=scored(counts(dels=5)), failure="timeout")
-    assert runaways([failed]).hidden_rate == pytest.approx(0.975)
+    assert count_runaways([failed]).hidden_rate == pytest.approx(0.975)

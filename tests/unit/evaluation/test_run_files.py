@@ -13,8 +13,8 @@ from relkit.core.errors import InvalidInput
 from relkit.core.values import Estimate, SystemId
 from relkit.datasets.types import (
     Answer,
+    AnswerClock,
     AnswerEvent,
-    Clock,
     Failure,
     FailureReason,
     Prediction,
@@ -24,11 +24,11 @@ from relkit.datasets.types import (
 from relkit.evaluation.run_files import (
     answer_from,
     parse_answer,
-    parse_line,
+    parse_journal_line,
     parse_report,
     parse_run,
     render_answer,
-    render_line,
+    render_journal_line,
     render_report,
     render_run,
 )
@@ -56,7 +56,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXT, inner, max_size=2),
     max_leaves=4,
 )
-CLOCKS: st.SearchStrategy[Clock] = st.sampled_from(["system", "harness"])
+CLOCKS: st.SearchStrategy[AnswerClock] = st.sampled_from(["system", "harness"])
 EVENTS = st.builds(AnswerEvent, t_ms=TIMES, kind=NAMES, text=st.none() | TEXT)
 ANSWERS = st.builds(
     Answer,
@@ -189,10 +189,10 @@ def test_what_json_cannot_say_is_refused(call: object) -> None:
 @given(outcomes())
 def test_any_outcome_survives_the_way_through_the_journal(item: Outcome) -> None:
     """Rendering and parsing are inverse, and a line is one line."""
-    line = render_line(item)
+    line = render_journal_line(item)
     assert "\n" not in line
     assert "\r" not in line
-    assert parse_line(line, line=1) == item
+    assert parse_journal_line(line, line=1) == item
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_any_outcome_survives_the_way_through_the_journal(item: Outcome) -> None
 )
 def test_each_kind_of_outcome_survives(item: Outcome) -> None:
     """Answers with all their parts, every reason, and a length without audio."""
-    assert parse_line(render_line(item), line=1) == item
+    assert parse_journal_line(render_journal_line(item), line=1) == item
 
 
 def test_whether_asking_again_may_help_is_not_kept() -> None:
     """By the time it is written nobody asks again: a failure is final."""
     item = outcome("u1", Failure(reason=FailureReason.TIMEOUT, retryable=True))
-    assert parse_line(render_line(item), line=1) == outcome(
+    assert parse_journal_line(render_journal_line(item), line=1) == outcome(
         "u1", Failure(reason=FailureReason.TIMEOUT)
     )
 
@@ -233,10 +233,10 @@ def test_no_number_that_is_none_gets_into_the_journal(value: float) -> None:
         outcome("u", Answer(text="", usage={"tokens": value})),
     ):
         with pytest.raises(ValueError, match="not JSON compliant"):
-            render_line(item)
+            render_journal_line(item)
 
 
-LINE = json.loads(render_line(outcome()))
+LINE = json.loads(render_journal_line(outcome()))
 
 
 @pytest.mark.parametrize(
@@ -264,14 +264,14 @@ LINE = json.loads(render_line(outcome()))
 def test_a_damaged_line_is_refused_with_its_number(text: str, message: str) -> None:
     """A run is never resumed from something that is not an outcome."""
     with pytest.raises(InvalidInput) as caught:
-        parse_line(text, line=12)
+        parse_journal_line(text, line=12)
     assert caught.value.message.startswith(f"journal.jsonl, line 12: {message}")
 
 
 def test_a_line_holds_no_key_without_a_value() -> None:
     """Journals are long: what is absent is left out."""
     failed = outcome("u", Failure(reason=FailureReason.CRASHED))
-    assert json.loads(render_line(failed)) == {
+    assert json.loads(render_journal_line(failed)) == {
         "id": "u",
         "repeat": 0,
         "audio": DIGEST,

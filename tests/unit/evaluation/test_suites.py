@@ -12,7 +12,7 @@ from relkit.audio.types import SpokenAudio
 from relkit.core.codec import encode, parse
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.datasets.selection import cluster_of
-from relkit.evaluation.run_files import parse_line, render_line
+from relkit.evaluation.run_files import parse_journal_line, render_journal_line
 from relkit.evaluation.speak import floor_metrics
 from relkit.evaluation.suites import (
     parse_suite,
@@ -372,7 +372,7 @@ def test_what_was_measured_survives_the_journal(speech: SpokenAudio | None) -> N
         duration=1.0,
         speech=speech,
     )
-    assert parse_line(render_line(item), line=1) == item
+    assert parse_journal_line(render_journal_line(item), line=1) == item
 
 
 def test_an_id_is_a_cluster_of_its_own() -> None:
