@@ -140,14 +140,14 @@ class ImportSummary:
 
 
 SPEAKERS = (SPEAKER, "speaker_id", "spk_id", "spk", "client_id")
-"""ImportedColumns that name a speaker, the first of them that a table has."""
+"""Columns that name a speaker, the first of them that a table has."""
 
 TEXTS = frozenset(
     {"text", "transcription", "transcript", "sentence", "normalized_text", "raw_text", "text_raw"}
     | {"pred_text", "pred_text_pnc", "text_pnc", "orig_text", "original_text", "text_normalized"}
     | {"raw_transcription", "normalized_transcription", "raw_sentence", "text_filepath"}
 )
-"""ImportedColumns that are known to hold a transcript."""
+"""Columns that are known to hold a transcript."""
 
 _TAKEN = RESERVED | {"audio_filepath", "offset", "duration", "text", "id", "consent", "entities"}
 _UNNAMEABLE = str.maketrans(dict.fromkeys("&=*%", "_"))

@@ -109,7 +109,7 @@ def _name(row: TableRow, at: str) -> str | None:
 
 
 TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript", "normalized_text")
-"""ImportedColumns that may hold the reference, the first of them that a table has."""
+"""Columns that may hold the reference, the first of them that a table has."""
 
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
