@@ -54,23 +54,18 @@ class Revisions(Protocol):
 
     def state(self) -> tuple[str | None, bool | None]:
         """Return (commit, dirty) of the working tree."""
-        ...
 
     def resolve(self, revision: str) -> str:
         """Return the commit of a revision."""
-        ...
 
     def export(self, commit: str, target: Path) -> None:
         """Write the folder as it was at a commit to a new folder."""
-        ...
 
     def read(self, commit: str, name: str) -> bytes | None:
         """Return a file of the folder as it was at a commit, None where there was none."""
-        ...
 
     def below(self, commit: str, ending: str) -> tuple[str, ...]:
         """Return the files at the top of the folder at a commit whose names end so."""
-        ...
 
 
 class VersionedAudio(Protocol):
@@ -81,7 +76,6 @@ class VersionedAudio(Protocol):
 
         ``folder`` says which DVC repository is meant.
         """
-        ...
 
 
 class DatasetFiles:

@@ -32,17 +32,14 @@ class ResultTables(Protocol):
 
     def write_results(self, path: Path, results: Sequence[Result]) -> None:
         """Write the results, without text."""
-        ...
 
     def write_texts(
         self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
     ) -> None:
         """Write the texts and whole answers."""
-        ...
 
     def read_outcomes(self, results: Path, texts: Path) -> list[Outcome]:
         """Return the stored outcomes."""
-        ...
 
 
 class RunFolder:

@@ -45,11 +45,9 @@ class Signer(Protocol):
     @property
     def public(self) -> TrustedKey:
         """The public half."""
-        ...
 
     def sign(self, envelope: Envelope) -> Envelope:
         """Return the envelope with this key's signature added."""
-        ...
 
 
 class Decisions(Protocol):
@@ -63,19 +61,15 @@ class Decisions(Protocol):
         path: Path | None = None,
     ) -> tuple[Path, LoggedDecision]:
         """Write what ``make`` returns for the next (serial, digest of the one before)."""
-        ...
 
     def decisions(self, runs: frozenset[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of the decisions about any of some runs, oldest first."""
-        ...
 
     def overrides(self) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of every override that lies with the decisions."""
-        ...
 
     def override_path(self, decision: Path) -> Path:
         """Return where the next override of a decision is written."""
-        ...
 
 
 class Checks(Protocol):
@@ -83,11 +77,9 @@ class Checks(Protocol):
 
     def path(self, name: str) -> Path:
         """Return where the check of a name is."""
-        ...
 
     def read(self, name: str, files: Mapping[str, Path]) -> tuple[str, bytes] | None:
         """Return (file name, bytes) of a check, from ``files`` where it is named there."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ class ReleaseCommand(Protocol):
 
     def run(self, release: Release) -> int | None:
         """Return its exit code (below 0: killed by that signal), None where it took too long."""
-        ...
 
 
 class AnswerLog(Protocol):
@@ -22,11 +21,9 @@ class AnswerLog(Protocol):
 
     def answers(self) -> Sequence[CommandAnswer]:
         """Return what is logged, oldest first."""
-        ...
 
     def append(self, answer: CommandAnswer) -> None:
         """Keep an answer, safe against a kill."""
-        ...
 
 
 Tell = Callable[[str], None]

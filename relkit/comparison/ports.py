@@ -15,7 +15,6 @@ class Rows(Protocol):
 
     def __call__(self, run: str, *, with_text: bool, with_audio: bool) -> tuple[Row, ...]:
         """Return a run's rows; transcripts and audio digests only where asked for."""
-        ...
 
 
 class ComparedPairs(PairAggregator, Protocol):
@@ -23,8 +22,6 @@ class ComparedPairs(PairAggregator, Protocol):
 
     def cells(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
         """Return sums of whole slices, one row each."""
-        ...
 
     def flips(self, most: int) -> Flips:
         """Return the utterances only one of the runs has right, at most so many each way."""
-        ...

@@ -9,7 +9,6 @@ class Clock(Protocol):
 
     def now(self) -> str:
         """Return the UTC time as ``2026-01-31T12:00:00Z``."""
-        ...
 
 
 Progress = Callable[[int, int], None]

@@ -76,7 +76,7 @@ def text_numbers(utterances: Iterable[Utterance]) -> TextNumbers:
     )
 
 
-def compare_versions(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
+def compare_snapshots(before: DatasetSnapshot, after: DatasetSnapshot) -> DatasetChanges:
     """Return what changed from one version to another; every list is sorted by id."""
     old = {item.id: item for item in before.dataset.utterances}
     new = {item.id: item for item in after.dataset.utterances}
@@ -211,7 +211,7 @@ def diff(name: str, before: str, after: str | None, datasets: VersionedDatasets)
     """Return what changed between two revisions; without ``after`` up to the working tree."""
     old = datasets.snapshot(name, rev=before)
     new = datasets.snapshot(name, rev=after)
-    return DiffOutcome(before=old, after=new, changes=compare_versions(old, new))
+    return DiffOutcome(before=old, after=new, changes=compare_snapshots(old, new))
 
 
 def stats(name: str, datasets: VersionedDatasets) -> StatsOutcome:

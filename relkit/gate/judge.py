@@ -28,7 +28,7 @@ _STRICTLY = 1e-10
 Interval = tuple[float | None, float | None]
 
 
-class Outcome(NamedTuple):
+class RuleOutcome(NamedTuple):
     """A verdict with its reason as one of a fixed set of words."""
 
     verdict: Verdict
@@ -248,7 +248,7 @@ def new_result(
     )
 
 
-def if_enough(rule: Rule, shown: RuleResult, outcome: Outcome, method: str) -> RuleResult:
+def if_enough(rule: Rule, shown: RuleResult, outcome: RuleOutcome, method: str) -> RuleResult:
     """Return the result; one on too little evidence is undecided, whatever its numbers say.
 
     ``method`` is how the interval was made.
@@ -306,47 +306,49 @@ def not_finite(*values: float | None) -> bool:
     return any(value is not None and not math.isfinite(value) for value in values)
 
 
-def within_bounds(interval: Interval, *, maximum: float | None, minimum: float | None) -> Outcome:
+def within_bounds(
+    interval: Interval, *, maximum: float | None, minimum: float | None
+) -> RuleOutcome:
     """``bound``: pass if the whole interval is inside, fail if it is wholly outside.
 
     An end that is None is open. Without any interval the verdict is inconclusive.
     """
     low, high = interval
     if low is None and high is None:
-        return Outcome(Verdict.INCONCLUSIVE, "no_interval")
+        return RuleOutcome(Verdict.INCONCLUSIVE, "no_interval")
     above = maximum is not None and low is not None and not decimal_at_most(low, maximum)
     below = minimum is not None and high is not None and not decimal_at_most(minimum, high)
     if above or below:
-        return Outcome(Verdict.FAIL, "above_maximum" if above else "below_minimum")
+        return RuleOutcome(Verdict.FAIL, "above_maximum" if above else "below_minimum")
     inside_top = maximum is None or (high is not None and decimal_at_most(high, maximum))
     inside_bottom = minimum is None or (low is not None and decimal_at_most(minimum, low))
     if inside_top and inside_bottom:
-        return Outcome(Verdict.PASS, "within_bounds")
-    return Outcome(Verdict.INCONCLUSIVE, "bound_inside_interval")
+        return RuleOutcome(Verdict.PASS, "within_bounds")
+    return RuleOutcome(Verdict.INCONCLUSIVE, "bound_inside_interval")
 
 
-def not_worse(worsening: Interval, margin: float) -> Outcome:
+def not_worse(worsening: Interval, margin: float) -> RuleOutcome:
     """``non_inferiority``: pass if the upper end <= margin, fail if the lower end > margin."""
     low, high = worsening
     if low is None and high is None:
-        return Outcome(Verdict.INCONCLUSIVE, "no_interval")
+        return RuleOutcome(Verdict.INCONCLUSIVE, "no_interval")
     if high is not None and decimal_at_most(high, margin):
-        return Outcome(Verdict.PASS, "within_margin")
+        return RuleOutcome(Verdict.PASS, "within_margin")
     if low is not None and not decimal_at_most(low, margin):
-        return Outcome(Verdict.FAIL, "worse_than_margin")
-    return Outcome(Verdict.INCONCLUSIVE, "margin_inside_interval")
+        return RuleOutcome(Verdict.FAIL, "worse_than_margin")
+    return RuleOutcome(Verdict.INCONCLUSIVE, "margin_inside_interval")
 
 
-def better_by(improvement: Interval, required: float) -> Outcome:
+def better_by(improvement: Interval, required: float) -> RuleOutcome:
     """``min_change``: pass if the lower end >= wanted, fail if the upper end is below it."""
     low, high = improvement
     if low is None and high is None:
-        return Outcome(Verdict.INCONCLUSIVE, "no_interval")
+        return RuleOutcome(Verdict.INCONCLUSIVE, "no_interval")
     if low is not None and decimal_at_most(required, low):
-        return Outcome(Verdict.PASS, "better_enough")
+        return RuleOutcome(Verdict.PASS, "better_enough")
     if high is not None and not decimal_at_most(required, high):
-        return Outcome(Verdict.FAIL, "not_better_enough")
-    return Outcome(Verdict.INCONCLUSIVE, "change_inside_interval")
+        return RuleOutcome(Verdict.FAIL, "not_better_enough")
+    return RuleOutcome(Verdict.INCONCLUSIVE, "change_inside_interval")
 
 
 def required_change(
@@ -367,14 +369,14 @@ def required_change(
 
 def no_regression(
     p_adjusted: float, worsening: float, *, detects: float | None, detectable: float
-) -> Outcome:
+) -> RuleOutcome:
     """``no_regression``: fail where the family's test finds it, pass where it would have.
 
     ``p_adjusted`` is one-sided over the family at 5 %; ``detects`` is the smallest ratio of rates
     that this data finds with 80 % power. Data too weak for ``detectable`` never pass.
     """
     if worsening > 0 and decimal_at_most(p_adjusted, FAMILY_ALPHA):
-        return Outcome(Verdict.FAIL, "regressed")
+        return RuleOutcome(Verdict.FAIL, "regressed")
     if detects is None or not decimal_at_most(detects, detectable):
-        return Outcome(Verdict.INCONCLUSIVE, "too_weak_to_see")
-    return Outcome(Verdict.PASS, "no_regression_seen")
+        return RuleOutcome(Verdict.INCONCLUSIVE, "too_weak_to_see")
+    return RuleOutcome(Verdict.PASS, "no_regression_seen")

@@ -66,11 +66,9 @@ class PolicyTexts(Protocol):
 
     def text(self, name: str) -> str | None:
         """Return the text of a policy's file, None where there is none."""
-        ...
 
     def write(self, name: str, text: str) -> None:
         """Write a policy's file."""
-        ...
 
 
 class NamedSuites(Suites, Protocol):
@@ -78,7 +76,6 @@ class NamedSuites(Suites, Protocol):
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all suites, sorted."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ CheckName = Annotated[str, Limits(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 Number = Annotated[float, Limits(ge=-1e9, le=1e9)]
 Least = Annotated[int, Limits(ge=1, le=10**9)]
-Text = Annotated[str, Limits(max_length=4000)]
+ReasonText = Annotated[str, Limits(max_length=4000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,7 @@ class RuleResult:
     n: Count = 0
     clusters: Count = 0
     needed_clusters: Count | None = None
-    reason: Text
+    reason: ReasonText
     code: str
     quantity: Literal["value", "worsening", "improvement"] = "value"
     unit: str = "fraction"
@@ -323,7 +323,7 @@ class CheckRecord(WrittenCheck):
 
     schema: Literal["relkit.check/v1"] = field(default="relkit.check/v1", metadata=OUTSIDE)
     name: str
-    reason: Text
+    reason: ReasonText
     by: str
     digest: Digest
     key: str | None = None

@@ -364,7 +364,7 @@ def _hidden(findings: int) -> list[str]:
     return [f"  … and {count(findings)} more in the decision file"] if findings > 0 else []
 
 
-MOST_SLICES = 12
+MOST_PLANNED_SLICES = 12
 """Slices shown of one rule; how many more there are is said."""
 
 _WORDS: dict[Outlook, str] = {
@@ -400,9 +400,9 @@ def _rule(rule: RulePlan, cluster: str) -> str:
     if not rule.slices:
         return f"{head}\n  {_WORDS['cannot']}  no slice of the data is meant"
     ranked = sorted(rule.slices, key=lambda item: OUTLOOKS.index(item.outlook))
-    rows = [_row(item, cluster) for item in ranked[:MOST_SLICES]]
+    rows = [_row(item, cluster) for item in ranked[:MOST_PLANNED_SLICES]]
     table = columns(rows, to_left=(0, 1, 4))
-    hidden = len(ranked) - MOST_SLICES
+    hidden = len(ranked) - MOST_PLANNED_SLICES
     more = f"\n  … and {hidden} more slices" if hidden > 0 else ""
     return head + "\n" + "\n".join(f"  {line}" for line in table.split("\n")) + more
 

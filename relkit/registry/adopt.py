@@ -37,7 +37,6 @@ class LegacyRegistry(Protocol):
 
         A model that does not exist has no entry; raises BackendUnavailable.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

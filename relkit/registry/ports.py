@@ -23,19 +23,15 @@ class ReleaseStore(Protocol):
 
     def models(self) -> tuple[str, ...]:
         """Return the models that have releases, sorted."""
-        ...
 
     def versions(self, model: str) -> tuple[str, ...]:
         """Return a model's versions; none for an unknown model."""
-        ...
 
     def read(self, model: str, version: str) -> Release:
         """Return a release; raises UsageError for an unknown one, InvalidInput for a bad file."""
-        ...
 
     def write(self, release: Release) -> None:
         """Write a release; raises InvalidInput where the version has another digest."""
-        ...
 
 
 class ReleaseFolder(ReleaseStore, Protocol):
@@ -43,23 +39,18 @@ class ReleaseFolder(ReleaseStore, Protocol):
 
     def examine(self, model: str, version: str) -> ReleaseReading:
         """Return a release, or all that is wrong with it; raises nothing."""
-        ...
 
     def source(self, model: str, version: str) -> str:
         """Return how messages call a release's file."""
-        ...
 
     def text(self, model: str, version: str) -> str:
         """Return the text of a release's file."""
-        ...
 
     def keep(self, model: str, version: str, name: str, data: bytes) -> None:
         """Keep evidence beside a release."""
-        ...
 
     def evidence(self, model: str, version: str) -> Iterator[tuple[str, bytes]]:
         """Yield (name, bytes) of the evidence beside a release."""
-        ...
 
 
 class ReleaseLedger(Protocol):
@@ -67,11 +58,9 @@ class ReleaseLedger(Protocol):
 
     def models(self) -> tuple[str, ...]:
         """Return the models that have a ledger, sorted."""
-        ...
 
     def events(self, model: str) -> tuple[ReleaseEvent, ...]:
         """Return a model's events, oldest first; raises InvalidInput for a broken chain."""
-        ...
 
     def append(self, event: ReleaseEvent, *, expected: int) -> ReleaseEvent:
         """Append an event and return it sealed.
@@ -79,7 +68,6 @@ class ReleaseLedger(Protocol):
         ``expected`` is the sequence of the last event that the plan was made from, 0 for none;
         raises Busy where the ledger has gone on since, InvalidInput where it is broken.
         """
-        ...
 
 
 class MendableLedger(ReleaseLedger, Protocol):
@@ -87,11 +75,9 @@ class MendableLedger(ReleaseLedger, Protocol):
 
     def read(self, model: str) -> LedgerReading:
         """Return a ledger with all that is wrong with it."""
-        ...
 
     def repair(self, model: str) -> tuple[str, ...]:
         """Mend what is certain and return what was done; raises InvalidInput for the rest."""
-        ...
 
 
 class ArtifactStore(Protocol):
@@ -99,7 +85,6 @@ class ArtifactStore(Protocol):
 
     def verify(self, release: Release) -> str | None:
         """Return None where the artifact's digest verifies now, else why not."""
-        ...
 
 
 class ArtifactListing(ArtifactStore, Protocol):
@@ -107,11 +92,9 @@ class ArtifactListing(ArtifactStore, Protocol):
 
     def listing(self, root: str) -> tuple[str, dict[str, str], str]:
         """Return (folder, files by path, digest) of a folder or file of the workspace."""
-        ...
 
     def absent(self, release: Release) -> bool:
         """Return whether the only thing amiss is that a download is not on this machine."""
-        ...
 
 
 class Mirror(Protocol):
@@ -119,14 +102,12 @@ class Mirror(Protocol):
 
     def compare(self, required: Mirrored) -> tuple[str, ...]:
         """Return where the mirror differs, in words; raises BackendUnavailable."""
-        ...
 
     def repair(self, required: Mirrored) -> tuple[str, ...]:
         """Make the mirror say it and return what was changed; raises BackendUnavailable.
 
         Where ``required`` is guarded, an alias that somebody else moved is refused the same way.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

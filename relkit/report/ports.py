@@ -13,4 +13,3 @@ class Renderer(ReportRenderer, Protocol):
 
     def report_html(self, page: "Page") -> str:
         """Return one HTML document that needs nothing but a browser."""
-        ...

@@ -45,7 +45,6 @@ class AliasMirror(Protocol):
         ``expected`` is the version that ``champion`` should name before; ``previous`` None leaves
         that alias as it is.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

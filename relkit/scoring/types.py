@@ -85,21 +85,17 @@ class Normalizer(Protocol):
     @property
     def name(self) -> str:
         """The name a suite uses."""
-        ...
 
     @property
     def digest(self) -> str:
         """SHA-256 over name, versions and every rule that shapes the output."""
-        ...
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The steps in order; empty for ``none``."""
-        ...
 
     def stages(self, text: str) -> tuple[str, ...]:
         """Return the text after each step, in order; the last one is the normalized text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +118,9 @@ class CountTable(Protocol):
 
     def __len__(self) -> int:
         """Return n."""
-        ...
 
     def __getitem__(self, row: int) -> ErrorCounts:
         """Return the counts of one utterance; IndexError outside of the n rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

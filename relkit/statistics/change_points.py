@@ -177,7 +177,7 @@ def change_in(values: FloatArray, floor: float = 0.0) -> int | None:
     return place if rank_p(values, place) <= needed_rank_p(n) else None
 
 
-ChangeDirection = Literal["worse", "better"]
+ShiftDirection = Literal["worse", "better"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ class ChangePoint:
         """|after / before - 1|; infinite from a level of zero."""
         return abs(self.after - self.before) / abs(self.before) if self.before else float("inf")
 
-    def direction(self, better: Better) -> ChangeDirection:
+    def direction(self, better: Better) -> ShiftDirection:
         """Return whether the metric got worse here."""
         fell = self.after < self.before
         return "better" if fell == (better == "down") else "worse"

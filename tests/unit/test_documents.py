@@ -84,7 +84,7 @@ def test_documents_that_are_cited_exist() -> None:
 def test_sections_that_are_cited_exist() -> None:
     """``docs/method.md, section "Intervals"`` is a heading of that page."""
     cited = [
-        (str(source.relative_to(ROOT)), page, section)
+        (str(source.relative_to(ROOT)), page, " ".join(section.split()))
         for source in SOURCES
         for page, section in _SECTION.findall(source.read_text(encoding="utf-8"))
     ]

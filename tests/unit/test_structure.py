@@ -97,6 +97,11 @@ def test_bindings_say_what_they_hold() -> None:
     assert share < 0.01, counted.vague.most_common()
 
 
+def test_public_names_mean_one_thing() -> None:
+    """No public type, function or constant below the wiring is defined in two files."""
+    assert not measure(ROOT).twins
+
+
 @pytest.mark.parametrize(
     ("source", "names"),
     [

@@ -18,7 +18,7 @@ from relkit.datasets.types import (
     Utterance,
 )
 from relkit.datasets.versions import (
-    compare_versions,
+    compare_snapshots,
     coverage,
     registered_values,
     slice_columns_of,
@@ -58,14 +58,14 @@ BASE = [said("a"), said("b")]
 
 def test_nothing_changed() -> None:
     """The same twice: no list has anything, and the coverage stands still."""
-    found = compare_versions(snapshot(BASE), snapshot(BASE))
+    found = compare_snapshots(snapshot(BASE), snapshot(BASE))
     assert not found.any
     assert all(m.utterances[0] == m.utterances[1] for m in found.coverage)
 
 
 def test_added_and_removed() -> None:
     """By id, and coverage follows."""
-    found = compare_versions(snapshot(BASE), snapshot([BASE[0], said("c"), said("d")]))
+    found = compare_snapshots(snapshot(BASE), snapshot([BASE[0], said("c"), said("d")]))
     assert (found.added, found.removed, found.any) == (("c", "d"), ("b",), True)
     assert found.relabelled == ()
     overall = found.coverage[0]
@@ -77,7 +77,7 @@ def test_added_and_removed() -> None:
 )
 def test_relabelled(fields: dict[str, Any]) -> None:
     """Text or entities; the id is all that is said of it."""
-    found = compare_versions(snapshot(BASE), snapshot([replace(BASE[0], **fields), BASE[1]]))
+    found = compare_snapshots(snapshot(BASE), snapshot([replace(BASE[0], **fields), BASE[1]]))
     assert found.relabelled == ("a",)
     assert (found.attributes, found.audio) == ({}, ())
 
@@ -85,7 +85,7 @@ def test_relabelled(fields: dict[str, Any]) -> None:
 def test_attributes_and_consent() -> None:
     """Which columns of which utterance changed, and where consent moved."""
     other = said("a", attributes={"speaker": "s2", "noise": "pink"}, consent=Consent.REVOKED)
-    found = compare_versions(snapshot(BASE), snapshot([other, BASE[1]]))
+    found = compare_snapshots(snapshot(BASE), snapshot([other, BASE[1]]))
     assert found.attributes == {"a": ("accent", "noise", "speaker")}
     assert found.consent == {"a": ("unknown", "revoked")}
     moves = {m.slice: (m.utterances, m.clusters) for m in found.coverage}
@@ -98,19 +98,19 @@ def test_attributes_and_consent() -> None:
 
 def test_other_audio_and_other_segments() -> None:
     """Bytes, or the part of them that is heard; a length that is only said is no change."""
-    found = compare_versions(snapshot(BASE), snapshot(BASE, {"b": "2"}))
+    found = compare_snapshots(snapshot(BASE), snapshot(BASE, {"b": "2"}))
     assert found.audio == ("b",)
     cut = said("a", audio=AudioSpan(path="/data/a.wav", offset_s=1.0, length_s=2.0))
     longer = replace(cut, audio=replace(cut.audio, length_s=3.0))
-    assert compare_versions(snapshot([cut]), snapshot([longer])).audio == ("a",)
-    assert compare_versions(snapshot([said("a", 1.0)]), snapshot([said("a", 2.0)])).audio == ()
+    assert compare_snapshots(snapshot([cut]), snapshot([longer])).audio == ("a",)
+    assert compare_snapshots(snapshot([said("a", 1.0)]), snapshot([said("a", 2.0)])).audio == ()
 
 
 @pytest.mark.parametrize("known", [(True, False), (False, True), (False, False)])
 def test_audio_that_no_lock_tells_is_not_called_the_same(known: tuple[bool, bool]) -> None:
     """Unknown is neither changed nor unchanged."""
     old, new = (snapshot(BASE, known=k) for k in known)
-    assert compare_versions(old, new).audio is None
+    assert compare_snapshots(old, new).audio is None
 
 
 def test_settings_that_shape_a_measurement() -> None:
@@ -118,7 +118,7 @@ def test_settings_that_shape_a_measurement() -> None:
     old = snapshot(BASE)
     settings = replace(old.dataset.settings, cluster="accent", bins=(LENGTH,))
     new = replace(old, dataset=replace(old.dataset, settings=settings))
-    found = compare_versions(old, new)
+    found = compare_snapshots(old, new)
     assert (found.settings, found.any) == (("cluster", "bins"), True)
 
 
@@ -176,8 +176,8 @@ ROWS = st.lists(ACCENTS, min_size=1, max_size=8).map(
 def test_a_diff_turned_round_says_the_opposite(old: list[Utterance], new: list[Utterance]) -> None:
     """Added is removed, before is after, and the slices of a column add up to all."""
     forth, back = (
-        compare_versions(snapshot(old), snapshot(new)),
-        compare_versions(snapshot(new), snapshot(old)),
+        compare_snapshots(snapshot(old), snapshot(new)),
+        compare_snapshots(snapshot(new), snapshot(old)),
     )
     assert (forth.added, forth.removed) == (back.removed, back.added)
     assert forth.attributes == back.attributes
