@@ -77,12 +77,7 @@ def evaluate(
     from relkit.wiring import evaluation
 
     options = EvalOptions(
-        suite=suite,
-        system=tuple(system),
-        repeat=repeat,
-        resume=resume,
-        jobs=jobs,
-        fresh=fresh,
+        suite=suite, system=tuple(system), repeat=repeat, resume=resume, jobs=jobs, fresh=fresh
     )
     opened = _open(workspace)
     result = evaluation.evaluate(opened, options, progress or (lambda _done, _total: None))

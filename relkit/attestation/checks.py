@@ -79,13 +79,7 @@ def parse_check(data: bytes, *, source: str) -> CheckRecord:
 
 
 def new_check(
-    name: str,
-    *,
-    verdict: str,
-    by: str,
-    reason: str,
-    created: str,
-    candidate: str | None,
+    name: str, *, verdict: str, by: str, reason: str, created: str, candidate: str | None
 ) -> CheckRecord:
     """Return a check that is made now; raises InvalidInput naming what is wrong with it."""
     document: dict[str, JsonValue] = {

@@ -166,10 +166,7 @@ def _subjects(content: Content) -> tuple[Subject, ...]:
 
 
 def decision_document(
-    decision: GateDecision,
-    *,
-    decision_file: str | None = None,
-    overrides: Sequence[Override] = (),
+    decision: GateDecision, *, decision_file: str | None = None, overrides: Sequence[Override] = ()
 ) -> dict[str, JsonValue]:
     """Return the document of a decision; raises InvalidInput for a pass that rests on NaN.
 

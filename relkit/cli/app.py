@@ -36,10 +36,7 @@ COMMANDS = {
     "report": ("evaluate:report", "Show a finished run as a page."),
     "compare": ("evaluate:compare", "Show where two runs differ, slice by slice."),
     "gate": ("gate:gate", "Decide whether a candidate may be promoted, and why."),
-    "override": (
-        "gate:override",
-        "Let a candidate go although its gate did not pass, signed.",
-    ),
+    "override": ("gate:override", "Let a candidate go although its gate did not pass, signed."),
     "approve": ("gate:approve", "Sign a named check or approval that a policy requires."),
     "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
     "dataset": ("", "Check, version, compare and import datasets."),
@@ -226,9 +223,7 @@ def _group(name: str) -> Any:  # noqa: ANN401  # as above
 
 
 app = typer.Typer(
-    cls=LazyGroup,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=LazyGroup, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}
 )
 
 

@@ -124,8 +124,7 @@ def diff(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset's name.")],
     before: Annotated[str, typer.Argument(metavar="REV", help="A git revision.")],
     after: Annotated[
-        str | None,
-        typer.Argument(metavar="REV", help="Another one (default: the working tree)."),
+        str | None, typer.Argument(metavar="REV", help="Another one (default: the working tree).")
     ] = None,
     *,
     common: Common,
@@ -154,8 +153,7 @@ def import_(
         str | None, typer.Option("--name", metavar="NAME", help="Name it (default: as the source).")
     ] = None,
     copy: Annotated[
-        bool,
-        typer.Option("--copy/--link-root", help="Copy the audio in, or name its folder only."),
+        bool, typer.Option("--copy/--link-root", help="Copy the audio in, or name its folder only.")
     ] = False,
     common: Common,
 ) -> None:

@@ -232,11 +232,7 @@ def report(
         say(f"report: {output}")
         return
     options = ReportOptions(
-        run=run,
-        baseline=baseline,
-        decision=decision,
-        with_text=with_text,
-        with_audio=with_audio,
+        run=run, baseline=baseline, decision=decision, with_text=with_text, with_audio=with_audio
     )
     _html(options, workspace, output, quiet=common.quiet)
 
@@ -274,8 +270,7 @@ def compare(
     ],
     *,
     metric: Annotated[
-        str | None,
-        typer.Option("--metric", metavar="NAME", help="Compare this one, e.g. cer."),
+        str | None, typer.Option("--metric", metavar="NAME", help="Compare this one, e.g. cer.")
     ] = None,
     with_text: Annotated[
         bool, typer.Option("--with-text", help="Show confusions: words of transcripts.")

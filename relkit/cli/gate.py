@@ -282,8 +282,7 @@ def approve(
 
 def verify(
     file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="A decision, an override or a check."),
+        Path | None, typer.Argument(metavar="FILE", help="A decision, an override or a check.")
     ] = None,
     *,
     key: Annotated[
@@ -293,8 +292,7 @@ def verify(
         ),
     ] = None,
     policy_digest: Annotated[
-        str | None,
-        typer.Option("--policy-digest", metavar="D", help="Only by this policy."),
+        str | None, typer.Option("--policy-digest", metavar="D", help="Only by this policy.")
     ] = None,
     min_serial: Annotated[
         int | None,
@@ -341,12 +339,7 @@ def verify(
             hint="--key relkit.pub, or signing: {keys: [...]} in relkit.yaml",
         )
     verification = wiring.verify_file(file, options, keys)
-    show(
-        verification,
-        common,
-        text=partial(verify_text, name=file.name),
-        document=verify_document,
-    )
+    show(verification, common, text=partial(verify_text, name=file.name), document=verify_document)
     for note in verification.notes:
         say(f"  note: {safe(note)}", quiet=common.quiet or common.as_json)
     if not verification.valid:

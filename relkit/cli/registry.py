@@ -143,9 +143,7 @@ def yank(
 
 
 def history(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model.")],
-    *,
-    common: Common,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model.")], *, common: Common
 ) -> None:
     """Show what was served when, by share of traffic.
 
@@ -236,11 +234,7 @@ def import_(
     from relkit.wiring import registry
 
     options = ImportRegistryOptions(
-        kind=kind,
-        models=tuple(model or ()),
-        registry_uri=registry_uri,
-        component=component,
-        by=by,
+        kind=kind, models=tuple(model or ()), registry_uri=registry_uri, component=component, by=by
     )
     models = registry.import_models(common.open(), options)
     show(models, common, text=imported_text, document=imported_json)

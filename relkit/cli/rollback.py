@@ -32,8 +32,7 @@ def bisect(
         ),
     ] = None,
     bad: Annotated[
-        str | None,
-        typer.Option("--bad", metavar="V", help="A bad release; default: what is live."),
+        str | None, typer.Option("--bad", metavar="V", help="A bad release; default: what is live.")
     ] = None,
     run: Annotated[
         str | None,
@@ -137,13 +136,7 @@ def rollback(
     from relkit.wiring import rollback as wiring
 
     options = RollbackOptions(
-        model=model,
-        bad=tuple(bad or ()),
-        to=to,
-        slice=slice_,
-        apply=apply,
-        by=by,
-        reason=reason,
+        model=model, bad=tuple(bad or ()), to=to, slice=slice_, apply=apply, by=by, reason=reason
     )
     planned, done = wiring.rollback(common.open(), options)
     show(

@@ -89,9 +89,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         differences = findings.metric_differences(name, sums, values)
         overall = _overall(name, differences, sums, ours)
         slices = findings.slice_changes(
-            findings.tested(name, sums, differences, seed=seed),
-            sums,
-            cluster=ours.cluster,
+            findings.tested(name, sums, differences, seed=seed), sums, cluster=ours.cluster
         )
         flips = pairs.flips(options.top)
         attribution, slices = _attributed(name, overall, slices, header, pairs)
@@ -249,10 +247,7 @@ def _from_transcripts(
 
 def _run(report: EvalReport) -> ComparedRun:
     return ComparedRun(
-        run=report.run,
-        candidate=report.candidate.digest,
-        created=report.created,
-        load=report.load,
+        run=report.run, candidate=report.candidate.digest, created=report.created, load=report.load
     )
 
 

@@ -109,10 +109,7 @@ class _Counter:
         }
         utterances = units["utterances"]
         return SliceFacts(
-            slice=key,
-            utterances=utterances.utterances,
-            clusters=utterances.clusters,
-            units=units,
+            slice=key, utterances=utterances.utterances, clusters=utterances.clusters, units=units
         )
 
 

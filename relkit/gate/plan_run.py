@@ -191,10 +191,7 @@ def _reports(
 
 
 def _measured(
-    policy: GatePolicy,
-    facts: SelectionFacts,
-    ports: PlanPorts,
-    reports: Mapping[str, EvalReport],
+    policy: GatePolicy, facts: SelectionFacts, ports: PlanPorts, reports: Mapping[str, EvalReport]
 ) -> Measured:
     """Return what the named runs say; the values are the baseline's where it is named."""
     if not reports:

@@ -67,11 +67,7 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     kind_of_all = "notice" if view.verdict is Verdict.PASS else blocks
     remarks = [(kind_of_all, title, view.headline)]
     remarks += [
-        (
-            _kind_of(item, view),
-            f"{item.verdict} {item.name}",
-            f"{item.result.slice}: {item.reason}",
-        )
+        (_kind_of(item, view), f"{item.verdict} {item.name}", f"{item.result.slice}: {item.reason}")
         for item in (*view.blocking, *view.aside)
         if item.result.verdict is not Verdict.PASS
     ]

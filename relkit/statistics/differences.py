@@ -196,12 +196,7 @@ def _at(spread: Spread, i: int) -> Spread:
 
 
 def _point(
-    metric: RateMetric,
-    name: str,
-    here: _System,
-    base: _System | None,
-    i: int,
-    k: int | None = None,
+    metric: RateMetric, name: str, here: _System, base: _System | None, i: int, k: int | None = None
 ) -> Difference:
     """Return the difference without an interval: slice ``i`` here, ``k`` (or ``i``) there."""
     definition = metric_of(metric.name)

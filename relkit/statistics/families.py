@@ -108,10 +108,7 @@ def flipped_sums(differences: Differences, packed: np.ndarray) -> Iterator[Float
 
 
 def _sparse(
-    differences: Differences,
-    packed: np.ndarray,
-    nonzero: IntArray,
-    dtype: type[np.floating],
+    differences: Differences, packed: np.ndarray, nonzero: IntArray, dtype: type[np.floating]
 ) -> Iterator[FloatArray]:
     """Yield the same from the rows that are not 0 only."""
     group = differences.slice[nonzero]

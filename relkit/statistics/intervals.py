@@ -336,11 +336,7 @@ def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int)
                 f"that {int(parts.count[i])} can miss were as bad as the worst of the run"
             )
     return replace(
-        estimate,
-        low=0.0,
-        high=min(1.0, high) if metric.bounded else high,
-        method=method,
-        note=note,
+        estimate, low=0.0, high=min(1.0, high) if metric.bounded else high, method=method, note=note
     )
 
 

@@ -22,13 +22,7 @@ from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
 from relkit.statistics.distributions import MISSED
-from relkit.statistics.intervals import (
-    ADVISORY,
-    MIN_DF,
-    Spread,
-    leave_one_out_spread,
-    with_repeats,
-)
+from relkit.statistics.intervals import ADVISORY, MIN_DF, Spread, leave_one_out_spread, with_repeats
 from relkit.statistics.types import SliceValues
 
 _DENSE = 8  # sorting pays off only where numbers are this many times sparser than rows
@@ -209,10 +203,7 @@ def end_ranks(share: float, size: float, half: float) -> tuple[int, int]:
 
 
 def _between_repeats(
-    share: float,
-    slices: Sequence[str],
-    points: Sequence[Point | None],
-    by_repeat: SliceValues,
+    share: float, slices: Sequence[str], points: Sequence[Point | None], by_repeat: SliceValues
 ) -> tuple[FloatArray, FloatArray]:
     """Return the variance between repeats of the logit of the share above, and their number.
 

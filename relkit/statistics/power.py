@@ -92,10 +92,7 @@ def measured_precision(difference: Difference) -> Precision | None:
     if difference.se is None or difference.df is None:
         return None
     return Precision(
-        slice=difference.slice,
-        clusters=difference.clusters,
-        se=difference.se,
-        df=difference.df,
+        slice=difference.slice, clusters=difference.clusters, se=difference.se, df=difference.df
     )
 
 

@@ -65,13 +65,7 @@ def information_lost(sums: Sums) -> FloatArray:
 
 
 def _rate(
-    name: str,
-    errors: str,
-    n: str,
-    utterances: str,
-    nothing: str,
-    *,
-    bounded: bool = False,
+    name: str, errors: str, n: str, utterances: str, nothing: str, *, bounded: bool = False
 ) -> RateMetric:
     """Return a ratio of counts; ``bounded`` where it cannot exceed 1, as insertions let it."""
     return RateMetric(

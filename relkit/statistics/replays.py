@@ -131,9 +131,7 @@ def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Repla
         difference
         for first in range(0, count, step)
         for difference in rate_differences(
-            metric,
-            replayed_pairs(narrow, rule.slice, signs[first : first + step]),
-            highest=highest,
+            metric, replayed_pairs(narrow, rule.slice, signs[first : first + step]), highest=highest
         )
     ]
     low = np.array([-np.inf if replayed.low is None else replayed.low for replayed in differences])

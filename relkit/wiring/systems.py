@@ -118,11 +118,7 @@ def asked(
 
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
     executor = ProcessExecutor(
-        build,
-        jobs=jobs,
-        timeout_s=system.timeout_s,
-        retries=system.retries,
-        load=digest_of(load),
+        build, jobs=jobs, timeout_s=system.timeout_s, retries=system.retries, load=digest_of(load)
     )
     return _under_test(system, artifact=artifact, load=load, executor=executor)
 
@@ -143,8 +139,7 @@ def _under_test(
     artifact = artifact or system.artifact
     return SystemUnderTest(
         candidate=SystemId(
-            digest=digest_of({**encode(system), "artifact": artifact}),
-            artifact=artifact,
+            digest=digest_of({**encode(system), "artifact": artifact}), artifact=artifact
         ),
         load=load,
         load_digest=digest_of(load),
