@@ -74,114 +74,93 @@ def _result(rule: str, test: str, verdict: Verdict, code: str, reason: str) -> R
 
 def preconditions(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[RuleResult, ...]:
     """Return what is wrong with the runs; ``now`` is UTC, ``2026-01-31T12:00:00Z``."""
-    return (
+    problems = (
         *_candidate(policy, evidence.candidate, now),
         *_against(policy, evidence, evidence.baseline, "baseline", now),
         *_against(policy, evidence, evidence.anchor, "anchor", now),
         *_missing(policy, evidence),
     )
+    return tuple(run_finding(*problem) for problem in problems)
 
 
-def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[RuleResult]:
+_Problem = tuple[str, Verdict, str]
+"""A finding about the runs: its code, its verdict and its reason."""
+
+
+def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Problem]:
     yield from _age(report, "candidate", now, policy.max_age_s)
     coverage = report.coverage
     if coverage is None or report.scored <= 0:
-        yield run_finding(
-            "nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored"
-        )
+        yield "nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored"
     elif coverage < policy.coverage or report.scored > report.expected:
-        yield run_finding(
-            "coverage",
-            Verdict.NO_DATA,
-            f"{count(report.scored)} of {count(report.expected)} items were scored "
-            f"({number(coverage, 'fraction')}), {limit(policy.coverage, 'fraction')} are needed",
-        )
+        scored = f"{count(report.scored)} of {count(report.expected)} items were scored "
+        scored += f"({number(coverage, 'fraction')})"
+        least = limit(policy.coverage, "fraction")
+        yield "coverage", Verdict.NO_DATA, f"{scored}, {least} are needed"
     if report.dataset.contract == "failed":
-        yield run_finding(
-            "contract_failed", Verdict.ERROR, "the dataset breaks its contract: repair it first"
-        )
+        reason = "the dataset breaks its contract: repair it first"
+        yield "contract_failed", Verdict.ERROR, reason
 
 
 def _against(
     policy: GatePolicy, evidence: Evidence, compared: Compared | None, what: str, now: str
-) -> Iterator[RuleResult]:
+) -> Iterator[_Problem]:
     if compared is None:
         return
     report, candidate = compared.report, evidence.candidate
     yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
     if report.run == candidate.run:
-        yield run_finding("same_run", Verdict.ERROR, f"candidate and {what} are the same run")
+        yield "same_run", Verdict.ERROR, f"candidate and {what} are the same run"
     coverage = report.coverage
     if coverage is None or coverage < policy.coverage:
         shown = "none" if coverage is None else number(coverage, "fraction")
-        yield run_finding(
-            f"{what}_coverage",
-            Verdict.NO_DATA,
-            f"the {what} scored {shown} of its items, "
-            f"{limit(policy.coverage, 'fraction')} are needed",
-        )
+        least = limit(policy.coverage, "fraction")
+        reason = f"the {what} scored {shown} of its items, {least} are needed"
+        yield f"{what}_coverage", Verdict.NO_DATA, reason
     for name in other_measures(candidate, report):
         reason = f"candidate and {what} were measured with another {name}"
-        yield run_finding(f"other_{name}", Verdict.ERROR, reason)
+        yield f"other_{name}", Verdict.ERROR, reason
     yield from _unpaired(policy, compared, what)
 
 
-def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[RuleResult]:
+def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[_Problem]:
     pairing = compared.pairing
     if pairing is None or not policy.paired:
         return
     if pairing.duplicates:
-        yield run_finding(
-            "duplicate_results",
-            Verdict.ERROR,
-            f"{pairing.duplicates} results of candidate or {what} stand more than once",
-        )
+        reason = f"{pairing.duplicates} results of candidate or {what} stand more than once"
+        yield "duplicate_results", Verdict.ERROR, reason
     alone = pairing.only_candidate + pairing.only_baseline
     if alone or pairing.moved:
-        yield run_finding(
-            "unpaired",
-            Verdict.ERROR,
-            f"the {what} did not answer the same utterances: {alone} results have no partner, "
-            f"{pairing.moved} another speaker or slice",
-        )
+        apart = f"{alone} results have no partner, {pairing.moved} another speaker or slice"
+        reason = f"the {what} did not answer the same utterances: {apart}"
+        yield "unpaired", Verdict.ERROR, reason
     elif not pairing.compared:
-        yield run_finding(
-            "nothing_paired", Verdict.NO_DATA, f"no utterance is scored in the {what}"
-        )
+        yield "nothing_paired", Verdict.NO_DATA, f"no utterance is scored in the {what}"
 
 
-def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[RuleResult]:
+def _missing(policy: GatePolicy, evidence: Evidence) -> Iterator[_Problem]:
     rules = [rule.id for rule in comparing_rules(policy) if rule.mode == "required"]
     if rules and evidence.baseline is None:
-        yield run_finding(
-            "no_baseline",
-            Verdict.NO_DATA,
-            f"{', '.join(rules[:3])}{' …' if len(rules) > 3 else ''} compare with a baseline, "  # noqa: PLR2004
-            "and none was given",
-        )
+        names = f"{', '.join(rules[:3])}{' …' if len(rules) > 3 else ''}"  # noqa: PLR2004
+        reason = f"{names} compare with a baseline, and none was given"
+        yield "no_baseline", Verdict.NO_DATA, reason
     anchored = policy.anchor is not None or any(r.anchor_margin is not None for r in policy.rules)
     if anchored and evidence.anchor is None:
-        yield run_finding(
-            "no_anchor", Verdict.NO_DATA, "the policy holds against an anchor, and none was given"
-        )
+        reason = "the policy holds against an anchor, and none was given"
+        yield "no_anchor", Verdict.NO_DATA, reason
 
 
-def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Iterator[RuleResult]:
+def _age(report: EvalReport, what: str, now: str, most_s: float | None) -> Iterator[_Problem]:
     age = seconds_between(report.created, now)
     if age is None:
-        yield run_finding("no_time", Verdict.ERROR, f"the {what} does not say when it was measured")
+        yield "no_time", Verdict.ERROR, f"the {what} does not say when it was measured"
     elif age < 0:
-        yield run_finding(
-            "from_the_future",
-            Verdict.ERROR,
-            f"the {what} was measured {duration(-age)} after now: a clock is wrong",
-        )
+        reason = f"the {what} was measured {duration(-age)} after now: a clock is wrong"
+        yield "from_the_future", Verdict.ERROR, reason
     elif most_s is not None and age > most_s:
-        yield run_finding(
-            "stale",
-            Verdict.NO_DATA,
-            f"the {what} is {duration(age)} old, {duration(most_s)} are allowed",
-        )
+        reason = f"the {what} is {duration(age)} old, {duration(most_s)} are allowed"
+        yield "stale", Verdict.NO_DATA, reason
 
 
 _LOAD_METRICS = (*TIMING_METRICS, "rtf", "rtfx")
@@ -350,20 +329,12 @@ def judge_requirements(
     ``records`` maps a name to its record, or to why it cannot be used. ``candidates`` are the
     digests (artifact and candidate) that a record may be about; ``now`` is UTC.
     """
-    return tuple(
-        _judge(requirement, records.get(requirement.name), candidates, now)
-        for requirement in policy.requires
-    )
-
-
-def _judge(
-    requirement: Requirement,
-    record: CheckRecord | str | None,
-    candidates: Collection[str],
-    now: str,
-) -> RuleResult:
-    verdict, code, reason = next(_outcomes(requirement, record, candidates, now))
-    return _result(requirement.name, REQUIREMENT, verdict, code, f"{requirement.name}: {reason}")
+    results = []
+    for need in policy.requires:
+        verdict, code, reason = next(_outcomes(need, records.get(need.name), candidates, now))
+        reason = f"{need.name}: {reason}"
+        results.append(_result(need.name, REQUIREMENT, verdict, code, reason))
+    return tuple(results)
 
 
 def _outcomes(

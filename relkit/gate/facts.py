@@ -135,7 +135,8 @@ def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None
         for column, value in row_values.items():
             values[column].add(value)
         units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
-        for key in {_key(pattern, row_values) for pattern in cuttable}:
+        specs = map(spec_of, cuttable)
+        for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
             if any(matches(pattern, key) for pattern in cuttable):
                 counters.setdefault(key, _Counter()).add(group, units)
     return SelectionFacts(
@@ -149,11 +150,6 @@ def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None
         task=None if suite is None else suite.task,
         metrics=None if suite is None else suite.metrics,
     )
-
-
-def _key(pattern: str, values: Mapping[str, str]) -> str:
-    spec = spec_of(pattern)
-    return spec.key([values[column] for column in spec.columns])
 
 
 def _units(item: Utterance, keywords: Keywords, segmenter: Segmenter) -> dict[str, int]:

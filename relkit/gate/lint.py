@@ -66,44 +66,27 @@ def _of_policy(policy: GatePolicy) -> Iterator[LintFinding]:
     for rule in policy.rules:
         key = (rule.metric, rule.slice, rule.test, rule.mode)
         if key in first_rule:
-            yield finding_of(
-                rule,
-                "warn",
-                "same_twice",
-                f"asks the same of {rule.metric} on {rule.slice} as rule {first_rule[key]}",
-                "keep the stricter one",
-            )
+            message = f"asks the same of {rule.metric} on {rule.slice} as rule {first_rule[key]}"
+            yield finding_of(rule, "warn", "same_twice", message, "keep the stricter one")
         first_rule.setdefault(key, rule.id)
 
 
 def _alone(rule: Rule, policy: GatePolicy) -> Iterator[LintFinding]:
     if rule.metric in _UNCAPPED and rule.test != "bound":
-        yield finding_of(
-            rule,
-            "warn",
-            "wer_not_capped",
-            "compares wer, whose interval one repetition loop makes wrong",
-            "use wer_capped, and a rule on runaway_rate beside it",
-        )
+        message = "compares wer, whose interval one repetition loop makes wrong"
+        hint = "use wer_capped, and a rule on runaway_rate beside it"
+        yield finding_of(rule, "warn", "wer_not_capped", message, hint)
     rate = RATE_METRICS.get(rule.metric)
     if rule.test == "bound" and rule.max == 0 and rate is not None and rate.counted:
-        yield finding_of(
-            rule,
-            severity_of(rule),
-            "never_passes",
-            f"a maximum of 0 never passes: a rate of which nothing was seen may still be {UNSEEN} "
-            "/ utterances",
-            "write the rate that you can live with",
-        )
+        message = "a maximum of 0 never passes: a rate of which nothing was seen may still be "
+        message += f"{UNSEEN} / utterances"
+        hint = "write the rate that you can live with"
+        yield finding_of(rule, severity_of(rule), "never_passes", message, hint)
     if rule.test == "no_regression" and not policy.paired:
-        yield finding_of(
-            rule,
-            "warn",
-            "needs_pairs",
-            "no_regression compares utterance by utterance: runs that answered different ones "
-            "give no data",
-            "remove paired: false, or use non_inferiority",
-        )
+        message = "no_regression compares utterance by utterance: runs that answered different "
+        message += "ones give no data"
+        hint = "remove paired: false, or use non_inferiority"
+        yield finding_of(rule, "warn", "needs_pairs", message, hint)
 
 
 def _noise(
@@ -119,25 +102,16 @@ def _noise(
     moves = number(floor, unit)
     smallest = rule.margin if rule.test == "non_inferiority" else rule.min_change
     if smallest is not None and smallest < floor:
-        yield finding_of(
-            rule,
-            "warn",
-            "below_noise",
-            f"asks for {margin(smallest, unit)}, and the score of one clip moves by {moves} "
-            "between repeats",
-            f"use at least {moves}",
-        )
+        asked = margin(smallest, unit)
+        message = f"asks for {asked}, and the score of one clip moves by {moves} between repeats"
+        yield finding_of(rule, "warn", "below_noise", message, f"use at least {moves}")
     value = observed.get((rule.slice, rule.metric))
     for bound in (rule.max, rule.min):
         if bound is not None and value is not None and abs(value - bound) < floor:
-            yield finding_of(
-                rule,
-                "warn",
-                "bound_in_noise",
-                f"the measured {number(value, unit)} is nearer to {limit(bound, unit)} than the "
-                f"noise of {moves}",
-                "move the bound, or expect a verdict that changes between repeats",
-            )
+            near = f"{number(value, unit)} is nearer to {limit(bound, unit)}"
+            message = f"the measured {near} than the noise of {moves}"
+            hint = "move the bound, or expect a verdict that changes between repeats"
+            yield finding_of(rule, "warn", "bound_in_noise", message, hint)
 
 
 def _on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterator[LintFinding]:
@@ -151,13 +125,9 @@ def _on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterat
         return
     keys = planned_slices(rule, facts)
     if not keys:
-        yield finding_of(
-            rule,
-            "refuse",
-            "slice_matches_nothing",
-            f"{rule.slice} has only slices without a label",
-            "label the data, or name another column",
-        )
+        message = f"{rule.slice} has only slices without a label"
+        hint = "label the data, or name another column"
+        yield finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
     yield from _one_cluster(rule, facts, keys)
     if plan is not None:
         yield from _never_pass(rule, plan, facts)
@@ -200,13 +170,9 @@ def _no_slice(rule: Rule, facts: SelectionFacts) -> LintFinding:
             similar = _near(value, present)
             hint = similar or f"values of {column}: {', '.join(present[:8])}"
             return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
-    return finding_of(
-        rule,
-        "refuse",
-        "slice_matches_nothing",
-        f"no utterance is in {rule.slice}",
-        "its values never occur together: name one of them",
-    )
+    message = f"no utterance is in {rule.slice}"
+    hint = "its values never occur together: name one of them"
+    return finding_of(rule, "refuse", "slice_matches_nothing", message, hint)
 
 
 def _near(name: str, names: Iterable[str]) -> str | None:
@@ -219,13 +185,9 @@ def _one_cluster(rule: Rule, facts: SelectionFacts, keys: Sequence[str]) -> Iter
     if not inside:
         return
     what = inside[0] if len(inside) == 1 else f"{inside[0]} and {len(inside) - 1} more"
-    yield finding_of(
-        rule,
-        severity_of(rule),
-        "inside_one_cluster",
-        f"{what}: a single {facts.cluster} says nothing about others",
-        f"make the rule advisory, or add data of other values of {facts.cluster}",
-    )
+    message = f"{what}: a single {facts.cluster} says nothing about others"
+    hint = f"make the rule advisory, or add data of other values of {facts.cluster}"
+    yield finding_of(rule, severity_of(rule), "inside_one_cluster", message, hint)
 
 
 def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[LintFinding]:
@@ -267,26 +229,18 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
         unit = metric_of(rule.metric).unit
         passes, worst = min(fine, key=itemgetter(0))
         clusters = worst.needed_clusters
-        yield finding_of(
-            rule,
-            "warn",
-            "margin_below_data",
-            f"{worst.slice}: an equal system passes in {chance(passes)} "
-            f"at a margin of {margin(rule.margin or 0.0, unit)}",
-            f"use {amount(worst.smallest or 0.0, unit)}"
-            + (f", or {counted(clusters, 'cluster')}" if clusters else ""),
-        )
+        message = f"{worst.slice}: an equal system passes in {chance(passes)} "
+        message += f"at a margin of {margin(rule.margin or 0.0, unit)}"
+        hint = f"use {amount(worst.smallest or 0.0, unit)}"
+        hint += f", or {counted(clusters, 'cluster')}" if clusters else ""
+        yield finding_of(rule, "warn", "margin_below_data", message, hint)
     weak = [item for item in slices if item.assumed is not None and item.outlook == "cannot"]
     if weak and rule.test == "no_regression":
         clusters = weak[0].needed_clusters
         more = counted(clusters, "cluster") if clusters else "more data"
-        yield finding_of(
-            rule,
-            "warn",
-            "ratio_below_data",
-            f"{weak[0].slice}: {weak[0].says}",
-            f"use {more}, or a larger detectable than {times(rule.detectable)}",
-        )
+        hint = f"use {more}, or a larger detectable than {times(rule.detectable)}"
+        says = f"{weak[0].slice}: {weak[0].says}"
+        yield finding_of(rule, "warn", "ratio_below_data", says, hint)
 
 
 def finding_of(

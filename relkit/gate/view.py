@@ -7,14 +7,14 @@ terminal summaries steers a terminal or a CI runner.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from relkit.core.charts import PlottedEstimate, mark, nice_scale
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
 from relkit.core.wording import NONE, columns, count, counted, log_line, number, safe, short_digest
-from relkit.gate.plan_types import OUTLOOKS, GatePlan, LintFinding, Outlook, RulePlan, SlicePlan
-from relkit.gate.reasons import figures
+from relkit.gate.plan_types import OUTLOOKS, GatePlan, LintFinding, RulePlan, SlicePlan
+from relkit.gate.reasons import Figures, figures
 from relkit.gate.types import (
     ORDER,
     CheckRecord,
@@ -125,21 +125,14 @@ _MODES = {"required": "", "advisory": "advisory", "dry_run": "dry run"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownResult:
-    """One result in words; ``mode`` is empty for a required one.
-
-    ``observed``, ``span`` and ``allowed`` are its numbers, "-" where there is none; ``basis`` is
-    what they rest on.
-    """
+class ShownResult(Figures):
+    """One result in words; ``mode`` is empty for a required one, ``basis`` what numbers rest on."""
 
     result: RuleResult
     name: str
     verdict: str
     mode: str
     reason: str
-    observed: str
-    span: str
-    allowed: str
     basis: str
     drawn: Drawn | None
 
@@ -255,16 +248,13 @@ def shown_verdict(decision: GateDecision) -> Verdict:
 
 def shown_result(result: RuleResult) -> ShownResult:
     """Return one result in words."""
-    numbers = figures(result)
     return ShownResult(
+        **asdict(figures(result)),
         result=result,
         name=f"{result.part}/{result.rule}" if result.part else result.rule,
         verdict=WORDS[result.verdict],
         mode=_MODES[result.mode],
         reason=result.reason or result.code or "no reason was given",
-        observed=numbers.observed,
-        span=numbers.span,
-        allowed=numbers.allowed,
         basis=basis(result),
         drawn=drawn(result),
     )
@@ -312,12 +302,7 @@ def gate_summary(decision: GateDecision, overrides: Sequence[Override] = ()) -> 
         _sentences("does not count towards the verdict", view.aside),
         list(view.notes),
     ]
-    return "\n\n".join("\n".join(map(_safe, lines)) for lines in blocks if lines)
-
-
-def _safe(line: str) -> str:
-    """Return one line, whatever it holds, that steers neither a terminal nor a CI runner."""
-    return log_line(safe(line))
+    return "\n\n".join("\n".join(log_line(safe(x)) for x in lines) for lines in blocks if lines)
 
 
 def _head(view: GateView) -> list[str]:
@@ -367,13 +352,6 @@ def _hidden(findings: int) -> list[str]:
 MOST_PLANNED_SLICES = 12
 """Slices shown of one rule; how many more there are is said."""
 
-_WORDS: dict[Outlook, str] = {
-    "cannot": "CANNOT",
-    "weak": "weak",
-    "unknown": "unknown",
-    "decides": "decides",
-}
-
 
 def plan_summary(plan: GatePlan) -> str:
     """Return what ``relkit gate POLICY --plan`` tells people."""
@@ -398,7 +376,7 @@ def _rule(rule: RulePlan, cluster: str) -> str:
     mode = "" if rule.mode == "required" else f", {rule.mode}"
     head = f"{rule.rule}: {rule.metric} on {safe(rule.slice)}, {rule.test}{mode}: {rule.asks}"
     if not rule.slices:
-        return f"{head}\n  {_WORDS['cannot']}  no slice of the data is meant"
+        return f"{head}\n  CANNOT  no slice of the data is meant"
     ranked = sorted(rule.slices, key=lambda item: OUTLOOKS.index(item.outlook))
     rows = [_row(item, cluster) for item in ranked[:MOST_PLANNED_SLICES]]
     table = columns(rows, to_left=(0, 1, 4))
@@ -414,13 +392,9 @@ def _row(item: SlicePlan, cluster: str) -> list[str]:
             f"; or {item.missing_clusters} more of {safe(cluster)}, {item.needed_clusters} in all"
         )
     name = "all" if item.slice == OVERALL else safe(item.slice)
-    return [
-        _WORDS[item.outlook],
-        name,
-        counted(item.clusters, "cluster"),
-        f"{item.units} {item.unit}",
-        item.says + missing,
-    ]
+    outlook = "CANNOT" if item.outlook == "cannot" else item.outlook
+    has = counted(item.clusters, "cluster"), f"{item.units} {item.unit}"
+    return [outlook, name, *has, item.says + missing]
 
 
 def _findings(findings: tuple[LintFinding, ...]) -> str:
