@@ -140,13 +140,17 @@ def _table(
     new = np.array([number.get(name, -1) for name in sums[0].slices], dtype=np.int64)
     place = new[sums[0].slice_index] if len(new) else sums[0].slice_index
     rows = np.flatnonzero(place >= 0)
-    cluster = _numbered(sums[0].cluster_index[rows], by_repeat=by_repeat)
+    cluster = sums[0].cluster_index[rows]
+    if not by_repeat:  # numbered from 0 in ascending order; repeats keep their numbers
+        cluster = np.unique(cluster, return_inverse=True)[1].astype(np.int64)
     order = np.lexsort((cluster, place[rows]))
     picked = rows[order]
+    # For what only the other system has: a baseline excuses nothing.
+    zeros = np.zeros(len(sums[0].slice_index))
     lists = [
         place[picked].tolist(),
         cluster[order].tolist(),
-        *(_exact(_column(side, name)[picked]) for side in sums for name in columns),
+        *(_exact(side.columns.get(name, zeros)[picked]) for side in sums for name in columns),
     ]
     return SumsTable(
         metric=metric,
@@ -156,18 +160,6 @@ def _table(
         against=against,
         by="repeat" if by_repeat else "cluster",
     )
-
-
-def _column(sums: ClusterSums, name: str) -> FloatArray:
-    """Return a column, 0 where only the other system has it: a baseline excuses nothing."""
-    return sums.columns[name] if name in sums.columns else np.zeros(len(sums.slice_index))
-
-
-def _numbered(clusters: IntArray, *, by_repeat: bool) -> IntArray:
-    """Return clusters numbered from 0 in ascending order; repeats keep their numbers."""
-    if by_repeat:
-        return clusters
-    return np.asarray(np.unique(clusters, return_inverse=True)[1], dtype=np.int64)
 
 
 def _exact(values: FloatArray) -> list[float]:

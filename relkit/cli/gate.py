@@ -12,7 +12,6 @@ from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
-    from relkit.gate.plan_run import PlanOptions
     from relkit.gate.run import GateOptions
     from relkit.gate.types import GateDecision
 
@@ -75,23 +74,22 @@ def gate(
     """
     from relkit.gate.plan_run import PlanOptions
     from relkit.gate.run import GateOptions
+    from relkit.gate.view import plan_summary
+    from relkit.wiring.gate import plan_gate
 
     workspace = common.open()
     if plan:
         _only(decision is None and sign is None, "--plan decides nothing, so it writes nothing")
         for name, runs in (("--candidate", candidate), ("--baseline", baseline)):
             _only(len(runs or []) <= 1, f"--plan takes one {name}")
-        _plan(
-            PlanOptions(
-                policy=policy,
-                dataset=dataset,
-                suite=suite,
-                baseline=baseline[0] if baseline else None,
-                candidate=candidate[0] if candidate else None,
-            ),
-            workspace,
-            common,
+        planned = PlanOptions(
+            policy=policy,
+            dataset=dataset,
+            suite=suite,
+            baseline=baseline[0] if baseline else None,
+            candidate=candidate[0] if candidate else None,
         )
+        show(plan_gate(workspace, planned), common, text=plan_summary)
         return
     _only(dataset is None and suite is None, "--dataset and --suite belong to --plan")
     options = GateOptions(
@@ -109,13 +107,6 @@ def gate(
 def _only(allowed: bool, message: str) -> None:
     if not allowed:
         raise UsageError(message, hint="see: relkit gate --help")
-
-
-def _plan(options: "PlanOptions", workspace: "Workspace", common: Common) -> None:
-    from relkit.gate.view import plan_summary
-    from relkit.wiring.gate import plan_gate
-
-    show(plan_gate(workspace, options), common, text=plan_summary)
 
 
 def _gate(

@@ -9,6 +9,10 @@ from relkit.cli.app import Common
 from relkit.cli.output import say, show
 from relkit.core.errors import ExitCode
 
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the user).")
+]
+
 
 def register(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A release, JSON or YAML.")],
@@ -84,9 +88,7 @@ def promote(
     hold: Annotated[
         bool, typer.Option("--hold", help="The canary does not go on; --canary 0 ends it.")
     ] = False,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the user).")
-    ] = None,
+    by: By = None,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "",
     common: Common,
 ) -> None:
@@ -119,9 +121,7 @@ def yank(
     *,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")],
     restore: Annotated[bool, typer.Option("--restore", help="Take a yank back.")] = False,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the user).")
-    ] = None,
+    by: By = None,
     common: Common,
 ) -> None:
     """Withdraw a release: it is never promoted or rolled back to again.
@@ -172,9 +172,7 @@ def verify(
         str | None,
         typer.Option("--probe", metavar="RUN", help="A new run over a hosted model's probe clips."),
     ] = None,
-    by: Annotated[
-        str | None, typer.Option("--by", metavar="NAME", help="Who says so (default: the user).")
-    ] = None,
+    by: By = None,
     common: Common,
 ) -> None:
     """Prove the chain of the ledger and every digest.

@@ -21,6 +21,7 @@ from relkit.comparison.types import (
     SegmentTest,
     SliceChange,
 )
+from relkit.core.codec import as_type
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import METRICS, STATISTICS, expand
 from relkit.core.slices import OVERALL
@@ -99,8 +100,8 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     )
     new, vanished = findings.new_and_vanished(ours, theirs)
     return CompareReport(
-        baseline=_run(theirs),
-        candidate=_run(ours),
+        baseline=as_type(ComparedRun, theirs, candidate=theirs.candidate.digest),
+        candidate=as_type(ComparedRun, ours, candidate=ours.candidate.digest),
         dataset=ours.dataset.name,
         suite=ours.suite.name,
         normalizer=ours.normalizer.name,
@@ -245,12 +246,6 @@ def _from_transcripts(
     return changed, segment_test(after, before, segmenter)
 
 
-def _run(report: EvalReport) -> ComparedRun:
-    return ComparedRun(
-        run=report.run, candidate=report.candidate.digest, created=report.created, load=report.load
-    )
-
-
 def _load_reason(ours: EvalReport, theirs: EvalReport) -> str:
     if MIXED_LOAD in {ours.load, theirs.load}:
         return "times in one run were measured under more than one load"
@@ -259,12 +254,9 @@ def _load_reason(ours: EvalReport, theirs: EvalReport) -> str:
 
 def _notes(name: str, pairing: Pairing, ours: EvalReport, theirs: EvalReport) -> tuple[str, ...]:
     """Return what a reader has to know to read the numbers right."""
-    timed = findings.timing_metrics(ours)
+    timed, failures = findings.timing_metrics(ours), len(pairing.baseline_failures)
     counted = (
-        (
-            len(pairing.baseline_failures),
-            "utterances on which the baseline failed count as perfect",
-        ),
+        (failures, "utterances on which the baseline failed count as perfect"),
         (pairing.candidate_failures, "answers the candidate failed to give count as all wrong"),
         (pairing.both - pairing.compared, "results were unusable in one of the runs: left out"),
         (pairing.only_candidate, "results are only in the candidate: left out"),

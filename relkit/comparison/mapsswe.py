@@ -50,9 +50,8 @@ def mapsswe(differences: Sequence[float]) -> Mapsswe:
     mean = math.fsum(differences) / count if count else None
     sd = z = p = None
     if mean is not None and count > 1:
-        sd = math.sqrt(
-            math.fsum((difference - mean) ** 2 for difference in differences) / (count - 1)
-        )
+        squares = math.fsum((difference - mean) ** 2 for difference in differences)
+        sd = math.sqrt(squares / (count - 1))
         z = mean / (sd / math.sqrt(count)) if sd > 0 else None
     note = None
     if count < FEWEST_SEGMENTS:

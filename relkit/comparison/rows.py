@@ -114,7 +114,8 @@ def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> 
         "duration": [_rounded(row.duration, 2) for row in rows],
         "slices": _slices(rows),
         "measures": {
-            name: [_rounded(row.measures.get(name), 3) for row in rows] for name in _measures(rows)
+            name: [_rounded(row.measures.get(name), 3) for row in rows]
+            for name in dict.fromkeys(name for row in rows for name in row.measures)
         },
     }
     if any(row.texts is not None for row in rows):
@@ -150,10 +151,6 @@ def _slices(rows: Sequence[Row]) -> list[dict[str, object]]:
         {"column": column, **_indexed([row.slices.get(column) for row in rows])}
         for column in columns
     ]
-
-
-def _measures(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row.measures))
 
 
 def _flat(item: Aligned | None) -> Column:

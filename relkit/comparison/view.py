@@ -131,11 +131,7 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
 def _attribution(attribution: Attribution | None) -> str:
     if attribution is None:
         return ""
-    of = (
-        "the regression"
-        if attribution.of == OVERALL
-        else f"the regression of {safe(attribution.of)}"
-    )
+    of = "the regression" + ("" if attribution.of == OVERALL else f" of {safe(attribution.of)}")
     if attribution.slice == attribution.of:
         return (
             f"{of} is spread out: no slice or crossing of two inside it explains it with less data"

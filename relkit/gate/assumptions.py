@@ -75,12 +75,8 @@ def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Ass
         if estimate is not None and estimate.value is not None and estimate.value > 0:
             run = f"measured in {measured.run}"
             source = f"{run}, {place}"
-            return replace(
-                usual,
-                rate=estimate.value,
-                rate_from=source,
-                measured=run if place == key else source,
-            )
+            basis = run if place == key else source
+            return replace(usual, rate=estimate.value, rate_from=source, measured=basis)
     for rule in policy.rules:
         if (rule.metric, rule.slice, rule.test) == (metric, OVERALL, "bound") and rule.max:
             return replace(usual, rate=rule.max, rate_from=f"the limit of rule {rule.id}")

@@ -177,13 +177,13 @@ def rule_slices(
     matching = [key for key in measured if matches(pattern, key)]
     promised = _promised(pattern, registered)
     if promised is None:
-        earlier = [key for key in before if matches(pattern, key) and not _unlabelled(key)]
-        promised = tuple(earlier or (key for key in matching if not _unlabelled(key)))
+        earlier = [key for key in before if matches(pattern, key) and not unlabelled(key)]
+        promised = tuple(earlier or (key for key in matching if not unlabelled(key)))
     expected = set(promised)
     return RuleSlices(
         found=tuple(key for key in matching if key in expected),
         vanished=tuple(key for key in promised if key not in matching),
-        new=tuple(key for key in matching if key not in expected and not _unlabelled(key)),
+        new=tuple(key for key in matching if key not in expected and not unlabelled(key)),
     )
 
 
@@ -201,7 +201,8 @@ def _promised(pattern: str, registered: RegisteredValues | None) -> tuple[str, .
     return tuple(spec.key([value]) for value in registered[columns[0]] if value != NO_VALUE)
 
 
-def _unlabelled(key: str) -> bool:
+def unlabelled(key: str) -> bool:
+    """Return whether a slice is one of missing labels."""
     return any(part.endswith(f"={NO_VALUE}") for part in key.split("&"))
 
 

@@ -8,9 +8,10 @@ from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.datasets.selection import cluster_of, require_consent, slice_values
-from relkit.datasets.types import NO_VALUE, Dataset, Utterance
+from relkit.datasets.types import Dataset, Utterance
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite
+from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
 from relkit.gate.types import Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
@@ -42,11 +43,7 @@ def planned_slices(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:
     keys = expand_slices(rule.slice, facts.slices)
     if not is_pattern(rule.slice):
         return keys
-    return tuple(key for key in keys if not _unlabelled(key))
-
-
-def _unlabelled(key: str) -> bool:
-    return any(part.endswith(f"={NO_VALUE}") for part in key.split("&"))
+    return tuple(key for key in keys if not unlabelled(key))
 
 
 def size_of(metric: str, facts: SliceFacts) -> SliceSize:

@@ -8,6 +8,7 @@ the margins that data can decide: ``relkit init`` writes them into the policies 
 import math
 from dataclasses import replace
 
+from relkit.core.codec import as_type
 from relkit.core.metrics import metric_of
 from relkit.core.wording import NONE, amount, chance, counted, limit, margin, percent, times
 from relkit.gate.assumptions import (
@@ -24,7 +25,7 @@ from relkit.gate.bounds import plan_bound
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.facts import planned_slices, size_of, too_small, units_name
 from relkit.gate.judge import decimal_at_most
-from relkit.gate.plan_types import Assumed, RulePlan, SelectionFacts, SliceFacts, SlicePlan
+from relkit.gate.plan_types import Assumed, Outlook, RulePlan, SelectionFacts, SliceFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.intervals import MIN_CLUSTERS
@@ -76,17 +77,7 @@ def plan_rules(
             _slice(rule, policy, facts.slices[key], measurements, family=family)
             for key in keys[rule.id]
         )
-        plans.append(
-            RulePlan(
-                rule=rule.id,
-                metric=rule.metric,
-                slice=rule.slice,
-                test=rule.test,
-                mode=rule.mode,
-                asks=asks(rule),
-                slices=slices,
-            )
-        )
+        plans.append(as_type(RulePlan, rule, rule=rule.id, asks=asks(rule), slices=slices))
     return tuple(plans)
 
 
@@ -179,16 +170,11 @@ def _change(
         changes.append(rule.min_relative_change * rate)
     required, detectable = max(changes, default=0.0), smallest_margin(precision)
     possible = rate is None or required + detectable <= rate
-    return replace(
-        plan,
-        outlook="decides" if possible else "weak",
-        smallest=required + detectable,
-        says=(
-            f"shows an improvement in {chance(POWER)} once it is "
-            f"{amount(required + detectable, metric_of(rule.metric).unit)}"
-            + ("" if possible else ", more than the supposed rate")
-        ),
-    )
+    least = required + detectable
+    says = f"shows an improvement in {chance(POWER)} once it is "
+    says += amount(least, metric_of(rule.metric).unit)
+    says += "" if possible else ", more than the supposed rate"
+    return replace(plan, outlook="decides" if possible else "weak", smallest=least, says=says)
 
 
 def _family(
@@ -216,22 +202,14 @@ def _family(
         detects = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
         needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
     enough = detects is not None and detects <= rule.detectable
-    sees = (
-        "would find no ratio"
-        if detects is None
-        else f"finds {times(detects)} the rate in {chance(POWER)}"
-    )
-    remark = "" if enough else f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
-    return _with_needed(
-        replace(
-            plan,
-            outlook="decides" if enough else "cannot",
-            assumed=assumed,
-            finds_ratio=detects,
-            says=sees + remark,
-        ),
-        needed,
-    )
+    says = f"finds {times(detects)} the rate in {chance(POWER)}"
+    if detects is None:
+        says = "would find no ratio"
+    if not enough:
+        says += f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
+    outlook: Outlook = "decides" if enough else "cannot"
+    plan = replace(plan, outlook=outlook, assumed=assumed, finds_ratio=detects, says=says)
+    return _with_needed(plan, needed)
 
 
 def _with_needed(plan: SlicePlan, needed: int | None) -> SlicePlan:

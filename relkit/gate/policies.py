@@ -55,8 +55,8 @@ _MOST_DETECTABLE = 100.0
 def parse_policy(text: str, *, source: str) -> GatePolicy:
     """Return a policy from YAML; raises InvalidInput with file, line and what to do.
 
-    What is refused: docs/gates.md. The digest is that of the parsed
-    document, so that comments and the order of keys do not matter.
+    What is refused: docs/gates.md. The digest is that of the parsed document, so that comments and
+    the order of keys do not matter.
     """
     document, lines = yaml_text.load(text, source=source)
     if not isinstance(document, Mapping):
@@ -82,17 +82,13 @@ def policy_digest(policy: GatePolicy, parts: Mapping[str, GatePolicy]) -> str:
     """Return the digest of a policy; of one with parts, over the policies of these, too."""
     if not parts:
         return policy.digest
-    return digest_of(
-        {
-            "policy": policy.digest,
-            "parts": {part: part_policy.digest for part, part_policy in parts.items()},
-        }
-    )
+    of_parts = {part: part_policy.digest for part, part_policy in parts.items()}
+    return digest_of({"policy": policy.digest, "parts": of_parts})
 
 
 def _check_schema(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
-    begin = f'begin the file with "schema: {SCHEMA}"'
     if "schema" not in document:
+        begin = f'begin the file with "schema: {SCHEMA}"'
         raise InvalidInput(f'{where(source, 1)}: the key "schema" is missing', hint=begin)
     schema = document["schema"]
     if schema != SCHEMA:
@@ -150,14 +146,13 @@ def _check_metric(metric: JsonValue, at: str) -> None:
 
 
 def _check_whole(policy: WrittenPolicy, source: str, lines: Lines) -> None:
+    at = where(source, lines.get(("rules",)))
     if not policy.rules and not policy.parts and not policy.requires:
-        raise InvalidInput(
-            f"{where(source, lines.get(('rules',)))}: the policy asks for nothing",
-            hint="give it rules, parts or requires",
-        )
+        hint = "give it rules, parts or requires"
+        raise InvalidInput(f"{at}: the policy asks for nothing", hint=hint)
     if policy.rules and policy.parts:
         raise InvalidInput(
-            f"{where(source, lines.get(('rules',)))}: a policy with parts has no rules of its own",
+            f"{at}: a policy with parts has no rules of its own",
             hint="move the rules into the policy of a part",
         )
     _check_unique([rule.id for rule in policy.rules], "rule id", ("rules", "id"), source, lines)
@@ -242,17 +237,13 @@ def _keys(rule: Rule, written: Collection[str]) -> Iterator[RuleDefect]:
     for key in _ALL_BOUND_KEYS:
         if key in written and key not in required:
             owner = next(test for test, keys in BOUND_KEYS.items() if key in keys)
-            yield RuleDefect(
-                key,
-                f'"{key}" says nothing to the test {rule.test}',
-                f'add "test: {owner}", or remove "{key}"',
-            )
+            message = f'"{key}" says nothing to the test {rule.test}'
+            yield RuleDefect(key, message, f'add "test: {owner}", or remove "{key}"')
     needed = REQUIRED_BOUNDS[rule.test]
     if needed and not set(needed) & set(written):
         listed = " or ".join(f'"{key}"' for key in needed)
-        yield RuleDefect(
-            None, f"the test {rule.test} needs {listed}", f"for example {_EXAMPLES[rule.test]}"
-        )
+        example = f"for example {_EXAMPLES[rule.test]}"
+        yield RuleDefect(None, f"the test {rule.test} needs {listed}", example)
 
 
 _EXAMPLES: Mapping[Test, str] = {
@@ -264,9 +255,9 @@ _EXAMPLES: Mapping[Test, str] = {
 
 def _limits(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
     low, high, name = limits.low, limits.high, rule.metric
-    span = (
-        f"{name} is between {low:g} and {high:g}" if high < float("inf") else f"{name} >= {low:g}"
-    )
+    span = f"{name} >= {low:g}"
+    if high < float("inf"):
+        span = f"{name} is between {low:g} and {high:g}"
     if rule.max is not None and rule.max >= high:
         yield RuleDefect("max", f'"max: {rule.max:g}" can never fire', span)
     if rule.max is not None and rule.max < low:
@@ -276,70 +267,47 @@ def _limits(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
     if rule.min is not None and rule.min > high:
         yield RuleDefect("min", f'"min: {rule.min:g}" can never hold', span)
     if rule.min is not None and rule.max is not None and rule.min >= rule.max:
-        yield RuleDefect(
-            "min",
-            f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"',
-            "min has to be lower than max",
-        )
+        message = f'"min: {rule.min:g}" leaves nothing below "max: {rule.max:g}"'
+        yield RuleDefect("min", message, "min has to be lower than max")
 
 
 def _margin(key: str, margin: float | None, limits: MetricRange) -> Iterator[RuleDefect]:
     if margin is None:
         return
     if margin < 0:
-        yield RuleDefect(
-            key,
-            f'"{key}: {margin:g}" is negative',
-            "a margin is the largest acceptable worsening; to ask for an improvement use "
-            "test: min_change",
-        )
+        hint = "a margin is the largest acceptable worsening; to ask for an improvement use "
+        hint += "test: min_change"
+        yield RuleDefect(key, f'"{key}: {margin:g}" is negative', hint)
     if margin >= limits.width:
-        yield RuleDefect(
-            key,
-            f'"{key}: {margin:g}" can never fire',
-            f"two values are never further apart than {limits.width:g}",
-        )
+        hint = f"two values are never further apart than {limits.width:g}"
+        yield RuleDefect(key, f'"{key}: {margin:g}" can never fire', hint)
 
 
 def _family(rule: Rule) -> Iterator[RuleDefect]:
     if rule.metric not in FAMILY_METRICS:
-        yield RuleDefect(
-            "metric",
-            f"no_regression is for error rates, and {rule.metric} is none",
-            "use test: non_inferiority with a margin, or test: bound",
-        )
+        message = f"no_regression is for error rates, and {rule.metric} is none"
+        hint = "use test: non_inferiority with a margin, or test: bound"
+        yield RuleDefect("metric", message, hint)
     if not 1 < rule.detectable <= _MOST_DETECTABLE:
-        yield RuleDefect(
-            "detectable",
-            f'"detectable: {rule.detectable:g}" is no worsening that could be found',
-            "it is a ratio of rates above 1: 2.0 is a doubled rate",
-        )
+        message = f'"detectable: {rule.detectable:g}" is no worsening that could be found'
+        hint = "it is a ratio of rates above 1: 2.0 is a doubled rate"
+        yield RuleDefect("detectable", message, hint)
 
 
 def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
     lower_is_better = metric_of(rule.metric).better == "down"
-    for key, value in (
-        ("min_change", rule.min_change),
-        ("min_relative_change", rule.min_relative_change),
-    ):
+    absolute, relative = rule.min_change, rule.min_relative_change
+    for key, value in (("min_change", absolute), ("min_relative_change", relative)):
         if value is not None and value <= 0:
-            yield RuleDefect(
-                key,
-                f'"{key}: {value:g}" asks for no improvement',
-                'write how much better it must be, or use "test: non_inferiority"',
-            )
-    if rule.min_change is not None and rule.min_change >= limits.width:
-        yield RuleDefect(
-            "min_change",
-            f'"min_change: {rule.min_change:g}" can never hold',
-            f"two values are never further apart than {limits.width:g}",
-        )
-    if rule.min_relative_change is not None and lower_is_better and rule.min_relative_change >= 1:
-        yield RuleDefect(
-            "min_relative_change",
-            f'"min_relative_change: {rule.min_relative_change:g}" can never hold',
-            "it is a fraction of the baseline: 0.1 is a tenth better",
-        )
+            hint = 'write how much better it must be, or use "test: non_inferiority"'
+            yield RuleDefect(key, f'"{key}: {value:g}" asks for no improvement', hint)
+    if absolute is not None and absolute >= limits.width:
+        hint = f"two values are never further apart than {limits.width:g}"
+        yield RuleDefect("min_change", f'"min_change: {absolute:g}" can never hold', hint)
+    if relative is not None and lower_is_better and relative >= 1:
+        message = f'"min_relative_change: {relative:g}" can never hold'
+        hint = "it is a fraction of the baseline: 0.1 is a tenth better"
+        yield RuleDefect("min_relative_change", message, hint)
 
 
 _MARGIN = re.compile(r"(?<![\w-])(margin\s*:\s*)([-+.0-9eE]+)")

@@ -386,11 +386,9 @@ def _rule(rule: RulePlan, cluster: str) -> str:
 
 
 def _row(item: SlicePlan, cluster: str) -> list[str]:
-    missing = ""
+    missing, needed = "", item.needed_clusters
     if item.missing_clusters:
-        missing = (
-            f"; or {item.missing_clusters} more of {safe(cluster)}, {item.needed_clusters} in all"
-        )
+        missing = f"; or {item.missing_clusters} more of {safe(cluster)}, {needed} in all"
     name = "all" if item.slice == OVERALL else safe(item.slice)
     outlook = "CANNOT" if item.outlook == "cannot" else item.outlook
     has = counted(item.clusters, "cluster"), f"{item.units} {item.unit}"

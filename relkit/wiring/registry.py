@@ -15,7 +15,6 @@ from relkit.wiring.stores import (
 )
 
 if TYPE_CHECKING:
-    from relkit.evaluation.types import EvalReport
     from relkit.registry.adopt import ImportRegistryOptions
     from relkit.registry.ledger import LedgerState, RecordedEvents, RegisteredRelease
     from relkit.registry.ports import Mirror, RegistryPorts
@@ -47,8 +46,8 @@ def registry_ports(workspace: Workspace) -> "RegistryPorts":
         artifacts=artifact_files(workspace),
         clock=SystemClock(),
         actor=next((environment[name] for name in _NAMES if environment.get(name)), "unknown"),
-        report=partial(_report, workspace),
-        decision=partial(_decision, workspace),
+        report=lambda run: run_folders(workspace).stored_report(run),
+        decision=lambda digest: decision_files(workspace).decision(digest),
         fingerprint=partial(_fingerprint, workspace),
         mirror=mirror(workspace),
     )
@@ -63,16 +62,6 @@ def mirror(workspace: Workspace) -> "Mirror | None":
     return MlflowRegistry(
         workspace.mlflow, state=workspace.state, environment=workspace.environment
     )
-
-
-def _report(workspace: Workspace, run: str) -> "tuple[EvalReport, bytes] | None":
-
-    return run_folders(workspace).stored_report(run)
-
-
-def _decision(workspace: Workspace, digest: str) -> bytes | None:
-
-    return decision_files(workspace).decision(digest)
 
 
 def _fingerprint(workspace: Workspace, run: str) -> "Fingerprint":
