@@ -114,17 +114,15 @@ class Registry:
         return (self.time + timedelta(minutes=1)).strftime(FORM)
 
     # --- Mirror
-    def point(
-        self, model: str, *, champion: str, previous: str | None, expected: str | None
-    ) -> None:
-        """Move the aliases, with compare-and-set."""
+    def point(self, model: str) -> None:
+        """Move the aliases to where the ledger has them, with compare-and-set."""
         if self.mirror_down:
             raise BackendUnavailable("MLflow did not answer at http://127.0.0.1:1")
-        there = self.aliases.setdefault(model, {"champion": expected, "previous": None})
-        if there["champion"] != expected:
+        event = self.lines[model][-1]
+        there = self.aliases.setdefault(model, {"champion": event.from_version, "previous": None})
+        if there["champion"] != event.from_version:
             raise InvalidInput(f"the alias champion names {there['champion']}")
-        there["champion"] = champion
-        there["previous"] = previous or there["previous"]
+        there["champion"], there["previous"] = event.version, event.from_version
 
     # --- what tests do
     def add(self, one: Release, **event: object) -> "Registry":
@@ -175,7 +173,7 @@ class Registry:
             ledger=self,
             artifacts=self,
             clock=self,
-            mirror=self if mirror else None,
+            mirror=self.point if mirror else None,
         )
 
     def ask(

@@ -4,19 +4,18 @@ What the registry's verbs share: a model's state, and an event that is appended 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from relkit.core.errors import BackendUnavailable
 from relkit.registry.ledger import Entry, LedgerState, MirrorState, RecordedEvents, state_of
 from relkit.registry.ports import Mirror, RegistryPorts
 from relkit.registry.types import (
-    Aliases,
     EventKind,
-    Mirrored,
     MirrorModel,
     MirrorVersion,
     Release,
     ReleaseEvent,
+    RequiredModel,
+    RequiredVersion,
 )
 
 ALIASES = ("champion", "candidate", "previous")
@@ -28,83 +27,54 @@ SEQUENCE = "relkit.sequence"
 _PREFIX = "relkit."
 
 
-def served_after(events: Iterable[ReleaseEvent]) -> Iterator[Aliases]:
-    """Yield what is served after each event that changes it, oldest first."""
-    now = Aliases()
+def required_model(
+    state: LedgerState,
+    events: Iterable[ReleaseEvent],
+    releases: Iterable[Release],
+    *,
+    guarded: bool = False,
+) -> RequiredModel:
+    """Return what a mirror has to have: the registered releases, and what the ledger serves."""
+    then = LedgerState(model=state.model)
+    history = [(0, _aliases(then))]
+    registered: dict[str, int] = {}
     for event in events:
-        champion, candidate, previous = now.champion, now.candidate, now.previous
-        if event.kind is EventKind.CANARY:
-            candidate = event.version
-        elif event.kind is EventKind.HELD:
-            candidate = None if event.traffic == 0 else event.version
-        elif event.kind in {EventKind.PROMOTED, EventKind.ROLLED_BACK}:
-            candidate = None
-            if event.version != champion:
-                previous, champion = champion, event.version
-        then = Aliases(
-            sequence=event.sequence, champion=champion, candidate=candidate, previous=previous
-        )
-        if (champion, candidate, previous) != (now.champion, now.candidate, now.previous):
-            yield then
-        now = then
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequiredVersion:
-    """One version as the mirror has to have it; ``adopts`` is the number it was imported from."""
-
-    version: str
-    source: str
-    tags: Mapping[str, str]
-    registered: int
-    adopts: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequiredModel:
-    """All that a mirror has to have of a model, plain enough to be sent to another process.
-
-    ``aliases`` maps each alias to a version of relkit's or None; ``allowed`` to the versions
-    (and None) that the ledger ever had there, by the event since which it had them.
-    """
-
-    model: str
-    versions: tuple[RequiredVersion, ...]
-    aliases: Mapping[str, str | None]
-    sequence: int
-    allowed: Mapping[str, tuple[tuple[int, str | None], ...]] = field(default_factory=dict)
-    guarded: bool = False
-
-
-def required_model(mirrored: Mirrored) -> RequiredModel:
-    """Return what a mirror has to have."""
-    history = (Aliases(), *mirrored.history)
+        then.apply(event)
+        if event.kind is EventKind.REGISTERED:
+            registered.setdefault(event.version, event.sequence)
+        if (aliases := _aliases(then)) != history[-1][1]:
+            history.append((event.sequence, aliases))
     return RequiredModel(
-        model=mirrored.model,
-        versions=tuple(_required_version(release, mirrored) for release in mirrored.releases),
-        aliases={name: getattr(mirrored, name) for name in ALIASES},
-        sequence=mirrored.sequence,
+        model=state.model,
+        versions=tuple(
+            _required_version(release, state, registered.get(release.version, 0))
+            for release in releases
+        ),
+        aliases=_aliases(state),
+        sequence=state.sequence,
         allowed={
-            name: tuple((now.sequence, getattr(now, name)) for now in history) for name in ALIASES
+            name: tuple((sequence, aliases[name]) for sequence, aliases in history)
+            for name in ALIASES
         },
-        guarded=mirrored.guarded,
+        guarded=guarded,
     )
 
 
-def _required_version(release: Release, mirrored: Mirrored) -> RequiredVersion:
-    registered = mirrored.registered.get(release.version, 0)
+def _aliases(state: LedgerState) -> dict[str, str | None]:
+    return {"champion": state.live, "candidate": state.candidate, "previous": state.previous}
+
+
+def _required_version(release: Release, state: LedgerState, registered: int) -> RequiredVersion:
     artifact, origin = release.artifact, release.origin
     tags = {
         VERSION: release.version,
         "relkit.release": release.digest,
         "relkit.component": release.component,
         SEQUENCE: str(registered),
-        "relkit.yanked": "true" if release.version in mirrored.yanked else "false",
+        "relkit.yanked": "true" if release.version in state.yanked else "false",
         "relkit.artifact": release.artifact_digest,
         "relkit.root": None if artifact is None else artifact.root,
-        "relkit.traffic": f"{mirrored.share:.6g}"
-        if release.version == mirrored.candidate
-        else None,
+        "relkit.traffic": f"{state.share:.6g}" if release.version == state.candidate else None,
     }
     # MLflow refuses local paths over HTTP, so that a version has an address of relkit's own.
     reference = None if artifact is None else artifact.reference
@@ -313,31 +283,15 @@ def follow(ports: RegistryPorts, mirror: Mirror, state: LedgerState) -> None:
             return
 
 
-def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False) -> Mirrored:
+def mirrored(ports: RegistryPorts, state: LedgerState, *, guarded: bool = False) -> RequiredModel:
     """Return what a mirror has to say; releases whose files are gone are left out.
 
     ``guarded``: the mirror follows an event, and what somebody else did there is left alone.
     """
     versions = set(ports.releases.versions(state.model))
-    events = ports.ledger.events(state.model)
-    registered: dict[str, int] = {}
-    for event in events:
-        if event.kind is EventKind.REGISTERED:
-            registered.setdefault(event.version, event.sequence)
-    return Mirrored(
-        model=state.model,
-        releases=tuple(
-            ports.releases.read(state.model, version)
-            for version in state.registered
-            if version in versions
-        ),
-        champion=state.live,
-        candidate=state.candidate,
-        previous=state.previous,
-        share=state.share,
-        yanked=frozenset(state.yanked),
-        sequence=state.sequence,
-        registered=registered,
-        history=tuple(served_after(events)),
-        guarded=guarded,
+    releases = (
+        ports.releases.read(state.model, version)
+        for version in state.registered
+        if version in versions
     )
+    return required_model(state, ports.ledger.events(state.model), releases, guarded=guarded)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 from relkit.registry.types import (
     Fingerprint,
     LedgerReading,
-    Mirrored,
     Release,
     ReleaseEvent,
     ReleaseReading,
+    RequiredModel,
 )
 
 if TYPE_CHECKING:
@@ -100,10 +100,10 @@ class ArtifactListing(ArtifactStore, Protocol):
 class Mirror(Protocol):
     """Another registry that follows the ledger, such as MLflow's."""
 
-    def compare(self, required: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: RequiredModel) -> tuple[str, ...]:
         """Return where the mirror differs, in words; raises BackendUnavailable."""
 
-    def repair(self, required: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: RequiredModel) -> tuple[str, ...]:
         """Make the mirror say it and return what was changed; raises BackendUnavailable.
 
         Where ``required`` is guarded, an alias that somebody else moved is refused the same way.

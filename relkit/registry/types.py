@@ -342,36 +342,31 @@ class ReleaseReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aliases:
-    """What is served after the event ``sequence`` (0: before the first): versions or None."""
+class RequiredVersion:
+    """One version as the mirror has to have it; ``adopts`` is the number it was imported from."""
 
-    sequence: int = 0
-    champion: str | None = None
-    candidate: str | None = None
-    previous: str | None = None
+    version: str
+    source: str
+    tags: Mapping[str, str]
+    registered: int
+    adopts: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mirrored:
-    """What a registry that serving systems read has to say of a model.
+class RequiredModel:
+    """All that a mirror has to have of a model, plain enough to be sent to another process.
 
-    ``releases`` are all registered ones in the order of registration, ``champion`` what is live;
-    ``share`` is the candidate's share of traffic. ``sequence`` is that of the last event,
-    ``registered`` maps versions to the event that registered them, and ``history`` is what was
-    served after each event that changed it, oldest first. ``guarded`` says that an alias is moved
-    only from where the ledger once had it: the mirror follows an event, and repairs nothing.
+    ``aliases`` maps each alias to a version of relkit's or None; ``allowed`` to the versions
+    (and None) that the ledger ever had there, by the event since which it had them. ``guarded``
+    says that an alias is moved only from where the ledger once had it: the mirror follows an event,
+    and repairs nothing.
     """
 
     model: str
-    releases: tuple[Release, ...]
-    champion: str | None
-    candidate: str | None
-    previous: str | None
-    share: float = 0.0
-    yanked: frozenset[str] = frozenset()
-    sequence: int = 0
-    registered: Mapping[str, int] = field(default_factory=dict)
-    history: tuple[Aliases, ...] = ()
+    versions: tuple[RequiredVersion, ...]
+    aliases: Mapping[str, str | None]
+    sequence: int
+    allowed: Mapping[str, tuple[tuple[int, str | None], ...]] = field(default_factory=dict)
     guarded: bool = False
 
 

@@ -1,11 +1,11 @@
 """Going back: plan from the ledger and what lies here, then, if asked, one event and one alias."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from relkit.core.codec import nearest
 from relkit.core.errors import BackendUnavailable, Busy, InvalidInput, RelkitError, UsageError
@@ -34,24 +34,12 @@ if TYPE_CHECKING:
 REPAIR = "relkit registry verify --repair"
 
 
-class AliasMirror(Protocol):
-    """The aliases that serving systems read."""
-
-    def point(
-        self, model: str, *, champion: str, previous: str | None, expected: str | None
-    ) -> None:
-        """Move the aliases; raises BackendUnavailable, InvalidInput where it is not ``expected``.
-
-        ``expected`` is the version that ``champion`` should name before; ``previous`` None leaves
-        that alias as it is.
-        """
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackPorts:
-    """What a rollback needs; ``mirror`` is None where none is configured.
+    """What a rollback needs; ``actor`` is who acts where nobody was named.
 
-    ``actor`` is who acts where nobody was named.
+    ``mirror`` moves the aliases of a model that serving systems read to where its ledger has them
+    and raises BackendUnavailable; None where none is configured.
     """
 
     releases: ReleaseStore
@@ -59,7 +47,7 @@ class RollbackPorts:
     artifacts: ArtifactStore
     clock: "Clock"
     actor: str = "unknown"
-    mirror: AliasMirror | None = None
+    mirror: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,22 +273,17 @@ def apply(
             ) from error
     if ports.mirror is None:
         return Applied(events=tuple(done))
-    for step, event in zip(planned.moves, done, strict=True):
-        _point(ports.mirror, step, event)
+    for event in done:
+        try:
+            ports.mirror(event.model)
+        except RelkitError as error:
+            raise _with_message(
+                error,
+                f"the rollback of {event.model} to {event.version} is recorded (event "
+                f"{event.sequence}), and the alias was not moved: {error.message}",
+                hint=f"nothing is lost; finish it: {REPAIR}",
+            ) from error
     return Applied(events=tuple(done), mirrored=True)
-
-
-def _point(mirror: AliasMirror, step: Move, event: ReleaseEvent) -> None:
-    previous = None if step.version == step.live else step.live
-    try:
-        mirror.point(step.model, champion=step.version, previous=previous, expected=step.live)
-    except RelkitError as error:
-        raise _with_message(
-            error,
-            f"the rollback of {step.model} to {step.version} is recorded (event "
-            f"{event.sequence}), and the alias was not moved: {error.message}",
-            hint=f"nothing is lost; finish it: {REPAIR}",
-        ) from error
 
 
 def _with_message(error: RelkitError, message: str, *, hint: str) -> RelkitError:

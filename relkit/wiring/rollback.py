@@ -1,6 +1,7 @@
 """Builds what ``rollback`` and ``bisect`` need; a mirror is asked when an event is safe."""
 
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
@@ -17,25 +18,12 @@ if TYPE_CHECKING:
     from relkit.registry.ports import RegistryPorts
 
 
-class _Follower:
-    """Implements the rollback's ``AliasMirror``: the mirror is made to say what the ledger says."""
+def _follow(ports: "RegistryPorts", model: str) -> None:
+    """Make the mirror say what the ledger says; raises BackendUnavailable."""
+    from relkit.registry.mirror import follow, read_state
 
-    def __init__(self, ports: "RegistryPorts") -> None:
-        self._ports = ports
-
-    def point(
-        self,
-        model: str,
-        *,
-        champion: str,  # noqa: ARG002 - the ledger, which has the event by now, says all three
-        previous: str | None,  # noqa: ARG002
-        expected: str | None,  # noqa: ARG002
-    ) -> None:
-        """Move what differs; raises BackendUnavailable."""
-        from relkit.registry.mirror import follow, read_state
-
-        if self._ports.mirror is not None:
-            follow(self._ports, self._ports.mirror, read_state(self._ports, model))
+    if ports.mirror is not None:
+        follow(ports, ports.mirror, read_state(ports, model))
 
 
 def rollback_ports(workspace: Workspace) -> workflow.RollbackPorts:
@@ -47,7 +35,7 @@ def rollback_ports(workspace: Workspace) -> workflow.RollbackPorts:
         artifacts=ports.artifacts,
         clock=ports.clock,
         actor=ports.actor,
-        mirror=None if ports.mirror is None else _Follower(ports),
+        mirror=None if ports.mirror is None else partial(_follow, ports),
     )
 
 

@@ -10,20 +10,42 @@ import pytest
 from relkit.adapters.mlflow.registry import MlflowRegistry
 from relkit.core.config import MlflowSettings
 from relkit.core.errors import BackendUnavailable, InvalidInput
-from relkit.registry.types import Aliases, Artifact, Mirrored, Origin, Release
+from relkit.registry.ledger import state_of
+from relkit.registry.mirror import required_model
+from relkit.registry.types import (
+    Artifact,
+    EventKind,
+    Origin,
+    Release,
+    ReleaseEvent,
+    RequiredModel,
+)
 from tests.mlflow_proxy import ALIAS, Kind, Proxy, Server, free_port, proxied, served
 
 pytestmark = pytest.mark.slow
 
 HONEY = "honeytoken-marmalade"
 ONE = "sha256:" + "1" * 64
-HISTORY = (
-    Aliases(sequence=2, champion="1.0"),
-    Aliases(sequence=4, champion="1.0", candidate="1.1"),
-    Aliases(sequence=5, champion="1.1", previous="1.0"),
-    Aliases(sequence=6, champion="1.0", previous="1.1"),
+EVENTS = tuple(
+    ReleaseEvent(
+        model="asr",
+        sequence=sequence,
+        kind=kind,
+        version=version,
+        at="2026-01-31T12:00:00Z",
+        by="ann",
+        traffic=traffic,
+        digest=ONE,
+    )
+    for sequence, kind, version, traffic in (
+        (1, EventKind.REGISTERED, "1.0", None),
+        (2, EventKind.PROMOTED, "1.0", 1.0),
+        (3, EventKind.REGISTERED, "1.1", None),
+        (4, EventKind.CANARY, "1.1", 0.05),
+        (5, EventKind.PROMOTED, "1.1", 1.0),
+        (6, EventKind.ROLLED_BACK, "1.0", 1.0),
+    )
 )
-REGISTERED = {"1.0": 1, "1.1": 3}
 
 
 def _release(version: str, model: str = "asr") -> Release:
@@ -38,23 +60,18 @@ def _release(version: str, model: str = "asr") -> Release:
     )
 
 
-def _after(sequence: int, model: str = "asr", *, guarded: bool = True) -> Mirrored:
+def _after(
+    sequence: int,
+    model: str = "asr",
+    *,
+    guarded: bool = True,
+    releases: tuple[Release, ...] | None = None,
+) -> RequiredModel:
     """Return what the mirror has to say after an event of the history."""
-    history = tuple(one for one in HISTORY if one.sequence <= sequence)
-    now = history[-1] if history else Aliases()
-    known = {version: event for version, event in REGISTERED.items() if event <= sequence}
-    return Mirrored(
-        model=model,
-        releases=tuple(_release(version, model) for version in known),
-        champion=now.champion,
-        candidate=now.candidate,
-        previous=now.previous,
-        share=0.05 if now.candidate else 0.0,
-        sequence=sequence,
-        registered=known,
-        history=history,
-        guarded=guarded,
-    )
+    events = EVENTS[:sequence]
+    state = state_of(model, events)
+    registered = tuple(_release(version, model) for version in state.registered)
+    return required_model(state, events, releases or registered, guarded=guarded)
 
 
 def _mirror(folder: Path, uri: str | None = None, **variables: str) -> MlflowRegistry:
@@ -225,9 +242,8 @@ def test_an_imported_version_is_adopted(direct: MlflowRegistry, server: Server) 
     server.call("POST", "model-versions/create", {"name": "old", "source": "s3://bucket/old"})
     server.call("POST", ALIAS, {"name": "old", "alias": "champion", "version": "1"})
     origin = Origin(registry="mlflow", version="1", source="s3://bucket/old")
-    imported = replace(
-        _after(2, "old"), releases=(replace(_release("1.0", "old"), artifact=None, origin=origin),)
-    )
+    release = replace(_release("1.0", "old"), artifact=None, origin=origin)
+    imported = _after(2, "old", releases=(release,))
     direct.repair(imported)
     assert direct.compare(imported) == ()
     assert server.versions("old")["1"]["relkit.version"] == "1.0"

@@ -21,7 +21,7 @@ from relkit.cli.boundary import run
 from relkit.core.digests import canonical
 from relkit.core.errors import BackendUnavailable, Busy
 from relkit.registry.promote import PromoteOptions
-from relkit.registry.types import Mirrored, Release
+from relkit.registry.types import Release, RequiredModel
 from relkit.wiring import registry
 from relkit.wiring.gate import override
 from relkit.wiring.stores import open_workspace
@@ -652,22 +652,22 @@ class MemoryMirror:
     down: bool = False
     told: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
 
-    def compare(self, required: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: RequiredModel) -> tuple[str, ...]:
         """Say where it differs."""
         said_ = self._aliases(required)
         there = self.told.get(required.model)
         return () if there == said_ else (f"{required.model}: champion is {there}, not {said_}",)
 
-    def repair(self, required: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: RequiredModel) -> tuple[str, ...]:
         """Say what the ledger says."""
         differing = self.compare(required)
         self.told[required.model] = self._aliases(required)
         return differing
 
-    def _aliases(self, required: Mirrored) -> tuple[str | None, str | None]:
+    def _aliases(self, required: RequiredModel) -> tuple[str | None, str | None]:
         if self.down:
             raise BackendUnavailable("the mirror did not answer")
-        return required.champion, required.previous
+        return required.aliases["champion"], required.aliases["previous"]
 
 
 def test_the_event_is_safe_before_the_mirror_is_told(

@@ -16,7 +16,7 @@ import pytest
 from relkit.core.errors import BackendUnavailable, Busy, InvalidInput
 from relkit.registry.ledger import Entry, plan_promoted, plan_registered, plan_yanked, state_of
 from relkit.registry.release_files import sealed
-from relkit.registry.types import Artifact, Attested, EventKind, Interface, Mirrored, Release
+from relkit.registry.types import Artifact, Attested, EventKind, Interface, Release, RequiredModel
 from relkit.registry.verify import VerifyRegistryOptions, record_verified
 from relkit.rollback.run import RollbackOptions, apply, plan_rollback
 from relkit.wiring import registry
@@ -281,15 +281,19 @@ class Aliases:
         self.champion: str | None = None
         self.down = False
 
-    def compare(self, required: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: RequiredModel) -> tuple[str, ...]:
         """Return whether the alias is another."""
-        return () if self.champion == required.champion else ("the alias champion is another",)
+        return (
+            ()
+            if self.champion == required.aliases["champion"]
+            else ("the alias champion is another",)
+        )
 
-    def repair(self, required: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: RequiredModel) -> tuple[str, ...]:
         """Move the alias."""
         if self.down:
             raise BackendUnavailable("MLflow did not answer at http://127.0.0.1:9")
-        self.champion = required.champion
+        self.champion = required.aliases["champion"]
         return ("the alias champion was moved",)
 
 

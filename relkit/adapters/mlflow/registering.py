@@ -14,8 +14,6 @@ from relkit.core.errors import BackendUnavailable
 from relkit.registry.mirror import (
     ALIASES,
     SEQUENCE,
-    RequiredModel,
-    RequiredVersion,
     alias_difference,
     matched,
     mirrored_sequence,
@@ -23,7 +21,7 @@ from relkit.registry.mirror import (
     name_of,
     wrong_tags,
 )
-from relkit.registry.types import MirrorModel, MirrorVersion
+from relkit.registry.types import MirrorModel, MirrorVersion, RequiredModel, RequiredVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

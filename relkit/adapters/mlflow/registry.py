@@ -12,8 +12,8 @@ from relkit.adapters.mlflow.access import Access, Patience, Talk, patient
 from relkit.core.config import MlflowSettings
 from relkit.core.errors import InvalidInput
 from relkit.core.values import time_text
-from relkit.registry.mirror import differences, required_model
-from relkit.registry.types import LegacyVersion, Mirrored, MirrorModel, MirrorVersion
+from relkit.registry.mirror import differences
+from relkit.registry.types import LegacyVersion, MirrorModel, MirrorVersion, RequiredModel
 
 TIMEOUT = "RELKIT_MLFLOW_TIMEOUT"
 _WHOLE_S = 12.0
@@ -52,21 +52,21 @@ class MlflowRegistry:
         self._environment = environment
         self._talk: Talk | None = None
 
-    def compare(self, required: Mirrored) -> tuple[str, ...]:
+    def compare(self, required: RequiredModel) -> tuple[str, ...]:
         """Return where MLflow differs from the ledger, in words; raises BackendUnavailable."""
         models = self._ask(
-            "read", {"names": [required.model], "locations": False}, len(required.releases)
+            "read", {"names": [required.model], "locations": False}, len(required.versions)
         )
-        return differences(required_model(required), _model(models.get(required.model)))
+        return differences(required, _model(models.get(required.model)))
 
-    def repair(self, required: Mirrored) -> tuple[str, ...]:
+    def repair(self, required: RequiredModel) -> tuple[str, ...]:
         """Make MLflow say what the ledger says and return what was changed, in words.
 
         Raises BackendUnavailable where it does not answer, and, where ``guarded``, where somebody
         else moved an alias or deleted the version it has to name.
         """
-        order = {"required": asdict(required_model(required))}
-        return tuple(self._ask("repair", order, len(required.releases)))
+        order = {"required": asdict(required)}
+        return tuple(self._ask("repair", order, len(required.versions)))
 
     def legacy(self, names: Sequence[str] | None) -> dict[str, tuple[LegacyVersion, ...]]:
         """Return all versions of models (None: of all of them) by name, oldest first.
