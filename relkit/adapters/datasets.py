@@ -43,10 +43,7 @@ from relkit.datasets.types import (
 LOCK = "lock.json"
 POINTER = ".dvc"
 _POINTER_SIZE = 1024
-_POINTERS = {
-    b"version https://git-lfs": "is a Git LFS pointer",
-    b"outs:": "is a DVC pointer",
-}
+_POINTERS = {b"version https://git-lfs": "is a Git LFS pointer", b"outs:": "is a DVC pointer"}
 
 
 class Revisions(Protocol):

@@ -173,9 +173,7 @@ def write_default(name: str, ports: CheckPorts, *, progress: Progress) -> str:
     facts = utterance_facts(dataset, sounds, split=None, alike=1.0, labels=None)
     slices = slice_facts(dataset, sounds)
     contract = Contract(
-        name=name,
-        expectations=tuple(default_expectations(dataset, facts, slices)),
-        notes=NOTES,
+        name=name, expectations=tuple(default_expectations(dataset, facts, slices)), notes=NOTES
     )
     return ports.contracts.write(dataset, contract)
 

@@ -215,12 +215,7 @@ NOTES = (
 _IN_SET = "expect_column_values_to_be_in_set"
 _BETWEEN = "expect_column_values_to_be_between"
 
-_SPOKEN = {
-    "type": "comparison",
-    "column": {"name": "text_words"},
-    "operator": ">",
-    "parameter": 0,
-}
+_SPOKEN = {"type": "comparison", "column": {"name": "text_words"}, "operator": ">", "parameter": 0}
 """Rows with words, in the form that Great Expectations writes conditions."""
 
 

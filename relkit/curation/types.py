@@ -172,8 +172,7 @@ class ContractOutcome:
     """
 
     FILE: ClassVar = Shape(
-        required=True,
-        derived={"outcome": "schema"} | dict.fromkeys(_COUNTED, "checked"),
+        required=True, derived={"outcome": "schema"} | dict.fromkeys(_COUNTED, "checked")
     )
 
     schema: Literal["relkit.contract-outcome/v1"] = "relkit.contract-outcome/v1"

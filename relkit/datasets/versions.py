@@ -110,9 +110,7 @@ def compare_snapshots(before: DatasetSnapshot, after: DatasetSnapshot) -> Datase
 
 
 def _audio(
-    before: DatasetSnapshot,
-    after: DatasetSnapshot,
-    pairs: Iterable[tuple[Utterance, Utterance]],
+    before: DatasetSnapshot, after: DatasetSnapshot, pairs: Iterable[tuple[Utterance, Utterance]]
 ) -> tuple[str, ...] | None:
     old, new = before.audio, after.audio
     if old is None or new is None:
@@ -144,9 +142,7 @@ def _moves(
     pairs = {name: (old.get(name, none), new.get(name, none)) for name in [*old, *new]}
     return tuple(
         CoverageMove(
-            slice=name,
-            utterances=(a.utterances, b.utterances),
-            clusters=(a.clusters, b.clusters),
+            slice=name, utterances=(a.utterances, b.utterances), clusters=(a.clusters, b.clusters)
         )
         for name, (a, b) in pairs.items()
     )

@@ -14,14 +14,7 @@ from relkit.core.codec import encode, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
-from relkit.datasets.types import (
-    Answer,
-    Failure,
-    FailureReason,
-    Prediction,
-    Text,
-    Unusable,
-)
+from relkit.datasets.types import Answer, Failure, FailureReason, Prediction, Text, Unusable
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader
 
 MAX_LINE = 1 << 20

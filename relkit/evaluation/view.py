@@ -5,16 +5,7 @@ from collections.abc import Sequence
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
-from relkit.core.wording import (
-    NONE,
-    amount,
-    columns,
-    count,
-    counted,
-    interval,
-    number,
-    safe,
-)
+from relkit.core.wording import NONE, amount, columns, count, counted, interval, number, safe
 from relkit.datasets.view import revision
 from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
 

@@ -208,11 +208,7 @@ def confusions(
         substitutions=tuple(ranked["substitution"][:most]),
         deletions=tuple(ranked["deletion"][:most]),
         insertions=tuple(ranked["insertion"][:most]),
-        kinds=(
-            len(ranked["substitution"]),
-            len(ranked["deletion"]),
-            len(ranked["insertion"]),
-        ),
+        kinds=(len(ranked["substitution"]), len(ranked["deletion"]), len(ranked["insertion"])),
     )
 
 

@@ -420,11 +420,7 @@ def _walk_back(
 
 
 def _step_back(
-    reference: WordNetwork,
-    hypothesis: WordNetwork,
-    rows: Sequence[_Row],
-    row: int,
-    column: int,
+    reference: WordNetwork, hypothesis: WordNetwork, rows: Sequence[_Row], row: int, column: int
 ) -> tuple[int, int, Token | None, Token | None]:
     """Return the nodes before, and what was said on the way; a pair of words goes first."""
     cost = rows[row].at(column)

@@ -69,8 +69,7 @@ class Relation:
         if column not in self.columns:
             names = ", ".join(self.slice_columns)
             raise InvalidInput(
-                f"{self.source}: no column {column} to slice by",
-                hint=f"columns: {names or 'none'}",
+                f"{self.source}: no column {column} to slice by", hint=f"columns: {names or 'none'}"
             )
         return self.columns[column]
 
@@ -280,12 +279,7 @@ class SliceQueries:
         )
 
     def values(
-        self,
-        slices: Sequence[str],
-        column: str,
-        *,
-        by: By = "cluster",
-        rows: str | None = None,
+        self, slices: Sequence[str], column: str, *, by: By = "cluster", rows: str | None = None
     ) -> SliceValues:
         """Return the finite values of a column over scored rows, by slice and then ascending.
 

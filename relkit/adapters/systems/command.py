@@ -51,13 +51,7 @@ class CommandSystem:
     after a start has no latency unless the program measures itself: starting would be part of it.
     """
 
-    def __init__(
-        self,
-        system: Command,
-        *,
-        folder: Path,
-        environment: Mapping[str, str],
-    ) -> None:
+    def __init__(self, system: Command, *, folder: Path, environment: Mapping[str, str]) -> None:
         """Start the program in ``folder``; raises InvalidInput where that cannot be done.
 
         ``timeout_s`` bounds one answer; a program that misses it is killed with all it started.

@@ -164,11 +164,7 @@ def _hibari() -> Any:  # noqa: ANN401 - the library is untyped
 def _run(arguments: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
     try:
         return subprocess.run(
-            arguments,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_ASK_S,
+            arguments, check=False, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASK_S
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InvalidInput(

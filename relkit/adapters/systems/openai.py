@@ -183,8 +183,7 @@ class _Server:
         self._not_before = 0.0
         # A transport and no client: a client follows the environment, and keeps cookies.
         self._transport = httpx.HTTPTransport(
-            verify=ssl.create_default_context(),
-            limits=httpx.Limits(keepalive_expiry=None),
+            verify=ssl.create_default_context(), limits=httpx.Limits(keepalive_expiry=None)
         )
 
     def close(self) -> None:
