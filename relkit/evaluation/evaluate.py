@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from relkit.audio.types import QualityEvidence
 from relkit.core.codec import encode
@@ -27,13 +27,7 @@ from relkit.evaluation.ports import (
     SystemUnderTest,
 )
 from relkit.evaluation.predict import predict
-from relkit.evaluation.quality import (
-    QualityPorts,
-    Spoken,
-    quality_scorer,
-    recordings,
-    score_quality,
-)
+from relkit.evaluation.quality import QualityPorts, quality_scorer, recordings, score_quality
 from relkit.evaluation.slicing import Cut, Plan, select
 from relkit.evaluation.speak import (
     check_texts,
@@ -144,7 +138,14 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
         check_texts(planned.utterances, planned.dataset.manifest)
     scorer = quality_scorer(planned.suite.metrics, ports.quality)
     if options.resume is None:
-        header = _header(planned, system, ports, options.repeat or 1, scorer)
+        header = RunHeader(
+            **_decided(planned, ports),
+            candidate=system.candidate,
+            repeats=options.repeat or 1,
+            load=system.load,
+            load_digest=system.load_digest,
+            versions={**ports.versions, **system.versions, **_models(scorer)},
+        )
         opened = ports.runs.create(header)
     else:
         header = ports.runs.read_header(options.resume)
@@ -163,15 +164,14 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
                 root=planned.dataset.root,
                 progress=progress,
             )
-            quality = _recorded_quality(planned, outcomes, scorer, ports, progress)
+            quality = _quality(planned, outcomes, scorer, ports, progress)
         else:
             outcomes = speak(
                 run, utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
             )
             floor = recogniser_floor(planned, trip.recogniser, audio=ports.audio, cache=ports.cache)
             folder = str(trip.folder(header.run))
-            clips = spoken_clips(outcomes)
-            quality = _quality(clips, folder, planned, scorer, ports, progress)
+            quality = _quality(planned, outcomes, scorer, ports, progress, spoken_in=folder)
             summary = speech_summary(outcomes, trip.recogniser, floor)
         report = conclude(
             run,
@@ -234,62 +234,42 @@ def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
         )
 
 
-def _recorded_quality(
+def _quality(
     planned: Plan,
     outcomes: Sequence[Outcome],
     scorer: QualityScorer | None,
     ports: EvalPorts,
     progress: Progress,
+    *,
+    spoken_in: str | None = None,
 ) -> QualityEvidence | None:
-    """Return the quality of what the system was given, None where no metric asks for it."""
-    if scorer is None:
-        return None
-    items = recordings(planned.utterances, outcomes, manifest=planned.dataset.manifest)
-    return _quality(items, planned.dataset.root, planned, scorer, ports, progress)
-
-
-def _quality(
-    items: Sequence[Spoken],
-    root: str,
-    planned: Plan,
-    scorer: QualityScorer | None,
-    ports: EvalPorts,
-    progress: Progress,
-) -> QualityEvidence | None:
+    """Return the quality of the recordings, or of what was spoken; None where not asked for."""
     if scorer is None or ports.quality is None:
         return None
     return score_quality(
-        items,
+        recordings(planned.utterances, outcomes, manifest=planned.dataset.manifest)
+        if spoken_in is None
+        else spoken_clips(outcomes),
         scorer,
         ports.quality,
         audio=ports.audio,
-        root=root,
+        root=spoken_in or planned.dataset.root,
         max_s=planned.suite.max_audio_s,
         progress=progress,
     )
 
 
-def _header(
-    planned: Plan,
-    system: SystemUnderTest,
-    ports: EvalPorts,
-    repeats: int,
-    scorer: QualityScorer | None,
-) -> RunHeader:
+def _decided(planned: Plan, ports: EvalPorts) -> dict[str, Any]:
+    """Return the fields of a new run's header that decide its scores."""
     now = ports.clock.now()
-    return RunHeader(
-        run=ports.runs.new_id(now),
-        created=now,
-        suite_digest=suite_digest(planned.suite),
-        suite=planned.suite,
-        dataset=planned.dataset.version,
-        candidate=system.candidate,
-        normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
-        repeats=repeats,
-        load=system.load,
-        load_digest=system.load_digest,
-        versions={**ports.versions, **system.versions, **_models(scorer)},
-    )
+    return {
+        "run": ports.runs.new_id(now),
+        "created": now,
+        "suite_digest": suite_digest(planned.suite),
+        "suite": planned.suite,
+        "dataset": planned.dataset.version,
+        "normalizer": Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
+    }
 
 
 def _models(scorer: QualityScorer | None) -> Mapping[str, str]:
@@ -349,10 +329,18 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
         _check_audio(planned, outcomes, ports.audio)
     # What was spoken lies in the old run, and nothing else is its audio.
     scorer = None if speaks else quality_scorer(planned.suite.metrics, ports.quality)
-    header = _rescore_header(source, planned, ports, _models(scorer))
+    header = replace(
+        source,
+        **_decided(planned, ports),
+        status="running",
+        finished=None,
+        versions={**source.versions, **ports.versions, **_models(scorer)},
+        source=source.run,
+        outputs={},
+    )
     with ports.runs.create(header) as run:
         run.log(ports.clock.now(), "rescored", source=source.run)
-        quality = _recorded_quality(planned, outcomes, scorer, ports, lambda _done, _total: None)
+        quality = _quality(planned, outcomes, scorer, ports, lambda _done, _total: None)
         same = source.normalizer.digest == planned.normalizer.digest
         speech, notes = rescored_summary(
             ports.runs.read_report(options.run).speech, same_text_rules=same
@@ -361,27 +349,6 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
             run, outcomes, planned, ports.aggregators, quality=quality, speech=speech, notes=notes
         )
         return _finish(run, report, ports)
-
-
-def _rescore_header(
-    source: RunHeader, planned: Plan, ports: EvalPorts, quality: Mapping[str, str]
-) -> RunHeader:
-    """Return the old header with what decides the scores replaced; the system stays its own."""
-    now = ports.clock.now()
-    return replace(
-        source,
-        run=ports.runs.new_id(now),
-        status="running",
-        created=now,
-        finished=None,
-        suite_digest=suite_digest(planned.suite),
-        suite=replace(planned.suite, system=source.suite.system),
-        dataset=planned.dataset.version,
-        normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
-        versions={**source.versions, **ports.versions, **quality},
-        source=source.run,
-        outputs={},
-    )
 
 
 def _check_task(source: RunHeader, planned: Plan) -> bool:

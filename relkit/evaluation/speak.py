@@ -120,19 +120,28 @@ def speak(
     folder = trip.folder(run.header.run)
     done = _journalled(run)
     items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
-    steps = _Steps(run, done, 2 * len(items), progress)
+    taken = sum(map(_steps, done.values()))
+
+    def take(outcome: Outcome) -> None:
+        nonlocal taken
+        run.append(outcome)
+        before = done.get((outcome.id, outcome.repeat))
+        taken += _steps(outcome) - (0 if before is None else _steps(before))
+        done[outcome.id, outcome.repeat] = outcome
+        progress(taken, 2 * len(items))
+
     silent = [(u, r) for u, r in items if _unspoken(done.get((u.id, r)), folder)]
     scripts = (
         (item.id, repeat, Script(text=item.reference, folder=str(folder / CLIPS)))
         for item, repeat in silent
     )
     for prediction in trip.speaker.predict(scripts):
-        steps.take(Outcome(id=prediction.id, repeat=prediction.repeat, prediction=prediction))
+        take(Outcome(id=prediction.id, repeat=prediction.repeat, prediction=prediction))
     limit = run.header.suite.max_audio_s
     listening = _Listening(dict(done))
     unheard = [listening.clip(u, r) for u, r in items if _clip_of(done[u.id, r]) is not None]
     for outcome in listening.outcomes(unheard, trip.recogniser, audio, cache, str(folder), limit):
-        steps.take(outcome)
+        take(outcome)
     return [done[item.id, repeat] for item, repeat in items]
 
 
@@ -148,28 +157,6 @@ def _journalled(run: OpenRun) -> dict[Key, Outcome]:
         if not unheard or (item.id, item.repeat) not in done:
             done[item.id, item.repeat] = item
     return done
-
-
-@dataclass(slots=True)
-class _Steps:
-    """Keeps outcomes: in the journal first, then in memory."""
-
-    run: OpenRun
-    done: dict[Key, Outcome]
-    total: int
-    progress: Progress
-    _at: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._at = sum(_steps(outcome) for outcome in self.done.values())
-
-    def take(self, outcome: Outcome) -> None:
-        self.run.append(outcome)
-        key = outcome.id, outcome.repeat
-        before = self.done.get(key)
-        self._at += _steps(outcome) - (0 if before is None else _steps(before))
-        self.done[key] = outcome
-        self.progress(self._at, self.total)
 
 
 def _steps(outcome: Outcome) -> int:

@@ -387,35 +387,18 @@ def _walk_back(
     row, column = len(reference.into) - 1, len(hypothesis.into) - 1
     counts = _counts_of(rows[row].at(column))
     expected: list[str] = []
-    hypothesis_words: list[str] = []
+    answered: list[str] = []
     while row or column:
-        row, column, reference_token, hypothesis_token = _step_back(
-            reference, hypothesis, rows, row, column
-        )
-        hit = (
-            reference_token is not None
-            and hypothesis_token is not None
-            and _matches(reference_token, hypothesis_token)
-        )
-        if reference_token is not None and (
-            hypothesis_token is not None or not reference_token.optional
-        ):
-            expected.append(reference_token.lead + reference_token.text)
-        if hypothesis_token is not None and (
-            reference_token is not None or not hypothesis_token.optional
-        ):
-            hypothesis_words.append(
-                hypothesis_token.lead
-                + (
-                    reference_token.text
-                    if hit and reference_token is not None
-                    else hypothesis_token.text
-                )
-            )
+        row, column, word, answer = _step_back(reference, hypothesis, rows, row, column)
+        if word is not None and (answer is not None or not word.optional):
+            expected.append(word.lead + word.text)
+        if answer is not None and (word is not None or not answer.optional):
+            hit = word is not None and _matches(word, answer)
+            answered.append(answer.lead + (word.text if hit and word else answer.text))
     return NetworkScore(
         counts=counts,
         reference="".join(reversed(expected)).strip(),
-        hypothesis="".join(reversed(hypothesis_words)).strip(),
+        hypothesis="".join(reversed(answered)).strip(),
     )
 
 
