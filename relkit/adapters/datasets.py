@@ -102,7 +102,7 @@ class DatasetFiles:
         Audio under DVC that is absent is fetched. The working tree is dirty also where its lock
         was written before the files changed. Raises InvalidInput, BackendUnavailable.
         """
-        root = self._root(name)
+        root = self.folder(name)
         revisions = self._revisions(root)
         if rev is None:
             lock = read_lock(root, name)
@@ -120,7 +120,7 @@ class DatasetFiles:
         working tree from the files themselves, or from the lock where a path under DVC is absent.
         A stale lock tells nothing of audio that is not here. Raises InvalidInput.
         """
-        root = self._root(name)
+        root = self.folder(name)
         revisions = self._revisions(root)
         if rev is None:
             return _working(root, name, revisions)
@@ -147,13 +147,13 @@ class DatasetFiles:
 
         None where the revision has no lock. Raises InvalidInput for an unknown revision.
         """
-        revisions = self._revisions(self._root(name))
+        revisions = self._revisions(self.folder(name))
         data = revisions.read(revisions.resolve(rev), LOCK)
         return None if data is None else parsed_lock(data, name)
 
     def write_lock(self, lock: DatasetLock) -> bool:
         """Write a dataset's lock whole; False where it says the same already."""
-        path = self._root(lock.name) / LOCK
+        path = self.folder(lock.name) / LOCK
         data = render_lock(lock).encode()
         if path.is_file() and path.read_bytes() == data:
             return False
@@ -165,14 +165,21 @@ class DatasetFiles:
 
         Missing, empty, or the pointer of a large-file store instead of the audio itself.
         """
-        root = self._root(name)
+        root = self.folder(name)
         utterances = _read_manifest(root, name, _read_settings(root, name))
         problems = {_inside(item, root): _defect(Path(item.audio.path)) for item in utterances}
         return {path: problem for path, problem in problems.items() if problem}
 
     def folder(self, name: str) -> Path:
         """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
-        return self._root(name)
+        root = self._folder / name
+        if Path(name).name != name or not (root / "dataset.yaml").is_file():
+            names = sorted(path.parent.name for path in self._folder.glob("*/dataset.yaml"))
+            raise InvalidInput(
+                f'no dataset "{shown(name)}" in {self._folder.name}/',
+                hint=nearest(name, names) or "make one, or start from: relkit init DIR",
+            )
+        return root
 
     def _old(self, root: Path, name: str, commit: str) -> "_Content":
         """Return what a complete export holds; one that was changed since is made again."""
@@ -219,16 +226,6 @@ class DatasetFiles:
             if self._audio is None or lock is None:
                 raise InvalidInput(f"{what}: the audio is not here", hint="run: dvc pull")
             self._audio.place(root, lock.audio.dvc[out], tree / out, what=what)
-
-    def _root(self, name: str) -> Path:
-        root = self._folder / name
-        if Path(name).name != name or not (root / "dataset.yaml").is_file():
-            names = sorted(path.parent.name for path in self._folder.glob("*/dataset.yaml"))
-            raise InvalidInput(
-                f'no dataset "{shown(name)}" in {self._folder.name}/',
-                hint=nearest(name, names) or "make one, or start from: relkit init DIR",
-            )
-        return root
 
 
 def _working(root: Path, name: str, revisions: Revisions) -> DatasetSnapshot:

@@ -50,6 +50,7 @@ class ParquetResults:
         import pyarrow as pa
 
         slices = list(results[0].slices) if results else []
+        speech = [r.speech for r in results]
         _write(
             path,
             _columns(results, "string", "id")
@@ -63,7 +64,8 @@ class ParquetResults:
             | _columns(results, "bool_", "cached")
             | _columns(results, "string", "load")
             | _qualities(results)
-            | _speech([r.speech for r in results]),
+            | _columns(speech, "float64", *SPEECH_COLUMNS)
+            | _columns(speech, "int64", "clipped", "dropouts"),
         )
 
     def write_texts(
@@ -150,17 +152,6 @@ def _qualities(results: Sequence[Result]) -> Cells:
     }
 
 
-def _speech(clips: Sequence[SpokenAudio | None]) -> Cells:
-    columns = _columns(clips, "float64", *SPEECH_COLUMNS)
-    return columns | _columns(clips, "int64", "clipped", "dropouts")
-
-
-def _spoken(row: Cells) -> SpokenAudio | None:
-    if row.get("leading_silence_ms") is None:
-        return None
-    return SpokenAudio(**{name: row[name] for name in SPEECH_COLUMNS})
-
-
 def _write(path: Path, columns: dict[str, Any]) -> None:
     import pyarrow as pa
     from pyarrow import parquet as pq
@@ -203,7 +194,9 @@ def _outcome(row: Cells, text: Cells) -> Outcome:
         unusable=unusable,
         audio=text["audio"],
         duration=row["duration"],
-        speech=_spoken(row),
+        speech=None
+        if row.get("leading_silence_ms") is None
+        else SpokenAudio(**{name: row[name] for name in SPEECH_COLUMNS}),
     )
 
 

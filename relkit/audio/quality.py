@@ -157,15 +157,11 @@ def noise_floor(
             if metric in before.scores and metric in after.scores
         ]
         squares = [(x - y) ** 2 / 2.0 for x, y in pairs]
-        spread = math.sqrt(sum(squares) / len(squares)) if squares else None
-        parts = [value for value in (spread, _median(spreads.get(metric, []))) if value is not None]
+        parts = [math.sqrt(sum(squares) / len(squares))] if squares else []
+        parts += [float(np.median(spreads[metric]))] if metric in spreads else []
         if parts:
             floors[metric] = NoiseFloor(sd=max(parts), repeated=len(pairs))
     return floors
-
-
-def _median(values: Sequence[float]) -> float | None:
-    return float(np.median(values)) if values else None
 
 
 def reasons_counted(

@@ -13,7 +13,7 @@ from relkit.core.codec import Lines, decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import where
-from relkit.curation.types import Contract, ContractOutcome, ReviewCandidate, ReviewList, Signals
+from relkit.curation.types import Contract, ContractOutcome, ReviewList, Signals
 
 _NO_NUMBER = re.compile(r"[:\[,]\s*(NaN|-?Infinity)\b")
 
@@ -93,17 +93,17 @@ _DIGITS = 6
 
 def review_document(review: ReviewList) -> dict[str, JsonValue]:
     """Return the JSON document; scores, signals and rates are rounded to 6 digits."""
-    return {**encode(review), "candidates": [*map(_document, review.candidates)]}
-
-
-def _document(item: ReviewCandidate) -> dict[str, JsonValue]:
-    return {
-        "id": item.id,
-        "score": round(item.score, _DIGITS),
-        "slice": item.slice,
-        "signals": {name: _rounded(value) for name, value in encode(item.signals).items()},
-        "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
-    }
+    candidates: list[JsonValue] = [
+        {
+            "id": item.id,
+            "score": round(item.score, _DIGITS),
+            "slice": item.slice,
+            "signals": {name: _rounded(value) for name, value in encode(item.signals).items()},
+            "numbers": {name: _rounded(item.numbers.get(name)) for name in NUMBERS},
+        }
+        for item in review.candidates
+    ]
+    return {**encode(review), "candidates": candidates}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -116,15 +116,9 @@ def review_csv(review: ReviewList) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["id", "score", "slice", *SIGNALS, *NUMBERS])
     for item in review.candidates:
-        signals = [_rounded(getattr(item.signals, name)) for name in SIGNALS]
-        numbers = [_rounded(item.numbers.get(name)) for name in NUMBERS]
-        cells = [
-            _inert(item.id),
-            round(item.score, _DIGITS),
-            _inert(item.slice),
-            *signals,
-            *numbers,
-        ]
+        cells = [_inert(item.id), round(item.score, _DIGITS), _inert(item.slice)]
+        cells += [_rounded(getattr(item.signals, name)) for name in SIGNALS]
+        cells += [_rounded(item.numbers.get(name)) for name in NUMBERS]
         writer.writerow(cells)
     return out.getvalue()
 

@@ -52,7 +52,14 @@ def answer_from(
     if (answer.text is None) == (answer.error is None):
         which = "neither" if answer.text is None else "both"
         raise InvalidInput(f'{at}: {which} of "text" and "error" are given', hint="give one")
-    _refuse_beyond_json(document, at)
+    # "\ud800" is JSON and yet no text: it would break every file that it is written to later. A
+    # Parquet file can hold NaN and times in places that no type of ours describes.
+    try:
+        compact_json(document).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{at}: holds a value that JSON has no word for") from error
     if answer.error is not None:
         detail = answer.error if _ERROR_CODE.fullmatch(answer.error) else ""
         return answer.id, Failure(reason=FailureReason.REPORTED, detail=detail)
@@ -70,17 +77,6 @@ def render_answer(utterance_id: str, answer: Answer) -> str:
 def compact_json(document: object) -> str:
     """Return JSON without white space, keys in the order given, and no non-finite number."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _refuse_beyond_json(document: JsonValue, at: str) -> None:
-    # "\ud800" is JSON and yet no text: it would break every file that it is written to later. A
-    # Parquet file can hold NaN and times in places that no type of ours describes.
-    try:
-        compact_json(document).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{at}: holds half of a surrogate pair, which is no text") from error
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"{at}: holds a value that JSON has no word for") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

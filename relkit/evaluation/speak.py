@@ -12,7 +12,6 @@ import numpy as np
 
 from relkit.audio.samples import audio_facts
 from relkit.audio.types import WARM_UP, Floor, Script, SpeechSummary, SpokenAudio
-from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
 from relkit.core.ports import Progress
 from relkit.core.slices import OVERALL
@@ -50,23 +49,6 @@ def floor_metrics(results: Sequence[Result]) -> dict[str, Estimate]:
     scored = [result for result in results if result.score is not None]
     clusters = sorted({result.cluster for result in scored})
     place = {cluster: i for i, cluster in enumerate(clusters)}
-    columns = _columns(scored)
-    index = np.array([place[result.cluster] for result in scored], dtype=np.int64)
-    sums = ClusterSums(
-        slices=(OVERALL,),
-        slice_index=np.zeros(len(clusters), dtype=np.int64),
-        cluster_index=np.arange(len(clusters), dtype=np.int64),
-        columns={
-            name: np.bincount(index, weights=column, minlength=len(clusters)).astype(np.float64)
-            for name, column in columns.items()
-        },
-    )
-    evidence = RateEvidence(sums=sums)
-    estimates = {name: estimate_rates(RATE_METRICS[name], evidence)[0] for name in FLOOR_METRICS}
-    return {name: estimate for name, estimate in estimates.items() if estimate.value is not None}
-
-
-def _columns(scored: Sequence[Result]) -> Mapping[str, FloatArray]:
     scores = [result.score for result in scored if result.score is not None]
     counted = {
         "errors": [score.counts.errors for score in scores],
@@ -80,7 +62,19 @@ def _columns(scored: Sequence[Result]) -> Mapping[str, FloatArray]:
     columns = {name: np.array(values, dtype=np.float64) for name, values in counted.items()}
     for name in ("words", "characters", "entities"):
         columns[f"with_{name}"] = (columns[name] > 0).astype(np.float64)
-    return columns
+    index = np.array([place[result.cluster] for result in scored], dtype=np.int64)
+    sums = ClusterSums(
+        slices=(OVERALL,),
+        slice_index=np.zeros(len(clusters), dtype=np.int64),
+        cluster_index=np.arange(len(clusters), dtype=np.int64),
+        columns={
+            name: np.bincount(index, weights=column, minlength=len(clusters)).astype(np.float64)
+            for name, column in columns.items()
+        },
+    )
+    evidence = RateEvidence(sums=sums)
+    estimates = {name: estimate_rates(RATE_METRICS[name], evidence)[0] for name in FLOOR_METRICS}
+    return {name: estimate for name, estimate in estimates.items() if estimate.value is not None}
 
 
 CLIPS = "audio"

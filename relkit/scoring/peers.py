@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
+from typing import NamedTuple
 
 from relkit.core.tokens import ZERO_WIDTH, Segmenter, tokens
 from relkit.core.values import ErrorCounts
@@ -48,8 +49,7 @@ class PeerComparison:
     segmenter: Segmenter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stage:
+class _Stage(NamedTuple):
     name: str
     sentence: str
     counts: ErrorCounts
@@ -70,32 +70,21 @@ def explain(compared: PeerComparison, peer: Peer) -> Explanation:
     theirs = peer(references, hypotheses)
     same = _count(zip(theirs.references, theirs.hypotheses, strict=True))
     stages = [
-        _Stage(name="", sentence="", counts=theirs.counts, touched=0),
-        _Stage(
-            name="alignment",
-            sentence="the fewest errors between the same tokens",
-            counts=same,
-            touched=0,
-        ),
+        _Stage("", "", theirs.counts, 0),
+        _Stage("alignment", "the fewest errors between the same tokens", same, 0),
         *_token_stages(theirs, references, hypotheses, compared.segmenter),
+        _Stage("format", compared.reading, compared.answered, len(answered)),
         _Stage(
-            name="format",
-            sentence=compared.reading,
-            counts=compared.answered,
-            touched=len(answered),
+            "failures",
+            "utterances without an answer cannot be handed over; here all their words are deleted",
+            compared.raw,
+            len(compared.references) - len(answered),
         ),
         _Stage(
-            name="failures",
-            sentence="utterances without an answer cannot be handed over; here all their words "
-            "are deleted",
-            counts=compared.raw,
-            touched=len(compared.references) - len(answered),
-        ),
-        _Stage(
-            name="normalizer",
-            sentence=f'the normalizer "{compared.normalizer}"',
-            counts=compared.normalized,
-            touched=len(compared.references),
+            "normalizer",
+            f'the normalizer "{compared.normalizer}"',
+            compared.normalized,
+            len(compared.references),
         ),
     ]
     return Explanation(
@@ -134,7 +123,7 @@ def _token_stages(
     ):
         after = [(cut(r), cut(h)) for r, h in zip(references, hypotheses, strict=True)]
         touched = sum(old != new for old, new in zip(before, after, strict=True))
-        yield _Stage(name=name, sentence=sentence, counts=_count(after), touched=touched)
+        yield _Stage(name, sentence, _count(after), touched)
         before = after
 
 

@@ -89,10 +89,11 @@ class CommandSystem:
         outcome = self._ask(self._program, json.dumps(request).encode() + b"\n", token)
         if isinstance(outcome, Failure):
             return self._count(outcome)
-        latency_ms = (time.perf_counter() - started) * 1000
-        timed = _timed(outcome, None if self._fresh else latency_ms)
+        if outcome.clock != "system" or outcome.latency_ms is None:  # else by the program's clock
+            latency_ms = None if self._fresh else (time.perf_counter() - started) * 1000
+            outcome = replace(outcome, latency_ms=latency_ms, first_byte_ms=None, clock="harness")
         self._answered, self._fresh = True, False
-        return timed
+        return outcome
 
     def close(self) -> None:
         """Close the program's input, wait a little, then kill its whole process group."""
@@ -315,13 +316,6 @@ def _arguments(run: str) -> list[str]:
             "system: run is no command line", hint="quote its arguments as in a shell"
         )
     return arguments
-
-
-def _timed(answer: Answer, latency_ms: float | None) -> Answer:
-    """Keep the program's own times only if it says that they are by its clock."""
-    if answer.clock == "system" and answer.latency_ms is not None:
-        return answer
-    return replace(answer, latency_ms=latency_ms, first_byte_ms=None, clock="harness")
 
 
 _TERM_S = 2.0
