@@ -100,11 +100,9 @@ def near_elsewhere(
     near = near_texts(keys, alike)
     total = Counter(key for key, split in zip(keys, splits, strict=True) if split is not None)
     within = Counter(zip(keys, splits, strict=True))
-    counts: list[int | None] = []
-    for key, split in zip(keys, splits, strict=True):
-        if not key or split is None:
-            counts.append(None)
-            continue
-        same = (key, *near.get(key, ()))
-        counts.append(sum(total[match] - within[match, split] for match in same))
-    return counts
+    return [
+        sum(total[match] - within[match, split] for match in (key, *near.get(key, ())))
+        if key and split is not None
+        else None
+        for key, split in zip(keys, splits, strict=True)
+    ]

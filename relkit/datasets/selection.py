@@ -32,18 +32,13 @@ def slice_values(
     values = {column: utterance.attributes.get(column, NO_VALUE) for column in columns}
     for derived in bins:
         if derived.name in values:
-            values[derived.name] = _bin(utterance, derived, duration)
+            text = utterance.attributes.get(derived.column)
+            try:
+                number = duration if derived.column == DURATION else float(text or "nan")
+            except ValueError:
+                number = None
+            values[derived.name] = bin_label(number, derived.edges)
     return values
-
-
-def _bin(utterance: Utterance, bins: Bins, duration: float | None) -> str:
-    if bins.column == DURATION:
-        return bin_label(duration, bins.edges)
-    text = utterance.attributes.get(bins.column)
-    try:
-        return bin_label(None if text is None else float(text), bins.edges)
-    except ValueError:
-        return NO_VALUE
 
 
 def bin_label(value: float | None, edges: tuple[float, ...]) -> str:

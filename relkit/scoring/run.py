@@ -348,26 +348,17 @@ def _explanation(explanation: Explanation) -> dict[str, JsonValue]:
 def score_summary(result: ScoreResult) -> str:
     """Return rates, counts, what the normalizer hid, and the explanation where asked for."""
     counts = result.counts
-    rates = [
-        ["wer", number(result.wer, "fraction")],
-        ["wer_raw", number(result.wer_raw, "fraction")],
-        ["wer_capped", number(result.wer_capped, "fraction")],
-        ["cer", number(result.cer, "fraction")],
-        ["ser", number(result.ser, "fraction")],
-        ["mer", number(counts.match_error_rate, "fraction")],
-        ["wil", number(counts.information_lost, "fraction")],
-    ]
-    amounts = [
-        ["words", count(counts.reference_length)],
-        ["hits", count(counts.hits)],
-        ["substitutions", count(counts.substitutions)],
-        ["deletions", count(counts.deletions)],
-        ["insertions", count(counts.insertions)],
-        ["utterances", count(result.utterances)],
-        ["failures", count(result.failures)],
-    ]
-    rows = [[*rate, *right] for rate, right in zip(rates, amounts, strict=True)]
-    parts = [columns([[a, b, f"  {c}", d] for a, b, c, d in rows])]
+    rows = (
+        ("wer", result.wer, "words", counts.reference_length),
+        ("wer_raw", result.wer_raw, "hits", counts.hits),
+        ("wer_capped", result.wer_capped, "substitutions", counts.substitutions),
+        ("cer", result.cer, "deletions", counts.deletions),
+        ("ser", result.ser, "insertions", counts.insertions),
+        ("mer", counts.match_error_rate, "utterances", result.utterances),
+        ("wil", counts.information_lost, "failures", result.failures),
+    )
+    cells = [[a, number(rate, "fraction"), f"  {b}", count(total)] for a, rate, b, total in rows]
+    parts = [columns(cells)]
     parts += [
         f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "
         f"{count(step.errors_after)} after ({count(step.hidden)} hidden)"

@@ -111,7 +111,15 @@ def count_texts(
             distances.append(Levenshtein.distance(expected, hypothesis_words, weights=_WEIGHTS))
         else:
             distances.append(_distance(expected, hypothesis_words))
-    return _columns(lengths, answered, distances)
+    n, m, distance = (np.array(numbers, np.int64) for numbers in (lengths, answered, distances))
+    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
+    deletions = (errors - substitutions + n - m) // 2
+    return CountColumns(
+        hits=n - substitutions - deletions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=errors - substitutions - deletions,
+    )
 
 
 def count_unit_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
@@ -134,19 +142,6 @@ def _distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     return Levenshtein.distance(reference, hypothesis, weights=_WEIGHTS)
 
 
-def _columns(lengths: list[int], answered: list[int], distances: list[int]) -> CountColumns:
-    reference, hypothesis = np.array(lengths, np.int64), np.array(answered, np.int64)
-    distance = np.array(distances, np.int64)
-    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
-    deletions = (errors - substitutions + reference - hypothesis) // 2
-    return CountColumns(
-        hits=reference - substitutions - deletions,
-        substitutions=substitutions,
-        deletions=deletions,
-        insertions=errors - substitutions - deletions,
-    )
-
-
 _OTHER_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f"  # of ASCII, as str.split sees it
 
 
@@ -156,17 +151,11 @@ def with_rows(columns: CountColumns, rows: Mapping[int, ErrorCounts]) -> CountCo
         return columns
     at = np.fromiter(rows, np.int64, len(rows))
 
-    def replaced(name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        column: np.ndarray[tuple[int], np.dtype[np.int64]] = getattr(columns, name).copy()
-        column[at] = [getattr(counts, name) for counts in rows.values()]
-        return column
-
-    return CountColumns(
-        hits=replaced("hits"),
-        substitutions=replaced("substitutions"),
-        deletions=replaced("deletions"),
-        insertions=replaced("insertions"),
-    )
+    replaced = {}
+    for name in ("hits", "substitutions", "deletions", "insertions"):
+        replaced[name] = getattr(columns, name).copy()
+        replaced[name][at] = [getattr(counts, name) for counts in rows.values()]
+    return CountColumns(**replaced)
 
 
 def capped_errors(columns: CountColumns) -> int:
@@ -188,7 +177,7 @@ def runaways(columns: CountColumns) -> int:
     return int((columns.insertions > np.maximum(_lengths(columns), 10)).sum())
 
 
-def _lengths(columns: CountColumns) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _lengths(columns: CountColumns) -> IntArray:
     return columns.hits + columns.substitutions + columns.deletions
 
 

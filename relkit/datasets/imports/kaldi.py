@@ -92,12 +92,15 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
         for name, entry in transcripts.items()
         if (piece := pieces.get(name)) is not None and piece.path in recordings
     ]
+    speakers = tables.get("utt2spk", {})
+    alone = len(speakers) > 1 and all(name == entry.value for name, entry in speakers.items())
+    note = "utt2spk names every utterance its own speaker: who spoke is not known"
     return ParsedSource(
         rows=tuple(rows),
         renamed=columns.renamed,
         dropped=columns.dropped,
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
-        notes=_notes(tables),
+        notes=(note,) if alone else (),
     )
 
 
@@ -184,10 +187,3 @@ def _length(
         if entry is not None:
             return seconds(entry.value, file, source=names[file], line=entry.line)
     return None
-
-
-def _notes(tables: Mapping[str, Entries]) -> tuple[str, ...]:
-    speakers = tables.get("utt2spk", {})
-    if len(speakers) > 1 and all(name == entry.value for name, entry in speakers.items()):
-        return ("utt2spk names every utterance its own speaker: who spoke is not known",)
-    return ()

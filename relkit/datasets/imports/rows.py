@@ -5,8 +5,7 @@ holds a transcript is none, as slice values are copied into ``results.parquet``,
 """
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -251,8 +250,18 @@ def with_ids(
     ``paths`` are the rows' audio paths below their roots: an id that the source lacks is made from
     them. Raises InvalidInput where the source gives one id twice.
     """
-    _refuse_duplicates(rows)
-    taken = {row.id for row in rows if row.id is not None}
+    by_id: dict[str, ImportedRow] = {}
+    for row in rows:
+        if row.id is None:
+            continue
+        if first := by_id.get(row.id):
+            raise InvalidInput(
+                f'{where(row.file, row.line)}: the id "{shown(row.id)}" stands already in '
+                f"{where(first.file, first.line)}",
+                hint="give every utterance an id of its own",
+            )
+        by_id[row.id] = row
+    taken = set(by_id)
     named, numbered = [], 0
     for row, path in zip(rows, paths, strict=True):
         if row.id is not None:
@@ -269,20 +278,6 @@ def with_ids(
     return tuple(named), numbered
 
 
-def _refuse_duplicates(rows: Iterable[ImportedRow]) -> None:
-    by_id: dict[str, ImportedRow] = {}
-    for row in rows:
-        if row.id is not None and row.id in by_id:
-            first = by_id[row.id]
-            raise InvalidInput(
-                f'{where(row.file, row.line)}: the id "{shown(row.id)}" stands already in '
-                f"{where(first.file, first.line)}",
-                hint="give every utterance an id of its own",
-            )
-        if row.id is not None:
-            by_id[row.id] = row
-
-
 def with_cluster(rows: Sequence[ImportedRow]) -> tuple[ImportedRow, ...]:
     """Return rows of which at least one names a speaker.
 
@@ -296,9 +291,6 @@ def with_cluster(rows: Sequence[ImportedRow]) -> tuple[ImportedRow, ...]:
 def cutting_columns(rows: Sequence[ImportedRow]) -> tuple[str, ...]:
     """Return the columns that cut the data: 2 to 50 values, of which some repeat."""
     columns = sorted({name for row in rows for name in row.attributes} - {SPEAKER})
-    chosen = []
-    for column in columns:
-        values = Counter(row.attributes.get(column, NO_VALUE) for row in rows)
-        if 1 < len(values) <= min(MOST_VALUES, len(rows) - 1):
-            chosen.append(column)
-    return tuple(chosen)
+    most = min(MOST_VALUES, len(rows) - 1)
+    values = {name: {row.attributes.get(name, NO_VALUE) for row in rows} for name in columns}
+    return tuple(name for name in columns if 1 < len(values[name]) <= most)
