@@ -23,6 +23,7 @@ from relkit.gate.types import (
 from relkit.statistics.estimates import PERCENTILES
 from relkit.statistics.families import EXCUSED
 from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.percentile_differences import aligned
 from relkit.statistics.percentiles import (
     Counts,
     OrderedValues,
@@ -178,10 +179,8 @@ def _percentiles(
         evidence = timings.get(column)
         if evidence is None or evidence.repeats > 1:
             continue  # the spread between repeats is not in these rows
-        statistics = (
-            _order_statistics(evidence.values, key, share)
-            for key in _kept(rules, metric, evidence.values.slices)
-        )
+        keys = _kept(rules, metric, evidence.values.slices)
+        statistics = (_order_statistics(evidence.values, key, share) for key in keys)
         slices = tuple(
             replace(item, utterances=utterances.get(item.slice, item.values))
             for item in statistics
@@ -197,10 +196,8 @@ def _percentile_pairs(
         pairs = values.get(column)
         if pairs is None:
             continue
-        statistics = (
-            _paired_statistics(pairs, key, share)
-            for key in _kept(rules, metric, pairs.candidate.slices)
-        )
+        keys = _kept(rules, metric, pairs.candidate.slices)
+        statistics = (_paired_statistics(pairs, key, share) for key in keys)
         slices = tuple(item for item in statistics if item is not None)
         yield PercentileTable(metric=metric, share=share, slices=slices, against=against)
 
@@ -239,7 +236,7 @@ def _paired_statistics(pairs: PairedValues, key: str, share: float) -> OrderStat
     clusters = np.union1d(systems[0][1], systems[1][1])
     points = [slice_.point(share) for slice_, _ in systems]
     counts = [
-        (_at(slice_.sizes, numbers, clusters), _at(point.exceeding, numbers, clusters))
+        (aligned(slice_.sizes, numbers, clusters), aligned(point.exceeding, numbers, clusters))
         for (slice_, numbers), point in zip(systems, points, strict=True)
     ]
     ranks = paired_ranks(share, counts[0], counts[1])
@@ -255,13 +252,6 @@ def _values(values: SliceValues, key: str) -> tuple[OrderedValues, IntArray]:
     i = values.slices.index(key) if key in values.slices else len(values.slices)
     first, end = np.searchsorted(values.slice_index, [i, i + 1]).tolist()
     return ordered_slice(values, i, "cluster"), np.unique(values.cluster_index[first:end])
-
-
-def _at(per_cluster: FloatArray, numbers: IntArray, clusters: IntArray) -> FloatArray:
-    """Return figures by cluster at their places among all, 0 elsewhere."""
-    result = np.zeros(len(clusters))
-    result[np.searchsorted(clusters, numbers)] = per_cluster
-    return result
 
 
 def _statistics(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.evaluation.evaluate import EvalResult
     from relkit.report.run import ReportOptions
-    from relkit.report.types import Page
 
 
 def evaluate(
@@ -245,7 +244,9 @@ def _html(
     from relkit.wiring import evaluation
 
     page = evaluation.report_page(workspace, options)
-    path = output or _default_output(workspace, page)
+    # A page that was not told where goes to ``.relkit/reports``, never into a run.
+    beside = "" if page.baseline is None else f"-beside-{page.baseline.run}"
+    path = output or workspace.state / "reports" / f"{page.report.run}{beside}.html"
     storage.write_text(path, evaluation.renderer().report_html(page))
     shown = path if output is not None else path.relative_to(workspace.folder)
     say(f"report: {shown}", quiet=quiet)
@@ -253,12 +254,6 @@ def _html(
         parts = (("transcripts", options.with_text), ("audio", options.with_audio))
         held = " and ".join(name for name, has in parts if has)
         say(f"  it holds {held}: share it only with people who may have them", quiet=quiet)
-
-
-def _default_output(workspace: "Workspace", page: "Page") -> Path:
-    """Return where a page goes that was not told where: ``.relkit/reports``, never into a run."""
-    beside = "" if page.baseline is None else f"-beside-{page.baseline.run}"
-    return workspace.state / "reports" / f"{page.report.run}{beside}.html"
 
 
 def compare(

@@ -140,12 +140,9 @@ def _metric(requested: str | None, ours: EvalReport, theirs: EvalReport) -> str:
         raise NoData("the runs measured nothing that could be compared")
     available = expand(tuple(METRICS))
     if name not in available:
-        statistics = STATISTICS.get(name)
-        hint = (
-            "known: " + ", ".join(available)
-            if statistics is None
-            else "name a statistic: " + ", ".join(f"{name}.{statistic}" for statistic in statistics)
-        )
+        hint = "known: " + ", ".join(available)
+        if name in STATISTICS:
+            hint = "name a statistic: " + ", ".join(f"{name}.{each}" for each in STATISTICS[name])
         raise UsageError(f'no metric "{name}" to compare', hint=hint)
     if not comparable(name, METRICS[name.partition(".")[0]].unit, ours, theirs):
         raise InvalidInput(

@@ -120,11 +120,9 @@ def slice_changes(
         else:
             finding = _by_test(regression, p_better)
         if finding is Finding.CANNOT_TELL:
-            needed = (
-                clusters_needed(difference, _small(difference))
-                if regression.alone
-                else regression.needed_clusters
-            )
+            needed = regression.needed_clusters
+            if regression.alone:
+                needed = clusters_needed(difference, _small(difference))
         reason = _words(finding, difference, needed, cluster, note)
         if finding is Finding.NOT_SEEN and regression.detects is not None:
             reason = f"{reason}: a rate {times(regression.detects)} as high would have shown"
@@ -173,10 +171,9 @@ def by_harm(slices: Sequence[SliceChange]) -> tuple[SliceChange, ...]:
 
 def harms(pairs: PairedSums) -> dict[str, Harm]:
     """Return what each slice's difference means to users; see :class:`Harm`."""
-    turns = _totals(pairs.candidate.columns["utterances"], pairs)
-    extra = _totals(
-        pairs.candidate.columns["capped_errors"] - pairs.baseline.columns["capped_errors"], pairs
-    )
+    here, base = pairs.candidate.columns, pairs.baseline.columns
+    turns = _totals(here["utterances"], pairs)
+    extra = _totals(here["capped_errors"] - base["capped_errors"], pairs)
     total = turns.get(OVERALL, 0.0)
     return {
         name: Harm(

@@ -68,12 +68,9 @@ def judge_differences(
 ) -> list[RuleResult]:
     """Judge how much worse (or better) the candidate is than another run, slice by slice."""
     differences = compared.differences(rule.metric)
-    alone = compared.pairs is None and compared.unpaired is None
-    missing = (
-        f"{rule.metric} cannot be compared: the results of both runs are needed"
-        if alone
-        else f"{rule.metric} was not measured by both"
-    )
+    missing = f"{rule.metric} was not measured by both"
+    if compared.pairs is None and compared.unpaired is None:
+        missing = f"{rule.metric} cannot be compared: the results of both runs are needed"
     return [
         _judge_difference(rule, key, differences[key], evidence)
         if key in differences

@@ -520,13 +520,9 @@ class GateDecision:
 
         Without an artifact digest the digest of the candidate's settings stands for it.
         """
+        runs = ((part.name or "candidate", part.candidate) for part in self.parts)
         return tuple(
-            (
-                part.name or "candidate",
-                part.candidate.artifact or part.candidate.candidate,
-                part.candidate.artifact is not None,
-            )
-            for part in self.parts
+            (n, run.artifact or run.candidate, run.artifact is not None) for n, run in runs
         )
 
     @property

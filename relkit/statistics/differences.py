@@ -13,10 +13,15 @@ from numpy.typing import NDArray
 
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import metric_of
-from relkit.core.slices import OVERALL
 from relkit.core.wording import counted
 from relkit.statistics.distributions import TWO_SIDED_95, UNSEEN, t_quantile, unseen, unseen_share
-from relkit.statistics.intervals import MIN_CLUSTERS, Spread, group_sum, leave_one_out_spread
+from relkit.statistics.intervals import (
+    MIN_CLUSTERS,
+    Spread,
+    group_sum,
+    highest_rate,
+    leave_one_out_spread,
+)
 from relkit.statistics.power import MOST_CLUSTERS, POWER, clusters_to_pass, measured_precision
 from relkit.statistics.rates import RateMetric
 from relkit.statistics.types import ClusterSums, Difference, PairedSums
@@ -88,7 +93,7 @@ def highest_difference(metric: RateMetric, pairs: PairedSums) -> float:
     """Return the largest difference of a cluster anywhere in the run, 0 without any."""
     used = _used(metric, pairs.candidate) | _used(metric, pairs.baseline)
     here, base = (_system(metric, sums, used) for sums in (pairs.candidate, pairs.baseline))
-    return _highest(np.abs(here.own - base.own), here.group, pairs.candidate.slices)
+    return highest_rate(np.abs(here.own - base.own), here.group, pairs.candidate.slices)
 
 
 def unpaired_differences(
@@ -102,17 +107,10 @@ def unpaired_differences(
     utterances and (1 - 0.025^(1/C)) times the highest rate of a cluster of its run, by the
     square-and-add rule (Zou and Donner 2008, Statistics in Medicine 27:1693).
     """
-    here, base = (
-        _system(metric, system, _used(metric, system)) for system in (candidate, baseline)
-    )
-    spreads = [
-        leave_one_out_spread(system.left, system.group, len(sums.slices))
-        for system, sums in ((here, candidate), (base, baseline))
-    ]
-    highest = [
-        _highest(system.own, system.group, sums.slices)
-        for system, sums in ((here, candidate), (base, baseline))
-    ]
+    here, base = (_system(metric, sums, _used(metric, sums)) for sums in (candidate, baseline))
+    runs = ((here, candidate.slices), (base, baseline.slices))
+    spreads = [leave_one_out_spread(each.left, each.group, len(slices)) for each, slices in runs]
+    highest = [highest_rate(each.own, each.group, slices) for each, slices in runs]
     place = {name: i for i, name in enumerate(baseline.slices)}
     differences = []
     for i, name in enumerate(candidate.slices):
@@ -180,13 +178,6 @@ def _system(metric: RateMetric, sums: ClusterSums, used: NDArray[np.bool_]) -> _
         utterances=totals[metric.utterances],
         sound=np.bincount(group, weights=broken, minlength=groups) == 0,
     )
-
-
-def _highest(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> float:
-    """Return the highest figure of a whole cluster, or of its pieces without an overall slice."""
-    if OVERALL in slices:
-        rates = rates[group == slices.index(OVERALL)]
-    return float(np.max(rates, initial=0.0, where=np.isfinite(rates)))
 
 
 def _at(spread: Spread, i: int) -> Spread:

@@ -316,14 +316,20 @@ def test_regressions(
 test_regressions.__test__ = False  # type: ignore[attr-defined]  # pytest: it is a rule, no test
 
 
+def clusters_of(pairs: PairedSums, slices: Sequence[str]) -> IntArray:
+    """Return the clusters of some slices, ascending: a family numbers them so."""
+    place = {name: i for i, name in enumerate(pairs.candidate.slices)}
+    used = np.isin(pairs.candidate.slice_index, [place[s] for s in slices if s in place])
+    return np.unique(pairs.candidate.cluster_index[used])
+
+
 def family_of(
     metric: RateMetric, pairs: PairedSums, slices: Sequence[str], tested: Sequence[str]
 ) -> Family:
     """Return the ``tested`` slices among the ``slices`` of a rule, whose clusters are numbered."""
     errors, units = FAMILY_METRICS[metric.name]
     place = {name: i for i, name in enumerate(pairs.candidate.slices)}
-    all_of_rule = np.isin(pairs.candidate.slice_index, [place[s] for s in slices if s in place])
-    clusters = np.unique(pairs.candidate.cluster_index[all_of_rule])
+    clusters = clusters_of(pairs, slices)
     number = np.full(len(pairs.candidate.slices), -1)
     number[[place[name] for name in tested]] = np.arange(len(tested))
     group = number[pairs.candidate.slice_index]

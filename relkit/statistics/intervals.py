@@ -259,13 +259,13 @@ def _parts(
         half_width=spread.half_width,
         lopsided=group_sum((~present).astype(np.float64), group, groups),
         eventful=group_sum((rates > 0).astype(np.float64), group, groups),
-        highest=_highest(rates, group, sums.slices),
+        highest=highest_rate(rates, group, sums.slices),
         repeats=evidence.repeats,
     )
 
 
-def _highest(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> float:
-    """Return the highest rate of a whole cluster, or of its pieces without an overall slice."""
+def highest_rate(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> float:
+    """Return the highest rate (R,) of a whole cluster, or of its pieces without ``overall``."""
     if OVERALL in slices:
         rates = rates[group == slices.index(OVERALL)]
     return float(np.max(rates, initial=0.0, where=np.isfinite(rates)))

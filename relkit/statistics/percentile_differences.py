@@ -77,10 +77,10 @@ def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> D
     """Return the candidate's percentile - the baseline's."""
     point, base = here.ordered.point(share), second.ordered.point(share)
     clusters = np.union1d(here.clusters, second.clusters)
-    above = _aligned(point.exceeding, here.clusters, clusters)
-    sizes = _aligned(here.ordered.sizes, here.clusters, clusters)
-    above_there = _aligned(base.exceeding, second.clusters, clusters)
-    sizes_there = _aligned(second.ordered.sizes, second.clusters, clusters)
+    above = aligned(point.exceeding, here.clusters, clusters)
+    sizes = aligned(here.ordered.sizes, here.clusters, clusters)
+    above_there = aligned(base.exceeding, second.clusters, clusters)
+    sizes_there = aligned(second.ordered.sizes, second.clusters, clusters)
     difference = replace(
         empty,
         candidate=point.value,
@@ -111,7 +111,7 @@ def _mirrored(difference: Difference) -> Difference:
     )
 
 
-def _aligned(per_cluster: FloatArray, clusters: IntArray, union: IntArray) -> FloatArray:
+def aligned(per_cluster: FloatArray, clusters: IntArray, union: IntArray) -> FloatArray:
     """Return the figures of a system's clusters at their places in the union, 0 elsewhere."""
     result = np.zeros(len(union))
     result[np.searchsorted(union, clusters)] = per_cluster

@@ -14,7 +14,14 @@ import numpy as np
 from relkit.core.arrays import FloatArray
 from relkit.statistics.detection import ALPHA
 from relkit.statistics.differences import highest_difference, rate_differences
-from relkit.statistics.families import TIE, Correction, family_of, run_flips, test_regressions
+from relkit.statistics.families import (
+    TIE,
+    Correction,
+    clusters_of,
+    family_of,
+    run_flips,
+    test_regressions,
+)
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums, NullReplay, PairedSums
@@ -134,10 +141,8 @@ def _margin(rule: ReplayedMargin, pairs: PairedSums, signs: FloatArray) -> Repla
             metric, replayed_pairs(narrow, rule.slice, signs[first : first + step]), highest=highest
         )
     ]
-    low = np.array([-np.inf if replayed.low is None else replayed.low for replayed in differences])
-    high = np.array(
-        [np.inf if replayed.high is None else replayed.high for replayed in differences]
-    )
+    low = np.array([-np.inf if item.low is None else item.low for item in differences])
+    high = np.array([np.inf if item.high is None else item.high for item in differences])
     fails = low > rule.margin
     return fails, ~fails & (high > rule.margin)
 
@@ -147,40 +152,23 @@ def _family(
 ) -> ReplayOutcome:
     """Return the same for a family: flips move neither the denominators nor the critical value."""
     metric = RATE_METRICS[rule.metric]
+    ratio, correction = rule.detectable, Correction(alpha=alpha)
     regressions = test_regressions(
-        metric,
-        pairs,
-        rule.slices,
-        seed=seed,
-        detectable=rule.detectable,
-        correction=Correction(alpha=alpha),
+        metric, pairs, rule.slices, seed=seed, detectable=ratio, correction=correction
     )
-    open_ = any(
-        regression.detects is None or regression.detects > rule.detectable
-        for regression in regressions
-    )
+    open_ = any(item.detects is None or item.detects > ratio for item in regressions)
     undecided = np.full(len(signs), open_)
-    tested = tuple(
-        dict.fromkeys(regression.slice for regression in regressions if regression.note is None)
-    )
+    tested = tuple(dict.fromkeys(item.slice for item in regressions if item.note is None))
     if not tested:
         return np.zeros(len(signs), dtype=np.bool_), undecided
     family = family_of(metric, pairs, rule.slices, tested)
     test = run_flips(family, seed, alpha)
     differences = family.differences
-    exchanged = signs[:, _clusters(pairs, rule.slices)]
+    exchanged = signs[:, clusters_of(pairs, rule.slices)]
     root = np.sqrt(family.denominator)
     largest = np.full(len(signs), -np.inf)
     for k, row in enumerate(exchanged):
-        sums = group_sum(
-            row[differences.cluster] * differences.value, differences.slice, differences.slices
-        )
+        values = row[differences.cluster] * differences.value
+        sums = group_sum(values, differences.slice, differences.slices)
         largest[k] = np.max(sums / np.where(root > 0, root, 1.0))
     return test.reached(largest - TIE) <= alpha, undecided
-
-
-def _clusters(pairs: PairedSums, slices: Sequence[str]) -> np.ndarray:
-    """Return the clusters of a family, as it numbers them."""
-    place = {name: i for i, name in enumerate(pairs.candidate.slices)}
-    used = np.isin(pairs.candidate.slice_index, [place[s] for s in slices if s in place])
-    return np.unique(pairs.candidate.cluster_index[used])
