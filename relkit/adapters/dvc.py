@@ -179,7 +179,6 @@ def _without_hook() -> dict[str, str]:
 def _run_python(
     site: Path, *arguments: str, folder: Path | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run this Python, quietly, in DVC's environment."""
     return subprocess.run(
         [sys.executable, "-P", *arguments],
         cwd=folder,

@@ -118,7 +118,6 @@ def _packages(needed: set[str]) -> Iterator[Health]:
 
 
 def _extras_needed(workspace: Workspace) -> set[str]:
-    """Return the extras that a workspace cannot do without."""
     needed = {
         "mlflow": workspace.mlflow is not None,
         "dvc": (workspace.folder / ".dvc").is_dir(),

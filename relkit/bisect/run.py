@@ -109,8 +109,6 @@ def bisect_by_command(options: BisectOptions, ports: BisectPorts) -> Bisection:
 
 @dataclass(slots=True, kw_only=True)
 class _Search:
-    """A search by a command while it goes on."""
-
     options: BisectOptions
     ports: BisectPorts
     logged: dict[tuple[str, str], CommandAnswer]
@@ -257,8 +255,6 @@ def bisect_by_metric(options: BisectOptions, ports: MetricPorts) -> Bisection:
 
 
 def _point(release: Release, metric: str, slice_: str, ports: MetricPorts) -> MetricPoint:
-    """Return a stored metric of a release, or why there is none."""
-
     def without(reason: str) -> MetricPoint:
         return MetricPoint(version=release.version, value=None, reason=reason)
 

@@ -152,7 +152,6 @@ _BY_HAND = "keep one branch's ledger (git checkout --ours or --theirs) and do th
 
 
 def _branches(events: Sequence[ReleaseEvent]) -> Iterator[list[ReleaseEvent]]:
-    """Yield the chain that leads to each last event, from the first one on."""
     by_digest = {event.digest: event for event in events}
     followed = {event.previous for event in events}
     for last in events:

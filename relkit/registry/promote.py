@@ -146,7 +146,6 @@ class _Override:
 
 
 def _decision(path: Path, ports: PromotePorts) -> _Decision:
-    """Return what is known of a decision's file; raises InvalidInput where it is none."""
     data, verified = _verified(path, ports, VerifyOptions(unsigned=True))
     decision = verified.content
     if not isinstance(decision, GateDecision) or verified.digest is None:
@@ -179,7 +178,6 @@ def _decision(path: Path, ports: PromotePorts) -> _Decision:
 
 
 def _override(path: Path, ports: PromotePorts) -> _Override:
-    """Return what is known of an override's file; raises InvalidInput where it is none."""
     data, verified = _verified(path, ports, VerifyOptions())
     content, digest = verified.content, verified.digest
     if not isinstance(content, Override) or digest is None:

@@ -390,7 +390,7 @@ class MirrorModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LegacyVersion:
+class LegacyVersion(MirrorVersion):
     """A version of an existing registry, as much of it as there is to know.
 
     ``source`` is the address it was registered with, ``location`` where that leads to. Times are
@@ -398,14 +398,11 @@ class LegacyVersion:
     """
 
     model: str
-    number: str
     created: str
-    source: str = ""
     location: str = ""
     run: str | None = None
     stage: str | None = None
     aliases: tuple[str, ...] = ()
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

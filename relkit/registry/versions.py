@@ -105,8 +105,11 @@ class _Clause:
     def holds(self, version: str, order: Sequence[str]) -> bool:
         """Return whether a version satisfies it; one without an order does not."""
         if self.wildcard is not None:
-            inside = _begins_with(version, self.wildcard)
-            return inside is not None and inside == (self.sign == "==")
+            number, length = _numeric(version), len(self.wildcard)
+            if number is None:
+                return False
+            begins = (number.release + (0,) * length)[:length]
+            return (begins == self.wildcard) == (self.sign == "==")
         if self.sign == "==" and not is_numeric(version):
             return version == self.version
         if self.sign == "!=" and not (is_numeric(version) and is_numeric(self.version)):
@@ -133,14 +136,6 @@ _HOLDS: dict[str, Callable[[int], bool]] = {
     "==": lambda place: place == 0,
     "!=": lambda place: place != 0,
 }
-
-
-def _begins_with(version: str, prefix: tuple[int, ...]) -> bool | None:
-    """Return whether a version's numbers begin so, None for a name without numbers."""
-    number = _numeric(version)
-    if number is None:
-        return None
-    return (number.release + (0,) * len(prefix))[: len(prefix)] == prefix
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from relkit.registry.types import EventKind, Release, ReleaseEvent
 from relkit.rollback.compatibility import Running
-from relkit.rollback.types import GateProof, Life, StackService
+from relkit.rollback.types import Life, StackService
 
 FULL = 1.0
 """The share of traffic that is all of it."""
@@ -128,7 +128,7 @@ def _standing(
     return last if last is not None and last.kind is kind else None
 
 
-def _gate(events: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
+def _gate(events: Sequence[ReleaseEvent]) -> tuple[ReleaseEvent | None, str]:
     """Return the last promotion behind which a gate passed, and why there is none."""
     why, proof = "it was never promoted by a gate", None
     overridden: set[str | None] = set()
@@ -150,7 +150,7 @@ def _gate(events: Sequence[ReleaseEvent]) -> tuple[GateProof | None, str]:
         elif event.decision in overridden:
             why = f"its gate did not pass: an override promoted it (event {event.sequence})"
         else:
-            proof = GateProof(model=event.model, sequence=event.sequence, decision=event.decision)
+            proof = event
     return proof, why
 
 
@@ -182,7 +182,7 @@ class ServedModel:
         """Return the record of what runs now, or why it cannot be told."""
         return "nothing is live" if self.live is None else self.release(self.live)
 
-    def gate(self, life: Life) -> GateProof | None:
+    def gate(self, life: Life) -> ReleaseEvent | None:
         """Return the gate that a release passed, by itself or in a stack that pinned it."""
         service = self.in_stack(life.version) if life.gate is None else None
         return life.gate if service is None else service.gate

@@ -177,7 +177,6 @@ class _Registry:
         self.histories = {model: History(model, ports.ledger.events(model)) for model in models}
 
     def _read(self, model: str, version: str) -> Release | str:
-        """Return a record, or why it cannot be read."""
         try:
             return self._ports.releases.read(model, version)
         except (InvalidInput, UsageError) as error:

@@ -353,7 +353,6 @@ class _Case:
         return refused(version, objections) if objections else pinned
 
     def _pinned(self, name: str, version: str) -> Release | str:
-        """Return a pinned release, or why it may not be served again."""
         running = self.running.get(name)
         if name not in self.parts or running is None:
             return f"its {name} is no component of what is running"

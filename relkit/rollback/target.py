@@ -207,7 +207,6 @@ def _ledger_objections(model: ServedModel, life: Life) -> list[Objection]:
 
 
 def _slice_objections(release: Release, life: Life, failing: str) -> list[Objection]:
-    """Return why a release is known to be worse on the failing slice."""
     worse = [(name, f"it is known to be worse on {name}") for name in release.worse_slices]
     worse += [
         (event.slice, f"it was rolled back at {event.at} for {event.slice}")
@@ -280,7 +279,6 @@ def _identity_objections(model: ServedModel, release: Release) -> list[Objection
 
 
 def _newest_fingerprint(model: ServedModel, identity: tuple[str, str, str]) -> str | None:
-    """Return the newest fingerprint of a hosted (provider, model, configuration)."""
     for version in reversed(model.history.order):
         release = model.release(version)
         hosted = None if isinstance(release, str) else release.hosted

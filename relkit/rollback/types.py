@@ -18,30 +18,22 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateProof:
-    """The promotion that shows a passed gate: whose event it is, its number and its decision."""
-
-    model: str
-    sequence: int
-    decision: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """What one release went through, by its own ledger; times are UTC.
 
     ``place`` counts releases as registered, from 0. ``records`` are the digests of its record that
-    the ledger names. ``full`` is its latest event of full traffic. ``gate`` is None without a
-    passed gate, and then ``ungated`` says why. ``left_by`` is the rollback that left it behind,
-    where it was not promoted again since; ``worse`` are those that removed it for a slice.
-    ``verified`` is the newest verification since its last change.
+    the ledger names. ``full`` is its latest event of full traffic. ``gate`` is the promotion that
+    shows a passed gate and names its decision, None without one, and then ``ungated`` says why.
+    ``left_by`` is the rollback that left it behind, where it was not promoted again since;
+    ``worse`` are those that removed it for a slice. ``verified`` is the newest verification since
+    its last change.
     """
 
     version: str
     place: int
     records: tuple[str, ...]
     full: ReleaseEvent | None
-    gate: GateProof | None
+    gate: ReleaseEvent | None
     ungated: str
     legacy: bool
     yanked: ReleaseEvent | None
@@ -60,7 +52,7 @@ class StackService:
 
     stack: str
     at: str
-    gate: GateProof | None = None
+    gate: ReleaseEvent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,7 +158,6 @@ def worded_stack_target(
 
 
 def _command(*words: str) -> str:
-    """Return a command line that a shell reads as these words."""
     return "relkit " + " ".join(shlex.quote(word) for word in words)
 
 
@@ -185,7 +184,6 @@ def _pins(versions: Mapping[str, str]) -> str:
 
 
 def _stuck(model: str, bad: Sequence[str], question: Question) -> tuple[str, ...]:
-    """Return what to do where there is no target."""
     what = model if question.to is None else f"{model} {question.to}"
     lines = [f"no rollback: {what} has no release that may be gone back to; read the reasons"]
     if question.to is not None:
@@ -201,7 +199,6 @@ def _stuck(model: str, bad: Sequence[str], question: Question) -> tuple[str, ...
 def _evidence(
     model: ServedModel, target: Release, question: Question, answer: ModelAnswer
 ) -> Iterator[str]:
-    """Yield what speaks for a target."""
     version, bad = target.version, answer.bad
     yield from _service(model, target)
     yield _proof(model, target)
@@ -225,7 +222,6 @@ def _evidence(
 
 
 def _service(model: ServedModel, target: Release) -> Iterator[str]:
-    """Yield since when a release held full traffic."""
     full, in_stack = model.history.life(target.version).full, model.in_stack(target.version)
     if full is not None:
         at = f"at {full.at} by {full.by} (event {full.sequence})"
@@ -241,7 +237,7 @@ def _proof(model: ServedModel, target: Release) -> str:
     if gate is not None:
         whose = "" if gate.model == model.name else f" of {gate.model}"
         return (
-            f"{target.version} passed its gate: decision {short_digest(gate.decision)} "
+            f"{target.version} passed its gate: decision {short_digest(gate.decision or '')} "
             f"(event {gate.sequence}{whose})"
         )
     at = "" if life.verified is None else f" at {life.verified.at}"
@@ -249,7 +245,6 @@ def _proof(model: ServedModel, target: Release) -> str:
 
 
 def _identity(target: Release) -> str:
-    """Return what was verified of a release."""
     if target.hosted is not None:
         hosted = target.hosted
         return (
@@ -263,7 +258,6 @@ def _identity(target: Release) -> str:
 
 
 def _steps(model: str, target: str, bad: Sequence[str], question: Question) -> Iterator[str]:
-    """Yield what to run, in order."""
     back = _command(*_words(model, bad, question), "--to", target, "--apply")
     yield f"append the event and move the alias champion to {target}: {back}"
     yield f"see that ledger, {_AGREE}"
@@ -276,7 +270,6 @@ def _steps(model: str, target: str, bad: Sequence[str], question: Question) -> I
 
 
 def _nothing_to_do(model: str, target: str, bad: Sequence[str]) -> Iterator[str]:
-    """Yield what to do where the bad releases have no traffic any more."""
     yield f"nothing to move: {target} is live, and {', '.join(bad)} has no traffic"
     yield f"see that ledger, {_AGREE}"
     yield f"where {target} is bad, too: {_command('rollback', model, '--bad', target)}"
@@ -285,7 +278,6 @@ def _nothing_to_do(model: str, target: str, bad: Sequence[str]) -> Iterator[str]
 def _checklist(
     model: ServedModel, target: Release, bad: Sequence[str], question: Question
 ) -> Iterator[str]:
-    """Yield what people check once a target serves."""
     version, removed = target.version, ", ".join(bad) or "the bad release"
     yield f"{version} has all traffic, {removed} has none (canaries, shadows and caches, too)"
     yield f"every consumer reads the alias champion = {version}; none pins {removed}"
@@ -306,7 +298,6 @@ def _checklist(
 
 
 def _suspect_lines(suspects: Suspects) -> Iterator[str]:
-    """Yield which pins of bad stack releases are suspected, and since which."""
     if suspects.last_good is not None:
         yield f"the last stack before {suspects.stacks[0]} is {suspects.last_good.version}"
     for version, pins in suspects.brought_in.items():
@@ -337,7 +328,6 @@ def _stack_evidence(answer: StackAnswer) -> Iterator[str]:
 
 
 def _stack_steps(stack: str, question: Question, answer: StackAnswer) -> Iterator[str]:
-    """Yield what to run, in order."""
     words, release = _words(stack, answer.bad, question), answer.release
     if release is not None:
         back = _command(*words, "--to", release, "--apply")
@@ -358,7 +348,6 @@ def _stack_steps(stack: str, question: Question, answer: StackAnswer) -> Iterato
 
 
 def _stack_checklist(stack: str, question: Question, answer: StackAnswer) -> Iterator[str]:
-    """Yield what people check once the stack serves again."""
     removed = ", ".join(answer.bad)
     what = answer.release or _pins({name: r.version for name, r in answer.revert.items()})
     yield f"{what} has all traffic, {removed} has none (canaries, shadows and caches, too)"

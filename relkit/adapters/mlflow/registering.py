@@ -159,8 +159,6 @@ def repair(order: Mapping[str, Any], progress: Ask) -> list[str]:
 
 
 class _Repair:
-    """One model while it is brought up to date."""
-
     def __init__(self, client: "MlflowClient", required: RequiredModel, progress: Ask) -> None:
         self._client = client
         self._required = required

@@ -87,24 +87,22 @@ class MlflowRegistry:
             silence_s = min(silence_s, whole_s)
         patience = Patience(silence_s=silence_s, whole_s=whole_s + _A_VERSION_S * versions)
         if self._talk is None:
-            self._talk = Talk(self._access(patience))
+            # Half for a request, so that a write which hung is read back within the whole.
+            request_s = math.ceil(patience.silence_s / 2)
+            access = Access(
+                uri=self._uri,
+                folder=self._folder,
+                state=self._state,
+                environment={"MLFLOW_HTTP_REQUEST_TIMEOUT": str(request_s), **self._environment},
+                patience=patience,
+                refused="do what the registry needs",
+                lock="mlflow.lock" if self._uri.startswith("sqlite") else "mlflow-registry.lock",
+                variables={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+                hint=_HINT,
+            )
+            self._talk = Talk(access)
             weakref.finalize(self, self._talk.close)
         return self._talk.ask(task, order, patience)
-
-    def _access(self, patience: Patience) -> Access:
-        # Half of it for a request, so that a write which hung is read back within the whole.
-        request_s = math.ceil(patience.silence_s / 2)
-        return Access(
-            uri=self._uri,
-            folder=self._folder,
-            state=self._state,
-            environment={"MLFLOW_HTTP_REQUEST_TIMEOUT": str(request_s), **self._environment},
-            patience=patience,
-            refused="do what the registry needs",
-            lock="mlflow.lock" if self._uri.startswith("sqlite") else "mlflow-registry.lock",
-            variables={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
-            hint=_HINT,
-        )
 
 
 def _seconds(text: str) -> float:
