@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from relkit.audio.types import QualityEvidence
 from relkit.core.codec import encode
@@ -138,14 +138,8 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
         check_texts(planned.utterances, planned.dataset.manifest)
     scorer = quality_scorer(planned.suite.metrics, ports.quality)
     if options.resume is None:
-        header = RunHeader(
-            **_decided(planned, ports),
-            candidate=system.candidate,
-            repeats=options.repeat or 1,
-            load=system.load,
-            load_digest=system.load_digest,
-            versions={**ports.versions, **system.versions, **_models(scorer)},
-        )
+        versions = {**ports.versions, **system.versions, **_models(scorer)}
+        header = _new_header(planned, ports, system, options.repeat or 1, versions)
         opened = ports.runs.create(header)
     else:
         header = ports.runs.read_header(options.resume)
@@ -259,17 +253,29 @@ def _quality(
     )
 
 
-def _decided(planned: Plan, ports: EvalPorts) -> dict[str, Any]:
-    """Return the fields of a new run's header that decide its scores."""
+def _new_header(
+    planned: Plan,
+    ports: EvalPorts,
+    measured: SystemUnderTest | RunHeader,
+    repeats: int,
+    versions: Mapping[str, str],
+) -> RunHeader:
+    """Return the header of a new run of a system, or of another run's predictions."""
     now = ports.clock.now()
-    return {
-        "run": ports.runs.new_id(now),
-        "created": now,
-        "suite_digest": suite_digest(planned.suite),
-        "suite": planned.suite,
-        "dataset": planned.dataset.version,
-        "normalizer": Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
-    }
+    return RunHeader(
+        run=ports.runs.new_id(now),
+        created=now,
+        source=measured.run if isinstance(measured, RunHeader) else None,
+        suite_digest=suite_digest(planned.suite),
+        suite=planned.suite,
+        dataset=planned.dataset.version,
+        candidate=measured.candidate,
+        normalizer=Named(name=planned.normalizer.name, digest=planned.normalizer.digest),
+        repeats=repeats,
+        load=measured.load,
+        load_digest=measured.load_digest,
+        versions=versions,
+    )
 
 
 def _models(scorer: QualityScorer | None) -> Mapping[str, str]:
@@ -329,15 +335,8 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
         _check_audio(planned, outcomes, ports.audio)
     # What was spoken lies in the old run, and nothing else is its audio.
     scorer = None if speaks else quality_scorer(planned.suite.metrics, ports.quality)
-    header = replace(
-        source,
-        **_decided(planned, ports),
-        status="running",
-        finished=None,
-        versions={**source.versions, **ports.versions, **_models(scorer)},
-        source=source.run,
-        outputs={},
-    )
+    versions = {**source.versions, **ports.versions, **_models(scorer)}
+    header = _new_header(planned, ports, source, source.repeats, versions)
     with ports.runs.create(header) as run:
         run.log(ports.clock.now(), "rescored", source=source.run)
         quality = _quality(planned, outcomes, scorer, ports, lambda _done, _total: None)
