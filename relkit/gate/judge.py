@@ -337,7 +337,7 @@ def not_worse(worsening: Interval, margin: float) -> RuleOutcome:
 
 
 def better_by(improvement: Interval, required: float) -> RuleOutcome:
-    """``min_change``: pass if the lower end >= wanted, fail if the upper end is below it."""
+    """``min_change``: pass if the lower end >= required, fail if the upper end is below it."""
     low, high = improvement
     if low is None and high is None:
         return RuleOutcome(Verdict.INCONCLUSIVE, "no_interval")

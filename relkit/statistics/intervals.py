@@ -28,7 +28,7 @@ from relkit.statistics.distributions import (
     unseen_share,
 )
 from relkit.statistics.rates import RateMetric
-from relkit.statistics.types import ClusterSums
+from relkit.statistics.types import ClusterSums, SliceValues
 
 MIN_DF = 1.5
 _EQUAL = 1e-12
@@ -155,6 +155,11 @@ _LARGEST = 600.0  # keeps exp() finite
 _ROUNDING = 1e-9  # a share times its count comes back with rounding
 
 
+def repeats_of(by_repeat: ClusterSums | SliceValues | None) -> int:
+    """Return how often each utterance was asked, by what was counted per repeat; 1 without it."""
+    return 1 if by_repeat is None else max(1, len(np.unique(by_repeat.cluster_index)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateEvidence:
     """What the intervals of rates are made from.
@@ -172,9 +177,7 @@ class RateEvidence:
     @property
     def repeats(self) -> int:
         """How often each utterance was asked."""
-        if self.by_repeat is None:
-            return 1
-        return max(1, len(np.unique(self.by_repeat.cluster_index)))
+        return repeats_of(self.by_repeat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,14 @@ from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
 from relkit.statistics.distributions import MISSED
-from relkit.statistics.intervals import ADVISORY, MIN_DF, Spread, leave_one_out_spread, with_repeats
+from relkit.statistics.intervals import (
+    ADVISORY,
+    MIN_DF,
+    Spread,
+    leave_one_out_spread,
+    repeats_of,
+    with_repeats,
+)
 from relkit.statistics.types import SliceValues
 
 _DENSE = 8  # sorting pays off only where numbers are this many times sparser than rows
@@ -44,9 +51,7 @@ class TimingEvidence:
     @property
     def repeats(self) -> int:
         """How often each utterance was asked."""
-        if self.by_repeat is None:
-            return 1
-        return max(1, len(np.unique(self.by_repeat.cluster_index)))
+        return repeats_of(self.by_repeat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
