@@ -2,20 +2,61 @@
 
 Audio under DVC is not in git. Where it is absent it is taken from the DVC remote inside the
 repository; where a file is then missing or another, the build fails: a wheel without it would make
-workspaces that cannot be evaluated. Runs with the standard library and hatchling alone.
+workspaces that cannot be evaluated. It also writes into the metadata which commit of which
+repository is built. Runs with the standard library and hatchling alone.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 OBJECTS = Path(".dvc", "bundled", "files", "md5")
 """The DVC remote inside the repository, relative to its root."""
+
+
+REMOTE = re.compile(
+    r"(?:https://(?:[^@/]+@)?|(?:ssh://)?git@)([\w.-]+\.\w+)[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+)
+"""A repository that others reach: host, and owner with name; a token before the host is no part."""
+
+
+class Source(MetadataHookInterface):
+    """The hook that ``[tool.hatch.metadata.hooks.custom]`` in ``pyproject.toml`` names."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Name the commit this is built from; nothing where no remote of git says where it lies."""
+        address = source(Path(self.root))
+        metadata["urls"] = {"Source": address} if address else {}
+
+
+def source(root: Path) -> str:
+    """Return the address of the commit in ``root``; empty where it has no remote, or no git."""
+
+    def git(*arguments: str) -> str:
+        try:
+            done = subprocess.run(  # noqa: S603  # an argument list, no shell
+                ["git", "-C", str(root), *arguments],  # noqa: S607  # the git of the builder
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+        except OSError:
+            return ""
+        return done.stdout.strip()
+
+    remote = REMOTE.fullmatch(git("remote", "get-url", "origin"))
+    # An unpacked archive inside another repository is not that repository's.
+    if remote is None or Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+        return ""
+    return f"https://{remote[1]}/{remote[2]}/tree/{git('rev-parse', 'HEAD')}"
 
 
 class LockedAudio(BuildHookInterface[Any]):

@@ -30,13 +30,14 @@ class Run:
 
     def to_pandas(self) -> Any:  # noqa: ANN401  # as above
         """Return the same as a pandas frame; raises MissingDependency without pandas."""
+        from relkit._version import with_extra
         from relkit.core.errors import MissingDependency
 
         try:
             return self.to_arrow().to_pandas()
         except ModuleNotFoundError as error:
             raise MissingDependency(
-                "pandas is not installed", hint="pip install 'relkit[notebook]'"
+                "pandas is not installed", hint=with_extra("notebook")
             ) from error
 
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from relkit._version import with_extra
 from relkit.core import storage
 from relkit.core.codec import decode
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, StorageFailed
@@ -160,9 +161,7 @@ def installed() -> bool:
 def require(why: str) -> None:
     """Raise MissingDependency where DVC cannot be run."""
     if not installed():
-        raise MissingDependency(
-            f"{why}, and DVC is not installed", hint="pip install 'relkit[dvc]'"
-        )
+        raise MissingDependency(f"{why}, and DVC is not installed", hint=with_extra("dvc"))
 
 
 def environment(site: Path) -> dict[str, str]:

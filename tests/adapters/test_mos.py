@@ -25,7 +25,9 @@ from relkit.datasets.types import AudioSpan, Clip, Unusable
 from tests.speech import DATASET
 
 if importlib.util.find_spec("speechmos") is None:
-    pytest.skip("speechmos is not installed: pip install 'relkit[mos]'", allow_module_level=True)
+    pytest.skip(
+        "speechmos is not installed: pip install 'relkit-speech[mos]'", allow_module_level=True
+    )
 
 from relkit.adapters.mos.scorers import MosModels, MosSystem
 
@@ -316,7 +318,7 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     )
     with pytest.raises(MissingDependency, match="speechmos") as caught:
         models.require_packages(["dnsmos_ovrl"])
-    assert caught.value.hint == "pip install 'relkit[mos]'"
+    assert caught.value.hint == "pip install 'relkit-speech[mos]'"
     models.require_packages(["stoi"])
     with pytest.raises(InvalidInput, match=r"sig_bak_ovr\.onnx"):
         models.read_model(models.P835)

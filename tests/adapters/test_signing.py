@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("cryptography", reason="signatures need the extra: pip install 'relkit[sign]'")
+pytest.importorskip(
+    "cryptography", reason="signatures need the extra: pip install 'relkit-speech[sign]'"
+)
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519

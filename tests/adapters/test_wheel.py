@@ -7,13 +7,16 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
+from relkit._version import DISTRIBUTION
 from relkit.datasets.files import render_lock
 from relkit.datasets.types import DatasetLock, LockedAudio
-from tests.builders import DIGEST
+from tests.builders import DIGEST, commit_all, git
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 
@@ -85,6 +88,16 @@ def carried(tree: Path) -> dict[str, bytes]:
         }
 
 
+def metadata_of(tree: Path) -> Message:
+    """Build the wheel and return its metadata."""
+    done = build(tree)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = (tree / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return message_from_bytes(archive.read(name))
+
+
 @pytest.mark.parametrize("here", [True, False])
 def test_the_wheel_carries_the_audio(tree: Path, *, here: bool) -> None:
     """As it lies there, or out of the objects in the repository where nobody pulled it yet."""
@@ -96,6 +109,39 @@ def test_the_wheel_carries_the_audio(tree: Path, *, here: bool) -> None:
     (wheel,) = (tree / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if "files/md5" in name]
+
+
+@pytest.mark.parametrize(
+    ("remote", "address"),
+    [
+        ("https://example.org/me/relkit.git", "https://example.org/me/relkit"),
+        ("https://user:token@example.org/me/relkit", "https://example.org/me/relkit"),
+        ("git@example.org:me/relkit.git", "https://example.org/me/relkit"),
+        ("ssh://git@example.org/me/relkit", "https://example.org/me/relkit"),
+        ("/home/me/relkit", None),
+        ("file:///home/me/relkit", None),
+    ],
+)
+def test_the_wheel_names_the_commit_it_was_built_from(
+    tree: Path, remote: str, address: str | None
+) -> None:
+    """By an address that others reach: no token, and no folder of this machine."""
+    git(tree, "init", "--quiet")
+    git(tree, "remote", "add", "origin", remote)
+    commit_all(tree, "source")
+    expected = (
+        [] if address is None else [f"Source, {address}/tree/{git(tree, 'rev-parse', 'HEAD')}"]
+    )
+    assert metadata_of(tree).get_all("Project-URL", []) == expected
+
+
+def test_an_archive_inside_another_repository_is_not_from_there(tree: Path) -> None:
+    """A folder that was unpacked below somebody's work tree names nobody's commit."""
+    git(tree.parent, "init", "--quiet")
+    git(tree.parent, "remote", "add", "origin", "https://example.org/me/other")
+    commit_all(tree.parent, "other")
+    assert metadata_of(tree)["Name"] == DISTRIBUTION
+    assert "Project-URL" not in metadata_of(tree)
 
 
 def _lose(tree: Path) -> None:

@@ -342,7 +342,7 @@ def test_without_dvc_a_far_remote_names_the_extra(
     monkeypatch.setitem(sys.modules, "dvc", None)
     done = clone.relkit("eval", "old", "--json")
     assert (done.code, done.document["error"]["code"]) == (2, "missing_dependency")
-    assert done.document["error"]["hint"] == "pip install 'relkit[dvc]'"
+    assert done.document["error"]["hint"] == "pip install 'relkit-speech[dvc]'"
 
 
 @pytest.mark.parametrize("where", ["manifest", "audio"])

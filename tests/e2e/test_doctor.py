@@ -37,6 +37,21 @@ def test_a_tracking_server_that_is_configured_and_down_is_missing(tmp_path: Path
     assert "MLFLOW_TRACKING_URI" in found["mlflow"].remedy
 
 
+@pytest.mark.parametrize(("name", "other"), [("relkit", True), ("Relkit_Speech", False)])
+def test_another_distribution_with_the_same_import_is_missing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, other: bool
+) -> None:
+    """Two that bring a package relkit hide each other; this one's own files are no other's."""
+    record = tmp_path / f"{name}-9.9.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
+    (record / "RECORD").write_text("relkit/__init__.py,sha256=x,1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    item = next(item for item in look(None) if item.name == "relkit")
+    assert (item.state == "missing") is other
+    assert item.remedy.startswith("pip uninstall relkit,") is other
+
+
 def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) -> None:
     """The private key is readable by nobody else, and the public one can be trusted."""
     said = workspace.relkit("doctor", "--make-key", str(tmp_path / "keys"))

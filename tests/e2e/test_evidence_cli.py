@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("cryptography", reason="signatures need the extra: pip install 'relkit[sign]'")
+pytest.importorskip(
+    "cryptography", reason="signatures need the extra: pip install 'relkit-speech[sign]'"
+)
 
 from relkit.adapters.signing import make_key
 from relkit.attestation import run as signing

@@ -15,7 +15,9 @@ from tests.conftest import Workspace
 
 pytestmark = pytest.mark.slow
 if importlib.util.find_spec("speechmos") is None:
-    pytest.skip("speechmos is not installed: pip install 'relkit[mos]'", allow_module_level=True)
+    pytest.skip(
+        "speechmos is not installed: pip install 'relkit-speech[mos]'", allow_module_level=True
+    )
 
 SUITE = """\
 schema: relkit.suite/v1
@@ -157,5 +159,5 @@ def test_without_the_extra_nothing_is_decoded(
     )
     said = workspace.relkit("eval", quality_suite(workspace, "wer, plcmos"))
     assert said.code == ExitCode.INVALID
-    assert "pip install 'relkit[mos]'" in said.err
+    assert "pip install 'relkit-speech[mos]'" in said.err
     assert workspace.runs == []

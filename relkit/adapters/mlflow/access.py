@@ -15,6 +15,7 @@ from threading import Thread
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from relkit._version import with_extra
 from relkit.adapters.mlflow.child import WHOLE_S
 from relkit.core import wording
 from relkit.core.errors import BackendUnavailable, MissingDependency, RelkitError
@@ -210,7 +211,7 @@ class Talk:
                 late = f"MLflow did not answer at {place.label} in {wording.limit(shown, 's')}"
         raise BackendUnavailable(
             f"MLflow's client ended early (exit status {child.wait()})",
-            hint="install it again: pip install 'relkit[mlflow]'",
+            hint="install it again: pip install --force-reinstall mlflow",
         )
 
 
@@ -250,7 +251,7 @@ def patient(environment: Mapping[str, str], silence_s: float) -> float:
 def _missing(package: str) -> MissingDependency:
     if package.partition(".")[0] in {"mlflow", "sqlalchemy", "alembic"}:
         return MissingDependency(
-            "tracking needs MLflow, which is not installed", hint="pip install 'relkit[mlflow]'"
+            "tracking needs MLflow, which is not installed", hint=with_extra("mlflow")
         )
     return MissingDependency(
         f"MLflow needs {package} for this server or its artifacts", hint=f"install {package}"

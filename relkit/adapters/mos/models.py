@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from relkit._version import with_extra
 from relkit.audio.quality import RATE
 from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput, MissingDependency
@@ -54,7 +55,7 @@ def cut(
     except (IndexError, StopIteration, UnicodeDecodeError) as error:
         raise InvalidInput(
             "a model file of speechmos is not an ONNX model",
-            hint="install it again: pip install --force-reinstall 'relkit[mos]'",
+            hint="install it again: pip install --force-reinstall --no-deps speechmos",
         ) from error
     return b"".join(
         _field(number, wire, part if number == _GRAPH else value) for number, wire, value in fields
@@ -278,7 +279,7 @@ def require_packages(metrics: Sequence[str]) -> None:
     if missing:
         raise MissingDependency(
             f"the metrics {', '.join(metrics)} need the package {missing[0]}",
-            hint="pip install 'relkit[mos]'",
+            hint=with_extra("mos"),
         )
 
 
@@ -301,7 +302,7 @@ def read_model(name: str) -> bytes:
             return path.read_bytes()
     raise InvalidInput(
         f"speechmos lacks its model {name}",
-        hint="install it again: pip install --force-reinstall 'relkit[mos]'",
+        hint="install it again: pip install --force-reinstall --no-deps speechmos",
     )
 
 

