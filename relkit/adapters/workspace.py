@@ -1,11 +1,12 @@
 """The workspace a command works in, the one that ``relkit init`` writes, and the machine itself."""
 
+import difflib
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,8 +22,9 @@ from relkit.core.config import (
     Workspace,
     WorkspaceFile,
 )
-from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.errors import InvalidInput, StorageFailed, UsageError
 from relkit.core.values import time_text
+from relkit.core.yaml_text import shown
 
 if TYPE_CHECKING:  # rollback reads the clock, and has no time for the types of evaluations
     from relkit.evaluation.types import Scalar
@@ -74,7 +76,8 @@ def write_scaffold(
     for name in names:
         if os.path.lexists(target / name):  # a link to nowhere is in the way, too
             raise InvalidInput(
-                f"{name} exists already in the folder", hint="choose another folder, or move it"
+                f"{name} exists already in the folder",
+                hint="choose another folder, or move it; a lost file comes back with --only FILE",
             )
     _refuse_absent_audio(source)
     try:
@@ -97,6 +100,55 @@ def write_scaffold(
             "the workspace could not be written", hint="check free disk space and permissions"
         ) from error
     return names
+
+
+def restore_files(
+    target: Path,
+    source: Path,
+    names: Sequence[str],
+    *,
+    prepare: Callable[[Path], object] | None = None,
+) -> list[str]:
+    """Copy single files of the reference workspace that the target lacks; return their names.
+
+    ``names`` are paths inside the workspace, ``prepare`` is as for :func:`write_scaffold`. Raises
+    UsageError for a name the reference workspace does not have, InvalidInput for one that exists.
+    """
+    roots = [source / MARKER, *(source / name for name in FOLDERS)]
+    files = {
+        path.relative_to(source).as_posix()
+        for root in roots
+        for path in (root.rglob("*") if root.is_dir() else [root])
+        if path.is_file()
+    }
+    chosen = [Path(os.path.normpath(name)).as_posix() for name in names]
+    for name in chosen:
+        if name not in files:
+            inside = [file for file in sorted(files) if file.startswith(f"{name}/")][:5]
+            close = difflib.get_close_matches(name, files, n=3) or ["eval/suites/demo.yaml"]
+            raise UsageError(
+                f'--only: the reference workspace has no file "{shown(name)}"',
+                hint=f"for example: {', '.join(inside or close)}",
+            )
+        if os.path.lexists(target / name):
+            raise InvalidInput(f"{name} exists already in the folder", hint="move it away first")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
+            copy = Path(temporary)
+            for root in roots:
+                if root.exists():
+                    _copy(root, copy / root.name)
+            if prepare is not None:
+                prepare(copy)
+            for name in chosen:
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                (copy / name).rename(target / name)
+    except OSError as error:
+        raise StorageFailed(
+            "the files could not be written", hint="check free disk space and permissions"
+        ) from error
+    return chosen
 
 
 def _write_ci(source: Path, target: Path) -> bool:

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command as built
 
-from relkit.core.errors import UsageError
+from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
@@ -178,7 +178,20 @@ class LazyGroup(TyperGroup):
 
     table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # Typer's own context type is private
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer's own context type is private
+        """Print the help where nothing was asked for; that is no success, as before."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit(ExitCode.INVALID)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # as above
+        """Return the command that is called; raises UsageError with the nearest name."""
+        if args and args[0] not in self.table and not ctx.resilient_parsing:
+            raise _unknown(args[0], tuple(self.table))
+        return super().resolve_command(ctx, args)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  # as above
         """Return the names in the order of the table above."""
         return list(self.table)
 
@@ -196,6 +209,18 @@ class LazyGroup(TyperGroup):
         """List the commands from the table, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+def _unknown(name: str, names: tuple[str, ...]) -> UsageError:
+    """Return what is wrong with a name that is no command; one of another group is named whole."""
+    from relkit.core.codec import nearest
+    from relkit.core.yaml_text import shown
+
+    elsewhere = [f"relkit {group} {name}" for group, table in GROUPS.items() if name in table]
+    if name in COMMANDS:
+        elsewhere.insert(0, f"relkit {name}")
+    hint = f"it is: {' or '.join(elsewhere)}" if elsewhere else nearest(name, names)
+    return UsageError(f'no command "{shown(name)}"', hint=hint)
 
 
 def _command(name: str, place: str) -> Any:  # noqa: ANN401  # Typer's own command type is private
@@ -241,7 +266,9 @@ def relkit(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
+        typer.Option(
+            "--version", "-V", is_eager=True, callback=_print_version, help="Show the version."
+        ),
     ] = False,
     common: Common,
 ) -> None:

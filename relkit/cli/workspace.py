@@ -19,23 +19,37 @@ _MARKS = {"ok": "ok", "missing": "MISSING", "absent": "-"}
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make or fill.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder to make or fill.")
+    ] = Path(),
     *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="FILE", help="Write only this file again; repeatable."),
+    ] = None,
     common: Common,
 ) -> None:
     """Make a workspace with a dataset, suites and settings to start from.
 
     Nothing that exists is changed. Example: relkit init my-assistant
     """
-    from relkit.wiring.workspace import init_workspace
+    from relkit.wiring.workspace import init_workspace, restore_files
 
+    if only:
+        restored = restore_files(folder, only)
+        if common.as_json:
+            print_json({"written": [*restored], "made": []})
+            return
+        say(f"wrote {', '.join(restored)}")
+        return
     written, steps = init_workspace(folder)
     if common.as_json:
         print_json({"written": sorted(written), "made": list(steps)})
         return
     repository = f" and made a {' and '.join(steps)} repository" if steps else ""
     say(f"wrote {', '.join(sorted(written))}{repository}")
-    say(f"next: cd {folder.name or folder} && relkit eval demo", quiet=common.quiet)
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    say(f"next: {enter}relkit eval demo", quiet=common.quiet)
 
 
 def doctor(

@@ -1,6 +1,7 @@
 """Finds and makes workspaces, and looks at the machine they are on."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,15 @@ def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
     root = folder.absolute()
     steps.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
     return written, tuple(name for name, done in steps if done)
+
+
+def restore_files(folder: Path, names: Sequence[str]) -> list[str]:
+    """Write single files of the reference workspace again and return their names."""
+    from relkit.adapters import workspace
+    from relkit.wiring.gate import set_margins
+
+    source = workspace.scaffold_source()
+    return workspace.restore_files(folder, source, names, prepare=set_margins)
 
 
 def health(workspace: Workspace | None) -> "tuple[Health, ...]":

@@ -13,10 +13,11 @@ from relkit.adapters.workspace import (
     WORKFLOW,
     find_workspace,
     git_init,
+    restore_files,
     scaffold_source,
     write_scaffold,
 )
-from relkit.core.errors import InvalidInput, StorageFailed
+from relkit.core.errors import InvalidInput, StorageFailed, UsageError
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.suites import parse_suite
 from tests.builders import git, tiny_disk
@@ -62,6 +63,34 @@ def test_the_workspace_is_copied_and_nothing_else(source: Path, tmp_path: Path) 
         "relkit.yaml": "name: here\n",
     }
     assert sorted(path.name for path in target.iterdir()) == sorted(written)
+
+
+def test_single_files_are_restored(source: Path, tmp_path: Path) -> None:
+    """Only what is named is written, prepared as a whole workspace would be."""
+    target = tmp_path / "target"
+    target.mkdir()
+
+    def prepare(copy: Path) -> None:
+        assert (copy / "datasets" / "words" / "manifest.jsonl").is_file()
+        (copy / "eval" / "suites" / "demo.yaml").write_text("prepared")
+
+    names = ["./eval/suites/demo.yaml", "relkit.yaml"]
+    restored = restore_files(target, source, names, prepare=prepare)
+    assert restored == ["eval/suites/demo.yaml", "relkit.yaml"]
+    expected = {"eval/suites/demo.yaml": "prepared", "relkit.yaml": "name: here\n"}
+    assert files(target) == expected
+    with pytest.raises(InvalidInput, match=r"relkit\.yaml exists already"):
+        restore_files(target, source, ["gates/README.md", "relkit.yaml"])
+    assert files(target) == expected
+
+
+@pytest.mark.parametrize("name", ["eval", "eval/demo.yaml", "../x", "/etc/passwd", "", ".env"])
+def test_only_files_of_the_workspace_are_restored(source: Path, tmp_path: Path, name: str) -> None:
+    """Folders, unknown names and paths that lead elsewhere are refused with an example."""
+    with pytest.raises(UsageError, match="--only: the reference workspace has no file") as caught:
+        restore_files(tmp_path / "target", source, [name])
+    assert "eval/suites/demo.yaml" in str(caught.value.hint)
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize("name", ["relkit.yaml", "datasets", "eval", "gates"])

@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -59,6 +61,65 @@ def test_common_options_stand_before_or_after_the_name(
     captured = capsys.readouterr()
     assert captured.err == ""
     assert '"code": "usage"' in captured.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (("evla",), 'did you mean "eval"?'),
+        (("dataset", "imprt"), 'did you mean "import"?'),
+        (("lock",), "it is: relkit dataset lock"),
+        (("import",), "it is: relkit dataset import or relkit registry import"),
+        (("registry", "eval"), "it is: relkit eval"),
+        (("--quiet", "rolback"), 'did you mean "rollback"?'),
+        (("zzz",), "known: approve, bisect"),
+    ],
+)
+def test_the_nearest_command_is_named(
+    arguments: tuple[str, ...], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped name gets the one that was meant, also where it belongs to another group."""
+    assert run([*arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert hint in captured.err
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+def test_a_name_alone_shows_the_help(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``relkit`` and ``relkit dataset`` show what there is, and exit 2 as nothing was done."""
+    assert run(group.split()) == 2
+    alone = capsys.readouterr()
+    assert run([*group.split(), "--help"]) == 0
+    assert capsys.readouterr().out == alone.out
+    assert alone.err == ""
+
+
+def test_the_version_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """``relkit -V`` is ``relkit --version``."""
+    assert run(["--version"]) == run(["-V"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
+def test_init_fills_the_folder_it_is_called_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without DIR the workspace is made here, and a lost policy comes back with its margins."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["init"]) == 0
+    assert "next: relkit eval demo" in capsys.readouterr().err
+    policy = tmp_path / "gates" / "asr-promotion.yaml"
+    before = policy.read_bytes()
+    assert run(["init", "--only", "gates/asr-promotion.yaml"]) == 2
+    assert "move it away first" in capsys.readouterr().err
+    policy.unlink()
+    assert run(["init", "--only", "gates/asr-promotion.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "written": ["gates/asr-promotion.yaml"],
+        "made": [],
+    }
+    assert policy.read_bytes() == before
 
 
 def test_quiet_says_only_the_result(workspace: Workspace) -> None:

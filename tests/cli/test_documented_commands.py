@@ -62,7 +62,7 @@ def test_the_page_has_the_options_of_the_program() -> None:
     """Those before the name of a command stand in the section of the common ones."""
     section = PAGE[PAGE.index("## 1.") : PAGE.index("## 2.")]
     root = {opt for parameter in get_command(app).params for opt in parameter.opts}
-    assert {*COMMON, *HELP} | root == set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", section))
+    assert {*COMMON, *HELP} | root == set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", section))
 
 
 def shown_commands() -> Iterator[tuple[str, str]]:

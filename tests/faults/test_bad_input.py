@@ -187,7 +187,7 @@ def test_with_json_an_error_is_the_one_document(workspace: Workspace, case: str)
         (("eval", "demo", "--resume", "2020"), "names no run"),
         (("report", "2020", "--markdown"), "names no run"),
         (("rescore", "2020"), "names no run"),
-        (("evla",), "No such command"),
+        (("evla",), 'did you mean "eval"?'),
         (("eval", "demo", "--nope"), "--nope"),
     ],
 )
