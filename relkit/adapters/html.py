@@ -91,7 +91,7 @@ class JinjaPages:
                 view=view,
                 gate=None if page.decision is None else GateView(page.decision, page.overrides),
                 first=[
-                    (row, None if item is None else token_pairs(item))
+                    (row, item, token_pairs(item) if item else ())
                     for row, item in zip(rows[:_FIRST_ROWS], aligned, strict=False)
                 ],
                 explorer=embedded_json(explorer_columns(rows, aligned)),

@@ -1,8 +1,10 @@
 """The error explorer's data: rows as compact columns, aligned where transcripts may be shown."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
+from unicodedata import bidirectional
 
 from relkit.comparison.types import Row
 from relkit.core.tokens import Segmenter, tokens
@@ -23,6 +25,13 @@ class Aligned:
 
     reference: tuple[str, ...]
     edits: tuple[ConfusionsEdit, ...]
+
+    @property
+    def right_to_left(self) -> bool:
+        """Whether most letters of the two texts are of scripts that run from right to left."""
+        given = (edit[-1] for edit in self.edits if edit[-1] is not None)
+        letters = Counter(map(bidirectional, "".join(chain(self.reference, given))))
+        return letters["R"] + letters["AL"] > letters["L"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +63,7 @@ def align_row(row: Row, segmenter: Segmenter) -> Aligned | None:
 
 
 def token_pairs(aligned: Aligned) -> tuple[TokenPair, ...]:
-    """Return the alignment as pairs from left to right, hits included, loops told once."""
+    """Return the alignment as pairs in the order of speech, hits included, loops told once."""
     words: list[TokenPair] = []
     at = 0
 
@@ -101,7 +110,8 @@ def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> 
     Slice values and reasons are indices into a list of names. ``ref`` and ``edits`` are there only
     where rows carry transcripts: an edit is ``0, place, given`` (substitution), ``1, place``
     (deletion) or ``2, place, given`` (insertion), one after the other, and ``raw`` holds the two
-    texts as they came where normalizing changed one of them, once where both are the same.
+    texts as they came where normalizing changed one of them, once where both are the same. ``rtl``
+    are the rows whose words run from right to left.
     """
     columns: dict[str, object] = {
         "id": [row.id for row in rows],
@@ -123,6 +133,7 @@ def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> 
             "ref": [None if item is None else " ".join(item.reference) for item in aligned],
             "edits": [_flat(item) for item in aligned],
             "raw": [_raw(row) for row in rows],
+            "rtl": [i for i, item in enumerate(aligned) if item and item.right_to_left],
         }
     return columns
 

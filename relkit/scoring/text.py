@@ -91,13 +91,12 @@ def is_wrong(span: Span, changes: Sequence[Change]) -> bool:
     return any(start + (change.kind == "insertion") <= change.reference < end for change in changes)
 
 
-SCORER = "relkit-text/1"
+SCORER = "relkit-text/2"
 """Name and version of these rules; it changes whenever the same texts would score differently."""
 
 Stages = Callable[[str], Sequence[str]]
 """A normalizer's ``stages``: the text after each of its steps, none for no steps."""
 
-_LONGEST_LOOP = 8
 _LOOP_REPEATS = 4
 _LOOP_TOKENS = 8
 
@@ -202,35 +201,71 @@ def _errors_between(
 
 
 def has_new_loop(reference: Sequence[str], hypothesis: Sequence[str]) -> bool:
-    """Tell whether the hypothesis repeats an n-gram in a loop that the reference does not have.
+    """Tell whether the hypothesis repeats an n-gram in a loop that is not the reference's.
 
-    A loop is an n-gram of 1 to 8 tokens at least 4 times in a row, over 8 tokens or more.
+    A loop is an n-gram at least 4 times in a row, over 8 tokens or more, and at least twice as
+    often in a row as in the reference (docs/method.md, section "Scoring text").
     """
-    loops = _loops(hypothesis)
-    return bool(loops) and bool(loops - _loops(reference))
-
-
-def _loops(words: Sequence[str]) -> set[tuple[str, ...]]:
-    """Return the n-grams that are repeated in a loop, each in its one canonical spelling."""
     # The shortest loop (a pair four times) leaves 6 tokens that are no new ones.
-    if len(words) - len(set(words)) < _LOOP_TOKENS - 2:
-        return set()
-    loops: set[tuple[str, ...]] = set()
-    for size in range(1, _LONGEST_LOOP + 1):
-        needed = max(_LOOP_REPEATS * size, _LOOP_TOKENS) - size
-        run = 0
-        for at in range(size, len(words)):
-            run = run + 1 if words[at] == words[at - size] else 0
-            if run == needed:
-                loops.add(_canonical(tuple(words[at - size + 1 : at + 1])))
-    return loops
+    if len(hypothesis) - len(set(hypothesis)) < _LOOP_TOKENS - 2:
+        return False
+    symbols: dict[str, str] = {}  # a character for each token, so that texts are searched in C
+    expected, answered = (
+        "".join([symbols.setdefault(token, chr(len(symbols))) for token in side])
+        for side in (reference, hypothesis)
+    )
+    longest: dict[str, int] = {}
+    for start, end, lag in _loops(answered):
+        unit = answered[start : start + lag]
+        longest[unit] = max(longest.get(unit, 0), end - start)
+    return any(tokens >= 2 * _longest_run(expected, unit) for unit, tokens in longest.items())
 
 
-def _canonical(ngram: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the shortest unit that the n-gram repeats, in its first rotation."""
-    size = len(ngram)
-    unit = next(n for n in range(1, size + 1) if ngram == ngram[:n] * (size // n))
-    return min(ngram[start:unit] + ngram[:start] for start in range(unit))
+def _loops(text: str) -> Iterator[tuple[int, int, int]]:
+    """Yield start, end and period of loops; none whose period is a multiple of another's.
+
+    A loop of period p in [size, 2 size) matches itself p further on over 3 p tokens at least, and
+    a block of ``size`` tokens from every ``size``-th place on lies in there. So the blocks' next
+    occurrences give all periods, in about n log n steps.
+    """
+    covered = [0] * len(text)  # where a loop around a token ends that was found before
+    size = 1
+    while _LOOP_REPEATS * size <= len(text):
+        examined: dict[int, int] = {}  # by period, the end of the last run
+        for at in range(0, len(text) - 2 * size + 1, size):
+            block = text[at : at + size]
+            place = text.find(block, at + size, at + 3 * size - 1)
+            while place >= 0 and covered[at] < place + size:
+                lag = place - at
+                if examined.get(lag, 0) <= at:
+                    start, end = _run(text, at, lag)
+                    examined[lag] = end - lag
+                    if end - start >= max(_LOOP_REPEATS * lag, _LOOP_TOKENS):
+                        covered[start:end] = [max(end, far) for far in covered[start:end]]
+                        yield start, end, lag
+                place = text.find(block, place + 1, at + 3 * size - 1)
+        size *= 2
+
+
+def _run(text: str, at: int, lag: int) -> tuple[int, int]:
+    """Return start and end of the longest run around a token that repeats itself after ``lag``."""
+    start, after = at, at
+    while start and text[start - 1] == text[start - 1 + lag]:
+        start -= 1
+    while after + lag < len(text) and text[after] == text[after + lag]:
+        after += 1
+    return start, after + lag
+
+
+def _longest_run(text: str, unit: str) -> int:
+    """Return the most tokens over which a text repeats a unit, wherever in the unit it begins."""
+    lag, longest, start = len(unit), 0, 0
+    for at in range(lag, len(text) + 1):
+        if at == len(text) or text[at] != text[at - lag]:
+            if at - start > longest and text[start : start + lag] in unit + unit:
+                longest = at - start
+            start = at - lag + 1
+    return longest
 
 
 def entity_types(

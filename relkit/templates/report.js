@@ -189,6 +189,7 @@
 
   const alignment = (i) => {
     const rows = make("ol", "align");
+    if (all.rtl.includes(i)) rows.dir = "rtl";
     rows.append(make("li", "side", make("span", "", "expected"), make("span", "", "given")));
     for (const [code, expected, given, times] of toldOnce(aligned(i))) {
       const name = code === null ? "hit" : KINDS[code];

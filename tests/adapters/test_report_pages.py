@@ -201,6 +201,20 @@ def test_embedded_json_cannot_end_its_element_and_comes_back_whole(text: str) ->
     assert json.loads(found) == [text, {text: 1}]
 
 
+def test_right_to_left_texts_run_right_to_left() -> None:
+    """The list of pairs has the direction of the text, with the script and without it."""
+    for text, directions in (("שלום עולם", ["rtl"]), ("hello world", [])):
+        texts = Texts(
+            reference=text,
+            hypothesis=text,
+            reference_normalized=text,
+            hypothesis_normalized=text,
+        )
+        document = Document(render(rows=(Row(id="u1", counts=counts(2), texts=texts),)))
+        assert [value for _, name, value in document.attributes if name == "dir"] == directions
+        assert document.json("data")["rtl"] == [0] * len(directions)
+
+
 def test_without_with_text_rows_show_ids_and_counts_only() -> None:
     """No alignment, no confusion list, no text column; the page says how to get them."""
     rows = (Row(id="u1", counts=counts(1, 1)),)

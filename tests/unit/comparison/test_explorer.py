@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,28 @@ def test_the_page_can_rebuild_the_alignment_from_the_columns(
         at = place + (kind != 2)
         flat = flat[2 if kind == 1 else 3 :]
     assert heard + reference[at:] == tokens(" ".join(given_))
+
+
+@pytest.mark.parametrize(
+    ("expected", "given_", "right_to_left"),
+    [
+        ("שלום עולם", "שלום עולה", True),
+        ("السلام عليكم", "", True),
+        ("iphone שלי לא עובד", "אייפון שלי לא עובד", True),
+        ("", "שלום", True),
+        ("send it to השרון please", "send it to joseph please", False),
+        ("12 34", "12", False),
+        ("你好", "你好", False),
+        ("", "", False),
+    ],
+)
+def test_the_direction_is_that_of_most_letters(
+    expected: str, given_: str, *, right_to_left: bool
+) -> None:
+    """A foreign word at the start turns no sentence around; digits have no direction."""
+    item = row("u", expected, given_)
+    assert kept(item).right_to_left is right_to_left
+    assert explorer_columns([item], [kept(item)])["rtl"] == [0] * right_to_left
 
 
 def test_a_loop_is_told_once() -> None:

@@ -161,8 +161,15 @@ def test_an_insertion_counts_only_strictly_inside(span: tuple[int, int], wrong: 
         ("", "x a b c a b c a b c a b c y", True),
         ("", "x a b c a b c a b c a b y", False),
         ("", " ".join("abcdefgh" * 4), True),
-        ("", " ".join("abcdefghi" * 4), False),
+        ("", " ".join("abcdefghi" * 4), True),
+        ("", " ".join("abcdefghi" * 3 + "abcdefgh"), False),
+        ("", "so " + "we will see each other at the next meeting in spring " * 5, True),
+        ("", " ".join("ご視聴ありがとうございました。" * 5), True),
+        ("la di da " * 3, "la di da " * 4, False),
+        ("la di da " * 2, "la di da " * 4, True),
+        ("x " + "a b c d e f g h i " * 3, "c d e f g h i a b " * 5, False),
         ("go go go go go go go go", "go go go go go go go go go go", False),
+        ("go go go go go go go go", "go " * 16, True),
         ("a b a b a b a b", "b a b a b a b a b", False),
         ("a b a b a b a b", "c c c c c c c c", True),
         ("a a a a a a a a a a", "a a a a a a a a a a a", False),
@@ -170,8 +177,22 @@ def test_an_insertion_counts_only_strictly_inside(span: tuple[int, int], wrong: 
     ],
 )
 def test_loops(reference: str, hypothesis: str, *, expected: bool) -> None:
-    """An n-gram four times in a row over eight words is a loop, unless the reference has it."""
+    """Four times in a row over eight words is a loop, unless the reference has half as many."""
     assert has_new_loop(reference.split(), hypothesis.split()) is expected
+
+
+@given(st.lists(st.tuples(st.text("abc", max_size=6), st.integers(1, 6)), max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_every_loop_is_found(parts: list[tuple[str, int]]) -> None:
+    """The search by blocks finds what trying each period at each place finds."""
+    words = list("".join(unit * times for unit, times in parts))
+    tried = any(
+        words[start : start + size - lag] == words[start + lag : start + size]
+        for lag in range(1, len(words) // 4 + 1)
+        for size in [max(4 * lag, 8)]
+        for start in range(len(words) - size + 1)
+    )
+    assert has_new_loop([], words) == tried
 
 
 def test_runaway_and_loop_are_said_of_a_repetition() -> None:
