@@ -48,7 +48,8 @@ _TIMEOUT_S = 3.0
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "asr": ("faster-whisper",),
-    "mos": ("onnxruntime", "speechmos"),
+    "mos": ("onnxruntime", "soxr", "speechmos"),
+    "intrusive": ("pesq", "pystoi"),
     "tts": ("hibari-tts",),
     "contracts": ("great-expectations",),
     "dvc": ("dvc",),

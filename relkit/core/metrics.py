@@ -105,3 +105,11 @@ def metric_of(name: str) -> Metric:
     if dot and statistic not in STATISTICS.get(base, ()):
         raise KeyError(name)
     return METRICS[base]
+
+
+def help_of(name: str) -> str:
+    """Return a metric's one line of help, empty for one that is not known by name."""
+    try:
+        return metric_of(name).help
+    except KeyError:
+        return ""

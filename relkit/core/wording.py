@@ -274,10 +274,11 @@ def safe(text: str) -> str:
 def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -> str:
     """Return rows as aligned columns: those numbered in ``to_left`` to the left, others right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    left = {i % len(widths) for i in to_left}
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if i in to_left else cell.rjust(width)
+            cell.ljust(width) if i in left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.metrics import METRICS, expand, metric_of
+from relkit.core.metrics import METRICS, PREDICTED, expand, metric_of
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import Segmenter
 from relkit.core.values import (
@@ -416,6 +416,14 @@ def primary_metric(report: EvalReport) -> str | None:
     measured = overall(report).metrics if report.slices else {}
     ranked = (name for name in (*_PREFERRED, *measured) if name in measured)
     return next(ranked, None)
+
+
+def besides(report: EvalReport) -> tuple[str, ...]:
+    """Return what stands beside the primary metric: one predicted MOS and one time, if measured."""
+    measured = overall(report).metrics
+    kinds = ([f"{name}.mean" for name in PREDICTED], ["latency_ms.p50"])
+    ranked = (next((name for name in names if name in measured), None) for names in kinds)
+    return tuple(name for name in ranked if name is not None)
 
 
 def overall(report: EvalReport) -> SliceResult:

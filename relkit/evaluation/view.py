@@ -3,11 +3,19 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from relkit.core.metrics import help_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, amount, columns, count, counted, interval, number, safe
 from relkit.datasets.view import revision
-from relkit.evaluation.types import EvalReport, SliceResult, overall, primary_metric, worst_first
+from relkit.evaluation.types import (
+    EvalReport,
+    SliceResult,
+    besides,
+    overall,
+    primary_metric,
+    worst_first,
+)
 
 MOST_SLICES = 30
 
@@ -15,6 +23,10 @@ MOST_SLICES = 30
 def eval_summary(report: EvalReport) -> str:
     """Return what ``relkit eval`` prints: headline, metrics with intervals, slices, remarks."""
     version = report.dataset
+    metric = primary_metric(report)
+    ranked = [item for item in report.slices if item.slice != OVERALL]
+    if metric is not None:
+        ranked = worst_first(ranked, metric)
     head = (
         f"run {report.run}\n"
         f"suite {safe(report.suite.name)} on {safe(version.name)} ({revision(version)}), "
@@ -22,8 +34,29 @@ def eval_summary(report: EvalReport) -> str:
         f"{count(report.expected)} expected, {count(report.scored)} scored, "
         f"{count(report.failures)} failures, {count(report.unusable)} unusable"
     )
-    parts = [head, _metrics(overall(report)), _slices(report), _remarks(report)]
+    parts = [head, _metrics(overall(report)), _remarks(report)]
+    if metric is not None:
+        parts[1:1] = [_headline(overall(report), ranked, metric)]
+        parts[-1:-1] = [_slices(ranked, metric, besides(report))]
     return "\n\n".join(part for part in parts if part)
+
+
+def _headline(whole: SliceResult, ranked: Sequence[SliceResult], metric: str) -> str:
+    """Return the metric of the ranking first, with what it means and how far its slices differ."""
+    lines = [f"{metric}: {_value(whole.metrics[metric])}, {help_of(metric)}"]
+    claimed = [item for item in ranked if item.metrics[metric].low is not None]
+    if len(claimed) > 1:
+        lines += [
+            f"  {word}: {_value(item.metrics[metric])} on {safe(item.slice)}"
+            for word, item in (("best slice", claimed[-1]), ("worst slice", claimed[0]))
+        ]
+    return "\n".join(lines)
+
+
+def _value(estimate: Estimate) -> str:
+    low, high, unit = estimate.low, estimate.high, estimate.unit
+    ends = "" if low is None else f" ({interval(low, high, unit)})"
+    return number(estimate.value, unit) + ends
 
 
 def _metrics(item: SliceResult) -> str:
@@ -42,28 +75,32 @@ def _metrics(item: SliceResult) -> str:
     return columns(rows, to_left=(0, 5))
 
 
-def _slices(report: EvalReport) -> str:
-    metric = primary_metric(report)
-    ranked = [item for item in report.slices if item.slice != OVERALL]
-    if metric is None or not ranked:
+def _slices(ranked: Sequence[SliceResult], metric: str, beside: Sequence[str]) -> str:
+    """Return the slices by the metric they are ranked by, and beside it those of other kinds."""
+    if not ranked:
         return ""
-    ranked = worst_first(ranked, metric)
-    rows = [["slice, worst first", metric, "95 % interval", "utterances", "clusters", ""]]
+    names = [name.partition(".")[::2] for name in beside]
+    rows = [
+        ["", metric, "", *(base for base, _ in names), "", "", ""],
+        ["slice, worst first", "", "95 % interval", *(of for _, of in names), "n", "clusters", ""],
+    ]
     for item in ranked[:MOST_SLICES]:
-        estimate = item.metrics[metric]
+        e = item.metrics[metric]
+        others = (item.metrics.get(name) for name in beside)
         rows.append(
             [
                 safe(item.slice),
-                number(estimate.value, estimate.unit),
-                interval(estimate.low, estimate.high, estimate.unit),
+                number(e.value, e.unit),
+                interval(e.low, e.high, e.unit),
+                *(NONE if other is None else number(other.value, other.unit) for other in others),
                 count(item.utterances),
                 count(item.clusters),
-                _mark(estimate),
+                _mark(e),
             ]
         )
     hidden = len(ranked) - MOST_SLICES
     more = f"\n… and {hidden} more in the report" if hidden > 0 else ""
-    return columns(rows, to_left=(0, 5)) + more + _notes(ranked[:MOST_SLICES], metric)
+    return columns(rows, to_left=(0, -1)) + more + _notes(ranked[:MOST_SLICES], metric)
 
 
 def _mark(estimate: Estimate) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from relkit.core.charts import PlottedEstimate, Scale, estimate_scale, mark
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import help_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
@@ -99,14 +99,6 @@ class SliceTable:
     metrics: tuple[str, ...]
     lines: tuple[SliceLine, ...]
     columns: tuple[str, ...]
-
-
-def help_of(name: str) -> str:
-    """Return a metric's one line of help, empty for one that is not known by name."""
-    try:
-        return metric_of(name).help
-    except KeyError:
-        return ""
 
 
 class ReportView:

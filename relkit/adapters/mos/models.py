@@ -279,7 +279,7 @@ def require_packages(metrics: Sequence[str]) -> None:
     if missing:
         raise MissingDependency(
             f"the metrics {', '.join(metrics)} need the package {missing[0]}",
-            hint=with_extra("mos"),
+            hint=with_extra("intrusive" if missing[0] in LIBRARIES_OF.values() else "mos"),
         )
 
 

@@ -1,0 +1,52 @@
+"""What `relkit eval` prints."""
+
+from relkit.core.values import Estimate
+from relkit.evaluation.view import eval_summary
+from tests.builders import report, slice_result
+
+
+def measured(wer: float, mos: float, *, claimed: bool = True) -> dict[str, Estimate]:
+    """Return the metrics of a slice; an unclaimed rate has no interval."""
+    ends = (wer / 2, 2 * wer) if claimed else (None, None)
+    rate = {"value": wer, "low": ends[0], "high": ends[1], "n": 90, "clusters": 9}
+    latency = Estimate(value=40 * mos, n=9, clusters=9, unit="ms")
+    return {
+        "wer": Estimate(**{**rate, "value": 9.0}, unit="fraction"),  # type: ignore[arg-type]  # floats and counts
+        "wer_capped": Estimate(**rate, unit="fraction"),  # type: ignore[arg-type]  # as above
+        "latency_ms.p50": latency,
+        "dnsmos_ovrl.mean": Estimate(value=mos, n=9, clusters=9, unit="mos"),
+    }
+
+
+SLICES = {"noise=babble": (0.4, 1.5), "noise=clean": (0.05, 3.5), "noise=pink": (0.2, 2.5)}
+
+
+def test_the_summary_leads_with_what_the_slices_are_ranked_by() -> None:
+    """A newcomer reads the claimed rate first, what it means, and where it is best and worst."""
+    slices = [slice_result(key, measured(*numbers)) for key, numbers in SLICES.items()]
+    few = slice_result("noise=rain", measured(0.9, 1.0, claimed=False))
+    text = eval_summary(report(slice_result("overall", measured(0.1, 2.0)), *slices, few))
+    lines = text[text.index("wer_capped") :].splitlines()
+    assert lines[0].startswith("wer_capped: 10.0 % (5.0 to 20.0 %), word error rate with")
+    # A slice without an interval is claimed to be neither.
+    assert lines[1] == "  best slice: 5.0 % (2.5 to 10.0 %) on noise=clean"
+    assert lines[2] == "  worst slice: 40.0 % (20.0 to 80.0 %) on noise=babble"
+
+
+def test_a_slice_shows_errors_predicted_mos_and_latency() -> None:
+    """One line says how a slice does in all three; the header names metric and statistic."""
+    slices = [slice_result(key, measured(*numbers)) for key, numbers in SLICES.items()]
+    text = eval_summary(report(slice_result("overall", measured(0.1, 2.0)), *slices))
+    table = text[: text.index("\nslice, worst first")].splitlines()[-1:]
+    table += text[text.index("slice, worst first") :].splitlines()
+    assert table[0].split() == ["wer_capped", "dnsmos_ovrl", "latency_ms"]
+    assert table[1].split()[-4:] == ["mean", "p50", "n", "clusters"]
+    assert "40.0 %  20.0 to 80.0 %" in table[2]
+    assert table[2].split()[-5:-2] == ["1.50", "60", "ms"]
+
+
+def test_a_run_of_one_slice_has_a_headline_without_extremes() -> None:
+    """Best and worst of nothing is not said."""
+    text = eval_summary(report(slice_result("overall", measured(0.1, 2.0))))
+    assert "wer_capped: 10.0 %" in text
+    assert "slice" not in text
