@@ -30,6 +30,19 @@ WORLDS = (
     World(name="own, 2 % baseline failed", failing=0.02),
     World(name="same, 2 % baseline failed", crossed=True, failing=0.02),
     World(name="own, 8 x 10", speakers=8, utterances=10),
+    World(name="own, amounts sd 1.5", unequal=1.5),
+    World(name="same, amounts sd 1.5", crossed=True, unequal=1.5),
+    World(name="own, slices of unlike size", sizes=0.6),
+    World(name="own, tiny slices (5 x 8)", speakers=5, utterances=8),
+    World(name="own, 1 % errors", rate=0.01),
+    World(name="own, skewed speakers", spread=1.0),
+    World(name="same, skewed speakers", crossed=True, spread=1.0),
+    World(name="own, speaker by system", taste=1.0),
+    World(name="same, speaker by system", crossed=True, taste=1.0),
+    World(name="own, bursts", bursts=0.05),
+    World(
+        name="same, 3 of 20 say most", crossed=True, speakers=20, utterances=5, heavy=3, taste=1.0
+    ),
 )
 MOST = 3
 """The first worlds are the promise's own: they get more gates."""

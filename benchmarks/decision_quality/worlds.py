@@ -13,6 +13,7 @@ from relkit.statistics.types import ClusterSums, PairedSums
 SHORTEST, LONGEST = 4, 14
 MEAN_WORDS = (SHORTEST + LONGEST) / 2
 RATE = 0.08
+HEAVY, LOST = 30.0, 0.2
 NOISES = ("babble", "clean", "pink", "street")
 
 
@@ -20,9 +21,12 @@ NOISES = ("babble", "clean", "pink", "street")
 class World:
     """Data and systems: ``speakers`` and ``utterances`` of each per slice.
 
-    ``crossed``: the same speakers are in all slices. ``unequal`` is the sd of the log amount of a
-    speaker, ``loops`` and ``failing`` (of the baseline) are shares of utterances, ``uneven`` the sd
-    of the log rate between slices.
+     ``crossed``: the same speakers are in all slices. ``unequal`` is the sd of the log amount of a
+     speaker, ``sizes`` that of a slice; ``loops`` and ``failing`` (of the baseline) are shares of
+     utterances, ``uneven`` the sd of the log rate between slices. ``spread`` is the sd of speakers'
+     rates over their mean, ``taste`` that of the log of what a speaker means to one system only
+    . ``bursts`` is the share of speakers of whom a system loses
+     a fifth of the utterances. ``heavy`` speakers, the first ones, say 30 times as much.
     """
 
     name: str
@@ -36,6 +40,11 @@ class World:
     uneven: float = 0.0
     rate: float = RATE
     discordance: float = 0.3
+    sizes: float = 0.0
+    spread: float = 0.5
+    taste: float = 0.0
+    bursts: float = 0.0
+    heavy: int = 0
 
     @property
     def clusters(self) -> int:
@@ -111,11 +120,16 @@ def draw(
     """Return one run: the candidate ``worse`` by so much overall, and ``ratio`` in slice 0."""
     size = (world.slices, world.speakers)
     amount = np.exp(world.unequal * random.standard_normal(size) - world.unequal**2 / 2)
+    if world.sizes:
+        scale = np.exp(world.sizes * random.standard_normal(world.slices) - world.sizes**2 / 2)
+        scale[0] = 1.0
+        amount *= scale[:, None]
+    amount[:, : world.heavy] *= HEAVY
     many = np.maximum(1, np.round(world.utterances * amount)).astype(np.int64).ravel()
     cell = np.repeat(np.arange(len(many)), many)
     slice_ = cell // world.speakers
     speaker = cell % world.speakers if world.crossed else cell
-    strength = (1.0 - world.rate) / (0.25 * world.rate) - 1.0
+    strength = (1.0 - world.rate) / (world.spread**2 * world.rate) - 1.0
     own = random.beta(world.rate * strength, (1.0 - world.rate) * strength, world.clusters)
     level = np.exp(world.uneven * random.standard_normal(world.slices) - world.uneven**2 / 2)
     level[0] = 1.0
@@ -124,10 +138,16 @@ def draw(
     p = np.minimum(0.6, own[speaker] * level[slice_] * hard)
     words = random.integers(SHORTEST, LONGEST + 1, len(cell))
     shared = random.binomial(words, p * (1.0 - world.discordance))
-    errors = [shared + random.binomial(words, p * world.discordance) for _ in range(2)]
+    errors = [
+        shared + random.binomial(words, np.minimum(1.0, p * world.discordance * taste[speaker]))
+        for taste in _tastes(world, random)
+    ]
     extra = np.minimum(1.0, p * (worse / world.rate + np.where(slice_ == 0, ratio - 1.0, 0.0)))
     errors[0] = errors[0] + random.binomial(words, extra)
     loops = random.random((2, len(cell))) < world.loops
+    if world.bursts:
+        lost = random.random((2, world.clusters)) < world.bursts
+        loops |= lost[:, speaker] & (random.random((2, len(cell))) < LOST)
     capped = np.where(loops, words, np.minimum(words, errors))
     failed = np.zeros((2, len(cell)))
     failed[1] = random.random(len(cell)) < world.failing
@@ -139,6 +159,14 @@ def draw(
         words=words.astype(np.float64),
         candidate=capped[0].astype(np.float64),
         baseline=np.where(failed[1] > 0, 0, capped[1]).astype(np.float64),
-        loops=loops.astype(np.float64),
+        loops=loops.astype(np.float64) if not world.bursts else np.zeros((2, len(cell))),
         failed=failed,
     )
+
+
+def _tastes(world: World, random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Return how many times their own errors a speaker brings to each system (clusters,)."""
+    if not world.taste:
+        return np.ones(world.clusters), np.ones(world.clusters)
+    log = world.taste * random.standard_normal((2, world.clusters)) - world.taste**2 / 2
+    return np.exp(log[0]), np.exp(log[1])
