@@ -34,6 +34,8 @@ from typing import Any
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PREDICATE = "urn:relkit:gate-decision:v1"
+STATEMENT = "https://in-toto.io/Statement/v1"
+MAX_BYTES, MAX_SIGNATURES, MAX_DEPTH = 256 * 2**20, 64, 100
 SKEW_S = 60
 RELATIVE = 1e-9
 SEARCHED = 1e-5  # of what is found by bisection over an approximated normal distribution
@@ -1293,7 +1295,7 @@ SHOWN = ("observed", "low", "high")
 
 
 def strict(text: bytes) -> Any:  # noqa: ANN401 - any JSON
-    """Return JSON that means one thing only; raises Refused."""
+    """Return JSON that means one thing only, and can be written again; raises Refused."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Json:
         if len(dict(pairs)) != len(pairs):
@@ -1303,14 +1305,35 @@ def strict(text: bytes) -> Any:  # noqa: ANN401 - any JSON
     def constant(name: str) -> float:
         raise Refused(f"{name} is no number")
 
+    def finite(name: str) -> float:
+        return float(name) if math.isfinite(float(name)) else constant("a number out of range")
+
     try:
-        return json.loads(text.decode(), object_pairs_hook=unique, parse_constant=constant)
+        document = json.loads(
+            text.decode(), object_pairs_hook=unique, parse_constant=constant, parse_float=finite
+        )
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Refused("it is not JSON, or nested too deeply") from error
+    depth, level = 0, [document]
+    while level := [value for item in level for value in inside(item)]:
+        depth += 1
+    if depth > MAX_DEPTH:
+        raise Refused("it is nested too deeply")
+    return document
+
+
+def inside(value: Any) -> Iterable[Any]:  # noqa: ANN401 - any JSON
+    """Return what an object or a list holds."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def unpack(data: bytes, keys: dict[str, Any]) -> tuple[bytes, list[str]]:
     """Return (payload, ids of the keys that signed it); raises Refused."""
+    if len(data) > MAX_BYTES:
+        raise Refused("it is too large")
     envelope = strict(data)
     if not isinstance(envelope, dict) or set(envelope) != {"payload", "payloadType", "signatures"}:
         raise Refused("it is no DSSE envelope")
@@ -1319,27 +1342,44 @@ def unpack(data: bytes, keys: dict[str, Any]) -> tuple[bytes, list[str]]:
     payload = from_base64(envelope["payload"])
     kind = PAYLOAD_TYPE.encode()
     message = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-    ids = [signature["keyid"] for signature in envelope["signatures"]]
-    if len(set(ids)) != len(ids):
+    signers: list[str] = []
+    for hint, value in signatures_of(envelope["signatures"]):
+        makers = [name for name, key in keys.items() if is_signed(key, value, message)]
+        if not makers and hint in keys:
+            raise Refused("a signature is not good: the file was changed")
+        signers += makers
+    if len(set(signers)) != len(signers):
         raise Refused("a key has signed it twice")
-    signers = []
-    for signature in envelope["signatures"]:
-        if signature["keyid"] in keys:
-            check_signature(keys[signature["keyid"]], from_base64(signature["sig"]), message)
-            signers.append(signature["keyid"])
     if not signers:
         raise Refused("none of the given keys has signed it")
     return payload, signers
 
 
-def check_signature(key: Any, signature: bytes, message: bytes) -> None:  # noqa: ANN401 - a key
-    """Raise Refused where a key has not made a signature."""
+def signatures_of(signatures: Any) -> list[tuple[str | None, bytes]]:  # noqa: ANN401 - any JSON
+    """Return (key id, signature) of each; a key id is a hint, others' further keys are theirs."""
+    if not isinstance(signatures, list) or len(signatures) > MAX_SIGNATURES:
+        raise Refused("its signatures are no list, or too many")
+    made = []
+    for signature in signatures:
+        if not isinstance(signature, dict) or "sig" not in signature:
+            raise Refused("a signature is none")
+        if not isinstance(signature.get("keyid"), str | None):
+            raise Refused("a key id is no text")
+        made.append((signature.get("keyid"), from_base64(signature["sig"])))
+    if len({value for _, value in made}) != len(made):
+        raise Refused("a signature stands twice")
+    return made
+
+
+def is_signed(key: Any, signature: bytes, message: bytes) -> bool:  # noqa: ANN401 - a key
+    """Return whether a key has made a signature."""
     from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - said below if missing
 
     try:
         key.verify(signature, message)
-    except InvalidSignature as error:
-        raise Refused("a signature is not good: the file was changed") from error
+    except InvalidSignature:
+        return False
+    return True
 
 
 def from_base64(text: str) -> bytes:
@@ -1362,6 +1402,8 @@ def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON
         return "[" + ",".join(map(canonical, value)) + "]"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, int) and abs(value) >= 2**53:
+        raise Refused("a whole number is too large for JSON")
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -1397,13 +1439,16 @@ def statement_problems(statement: Json, payload: bytes, expected: Json) -> Itera
     """Yield what is wrong with a decision apart from its numbers."""
     predicate = statement["predicate"]
     subjects = {"sha256:" + subject["digest"]["sha256"] for subject in statement["subject"]}
-    judged = {
-        part["candidate"]["artifact"] or part["candidate"]["candidate"]
+    judged = [
+        (
+            part["name"] or "candidate",
+            part["candidate"]["artifact"] or part["candidate"]["candidate"],
+        )
         for part in predicate["parts"]
-    }
+    ]
     if canonical(statement).encode() != payload:
         yield "it is not written in the one canonical form"
-    if subjects != judged:
+    if [(s["name"], "sha256:" + s["digest"]["sha256"]) for s in statement["subject"]] != judged:
         yield "the subject is not the candidate that was judged"
     if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
         yield f"it was issued in the future, at {predicate['created']}"
@@ -1444,6 +1489,17 @@ def audit(data: bytes, keys: dict[str, Any], expected: Json) -> tuple[list[str],
         statement = strict(payload)
         if statement["predicateType"] != PREDICATE:
             raise Refused("it is no gate decision")  # noqa: TRY301 - one place says what is wrong
+        subjects = [
+            {"name": str(subject["name"]), "digest": {"sha256": subject["digest"]["sha256"]}}
+            for subject in statement["subject"]
+        ]
+        if statement != {
+            "_type": STATEMENT,
+            "subject": subjects,
+            "predicateType": PREDICATE,
+            "predicate": statement["predicate"],
+        }:
+            raise Refused("it is no in-toto statement")  # noqa: TRY301 - as above
         problems = list(statement_problems(statement, payload, expected))
         checked = Audit(statement["predicate"])
     except Refused as error:

@@ -6,23 +6,32 @@ what is verified is exactly what is read. An unsigned document is the same envel
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import canonical, sha256_bytes
 from relkit.core.errors import InvalidInput
-from relkit.core.values import Base64, Shape, named
+from relkit.core.values import OMITTED, Base64, Limits, Shape, named
 
 MAX_BYTES = 256 * 2**20
 """Larger files are refused before they are parsed."""
 
+MAX_SIGNATURES = 64
+"""More are refused: each is tried with every key over the whole payload."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """A signature, and the id of the key that is said to have made it."""
+    """A signature, and what its maker calls the key: a hint, nothing vouches for it.
 
-    key: str = field(metadata=named("keyid"))
+    Other tools leave the hint out or have names of their own, and add keys (certificates, times)
+    that a reader has to pass over.
+    """
+
+    FILE: ClassVar = Shape(open=True)
+
     value: Base64 = field(metadata=named("sig"))
+    key: str | None = field(default=None, metadata=named("keyid") | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +44,7 @@ class Envelope:
     payload_type: Literal["application/vnd.in-toto+json"] = field(
         default="application/vnd.in-toto+json", metadata=named("payloadType")
     )
-    signatures: tuple[Signature, ...] = ()
+    signatures: Annotated[tuple[Signature, ...], Limits(max_length=MAX_SIGNATURES)] = ()
 
     @property
     def message(self) -> bytes:

@@ -76,13 +76,14 @@ def verify(
         return Verification(problems=problems, digest=envelope.digest, signers=signers)
     try:
         statement = parse_statement(envelope.payload, source=source)
+        general = tuple(_generally(statement, now, options))
     except InvalidInput as error:
         return Verification(problems=(error.message,), digest=envelope.digest, signers=signers)
     content = statement.content
     if not isinstance(content, GateDecision):
         content = replace(content, key=signers[0] if signers else None)
     verification = Verification(
-        problems=tuple(_generally(statement, now, options)),
+        problems=general,
         kind=statement.kind,
         content=content,
         digest=envelope.digest,
@@ -100,25 +101,26 @@ def signed_by(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return (ids of the trusted keys that signed, problems).
 
-    A key counts once; one that stands twice is refused, and so is a trusted key's signature that
-    is not good. Signatures of keys that nobody asked about are passed over.
+    What a signature calls its key is a hint that only says which key is tried first. A key counts
+    once; one that has signed twice is refused, and so is a signature in the name of a trusted key
+    that none has made. Signatures of keys that nobody asked about are passed over.
     """
     trusted = {key.key: key for key in keys}
-    ids = [signature.key for signature in envelope.signatures]
-    if len(set(ids)) != len(ids):
-        return (), ("a key has signed it twice",)
     values = [signature.value for signature in envelope.signatures]
     if len(set(values)) != len(values):
         return (), ("a signature stands twice",)
-    signers, problems = [], []
+    signers: list[str] = []
+    problems: list[str] = []
     for signature in envelope.signatures:
-        key = trusted.get(signature.key)
-        if key is None:
-            continue
-        if key.made(signature.value, envelope.message):
-            signers.append(key.key)
-        else:
-            problems.append(f"the signature of key {key.key[:16]}… is not good: it was changed")
+        hinted = trusted.get(signature.key or "")
+        likely = trusted.values() if hinted is None else (hinted, *trusted.values())
+        maker = next((k.key for k in likely if k.made(signature.value, envelope.message)), None)
+        if maker in signers:
+            return (), ("a key has signed it twice",)
+        if maker is not None:
+            signers.append(maker)
+        elif hinted is not None:
+            problems.append(f"the signature of key {hinted.key[:16]}… is not good: it was changed")
     if not signers and not problems and envelope.signatures:
         problems.append("no trusted key has signed it")
     return tuple(signers), tuple(problems)

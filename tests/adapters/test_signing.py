@@ -56,12 +56,14 @@ def test_a_signed_decision_is_valid(data: bytes, key: SigningKey) -> None:
 
 
 def test_every_flipped_bit_is_noticed(data: bytes, key: SigningKey) -> None:
-    """1,000 single bits, anywhere in the file."""
+    """1,000 single bits, anywhere in the file but in what the signer calls the key: a hint."""
     draw = random.Random(7)  # noqa: S311 - a test's own choice, no secret
+    hint = range(start := data.index(b'"keyid":'), data.index(b",", start))
     for _ in range(1000):
         changed = bytearray(data)
-        changed[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-        assert not verified(bytes(changed), key).valid
+        changed[at := draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        found = verified(bytes(changed), key)
+        assert not found.valid or (at in hint and found.content == statement())
 
 
 def test_every_flipped_bit_of_the_payload_is_noticed(data: bytes, key: SigningKey) -> None:
@@ -83,16 +85,16 @@ def test_another_key_is_no_signature(data: bytes, tmp_path: Path) -> None:
     assert found.content is None
 
 
-def test_a_signature_under_anothers_name_is_refused(
+def test_a_signature_counts_for_the_key_that_made_it(
     data: bytes, key: SigningKey, tmp_path: Path
 ) -> None:
     """A key id is a hint: what counts is which key made the signature."""
     envelope = parse_envelope(data, source="d.json")
     other = new_key(tmp_path)
     claimed = Signature(key=other.public.key, value=envelope.signatures[0].value)
-    forged = render_envelope(replace(envelope, signatures=(claimed,)))
-    assert not verified(forged, key).valid
-    assert not verified(forged, key, other).valid
+    renamed = render_envelope(replace(envelope, signatures=(claimed,)))
+    assert not verified(renamed, other).valid
+    assert verified(renamed, key, other).signers == (key.public.key,)
 
 
 def test_keys_are_counted_once(data: bytes, key: SigningKey, tmp_path: Path) -> None:
