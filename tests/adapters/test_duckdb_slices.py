@@ -401,6 +401,7 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
     table = table_of(make_rows(1, 5, clusters=2))
     uncounted = [row | {"hits": None, "unusable": None} for row in make_rows(1, 5, clusters=2)]
     negative = [row | {"deletions": -1, "unusable": None} for row in make_rows(1, 5, clusters=2)]
+    absurd = [row | {"hits": 2**52, "unusable": None} for row in make_rows(1, 5, clusters=2)]
     unnamed = [row | {"id": None} for row in make_rows(1, 5, clusters=2)]
     words = (
         table.set_column(0, "hits_", table["id"]).drop(["hits"]).rename_columns({"hits_": "hits"})
@@ -411,6 +412,7 @@ def test_what_is_no_results_file_is_refused(tmp_path: Path) -> None:
         (table.drop(["failure"]), "no column failure"),
         (table_of(uncounted), "5 scored rows without counts"),
         (table_of(negative), "5 scored rows without counts"),
+        (table_of(absurd), "more than can be counted exactly"),
         (table_of(unnamed), "5 rows without id"),
         (words.append_column("id", table["id"]), "cannot be read as results"),
     ):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from relkit.core.digests import MOST_WHOLE
 from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.slices import SliceSpec
 from relkit.datasets.types import NO_VALUE
@@ -162,12 +163,18 @@ class Session:
     def _check_rows(self, relation: Relation) -> None:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""
         bad = " OR ".join(f"{name} IS NULL OR CAST({name} AS BIGINT) < 0" for name in COUNT_COLUMNS)
+        total = " + ".join(f"sum(CAST({name} AS HUGEINT))" for name in COUNT_COLUMNS)
         counts = self.fetch(
             "SELECT count(*) FILTER (WHERE id IS NULL OR repeat IS NULL) AS unnamed,"
-            f" count(*) FILTER (WHERE unusable IS NULL AND ({bad})) AS uncounted"
-            f" FROM {relation.name}",
+            f" count(*) FILTER (WHERE unusable IS NULL AND ({bad})) AS uncounted,"
+            f" coalesce({total} > {MOST_WHOLE}, FALSE) AS absurd FROM {relation.name}",
             relation,
         )
+        if counts["absurd"][0]:
+            raise InvalidInput(
+                f"{relation.source}: its counts add up to more than can be counted exactly",
+                hint=_HINT,
+            )
         if counts["unnamed"][0] or counts["uncounted"][0]:
             raise InvalidInput(
                 f"{relation.source}: {counts['unnamed'][0]} rows without id or repeat,"
