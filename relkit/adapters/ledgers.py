@@ -207,11 +207,11 @@ class LedgerFiles:
         path = self._folder / f"{model}{ANCHOR_ENDING}"
         if not path.exists():
             return "", (), None
-        text = decode(storage.read_bytes(path, what=path.name), source=path.name)
         try:
+            text = decode(storage.read_bytes(path, what=path.name), source=path.name)
             return text, parse_anchors(text, source=path.name), None
         except InvalidInput as error:
-            return text, (), ChainProblem(code="unanchored", message=error.message)
+            return "", (), ChainProblem(code="unanchored", message=error.message)
 
     def _sound(self, read: LedgerReading, model: str) -> tuple[ReleaseEvent, ...]:
         for problem in read.problems:

@@ -100,8 +100,14 @@ def _anchored(
         yield ChainProblem(code="unanchored", message=message)
     for anchor in anchors:
         if anchor.digest in first:
-            continue
-        if anchor.sequence > last:
+            sequence = first[anchor.digest][1].sequence
+            if anchor.sequence != sequence:
+                message = (
+                    f"its .head file was changed: it names event {anchor.sequence} by the digest "
+                    f"of event {sequence}"
+                )
+                yield ChainProblem(code="unanchored", message=message)
+        elif anchor.sequence > last:
             message = (
                 f"truncated: the .head file names event {anchor.sequence}, and the ledger ends "
                 f"with event {last}"

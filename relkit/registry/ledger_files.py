@@ -1,5 +1,6 @@
 """A model's ledger: lines of canonical JSON to events and back, and their chain of digests."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ from relkit.core.digests import canonical, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.registry.types import Anchor, LedgerLine, ParsedLedger, ReleaseEvent
 
+_ANCHOR = re.compile(r"(?P<sequence>[1-9][0-9]{0,15}) (?P<digest>sha256:[0-9a-f]{64})")
 _MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
 
 
@@ -106,14 +108,14 @@ def parse_anchors(text: str, *, source: str) -> tuple[Anchor, ...]:
     Marks of a git conflict are passed over: either side's anchor has to be in the ledger.
     """
     anchors = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.startswith(_MARKERS):
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if not line or line.startswith(_MARKERS):
             continue
-        sequence, _, digest = line.strip().partition(" ")
-        if not (sequence.isdecimal() and digest.startswith("sha256:")):
+        anchor = _ANCHOR.fullmatch(line)
+        if anchor is None:
             raise InvalidInput(
                 f"{source}, line {number}: a sequence and a digest were expected",
                 hint="git checkout this file, or: relkit registry verify --repair",
             )
-        anchors.append(Anchor(sequence=int(sequence), digest=digest))
+        anchors.append(Anchor(sequence=int(anchor["sequence"]), digest=anchor["digest"]))
     return tuple(anchors)

@@ -129,6 +129,29 @@ def test_what_is_all_there_is_repaired(ledger: LedgerFiles, tmp_path: Path, numb
     assert ledger.repair("asr") == ()
 
 
+def test_every_flipped_bit_of_the_anchor_is_noticed(ledger: LedgerFiles, tmp_path: Path) -> None:
+    """Also in its number, which the ledger knows from the digest, and in its line end."""
+    good = head_in(tmp_path).read_bytes()
+    for bit in range(8 * len(good)):
+        changed = bytearray(good)
+        changed[bit // 8] ^= 1 << bit % 8
+        head_in(tmp_path).write_bytes(changed)
+        assert ledger.read("asr").problems, changed
+        with pytest.raises(InvalidInput):
+            ledger.events("asr")
+
+
+@pytest.mark.parametrize("head", [b"2 ", b"\xff", b"3", b""])
+def test_a_broken_anchor_is_mended_from_the_ledger(
+    ledger: LedgerFiles, tmp_path: Path, head: bytes
+) -> None:
+    """The events are all there, each with its digest: repair writes the anchor anew."""
+    good = head_in(tmp_path).read_bytes()
+    head_in(tmp_path).write_bytes(head + good[2:] if head == b"2 " else head)
+    assert ledger.repair("asr")
+    assert head_in(tmp_path).read_bytes() == good
+
+
 def next_line(event_: ReleaseEvent) -> bytes:
     """Return the line of a fourth event."""
     return render_event(seal(event_, sequence=4, previous=history()[-1].digest)).encode()
