@@ -13,6 +13,7 @@ from relkit.core.codec import decode
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.core.yaml_text import shown
+from relkit.evaluation.listing import ListedRun, listed, moving, run_at
 from relkit.evaluation.run_files import (
     parse_journal_line,
     parse_report,
@@ -135,7 +136,12 @@ class RunFolders:
                 yield run
 
     def find(self, run: str) -> Path:
-        """Return a run's folder from its id, a unique prefix, or its path; raises UsageError."""
+        """Return a run's folder from its id, a unique prefix, its path, or ``@latest``.
+
+        Raises UsageError.
+        """
+        if moving(run):
+            run = self.named(run)
         folder = Path(run)
         if (folder / "run.json").is_file():
             return folder.absolute()
@@ -148,6 +154,42 @@ class RunFolders:
         problem = "names more than one run" if matches else "names no run"
         listed = ", ".join((matches or runs)[-3:]) or "there is none yet: relkit eval SUITE"
         raise UsageError(f'"{shown(run)}" {problem}', hint=f"newest: {listed}")
+
+    def newest_first(self) -> list[str]:
+        """Return the ids of all runs: by their time, and within a second by that of the file."""
+        headers = self._folder.glob("*/run.json")
+        ordered = sorted(
+            (path.parent.name.partition("-")[0], path.stat().st_mtime_ns, path.parent.name)
+            for path in headers
+        )
+        return [name for *_, name in reversed(ordered)]
+
+    def named(self, run: str, *, finished: bool = True) -> str:
+        """Return the run that ``@latest`` or ``@prev`` names now.
+
+        Raises UsageError where there is none, InvalidInput where a newer one cannot be read.
+        """
+        return run_at(run, self.newest_first(), self.read_header, finished=finished)
+
+    def listed(self, *, suite: str | None, most: int) -> list[ListedRun]:
+        """Return the newest runs, at most ``most`` of them; of one suite where it is named.
+
+        What cannot be read is in the list, too, unless a suite is named.
+        """
+        entries = []
+        for run in self.newest_first():
+            try:
+                header = self.read_header(run)
+                if suite is not None and header.suite.name != suite:
+                    continue
+                report = self.read_report(run) if header.status == "finished" else None
+                entries.append(listed(header, report))
+            except InvalidInput:
+                if suite is None:
+                    entries.append(ListedRun(run=run, status="unreadable"))
+            if len(entries) == most:
+                break
+        return entries
 
     def read_header(self, run: str) -> RunHeader:
         """Return a run's header; raises InvalidInput, UsageError."""

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command as built
 
+from relkit.cli.completion import complete
 from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ COMMANDS = {
         "Score the stored predictions of a run again; nothing is decoded.",
     ),
     "score": ("evaluate:score", "Score text against text."),
+    "runs": ("evaluate:runs", "List the runs, newest first."),
     "report": ("evaluate:report", "Show a finished run as a page."),
     "compare": ("evaluate:compare", "Show where two runs differ, slice by slice."),
     "gate": ("gate:gate", "Decide whether a candidate may be promoted, and why."),
@@ -115,6 +117,20 @@ class Common:
             raise UsageError("--workspace: no such folder", hint="make one: relkit init DIR")
         return folder
 
+    def settled(self, run: Any, *, finished: bool) -> Any:  # noqa: ANN401  # a name, a list of them, or None
+        """Return runs with ``@latest`` and ``@prev`` as ids: they mean one run all the time.
+
+        ``PART=@latest`` is a run of a part. Raises InvalidInput, UsageError.
+        """
+        if isinstance(run, list):
+            return [self.settled(item, finished=finished) for item in run]
+        part, sign, name = (run or "").rpartition("=")
+        if not name.startswith("@"):
+            return run
+        from relkit.wiring.stores import run_folders
+
+        return f"{part}{sign}{run_folders(self.open()).named(name, finished=finished)}"
+
     def open(self) -> "Workspace":
         """Return the workspace the command works in; raises InvalidInput, UsageError."""
         from relkit.wiring.stores import open_workspace
@@ -152,6 +168,7 @@ _NAMES = tuple(option.name for option in _OPTIONS)
 def with_common(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the common options; it receives them as one ``common`` argument."""
     declared = inspect.signature(function, eval_str=True)
+    runs = complete(declared.parameters.values())
     context = inspect.Parameter(
         "ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
     )
@@ -163,6 +180,8 @@ def with_common(function: Callable[..., None]) -> Callable[..., None]:
         if isinstance(ctx.obj, Common):
             common = common.over(ctx.obj)
         ctx.obj = common
+        for name in runs:
+            values[name] = common.settled(values[name], finished=name != "resume")
         function(common=common, **values)
 
     signature = inspect.Signature([context, *parameters, *_OPTIONS])

@@ -1,4 +1,4 @@
-"""``relkit eval``, ``rescore``, ``score``, ``report`` and ``compare``."""
+"""``relkit eval``, ``rescore``, ``score``, ``report``, ``runs`` and ``compare``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -60,7 +60,7 @@ def evaluate(
 
 
 def rescore(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix, a path.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: id, prefix, path or @latest.")],
     *,
     normalizer: Annotated[
         str | None, typer.Option("--normalizer", metavar="NAME", help="Use another normalizer.")
@@ -161,7 +161,7 @@ def score(
 
 
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's id, a unique prefix, a path.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: id, prefix, path or @latest.")],
     baseline: Annotated[
         str | None,
         typer.Argument(
@@ -256,12 +256,41 @@ def _html(
         say(f"  it holds {held}: share it only with people who may have them", quiet=quiet)
 
 
+def runs(
+    *,
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="SUITE", help="Only runs of this suite.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="List at most N.")
+    ] = 20,
+    common: Common,
+) -> None:
+    """List the runs, newest first.
+
+    The newest is also called @latest, the one before it of its suite @prev.
+    Example: relkit runs --suite demo
+    """
+    from relkit.core.codec import encode
+    from relkit.evaluation.listing import runs_text
+    from relkit.wiring import evaluation
+
+    listed = evaluation.list_runs(common.open(), suite=suite, most=limit)
+    show(
+        listed,
+        common,
+        text=runs_text,
+        document=lambda runs: {"runs": [encode(run) for run in runs]},
+    )
+
+
 def compare(
     baseline: Annotated[
-        str, typer.Argument(metavar="BASELINE", help="The run to compare with: id, prefix, path.")
+        str, typer.Argument(metavar="BASELINE", help="The run to compare with, e.g. @prev.")
     ],
     candidate: Annotated[
-        str, typer.Argument(metavar="CANDIDATE", help="The run that may have changed.")
+        str,
+        typer.Argument(metavar="CANDIDATE", help="The run that may have changed, e.g. @latest."),
     ],
     *,
     metric: Annotated[

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relkit.comparison.types import CompareReport, Row
     from relkit.core.ports import Progress
     from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
+    from relkit.evaluation.listing import ListedRun
     from relkit.evaluation.ports import RunTracker
     from relkit.evaluation.types import EvalReport
     from relkit.report.ports import Renderer
@@ -133,6 +134,11 @@ def rescore(workspace: Workspace, options: "RescoreOptions") -> "EvalResult":
 
     with eval_ports(workspace) as ports:
         return workflow.rescore(options, ports)
+
+
+def list_runs(workspace: Workspace, *, suite: str | None, most: int) -> "list[ListedRun]":
+    """Return the newest runs of a workspace; see :mod:`relkit.evaluation.listing`."""
+    return run_folders(workspace).listed(suite=suite, most=most)
 
 
 def read_report(workspace: Workspace, run: str) -> "EvalReport":

@@ -1,6 +1,7 @@
 """Runs as folders: found by name, held by one process, believed only as they were written."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -375,3 +376,29 @@ def test_a_kill_before_the_first_file_leaves_no_run(runs: RunFolders) -> None:
     with pytest.raises(UsageError, match="names no run"):
         runs.find(RUN)
     finished(runs)
+
+
+def test_runs_of_one_second_are_ordered_by_their_files(runs: RunFolders, tmp_path: Path) -> None:
+    """Ids made within a second differ by chance: the file that was written last is the newest."""
+    for minute, run in enumerate(
+        ["20260131T120000Z-f", "20260131T120000Z-a", "20260130T120000Z-z"]
+    ):
+        finished(runs, run)
+        os.utime(tmp_path / "runs" / run / "run.json", (minute, minute))
+    assert runs.newest_first() == ["20260131T120000Z-a", "20260131T120000Z-f", "20260130T120000Z-z"]
+    assert runs.find("@latest").name == "20260131T120000Z-a"
+    assert runs.find("@prev").name == "20260131T120000Z-f"
+
+
+def test_a_damaged_run_is_listed_and_never_passed_over(runs: RunFolders, tmp_path: Path) -> None:
+    """@latest must not mean an older run because the newest cannot be read."""
+    finished(runs, "20260130T120000Z-a")
+    begun(runs, "20260131T110000Z-b")
+    finished(runs, "20260131T120000Z-c")
+    (tmp_path / "runs" / "20260131T120000Z-c" / "run.json").write_text("{")
+    entries = [(entry.run[-1], entry.status) for entry in runs.listed(suite=None, most=9)]
+    assert entries == [("c", "unreadable"), ("b", "unfinished"), ("a", "finished")]
+    assert len(runs.listed(suite=None, most=2)) == 2
+    assert [entry.run[-1] for entry in runs.listed(suite=header().suite.name, most=9)] == ["b", "a"]
+    with pytest.raises(InvalidInput, match=r"run\.json"):
+        runs.find("@latest")

@@ -11,6 +11,7 @@ import pytest
 from relkit.cli.app import COMMANDS, GROUPS
 from relkit.cli.boundary import run
 from tests.conftest import Workspace
+from tests.documented import assert_keys
 
 SIMPLE = {name: entry for name, entry in COMMANDS.items() if name not in GROUPS}
 INNER = {f"{group} {name}": GROUPS[group][name] for group in GROUPS for name in GROUPS[group]}
@@ -166,3 +167,24 @@ def test_the_page_is_written_below_reports_and_named_on_stderr(workspace: Worksp
     page = workspace.folder / ".relkit" / "reports" / f"{run_id}.html"
     assert page.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
     assert workspace.relkit("report", run_id, "--quiet").err == ""
+
+
+def test_runs_are_listed_and_named_by_their_place(workspace: Workspace) -> None:
+    """@latest and @prev stand for runs in every command, and mean one run all the time."""
+    suite = workspace.recorded(lambda row: {"text": row["text"]})
+    assert workspace.relkit("runs").out == "no run yet: relkit eval SUITE\n"
+    first = workspace.relkit("eval", suite, "--json").document["run"]
+    again = workspace.relkit("rescore", "@latest", "--json").document["run"]
+    said = workspace.relkit("runs", "--json")
+    assert [run["run"] for run in said.document["runs"]] == [again, first]
+    assert_keys("runs", "runs[]", said.document["runs"][0])
+    assert workspace.relkit("runs", "--suite", "demo", "--json").document == {"runs": []}
+    compared = workspace.relkit("compare", "@prev", "@latest", "--json").document
+    assert (compared["baseline"]["run"], compared["candidate"]["run"]) == (first, again)
+    reviewed = workspace.relkit("dataset", "candidates", "@latest", "@prev", "--json").document
+    assert reviewed["runs"] == [again, first]
+    gated = workspace.relkit("gate", "launch", "--candidate", "asr=@latest", "--json").document
+    assert gated["parts"][0]["candidate"]["run"] == again
+    resumed = workspace.relkit("eval", suite, "--resume", "@latest")
+    assert resumed.code == 2
+    assert "there is no interrupted run" in resumed.err
