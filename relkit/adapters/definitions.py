@@ -54,11 +54,18 @@ class NormalizerFiles:
         self._folder = folder
         self._steps = steps
 
-    def read(self, name: str) -> "Normalizer":
-        """Return a normalizer by its name; raises UsageError, InvalidInput."""
+    def read(self, name: str, digest: str | None = None) -> "Normalizer":
+        """Return a normalizer by its name; raises UsageError, InvalidInput.
+
+        With a digest, that of an old run, the version of a built-in one that has it; else today's.
+        """
         from relkit.scoring.normalizers import BUILT_IN, PURE_STEPS, built_in, parse_normalizer
 
-        if name in ("none", "digits"):
+        if digest is not None:
+            versions = [key for key in BUILT_IN if key.partition("@")[0] == name]
+            same = (item for item in map(self.read, versions) if item.digest == digest)
+            return next(same, None) or self.read(name)
+        if set(BUILT_IN.get(name, ("",))) <= set(PURE_STEPS):
             return built_in(name, PURE_STEPS, digest_of)
         available = {**PURE_STEPS, **self._steps()}
         if name in BUILT_IN:

@@ -25,6 +25,14 @@ _STRIPPED = regex.compile(
     regex.VERSION1,
 )
 
+# A mark belongs to the letter, digit or joiner before it; others are what is left of a symbol.
+_SYMBOLS = regex.compile(
+    r"[\p{P}\p{S}\p{Me}][\p{M}\u200c\u200d]*|(?<![\p{L}\p{M}\p{N}\u200c\u200d])\p{M}+"
+)
+
+# NFKC takes Thai and Lao AM apart, which are one character to whoever reads them.
+_AM = regex.compile(r"([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb]?)([\u0e32\u0eb2])")
+
 _ONE_APOSTROPHE = str.maketrans(dict.fromkeys(_APOSTROPHES, "'"))
 
 
@@ -46,3 +54,9 @@ def without_punctuation(text: str) -> str:
     """Return the text with punctuation and symbols as spaces, apostrophes inside words kept."""
     stripped: str = _STRIPPED.sub(" ", text)
     return stripped.translate(_ONE_APOSTROPHE)
+
+
+def without_symbols(text: str) -> str:
+    """Return an NFKC text with punctuation, symbols and stray marks as spaces."""
+    stripped: str = _AM.sub(lambda am: am[2] + chr(ord(am[3]) + 1), _SYMBOLS.sub(" ", text))
+    return stripped

@@ -119,7 +119,7 @@ def check_dataset(
             run=header.run,
             dataset=header.dataset.name,
             outcomes=ports.runs.read_outcomes(run),
-            normalizer=ports.normalizers.read(header.normalizer.name),
+            normalizer=ports.normalizers.read(header.normalizer.name, header.normalizer.digest),
         )
         for run, header in ((run, ports.runs.read_header(run)) for run in options.runs)
     ]

@@ -69,8 +69,11 @@ class Suites(Protocol):
 class Normalizers(Protocol):
     """The normalizers that a suite can name."""
 
-    def read(self, name: str) -> Normalizer:
-        """Return a normalizer by name; raises UsageError, InvalidInput."""
+    def read(self, name: str, digest: str | None = None) -> Normalizer:
+        """Return a normalizer by name, in the version of a digest where there is one.
+
+        Raises UsageError, InvalidInput.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,11 +117,7 @@ def _notes(items: Sequence[SliceResult], metric: str) -> str:
 
 
 def _remarks(report: EvalReport) -> str:
-    lines = [
-        f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "
-        f"{count(step.errors_after)} after ({count(step.hidden)} hidden)"
-        for step in report.masking
-    ]
+    lines = [step.sentence for step in report.masking if step.hidden]
     if report.entity_types:
         by_type = ", ".join(
             f"{safe(item.type)} {count(item.errors)} of {count(item.entities)}"

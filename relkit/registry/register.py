@@ -43,7 +43,7 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
     """
     report = runs.read_report(run)
     outcomes = runs.read_outcomes(run)
-    normalizer = normalizers.read(report.normalizer.name)
+    normalizer = normalizers.read(report.normalizer.name, report.normalizer.digest)
     if normalizer.digest != report.normalizer.digest:
         raise InvalidInput(
             f"the normalizer {report.normalizer.name} is no longer the one of the run {report.run}",

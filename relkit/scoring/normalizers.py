@@ -114,11 +114,13 @@ _REMEMBERED = 1 << 16
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "none": (),
-    "basic": ("lowercase", "whisper_basic"),
-    "english": ("lowercase", "whisper_english"),
+    "basic": ("lowercase", "apostrophes", "basic_form"),
+    "english": ("lowercase", "apostrophes", "whisper_english"),
     "digits": ("lowercase", "strip_punctuation", "digits"),
+    "basic@1": ("lowercase", "whisper_basic"),
+    "english@1": ("lowercase", "whisper_english"),
 }
-"""The normalizers every suite can name, as step names."""
+"""The normalizers every suite can name, as step names; NAME@1 is an earlier NAME, by its digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,7 @@ class Pipeline:
         """Return name, steps, versions and parameters: what the digest is made of."""
         return {
             "schema": NORMALIZER_SCHEMA,
-            "name": self._name,
+            "name": self._name.partition("@")[0],
             "steps": [
                 {"name": step.name, "version": step.version, "parameters": dict(step.parameters)}
                 for step in self._steps
@@ -228,6 +230,46 @@ def strip_punctuation(text: str) -> str:
     return without_punctuation(text)
 
 
+# U+2019, modifier and full-width ones wherever they stand; opening quotes, primes and accents only
+# behind a letter ("don`t"), where they open nothing.
+_APOSTROPHES = re.compile("[\u2019\u02bc\uff07]|(?<=[^\\W\\d_])[\u2018\u201b\u02bb\u2032\u00b4`]")
+
+
+def apostrophes(text: str) -> str:
+    """Return the text with every apostrophe as U+0027."""
+    return _APOSTROPHES.sub("'", text)
+
+
+_BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
+
+
+def basic_form(text: str) -> str:
+    """Return Whisper's basic form, but with combining marks: they are vowels in many scripts.
+
+    Lower case, NFKC, without what stands in brackets, punctuation and symbols as spaces
+    (Radford et al. 2022, appendix C). The dot that lower case leaves of a Turkish \u0130 goes.
+    """
+    text = _BRACKETS.sub("", text.lower())
+    if text.isascii():
+        return " ".join(text.translate(_ASCII_STRIPPED).split())
+    from relkit.core.unicode_text import without_symbols  # noqa: PLC0415  # 50 ms to load
+
+    return " ".join(without_symbols(nfkc(text)).lower().replace("i\u0307", "i").split())
+
+
+# Vowel points, cantillation and Koranic marks, which may be written or not; letters with a madda or
+# a hamza stay. U+0640 only makes a word longer.
+_POINTS = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652\u0656-\u065f"
+    "\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"
+)
+
+
+def strip_points(text: str) -> str:
+    """Return the text without the points of Hebrew and Arabic, which make other words equal."""
+    return _POINTS.sub("", text)
+
+
 def replace(mapping: Mapping[str, str]) -> Step:
     """Return a step that replaces whole tokens and phrases, the longest first, in one pass.
 
@@ -269,6 +311,9 @@ PURE_STEPS: Mapping[str, Step] = {
         Step(name="lowercase", version="1", apply=lowercase),
         Step(name="strip_punctuation", version="1", apply=strip_punctuation),
         Step(name="digits", version="1", apply=split_digits),
+        Step(name="apostrophes", version="1", apply=apostrophes),
+        Step(name="basic_form", version="1", apply=basic_form),
+        Step(name="strip_points", version="1", apply=strip_points),
     )
 }
 """The steps without parameters that this module brings; adapters bring others."""

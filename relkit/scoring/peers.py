@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from relkit.core.tokens import ZERO_WIDTH, Segmenter, tokens
+from relkit.core.tokens import ZERO_WIDTH, Segmenter, tokens, visible
 from relkit.core.values import ErrorCounts
 from relkit.core.wording import counted
 from relkit.scoring.types import ExplainedStep, Explanation
@@ -109,6 +109,11 @@ def _token_stages(
             "white space",
             "only the ASCII space separates words there; here every Unicode white space does",
             lambda text: text.translate(ZERO_WIDTH).split(),
+        ),
+        (
+            "invisible characters",
+            "direction marks, soft hyphens and the like are part of a word there; here they go",
+            lambda text: visible(text).translate(ZERO_WIDTH).split(),
         ),
         (
             "composition",

@@ -8,9 +8,9 @@ from pathlib import Path
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
-from relkit.core.tokens import Segmenter
+from relkit.core.tokens import Segmenter, visible
 from relkit.core.values import ErrorCounts
-from relkit.core.wording import columns, count, counted, number, safe
+from relkit.core.wording import columns, count, counted, number
 from relkit.scoring.files import Format, read_transcripts
 from relkit.scoring.networks import NetworkScore, Phrase, count_phrases, map_text, written_words
 from relkit.scoring.normalizers import masking_steps
@@ -70,9 +70,10 @@ def stages(
     if not steps:
         return
     nothing = ("",) * steps  # a failure stays without words whatever a normalizer makes of ""
-    expected = [normalize(text) for text in pairs.references]
+    expected = [normalize(visible(text)) for text in pairs.references]
     normalized = [
-        nothing if hypothesis is None else normalize(hypothesis) for hypothesis in pairs.hypotheses
+        nothing if hypothesis is None else normalize(visible(hypothesis))
+        for hypothesis in pairs.hypotheses
     ]
     for step in range(steps):
         yield Stage(
@@ -86,7 +87,7 @@ def _mapped(
     phrases: PhrasePairs, normalize: Callable[[str], Sequence[str]], step: int
 ) -> PhrasePairs:
     def change(text: str) -> str:
-        return normalize(text)[step]
+        return normalize(visible(text))[step]
 
     return {
         row: (map_text(reference, change), map_text(hypothesis, change))
@@ -359,11 +360,7 @@ def score_summary(result: ScoreResult) -> str:
     )
     cells = [[a, number(rate, "fraction"), f"  {b}", count(total)] for a, rate, b, total in rows]
     parts = [columns(cells)]
-    parts += [
-        f"normalizer step {safe(step.step)}: {count(step.errors_before)} word errors before, "
-        f"{count(step.errors_after)} after ({count(step.hidden)} hidden)"
-        for step in result.masking
-    ]
+    parts += [step.sentence for step in result.masking if step.hidden]
     if result.runaways:
         parts.append(counted(result.runaways, "runaway utterance"))
     if result.explanation is not None:

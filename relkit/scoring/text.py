@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relkit.core.tokens import Segmenter, graphemes, tokens
+from relkit.core.tokens import Segmenter, graphemes, tokens, visible
 from relkit.scoring.alignment import Change, changes
 from relkit.scoring.types import EntityType, ScoredText
 from relkit.scoring.words import count_errors, count_text, count_unit_errors
@@ -112,7 +112,7 @@ class TextScorer:
         self, stages: Stages, *, keywords: Sequence[str] = (), segmenter: Segmenter = "auto"
     ) -> None:
         """Normalize the keywords as the texts will be."""
-        self._stages = stages
+        self._stages: Stages = lambda text: stages(visible(text))
         self._segmenter = segmenter
         normalized = (self.normalize(keyword) for keyword in keywords)
         self._keywords = Keywords.of(normalized, segmenter)

@@ -6,11 +6,12 @@ from fractions import Fraction
 from typing import ClassVar, Protocol
 
 from relkit.core.values import ErrorCounts, Shape
+from relkit.core.wording import count, safe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskingStep:
-    """How many word errors one step of the normalizer hid (negative: it made that many)."""
+    """How many word errors one step of the normalizer hid (negative: it added that many)."""
 
     FILE: ClassVar = Shape(derived={"hidden": "errors_after"})
 
@@ -22,6 +23,20 @@ class MaskingStep:
     def hidden(self) -> int:
         """Errors that were there before the step and not after it."""
         return self.errors_before - self.errors_after
+
+    @property
+    def effect(self) -> str:
+        """What the step did, for people: ``80 hidden``, ``1 added``."""
+        return f"{count(abs(self.hidden))} {'added' if self.hidden < 0 else 'hidden'}"
+
+    @property
+    def sentence(self) -> str:
+        """A line for people."""
+        before, after = count(self.errors_before), count(self.errors_after)
+        return (
+            f"normalizer step {safe(self.step)}: {before} word errors before, {after} after "
+            f"({self.effect})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,7 @@ def test_a_plain_report_renders_to_tables_and_lists() -> None:
     slices = [row[0] for row in found if row[0].startswith("accent=")]
     assert slices == ["accent=broad", "accent=plain", "accent=(none)"]
     assert ["wer", "12.5 %", "6.2 to 25.0 %", "800", "12", "jackknife", ""] in found
-    assert ["numbers", "101", "104", "-3"] in found
+    assert ["numbers", "101", "104", "3 added"] in found
 
 
 def flat(name: str) -> str:

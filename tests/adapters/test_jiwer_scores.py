@@ -66,6 +66,7 @@ def check_adds_up(result: ScoreResult, explanation: Explanation) -> None:
         (["a\tb c"], ["a b c"], ["white space"]),
         (["a\u200bb c"], ["a b c"], ["white space"]),
         (["caf\u00e9 a"], ["cafe\u0301 a"], ["composition"]),
+        (["a\u00adb c\u200f"], ["ab c"], ["invisible characters"]),
         (["\u4e00\u4e8c\u4e09"], ["\u4e00\u4e8c"], ["script"]),
         (["a b", "c d"], ["a x", None], ["failures"]),
         (["a b", ""], ["a b", "x"], []),

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from importlib import metadata
+from unicodedata import category, normalize
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from relkit.adapters.definitions import NormalizerFiles
 from relkit.adapters.libraries import whisper_steps
 from relkit.core.digests import digest_of
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, built_in
@@ -41,14 +43,50 @@ def test_lowercasing_first_changes_nothing(
 ) -> None:
     """The step of its own shows what case hid; the result is the library's."""
     basic, english = library
-    assert normalizer("english").normalize(text) == english(text)
-    assert normalizer("basic").normalize(text) == basic(text)
+    assert normalizer("english@1").normalize(text) == english(text)
+    assert normalizer("basic@1").normalize(text) == basic(text)
+
+
+NO_MARK = st.characters(exclude_categories=["M", "Cs"], exclude_characters="\u0130")
+
+
+@given(st.one_of(st.text(NO_MARK, max_size=30), st.text("ab.,[](<)>'$ ", max_size=20)))
+@settings(max_examples=200, deadline=None)
+def test_the_basic_form_is_the_librarys_where_there_is_no_mark(
+    library: tuple[Callable[[str], str], Callable[[str], str]], text: str
+) -> None:
+    """Only combining marks are treated otherwise, also those that a symbol is made of."""
+    if not any(category(char)[0] == "M" for char in normalize("NFKC", text.lower())):
+        assert STEPS["basic_form"].apply(text).split() == library[0](text).split()
+
+
+@pytest.mark.parametrize("apostrophe", ["\u2019", "\u2018", "\u02bc", "\uff07"])
+def test_english_takes_every_apostrophe_for_one(apostrophe: str) -> None:
+    """Contractions are resolved in any spelling, and nothing else changes."""
+    for text in ("don't stop it's me, we'll go", "y'all can't", "the dogs' bowl", "o'clock"):
+        spelled = text.replace("'", apostrophe)
+        assert normalizer("english").normalize(spelled) == normalizer("english@1").normalize(text)
 
 
 def test_steps_are_named_and_versioned() -> None:
     """The digest follows the library's version."""
-    assert normalizer("english").steps == ("lowercase", "whisper_english")
-    assert normalizer("basic").steps == ("lowercase", "whisper_basic")
+    assert normalizer("english").steps == ("lowercase", "apostrophes", "whisper_english")
+    assert normalizer("basic").steps == ("lowercase", "apostrophes", "basic_form")
+    assert normalizer("english@1").steps == ("lowercase", "whisper_english")
+
+
+def test_a_run_is_read_with_its_own_version() -> None:
+    """A digest finds the version that an old run was scored by; an unknown one gets today's."""
+    files = NormalizerFiles(None, whisper_steps)
+    for name in ("english", "english@1"):
+        digest = files.read(name).digest
+        assert files.read("english", digest).name == name
+    assert files.read("english", "sha256:" + "0" * 64).name == "english"
+    assert files.read("none", files.read("none").digest).name == "none"
+
+
+def test_the_library_has_a_version() -> None:
+    """It is part of the digest."""
     assert STEPS["whisper_english"].version == metadata.version("whisper-normalizer")
 
 

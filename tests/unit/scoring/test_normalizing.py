@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
+from relkit.core.tokens import tokens
 from relkit.scoring.normalizers import (
     PURE_STEPS,
     Pipeline,
     Step,
+    apostrophes,
     built_in,
     lowercase,
     nfkc,
     parse_normalizer,
     replace,
     split_digits,
+    strip_points,
     strip_punctuation,
 )
 from relkit.scoring.types import Normalizer
@@ -117,6 +120,92 @@ def test_strip_punctuation_is_a_rule_per_character(text: str) -> None:
         else:
             expected += " " if unicodedata.category(char)[0] in "PS" else char
     assert strip_punctuation(text) == expected
+
+
+SCRIPTS = {
+    "Devanagari": ("वह की", "वह का"),
+    "Devanagari, nukta": ("ज़रा फ़ोन", "जरा फोन"),
+    "Bengali": ("আমি যাই র‍্যাম", "আমি যাও র্যাম"),
+    "Tamil": ("அவன் வந்தான்", "அவள் வந்தாள்"),
+    "Telugu": ("నేను వెళ్ళాను", "నేను వెళ్ళను"),
+    "Kannada": ("ನಾನು ಹೋದೆ", "ನಾನು ಹೋದ"),
+    "Malayalam": ("അവൻ വന്നു", "അവൻ വന്നോ"),
+    "Sinhala": ("ශ්‍රී ලංකාව", "ශ්‍රි ලංකාව"),
+    "Gurmukhi": ("ਮੈਂ ਜਾਂਦਾ", "ਮੈ ਜਾਦਾ"),
+    "Thai": ("น้ำ ดื่ม", "นำ ดม"),
+    "Lao": ("ນ້ຳ ຂ້ອຍ", "ນຳ ຂອຍ"),
+    "Khmer": ("ខ្ញុំ ទៅ", "ខ្ញំ ទៅ"),
+    "Hebrew, points": ("שָׁלוֹם עוֹלָם", "שָׁלֵם עוֹלָם"),
+    "Arabic, points": ("كَتَبَ رَجُل", "كُتِبَ رَجُل"),
+    "Persian": (
+        "\u0645\u06cc\u200c\u0631\u0648\u0645 \u062e\u0627\u0646\u0647\u200c\u0647\u0627",
+        "\u0645\u06cc\u200c\u0631\u0648\u06cc\u0645 \u062e\u0627\u0646\u0647\u200c\u0647\u0627",
+    ),
+    "Turkish": ("İki", "iku"),
+    "Vietnamese, decomposed": ("tie\u0302\u0301ng", "tieng"),
+    "Yoruba": ("ọ̀rọ̀", "ọrọ"),
+    "Korean": ("안녕 하세요", "안녕 하새요"),
+    "Amharic": ("ሰላም ነው", "ሰላም ናት"),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_basic_keeps_the_words_of_every_script(script: str) -> None:
+    """No word falls apart, and words that differ do not become equal."""
+    basic = built_in("basic", PURE_STEPS, digest_of)
+    text, other = (tokens(side) for side in SCRIPTS[script])
+    normalized = tokens(basic.normalize(SCRIPTS[script][0]))
+    assert len(normalized) == len(text)
+    equal = [one == two for one, two in zip(text, other, strict=False)]
+    others = tokens(basic.normalize(SCRIPTS[script][1]))
+    assert [one == two for one, two in zip(normalized, others, strict=False)] == equal
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("İSTANBUL'da", "istanbul da"),
+        ("say [noise] it (softly) <now>", "say it"),
+        ("ok ❤️ 👨‍👩‍👧 1️⃣!", "ok 1"),
+        ("\uff28\uff49\u3002", "hi"),
+        ("यह है।", "यह है"),
+        ("don\u2019t don\u02bct DON'T", "don t don t don t"),
+    ],
+)
+def test_basic(text: str, expected: str) -> None:
+    """Lower case, and nothing in brackets, no punctuation, no symbol with what belongs to it."""
+    normalized = built_in("basic", PURE_STEPS, digest_of).normalize(text)
+    assert tokens(normalized) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("don\u2019t don\u2018t don\u02bct don\uff07t don`t don\u00b4t don\u2032t", "don't " * 7),
+        ("rock \u2019n\u2019 roll", "rock 'n' roll"),
+        ("\u2018quoted\u2019 5\u2032 `code", "\u2018quoted' 5\u2032 `code"),
+    ],
+)
+def test_apostrophes(text: str, expected: str) -> None:
+    """Every spelling comes to one; what opens a quotation or counts feet stays."""
+    assert apostrophes(text) == expected.strip()
+
+
+def test_points_may_be_left_out() -> None:
+    """Pointed and plain spellings meet, letters with a madda or a hamza stay."""
+    assert strip_points("שָׁלוֹם كَتَبَ") == "שלום كتب"
+    assert strip_points("آ أ مـــع") == "آ أ مع"
+
+
+def test_earlier_versions_are_there_with_their_digests() -> None:
+    """``basic@1`` describes itself as ``basic`` did, so that old runs compare with it."""
+    steps = {**PURE_STEPS, "whisper_basic": step("whisper_basic", "0.1.15")}
+    old = built_in("basic@1", steps, digest_of)
+    assert old.name == "basic@1"
+    assert old.digest == (
+        pipeline(PURE_STEPS["lowercase"], steps["whisper_basic"], name="basic").digest
+    )
+    assert old.digest == "sha256:cd5bb118bf838983156e337c097ea3ccb1546745d394aefb7a1a352fbad7d973"
 
 
 def test_lowercase_keeps_letters() -> None:

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relkit.core.digests import digest_of
 from relkit.core.tokens import Segmenter
 from relkit.core.values import ErrorCounts
 from relkit.scoring.alignment import changes
-from relkit.scoring.normalizers import masking_steps
+from relkit.scoring.normalizers import PURE_STEPS, built_in, masking_steps
 from relkit.scoring.text import Keywords, TextScorer, count_wrong, has_new_loop, place, score_text
 from relkit.scoring.types import MaskingStep
 from relkit.scoring.words import count_text
@@ -87,6 +88,24 @@ def test_different_numbers_of_stages_are_refused() -> None:
     """Both texts must have gone through the same normalizer."""
     with pytest.raises(ValueError, match="same steps"):
         score_text("a", "a", reference_stages=("a",), hypothesis_stages=())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"), [(5, 3, "2 hidden"), (3, 4, "1 added"), (2, 2, "0 hidden")]
+)
+def test_a_step_that_adds_errors_is_shown_as_that(before: int, after: int, words: str) -> None:
+    """Nobody has to read a minus before "hidden"."""
+    step = MaskingStep(step="x", errors_before=before, errors_after=after)
+    assert step.effect == words
+    assert step.sentence.endswith(f" after ({words})")
+
+
+def test_invisible_characters_are_gone_before_the_normalizer() -> None:
+    """A step that looks words up sees the word alone."""
+    digits = built_in("digits", PURE_STEPS, digest_of)
+    score = TextScorer(digits.stages, keywords=["si\u00adx"]).score("six", "\u202bsi\u2060x\u202c")
+    assert score.counts == ErrorCounts(hits=1)
+    assert (score.keywords, score.keyword_errors) == (1, 0)
 
 
 def test_masking_report_sums_over_utterances() -> None:

@@ -6,10 +6,11 @@ from functools import cache
 
 import jiwer
 import pytest
+import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relkit.core.tokens import Segmenter, graphemes, tokens
+from relkit.core.tokens import Segmenter, graphemes, tokens, visible
 from relkit.core.values import ErrorCounts
 from relkit.scoring.words import count_errors, count_text, count_texts, count_unit_errors
 
@@ -147,6 +148,39 @@ def test_columns_refuse_a_missing_hypothesis() -> None:
     """Two lists of different length cannot be paired."""
     with pytest.raises(ValueError, match="shorter"):
         count_texts(["a", "b"], ["a"])
+
+
+@pytest.mark.parametrize(
+    "invisible", ["\u00ad", "\u034f", "\u061c", "\u200e", "\u202e", "\u2060", "\u2069", "\ufe0f"]
+)
+@pytest.mark.parametrize("segmenter", ["auto", "words", "characters"])
+def test_what_nobody_sees_is_no_part_of_a_word(invisible: str, segmenter: Segmenter) -> None:
+    """Beside, inside and in place of a word it changes nothing; letters meet as if it was not."""
+    for text in ("caf{}e\u0301 b", "{}a b{}", "a {} b", "{}", "\u4e00{}\u4e8c"):
+        shown = text.replace("{}", invisible)
+        assert tokens(shown, segmenter) == tokens(text.replace("{}", ""), segmenter)
+        assert [*graphemes(shown)] == [*graphemes(text.replace("{}", ""))]
+
+
+def test_all_ignorable_characters_are_invisible_but_those_of_orthography() -> None:
+    """Unicode's own list, without the zero width space, the byte order mark, ZWNJ and ZWJ."""
+    ignorable = regex.compile(r"\p{Default_Ignorable_Code_Point}")
+    kept = {code for code in range(0x110000) if visible(chr(code))}
+    assert {code for code in kept if ignorable.match(chr(code))} == {0x200B, 0x200C, 0x200D, 0xFEFF}
+    assert all(ignorable.match(chr(code)) for code in set(range(0x110000)) - kept)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\u0645\u06cc\u200c\u0631\u0648\u0645", ["\u0645\u06cc\u200c\u0631\u0648\u0645"]),
+        ("\u0d28\u0d4d\u200d a", ["\u0d28\u0d4d\u200d", "a"]),
+        ("a \u200d b\u3000\u200c\u200d", ["a", "b"]),
+    ],
+)
+def test_joiners_are_orthography_unless_they_stand_alone(text: str, expected: list[str]) -> None:
+    """A joiner is part of its word in Persian and Malayalam; alone it is no word."""
+    assert tokens(text) == expected
 
 
 @pytest.mark.parametrize(
