@@ -15,16 +15,17 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jiwer
 import numpy as np
 
 from relkit.scoring.alignment import changes
-from relkit.scoring.words import count_errors, count_text, count_texts
+from relkit.scoring.words import count_characters, count_text, count_texts
 
 SHARE = 10
-LONG_PAIR = 10_000
+LONG_PAIRS = (1_000, 2_000, 5_000, 10_000, 20_000)
 VOCABULARY = 2_000
 SUBSTITUTED, DELETED, INSERTED = 0.05, 0.025, 0.025
 
@@ -115,12 +116,23 @@ def report_many(utterances: int, chance: np.random.Generator) -> None:
 
 
 def report_long(chance: np.random.Generator) -> None:
-    """Time one very long pair: counting, and the shown alignment."""
-    reference = [f"w{number}" for number in chance.integers(VOCABULARY, size=LONG_PAIR)]
-    hypothesis = corrupted(reference, chance)
-    print(f"one pair of {LONG_PAIR} words, 10 % errors")
-    print(f"  {'counts':<24}{seconds(lambda: count_errors(reference, hypothesis)):8.3f} s")
-    print(f"  {'alignment':<24}{seconds(lambda: changes(reference, hypothesis), 2):8.3f} s")
+    """Time long pairs beside jiwer: words, characters, and the alignment that is shown."""
+    print("one long pair, 10 % errors, one core; how often relkit counts while jiwer aligns once")
+    print(f"  {'words':>8}  {'words':>24}  {'characters':>24}  {'alignment':>10}")
+    for words in LONG_PAIRS:
+        reference = [f"w{number}" for number in chance.integers(VOCABULARY, size=words)]
+        hypothesis = corrupted(reference, chance)
+        texts = [" ".join(reference)], [" ".join(hypothesis)]
+        cells = [
+            (seconds(partial(relkit, *texts), 3), seconds(partial(peer, *texts), 3))
+            for relkit, peer in (
+                (count_texts, jiwer.process_words),
+                (count_characters, jiwer.process_characters),
+            )
+        ]
+        counted = (f"{us:8.4f} s {them:8.4f} s {them / us:3.1f} x" for us, them in cells)
+        shown = seconds(partial(changes, reference, hypothesis), 2)
+        print(f"  {words:8}  {'  '.join(counted)}  {shown:8.4f} s")
 
 
 def main() -> None:

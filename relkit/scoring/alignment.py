@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
 from relkit.core.arrays import IntArray
+from relkit.scoring.pieces import pieces
 from relkit.scoring.words import count_errors
 
 EditKind = Literal["hit", "substitution", "deletion", "insertion"]
@@ -41,11 +42,19 @@ def changes(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Change]
 
     With the hits between them they are the canonical counts of
     :func:`relkit.scoring.words.count_errors`, and the same tokens always give the same steps. Time
-    is O(N E) with E errors; a pair of 10,000 words with nothing in common takes 1.5 s and 150 MiB.
+    is O(N E) with E errors.
 
     rapidfuzz's alignment has the fewest errors but not always the fewest substitutions; where it
     has too many, the canonical one is found by dynamic programming.
     """
+    return [
+        Change(kind, piece.reference_start + expected, piece.hypothesis_start + answered)
+        for piece in pieces(reference, hypothesis)
+        for kind, expected, answered in _changes(piece.reference, piece.hypothesis)
+    ]
+
+
+def _changes(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Change]:
     counts = count_errors(reference, hypothesis)
     if not counts.errors:
         return []

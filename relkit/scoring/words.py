@@ -13,6 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from relkit.core.arrays import IntArray
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.core.values import ErrorCounts
+from relkit.scoring.pieces import FEW_ERRORS, pieces
 
 # One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
 # of the distance; as K = N + M + 1 in docs/method.md, section "Scoring text", for all texts under
@@ -22,6 +23,7 @@ _ERROR = 1 << _SHIFT
 _WEIGHTS = (_ERROR, _ERROR, _ERROR + 1)
 _SUBSTITUTIONS = _ERROR - 1
 _LONG = 1024  # N * M from which the bit-parallel unit distance is worth a first look
+_LONG_TEXT = 1024  # N from which it is sooner known within a band
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,8 +125,14 @@ def count_texts(
 
 
 def count_unit_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Return E alone, the Levenshtein distance in tokens; the fastest count there is."""
-    return Levenshtein.distance(reference, hypothesis)
+    """Return E alone, the Levenshtein distance in tokens; the fastest count there is.
+
+    In long texts a band of 31 errors is looked at first, and as long as there are more, one twice
+    as wide (Ukkonen 1985).
+    """
+    if len(reference) < _LONG_TEXT:
+        return Levenshtein.distance(reference, hypothesis)
+    return Levenshtein.distance(reference, hypothesis, score_hint=FEW_ERRORS)
 
 
 def _distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
@@ -133,13 +141,17 @@ def _distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     E = S + abs(N - M) + 2 min(D, I); so where E - abs(N - M) is 0 or 1 it can only be S, and the
     bit-parallel unit distance (Myers 1999), N * M / 64 steps, has already said everything.
     """
-    length, answered = len(reference), len(hypothesis)
-    if length * answered >= _LONG:
-        errors = Levenshtein.distance(reference, hypothesis)
-        substitutions = errors - abs(length - answered)
-        if substitutions <= 1:
-            return (errors << _SHIFT) + substitutions
-    return Levenshtein.distance(reference, hypothesis, weights=_WEIGHTS)
+    distance = 0
+    for piece in pieces(reference, hypothesis):
+        length, answered = len(piece.reference), len(piece.hypothesis)
+        if length * answered >= _LONG:
+            errors = count_unit_errors(piece.reference, piece.hypothesis)
+            substitutions = errors - abs(length - answered)
+            if substitutions <= 1:
+                distance += (errors << _SHIFT) + substitutions
+                continue
+        distance += Levenshtein.distance(piece.reference, piece.hypothesis, weights=_WEIGHTS)
+    return distance
 
 
 _OTHER_WHITE_SPACE = "\t\n\v\f\r\x1c\x1d\x1e\x1f"  # of ASCII, as str.split sees it
@@ -190,7 +202,9 @@ def count_characters(references: Sequence[str], hypotheses: Sequence[str]) -> tu
     if len(references) != len(hypotheses):
         raise ValueError("as many hypotheses as references are needed")
     expected, answered = _clusters(references), _clusters(hypotheses)
-    return sum(map(Levenshtein.distance, expected, answered)), sum(map(len, expected))
+    long = max(map(len, expected), default=0) >= _LONG_TEXT
+    distance = count_unit_errors if long else Levenshtein.distance  # which saves time for many
+    return sum(map(distance, expected, answered)), sum(map(len, expected))
 
 
 def _clusters(texts: Sequence[str]) -> Sequence[Sequence[str]]:
