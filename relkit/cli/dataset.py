@@ -80,6 +80,9 @@ def lock(
     if outcome.untold:
         columns = ", ".join(safe(column) for column in outcome.untold)
         say(f"relkit: warning: the manifest does not tell the values of {columns}")
+    if not outcome.tracked.remote:
+        say("relkit: warning: no remote: a clone will lack the audio, and so will CI")
+        say("  add one: dvc remote add -d NAME URL")
     if common.as_json:
         print_json(
             {
@@ -100,8 +103,7 @@ def lock(
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name
-    push = "dvc push" if outcome.tracked.remote else "dvc remote add -d NAME URL && dvc push"
-    say(f"next: git add {folder} && git commit, then: {push}", quiet=common.quiet)
+    say(f"next: git add {folder} .dvc && git commit, then: dvc push", quiet=common.quiet)
 
 
 def stats(

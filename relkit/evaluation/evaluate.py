@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Protocol
 
 from relkit.audio.types import QualityEvidence
@@ -14,7 +15,7 @@ from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.selection import require_consent
-from relkit.datasets.types import Unusable
+from relkit.datasets.types import Unusable, UnusableReason
 from relkit.evaluation.conclude import Aggregators, conclude
 from relkit.evaluation.ports import (
     ContractOutcomes,
@@ -137,6 +138,7 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
     planned = plan(ports.suites.read(options.suite, options.system), ports)
     system = ports.system(planned.suite)
     _check_recorded(planned, system)
+    _check_roots(planned, system, ports.audio)
     if system.round_trip is not None:
         check_texts(planned.utterances, planned.dataset.manifest)
     scorer = quality_scorer(planned.suite.metrics, ports.quality)
@@ -228,6 +230,22 @@ def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
             f"{len(unknown)} recorded answers have ids that {name} does not have, "
             f'such as "{unknown[0]}"',
             hint="record the answers to this dataset, or remove the others",
+        )
+
+
+def _check_roots(planned: Plan, system: SystemUnderTest, audio: AudioReader) -> None:
+    """Refuse audio that lies in a folder of another machine, before all of it is unusable here."""
+    roots = planned.dataset.settings.audio_roots
+    if system.executor is None or not any(PurePath(root).is_absolute() for root in roots):
+        return
+    root, limit = planned.dataset.root, planned.suite.max_audio_s
+    clips = (audio.read(root, item.audio, max_s=limit) for item in planned.utterances)
+    if all(isinstance(c, Unusable) and c.reason is UnusableReason.MISSING for c in clips):
+        name = planned.dataset.version.name
+        raise InvalidInput(
+            f"{name}/dataset.yaml: audio_roots names a folder of one machine, and no audio of "
+            "the suite is on this one",
+            hint="import the dataset again with --copy, so that its audio goes where it goes",
         )
 
 

@@ -1,6 +1,7 @@
 """``relkit dataset import``: four real layouts, each imported and evaluated from end to end."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +117,31 @@ def evaluate(workspace: Workspace, name: str, column: str) -> dict[str, Any]:
     said = workspace.relkit("eval", name, "--json")
     assert said.code == 0, said.out + said.err
     return said.document
+
+
+def test_audio_of_another_machine_is_refused_before_anything_is_asked(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """A clone has the absolute folder in its settings and not on its disk: --copy is named."""
+    source = nemo(tmp_path / "source")
+    assert workspace.relkit("dataset", "import", "nemo", str(source), "--name", "mine").code == 0
+    (tmp_path / "source" / "audio" / "a.wav").unlink()
+    assert evaluate(workspace, "mine", "lang")["scored"] == 1
+    shutil.rmtree(tmp_path / "source")
+    said = workspace.relkit("eval", "mine", "--json")
+    assert said.code == 2
+    assert "audio_roots" in said.document["error"]["message"]
+    assert "--copy" in said.document["error"]["hint"]
+    assert str(tmp_path) not in said.out
+    assert len(workspace.runs) == 1
+    # Answers that were recorded where the audio is need none of it.
+    answers = [{"id": row["id"], "text": "hello"} for row in rows_of(workspace, "mine")]
+    text = "".join(json.dumps(answer) + "\n" for answer in answers)
+    write(workspace.folder / "answers.jsonl", text)
+    suite = workspace.folder / "eval" / "suites" / "mine.yaml"
+    system = "{kind: recorded, path: answers.jsonl}"
+    write(suite, re.sub("system: .*", f"system: {system}", suite.read_text(encoding="utf-8")))
+    assert workspace.relkit("eval", "mine").code == 0
 
 
 @pytest.mark.parametrize("how", ["--link-root", "--copy"])

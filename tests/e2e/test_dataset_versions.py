@@ -153,6 +153,9 @@ def test_a_lock_says_what_it_took_out_of_git(said: dict[str, Any]) -> None:
     first, second = said["locked"], said["changed"]
     assert (first["untracked"], first["initialised"], first["changed"]) == (12, True, True)
     assert "took 12 audio files out of git's index" in first["stderr"]
+    assert "no remote: a clone will lack the audio" in first["stderr"]
+    assert "dvc remote add -d" in first["stderr"]
+    assert "remote" not in second["stderr"]
     assert (second["untracked"], second["initialised"], second["changed"]) == (0, False, True)
     assert first["slices"] == {
         "accent": ["broad", "plain"],
