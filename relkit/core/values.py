@@ -226,6 +226,15 @@ Rate = Annotated[float, Limits(ge=0, le=1)]
 
 NonEmpty = Annotated[str, Limits(min_length=1)]
 
+
+def id_text(value: object) -> object:
+    """Return a whole number as text: 1 and "1" are the same id; anything else as it is."""
+    return str(value) if type(value) is int else value
+
+
+Id = Annotated[NonEmpty, Read(id_text, int)]
+"""What an utterance is called in a file that others wrote."""
+
 Line = Annotated[str, Limits(max_length=200), Checked(one_line)]
 """One printable line that people wrote into a record."""
 

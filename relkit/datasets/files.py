@@ -10,7 +10,7 @@ from relkit.core import yaml_text
 from relkit.core.codec import encode, parse, parse_json, parse_yaml
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
-from relkit.core.values import Limits, Shape
+from relkit.core.values import Id, Limits, Shape
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import (
@@ -40,7 +40,7 @@ class ManifestRow:
     offset: Seconds | None = None
     duration: Seconds | None = None
     text: str
-    id: Text | None = None
+    id: Id | None = None
     consent: Consent = Consent.UNKNOWN
     entities: tuple[Entity, ...] = ()
 

@@ -13,6 +13,7 @@ from relkit.audio.types import SpokenAudio
 from relkit.core.codec import encode, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
+from relkit.core.values import Id
 from relkit.core.yaml_text import where
 from relkit.datasets.types import Answer, Failure, FailureReason, Prediction, Text, Unusable
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader
@@ -27,7 +28,7 @@ _ERROR_CODE = re.compile(r"(?=.{1,40}\Z)[a-z]+(?:_[a-z]+)*")
 class AnswerLine(Answer):
     """One answer: ``text`` or ``error``, and what else the task has."""
 
-    id: Text
+    id: Id
     text: str | None = None  # type: ignore[assignment]  # a line that has none has an error
     error: Text | None = None
 

@@ -7,6 +7,7 @@ from typing import Literal
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import JsonRow, row_blocks
+from relkit.core.values import id_text
 from relkit.core.yaml_text import where
 from relkit.datasets.selection import default_id
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
@@ -115,12 +116,14 @@ class _AnswerKeys:
 
 
 def _plain_columns(rows: Sequence[JsonRow]) -> TextColumns | None:
-    """Return ids and texts where every row has both as strings, else None."""
+    """Return ids and texts where every row has both, else None."""
     try:
         ids = [row["id"] for row in rows]
         texts = [row["text"] for row in rows]
     except KeyError:
         return None
+    if int in set(map(type, ids)):
+        ids = [id_text(name) for name in ids]
     strings = {*map(type, ids), *map(type, texts)} <= {str}
     return (ids, texts) if strings and all(ids) else None
 
@@ -141,7 +144,10 @@ def _columns(
 def _id(row: JsonRow, at: str) -> str:
     """Return the id of a row, or the one its audio file gives it."""
     if row.get("id") is not None:
-        return _string(row, "id", at, empty=False)
+        name = id_text(row["id"])
+        if not isinstance(name, str):
+            raise InvalidInput(f'{at}: "id" is neither a string nor a whole number')
+        return _string({"id": name}, "id", at, empty=False)
     if row.get("audio_filepath") is None:
         raise InvalidInput(
             f'{at}: the keys "id" and "audio_filepath" are missing', hint=nearest("id", list(row))

@@ -161,10 +161,20 @@ def test_a_table_with_a_defect_is_refused_by_file_and_row(
     assert message in caught.value.message
 
 
-def test_ids_that_are_numbers_are_refused(tmp_path: Path) -> None:
-    """An id column of another type would match nothing."""
+def test_whole_numbers_are_ids_and_others_are_refused(tmp_path: Path) -> None:
+    """A data frame's 1 is the id "1"; its 1.0 would match nothing."""
     path = _table(tmp_path / "a.parquet", {"id": 1, "text": "a"})
+    assert RecordedAnswers(path).unknown([]) == ("1",)
+    path = _table(tmp_path / "b.parquet", {"id": 1.0, "text": "a"})
     with pytest.raises(InvalidInput, match='"id"'):
+        RecordedAnswers(path)
+
+
+def test_a_number_and_its_text_are_one_id(tmp_path: Path) -> None:
+    """An answer that stands twice is found, however its id is written."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "text": "a"}\n{"id": "1", "text": "b"}\n')
+    with pytest.raises(InvalidInput, match='line 2: the id "1" stands twice'):
         RecordedAnswers(path)
 
 

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import row_blocks
+from relkit.core.values import id_text
 from relkit.core.yaml_text import where
 from relkit.datasets.imports.rows import (
     SPEAKER,
@@ -100,12 +101,12 @@ def _audio(row: TableRow, at: str) -> str:
 
 
 def _name(row: TableRow, at: str) -> str | None:
-    value = row.get("id")
+    value = id_text(row.get("id"))
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if not isinstance(value, str):
         raise InvalidInput(f'{at}: "id" is neither a string nor a whole number')
-    return str(value)
+    return value
 
 
 TEXT_COLUMNS = ("transcription", "text", "sentence", "transcript", "normalized_text")

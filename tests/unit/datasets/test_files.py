@@ -32,6 +32,13 @@ def read(*lines: str | dict[str, Any]) -> tuple[Utterance, ...]:
     return parse_manifest(text + "\n", source="words/manifest.jsonl")
 
 
+def test_a_whole_number_is_an_id() -> None:
+    """It is the text that it is written as, and stands twice beside that."""
+    assert [item.id for item in read(ROW | {"id": 3}, ROW | {"id": -12})] == ["3", "-12"]
+    with pytest.raises(InvalidInput, match='line 2: the id "3" stands already in line 1'):
+        read(ROW | {"id": 3}, ROW | {"id": "3"})
+
+
 def test_every_key_of_a_line_arrives() -> None:
     """NeMo's names, ours, and any further column."""
     assert read(
@@ -124,7 +131,8 @@ def test_segments_of_one_recording_never_share_a_default_id(first: float, second
         (ROW | {"audio_filepath": None}, '"audio_filepath": Input should be a valid string'),
         (ROW | {"text": 3}, '"text": Input should be a valid string'),
         (ROW | {"text": None}, '"text": Input should be a valid string'),
-        (ROW | {"id": 3}, '"id": Input should be a valid string'),
+        (ROW | {"id": 3.0}, '"id": Input should be a valid string'),
+        (ROW | {"id": False}, '"id": Input should be a valid string'),
         (ROW | {"id": ""}, '"id": String should have at least 1 character'),
         (ROW | {"offset": -1}, '"offset": Input should be greater than or equal to 0'),
         (ROW | {"offset": "1"}, '"offset": Input should be a valid number'),

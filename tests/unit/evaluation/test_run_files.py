@@ -128,6 +128,15 @@ def test_a_reported_error_is_a_failure_that_repeats_no_words(error: str, detail:
     )
 
 
+def test_a_whole_number_is_the_id_that_it_is_written_as() -> None:
+    """1 and "1" are the same id, as in every file of others."""
+    (number, _), (text, _) = (
+        parse_answer(line, source="a")
+        for line in ('{"id": 12, "text": "a"}', '{"id": "12", "text": "a"}')
+    )
+    assert number == text == "12"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -140,7 +149,8 @@ def test_a_reported_error_is_a_failure_that_repeats_no_words(error: str, detail:
         ('{"id": "u", "text": "a", "latency_ms": "12"}', '"latency_ms"'),
         ('{"id": "u", "text": "a", "latency_ms": true}', '"latency_ms"'),
         ('{"id": "u", "text": 5}', '"text"'),
-        ('{"id": 5, "text": "a"}', '"id"'),
+        ('{"id": 5.0, "text": "a"}', '"id"'),
+        ('{"id": true, "text": "a"}', '"id"'),
         ('{"id": "", "text": "a"}', '"id"'),
         ('{"text": "a"}', 'the key "id" is missing'),
         ('{"id": "u"}', 'neither of "text" and "error"'),
