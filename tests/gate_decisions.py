@@ -65,7 +65,7 @@ def result(**fields: Any) -> RuleResult:  # noqa: ANN401  # any field of the typ
         "verdict": Verdict.PASS,
         "code": "within_margin",
         "reason": (
-            "wer_capped on accent=plain is better by 0.1 points (-0.4 to 0.6); allowed worse by "
+            "wer_capped on accent=plain is better: -0.1 points (-0.6 to +0.4); allowed at most +"
             "1.0 points; 12 voices"
         ),
         "quantity": "worsening",
@@ -91,7 +91,7 @@ def failing(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
         "verdict": Verdict.FAIL,
         "code": "regressed",
         "reason": (
-            f"wer_capped on {where} is worse by 2.1 points (0.4 to 3.8); allowed worse by 1.0 "
+            f"wer_capped on {where} is worse: +2.1 points (+0.4 to +3.8); allowed at most +1.0 "
             "points; 8 voices"
         ),
         "observed": 0.021,

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command as built
 
 from relkit.cli.completion import complete
+from relkit.cli.output import Color
 from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Common:
     as_json: bool = False
     quiet: bool = False
     debug: bool = False
+    color: Color = Color.AUTO
 
     def over(self, outer: "Common") -> "Common":
         """Return these options, falling back to those given before the command's name."""
@@ -107,6 +109,7 @@ class Common:
             as_json=self.as_json or outer.as_json,
             quiet=self.quiet or outer.quiet,
             debug=self.debug or outer.debug,
+            color=outer.color if self.color is Color.AUTO else self.color,
         )
 
     @property
@@ -160,6 +163,12 @@ _OPTIONS = (
     _flag("as_json", "--json", "One JSON document on stdout."),
     _flag("quiet", "--quiet", "Only results and errors."),
     _flag("debug", "--debug", "Show tracebacks."),
+    _option(
+        "color",
+        Color,
+        typer.Option("--color", metavar="WHEN", help="auto, always or never; see NO_COLOR."),
+        default=Color.AUTO,
+    ),
 )
 
 _NAMES = tuple(option.name for option in _OPTIONS)

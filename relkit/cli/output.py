@@ -1,9 +1,13 @@
 """Where output goes: results to stdout, everything else to stderr."""
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from relkit.core.errors import UsageError
@@ -15,6 +19,14 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+
+
+class Color(StrEnum):
+    """When verdicts are in colour; ``auto`` is in a terminal, without NO_COLOR."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 def show(
@@ -33,7 +45,42 @@ def show(
 
         print_json((document or encode)(result))
     else:
-        put(text(result))
+        from relkit.core.wording import terminal
+
+        put(_painted(terminal(text(result)), common.color))
+
+
+_COLOURS = {
+    "PASS": 32,
+    "FAIL": 31,
+    "ERROR": 31,
+    "BLOCKED": 31,
+    "CANNOT": 31,
+    "NO DATA": 33,
+    "UNDECIDED": 33,
+    "SHADOW": 36,
+    "OVERRIDDEN": 35,
+}
+"""Verdicts, and the numbers of their colours in ECMA-48 (SGR)."""
+
+
+def _painted(text: str, color: Color) -> str:
+    """Return text with the verdicts that begin its lines in colour, where that is seen.
+
+    Text for people holds no escape sequence of its own, so that none can be made from data.
+    """
+    if color is Color.AUTO:
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        color = Color.NEVER if plain or not sys.stdout.isatty() else Color.ALWAYS
+    if color is Color.NEVER:
+        return text
+    words = "|".join(_COLOURS)
+    return re.sub(
+        rf"^( *)({words})\b",
+        lambda match: f"{match[1]}\033[1;{_COLOURS[match[2]]}m{match[2]}\033[0m",
+        text,
+        flags=re.MULTILINE,
+    )
 
 
 def print_json(document: "Mapping[str, JsonValue]") -> None:
@@ -64,15 +111,48 @@ def seconds(text: str, option: str) -> float:
 
 @contextmanager
 def progress_bar(what: str, *, quiet: bool) -> "Iterator[Progress]":
-    """Give a callback that draws (done, total); it does nothing where nobody would see it."""
-    if quiet or not sys.stderr.isatty():
+    """Give a callback that shows (done, total): a bar in a terminal, else a line now and then."""
+    if quiet:
         yield lambda _done, _total: None
+        return
+    if not sys.stderr.isatty():
+        yield ProgressLines(what, monotonic)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    left = (TextColumn("left"), TimeRemainingColumn(compact=True))
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), *left)
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+PROGRESS_S = 30.0
+"""Seconds between two lines about what is still going on, in a log."""
+
+
+class ProgressLines:
+    """Implements Progress for a log: a line every 30 s, with the time that is left."""
+
+    def __init__(self, what: str, clock: Callable[[], float]) -> None:
+        """Count from now; ``clock`` gives seconds."""
+        self._what = what
+        self._clock = clock
+        self._began = self._said = clock()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take in how much is done; what was done before the first call took no time here."""
+        from relkit.core.wording import count, duration
+
+        now = self._clock()
+        if self._first is None:
+            self._first = done
+        if now - self._said < PROGRESS_S:
+            return
+        self._said, fresh = now, done - self._first
+        left = (now - self._began) / fresh * (total - done) if fresh > 0 else None
+        estimate = "" if left is None else f", about {duration(left)} left"
+        say(f"relkit: {self._what}: {count(done)} of {count(total)}{estimate}")

@@ -13,9 +13,11 @@ from relkit.comparison.types import (
     SegmentTest,
     SliceChange,
 )
+from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
     NONE,
+    WordedChange,
     change,
     clusters,
     columns,
@@ -66,7 +68,7 @@ def _whole(report: CompareReport) -> str:
     note = f"\n  {safe(item.note)}" if item.note else ""
     moved = ""
     if item.worsening is not None:
-        moved = f", {change(item.worsening, item.low, item.high, item.unit).sentence}"
+        moved = f", {_changed(item, report.metric).sentence}"
     return (
         f"overall: {safe(item.reason)}\n"
         f"  {number(item.baseline, item.unit)} -> "
@@ -79,34 +81,29 @@ def _whole(report: CompareReport) -> str:
 
 
 def _evidence(report: CompareReport, top: int) -> str:
-    """Return the slices by evidence; ``p`` is adjusted for all of them."""
+    """Return the slices by evidence; p-values are adjusted for all of them."""
     if not report.slices:
         return ""
     counts = {kind: sum(item.finding is kind for item in report.slices) for kind in _ORDER}
     totals = ", ".join(f"{total} {kind.value}" for kind, total in counts.items() if total)
-    rows = [["by evidence", "was", "is", "change", "95 % interval", "p", safe(report.cluster), ""]]
+    rows = [["by evidence", "was", "is", "change", "95 % interval", ""]]
     rows += [
-        [
-            safe(item.slice),
-            *_numbers(item),
-            p_value(item.p_adjusted),
-            count(item.clusters),
-            safe(_short(item)),
-        ]
+        [safe(item.slice), *_numbers(item, report.metric), safe(_short(item, report.cluster))]
         for item in report.slices[:top]
     ]
-    shown = columns(rows, to_left=(0, 7))
+    shown = columns(rows, to_left=(0, 5))
     return f"{len(report.slices)} slices: {totals}\n{shown}{_more(len(report.slices) - top)}"
 
 
-def _short(item: SliceChange) -> str:
-    """Return the finding without the numbers that stand beside it."""
-    if item.finding not in {Finding.WORSE, Finding.BETTER}:
-        return item.reason
-    if item.elsewhere is None:
-        return item.finding.value
-    part = item.elsewhere
-    return f"{item.finding.value}: {number(part.share, 'fraction')} of it is in {part.slice}"
+def _short(item: SliceChange, cluster: str) -> str:
+    """Return the finding without the numbers that stand beside it, and what it rests on."""
+    words = item.reason
+    if item.finding in {Finding.WORSE, Finding.BETTER}:
+        words = item.finding.value
+        if (part := item.elsewhere) is not None:
+            words += f": {number(part.share, 'fraction')} of it is in {part.slice}"
+    p = "" if item.p_adjusted is None else f", p {p_value(item.p_adjusted)}"
+    return f"{words} ({clusters(item.clusters, cluster)}{p})"
 
 
 def _harm(slices: Sequence[SliceChange], top: int) -> str:
@@ -114,7 +111,8 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
     ranked = [item for item in by_harm(slices) if (item.harm.of_all or 0.0) > 0]
     if not ranked:
         return ""
-    rows = [["by harm", "extra wrong words in 1,000", "share of turns", "in 1,000 of all", "S D I"]]
+    title = "by harm: extra wrong words in 1,000 turns of the slice, and in 1,000 of all turns\n"
+    rows = [["slice", "of the slice", "share of turns", "of all", "S D I"]]
     rows += [
         [
             safe(item.slice),
@@ -125,7 +123,7 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
         ]
         for item in ranked[:top]
     ]
-    return columns(rows) + _more(len(ranked) - top)
+    return title + columns(rows) + _more(len(ranked) - top)
 
 
 def _attribution(attribution: Attribution | None) -> str:
@@ -204,7 +202,7 @@ def _timings(report: CompareReport) -> str:
     if not report.timings:
         return ""
     rows = [["under the same load", "was", "is", "change", "95 % interval"]]
-    rows += [[name, *_numbers(item)] for name, item in report.timings.items()]
+    rows += [[name, *_numbers(item, name)] for name, item in report.timings.items()]
     return columns(rows)
 
 
@@ -220,13 +218,19 @@ def _cuts(report: CompareReport) -> str:
     return "\n".join(lines)
 
 
-def _numbers(item: Difference) -> tuple[str, str, str, str]:
+def _numbers(item: Difference, metric: str) -> tuple[str, str, str, str]:
     """Return the cells of a difference: was, is, how the candidate changed, and its interval."""
     was, now = number(item.baseline, item.unit), number(item.candidate, item.unit)
     if item.worsening is None:
         return was, now, NONE, NONE
-    shown = change(item.worsening, item.low, item.high, item.unit)
+    shown = _changed(item, metric)
     return was, now, shown.cell, shown.interval
+
+
+def _changed(item: Difference, metric: str) -> WordedChange:
+    """Return the change of a metric in words; 0 where there is none."""
+    better = metric_of(metric).better
+    return change(item.worsening or 0.0, item.low, item.high, item.unit, better=better)
 
 
 def _per_thousand(value: float | None) -> str:

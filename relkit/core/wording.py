@@ -11,11 +11,12 @@ people set (a limit, a margin) is shown with the digits it was set with. A minus
 
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from relkit.core.metrics import PREDICTED
+from relkit.core.metrics import PREDICTED, Better
 from relkit.core.slices import OVERALL
 
 NONE = "-"
@@ -78,58 +79,63 @@ def margin(difference: float, unit: str, *, more: int = 0) -> str:
     )
 
 
-def signed(difference: float | None, unit: str) -> str:
+def signed(difference: float | None, unit: str, *, more: int = 0) -> str:
     """Return a difference with its sign, ``+2.1 points``; "±0" where none is to be seen."""
     if difference is None:
         return NONE
-    text = _digits(difference, unit, 0)
-    if not _says_something(text):
-        text = "±0"
-    return ("+" if difference > 0 and text != "±0" else "") + text + _POINTS.get(unit, "")
+    text = _with_sign(difference, unit, more)
+    return (text if _says_something(text) else "±0") + _POINTS.get(unit, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordedChange:
-    """A difference in words: which way, by how much, and its interval in that direction.
+    """How a value changed, in its own direction: candidate less baseline, with the sign of each.
 
-    ``amount`` carries its unit and no sign. ``interval`` stands beside it and carries no unit; it
-    is "-" where there is none.
+    ``cell`` carries the unit (``-4.2 points``), ``interval`` stands beside it and carries none
+    (``-7.6 to +0.4``); it is "-" where there is none. ``direction`` says what the change is worth.
     """
 
     direction: ChangeDirection
-    amount: str
+    cell: str
     interval: str
 
     @property
     def sentence(self) -> str:
-        """``worse by 2.1 points (0.4 to 3.8)``, ``the same (-0.4 to 0.4)``."""
-        by = "" if self.direction == "the same" else f" by {self.amount}"
+        """``worse: +2.1 points (+0.4 to +3.8)``, ``the same (-0.4 to +0.4)``."""
+        by = "" if self.direction == "the same" else f": {self.cell}"
         return self.direction + by + ("" if self.interval == NONE else f" ({self.interval})")
-
-    @property
-    def cell(self) -> str:
-        """``2.1 points worse``, ``no difference``: for a table that has a column for intervals."""
-        same = self.direction == "the same"
-        return "no difference" if same else f"{self.amount} {self.direction}"
 
 
 def change(
-    worsening: float, low: float | None, high: float | None, unit: str, *, more: int = 0
+    worsening: float,
+    low: float | None,
+    high: float | None,
+    unit: str,
+    *,
+    better: Better = "down",
+    more: int = 0,
 ) -> WordedChange:
-    """Return a worsening and its ends in words; where it is an improvement, all three are turned.
+    """Return a worsening and its ends as the change of the value itself.
 
-    The interval of what is the same is that of its worsening.
+    Where more is better (``better``) a worsening of 0.2 is a change by -0.2.
     """
     direction: ChangeDirection = "worse" if worsening > 0 else "better"
     if not _says_something(_digits(worsening, unit, more)):
         direction = "the same"
-    if direction == "better":
+    if better == "up":
+        worsening = -worsening
         low, high = None if high is None else -high, None if low is None else -low
+    ends = [OPEN if end is None else _with_sign(end, unit, more) for end in (low, high)]
     return WordedChange(
         direction=direction,
-        amount=amount(worsening, unit, more=more),
-        interval=_ends(low, high, unit, more),
+        cell="no change" if direction == "the same" else signed(worsening, unit, more=more),
+        interval=NONE if low is None and high is None else " to ".join(ends),
     )
+
+
+def _with_sign(difference: float, unit: str, more: int) -> str:
+    text = _digits(difference, unit, more)
+    return f"+{text}" if difference > 0 and _says_something(text) else text
 
 
 def digits_apart(values: Iterable[float | None], unit: str) -> int:
@@ -271,18 +277,54 @@ def safe(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
+WIDTH = 80
+"""Characters of a line in a terminal."""
+
+_LEAST_TEXT = 30
+"""Where less than this is left for a last column of text, the text goes below its row."""
+
+_SHORT_TEXT = 20
+"""Up to this long a last column is never folded: the first one is."""
+
+
 def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -> str:
-    """Return rows as aligned columns: those numbered in ``to_left`` to the left, others right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    left = {i % len(widths) for i in to_left}
+    """Return rows as aligned columns: those numbered in ``to_left`` to the left, others right.
+
+    Where they are wider than a terminal, a last column of text is folded, in place or below its
+    row, and a first cell that is still too long has a line of its own.
+    """
+    last = len(rows[0]) - 1
+    widths = [max(len(row[i]) for row in rows) for i in range(last + 1)]
+    left, below = {i % len(widths) for i in to_left}, False
+    if last in left and _across(widths) > WIDTH:
+        short = widths[last] <= _SHORT_TEXT and _across([0, *widths[1:]]) <= WIDTH
+        room = widths[last] if short else WIDTH - _across(widths[:last]) - 2
+        below = not short and last > 0 and room < _LEAST_TEXT
+        widths[last] = 0 if below else room
+    first = WIDTH - _across([0, *widths[1:last], *([] if below else widths[last:])])
+    widths[0] = min(widths[0], max(0, first))
     lines = []
     for row in rows:
-        cells = [
+        fold = WIDTH - 2 if below else max(1, widths[last])
+        text = textwrap.wrap(row[last], fold, break_on_hyphens=False) or [""]
+        cells = [*row[:last], *([] if below else [text[0] if last in left else row[last]])]
+        if len(cells[0]) > widths[0]:
+            lines.append(cells[0])
+            cells[0] = ""
+        aligned = (
             cell.ljust(width) if i in left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=False))
+        )
+        lines.append("  ".join(aligned).rstrip())
+        if last in left:
+            start = 2 if below else _across(widths[:last]) + 2
+            lines += [" " * start + part for part in (text if below else text[1:]) if part]
     return "\n".join(lines)
+
+
+def _across(widths: Sequence[int]) -> int:
+    """Return how wide columns are, with the two spaces between them."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 # A colon is special only before a character (":emoji:", "https://"), so the others stay readable.
@@ -339,6 +381,29 @@ def log_line(text: str) -> str:
     """
     line = _OLD_COMMAND.sub("## ", flat(text))
     return line if not line.lstrip().startswith("::") else line.replace("::", ": :", 1)
+
+
+def terminal(text: str) -> str:
+    """Return text for a terminal or a log: its lines fit, and none steers what reads them.
+
+    The rest of a longer line is indented below it. A word that is longer than a line stays whole:
+    it may be a path to copy.
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += (
+            [line]
+            if len(line) <= WIDTH
+            else textwrap.wrap(
+                line,
+                WIDTH,
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        )
+    return "\n".join(map(log_line, lines))
 
 
 def xml_text(text: str) -> str:

@@ -6,6 +6,7 @@ A reason is written into the decision, for people; no program reads it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from relkit.core.metrics import METRICS, Better
 from relkit.core.wording import (
     NONE,
     amount,
@@ -30,8 +31,8 @@ from relkit.gate.types import Rule, RuleResult, Verdict
 class Figures:
     """Observed value, interval and bound as text; "-" where there is none.
 
-    A change is shown without its sign and in words which way it goes, its interval in the same
-    direction and without a unit. ``sentence`` is both: ``worse by 2.1 points (0.4 to 3.8)``.
+    A change is that of the metric itself, candidate less baseline, its interval likewise and
+    without a unit. ``sentence`` says what it is worth: ``worse: +2.1 points (+0.4 to +3.8)``.
     """
 
     observed: str
@@ -57,10 +58,11 @@ def figures(result: RuleResult) -> Figures:
         return Figures(observed=NONE, span=NONE, allowed=allowed, sentence=NONE)
     if result.quantity == "improvement":
         observed, low, high = -observed, _negative(high), _negative(low)
-    shown = change(observed, low, high, unit, more=more)
+    better = _better(result.metric)
+    shown = change(observed, low, high, unit, better=better, more=more)
     sentence = shown.sentence
     if result.test == "no_regression":  # its end is one-sided: it says something above 0 only
-        sentence = change(observed, None, None, unit, more=more).sentence
+        sentence = change(observed, None, None, unit, better=better, more=more).sentence
         if low is not None and low > 0:
             sentence += f" (at least {amount(low, unit, more=more)} with all slices counted)"
     return Figures(observed=shown.cell, span=shown.interval, allowed=allowed, sentence=sentence)
@@ -71,13 +73,21 @@ def _negative(value: float | None) -> float | None:
 
 
 def _allowed(result: RuleResult, more: int) -> str:
-    """Return the bound of a change, and which way it is meant."""
+    """Return the bound of a change, in the direction of the metric itself."""
     if result.bound is None:
         return NONE
     if result.test == "no_regression":
         return "no worsening"
-    direction = "worse" if result.quantity == "worsening" else "better"
-    return f"{direction} by {margin(result.bound, result.unit, more=more)}"
+    up = _better(result.metric) == "up"
+    bound = result.bound if (result.quantity == "worsening") != up else -result.bound
+    shown = margin(bound, result.unit, more=more)
+    return f"{'at least' if up else 'at most'} {'+' if bound > 0 else ''}{shown}"
+
+
+def _better(metric: str) -> Better:
+    """Return which way a metric gets better; down for one of another version of relkit."""
+    definition = METRICS.get(metric.partition(".")[0])
+    return "down" if definition is None else definition.better
 
 
 def reason_of(rule: Rule, result: RuleResult, *, column: str, note: str | None = None) -> str:

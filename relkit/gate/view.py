@@ -137,6 +137,12 @@ class ShownResult(Figures):
     drawn: Drawn | None
 
     @property
+    def on(self) -> str:
+        """`` accent=scottish``; empty for the whole, and for what is about no slice."""
+        whole = self.result.slice == OVERALL or self.result.metric == NO_METRIC
+        return "" if whole else f" {safe(self.result.slice)}"
+
+    @property
     def where(self) -> str:
         """`` on accent=scottish``; empty for what is about no slice, as an approval."""
         return "" if self.result.metric == NO_METRIC else f" on {self.result.slice}"
@@ -337,12 +343,12 @@ def _sentences(title: str, findings: Sequence[ShownResult]) -> list[str]:
 def _passed(view: GateView) -> list[str]:
     if not view.passed:
         return []
-    rows = [["  passed", "slice", "observed", "95 % interval", "allowed", "clusters"]]
-    for item in view.passed[:MOST_OTHERS]:
-        result = item.result
-        numbers = [item.observed, item.span, item.allowed, count(result.clusters)]
-        rows.append([f"  {safe(item.name)}", safe(result.slice), *numbers])
-    return columns(rows, to_left=(0, 1)).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
+    rows = [["  passed", "observed", "95 % interval", "allowed"]]
+    rows += [
+        [f"  {safe(item.name)}{item.on}", item.observed, item.span, item.allowed]
+        for item in view.passed[:MOST_OTHERS]
+    ]
+    return columns(rows).split("\n") + _hidden(len(view.passed) - MOST_OTHERS)
 
 
 def _hidden(findings: int) -> list[str]:

@@ -29,7 +29,7 @@ def test_every_command_shows_its_job_and_one_example(
     flat = " ".join(capsys.readouterr().out.split())
     assert ALL[name] in flat
     assert f"Example: relkit {name} " in flat
-    for option in ("--workspace", "--json", "--quiet", "--debug"):
+    for option in ("--workspace", "--json", "--quiet", "--debug", "--color"):
         assert option in flat
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.documented import PAGE, commands
 
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *ROOT.glob("S*.md")])
-COMMON = {"--workspace", "--json", "--quiet", "--debug"}
+COMMON = {"--workspace", "--json", "--quiet", "--debug", "--color"}
 HELP = {"--help", "-h"}
 
 

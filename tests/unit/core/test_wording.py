@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relkit.adapters.html import JinjaPages
 from relkit.core import wording
+from relkit.core.metrics import Better
 from relkit.core.values import Estimate
 from relkit.evaluation.view import eval_summary
 from relkit.gate.reasons import figures, reason_of
@@ -116,32 +117,33 @@ def test_a_difference_is_signed_and_in_points(
 
 
 @pytest.mark.parametrize(
-    ("numbers", "unit", "sentence", "cell"),
+    ("numbers", "unit", "better", "sentence"),
     [
         (
             (0.029, -0.018, 0.075),
             "fraction",
-            "worse by 2.9 points (-1.8 to 7.5)",
-            "2.9 points worse",
+            "down",
+            "worse: +2.9 points (-1.8 to +7.5)",
         ),
         (
             (-0.029, -0.075, 0.018),
             "fraction",
-            "better by 2.9 points (-1.8 to 7.5)",
-            "2.9 points better",
+            "down",
+            "better: -2.9 points (-7.5 to +1.8)",
         ),
-        ((33.0, 3.0, 61.0), "ms", "worse by 33 ms (3 to 61)", "33 ms worse"),
-        ((-0.02, None, 0.01), "fraction", "better by 2.0 points (-1.0 to …)", "2.0 points better"),
-        ((0.02, None, None), "fraction", "worse by 2.0 points", "2.0 points worse"),
-        ((0.0, -0.004, 0.006), "fraction", "the same (-0.4 to 0.6)", "no difference"),
+        ((0.2, 0.09, 0.31), "mos", "up", "worse: -0.20 (-0.31 to -0.09)"),
+        ((-0.2, -0.31, None), "mos", "up", "better: +0.20 (… to +0.31)"),
+        ((33.0, 3.0, 61.0), "ms", "down", "worse: +33 ms (+3 to +61)"),
+        ((-0.02, None, 0.01), "fraction", "down", "better: -2.0 points (… to +1.0)"),
+        ((0.02, None, None), "fraction", "down", "worse: +2.0 points"),
+        ((0.0, -0.004, 0.006), "fraction", "down", "the same (-0.4 to +0.6)"),
     ],
 )
-def test_the_interval_of_a_change_points_the_way_the_sentence_does(
-    numbers: tuple[float, float | None, float | None], unit: str, sentence: str, cell: str
+def test_a_change_and_its_interval_are_those_of_the_metric(
+    numbers: tuple[float, float | None, float | None], unit: str, better: Better, sentence: str
 ) -> None:
-    """What is better stands beside the interval of the improvement."""
-    change = wording.change(*numbers, unit)
-    assert (change.sentence, change.cell) == (sentence, cell)
+    """Candidate less baseline in every row: a word says whether that is good."""
+    assert wording.change(*numbers, unit, better=better).sentence == sentence
 
 
 def test_other_things_have_one_wording_too() -> None:
@@ -170,15 +172,18 @@ def test_other_things_have_one_wording_too() -> None:
 def test_what_is_better_one_way_is_worse_the_other(
     value: float, one: float, other: float, unit: str
 ) -> None:
-    """Exchanging the two systems changes the word and nothing else."""
+    """Exchanging the two systems changes the word and the signs; where more is better, the word."""
     low, high = sorted((one, other))
     there = wording.change(value, low, high, unit)
     back = wording.change(-value, -high, -low, unit)
+    turned = wording.change(-value, -high, -low, unit, better="up")
+    assert (turned.cell, turned.interval) == (there.cell, there.interval)
     if there.direction == "the same":
-        assert back.direction == "the same"
+        assert back.direction == turned.direction == "the same"
     else:
         assert {there.direction, back.direction} == {"worse", "better"}
-        assert (there.amount, there.interval) == (back.amount, back.interval)
+        assert turned.direction == back.direction
+        assert there.cell.strip("+-") == back.cell.strip("+-")
     assert "-0.0 " not in f"{there.sentence} {wording.signed(value, unit)} "
     assert "\N{MINUS SIGN}" not in there.sentence + wording.signed(value, unit)
 
@@ -227,7 +232,7 @@ def test_a_check_and_its_reason_say_the_same(
     assert shown.span in words
     assert words.endswith(f"; allowed {shown.allowed}; 12 voices")
     if direction != "the same":
-        assert f"is {direction} by {shown.observed.removesuffix(f' {direction}')}" in words
+        assert f"is {direction}: {shown.observed}" in words
 
 
 def test_a_worsening_of_a_family_is_never_at_least_a_negative_one() -> None:

@@ -154,15 +154,15 @@ def test_a_reason_that_says_what_is_missing_is_not_told_twice() -> None:
 
 
 FIGURES = [
-    (failing(), ("2.1 points worse", "0.4 to 3.8", "worse by 1.0 points")),
-    (result(), ("0.1 points better", "-0.4 to 0.6", "worse by 1.0 points")),
+    (failing(), ("+2.1 points", "+0.4 to +3.8", "at most +1.0 points")),
+    (result(), ("-0.1 points", "-0.6 to +0.4", "at most +1.0 points")),
     (
         failing(observed=0.0104, low=0.0102, high=0.0108),
-        ("1.04 points worse", "1.02 to 1.08", "worse by 1.00 points"),
+        ("+1.04 points", "+1.02 to +1.08", "at most +1.00 points"),
     ),
     (
         result(quantity="improvement", observed=0.02, low=None, high=None, bound=0.01),
-        ("2.0 points better", "-", "better by 1.0 points"),
+        ("-2.0 points", "-", "at most -1.0 points"),
     ),
     (
         result(quantity="value", observed=0.081, low=0.05, high=0.12, bound=0.2),
@@ -176,7 +176,7 @@ FIGURES = [
     (result(observed=None, low=None, high=None, bound=None), ("-", "-", "-")),
     (
         result(observed=0.0, low=0.0, high=0.0),
-        ("no difference", "0.0 to 0.0", "worse by 1.0 points"),
+        ("no change", "0.0 to 0.0", "at most +1.0 points"),
     ),
 ]
 

@@ -57,7 +57,7 @@ def test_the_reason_is_one_a_release_manager_can_read() -> None:
     """It says what, where, by how much with which interval, what was allowed, and on how many."""
     (found,) = judge(rule(slice="accent=a", margin=0.02), evidence(WORSE))
     assert found.reason == (
-        "wer_capped on accent=a is worse by 10.0 points (9.0 to 11.0); allowed worse by 2.0 "
+        "wer_capped on accent=a is worse: +10.0 points (+9.0 to +11.0); allowed at most +2.0 "
         "points; 6 voices"
     )
     assert found.harm == pytest.approx(500.0)
