@@ -69,6 +69,16 @@ _ARGUMENTS: Mapping[str, dict[str, Any]] = {
         f"{n} speakers asked three times": {"seed": 3, "speakers": n, "repeats": 3, "worse": 2.0}
         for n in (5, 14)
     },
+    **{
+        f"{n} prompts that all read, {worse:g} times the errors": {
+            "seed": 3,
+            "worse": worse,
+            "prompts": n,
+        }
+        for n in (1, 2, 12)
+        for worse in (1.0, 2.0)
+    },
+    "12 prompts, asked three times": {"seed": 3, "prompts": 12, "repeats": 3},
     "advice on five slices": {"seed": 3, "worse": 2.0, "slices": 5, "text": ADVISORY},
     "new slices": {"seed": 3, "worse": 2.0, "registered": NEW_NOISE},
     "an anchor": {"seed": 3, "anchor": True},

@@ -36,7 +36,14 @@ from relkit.statistics.families import Correction
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
-from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
+from relkit.statistics.types import (
+    ClusterSums,
+    PairedSums,
+    PairedValues,
+    Pairing,
+    PromptSums,
+    SliceValues,
+)
 
 NOW = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T18:00:00Z"
@@ -177,6 +184,35 @@ def _sums(
     )
 
 
+def with_prompts(pairs: PairedSums, prompts: int, seed: int) -> PairedSums:
+    """Return the pairs with their sums by prompt: all clusters read all, and some are hard."""
+    draw = np.random.default_rng(seed)
+    sums = pairs.candidate
+    rows = np.flatnonzero(sums.slice_index > 0)
+    group, cluster = sums.slice_index[rows], sums.cluster_index[rows]
+    keys, place = np.unique(cluster, return_inverse=True)
+    even = np.full(prompts, 1.0 / prompts)
+    systems = []
+    for side in (pairs.candidate, pairs.baseline):
+        hard = draw.dirichlet(np.full(prompts, 2.0))
+        columns = {}
+        for name, column in side.columns.items():
+            split = column[rows, None] * even
+            if name.endswith("_errors"):
+                split = draw.multinomial(column[rows].astype(int), hard).astype(float)
+            overall = np.zeros((len(keys), prompts))
+            np.add.at(overall, place, split)
+            columns[name] = np.concatenate([overall.ravel(), split.ravel()])
+        cells = PromptSums(
+            slice_index=np.repeat(np.concatenate([np.zeros(len(keys), dtype=int), group]), prompts),
+            cluster_index=np.repeat(np.concatenate([keys, cluster]), prompts),
+            prompt_index=np.tile(np.arange(prompts) * 2, len(keys) + len(rows)),
+            columns=columns,
+        )
+        systems.append(replace(side, by_prompt=cells))
+    return replace(pairs, candidate=systems[0], baseline=systems[1])
+
+
 def _values(speakers: int, draw: np.random.Generator) -> SliceValues:
     values = draw.lognormal(6.0, 0.3, speakers * 30)
     clusters: IntArray = np.repeat(np.arange(speakers) * 3 + 1, 30)
@@ -202,14 +238,15 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
     registered: Mapping[str, tuple[str, ...]] | None = None,
     repeats: int = 1,
     anchor: bool = False,
+    prompts: int = 0,
     checks: Sequence[CheckRecord] = (),
 ) -> GateDecision:
     """Return a decision about random data, judged by the real rules, with its evidence.
 
     ``alike`` makes both systems give the same, without ``errors`` none at all; ``registered`` are
     the slices that were there when the dataset was locked; ``repeats`` is how often each utterance
-    was asked; with an ``anchor`` the candidate is held against a third system, too; ``checks`` are
-    the records that the policy requires.
+    was asked; with an ``anchor`` the candidate is held against a third system, too; so many
+    ``prompts`` are read by all; ``checks`` are the records that the policy requires.
     """
     rules = policy(text)
     pairs, values = random_pairs(seed, worse=worse, speakers=speakers, slices=slices)
@@ -218,6 +255,8 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         none = {**same.columns, "capped_errors": np.zeros(len(same.slice_index))}
         same = same if errors else replace(same, columns=none)
         pairs = replace(pairs, candidate=same, baseline=same)
+    if prompts:
+        pairs = with_prompts(pairs, prompts, seed)
     judged = replace(
         part(artifact=artifact), policy=Named(name="asr-promotion", digest=rules.digest)
     )

@@ -1,6 +1,6 @@
 """Simulated runs of which the truth is known: two systems over the same utterances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.slices import OVERALL
 from relkit.statistics.families import EXCUSED
 from relkit.statistics.intervals import group_sum
-from relkit.statistics.types import ClusterSums, PairedSums
+from relkit.statistics.types import ClusterSums, PairedSums, PromptSums
 
 SHORTEST, LONGEST = 4, 14
 MEAN_WORDS = (SHORTEST + LONGEST) / 2
@@ -21,12 +21,15 @@ NOISES = ("babble", "clean", "pink", "street")
 class World:
     """Data and systems: ``speakers`` and ``utterances`` of each per slice.
 
-     ``crossed``: the same speakers are in all slices. ``unequal`` is the sd of the log amount of a
-     speaker, ``sizes`` that of a slice; ``loops`` and ``failing`` (of the baseline) are shares of
-     utterances, ``uneven`` the sd of the log rate between slices. ``spread`` is the sd of speakers'
-     rates over their mean, ``taste`` that of the log of what a speaker means to one system only
-    . ``bursts`` is the share of speakers of whom a system loses
-     a fifth of the utterances. ``heavy`` speakers, the first ones, say 30 times as much.
+    ``crossed``: the same speakers are in all slices. ``unequal`` is the sd of the log amount of a
+    speaker, ``sizes`` that of a slice; ``loops`` and ``failing`` (of the baseline) are shares of
+    utterances, ``uneven`` the sd of the log rate between slices. ``spread`` is the sd of speakers'
+    rates over their mean, ``taste`` that of the log of what a speaker means to one system only.
+    ``bursts`` is the share of speakers of whom a system loses a fifth of the utterances. ``heavy``
+    speakers, the first ones, say 30 times as much. ``prompts``: so many texts are read by all in
+    turn, 0 where none is read twice. They differ in difficulty as utterances do elsewhere, and in
+    how many errors each system has to itself: ``by_prompt`` is the sd of the log of that, the same
+    for all who read.
     """
 
     name: str
@@ -45,6 +48,8 @@ class World:
     taste: float = 0.0
     bursts: float = 0.0
     heavy: int = 0
+    prompts: int = 0
+    by_prompt: float = 0.5
 
     @property
     def clusters(self) -> int:
@@ -56,7 +61,8 @@ class World:
 class Draw:
     """Utterances (U,): slice, noise, speaker, words, and what the two systems made of them.
 
-    ``loops`` and ``failed`` are those of candidate and baseline (2, U).
+    ``loops`` and ``failed`` are those of candidate and baseline (2, U). ``prompt`` is the text that
+    was read, empty where none is read twice.
     """
 
     world: World
@@ -68,6 +74,7 @@ class Draw:
     baseline: FloatArray
     loops: FloatArray
     failed: FloatArray
+    prompt: IntArray
 
     def pairs(self) -> PairedSums:
         """Return the sums: overall first, then the slices of ``accent``, then those of noise."""
@@ -83,12 +90,28 @@ class Draw:
             cells.append((value + len(names)) * clusters + self.speaker)
             names += keys
         cell = np.concatenate(cells)
-        size = len(names) * clusters
-        used = np.flatnonzero(np.bincount(cell, minlength=size))
-        times = len(cuts)
+        systems = self._sums(tuple(names), cell, clusters)
+        if self.world.prompts:
+            every = np.tile(self.prompt, len(cuts))
+            by_prompt = self._sums((), cell * self.world.prompts + every, self.world.prompts)
+            for k, side in enumerate(by_prompt):
+                at = side.slice_index
+                shared = PromptSums(
+                    slice_index=at // clusters,
+                    cluster_index=at % clusters,
+                    prompt_index=side.cluster_index,
+                    columns=side.columns,
+                )
+                systems[k] = replace(systems[k], by_prompt=shared)
+        return PairedSums(candidate=systems[0], baseline=systems[1], clusters=clusters)
+
+    def _sums(self, slices: tuple[str, ...], cell: IntArray, width: int) -> list[ClusterSums]:
+        """Return the sums of both systems by ``cell`` (U times the cuts,): slice * width + part."""
+        number, place = np.unique(cell, return_inverse=True)
+        times = len(cell) // len(self.slice)
 
         def sums(values: FloatArray) -> FloatArray:
-            return group_sum(np.tile(values, times), cell, size)[used]
+            return group_sum(np.tile(values, times), place, len(number))
 
         ones = sums(np.ones(len(self.slice)))
         common = {
@@ -97,11 +120,11 @@ class Draw:
             "utterances": ones,
             EXCUSED + "capped_errors": sums(self.candidate * self.failed[1]),
         }
-        systems = [
+        return [
             ClusterSums(
-                slices=tuple(names),
-                slice_index=used // clusters,
-                cluster_index=used % clusters,
+                slices=slices,
+                slice_index=number // width,
+                cluster_index=number % width,
                 columns={
                     **common,
                     "capped_errors": sums(errors),
@@ -111,7 +134,6 @@ class Draw:
             )
             for k, errors in enumerate((self.candidate, self.baseline))
         ]
-        return PairedSums(candidate=systems[0], baseline=systems[1], clusters=clusters)
 
 
 def draw(
@@ -137,10 +159,20 @@ def draw(
     hard = random.gamma(2.0, 0.5, len(cell))
     p = np.minimum(0.6, own[speaker] * level[slice_] * hard)
     words = random.integers(SHORTEST, LONGEST + 1, len(cell))
+    prompt, alone = np.zeros(0, dtype=np.int64), np.ones((2, len(cell)))
+    if world.prompts:
+        place = np.arange(len(cell)) - np.repeat(np.cumsum(many) - many, many)
+        start = random.integers(0, world.prompts, len(many))
+        prompt = (np.repeat(start, many) + place) % world.prompts
+        p = np.minimum(0.6, p / hard * random.gamma(2.0, 0.5, world.prompts)[prompt])
+        words = random.integers(SHORTEST, LONGEST + 1, world.prompts)[prompt]
+        own_errors = random.standard_normal((2, world.prompts)) * world.by_prompt
+        alone = np.exp(own_errors - world.by_prompt**2 / 2)[:, prompt]
     shared = random.binomial(words, p * (1.0 - world.discordance))
     errors = [
-        shared + random.binomial(words, np.minimum(1.0, p * world.discordance * taste[speaker]))
-        for taste in _tastes(world, random)
+        shared
+        + random.binomial(words, np.minimum(1.0, p * world.discordance * taste[speaker] * alone[k]))
+        for k, taste in enumerate(_tastes(world, random))
     ]
     extra = np.minimum(1.0, p * (worse / world.rate + np.where(slice_ == 0, ratio - 1.0, 0.0)))
     errors[0] = errors[0] + random.binomial(words, extra)
@@ -161,6 +193,7 @@ def draw(
         baseline=np.where(failed[1] > 0, 0, capped[1]).astype(np.float64),
         loops=loops.astype(np.float64) if not world.bursts else np.zeros((2, len(cell))),
         failed=failed,
+        prompt=prompt,
     )
 
 

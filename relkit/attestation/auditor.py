@@ -132,6 +132,17 @@ class Metric:
             return math.nan
         return 1.0 if answered == 0 else 1.0 - hits * hits / (words * answered)
 
+    def slopes(self, totals: Sums) -> Sums:
+        """Return how far the metric moves with each of its sums."""
+        value = self.value(totals)
+        if self.name == "wil":
+            powers = {"hits": -2.0, "words": 1.0, "hypothesis_words": 1.0}
+            return {
+                name: power * (1.0 - value) / totals[name] if totals[name] > 0 else 0.0
+                for name, power in powers.items()
+            }
+        return {self.top: 1.0 / totals[self.bottom], self.bottom: -value / totals[self.bottom]}
+
 
 # -- the jackknife over clusters ---------------------------------------------------------------
 
@@ -173,13 +184,22 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
     return front * fraction
 
 
-def half_width(estimates: list[float], between: tuple[float, int] = (0.0, 1)) -> float:
+def half_width(
+    estimates: list[float],
+    between: tuple[float, int] = (0.0, 1),
+    prompts: tuple[float, float, float] = (0.0, 0.0, 1.5),
+) -> float:
     """Return half of the 95 % interval from leave-one-cluster-out estimates; NaN where one is.
 
     ``between`` is the variance between repeats of the run, and how many there are: its part of the
-    error is added, df by Satterthwaite (1946).
+    error is added, df by Satterthwaite (1946). ``prompts`` is what :meth:`Table.spread` returns.
     """
     se, df = spread(estimates)
+    added, variance, df_prompts = prompts
+    if (both := max(se * se + added, variance)) > 0:
+        part = se * se / both
+        df = min(df, 1.0 / (part * part / df + (1.0 - part) ** 2 / df_prompts))
+        se = math.sqrt(both)
     variance, repeats = between
     if repeats > 1 and math.isfinite(se):
         total = se * se + variance / repeats
@@ -260,6 +280,31 @@ class Table:
             reference = dict(zip(columns, row[2 + len(columns) :], strict=False))
             self.rows[self.slices[int(row[0])]].append((int(row[1]), candidate, reference))
 
+    prompts: "Table | None" = None
+    products: "Table | None" = None
+    """The same by prompt, and the sums of products over cells, where clusters share prompts."""
+
+    def spread(self, name: str, slopes: list[Sums]) -> tuple[float, float, float]:
+        """Return (what shared prompts add to a variance, that of prompts, its df).
+
+        ``slopes`` say how far an estimate moves with the sums of either system.
+        """
+        if self.prompts is None or self.products is None:
+            return 0.0, 0.0, 1.5
+        rows = self.prompts.rows[name]
+        if len(rows) < 2:
+            return 0.0, 0.0, 1.5
+        u = [along(slopes, row[1:]) for row in rows]
+        by_column = [along(slopes, row[1:]) for row in self.products.rows[name]]
+        columns = [slope.get(c, 0.0) for slope in slopes for c in rows[0][1]]
+        cells = math.fsum(a * b for a, b in zip(columns, by_column, strict=True))
+        squares = [value * value for value in u]
+        fourth = math.fsum(value * value for value in squares)
+        most = max(len(u) - 1.0, 1.5)
+        df = math.fsum(squares) ** 2 / fourth if fourth > 0 else most
+        variance = len(u) / (len(u) - 1) * math.fsum(squares)
+        return max(variance - cells, 0.0), variance, min(max(df, 1.5), most)
+
     @property
     def repeats(self) -> int:
         """How many repeats there are in a table by repeat."""
@@ -274,6 +319,22 @@ class Table:
             for _, candidate, reference in self.rows[name]
         ]
         return max((value for value in figures if math.isfinite(value)), default=0.0)
+
+
+def tables_of(documents: list[Json]) -> dict[Any, Table]:
+    """Return tables by metric, by what they are compared with, and by what they are summed."""
+    tables = {(item["metric"], item["against"], item["by"]): Table(item) for item in documents}
+    for (metric, against, by), table in tables.items():
+        if by == "cluster":
+            table.prompts = tables.get((metric, against, "prompt"))
+            table.products = tables.get((metric, against, "cell"))
+    return tables
+
+
+def along(slopes: list[Sums], sides: tuple[Sums, ...]) -> float:
+    """Return how far sums of the systems move an estimate."""
+    pairs = zip(slopes, sides, strict=False)
+    return math.fsum(slope[name] * sums[name] for slope, sums in pairs for name in slope)
 
 
 def total(rows: Iterable[Sums]) -> Sums:
@@ -327,8 +388,11 @@ def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
     if any(not estimate > 0 for estimate in left_out):
         return result
     repeats = [] if by_repeat is None else [sums for _, sums, _ in by_repeat.rows[name]]
+    slopes = {column: slope / value for column, slope in metric.slopes(totals).items()}
     half = half_width(
-        [math.log(estimate) for estimate in left_out], between_repeats(metric, value, repeats)
+        [math.log(estimate) for estimate in left_out],
+        between_repeats(metric, value, repeats),
+        table.spread(name, [slopes]),
     )
     high = value * math.exp(min(half, 600.0))
     result.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
@@ -386,7 +450,8 @@ def difference(table: Table, name: str) -> Json:
         result.update(low=-unseen, high=unseen)
         return result
     left_out = [one_left(metric, here, a) - one_left(metric, base, b) for a, b in pairs]
-    half = half_width(left_out)
+    slopes = [metric.slopes(here), {k: -x for k, x in metric.slopes(base).items()}]
+    half = half_width(left_out, prompts=table.spread(name, slopes))
     if not math.isfinite(half):
         return result
     result.update(low=worse - half, high=worse + half)
@@ -922,10 +987,7 @@ class Audit:
     def _part(self, part: Json, evidence: Json) -> None:
         checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]
         try:
-            tables = {
-                (item["metric"], item["against"], item["by"]): Table(item)
-                for item in evidence["sums"]
-            }
+            tables = tables_of(evidence["sums"])
             for item in evidence["percentiles"]:
                 for figures in item["slices"]:
                     sound(item["metric"], figures)

@@ -20,6 +20,7 @@ from relkit.gate.types import (
     Rule,
     SumsTable,
 )
+from relkit.statistics.crossed import shared_cells
 from relkit.statistics.estimates import PERCENTILES
 from relkit.statistics.families import EXCUSED
 from relkit.statistics.intervals import RateEvidence
@@ -89,20 +90,20 @@ def _own_sums(rules: Sequence[Rule], rates: RateEvidence) -> Iterator[SumsTable]
         if not all(name in rates.sums.columns for name in columns):
             continue
         yield _table(metric, (rates.sums,), slices, columns)
+        yield from _prompt_tables(metric, (rates.sums,), slices, RATE_METRICS[metric].columns)
         if rates.by_repeat is not None:
             yield _table(metric, (rates.by_repeat,), slices, columns, by_repeat=True)
 
 
 def _paired_sums(rules: Sequence[Rule], against: Against, pairs: PairedSums) -> Iterator[SumsTable]:
+    sides = (pairs.candidate, pairs.baseline)
     for metric, slices in _slices_by_metric(rules, pairs.candidate.slices):
         columns = RATE_METRICS[metric].needs
-        excused = EXCUSED + columns[0]
-        if excused in pairs.candidate.columns:
-            columns = (*columns, excused)
+        excused = tuple({EXCUSED + columns[0]} & set(pairs.candidate.columns))
         if all(name in pairs.candidate.columns for name in columns):
-            yield _table(
-                metric, (pairs.candidate, pairs.baseline), slices, columns, against=against
-            )
+            yield _table(metric, sides, slices, (*columns, *excused), against=against)
+            moving = (*RATE_METRICS[metric].columns, *excused)
+            yield from _prompt_tables(metric, sides, slices, moving, against=against)
 
 
 def _slices_by_metric(
@@ -161,6 +162,50 @@ def _table(
         against=against,
         by="repeat" if by_repeat else "cluster",
     )
+
+
+def _prompt_tables(
+    metric: str,
+    sums: tuple[ClusterSums, ...],
+    slices: tuple[str, ...],
+    columns: tuple[str, ...],
+    *,
+    against: Against | None = None,
+) -> Iterator[SumsTable]:
+    """Yield the sums by shared prompt, and the sums of products over cells; none without them."""
+    cells = sums[0].by_prompt
+    if cells is None:
+        return
+    n = RATE_METRICS[metric].n
+    sides = [side.by_prompt.columns for side in sums if side.by_prompt is not None]
+    new = np.array([slices.index(s) if s in slices else -1 for s in sums[0].slices], dtype=np.int64)
+    used = np.any([side[n] > 0 for side in sides], axis=0) & (new[cells.slice_index] >= 0)
+    shared = shared_cells(cells, used)
+    zeros = np.zeros(len(used))
+    values = [side.get(name, zeros)[shared.rows] for side in sides for name in columns]
+    group = new[cells.slice_index[shared.rows]]
+    prompts = np.unique(shared.prompts, return_inverse=True)[1].astype(np.int64)
+    of_prompts = [np.bincount(shared.prompt, x, len(prompts)) for x in values]
+    of_cells = [[np.bincount(group, x * y, len(slices)) for y in values] for x in values]
+    order = np.lexsort((prompts, new[shared.slice]))
+    tables = {
+        "prompt": [new[shared.slice][order], prompts[order], *(x[order] for x in of_prompts)],
+    }
+    present = np.unique(group)
+    tables["cell"] = [
+        np.repeat(present, len(values)),
+        np.tile(np.arange(len(values)), len(present)),
+        *(np.stack([row[j] for row in of_cells], 1)[present].ravel() for j in range(len(values))),
+    ]
+    for by, lists in tables.items():
+        yield SumsTable(
+            metric=metric,
+            slices=slices,
+            columns=columns,
+            rows=tuple(zip(*(_exact(np.asarray(x, dtype=np.float64)) for x in lists), strict=True)),
+            against=against,
+            by="prompt" if by == "prompt" else "cell",
+        )
 
 
 def _exact(values: FloatArray) -> list[float]:

@@ -25,6 +25,7 @@ from relkit.core.codec import as_type
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import METRICS, STATISTICS, expand
 from relkit.core.slices import OVERALL
+from relkit.core.wording import clustering
 from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import (
     MIXED_LOAD,
@@ -260,7 +261,8 @@ def _notes(name: str, pairing: Pairing, ours: EvalReport, theirs: EvalReport) ->
         (pairing.only_baseline, "results are only in the baseline: left out"),
         (pairing.moved, "results have another cluster or slice now: the candidate's counts"),
     )
-    notes = [f"{count} {words}" for count, words in counted if count]
+    notes = [*filter(None, [clustering(ours.cluster, ours.shared_prompts)])]
+    notes += [f"{count} {words}" for count, words in counted if count]
     if any(not comparable(each, item.unit, ours, theirs) for each, item in timed.items()):
         notes.append(f"latency and RTF are not compared: {_load_reason(ours, theirs)}")
     if name not in FAMILY_METRICS:

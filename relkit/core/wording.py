@@ -197,6 +197,19 @@ def clusters(value: int, column: str) -> str:
     return counted(value, _CLUSTERS.get(column, column))
 
 
+def clustering(column: str, prompts: int | None, parts: int | None = None) -> str:
+    """Return by what numbers are clustered: empty where it is the ``column`` alone.
+
+    ``prompts`` counts those that clusters share (None: not known), ``parts`` the clusters.
+    """
+    if prompts is None:
+        return f"clustered by {column} alone: these results do not say which prompts are shared"
+    if prompts == 0:
+        return ""
+    of = "" if parts is None else f"{clusters(parts, column)}, "
+    return f"clustered by {column} and prompt: {of}{counted(prompts, 'shared prompt')}"
+
+
 _DURATIONS = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
 
 

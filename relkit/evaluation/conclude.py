@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from relkit.audio.quality import bases_of
 from relkit.audio.types import Quality, QualityEvidence, SpeechSummary
 from relkit.core.metrics import PREDICTED
+from relkit.core.slices import OVERALL
 from relkit.core.values import ErrorCounts, Named
+from relkit.core.wording import clustering
 from relkit.datasets.selection import cluster_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
@@ -47,10 +50,21 @@ def score_outcomes(
     the audio by utterance id.
     """
     scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
-    return [
+    results = [
         _result(outcome, utterances[outcome.id], scorer, cut, qualities.get(outcome.id))
         for outcome in outcomes
     ]
+    prompts: dict[str, int] = {}
+    for i, result in enumerate(results):
+        attributes = utterances[result.id].attributes
+        text = attributes.get(PROMPT_COLUMN, result.texts.reference_normalized)
+        if text := " ".join(text.split()):
+            results[i] = replace(result, prompt_number=prompts.setdefault(text, len(prompts)))
+    return results
+
+
+PROMPT_COLUMN = "prompt"
+"""The manifest's column that says which prompt was read; without it the normalized reference."""
 
 
 def _result(
@@ -164,7 +178,10 @@ def conclude(
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
         slices = slice_results(aggregator, suite.metrics, suite.slices, repeats=header.repeats)
+        cells = aggregator.sums((OVERALL,), {}).by_prompt
     scored = [result for result in results if result.score is not None]
+    prompts = 0 if cells is None else cells.prompts
+    twofold = clustering(cut.cluster, prompts, next(iter(slices)).clusters) if slices else ""
     stages = [result.score.stage_errors for result in results if result.score is not None]
     return EvalReport(
         run=header.run,
@@ -187,11 +204,12 @@ def conclude(
         hallucinations=hallucinations(results),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in results),
-        notes=(*_notes(scored, suite, cut), *planned.notes, *notes),
+        notes=(*filter(None, [twofold]), *_notes(scored, suite, cut), *planned.notes, *notes),
         quality=None if quality is None else quality.summary,
         speech=speech,
         registered=cut.registered,
         cluster=cut.cluster,
+        shared_prompts=prompts,
         entity_types=entity_types(
             ([item.type for item in utterances[result.id].entities], result.score.entity_marks)
             for result in results

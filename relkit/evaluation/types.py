@@ -80,9 +80,10 @@ class EvalReport:
     ``expected`` items were asked for, ``scored`` of them could be given to the system (failures
     included), ``unusable`` could not. ``coverage`` = scored / expected. ``registered`` maps each
     slice column to the values that the dataset's lock promises for the suite's selection; None
-    where the dataset is not locked. ``cluster`` is the column of the independent units. ``load`` is
-    the digest of the load fingerprint that latencies were measured under, or ``mixed``. Rates are
-    fractions, times in ms.
+    where the dataset is not locked. ``cluster`` is the column of the independent units, and
+    ``shared_prompts`` how many prompts numbers are clustered by as well, 0 where too few are shared
+    to count, None where it is not known. ``load`` is the digest of the load fingerprint that
+    latencies were measured under, or ``mixed``. Rates are fractions, times in ms.
     """
 
     FILE: ClassVar = Shape(required=True, derived={"path": "run", "coverage": "unusable"})
@@ -114,6 +115,7 @@ class EvalReport:
     speech: SpeechSummary | None = field(default=None, metadata=OPTIONAL)
     registered: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=OPTIONAL)
     cluster: str = field(default="cluster", metadata=OPTIONAL)
+    shared_prompts: int | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
     @property
     def path(self) -> str:
@@ -369,7 +371,8 @@ class Result:
 
     ``score`` is None where the item was unusable; a failed item is scored as all deleted and names
     its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
-    ``quality`` is that of the audio, None where the suite does not ask for it.
+    ``quality`` is that of the audio, None where the suite does not ask for it. ``prompt_number`` is
+    the same for what was to be read alike, None where nothing was.
     """
 
     id: str
@@ -388,6 +391,7 @@ class Result:
     load: str = ""
     quality: Quality | None = None
     speech: SpokenAudio | None = None
+    prompt_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,6 +189,8 @@ def _part(
         coverage=as_type(Coverage, report),
         baseline_failures=() if pairing is None else pairing.baseline_failures,
         null_replay=replay(policy, evidence),
+        cluster=report.cluster,
+        shared_prompts=report.shared_prompts,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from relkit.core.slices import OVERALL
 from relkit.core.values import (
+    OMITTED,
+    OPTIONAL,
     OUTSIDE,
     REQUIRED,
     WRITTEN,
@@ -267,7 +269,9 @@ class JudgedDataset:
 class JudgedPart:
     """What one policy was asked about: the runs and what they were measured with.
 
-    ``name`` is None for a policy without parts.
+    ``name`` is None for a policy without parts. ``cluster`` is what the numbers are clustered by,
+    and by ``shared_prompts`` prompts as well (0: no prompt that counts has several clusters); None
+    in decisions that do not say.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -284,6 +288,8 @@ class JudgedPart:
     coverage: Coverage
     baseline_failures: tuple[str, ...] = ()
     null_replay: NullReplay | None = None
+    cluster: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
+    shared_prompts: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -381,14 +387,16 @@ class SumsTable:
     with): slices are numbered as in ``slices``, sums stand in the order of ``columns``. Without
     ``against`` the candidate stands alone. Clusters are numbered from 0 in the order they were
     aggregated in: the numbers lead back to nobody, and mean nothing in another table. In a table
-    ``by`` repeat the second number is the repeat of the run.
+    ``by`` repeat the second number is the repeat of the run, in one ``by`` prompt that of a prompt
+    that several clusters read. In one ``by`` cell it is the place k of a sum x_k in the row, and
+    the row holds sum x_k x_j over the cells (cluster by shared prompt) for each j.
     """
 
     FILE: ClassVar = Shape(required=True)
 
     metric: str
     against: Against | None = None
-    by: Literal["cluster", "repeat"] = "cluster"
+    by: Literal["cluster", "repeat", "prompt", "cell"] = "cluster"
     slices: tuple[NonEmpty, ...]
     columns: tuple[NonEmpty, ...]
     rows: tuple[tuple[float, ...], ...]

@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass
 from relkit.core.charts import PlottedEstimate, mark, nice_scale
 from relkit.core.slices import OVERALL
 from relkit.core.values import Estimate
-from relkit.core.wording import NONE, columns, count, counted, log_line, number, safe, short_digest
+from relkit.core.wording import (
+    NONE,
+    clustering,
+    columns,
+    count,
+    counted,
+    log_line,
+    number,
+    safe,
+    short_digest,
+)
 from relkit.gate.plan_types import OUTLOOKS, GatePlan, LintFinding, RulePlan, SlicePlan
 from relkit.gate.reasons import Figures, figures
 from relkit.gate.types import (
@@ -112,6 +122,8 @@ def part_lines(part: JudgedPart) -> list[str]:
     share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
     scored = f"{count(coverage.scored)} of {count(coverage.expected)} scored ({share})"
     lines = [f"coverage{named}: {scored}, {count(coverage.unusable)} unusable", null_line(part)]
+    if part.cluster is not None and (twofold := clustering(part.cluster, part.shared_prompts)):
+        lines.append(twofold)
     if part.baseline_failures:
         failures = counted(len(part.baseline_failures), "utterance")
         lines.append(f"baseline{named}: no answer to {failures}, counted as right for it")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import metric_of
 from relkit.core.wording import counted
+from relkit.statistics.crossed import rate_spread
 from relkit.statistics.distributions import TWO_SIDED_95, UNSEEN, t_quantile, unseen, unseen_share
 from relkit.statistics.intervals import (
     MIN_CLUSTERS,
@@ -21,6 +22,7 @@ from relkit.statistics.intervals import (
     group_sum,
     highest_rate,
     leave_one_out_spread,
+    with_prompts,
 )
 from relkit.statistics.power import MOST_CLUSTERS, POWER, clusters_to_pass, measured_precision
 from relkit.statistics.rates import RateMetric
@@ -69,7 +71,10 @@ def rate_differences(
     used = _used(metric, pairs.candidate) | _used(metric, pairs.baseline)
     candidate = _system(metric, pairs.candidate, used)
     baseline = _system(metric, pairs.baseline, used)
-    spread = leave_one_out_spread(candidate.left - baseline.left, candidate.group, len(slices))
+    spread = with_prompts(
+        leave_one_out_spread(candidate.left - baseline.left, candidate.group, len(slices)),
+        rate_spread(metric, (pairs.candidate, pairs.baseline)),
+    )
     differs = np.zeros(int(used.sum()))
     for name in metric.columns:
         differs[pairs.candidate.columns[name][used] != pairs.baseline.columns[name][used]] = 1.0
@@ -109,7 +114,13 @@ def unpaired_differences(
     """
     here, base = (_system(metric, sums, _used(metric, sums)) for sums in (candidate, baseline))
     runs = ((here, candidate.slices), (base, baseline.slices))
-    spreads = [leave_one_out_spread(each.left, each.group, len(slices)) for each, slices in runs]
+    spreads = [
+        with_prompts(
+            leave_one_out_spread(each.left, each.group, len(sums.slices)),
+            rate_spread(metric, (sums,)),
+        )
+        for each, sums in ((here, candidate), (base, baseline))
+    ]
     highest = [highest_rate(each.own, each.group, slices) for each, slices in runs]
     place = {name: i for i, name in enumerate(baseline.slices)}
     differences = []

@@ -19,6 +19,7 @@ from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import counted
+from relkit.statistics.crossed import PromptSpread, rate_spread, two_way
 from relkit.statistics.distributions import (
     TWO_SIDED_95,
     UNSEEN,
@@ -49,6 +50,14 @@ class Spread:
     def half_width(self) -> FloatArray:
         """Half of the two-sided 95 % interval on the scale of the estimates (G,)."""
         return np.asarray(t_quantile(TWO_SIDED_95, self.df) * self.se, dtype=np.float64)
+
+
+def with_prompts(spread: Spread, prompts: PromptSpread | None) -> Spread:
+    """Return the spread with that of the prompts that clusters share beside it."""
+    if prompts is None:
+        return spread
+    se, df = two_way(spread.se, spread.df, prompts)
+    return Spread(se=se, df=df, clusters=spread.clusters)
 
 
 def group_sum(values: FloatArray, group: IntArray, groups: int) -> FloatArray:
@@ -249,6 +258,9 @@ def _parts(
     present = left_out > 0
     logs = np.log(left_out, out=np.full(len(left_out), np.nan), where=present)
     spread = leave_one_out_spread(logs, group, groups)
+    if (prompts := rate_spread(metric, (sums,))) is not None:
+        relative = np.divide(1.0, value, out=np.zeros(groups), where=value > 0)
+        spread = with_prompts(spread, prompts.scaled(relative))
     rates = metric.function(rows)
     if evidence.by_repeat is not None:
         variance, repeats = between_repeats(metric, sums.slices, value, evidence.by_repeat)

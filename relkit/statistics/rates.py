@@ -42,6 +42,27 @@ class RateMetric:
         """All the sums this metric is made from, each once."""
         return tuple(dict.fromkeys((*self.columns, self.n, self.utterances)))
 
+    def slopes(self, totals: Sums) -> dict[str, FloatArray]:
+        """Return the derivative of the metric by each of its sums, 0 where it does not exist."""
+        value = np.nan_to_num(self.function(totals))
+        if self.function is information_lost:
+            hits, words, answered = (totals[name] for name in self.columns)
+            reproduced = 1.0 - value
+            return {
+                "hits": _slope(-2.0 * reproduced, hits),
+                "words": _slope(reproduced, words),
+                "hypothesis_words": _slope(reproduced, answered),
+            }
+        numerator, denominator = self.columns
+        return {
+            numerator: _slope(np.ones_like(value), totals[denominator]),
+            denominator: _slope(-value, totals[denominator]),
+        }
+
+
+def _slope(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    return np.nan_to_num(_divide(numerator, denominator))
+
 
 def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """Return the quotient, NaN where the denominator is not positive."""

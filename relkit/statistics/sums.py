@@ -29,7 +29,11 @@ SPEECH_COLUMNS = (
 )
 """Numbers about clips that a system spoke; null for systems that listen."""
 
-LATER_COLUMNS = (*QUALITY_COLUMNS, "quality_reason", *SPEECH_COLUMNS)
+PROMPT = "prompt_number"
+"""Which prompt was read: the same number for the same normalized reference (or value of the
+manifest's column ``prompt``) of the run, null where there is none. It leads back to no text."""
+
+LATER_COLUMNS = (*QUALITY_COLUMNS, "quality_reason", *SPEECH_COLUMNS, PROMPT)
 """Columns that results of earlier versions lack: they are read as null."""
 
 CORE_COLUMNS = (

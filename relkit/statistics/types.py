@@ -110,18 +110,39 @@ class Pairing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSums:
+    """Sums per (slice, cluster, prompt), of prompts that several clusters read and of no other.
+
+    As :class:`ClusterSums`, whose slices and clusters they number; ``prompt_index`` (R,) is the
+    same number for the same prompt in every slice.
+    """
+
+    slice_index: "IntArray"
+    cluster_index: "IntArray"
+    prompt_index: "IntArray"
+    columns: "Mapping[str, FloatArray]"
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts there are."""
+        return len(set(self.prompt_index.tolist()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSums:
     """Sums of result columns per (slice, cluster), one row each, sorted by slice.
 
     ``slices`` names the S slices; ``slice_index`` (R,) says which slice a row belongs to, in
     ascending order; ``cluster_index`` (R,) is the same number for the same cluster in every slice;
-    ``columns`` maps a name (``errors``, ``words`` …) to its sums (R,).
+    ``columns`` maps a name (``errors``, ``words`` …) to its sums (R,). ``by_prompt`` are the same
+    sums by prompt, where clusters share enough of them to be clustered by, too; else None.
     """
 
     slices: tuple[str, ...]
     slice_index: "IntArray"
     cluster_index: "IntArray"
     columns: "Mapping[str, FloatArray]"
+    by_prompt: PromptSums | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -331,3 +332,24 @@ def test_what_is_no_results_file_is_refused_by_its_run(tmp_path: Path) -> None:
         DuckDBPairs(
             tmp_path / "candidate" / "results.parquet", tmp_path / "baseline" / "results.parquet"
         )
+
+
+def test_sums_by_prompt_of_both_sides_are_aligned(tmp_path: Path) -> None:
+    """Prompts are the candidate's; cells add up to clusters where all are shared."""
+    candidate, baseline = make_pair(8, 120, clusters=4)
+    for rows, numbers in ((candidate, 6), (baseline, 120)):
+        for row in rows:
+            row["prompt_number"] = int(row["id"][1:]) % numbers
+    with opened(tmp_path, candidate, baseline) as pairs:
+        sums = pairs.sums(("overall",), SUM_COLUMNS)
+    ours, theirs = sums.candidate.by_prompt, sums.baseline.by_prompt
+    assert ours is not None
+    assert theirs is not None
+    assert ours.prompts == 6
+    for name in ("slice_index", "cluster_index", "prompt_index"):
+        assert getattr(ours, name).tolist() == getattr(theirs, name).tolist()
+    for side, cells in ((sums.candidate, ours), (sums.baseline, theirs)):
+        assert cells.columns.keys() == side.columns.keys()
+        for name, column in cells.columns.items():
+            total = np.bincount(cells.cluster_index, column, len(side.cluster_index))
+            assert total.tolist() == pytest.approx(side.columns[name].tolist()), name

@@ -439,3 +439,65 @@ def test_too_little_memory_is_said_as_such() -> None:
     table = table_of(make_rows(2, 3000, clusters=900))
     with DuckDBSlices(table, memory_limit="1MB", threads=1) as slices, pytest.raises(StorageFailed):
         slices.sums(SPECS, SUM_COLUMNS)
+
+
+def _with_prompts(rows: Sequence[Row], prompts: int, *, every: int = 1) -> list[Row]:
+    """Return rows of which each ``every``-th utterance reads one of so many prompts."""
+
+    def prompt(row: Row) -> int | None:
+        number = int(row["id"][1:])
+        return None if number % every else number // every % prompts
+
+    return [row | {"prompt_number": prompt(row)} for row in rows]
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_sums_by_prompt_are_those_of_prompts_that_several_clusters_read(repeats: int) -> None:
+    """Cluster by prompt in every slice, without prompts of one cluster and rows without any."""
+    rows = _with_prompts(make_rows(5, 90, clusters=4, repeats=repeats), 30)
+    readers: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        if row["unusable"] is None:
+            readers[row["prompt_number"]].add(row["cluster"])
+    shared = [row for row in rows if len(readers[row["prompt_number"]]) > 1]
+    assert 0 < len(shared) < len(rows)
+    expected = reference_sums(
+        [row | {"cell": (row["cluster"], row["prompt_number"])} for row in shared], SPECS, "cell"
+    )
+    with DuckDBSlices(table_of(rows)) as aggregator:
+        sums = aggregator.sums(SPECS, SUM_COLUMNS)
+        assert aggregator.sums(SPECS, SUM_COLUMNS, by="repeat").by_prompt is None
+    cells, names = sums.by_prompt, sorted({row["cluster"] for row in rows})
+    assert cells is not None
+    assert cells.prompts == len({row["prompt_number"] for row in shared})
+    measured: Sums = defaultdict(dict)
+    for i, slice_ in enumerate(cells.slice_index.tolist()):
+        key = names[cells.cluster_index[i]], int(cells.prompt_index[i])
+        values = {name: float(column[i]) for name, column in cells.columns.items()}
+        measured[sums.slices[slice_]][key] = values
+    assert measured.keys() == expected.keys()
+    for slice_key, parts in expected.items():
+        assert measured[slice_key].keys() == parts.keys()
+        for part, total in parts.items():
+            assert measured[slice_key][part] == pytest.approx(total)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "every", "counts"), [(5, 1, True), (4, 1, False), (5, 9, True), (5, 11, False)]
+)
+def test_few_shared_prompts_do_not_count(prompts: int, every: int, *, counts: bool) -> None:
+    """Five prompts and a tenth of the utterances are the least that is clustered by."""
+    rows = [row for row in make_rows(6, 900, clusters=3) if row["unusable"] is None]
+    for i, row in enumerate(rows):
+        row["id"] = f"u{i}"
+    with DuckDBSlices(table_of(_with_prompts(rows, prompts, every=every))) as aggregator:
+        assert (aggregator.sums(("overall",), {}).by_prompt is not None) == counts
+
+
+def test_results_without_prompts_have_no_sums_by_prompt() -> None:
+    """Results of an earlier version, and texts that everybody reads alone."""
+    rows = make_rows(7, 60, clusters=5)
+    alone = [row | {"prompt_number": i} for i, row in enumerate(rows)]
+    for each in (rows, alone):
+        with DuckDBSlices(table_of(each)) as aggregator:
+            assert aggregator.sums(SPECS, SUM_COLUMNS).by_prompt is None

@@ -370,3 +370,19 @@ def test_an_override_is_printed_in_every_later_report(workspace: Workspace) -> N
     (override,) = gate(workspace, candidate, baseline).document["overrides"]
     assert (override["by"], override["ticket"]) == ("A. Lee", "REL-7")
     assert gate(workspace, candidate, baseline).code == 1
+
+
+def test_a_decision_on_prompts_that_are_shared_says_so_and_verifies(workspace: Workspace) -> None:
+    """Each text of the bundled dataset has two voices: the decision is clustered by both ways."""
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(4))
+    document = gate(workspace, candidate, baseline).document
+    part = document["parts"][0]
+    assert (part["cluster"], part["shared_prompts"]) == ("voice", 144)
+    notes = workspace.relkit("report", candidate, "--json").document["notes"]
+    assert "clustered by voice and prompt: 44 voices, 144 shared prompts" in notes
+    path = str(workspace.folder / document["decision_file"])
+    judged = workspace.relkit("verify", path, "--allow-unsigned", "--json").document
+    assert (judged["problems"], judged["believed"]) == ([], [])
+    compared = workspace.relkit("compare", baseline, candidate)
+    assert "clustered by voice and prompt: 144 shared prompts" in compared.out

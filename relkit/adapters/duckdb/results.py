@@ -11,11 +11,12 @@ import numpy as np
 
 from relkit.adapters.duckdb.session import Relation, Session, SliceQueries, Whole
 from relkit.comparison.types import Flip, Flips
+from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
 from relkit.evaluation.ports import By
 from relkit.statistics.families import EXCUSED, FAMILY_METRICS
-from relkit.statistics.sums import CORE_COLUMNS, QUALITY_COLUMNS, SPEECH_COLUMNS
+from relkit.statistics.sums import CORE_COLUMNS, PROMPT, QUALITY_COLUMNS, SPEECH_COLUMNS
 from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 _KEY = ("id", "repeat")
-_SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_KEY, "cluster", "unusable"})
+_ASKED = (*_KEY, "cluster", PROMPT)
+_SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_ASKED, "unusable"})
 _MEASURES = ("latency_ms", "first_byte_ms", *QUALITY_COLUMNS, *SPEECH_COLUMNS)
 _ERRORS = "{0}_substitutions + {0}_deletions + {0}_insertions"
 
@@ -104,9 +106,9 @@ class DuckDBSlices(_Opened):
 class DuckDBPairs(_Opened):
     """Two results files, paired by utterance and repeat; close it, or use it in a ``with`` block.
 
-    Rows pair where their id and repeat stand once in each run. Clusters and slice values are the
-    candidate's. A row is unusable in both where it is in either. Where the baseline failed it
-    counts as perfect; single measurements count where both rows have a finite one. Clusters are
+    Rows pair where their id and repeat stand once in each run. Clusters, prompts and slice values
+    are the candidate's. A row is unusable in both where it is in either. Where the baseline failed
+    it counts as perfect; single measurements count where both rows have a finite one. Clusters are
     numbered in the order of their spelling, as in :class:`DuckDBSlices`. Memory as there.
     """
 
@@ -285,7 +287,7 @@ class DuckDBPairs(_Opened):
         baseline_columns = self._baseline.slice_columns
         shown = [
             "row_number() OVER () AS pair",
-            "c.id AS id, c.repeat AS repeat, c.cluster AS cluster",
+            *(f"c.{name} AS {name}" for name in _ASKED),
             "coalesce(c.unusable, b.unusable) AS unusable",
             "b.unusable IS NULL AND b.failure IS NOT NULL AS failed",
             "b.cluster AS b_cluster",
@@ -298,7 +300,7 @@ class DuckDBPairs(_Opened):
             f"CREATE TABLE paired AS SELECT {', '.join(shown)}"
             " FROM single_candidate AS c JOIN single_baseline AS b USING (id, repeat)"
         )
-        shared = ("pair", *_KEY, "cluster", "unusable", "failed", *slices)
+        shared = ("pair", *_ASKED, "unusable", "failed", *slices)
         for side, name in (("c", "candidate"), ("b", "baseline")):
             scored = ", ".join(f"{side}_{column} AS {column}" for column in _SCORED)
             self._fetch(
@@ -355,9 +357,14 @@ def _addends(columns: Mapping[str, str], names: Mapping[str, str]) -> str:
 
 
 def _side(sums: ClusterSums, names: Mapping[str, str]) -> ClusterSums:
-    return ClusterSums(
-        slices=sums.slices,
-        slice_index=sums.slice_index,
-        cluster_index=sums.cluster_index,
-        columns={name: sums.columns[column] for name, column in names.items()},
+    """Return the sums of one system: those of its columns, under the names they have elsewhere."""
+
+    def of_side(columns: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        return {name: columns[column] for name, column in names.items()}
+
+    cells = sums.by_prompt
+    return replace(
+        sums,
+        columns=of_side(sums.columns),
+        by_prompt=None if cells is None else replace(cells, columns=of_side(cells.columns)),
     )

@@ -19,10 +19,12 @@ from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.slices import SliceSpec
 from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.ports import By
+from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
 from relkit.statistics.sums import (
     CORE_COLUMNS,
     COUNT_COLUMNS,
     LATER_COLUMNS,
+    PROMPT,
     QUALITY_COLUMNS,
     SPEECH_COLUMNS,
     Array,
@@ -31,7 +33,7 @@ from relkit.statistics.sums import (
     sort_by_slice,
     stack,
 )
-from relkit.statistics.types import ClusterSums, SliceValues
+from relkit.statistics.types import ClusterSums, PromptSums, SliceValues
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,6 +197,11 @@ def _unreadable(shown: str) -> InvalidInput:
 Whole = Literal["slice"]
 """Sums of whole slices, whatever their clusters."""
 
+_Part = By | Whole | Literal["cell"]
+"""``cell`` sums by cluster and prompt, of prompts that several clusters read."""
+
+_SHARED = "shared_prompts"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Coded:
@@ -242,6 +249,7 @@ class SliceQueries:
         self._session = session
         self._relation = relation
         self._labels: dict[str, tuple[str, ...]] = {}
+        self._shared: bool | None = None
 
     def sums(
         self,
@@ -257,19 +265,39 @@ class SliceQueries:
         occurs becomes a slice, in the order of specifications and then of values. ``by="repeat"``
         sums per repeat instead of cluster. ``by="utterance"`` sums per utterance, and only slices
         whose scored rows all belong to one cluster; ``by="slice"`` gives one row a slice, numbered
-        0. ``rows`` is a relation or query to sum instead. Raises InvalidInput for an unknown
-        column.
+        0. ``rows`` is a relation or query to sum instead. Sums by cluster have ``by_prompt`` where
+        clusters share prompts. Raises InvalidInput for an unknown column.
         """
+        sums = self._summed(slices, columns, by, rows)
+        cells = self._cells(sums.slices, slices, columns, rows) if by == "cluster" else None
+        return ClusterSums(
+            slices=sums.slices,
+            slice_index=sums.index,
+            cluster_index=sums.columns["unit"].astype(np.int64),
+            columns={name: sums.columns[name] for name in columns},
+            by_prompt=cells,
+        )
+
+    def _summed(
+        self,
+        slices: Sequence[str],
+        columns: Mapping[str, str],
+        by: _Part,
+        rows: str | None,
+    ) -> SliceRows:
+        """Return the sums by slice and unit, of cells by prompt as well."""
         parts: list[SliceRows] = []
+        unit = ("unit", PROMPT) if by == "cell" else ("unit",)
         for specs, coded in self._coded(slices, by, rows):
-            sets = ", ".join(f"({', '.join((*coded.keys_of(spec), 'unit'))})" for spec in specs)
+            sets = ", ".join(f"({', '.join((*coded.keys_of(spec), *unit))})" for spec in specs)
             total = "sum" if coded.repeated else ""  # counts stay exact in doubles up to 2^53
             summed = [
                 f"{total}(CAST({sql} AS DOUBLE)) AS {quoted(name)}" for name, sql in columns.items()
             ]
             which = coded.grouping if coded.repeated else "0"
-            shown = ", ".join((*coded.keys, "unit", f"{which} AS which", *summed))
-            grouped = f"GROUP BY GROUPING SETS ({sets}) ORDER BY unit" if coded.repeated else ""
+            shown = ", ".join((*coded.keys, *unit, f"{which} AS which", *summed))
+            order = ", ".join(unit)
+            grouped = f"GROUP BY GROUPING SETS ({sets}) ORDER BY {order}" if coded.repeated else ""
             fetched = self._fetch(f"SELECT {shown} FROM ({coded.sql}) {grouped}")
             for spec in specs:
                 here = fetched["which"] == coded.grouping_of(spec)
@@ -277,13 +305,49 @@ class SliceQueries:
                     fetched if here.all() else {name: v[here] for name, v in fetched.items()}
                 )
                 parts.append(self._part(spec, coded, rows_of_spec))
-        found_rows = stack(parts)
-        return ClusterSums(
-            slices=found_rows.slices,
-            slice_index=found_rows.index,
-            cluster_index=found_rows.columns["unit"].astype(np.int64),
-            columns={name: found_rows.columns[name] for name in columns},
+        return stack(parts)
+
+    def _cells(
+        self,
+        keys: tuple[str, ...],
+        slices: Sequence[str],
+        columns: Mapping[str, str],
+        rows: str | None,
+    ) -> PromptSums | None:
+        """Return the sums by cluster and shared prompt, None where too little of the run is shared.
+
+        The slices are numbered as in ``keys``.
+        """
+        if not self._shares_prompts():
+            return None
+        cells = self._summed(slices, columns, "cell", rows)
+        place = {key: i for i, key in enumerate(keys)}
+        number = np.array([place[key] for key in cells.slices], dtype=np.int64)
+        return PromptSums(
+            slice_index=number[cells.index],
+            cluster_index=cells.columns["unit"].astype(np.int64),
+            prompt_index=cells.columns[PROMPT].astype(np.int64),
+            columns={name: cells.columns[name] for name in columns},
         )
+
+    def _shares_prompts(self) -> bool:
+        """Make a table of the prompts that several clusters read; return whether they count.
+
+        See docs/method.md, section "Intervals".
+        """
+        if self._shared is None:
+            source = f"{self._relation.name} WHERE unusable IS NULL"
+            self._fetch(
+                f"CREATE TABLE {_SHARED} AS SELECT {PROMPT}, count(*) AS times FROM {source}"
+                f" AND {PROMPT} IS NOT NULL GROUP BY {PROMPT} HAVING min(cluster) < max(cluster)"
+            )
+            counts = self._fetch(
+                f"SELECT count(*) AS prompts, coalesce(sum(times), 0) AS shared,"
+                f" (SELECT count(*) FROM {source}) AS every FROM {_SHARED}"
+            )
+            prompts, shared, every = (int(counts[n][0]) for n in ("prompts", "shared", "every"))
+            self._shared = prompts >= FEWEST_PROMPTS and shared >= SHARED * every
+        return self._shared
 
     def values(
         self, slices: Sequence[str], column: str, *, by: By = "cluster", rows: str | None = None
@@ -315,13 +379,14 @@ class SliceQueries:
         return self._labels_of("cluster")
 
     def _coded(
-        self, slices: Sequence[str], by: By | Whole, rows: str | None
+        self, slices: Sequence[str], by: _Part, rows: str | None
     ) -> list[tuple[tuple[SliceSpec, ...], _Coded]]:
         """Return specifications that one query can answer, with the query's coded rows."""
         specs = tuple(dict.fromkeys(SliceSpec.parse(name) for name in slices))
         if by != "utterance":
             unit = {"repeat": "repeat", "slice": "0"}.get(by) or self._code("cluster")
-            return [(specs, self._rows(specs, unit, rows=rows))]
+            where = f"{PROMPT} IN (SELECT {PROMPT} FROM {_SHARED})" if by == "cell" else "TRUE"
+            return [(specs, self._rows(specs, unit, where=where, rows=rows))]
         source = self._relation.name
         fetched = self._fetch(f"SELECT min(repeat) < max(repeat) AS repeated FROM {source}")
         repeated = bool(np.any(fetched["repeated"]))

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from relkit.core.digests import digest_of
 from relkit.core.values import ErrorCounts
-from relkit.evaluation.conclude import count_runaways, hallucinations
+from relkit.evaluation.conclude import count_runaways, hallucinations, score_outcomes
+from relkit.evaluation.slicing import Cut
 from relkit.evaluation.types import Hallucinations, Result, Runaways
-from tests.builders import counts, result, scored
+from relkit.scoring.normalizers import PURE_STEPS, Pipeline
+from tests.builders import counts, outcome, result, scored, suite, utterance
 
 
 def test_runaways_and_loops_are_counted() -> None:
@@ -99,3 +102,26 @@ def test_a_failed_clip_is_no_runaway_but_counts_as_an_utterance() -> None:
     """All its words are deletions."""
     failed = result("a", score=scored(counts(dels=5)), failure="timeout")
     assert count_runaways([failed]).hidden_rate == pytest.approx(0.975)
+
+
+def test_prompts_are_numbered_by_what_was_to_be_read() -> None:
+    """The same normalized reference or prompt is one number; no text has none."""
+    asked = [
+        utterance("a", reference="Yes please"),
+        utterance("b", reference="yes please"),
+        utterance("c", reference="no"),
+        utterance("d", reference="noise", attributes={"prompt": "7"}),
+        utterance("e", reference="static", attributes={"prompt": "7"}),
+        utterance("f", reference=" "),
+    ]
+    cut = Cut(columns=(), bins=(), cluster="speaker")
+    answers = [outcome(item.id, repeat=repeat) for item in asked for repeat in range(2)]
+    pipeline = Pipeline(name="case", steps=[PURE_STEPS["lowercase"]], digest_of=digest_of)
+    results = score_outcomes(
+        answers,
+        {item.id: item for item in asked},
+        suite=suite(),
+        normalizer=pipeline,
+        cut=cut,
+    )
+    assert [item.prompt_number for item in results] == [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, None, None]

@@ -1,0 +1,148 @@
+"""Two-way clustering: errors that go with the prompt that was read as well as with the speaker.
+
+Where several clusters read the same prompts, leaving out clusters does not show how an estimate
+would move with other prompts. The variance of two ways is (Cameron, Gelbach and Miller 2011,
+JBES 29:238)
+
+    V = V_clusters + V_prompts - V_cells        V_prompts = P/(P-1) sum_p u_p^2
+
+a cell being what one cluster said of one prompt, and u = sum_k df/dx_k x_k how far its sums x move
+the metric f. A prompt of a single cluster has one cell, which cancels: only shared ones have to be
+known. V is never below the larger of V_clusters and V_prompts (docs/method.md, section
+"Intervals").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relkit.core.arrays import FloatArray, IntArray
+from relkit.statistics.rates import RateMetric
+from relkit.statistics.types import ClusterSums, PromptSums
+
+SHARED = 0.10
+"""From this share of a run's utterances on, prompts that several clusters read count as a way of
+their own: below it they carry too little of any number."""
+
+FEWEST_PROMPTS = 5
+"""Fewer shared prompts are texts of their own, and no sample of prompts."""
+
+
+LEAST_DF = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSpread:
+    """How far estimates move with shared prompts, per slice (S,); 0 where none is shared.
+
+    ``added`` is V_prompts - V_cells, 0 where that is negative; ``variance`` is V_prompts, ``df``
+    its degrees of freedom (sum u^2)^2 / sum u^4, within 1.5 and P - 1.
+    """
+
+    added: FloatArray
+    variance: FloatArray
+    df: FloatArray
+
+    def scaled(self, factor: FloatArray) -> "PromptSpread":
+        """Return the spread of estimates that are ``factor`` (S,) times these."""
+        square = factor**2
+        return PromptSpread(added=self.added * square, variance=self.variance * square, df=self.df)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCells:
+    """Used cells (R,) of prompts that have two at least in their slice: ``rows`` of the cells.
+
+    ``prompt`` (R,) numbers the (slice, prompt) of a row from 0, in that order; ``slice`` and
+    ``prompts`` (P,) say which slice and prompt of the run such a number is.
+    """
+
+    rows: IntArray
+    prompt: IntArray
+    slice: IntArray
+    prompts: IntArray
+
+
+def shared_cells(cells: PromptSums, used: NDArray[np.bool_]) -> SharedCells:
+    """Return which of the ``used`` (R,) cells say how errors go with prompts."""
+    rows = np.flatnonzero(used)
+    width = int(cells.prompt_index.max(initial=0)) + 1
+    number = cells.slice_index[rows] * width + cells.prompt_index[rows]
+    _, place, times = np.unique(number, return_inverse=True, return_counts=True)
+    shared = times[place] > 1
+    of_slice, prompt = np.unique(number[shared], return_inverse=True)
+    return SharedCells(
+        rows=rows[shared],
+        prompt=prompt.astype(np.int64),
+        slice=of_slice // width,
+        prompts=of_slice % width,
+    )
+
+
+def prompt_spread(
+    influence: FloatArray, cells: PromptSums, used: NDArray[np.bool_], slices: int
+) -> PromptSpread:
+    """Return the spread with the prompts of ``cells`` (R,), each moving the estimate by so much."""
+    shared = shared_cells(cells, used)
+    group, u = cells.slice_index[shared.rows], influence[shared.rows]
+    of_prompt = np.bincount(shared.prompt, weights=u, minlength=len(shared.slice))
+    prompts = np.bincount(shared.slice, minlength=slices).astype(np.float64)
+    largest = np.zeros(slices)
+    np.maximum.at(largest, shared.slice, np.abs(of_prompt))
+    scale = np.where(largest > 0, largest, 1.0)
+    squares = (of_prompt / scale[shared.slice]) ** 2
+    second = np.bincount(shared.slice, weights=squares, minlength=slices)
+    fourth = np.bincount(shared.slice, weights=squares**2, minlength=slices)
+    of_cells = np.bincount(group, weights=(u / scale[group]) ** 2, minlength=slices)
+    correction = np.divide(prompts, prompts - 1.0, out=np.zeros(slices), where=prompts > 1)
+    variance = correction * second
+    df = np.full(slices, np.inf)
+    np.divide(second**2, fourth, out=df, where=fourth > 0)
+    return PromptSpread(
+        added=np.where(prompts > 1, np.maximum(variance - of_cells, 0.0), 0.0) * scale**2,
+        variance=variance * scale**2,
+        df=np.clip(df, LEAST_DF, np.maximum(prompts - 1.0, LEAST_DF)),
+    )
+
+
+def rate_spread(metric: RateMetric, sums: Sequence[ClusterSums]) -> PromptSpread | None:
+    """Return the spread of a metric with the prompts, or of its difference between two systems.
+
+    None where no prompts are shared. The cells of two systems are the same, row by row.
+    """
+    cells = [side.by_prompt for side in sums if side.by_prompt is not None]
+    if len(cells) < len(sums):
+        return None
+    moved = np.zeros(len(cells[0].slice_index))
+    used = np.zeros(len(moved), dtype=np.bool_)
+    counted = np.any([side.columns[metric.n] > 0 for side in sums], axis=0)
+    group, slices = sums[0].slice_index[counted], len(sums[0].slices)
+    for side, of_side, sign in zip(sums, cells, (1.0, -1.0), strict=False):
+        columns = of_side.columns
+        totals = {
+            name: np.bincount(group, side.columns[name][counted], slices).astype(np.float64)
+            for name in metric.columns
+        }
+        used |= columns[metric.n] > 0
+        for name, slope in metric.slopes(totals).items():
+            moved += sign * slope[cells[0].slice_index] * columns[name]
+    return prompt_spread(moved, cells[0], used, slices)
+
+
+def two_way(
+    se: FloatArray, df: FloatArray, prompts: PromptSpread | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the standard error and degrees of freedom with the prompts beside the clusters.
+
+    df by Satterthwaite (1946) of what clusters show and what prompts add, at most those of
+    clusters: no interval is narrower than by clusters alone.
+    """
+    if prompts is None:
+        return se, df
+    one_way = se**2
+    total = np.maximum(one_way + prompts.added, prompts.variance)
+    share = np.divide(one_way, total, out=np.ones_like(total), where=total > 0)
+    both = 1.0 / (share**2 / df + (1.0 - share) ** 2 / prompts.df)
+    return np.sqrt(total), np.minimum(both, df)
