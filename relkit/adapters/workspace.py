@@ -1,18 +1,21 @@
 """The workspace a command works in, the one that ``relkit init`` writes, and the machine itself."""
 
 import difflib
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relkit._version import __version__
+from relkit._version import DISTRIBUTION, __version__
 from relkit.core import storage
 from relkit.core.codec import decode, parse_yaml
 from relkit.core.config import (
@@ -35,9 +38,11 @@ _IGNORED = ".relkit/\n"
 _POINTER = ".dvc"
 
 CI = Path(".github", "actions", "relkit-gate")
-"""The action that gates in CI; it comes with an example of a workflow that uses it."""
+"""The action that gates in CI, in relkit's own repository; beside it lies an example of its use."""
 
 WORKFLOW = Path(".github", "workflows", "relkit-gate.yml")
+_ACTION = f"OWNER/relkit/{CI.as_posix()}@TAG"
+_SOURCE = re.compile(r"Source, https://github\.com/([\w.-]+/[\w.-]+)/tree/([0-9a-f]{40})")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", f"*{_POINTER}")
 
 
@@ -61,9 +66,7 @@ def write_scaffold(
 ) -> list[str]:
     """Copy the reference workspace to ``target`` and return the names written at its top.
 
-    ``prepare`` is called with the folder of the copy before any of it is put in place. The action
-    and the workflow for CI are added where the folder has neither; whatever else is in
-    ``.github`` stays as it is.
+    ``prepare`` is called with the folder of the copy before any of it is put in place.
 
     Audio comes as plain files: a copy of DVC's ``*.dvc`` files would point to objects that the
     new workspace does not have, and ``relkit dataset lock`` makes them again.
@@ -93,8 +96,6 @@ def write_scaffold(
                 names.append(_GITIGNORE)
             for name in names:
                 (copy / name).rename(target / name)
-            if _write_ci(source, target):
-                names.append(CI.parts[0])
     except OSError as error:
         raise StorageFailed(
             "the workspace could not be written", hint="check free disk space and permissions"
@@ -151,15 +152,57 @@ def restore_files(
     return chosen
 
 
-def _write_ci(source: Path, target: Path) -> bool:
-    """Copy the action and its workflow; False where the source or the target says otherwise."""
-    taken = any(os.path.lexists(target / path) for path in (CI, WORKFLOW))
-    if taken or not (source / CI).is_dir():
-        return False
-    shutil.copytree(source / CI, target / CI, ignore=_LEFT_OUT)
-    (target / WORKFLOW).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source / CI / "example.yml", target / WORKFLOW)
-    return True
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """The workflow that gates in CI: its path from the workspace, and what to do about it.
+
+    GitHub reads workflows at the top of a repository alone. ``inside`` is the workspace's path from
+    there, "." where it is the top itself. ``written`` is False where a workflow was there, and
+    ``named`` where nobody knows which repository this relkit came from.
+    """
+
+    path: str
+    inside: str
+    written: bool
+    named: bool
+
+
+def write_workflow(workspace: Path, source: Path) -> Workflow | None:
+    """Write the workflow to the top of the workspace's repository unless one is there.
+
+    It uses the action of the commit that is installed. None where the installation holds no
+    example. Raises StorageFailed.
+    """
+    example = source / CI / "example.yml"
+    if not example.is_file():
+        return None
+    folder = workspace.resolve()
+    top = repository_top(folder) or folder
+    inside = folder.relative_to(top).as_posix()
+    action = installed_action()
+    written = not os.path.lexists(top / WORKFLOW)
+    if written:
+        text = example.read_text(encoding="utf-8").replace(_ACTION, action or _ACTION)
+        if inside != ".":
+            text = text.replace("workspace: .\n", f"workspace: {json.dumps(inside)}\n")
+        storage.write_bytes(top / WORKFLOW, text.encode("utf-8"))
+    return Workflow(
+        path=Path(os.path.relpath(top / WORKFLOW, folder)).as_posix(),
+        inside=inside,
+        written=written,
+        named=action is not None,
+    )
+
+
+def installed_action() -> str | None:
+    """Return the action as a workflow uses it, at the commit that is installed; None if unknown."""
+    try:
+        addresses = metadata.metadata(DISTRIBUTION).get_all("Project-URL") or ()
+    except metadata.PackageNotFoundError:
+        return None
+    commits = (_SOURCE.fullmatch(address) for address in addresses)
+    commit = next((match for match in commits if match), None)
+    return None if commit is None else f"{commit[1]}/{CI.as_posix()}@{commit[2]}"
 
 
 def _refuse_absent_audio(source: Path) -> None:
@@ -179,18 +222,25 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def repository_top(folder: Path) -> Path | None:
+    """Return the top of the git repository that ``folder`` lies in; None without one, or git."""
+    top = _git("-C", str(folder), "rev-parse", "--show-toplevel")
+    return None if top is None else Path(top).resolve()
+
+
 def git_init(folder: Path) -> bool:
     """Make ``folder`` a git repository unless it lies in one; False without git on the machine."""
+    inside = _git("-C", str(folder), "rev-parse", "--git-dir")
+    return inside is None and _git("init", "-q", str(folder)) is not None
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git printed, without its last line end; None where it failed or is not here."""
     git = shutil.which("git")
     if git is None:
-        return False
-    inside = subprocess.run(
-        [git, "-C", str(folder), "rev-parse", "--git-dir"], capture_output=True, check=False
-    )
-    if inside.returncode == 0:
-        return False
-    done = subprocess.run([git, "init", "-q", str(folder)], capture_output=True, check=False)
-    return done.returncode == 0
+        return None
+    done = subprocess.run([git, *arguments], capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout.removesuffix("\n")
 
 
 _DISTRIBUTIONS = (

@@ -12,6 +12,7 @@ from relkit.cli.output import print_json, put, say, show
 from relkit.core.errors import ExitCode
 
 if TYPE_CHECKING:
+    from relkit.adapters.workspace import Workflow
     from relkit.core.digests import JsonValue
 
 
@@ -38,18 +39,33 @@ def init(
     if only:
         restored = restore_files(folder, only)
         if common.as_json:
-            print_json({"written": [*restored], "made": []})
+            print_json({"written": [*restored], "made": [], "workflow": None})
             return
         say(f"wrote {', '.join(restored)}")
         return
-    written, steps = init_workspace(folder)
+    written, steps, workflow = init_workspace(folder)
     if common.as_json:
-        print_json({"written": sorted(written), "made": list(steps)})
+        path = workflow.path if workflow is not None and workflow.written else None
+        print_json({"written": sorted(written), "made": list(steps), "workflow": path})
         return
     repository = f" and made a {' and '.join(steps)} repository" if steps else ""
     say(f"wrote {', '.join(sorted(written))}{repository}")
+    if workflow is not None:
+        _say_workflow(workflow)
     enter = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
     say(f"next: {enter}relkit eval demo", quiet=common.quiet)
+
+
+def _say_workflow(workflow: "Workflow") -> None:
+    """Say where the gate in CI is, and what is left to do about it."""
+    inside = "" if workflow.inside == "." else f' with workspace: "{workflow.inside}"'
+    if not workflow.written:
+        say(f"{workflow.path} is there: gate in it{inside}, see docs/ci.md")
+        return
+    top = ", at the top of the repository that this folder lies in," if inside else ""
+    say(f"wrote {workflow.path}{top} which gates in CI{inside}")
+    if not workflow.named:
+        say("  name in it where your relkit is from, for OWNER/relkit and TAG")
 
 
 def doctor(

@@ -9,22 +9,26 @@ from relkit.core.config import Workspace
 
 if TYPE_CHECKING:
     from relkit.adapters.health import Health
+    from relkit.adapters.workspace import Workflow
 
 
-def init_workspace(folder: Path) -> tuple[list[str], tuple[str, ...]]:
-    """Write a workspace and return (names written, what was made of it: ``git``, ``dvc``).
+def init_workspace(folder: Path) -> "tuple[list[str], tuple[str, ...], Workflow | None]":
+    """Write a workspace and return (names written, what was made of it, its workflow for CI).
 
-    The margins of its policies are those that its own data can decide.
+    What is made of it is ``git``, ``dvc``. The margins of its policies are those that its own data
+    can decide.
     """
     from relkit.adapters.dvc import dvc_init
-    from relkit.adapters.workspace import git_init, scaffold_source, write_scaffold
+    from relkit.adapters.workspace import git_init, scaffold_source, write_scaffold, write_workflow
     from relkit.wiring.gate import set_margins
 
-    written = write_scaffold(folder, scaffold_source(), prepare=set_margins)
+    source = scaffold_source()
+    written = write_scaffold(folder, source, prepare=set_margins)
     steps = [("git", git_init(folder))]
     root = folder.absolute()
     steps.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
-    return written, tuple(name for name, done in steps if done)
+    workflow = write_workflow(folder, source)
+    return written, tuple(name for name, done in steps if done), workflow
 
 
 def restore_files(folder: Path, names: Sequence[str]) -> list[str]:

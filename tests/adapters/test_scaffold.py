@@ -4,7 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from relkit._version import DISTRIBUTION
 from relkit.adapters.datasets import DatasetFiles
 from relkit.adapters.git import GitRevisions
 from relkit.adapters.workspace import (
@@ -16,6 +18,7 @@ from relkit.adapters.workspace import (
     restore_files,
     scaffold_source,
     write_scaffold,
+    write_workflow,
 )
 from relkit.core.errors import InvalidInput, StorageFailed, UsageError
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
@@ -164,7 +167,7 @@ def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
     """It is found, its suites are read, and its dataset loads and can be cut as they say."""
     target = tmp_path / "workspace"
     written = write_scaffold(target, SOURCE)
-    assert set(written) <= {"relkit.yaml", ".gitignore", ".github", *FOLDERS}
+    assert set(written) <= {"relkit.yaml", ".gitignore", *FOLDERS}
     settings = find_workspace(target / "eval", {})
     assert settings.folder == target.resolve()
     store = DatasetFiles(settings.datasets, cache=settings.cache, revisions=GitRevisions)
@@ -246,18 +249,80 @@ def test_a_source_whose_audio_is_not_here_is_refused(source: Path, tmp_path: Pat
     assert not (tmp_path / "target").exists()
 
 
-def test_the_action_for_ci_comes_along_unless_there_is_one(source: Path, tmp_path: Path) -> None:
-    """A new workspace has its gate in CI; a repository that has a workflow keeps its own."""
-    action = source / CI
-    action.mkdir(parents=True)
-    (action / "action.yml").write_text("name: gate\n")
-    (action / "example.yml").write_text("name: example\n")
-    assert ".github" in write_scaffold(tmp_path / "new", source)
-    assert (tmp_path / "new" / CI / "action.yml").read_text() == "name: gate\n"
-    assert (tmp_path / "new" / WORKFLOW).read_text() == "name: example\n"
-    own = tmp_path / "own" / WORKFLOW
-    own.parent.mkdir(parents=True)
-    own.write_text("mine")
-    assert ".github" not in write_scaffold(tmp_path / "own", source)
-    assert own.read_text() == "mine"
-    assert not (tmp_path / "own" / CI).exists()
+EXAMPLE = f"with:\n  workspace: .\nuses: OWNER/relkit/{CI.as_posix()}@TAG\n"
+
+
+@pytest.fixture
+def gated(source: Path) -> Path:
+    """Give a reference workspace with an example of a workflow."""
+    (source / CI).mkdir(parents=True)
+    (source / CI / "example.yml").write_text(EXAMPLE)
+    return source
+
+
+@pytest.mark.parametrize("inside", [".", "speech", "teams/voice assistant"])
+def test_the_workflow_goes_to_the_top_of_the_repository(
+    gated: Path, tmp_path: Path, inside: str
+) -> None:
+    """GitHub reads it there alone; it names the folder of the workspace, and stays as it is."""
+    top = tmp_path / "repository"
+    folder = top / inside
+    folder.mkdir(parents=True)
+    assert git_init(top)
+    workflow = write_workflow(folder, gated)
+    assert workflow is not None
+    assert (workflow.inside, workflow.written) == (inside, True)
+    assert (folder / workflow.path).resolve() == top / WORKFLOW
+    found = yaml.safe_load((top / WORKFLOW).read_text())
+    assert found["with"]["workspace"] == inside
+    (top / WORKFLOW).write_text("mine")
+    again = write_workflow(folder, gated)
+    assert again is not None
+    assert not again.written
+    assert (top / WORKFLOW).read_text() == "mine"
+
+
+def test_without_a_repository_the_workflow_is_in_the_workspace(
+    gated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no git nothing is above the workspace."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    workflow = write_workflow(tmp_path, gated)
+    assert workflow is not None
+    assert (workflow.inside, workflow.path) == (".", WORKFLOW.as_posix())
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "used"),
+    [
+        ([f"Source, https://github.com/me/relkit/tree/{COMMIT}"], f"me/relkit/{CI}@{COMMIT}"),
+        ([], None),
+        ([f"Source, https://example.org/me/relkit/tree/{COMMIT}"], None),
+        (["Source, https://github.com/me/relkit/tree/main"], None),
+        ([f"Home, https://github.com/me/relkit/tree/{COMMIT}"], None),
+    ],
+)
+def test_the_workflow_uses_the_commit_that_is_installed(
+    addresses: list[str],
+    used: str | None,
+    gated: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What runs in CI is what made the workspace; an unknown source is left to be filled in."""
+    record = tmp_path / "site" / f"{DISTRIBUTION.replace('-', '_')}-9.dist-info"
+    record.mkdir(parents=True)
+    lines = ["Metadata-Version: 2.1", f"Name: {DISTRIBUTION}", "Version: 9"]
+    lines += [f"Project-URL: {address}" for address in addresses]
+    (record / "METADATA").write_text("\n".join(lines) + "\n")
+    monkeypatch.syspath_prepend(record.parent)
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    workflow = write_workflow(folder, gated)
+    assert workflow is not None
+    assert workflow.named == (used is not None)
+    found = yaml.safe_load((folder / WORKFLOW).read_text())
+    assert found["uses"] == (used or f"OWNER/relkit/{CI.as_posix()}@TAG")

@@ -10,6 +10,7 @@ import pytest
 
 from relkit.cli.app import COMMANDS, GROUPS
 from relkit.cli.boundary import run
+from tests.builders import git
 from tests.conftest import Workspace
 from tests.documented import assert_keys
 
@@ -103,6 +104,21 @@ def test_the_version_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> Non
     assert first == second
 
 
+def test_init_inside_a_repository_says_where_its_workflow_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GitHub reads workflows at the top alone: the second workspace is told of the first."""
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "--quiet")
+    assert run(["init", "one"]) == 0
+    said = capsys.readouterr().err
+    assert "wrote ../.github/workflows/relkit-gate.yml, at the top of the repository" in said
+    assert 'with workspace: "one"' in said
+    assert run(["init", "two"]) == 0
+    said = capsys.readouterr().err
+    assert '../.github/workflows/relkit-gate.yml is there: gate in it with workspace: "two"' in said
+
+
 def test_init_fills_the_folder_it_is_called_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +135,7 @@ def test_init_fills_the_folder_it_is_called_in(
     assert json.loads(capsys.readouterr().out) == {
         "written": ["gates/asr-promotion.yaml"],
         "made": [],
+        "workflow": None,
     }
     assert policy.read_bytes() == before
 

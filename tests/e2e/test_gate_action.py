@@ -86,7 +86,9 @@ def step(name: str) -> dict[str, Any]:
 
 def shells() -> list[tuple[str, str]]:
     """Return every shell text of the action and the workflows, by a name."""
-    found = [(f"action: {item['name']}", item["run"]) for item in action()["runs"]["steps"]]
+    steps = [item for item in action()["runs"]["steps"] if "run" in item]
+    found = [(f"action: {item['name']}", item["run"]) for item in steps]
+    found += [(path.name, path.read_text(encoding="utf-8")) for path in ACTION.glob("*.sh")]
     for path in WORKFLOWS:
         jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
         for name, job in jobs.items():
@@ -427,18 +429,85 @@ def test_a_suite_is_evaluated_where_no_candidate_is_named(runner: Runner) -> Non
     """The run that was just made is the candidate; lines of ``system`` are options."""
     runner.answers(eval=(0, json.dumps({"run": CANDIDATE})))
     script = step("Candidate")["run"]
+    variables = {"WHAT": "candidate", "WORKSPACE": "."}
     system = "beam_size=5\n\nmodel=a b;touch owned"
-    done = runner.run(script, CANDIDATE="", SUITE="demo", SYSTEM=system, WORKSPACE=".")
+    done = runner.run(script, RUN="", SUITE="demo", SYSTEM=system, **variables)
     assert done.returncode == 0, done.stderr
     assert runner.outputs == {"run": CANDIDATE}
     options = ["--system", "beam_size=5", "--system", "model=a b;touch owned"]
     assert runner.asked()[0][1:] == ["eval", "demo", *options, "--workspace", ".", "--json"]
     runner.answers(eval=(4, '{"error": {}}'))
-    assert runner.run(script, CANDIDATE="", SUITE="demo", SYSTEM="", WORKSPACE=".").returncode
+    assert runner.run(script, RUN="", SUITE="demo", SYSTEM="", **variables).returncode == 4
     for name in ("", "a\nb c", "-x", "$(id)", "~end~\nallows=true"):
-        done = runner.run(script, CANDIDATE=name, SUITE="", SYSTEM="", WORKSPACE=".")
+        done = runner.run(script, RUN=name, SUITE="", SYSTEM="", **variables)
         assert done.returncode == 2
     assert runner.outputs == {"run": CANDIDATE}
+
+
+LACKING = {"code": "invalid_input", "message": "no audio", "hint": "import it with --copy"}
+
+
+@pytest.mark.parametrize("verb", ["eval", "gate"])
+def test_why_relkit_gave_up_is_shown(runner: Runner, verb: str) -> None:
+    """With ``--json`` the reason is in the document alone; nobody would see it."""
+    runner.answers(**{verb: (2, json.dumps({"error": LACKING}))})
+    script = step("Candidate")["run"]
+    variables = {"WHAT": "candidate", "WORKSPACE": ".", "RUN": "", "SUITE": "demo", "SYSTEM": ""}
+    done = runner.run(script, **variables) if verb == "eval" else runner.gate()
+    assert done.returncode == 2
+    assert "::error title=relkit::no audio; import it with --copy\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("a\n::add-mask::b\x1b[2J", "a ::add-mask::b [2J"),
+        ("100 % ##[group]", "100 %25 ## [group]"),
+        (["x"], "relkit said nothing"),
+    ],
+)
+def test_a_reason_is_no_command_to_the_runner(runner: Runner, message: object, shown: str) -> None:
+    """It stays on the line of the annotation, whatever a name in it holds."""
+    runner.answers(eval=(2, json.dumps({"error": {"message": message}})))
+    variables = {"WHAT": "candidate", "WORKSPACE": ".", "RUN": "", "SUITE": "demo", "SYSTEM": ""}
+    done = runner.run(step("Candidate")["run"], **variables)
+    assert done.stderr == f"::error title=relkit::{shown}\n"
+
+
+def prepared(runner: Runner, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the step that says what to install, in a workspace."""
+    (runner.folder / "relkit.yaml").touch()
+    given = {"EXTRAS": "asr,mos", "KEYS": "", "WORKSPACE": "."}
+    return runner.run(step("Prepare")["run"], **(given | variables))
+
+
+def test_the_repository_of_the_action_is_installed_with_what_is_needed(runner: Runner) -> None:
+    """A lock needs DVC, a key signatures; recorded answers need no extra."""
+    root = ACTION.parents[2]
+    assert prepared(runner).returncode == 0
+    assert runner.outputs["requirement"] == f"{root}[asr,mos]"
+    key = runner.outputs["key"]
+    assert prepared(runner, EXTRAS="").returncode == 0
+    assert runner.outputs["requirement"] == str(root)
+    assert runner.outputs["key"] != key
+    (runner.folder / "datasets" / "words").mkdir(parents=True)
+    (runner.folder / "datasets" / "words" / "audio.dvc").touch()
+    assert prepared(runner, EXTRAS="", KEYS="release.pub").returncode == 0
+    assert runner.outputs["requirement"] == f"{root}[dvc,sign]"
+    assert Path(runner.outputs["cache"]).is_absolute()
+
+
+def test_what_cannot_be_installed_is_refused(runner: Runner, tmp_path: Path) -> None:
+    """A copy of the action has no relkit around it; another folder is no workspace."""
+    copy = tmp_path / "theirs" / ".github" / "actions" / "relkit-gate"
+    shutil.copytree(ACTION, copy)
+    for variables, reason in (
+        ({"GITHUB_ACTION_PATH": str(copy)}, "outside relkit's repository"),
+        ({"WORKSPACE": "elsewhere"}, "no relkit.yaml"),
+        ({"EXTRAS": "asr] @ https://example.org"}, "extras are names"),
+    ):
+        done = prepared(runner, **variables)
+        assert (done.returncode, reason in done.stdout) == (2, True)
 
 
 def commented(runner: Runner, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -529,7 +598,8 @@ def test_other_peoples_actions_are_pinned_by_commit() -> None:
     """A tag can be moved to other code; a commit cannot."""
     for path in (ACTION / "action.yml", *WORKFLOWS, *REPOSITORY):
         for used in re.findall(r"uses: *(\S+)", path.read_text(encoding="utf-8")):
-            assert used.startswith("./") or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", used)
+            ours = used == "OWNER/relkit/.github/actions/relkit-gate@TAG"  # as init fills in
+            assert ours or re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", used)
 
 
 LINT = (

@@ -14,6 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from error_of import error_of
+
 VERDICTS = ("pass", "fail", "error", "no_data", "inconclusive")
 STANCES = ("enforce", "shadow")
 PREDICATE = "urn:relkit:gate-decision:v1"
@@ -122,6 +124,7 @@ def write_outputs(**values: str) -> None:
 def main(code: int, document_path: str, decision_path: str, candidate: str) -> int:
     """Write the outputs and return the exit code: 0 lets the candidate go."""
     verdict, enforcement = "error", "unknown"
+    document = None
     try:
         document = read_json(document_path, "answer of relkit")
         if isinstance(document, dict):
@@ -131,6 +134,8 @@ def main(code: int, document_path: str, decision_path: str, candidate: str) -> i
     except Blocked as reason:
         # The reason holds only words of this file: a runner reads what is printed as commands.
         sys.stderr.write(f"::error title=relkit gate::blocked: {reason}\n")
+        if error := error_of(document):
+            sys.stderr.write(f"::error title=relkit::{error}\n")
         if verdict == "pass":
             verdict = "error"
         write_outputs(verdict=verdict, enforcement=enforcement, allows="false")
