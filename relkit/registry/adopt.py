@@ -18,6 +18,7 @@ from relkit.registry.types import (
     Artifact,
     Component,
     ImportedModel,
+    LegacyModel,
     LegacyVersion,
     Origin,
     Release,
@@ -32,8 +33,8 @@ _LONGEST_SOURCE = 300
 class LegacyRegistry(Protocol):
     """An existing registry."""
 
-    def legacy(self, names: Sequence[str] | None) -> Mapping[str, tuple[LegacyVersion, ...]]:
-        """Return all versions of models (None: of all) by name, oldest first.
+    def legacy(self, names: Sequence[str] | None) -> Mapping[str, LegacyModel]:
+        """Return models (None: all of them) by name.
 
         A model that does not exist has no entry; raises BackendUnavailable.
         """
@@ -120,12 +121,12 @@ def import_registry(
     return tuple(_import(name, models[name], legacy[name], task) for name in legacy)
 
 
-def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Task) -> ImportedModel:
+def _import(name: str, model: str, legacy: LegacyModel, task: _Task) -> ImportedModel:
     registered, unchanged, unverifiable = [], [], []
     notes = [] if name == model else [f"it is called {model} here"]
     conflicts: list[str] = []
     usable = []
-    for version in versions:
+    for version in legacy.versions:
         if VERSION in version.tags:
             notes.append(f"{version.number} is {version.tags[VERSION]} of relkit's own")
             continue
@@ -156,7 +157,13 @@ def _import(name: str, model: str, versions: Sequence[LegacyVersion], task: _Tas
         registered.append(version.number)
     if any(_component(version, task) is None for version in usable):
         notes.append("nothing says which component it is: taken for asr (--component)")
-    notes += _serve(model, usable, task)
+    notes += _serve(model, replace(legacy, versions=tuple(usable)), task)
+    numbers = {version.number for version in legacy.versions}
+    notes += [
+        f"the alias {shown(alias)} names version {shown(number)}, which was deleted"
+        for alias, number in sorted(legacy.aliases.items())
+        if number not in numbers
+    ]
     state = state_of(model, task.ports.ledger.events(model))
     return ImportedModel(
         name=name,
@@ -221,13 +228,18 @@ def _plain_address(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in head).strip()
 
 
-def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterator[str]:
+def _serve(model: str, legacy: LegacyModel, task: _Task) -> Iterator[str]:
     """Record what the other registry says is served; yield what it does not say."""
-    served = _served(versions)
+    served = _served(legacy)
     state = state_of(model, task.ports.ledger.events(model))
     done = [span.version for span in state.served]
     if not served:
-        yield "nothing says which version is served: no alias champion, no stage Production"
+        aliases = sorted(legacy.aliases.items())
+        there = ", ".join(f"{shown(alias)} ({shown(number)})" for alias, number in aliases)
+        yield (
+            "nothing says which version is served: no alias champion, no stage Production; "
+            f"its aliases: {there or 'none'}"
+        )
     elif done != served[: len(done)]:
         if state.live != served[-1]:
             yield (
@@ -235,26 +247,39 @@ def _serve(model: str, versions: Sequence[LegacyVersion], task: _Task) -> Iterat
                 "what is served is promoted here now"
             )
     else:
-        for version in served[len(done) :]:
+        for name in served[len(done) :]:
             note = replace(task.entry, reason=f"imported: served as {task.kind} says")
             state = state_of(model, task.ports.ledger.events(model))
-            planned = plan_promoted(state, version, note, decision=None, attested="legacy")
+            planned = plan_promoted(state, name, note, decision=None, attested="legacy")
             record(task.ports, planned)
         yield "since when each was served is not known: the ledger begins with the import"
-    for legacy in versions:
-        named = [alias for alias in legacy.aliases if alias in {"candidate", "challenger"}]
-        if named or legacy.stage == "Staging":
+    for version in legacy.versions:
+        named = [
+            alias
+            for alias, number in sorted(legacy.aliases.items())
+            if number == version.number and alias.casefold() in {"candidate", "challenger"}
+        ]
+        number = version.number
+        if named or version.stage == "Staging":
             what = named[0] if named else "in Staging"
-            yield f"{legacy.number} is {what}: which share it has is not known, so it is no canary"
-        if legacy.stage == "Archived":
-            yield f"{legacy.number} is Archived: whether it was ever served is not known"
+            yield f"{number} is {what}: which share it has is not known, so it is no canary"
+        if version.stage == "Archived":
+            yield f"{number} is Archived: whether it was ever served is not known"
 
 
-def _served(versions: Sequence[LegacyVersion]) -> list[str]:
-    """Return the versions that were served, in order, the live one last."""
-    staged = [version.number for version in versions if version.stage == "Production"]
-    previous = [version.number for version in versions if "previous" in version.aliases]
-    named = {alias: version.number for version in versions for alias in version.aliases}
+def _served(legacy: LegacyModel) -> list[str]:
+    """Return the versions that were served, in order, the live one last.
+
+    Names are compared without case; of two that differ by case alone, the one in small letters.
+    """
+    numbers = [version.number for version in legacy.versions]
+    staged = [version.number for version in legacy.versions if version.stage == "Production"]
+    named = {
+        alias.casefold(): number
+        for alias, number in sorted(legacy.aliases.items())
+        if number in numbers
+    }
+    previous = [named["previous"]] if "previous" in named else []
     live = next((named[alias] for alias in _LIVE if alias in named), None)
     if live is None and not staged:
         return []  # what was there before nobody knows what came after it

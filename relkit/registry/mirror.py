@@ -155,10 +155,9 @@ def _differences(required: RequiredModel, current: MirrorModel) -> Iterator[str]
     for number in sorted(current.versions, key=_number):
         if number.number not in numbers:
             yield f"version {number.number} of the mirror is not one of relkit's"
-    for name in ALIASES:
-        if (difference := alias_difference(required, current, matches, name)) is not None:
-            yield difference
-    if sequence != required.sequence and any(name in current.aliases for name in ALIASES):
+    yield from alias_differences(required, current).values()
+    named = any(alias.casefold() in ALIASES for alias in current.aliases)
+    if sequence != required.sequence and named:
         yield (
             f"the mirror was told up to event {sequence or 0}, and the ledger has "
             f"{required.sequence}"
@@ -167,50 +166,80 @@ def _differences(required: RequiredModel, current: MirrorModel) -> Iterator[str]
         )
 
 
+def spellings(current: MirrorModel, name: str) -> tuple[str, ...]:
+    """Return how an alias is spelled in a mirror, where case does not count; as it is, if nowhere.
+
+    Serving systems may read each of them: all are moved.
+    """
+    return tuple(sorted(alias for alias in current.aliases if alias.casefold() == name)) or (name,)
+
+
 def alias_difference(
-    required: RequiredModel, current: MirrorModel, matches: Mapping[str, MirrorVersion], name: str
+    required: RequiredModel, current: MirrorModel, matches: Mapping[str, MirrorVersion], alias: str
 ) -> str | None:
-    """Return how an alias differs, in words; None where it is right."""
-    version = required.aliases[name]
-    number = current.aliases.get(name)
+    """Return how an alias, as the mirror spells it, differs, in words; None where it is right."""
+    version = required.aliases[alias.casefold()]
+    number = current.aliases.get(alias)
     right = matches[version].number if version is not None and version in matches else None
     if number == right and (version is None or right is not None):
         return None
     if number is None:
-        return f"the alias {name} is missing: it has to name {version}"
-    has = name_of(number, matches)
+        return f"the alias {alias} is missing: it has to name {version}"
+    has = name_of(number, current, matches)
     if version is None:
-        return f"the alias {name} names {has}, and there is no {name}"
-    return f"the alias {name} names {has}, not {version}"
+        return f"the alias {alias} names {has}, and there is no {alias}"
+    return f"the alias {alias} names {has}, not {version}"
 
 
-def name_of(number: str, matches: Mapping[str, MirrorVersion]) -> str:
+def alias_differences(required: RequiredModel, current: MirrorModel) -> dict[str, str]:
+    """Return the aliases that differ, as the mirror spells them, each with how, in words."""
+    matches = matched(required, current)
+    words = {
+        alias: alias_difference(required, current, matches, alias)
+        for name in ALIASES
+        for alias in spellings(current, name)
+    }
+    return {alias: difference for alias, difference in words.items() if difference is not None}
+
+
+def is_dangling(current: MirrorModel, alias: str) -> bool:
+    """Return whether an alias names a version that is not there: MLflow may leave it so."""
+    number = current.aliases.get(alias)
+    return number is not None and all(version.number != number for version in current.versions)
+
+
+def name_of(number: str, current: MirrorModel, matches: Mapping[str, MirrorVersion]) -> str:
     """Return how messages call a version of the mirror."""
+    if all(version.number != number for version in current.versions):
+        return f"version {number}, which was deleted"
     version = next((name for name, match in matches.items() if match.number == number), None)
     return f"version {number} (not relkit's)" if version is None else version
 
 
-def moved_by_others(required: RequiredModel, current: MirrorModel, name: str) -> str | None:
+def moved_by_others(required: RequiredModel, current: MirrorModel, alias: str) -> str | None:
     """Return why an alias may not be moved: somebody else put it where the ledger never had it.
 
     The ledger's own places are those since the last event that the mirror was told of: an alias
-    is there after a crash or after events that the mirror was not told of, and nowhere else.
+    is there after a crash or after events that the mirror was not told of, and nowhere else. One
+    that names a deleted version was left there by the deletion, and nobody moved it.
     """
+    if is_dangling(current, alias):
+        return None
     matches = matched(required, current)
-    number = current.aliases.get(name)
-    now = None if number is None else name_of(number, matches)
+    number = current.aliases.get(alias)
+    now = None if number is None else name_of(number, current, matches)
     sequence = mirrored_sequence(current)
-    places = required.allowed.get(name, ())
+    places = required.allowed.get(alias.casefold(), ())
     since = max((event for event, _ in places if sequence is None or event <= sequence), default=0)
     if sequence is None:
         since = 0
     allowed = {version for event, version in places if event >= since}
-    if now in allowed or now == required.aliases[name]:
+    if now in allowed or now == required.aliases[alias.casefold()]:
         return None
     placed = next((version for event, version in places if event == since), None)
     shown = "names no version" if now is None else f"names {now}"
     return (
-        f"the alias {name} of {required.model} {shown}, and relkit left it at {placed or 'none'}: "
+        f"the alias {alias} of {required.model} {shown}, and relkit left it at {placed or 'none'}: "
         "somebody else moved it"
     )
 

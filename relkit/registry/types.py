@@ -394,7 +394,7 @@ class LegacyVersion(MirrorVersion):
     """A version of an existing registry, as much of it as there is to know.
 
     ``source`` is the address it was registered with, ``location`` where that leads to. Times are
-    UTC. ``aliases`` are its names, ``stage`` that of an old registry (``Production``).
+    UTC. ``stage`` is that of an old registry (``Production``).
     """
 
     model: str
@@ -402,7 +402,17 @@ class LegacyVersion(MirrorVersion):
     location: str = ""
     run: str | None = None
     stage: str | None = None
-    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegacyModel:
+    """A registered model of an existing registry: its versions, oldest first.
+
+    ``aliases`` maps an alias to the number of a version, which may have been deleted since.
+    """
+
+    versions: tuple[LegacyVersion, ...]
+    aliases: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

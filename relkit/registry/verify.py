@@ -7,7 +7,7 @@ from relkit.core.codec import Defect, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
 from relkit.core.yaml_text import KeyPath
 from relkit.registry.ledger import Entry, plan_verified, state_of
-from relkit.registry.mirror import entry, mirrored
+from relkit.registry.mirror import entry, mirrored, tell_mirror
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import evidence_digests
 from relkit.registry.register import probe_problems
@@ -177,7 +177,8 @@ class VerifyRegistryOptions:
     """Which model's ledger to prove, None for all.
 
     ``repair`` first mends ledgers from what is certain, and the mirror from the ledger. ``record``
-    notes what verified in the ledger, where nothing is wrong, by whom (None: the actor). ``probe``
+    notes what verified in the ledger, where nothing but the mirror is wrong, by whom (None: the
+    actor). ``probe``
     is a finished run over the clips that a vendor's model was probed with when it was registered.
     """
 
@@ -193,24 +194,29 @@ def verify_registry(options: VerifyRegistryOptions, ports: RegistryPorts) -> Reg
     if options.probe is not None and options.model is None:
         raise UsageError("--probe needs the model that was probed", hint="name it: MODEL")
     probe = None if options.probe is None else ports.fingerprint(options.probe)
-    proven = _prove(ports, options.model, repair=options.repair)
+    proven, differing = _prove(ports, options.model, repair=options.repair)
     if probe is not None and options.model is not None:
         changed = probe_problems(options.model, probe, ports)
         proven = replace(proven, problems=(*proven.problems, *changed))
-    if not options.record or proven.problems:
+    if not options.record or len(proven.problems) > len(differing):
         return proven
+    if proven.silent is not None or differing:  # it is told of them with all that it has missed
+        ports = replace(ports, mirror=None)
     recorded = record_verified(ports, proven.models, entry=entry(ports, options.by))
     return replace(proven, recorded=recorded)
 
 
-def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> RegistryVerification:
-    """Return what is wrong; a mirror that does not answer is asked once."""
+def _prove(
+    ports: RegistryPorts, model: str | None, *, repair: bool
+) -> tuple[RegistryVerification, tuple[str, ...]]:
+    """Return what is wrong, and what of it is the mirror's; one that is silent is asked once."""
     models = _models(ports)
     if model is not None:
         if model not in models:
             ports.releases.read(model, "0")  # says which models there are
         models = (model,)
     problems: list[str] = []
+    differing: list[str] = []
     repaired: list[str] = []
     unchecked: list[str] = []
     events = 0
@@ -240,21 +246,21 @@ def _prove(ports: RegistryPorts, model: str | None, *, repair: bool) -> Registry
             try:
                 required = mirrored(ports, state)
                 done = ports.mirror.repair(required) if repair else ()
-                differing = ports.mirror.compare(required)
+                differing += ports.mirror.compare(required)
             except BackendUnavailable as error:
                 silent = error
                 continue
             repaired += done
-            problems += differing
-    return RegistryVerification(
+    proven = RegistryVerification(
         models=models,
         events=events,
-        problems=tuple(problems),
+        problems=(*problems, *differing),
         repaired=tuple(repaired),
         unchecked=tuple(unchecked),
         mirror="skipped" if ports.mirror is None else "silent" if silent else "compared",
         silent=silent,
     )
+    return proven, tuple(differing)
 
 
 def record_verified(
@@ -262,12 +268,14 @@ def record_verified(
 ) -> tuple[str, ...]:
     """Note in ledgers which releases without a gate verify now; return them, ``asr 1.0.0``.
 
-    Only they need it: a rollback goes to what was imported only after a fresh verification. Raises
-    InvalidInput for a broken ledger, Busy where it has gone on meanwhile.
+    Only they need it: a rollback goes to what was imported only after a fresh verification. The
+    mirror follows. Raises InvalidInput for a broken ledger, Busy where it has gone on meanwhile,
+    BackendUnavailable where the mirror does not follow.
     """
     good = []
     for model in models:
         state = state_of(model, ports.ledger.events(model))
+        before = state.sequence
         for version, attested in state.attested.items():
             if attested != "legacy" or version not in ports.releases.versions(model):
                 continue
@@ -277,6 +285,8 @@ def record_verified(
                 ports.ledger.append(plan_verified(state, version, entry), expected=state.sequence)
                 state = state_of(model, ports.ledger.events(model))
                 good.append(f"{model} {version}")
+        if state.sequence > before:
+            tell_mirror(ports, state)
     return tuple(good)
 
 

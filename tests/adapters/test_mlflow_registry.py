@@ -1,7 +1,9 @@
 """The mirror against a real database, a real server, and a proxy that spoils its answers."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,6 +236,54 @@ def test_a_version_that_was_deleted_is_not_made_again_by_an_event(
     assert set(server.versions("deleted")) == {"2"}
     direct.repair(_after(6, "deleted", guarded=False))
     assert server.aliases("deleted") == {"champion": "3", "previous": "2"}
+
+
+def _delete_in_the_database(folder: Path, number: int) -> None:
+    """Delete a version as MLflow may: its alias is left behind (mlflow/mlflow#24825)."""
+    with closing(sqlite3.connect(folder / ".relkit" / "mlflow.db")) as database, database:
+        sql = "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = ?"
+        database.execute(sql, [number])
+
+
+def test_an_alias_on_a_deleted_version_is_named_and_moved_by_an_event(tmp_path: Path) -> None:
+    """Nobody moved it; what is served does not wait for the version that held the traffic before.
+
+    Repair makes that one again.
+    """
+    mirror = _mirror(tmp_path)
+    mirror.repair(_after(5))
+    _delete_in_the_database(tmp_path, 2)
+    assert mirror.compare(_after(5)) == (
+        "asr: 1.1 was deleted from the mirror",
+        "asr: the alias champion names version 2, which was deleted, not 1.1",
+    )
+    assert mirror.repair(_after(6)) == (
+        "asr: the alias champion: version 2, which was deleted → 1.0",
+        "asr: the alias previous: 1.0 → none",
+    )
+    assert mirror.compare(_after(6)) == (
+        "asr: 1.1 was deleted from the mirror",
+        "asr: the alias previous is missing: it has to name 1.1",
+    )
+    mirror.repair(_after(6, guarded=False))
+    assert mirror.compare(_after(6)) == ()
+
+
+def test_every_spelling_of_an_alias_is_moved(direct: MlflowRegistry, server: Server) -> None:
+    """A serving system that reads "Champion" follows the ledger as one that reads "champion"."""
+    direct.repair(_after(2, "spelled"))
+    named = {"name": "spelled", "alias": "Champion", "version": "1"}
+    server.call("POST", ALIAS, named)
+    assert direct.compare(_after(2, "spelled")) == ()
+    direct.repair(_after(5, "spelled"))
+    expected = {"champion": "2", "Champion": "2", "previous": "1"}
+    assert server.aliases("spelled") == expected
+    server.call("DELETE", f"{ALIAS}?name=spelled&alias=champion", {**named, "alias": "champion"})
+    assert direct.compare(_after(5, "spelled")) == ()
+    server.call("POST", ALIAS, named)
+    assert direct.compare(_after(5, "spelled")) == (
+        "spelled: the alias Champion names 1.0, not 1.1",
+    )
 
 
 def test_an_imported_version_is_adopted(direct: MlflowRegistry, server: Server) -> None:

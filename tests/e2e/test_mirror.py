@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -257,6 +259,11 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "for stage in ('Archived', 'Production', 'Staging'):\n"
         "    made = client.create_model_version('staged', 's3://bucket/x')\n"
         "    client.transition_model_version_stage('staged', made.version, stage)\n"
+        "for name, alias in (('capital', 'Champion'), ('colour', 'blue'), ('gone', 'Live')):\n"
+        "    client.create_registered_model(name)\n"
+        "    for _ in range(2):\n"
+        "        client.create_model_version(name, 's3://bucket/x')\n"
+        "    client.set_registered_model_alias(name, alias, '2')\n"
     )
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, str(folder)],
@@ -264,6 +271,9 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
     )
+    with closing(sqlite3.connect(folder / "old.db")) as database, database:
+        sql = "UPDATE model_versions SET current_stage = 'Deleted_Internal' WHERE version = 2"
+        database.execute(f"{sql} AND name = 'gone'")
     return folder
 
 
@@ -286,7 +296,7 @@ def test_an_existing_registry_comes_in_as_legacy(workspace: Workspace, old: Path
     _fill(workspace.folder)
     done = _import(workspace, old, "--component", "asr")
     assert done.code == 0, done
-    speech, staged = done.document["models"]
+    capital, colour, gone, speech, staged = done.document["models"]
     assert (speech["name"], speech["model"]) == ("speech to text", "speech-to-text")
     assert speech["registered"] == ["1", "2", "3", "4"]
     assert (speech["live"], speech["previous"], speech["unverifiable"]) == ("3", "2", ["1"])
@@ -297,6 +307,10 @@ def test_an_existing_registry_comes_in_as_legacy(workspace: Workspace, old: Path
         "4 is candidate: which share it has is not known, so it is no canary",
     ]
     assert (staged["live"], staged["unverifiable"]) == ("2", ["1", "2", "3"])
+    assert (capital["live"], colour["live"], gone["live"]) == ("2", None, None)
+    nothing = "nothing says which version is served: no alias champion, no stage Production; "
+    assert f"{nothing}its aliases: blue (2)" in colour["notes"]
+    assert "the alias Live names version 2, which was deleted" in gone["notes"]
     history = workspace.relkit("registry", "history", "speech-to-text", "--json").document
     assert [(one["kind"], one["version"]) for one in history["events"]] == [
         *(("registered", version) for version in "1234"),
@@ -308,12 +322,12 @@ def test_an_existing_registry_comes_in_as_legacy(workspace: Workspace, old: Path
     assert not any(b"honeytoken" in path.read_bytes() for path in kept if path.is_file())
     again = _import(workspace, old)
     assert again.code == 0, again
-    assert [one["registered"] for one in again.document["models"]] == [[], []]
+    assert [one["registered"] for one in again.document["models"]] == [[]] * 5
     same = workspace.relkit("registry", "history", "speech-to-text", "--json").document
     assert same["events"] == history["events"]
     verified = workspace.relkit("registry", "verify", "--json")
     assert verified.code == 0, verified
-    assert len(verified.document["unchecked"]) == 4
+    assert len(verified.document["unchecked"]) == 9
 
 
 def test_what_was_imported_is_a_target_after_a_verification(

@@ -15,10 +15,13 @@ from relkit.registry.mirror import (
     ALIASES,
     SEQUENCE,
     alias_difference,
+    alias_differences,
+    is_dangling,
     matched,
     mirrored_sequence,
     moved_by_others,
     name_of,
+    spellings,
     wrong_tags,
 )
 from relkit.registry.types import MirrorModel, MirrorVersion, RequiredModel, RequiredVersion
@@ -181,7 +184,8 @@ class _Repair:
         if not required.versions and not self._current.there:
             return []
         if required.guarded:
-            self._refuse_moved(ALIASES)
+            for name in ALIASES:
+                self._refuse_moved(name)
         if not self._current.there:
             self._write(
                 lambda: self._client.create_registered_model(self._model),
@@ -200,9 +204,8 @@ class _Repair:
             )
         self._current = self._head()  # once more: what was answered is not believed
         matches = matched(required, self._current)
-        for name in ALIASES:
-            difference = alias_difference(required, self._current, matches, name)
-            if difference is not None:
+        for alias, difference in alias_differences(required, self._current).items():
+            if not self._is_left_out(alias, matches):
                 raise self._diverged(f"{difference}: somebody else moved it meanwhile")
         return [f"{self._model}: {change}" for change in self._changes]
 
@@ -302,40 +305,62 @@ class _Repair:
             write, done, f"{version}: the tag {name} is {'gone' if value is None else value}"
         )
 
-    def _refuse_moved(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            why = moved_by_others(self._required, self._current, name)
+    def _refuse_moved(self, name: str) -> None:
+        for alias in spellings(self._current, name):
+            why = moved_by_others(self._required, self._current, alias)
             if why is not None:
                 raise self._diverged(why)
 
     def _move(self, name: str) -> None:
-        """Move one alias if it is not right; it is read right before."""
+        """Move one alias, in all its spellings, where it is not right; it is read right before."""
         self._current = self._head()
+        if any(is_dangling(self._current, alias) for alias in spellings(self._current, name)):
+            self._current = self._read()  # is it gone, or is it newer than what was read?
         matches = matched(self._required, self._current)
-        if alias_difference(self._required, self._current, matches, name) is None:
-            return
-        if self._required.guarded:
-            self._refuse_moved((name,))
         model, version = self._model, self._required.aliases[name]
-        before = self._current.aliases.get(name)
-        shown = "none" if before is None else name_of(before, matches)
-        if version is None:
+        for alias in spellings(self._current, name):
+            if alias_difference(self._required, self._current, matches, alias) is None:
+                continue
+            if self._required.guarded:
+                self._refuse_moved(name)
+            before = self._current.aliases.get(alias)
+            shown = "none" if before is None else name_of(before, self._current, matches)
+            if version is None or self._is_left_out(alias, matches):
+                if before is None:
+                    continue
+                self._write(
+                    partial(self._client.delete_registered_model_alias, model, alias),
+                    partial(_lacks, alias),
+                    f"the alias {alias}: {shown} → none",
+                )
+                continue
+            if version not in matches:
+                raise self._diverged(f"{model} {version} was deleted from the mirror")
+            number = matches[version].number
             self._write(
-                lambda: self._client.delete_registered_model_alias(model, name),
-                lambda current: name not in current.aliases,
-                f"the alias {name}: {shown} → none",
+                partial(self._client.set_registered_model_alias, model, alias, number),
+                partial(_names, alias, number),
+                f"the alias {alias}: {shown} → {version}",
             )
-            return
-        if version not in matches:
-            raise self._diverged(f"{model} {version} was deleted from the mirror")
-        number = matches[version].number
-        self._write(
-            lambda: self._client.set_registered_model_alias(model, name, number),
-            lambda current: current.aliases.get(name) == number,
-            f"the alias {name}: {shown} → {version}",
-        )
+
+    def _is_left_out(self, alias: str, matches: Mapping[str, MirrorVersion]) -> bool:
+        """Return whether the version that held all traffic before is gone: nothing serves it.
+
+        What is served does not wait for it: to make it again is for people, by ``--repair``.
+        """
+        version = self._required.aliases[alias.casefold()]
+        deleted = version is not None and version not in matches
+        return self._required.guarded and alias.casefold() == "previous" and deleted
 
     def _diverged(self, why: str) -> BackendUnavailable:
         return BackendUnavailable(
             why, hint=f"ask who did it, then: relkit registry verify {self._model} --repair"
         )
+
+
+def _lacks(alias: str, current: MirrorModel) -> bool:
+    return alias not in current.aliases
+
+
+def _names(alias: str, number: str, current: MirrorModel) -> bool:
+    return current.aliases.get(alias) == number

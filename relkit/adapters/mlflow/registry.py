@@ -13,7 +13,13 @@ from relkit.core.config import MlflowSettings
 from relkit.core.errors import InvalidInput
 from relkit.core.values import time_text
 from relkit.registry.mirror import differences
-from relkit.registry.types import LegacyVersion, MirrorModel, MirrorVersion, RequiredModel
+from relkit.registry.types import (
+    LegacyModel,
+    LegacyVersion,
+    MirrorModel,
+    MirrorVersion,
+    RequiredModel,
+)
 
 TIMEOUT = "RELKIT_MLFLOW_TIMEOUT"
 _WHOLE_S = 12.0
@@ -68,14 +74,17 @@ class MlflowRegistry:
         order = {"required": asdict(required)}
         return tuple(self._ask("repair", order, len(required.versions)))
 
-    def legacy(self, names: Sequence[str] | None) -> dict[str, tuple[LegacyVersion, ...]]:
-        """Return all versions of models (None: of all of them) by name, oldest first.
+    def legacy(self, names: Sequence[str] | None) -> dict[str, LegacyModel]:
+        """Return models (None: all of them) by name.
 
         A model that does not exist has no entry. Raises BackendUnavailable.
         """
         order = {"names": None if names is None else list(names), "locations": True}
         models = self._ask("read", order, _MANY)
-        return {name: tuple(_legacy(name, model)) for name, model in models.items()}
+        return {
+            name: LegacyModel(versions=tuple(_legacy(name, model)), aliases=model["aliases"])
+            for name, model in models.items()
+        }
 
     def _ask(self, task: str, order: Mapping[str, object], versions: int) -> Any:  # noqa: ANN401  # JSON of the task
         """Ask the child, which stays for the next order: MLflow is imported once a command."""
@@ -143,10 +152,5 @@ def _legacy(name: str, document: Mapping[str, Any]) -> Iterable[LegacyVersion]:
             location=version["location"],
             run=version["run"],
             stage=None if version["stage"] in {None, "None"} else version["stage"],
-            aliases=tuple(
-                sorted(
-                    alias for alias, to in document["aliases"].items() if to == version["number"]
-                )
-            ),
             tags=version["tags"],
         )
