@@ -68,6 +68,7 @@ def evaluate(
     resume: str | None = None,
     jobs: int = 1,
     fresh: bool = False,
+    limit: int | None = None,
     progress: "Progress | None" = None,
 ) -> Run:
     """Run a suite and return the finished run; the options of ``relkit eval``.
@@ -78,7 +79,13 @@ def evaluate(
     from relkit.wiring import evaluation
 
     options = EvalOptions(
-        suite=suite, system=tuple(system), repeat=repeat, resume=resume, jobs=jobs, fresh=fresh
+        suite=suite,
+        system=tuple(system),
+        repeat=repeat,
+        resume=resume,
+        jobs=jobs,
+        fresh=fresh,
+        limit=limit,
     )
     opened = _open(workspace)
     result = evaluation.evaluate(opened, options, progress or (lambda _done, _total: None))

@@ -61,6 +61,7 @@ system: {kind: recorded, path: answers.jsonl}
 """
 
 MINIMAL_SUITE = """\
+schema: relkit.suite/v1
 name: small
 dataset: {name: words}
 system: {kind: recorded, path: answers.jsonl}

@@ -39,7 +39,9 @@ class SuiteFiles:
         if not path.is_file():
             hint = nearest(name, _names(self._folder)) or "make one, or: relkit init"
             raise UsageError(f'no suite "{shown(name)}"', hint=hint)
-        return parse_suite(_text(path, path.name), source=path.name, system=system)
+        suite = parse_suite(_text(path, path.name), source=path.name, system=system)
+        _check_name(suite.name, path)
+        return suite
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all suites, sorted."""
@@ -127,15 +129,21 @@ class PolicyFiles:
         if Path(name).name != name or not path.is_file():
             raise self._unknown(name, what)
         policy = _policy(path)
-        if policy.name != name:
-            raise InvalidInput(
-                f'{policy.source}: is called "{shown(policy.name)}"', hint=f'write "name: {name}"'
-            )
+        _check_name(policy.name, path)
         return policy
 
     def _unknown(self, name: str, what: str) -> UsageError:
         hint = nearest(name, _names(self._folder)) or "write one in gates/, or: relkit init"
         return UsageError(f'no {what} "{shown(name)}"', hint=hint)
+
+
+def _check_name(name: str, path: Path) -> None:
+    """Raise InvalidInput where a file's name is not the name inside."""
+    if name != path.stem:
+        raise InvalidInput(
+            f'{path.name}: is called "{shown(name)}"',
+            hint=f'write "name: {path.stem}", or rename the file',
+        )
 
 
 def _policy(path: Path) -> "GatePolicy":

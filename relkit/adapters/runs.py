@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from relkit.core.codec import decode
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.core.yaml_text import shown
+from relkit.datasets.types import Answer
 from relkit.evaluation.listing import ListedRun, listed, moving, run_at
 from relkit.evaluation.run_files import (
     parse_journal_line,
@@ -68,6 +70,14 @@ class RunFolder:
             self._journal.sync()
             self._pending = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether the journal holds an answer."""
+        if not (self.path / JOURNAL).exists():
+            return False
+        predictions = (outcome.prediction for outcome in self.outcomes())
+        return any(item is not None and isinstance(item.outcome, Answer) for item in predictions)
+
     def log(self, at: str, event: str, **facts: Scalar) -> None:
         """Append an event with numbers and digests to ``log.jsonl``; never a text."""
         self._log.append(json.dumps({"at": at, "event": event, **facts}))
@@ -111,14 +121,22 @@ class RunFolders:
 
     @contextmanager
     def create(self, header: RunHeader) -> Iterator[RunFolder]:
-        """Make and hold a new run; raises Busy, StorageFailed."""
+        """Make and hold a new run; raises Busy, StorageFailed.
+
+        Where the block fails before the system has answered, nothing of the run is left.
+        """
         path = self._folder / header.run
         with _held(path):
             if (path / "run.json").exists():
                 raise Busy(f"the run {path.name} exists already", hint="start the command again")
             storage.write_text(path / "run.json", render_run(header))
             with closing(RunFolder(path, header, self._tables)) as run:
-                yield run
+                try:
+                    yield run
+                except BaseException:
+                    if not run.begun:  # a start that failed: there is nothing to go on with
+                        shutil.rmtree(path, ignore_errors=True)
+                    raise
 
     @contextmanager
     def resume(self, name: str) -> Iterator[RunFolder]:

@@ -14,7 +14,7 @@ from typer.main import get_command as built
 
 from relkit.cli.completion import complete
 from relkit.cli.output import Color
-from relkit.core.errors import ExitCode, UsageError
+from relkit.core.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
@@ -191,7 +191,10 @@ def with_common(function: Callable[..., None]) -> Callable[..., None]:
         ctx.obj = common
         for name in runs:
             values[name] = common.settled(values[name], finished=name != "resume")
-        function(common=common, **values)
+        try:
+            function(common=common, **values)
+        except KeyboardInterrupt as error:  # Typer would leave nothing of it but the exit code
+            raise Interrupted.by(error) from error
 
     signature = inspect.Signature([context, *parameters, *_OPTIONS])
     typed = cast("Any", command)

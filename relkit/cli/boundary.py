@@ -7,7 +7,7 @@ import sys
 import traceback
 from types import FrameType
 
-from relkit.core.errors import ExitCode, RelkitError
+from relkit.core.errors import ExitCode, Interrupted, RelkitError
 
 
 class _Terminated(BaseException):
@@ -24,11 +24,14 @@ def run(arguments: list[str]) -> int:
     except RelkitError as error:
         if debug:
             traceback.print_exc()
-        return _say(error.code, error.message, error.hint, error.exit_code, as_json=as_json)
-    except _Terminated:
-        return _say("terminated", "ended by SIGTERM", _RESUME, ExitCode.TERMINATED, as_json=as_json)
-    except KeyboardInterrupt:
-        return _say("interrupted", "interrupted", _RESUME, ExitCode.INTERRUPTED, as_json=as_json)
+        hint = _with_notes(error, error.hint)
+        return _say(error.code, error.message, hint, error.exit_code, as_json=as_json)
+    except _Terminated as error:
+        hint, code = _with_notes(error), ExitCode.TERMINATED
+        return _say("terminated", "ended by SIGTERM", hint, code, as_json=as_json)
+    except (KeyboardInterrupt, Interrupted) as error:
+        hint, code = _with_notes(error), ExitCode.INTERRUPTED
+        return _say("interrupted", "interrupted", hint, code, as_json=as_json)
     except BrokenPipeError:
         # Whoever read our output has gone; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,7 +44,10 @@ def run(arguments: list[str]) -> int:
         return _say("defect", message, hint, ExitCode.DEFECT, as_json=as_json)
 
 
-_RESUME = "an interrupted eval goes on with: relkit eval SUITE --resume RUN"
+def _with_notes(error: BaseException, hint: str | None = None) -> str | None:
+    """Return a hint with what was noted on the way out, such as how a run goes on."""
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "; ".join([*([hint] if hint else []), *notes]) or None
 
 
 def _run(arguments: list[str]) -> int:
@@ -55,7 +61,8 @@ def _run(arguments: list[str]) -> int:
     except TyperException as error:
         if not (message := error.format_message()):  # the help was printed instead of an error
             return ExitCode.INVALID
-        hint = "see: relkit --help"
+        context = getattr(error, "ctx", None)
+        hint = f"see: {context.command_path if context else 'relkit'} --help"
         return _say("usage", message, hint, ExitCode.INVALID, as_json="--json" in arguments)
     if code == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this code
         raise KeyboardInterrupt

@@ -187,7 +187,7 @@ def candidates(
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=100_000, help="List at most so many.")
-    ] = 50,
+    ] = 20,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write a CSV table.")
     ] = None,

@@ -35,6 +35,10 @@ def evaluate(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask for everything again; use no stored answer.")
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="A smoke run of N utterances."),
+    ] = None,
     common: Common,
 ) -> None:
     """Run a suite: decode, score by slice, write a run.
@@ -52,6 +56,7 @@ def evaluate(
         resume=resume,
         jobs=jobs,
         fresh=fresh,
+        limit=limit,
     )
     workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:

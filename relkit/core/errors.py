@@ -116,3 +116,15 @@ def describe_exit(code: int) -> str:
         return f"signal {signal.Signals(-code).name}"
     except ValueError:
         return f"signal {-code}"
+
+
+class Interrupted(BaseException):  # no error: the user wanted it
+    """Ctrl-C arrived in a command; its notes say how the work goes on."""
+
+    @classmethod
+    def by(cls, interrupt: KeyboardInterrupt) -> "Interrupted":
+        """Return an interrupt with the same notes that no library takes for its own."""
+        interrupted = cls()
+        for note in getattr(interrupt, "__notes__", ()):
+            interrupted.add_note(note)
+        return interrupted

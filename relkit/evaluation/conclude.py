@@ -210,6 +210,7 @@ def conclude(
         registered=cut.registered,
         cluster=cut.cluster,
         shared_prompts=prompts,
+        limit=header.limit,
         entity_types=entity_types(
             ([item.type for item in utterances[result.id].entities], result.score.entity_marks)
             for result in results

@@ -3,6 +3,7 @@
 ``relkit rescore``: a new run from the predictions of an old one; nothing is decoded.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from relkit.audio.types import QualityEvidence
 from relkit.core.codec import encode
+from relkit.core.digests import sha256_bytes
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
 from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
@@ -49,7 +51,7 @@ class EvalOptions:
     """What is evaluated and how: a suite by name or path, with options of its system changed.
 
     ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
-    processes decode, and ``fresh`` uses no stored answer.
+    processes decode, ``fresh`` uses no stored answer, and ``limit`` takes so many utterances only.
     """
 
     suite: str
@@ -58,6 +60,7 @@ class EvalOptions:
     resume: str | None = None
     jobs: int = 1
     fresh: bool = False
+    limit: int | None = None
 
 
 class Suites(Protocol):
@@ -105,9 +108,11 @@ class EvalResult:
     warnings: tuple[str, ...] = ()
 
 
-def plan(suite: Suite, ports: EvalPorts) -> Plan:
+def plan(suite: Suite, ports: EvalPorts, *, limit: int | None = None) -> Plan:
     """Return what a suite will do; raises InvalidInput for anything it names and is not there.
 
+    ``limit`` takes so many utterances, by the digests of their ids: the first ones, or each tenth,
+    may all be of one speaker.
     Utterances without the consent they need are left out or refused, see
     :func:`relkit.datasets.selection.require_consent`.
     """
@@ -118,13 +123,26 @@ def plan(suite: Suite, ports: EvalPorts) -> Plan:
         dataset = replace(dataset, version=replace(dataset.version, contract=contract))
     selected = select(dataset, suite.dataset.where)
     usable = require_consent(selected, dataset.settings.consent, dataset=dataset.version.name)
-    return Plan(
+    planned = Plan(
         suite=suite,
         dataset=dataset,
         utterances=usable.utterances,
         cut=Cut.of(dataset, suite),
         normalizer=normalizer,
         notes=usable.notes,
+    )
+    total = len(planned.utterances)
+    if limit is None or limit >= total:
+        return planned
+    note = f"a smoke run: {limit} of {total} utterances (--limit); no gate passes on it"
+    digests = sorted(sha256_bytes(item.id.encode()) for item in planned.utterances)[:limit]
+    return replace(
+        planned,
+        utterances=tuple(
+            item for item in planned.utterances if sha256_bytes(item.id.encode()) in digests
+        ),
+        notes=(note, *planned.notes),
+        limit=limit,
     )
 
 
@@ -135,53 +153,76 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
     else, BackendUnavailable where the system cannot be reached; what was answered until then stays
     in the run.
     """
-    planned = plan(ports.suites.read(options.suite, options.system), ports)
+    header = None if options.resume is None else ports.runs.read_header(options.resume)
+    limit = options.limit or (None if header is None else header.limit)
+    planned = plan(ports.suites.read(options.suite, options.system), ports, limit=limit)
     system = ports.system(planned.suite)
     _check_recorded(planned, system)
     _check_roots(planned, system, ports.audio)
     if system.round_trip is not None:
         check_texts(planned.utterances, planned.dataset.manifest)
     scorer = quality_scorer(planned.suite.metrics, ports.quality)
-    if options.resume is None:
+    if header is None or options.resume is None:
         versions = {**ports.versions, **system.versions, **_models(scorer)}
         header = _new_header(planned, ports, system, options.repeat or 1, versions)
         opened = ports.runs.create(header)
     else:
-        header = ports.runs.read_header(options.resume)
         _check_same(header, planned, system, options.repeat or header.repeats)
         opened = ports.runs.resume(options.resume)
-    utterances, trip, summary = planned.utterances, system.round_trip, None
     with opened as run:
         run.log(ports.clock.now(), "started" if options.resume is None else "resumed")
-        if trip is None:
-            outcomes = predict(
-                run,
-                utterances,
-                system,
-                audio=ports.audio,
-                cache=ports.cache,
-                root=planned.dataset.root,
-                progress=progress,
-            )
-            quality = _quality(planned, outcomes, scorer, ports, progress)
-        else:
-            outcomes = speak(
-                run, utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
-            )
-            floor = recogniser_floor(planned, trip.recogniser, audio=ports.audio, cache=ports.cache)
-            folder = str(trip.folder(header.run))
-            quality = _quality(planned, outcomes, scorer, ports, progress, spoken_in=folder)
-            summary = speech_summary(outcomes, trip.recogniser, floor)
-        report = conclude(
+        try:
+            return _measure(run, planned, system, scorer, ports, progress)
+        except BaseException as error:
+            if run.begun:  # whatever ended it: the command line shows how the run goes on
+                error.add_note(f"go on with: {_way_on(options, header)}")
+            raise
+
+
+def _way_on(options: EvalOptions, header: RunHeader) -> str:
+    system = [word for option in options.system for word in ("--system", option)]
+    return shlex.join(["relkit", "eval", options.suite, *system, "--resume", header.run])
+
+
+def _measure(
+    run: OpenRun,
+    planned: Plan,
+    system: SystemUnderTest,
+    scorer: QualityScorer | None,
+    ports: EvalPorts,
+    progress: Progress,
+) -> EvalResult:
+    """Ask for what the run lacks, score it, and finish the run."""
+    utterances, trip, summary = planned.utterances, system.round_trip, None
+    if trip is None:
+        outcomes = predict(
             run,
-            outcomes,
-            planned,
-            ports.aggregators,
-            quality=quality,
-            speech=summary,
-            notes=() if summary is None else speech_notes(summary),
+            utterances,
+            system,
+            audio=ports.audio,
+            cache=ports.cache,
+            root=planned.dataset.root,
+            progress=progress,
         )
-        return _finish(run, report, ports)
+        quality = _quality(planned, outcomes, scorer, ports, progress)
+    else:
+        outcomes = speak(
+            run, utterances, trip, audio=ports.audio, cache=ports.cache, progress=progress
+        )
+        floor = recogniser_floor(planned, trip.recogniser, audio=ports.audio, cache=ports.cache)
+        folder = str(trip.folder(run.header.run))
+        quality = _quality(planned, outcomes, scorer, ports, progress, spoken_in=folder)
+        summary = speech_summary(outcomes, trip.recogniser, floor)
+    report = conclude(
+        run,
+        outcomes,
+        planned,
+        ports.aggregators,
+        quality=quality,
+        speech=summary,
+        notes=() if summary is None else speech_notes(summary),
+    )
+    return _finish(run, report, ports)
 
 
 def _finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
@@ -296,6 +337,7 @@ def _new_header(
         load=measured.load,
         load_digest=measured.load_digest,
         versions=versions,
+        limit=planned.limit,
     )
 
 
@@ -312,6 +354,7 @@ def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repea
         ("dataset", header.dataset.digest, planned.dataset.version.digest),
         ("normalizer", header.normalizer.digest, planned.normalizer.digest),
         ("number of repeats", header.repeats, repeats),
+        ("limit", header.limit, planned.limit),
         ("recogniser", header.versions.get("recogniser"), system.versions.get("recogniser")),
     )
     for what, before, now in pairs:
@@ -342,7 +385,7 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     suite = source.suite if options.suite is None else ports.suites.read(options.suite)
     if options.normalizer is not None:
         suite = replace(suite, normalizer=options.normalizer)
-    planned = plan(replace(suite, system=source.suite.system), ports)
+    planned = plan(replace(suite, system=source.suite.system), ports, limit=source.limit)
     speaks = _check_task(source, planned)
     stored = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
     keys = [(item.id, i) for i in range(source.repeats) for item in planned.utterances]

@@ -24,7 +24,8 @@ PAGE_WIDTH = 80
 class ListedRun:
     """One run of the list; only a ``finished`` one has a headline: its ranking metric's estimate.
 
-    ``system`` says the system in words; what cannot be read is ``unreadable`` and says nothing.
+    ``system`` says the system in words, ``limit`` marks a smoke run of so many utterances. What
+    cannot be read is ``unreadable`` and says nothing.
     """
 
     FILE: ClassVar = Shape(derived={"path": "run"})
@@ -37,6 +38,7 @@ class ListedRun:
     system: str = ""
     expected: int | None = None
     scored: int | None = None
+    limit: int | None = None
     metric: str | None = None
     headline: Estimate | None = None
 
@@ -58,6 +60,7 @@ def listed(header: RunHeader, report: EvalReport | None) -> ListedRun:
         system=system_words(header.suite.system),
         expected=None if report is None else report.expected,
         scored=None if report is None else report.scored,
+        limit=header.limit,
         metric=metric,
         headline=None if report is None or metric is None else overall(report).metrics[metric],
     )
@@ -92,7 +95,8 @@ def run_at(
     """Return the id of the run that ``@latest``, ``@prev`` or ``@latest:SUITE`` names.
 
     Of the finished runs, or of the unfinished, ``@latest`` is the newest and ``@prev`` the one
-    before it of the same suite. ``header`` reads a run's. Raises UsageError where there is none.
+    before it of the same suite, a smoke run for a smoke run. ``header`` reads a run's. Raises
+    UsageError where there is none.
     """
     match = _MOVING.fullmatch(text)
     if match is None:
@@ -107,7 +111,7 @@ def run_at(
             continue
         if match["place"] == "latest":
             return run
-        if latest is not None and candidate.suite.name == latest.suite.name:
+        if latest is not None and _alike(candidate, latest):
             return run
         latest = latest or candidate
     what = "finished run" if finished else "interrupted run"
@@ -115,6 +119,10 @@ def run_at(
     if latest is not None:
         of = f' of the suite "{shown(latest.suite.name)}" before {latest.run}'
     raise UsageError(f"{shown(text)}: there is no {what}{of}", hint="list them: relkit runs")
+
+
+def _alike(header: RunHeader, latest: RunHeader) -> bool:
+    return (header.suite.name, header.limit) == (latest.suite.name, latest.limit)
 
 
 def runs_text(runs: Sequence[ListedRun]) -> str:
@@ -134,4 +142,5 @@ def _headline(run: ListedRun) -> str:
     if run.metric is None or run.headline is None:
         return "nothing measured"
     estimate = run.headline
-    return f"{run.metric} {number(estimate.value, estimate.unit)}"
+    smoke = "" if run.limit is None else f" (smoke: {run.limit})"
+    return f"{run.metric} {number(estimate.value, estimate.unit)}{smoke}"

@@ -181,6 +181,10 @@ class OpenRun(Protocol):
     def header(self) -> RunHeader:
         """What the run was asked to do."""
 
+    @property
+    def begun(self) -> bool:
+        """Whether it holds an answer: a run without one is not worth going on with."""
+
     def outcomes(self) -> list[Outcome]:
         """Return what is done so far."""
 

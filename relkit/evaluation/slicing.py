@@ -41,7 +41,8 @@ class Cut:
 class Plan:
     """A suite with everything it names found and checked; nothing has been decoded.
 
-    ``notes`` are what a reader of the report has to know about the selection.
+    ``notes`` are what a reader of the report has to know about the selection, ``limit`` is how many
+    utterances a smoke run takes of it (None: all).
     """
 
     suite: Suite
@@ -50,6 +51,7 @@ class Plan:
     cut: Cut
     normalizer: Normalizer
     notes: tuple[str, ...] = ()
+    limit: int | None = None
 
 
 def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:

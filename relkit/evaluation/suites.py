@@ -19,6 +19,7 @@ from relkit.evaluation.types import (
     wrong_kind,
 )
 
+_SCHEMA = "relkit.suite/v1"
 _RECOGNISER_HINT = "for example recogniser: {kind: faster-whisper, model: tiny.en, language: en}"
 
 
@@ -30,6 +31,7 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
     document, lines = yaml_text.load(text, source=source)
     if not isinstance(document, Mapping):
         raise InvalidInput(f"{source}: a mapping of keys to values was expected")
+    _check_schema(document, source)
     overrides = _overrides(system)
     if overrides:
         declared = document.get("system")
@@ -46,6 +48,15 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         _check_system(document.get("system"), from_where, lines, DOES[task], task)
         _check_recogniser(document, source, lines)
     return parse(Suite, document, source=source, lines=lines)
+
+
+def _check_schema(document: Mapping[str, JsonValue], source: str) -> None:
+    """Refuse a suite that does not say what it is."""
+    if "schema" not in document:
+        raise InvalidInput(
+            f'{yaml_text.where(source, 1)}: the key "schema" is missing',
+            hint=f'begin the file with "schema: {_SCHEMA}"',
+        )
 
 
 def _overrides(system: Iterable[str]) -> dict[str, JsonValue]:

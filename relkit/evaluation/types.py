@@ -19,6 +19,7 @@ from relkit.core.values import (
     OPTIONAL,
     REQUIRED,
     Checked,
+    Count,
     Digest,
     ErrorCounts,
     Estimate,
@@ -83,7 +84,8 @@ class EvalReport:
     where the dataset is not locked. ``cluster`` is the column of the independent units, and
     ``shared_prompts`` how many prompts numbers are clustered by as well, 0 where too few are shared
     to count, None where it is not known. ``load`` is the digest of the load fingerprint that
-    latencies were measured under, or ``mixed``. Rates are fractions, times in ms.
+    latencies were measured under, or ``mixed``. ``limit`` marks a smoke
+    run of so many utterances. Rates are fractions, times in ms.
     """
 
     FILE: ClassVar = Shape(required=True, derived={"path": "run", "coverage": "unusable"})
@@ -116,6 +118,7 @@ class EvalReport:
     registered: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=OPTIONAL)
     cluster: str = field(default="cluster", metadata=OPTIONAL)
     shared_prompts: int | None = field(default=None, metadata=OPTIONAL | OMITTED)
+    limit: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
     @property
     def path(self) -> str:
@@ -342,7 +345,7 @@ class RunHeader:
     (docs/cli.md, section "A run and its digests"). ``load`` is the load fingerprint (cores,
     processes, threads, hardware): latencies under different ones are never compared. ``versions``
     maps a distribution to its version, ``outputs`` a file name to its digest. ``source`` names the
-    run whose predictions a rescored run uses.
+    run whose predictions a rescored run uses, ``limit`` marks a smoke run of so many utterances.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -363,6 +366,7 @@ class RunHeader:
     load_digest: str
     versions: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    limit: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,12 +458,13 @@ MIXED_LOAD = "mixed"
 
 
 def other_measures(report: EvalReport, baseline: EvalReport) -> Iterator[str]:
-    """Yield what two runs were measured with otherwise: dataset, suite, normalizer, scorer."""
+    """Yield what two runs were measured with otherwise, such as ``dataset`` or ``suite``."""
     pairs = (
         ("dataset", report.dataset.digest, baseline.dataset.digest),
         ("suite", report.suite.digest, baseline.suite.digest),
         ("normalizer", report.normalizer.digest, baseline.normalizer.digest),
         ("scorer", report.scorer, baseline.scorer),
+        ("limit", report.limit, baseline.limit),
     )
     yield from (name for name, ours, theirs in pairs if ours != theirs)
 
@@ -482,5 +487,27 @@ def check_same_measure(report: EvalReport, baseline: EvalReport) -> None:
         raise InvalidInput(
             f"{report.run} and {baseline.run} have another {what}: "
             "their numbers cannot stand side by side",
-            hint=f"score the baseline alike: relkit rescore {baseline.run}",
+            hint=_alike_hint(what, report, baseline),
         )
+
+
+def _alike_hint(what: str, report: EvalReport, baseline: EvalReport) -> str:
+    """Return how two runs come to measure the same, by the first thing that they do not share."""
+    if what == "dataset" and report.dataset.name != baseline.dataset.name:
+        return (
+            f"{baseline.dataset.name} and {report.dataset.name} hold other utterances: run both "
+            "systems by one suite (relkit eval SUITE --system KEY=VALUE)"
+        )
+    if what == "dataset":
+        older = min(report, baseline, key=lambda item: item.created)
+        return (
+            f"the data was changed in between: relkit rescore {older.run} scores its answers by "
+            "today's references; where audio changed: relkit eval SUITE"
+        )
+    if what == "limit":
+        return f"run the whole suite for both: relkit eval {report.suite.name}"
+    option = {
+        "suite": f" --suite {report.suite.name}",
+        "normalizer": f" --normalizer {report.normalizer.name}",
+    }.get(what, "")
+    return f"score the baseline alike: relkit rescore {baseline.run}{option}"

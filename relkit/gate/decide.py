@@ -12,7 +12,7 @@ from dataclasses import replace
 from relkit.core.metrics import TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
-from relkit.core.wording import count, duration, limit, number
+from relkit.core.wording import count, counted, duration, limit, number
 from relkit.evaluation.types import MIXED_LOAD, EvalReport, other_measures
 from relkit.gate.evidence import (
     COMPARING,
@@ -89,6 +89,7 @@ _Problem = tuple[str, Verdict, str]
 
 def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Problem]:
     yield from _age(report, "candidate", now, policy.max_age_s)
+    yield from _smoke(report, "candidate")
     coverage = report.coverage
     if coverage is None or report.scored <= 0:
         yield "nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored"
@@ -109,6 +110,7 @@ def _against(
         return
     report, candidate = compared.report, evidence.candidate
     yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
+    yield from _smoke(report, what)
     if report.run == candidate.run:
         yield "same_run", Verdict.ERROR, f"candidate and {what} are the same run"
     coverage = report.coverage
@@ -117,10 +119,17 @@ def _against(
         least = limit(policy.coverage, "fraction")
         reason = f"the {what} scored {shown} of its items, {least} are needed"
         yield f"{what}_coverage", Verdict.NO_DATA, reason
-    for name in other_measures(candidate, report):
+    for name in set(other_measures(candidate, report)) - {"limit"}:  # which is a smoke run's
         reason = f"candidate and {what} were measured with another {name}"
         yield f"other_{name}", Verdict.ERROR, reason
     yield from _unpaired(policy, compared, what)
+
+
+def _smoke(report: EvalReport, what: str) -> Iterator[_Problem]:
+    if report.limit is not None:
+        taken = counted(report.limit, "utterance")
+        reason = f"the {what} is a smoke run of {taken} (--limit): run the whole suite"
+        yield f"{what}_smoke_run", Verdict.NO_DATA, reason
 
 
 def _unpaired(policy: GatePolicy, compared: Compared, what: str) -> Iterator[_Problem]:

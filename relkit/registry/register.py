@@ -13,10 +13,11 @@ from relkit.core import storage
 from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, digest_of, sha256_bytes
 from relkit.core.errors import Busy, InvalidInput, UsageError
+from relkit.core.wording import counted
 from relkit.datasets.types import Answer
 from relkit.evaluation.evaluate import Normalizers
 from relkit.evaluation.ports import RunStore
-from relkit.evaluation.types import Outcome
+from relkit.evaluation.types import EvalReport, Outcome
 from relkit.registry.ledger import (
     Entry,
     LedgerState,
@@ -42,6 +43,7 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
     model behaves), and where the normalizer is no longer the run's.
     """
     report = runs.read_report(run)
+    _refuse_smoke(report)
     outcomes = runs.read_outcomes(run)
     normalizer = normalizers.read(report.normalizer.name, report.normalizer.digest)
     if normalizer.digest != report.normalizer.digest:
@@ -63,6 +65,14 @@ def take_fingerprint(run: str, runs: RunStore, normalizers: Normalizers) -> Fing
         clips=len(answers),
         run=report.run,
     )
+
+
+def _refuse_smoke(report: EvalReport) -> None:
+    if report.limit is not None:
+        raise InvalidInput(
+            f"{report.run} is a smoke run of {counted(report.limit, 'utterance')} (--limit)",
+            hint=f"measure the release whole: relkit eval {report.suite.name}",
+        )
 
 
 def _answers(
@@ -232,6 +242,7 @@ def _complete(document: dict[str, Any], ports: RegistryPorts) -> None:
     run = document.get("run")
     if isinstance(run, str) and (stored := ports.report(run)) is not None:
         report, data = stored
+        _refuse_smoke(report)
         document["run"] = report.run
         document.setdefault("report", sha256_bytes(data))
         dataset = report.dataset

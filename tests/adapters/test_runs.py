@@ -15,8 +15,8 @@ import pytest
 from relkit.adapters.results import ParquetResults
 from relkit.adapters.runs import RunFolders
 from relkit.core.errors import Busy, InvalidInput, UsageError
-from relkit.datasets.types import Answer
-from relkit.evaluation.types import EvalReport
+from relkit.datasets.types import Answer, Failure, FailureReason
+from relkit.evaluation.types import EvalReport, Outcome
 from tests.builders import FULL_ANSWER, header, outcome, report, result_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -376,6 +376,27 @@ def test_a_kill_before_the_first_file_leaves_no_run(runs: RunFolders) -> None:
     with pytest.raises(UsageError, match="names no run"):
         runs.find(RUN)
     finished(runs)
+
+
+def test_a_start_that_failed_leaves_no_run(runs: RunFolders, tmp_path: Path) -> None:
+    """Without an answer there is nothing to go on with; with one the run stays."""
+    failed = outcome("a", Failure(reason=FailureReason.CRASHED))
+
+    def start(*answers: Outcome) -> None:
+        with runs.create(header(RUN)) as held:
+            held.log("2026-01-31T12:00:00Z", "started")
+            for item in answers:
+                held.append(item)
+            raise KeyboardInterrupt
+
+    for answers in ([], [failed]):
+        with pytest.raises(KeyboardInterrupt):
+            start(*answers)
+        assert not list((tmp_path / "runs").iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        start(ITEMS[0])
+    with runs.resume(RUN) as held:
+        assert held.outcomes() == ITEMS[:1]
 
 
 def test_runs_of_one_second_are_ordered_by_their_files(runs: RunFolders, tmp_path: Path) -> None:

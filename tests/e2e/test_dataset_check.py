@@ -308,7 +308,8 @@ def test_a_broken_contract_file_is_named_with_its_line(workspace: Workspace, wor
 
 def suite(workspace: Workspace, system: str, where: str = "") -> str:
     """Write a suite on ``words`` and return its name."""
-    text = f"name: w\ndataset: {{name: words{where}}}\nmetrics: [wer]\nsystem: {system}\n"
+    head = "schema: relkit.suite/v1\nname: w\n"
+    text = f"{head}dataset: {{name: words{where}}}\nmetrics: [wer]\nsystem: {system}\n"
     (workspace.folder / "eval" / "suites" / "w.yaml").write_text(text, encoding="utf-8")
     return "w"
 

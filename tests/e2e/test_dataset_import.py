@@ -17,6 +17,7 @@ from relkit.adapters.git import GitRevisions
 from tests.builders import tiny_disk
 from tests.conftest import Workspace
 
+HEAD = "schema: relkit.suite/v1\n"
 ECHO = """\
 import json, sys
 for line in sys.stdin:
@@ -112,7 +113,7 @@ def evaluate(workspace: Workspace, name: str, column: str) -> dict[str, Any]:
     """Run a real program over a dataset and return the report."""
     write(workspace.folder / "echo.py", ECHO)
     system = '{kind: command, run: "python3 echo.py", timeout_s: 20}'
-    suite = f"name: {name}\ndataset: {{name: {name}}}\nslices: [{column}]\nsystem: {system}\n"
+    suite = f"{HEAD}name: {name}\ndataset: {{name: {name}}}\nslices: [{column}]\nsystem: {system}\n"
     write(workspace.folder / "eval" / "suites" / f"{name}.yaml", suite)
     said = workspace.relkit("eval", name, "--json")
     assert said.code == 0, said.out + said.err
@@ -238,7 +239,9 @@ def test_without_speakers_no_interval_is_claimed(workspace: Workspace, tmp_path:
     assert any("ids numbered" in note for note in said.document["notes"])
     assert [row["id"] for row in rows_of(workspace, "m")] == ["a", "a~2"]
     write(workspace.folder / "echo.py", ECHO)
-    suite = 'name: m\ndataset: {name: m}\nsystem: {kind: command, run: "python3 echo.py"}\n'
+    suite = (
+        f"{HEAD}name: m\ndataset: {{name: m}}\nsystem: {{kind: command, run: python3 echo.py}}\n"
+    )
     write(workspace.folder / "eval" / "suites" / "m.yaml", suite)
     report = workspace.relkit("eval", "m", "--json").document
     assert (report["scored"], report["slices"][0]["clusters"]) == (2, 1)

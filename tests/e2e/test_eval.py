@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -142,9 +143,93 @@ def test_sigterm_ends_with_143_and_can_be_resumed(workspace: Workspace) -> None:
     process.terminate()
     _, err = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert "--resume" in err
+    assert f"relkit eval {name} --resume {run.name}" in err
     slow_echo(workspace, 0.0)
     assert workspace.relkit("eval", name, "--resume", run.name).code == 0
+
+
+def test_ctrl_c_names_suite_options_and_run(workspace: Workspace) -> None:
+    """What is printed can be pasted: the options of the system belong to it, too."""
+    name = slow_echo(workspace, 0.2)
+    process = workspace.start("eval", name, "--system", "timeout_s=33", "--json")
+    run = wait_for_lines(workspace, 2).parent
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    hint = json.loads(out)["error"]["hint"]
+    assert hint == f"go on with: relkit eval {name} --system timeout_s=33 --resume {run.name}"
+    slow_echo(workspace, 0.0)
+    again = shlex.split(hint.removeprefix("go on with: relkit "))
+    assert workspace.relkit(*again).code == 0
+
+
+@pytest.mark.parametrize(
+    ("system", "code"),
+    [
+        ('{kind: command, run: "no-such-program"}', 2),
+        ('{kind: command, run: "false"}', 5),
+        ("{kind: openai-http, base_url: 'http://127.0.0.1:9/v1', model: m}", 5),
+        ("{kind: recorded, path: nothing.jsonl}", 2),
+    ],
+)
+def test_a_start_that_fails_leaves_no_run(workspace: Workspace, system: str, code: int) -> None:
+    """Nothing was answered, so there is nothing to go on with, and nothing says so."""
+    said = workspace.relkit("eval", workspace.suite(system))
+    assert said.code == code, said.err
+    assert workspace.runs == []
+    assert "--resume" not in said.err
+
+
+def test_a_smoke_run_is_marked_and_no_gate_passes_on_it(workspace: Workspace) -> None:
+    """``--limit`` takes clips of every voice, and everything that reads the run says so."""
+    name = workspace.recorded(lambda row: {"text": row["text"]})
+    said = workspace.relkit("eval", name, "--limit", "4")
+    assert said.code == 0, said.err
+    assert "a smoke run: 4 of 16 utterances (--limit); no gate passes on it" in said.out
+    (run,) = workspace.runs
+    ids = pq.read_table(run / "results.parquet").column("id").to_pylist()
+    voices = {row["id"]: row["voice"] for row in workspace.manifest()}
+    assert len(ids) == 4
+    assert len({voices[item] for item in ids}) == 2
+    assert "(smoke: 4)" in workspace.relkit("runs").out
+    again = workspace.relkit("rescore", "@latest", "--json").document
+    assert (again["expected"], again["limit"]) == (4, 4)
+    policy = workspace.folder / "gates" / "any.yaml"
+    rule = "{id: any, metric: failure_rate, test: bound, max: 0.9}"
+    text = f"schema: relkit.gate/v1\nname: any\ncoverage: 0.01\nrules: [{rule}]\n"
+    policy.write_text(text, encoding="utf-8")
+    gated = workspace.relkit("gate", "any", "--candidate", "@latest", "--json")
+    assert gated.code == 4
+    assert gated.document["reason_codes"][0] == "candidate_smoke_run"
+    whole = workspace.relkit("eval", name, "--limit", "16", "--json").document
+    assert (whole["expected"], "limit" in whole) == (16, False)
+    refused = workspace.relkit("compare", "@latest", again["run"])
+    assert "run the whole suite for both" in refused.err
+
+
+def test_a_smoke_run_goes_on_as_one(workspace: Workspace) -> None:
+    """``--resume`` needs no ``--limit``, and takes no other."""
+    name = slow_echo(workspace, 0.2)
+    process = workspace.start("eval", name, "--limit", "5")
+    run = wait_for_lines(workspace, 1).parent
+    kill(process)
+    slow_echo(workspace, 0.0)
+    other = workspace.relkit("eval", name, "--resume", run.name, "--limit", "6")
+    assert "started with another limit" in other.err
+    done = workspace.relkit("eval", name, "--resume", run.name, "--json")
+    assert (done.document["scored"], done.document["limit"]) == (5, 5)
+
+
+def test_a_suite_goes_by_the_name_of_its_file(workspace: Workspace) -> None:
+    """Another name inside would name two things in every report and hint."""
+    name = workspace.recorded(lambda row: {"text": row["text"]})
+    suites = workspace.folder / "eval" / "suites"
+    (suites / f"{name}.yaml").rename(suites / "other.yaml")
+    for argument in ("other", str(suites / "other.yaml")):
+        said = workspace.relkit("eval", argument)
+        assert said.code == 2
+        assert f'other.yaml: is called "{name}"' in said.err
+        assert 'write "name: other", or rename the file' in said.err
 
 
 def test_a_second_process_on_the_same_run_is_refused(workspace: Workspace) -> None:
@@ -314,7 +399,7 @@ def test_recorded_answers_to_unknown_utterances_are_refused(workspace: Workspace
     assert workspace.runs == []
 
 
-def test_an_unreachable_endpoint_is_exit_5_and_the_run_can_go_on(workspace: Workspace) -> None:
+def test_an_unreachable_endpoint_is_exit_5_and_no_run(workspace: Workspace) -> None:
     """A server that is down says nothing about a candidate."""
     name = workspace.suite(
         '{kind: openai-http, base_url: "http://127.0.0.1:9", model: none, timeout_s: 2, retries: 0}'
@@ -322,4 +407,4 @@ def test_an_unreachable_endpoint_is_exit_5_and_the_run_can_go_on(workspace: Work
     said = workspace.relkit("eval", name, "--json")
     assert said.code == 5
     assert said.document["error"]["code"] == "backend_unavailable"
-    assert not (workspace.runs[0] / "report.json").exists()
+    assert workspace.runs == []

@@ -103,6 +103,7 @@ def test_files_shown_in_the_tour_are_read(tmp_path: Path) -> None:
     (folder / "manifest.jsonl").write_text(row, encoding="utf-8")
     text = suite.replace("assistant-commands, where: {subset: demo}", "my-commands")
     text = text.replace('[accent, noise, "noise&channel"]', "[accent]")
+    text = text.replace("name: demo", "name: mine")
     (tmp_path / "ws" / "eval" / "suites" / "mine.yaml").write_text(text, encoding="utf-8")
     run = relkit.evaluate("mine", workspace=tmp_path / "ws", system=["timeout_s=30"])
     assert run.report.unusable == 1

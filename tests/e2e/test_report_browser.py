@@ -22,6 +22,7 @@ from tests.fakes import write_tone
 from tests.gate_decisions import blocked, decision, failing, judged, part, result
 
 SUITE = """\
+schema: relkit.suite/v1
 name: spoken
 dataset: {name: spoken}
 normalizer: none

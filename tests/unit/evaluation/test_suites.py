@@ -85,6 +85,14 @@ def test_a_file_that_is_no_mapping_is_no_suite(text: str) -> None:
         parse_suite(text, source="small.yaml")
 
 
+def test_a_suite_without_a_schema_is_told_how_to_begin() -> None:
+    """Suites were read without one before: one message says what to write, and where."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_suite(SUITE.partition("\n")[2], source="small.yaml")
+    assert caught.value.message == 'small.yaml, line 1: the key "schema" is missing'
+    assert caught.value.hint == 'begin the file with "schema: relkit.suite/v1"'
+
+
 def test_everything_a_suite_says_arrives() -> None:
     """Values, defaults, expanded timings, sorted crossings, and overall first."""
     found = suite()
@@ -163,7 +171,7 @@ def test_a_wrong_override_is_not_blamed_on_the_file(
 def test_a_wrong_line_keeps_its_number_beside_an_override() -> None:
     """Overriding one key does not hide where another one stands."""
     text = MINIMAL.replace("{kind: recorded, path: answers.jsonl}", "\n  kind: recorded\n  pth: x")
-    with pytest.raises(InvalidInput, match=r"line 5: unknown key \"system\.pth\""):
+    with pytest.raises(InvalidInput, match=r"line 6: unknown key \"system\.pth\""):
         parse_suite(text, source="small.yaml", system=["path=x"])
 
 
@@ -224,6 +232,7 @@ dataset:
   where: {accent: [plain, broad]}
   name: words
 name: small
+schema: relkit.suite/v1
 """
     assert suite_digest(suite(other)) == suite_digest(suite())
 
@@ -281,6 +290,7 @@ def test_any_names_survive_the_way_through_a_stored_suite(
 ) -> None:
     """JSON is YAML: whatever a suite names, file and stored document agree."""
     document = {
+        "schema": "relkit.suite/v1",
         "name": name,
         "dataset": {"name": dataset, "where": where},
         "keywords": keywords,
@@ -295,7 +305,7 @@ def test_any_names_survive_the_way_through_a_stored_suite(
 def test_another_kind_of_system_starts_from_nothing() -> None:
     """Switching the kind on the command line does not drag the old kind's keys along."""
     text = (
-        "name: s\ndataset: {name: d}\n"
+        "schema: relkit.suite/v1\nname: s\ndataset: {name: d}\n"
         "system: {kind: faster-whisper, model: tiny.en, beam_size: 5}\n"
     )
     found = parse_suite(text, source="s.yaml", system=["kind=command", "run=cat"]).system
@@ -303,6 +313,7 @@ def test_another_kind_of_system_starts_from_nothing() -> None:
 
 
 SPOKEN = """\
+schema: relkit.suite/v1
 name: say
 dataset: {name: words}
 task: tts

@@ -315,6 +315,13 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
         "other_normalizer",
     ),
     ("another scorer", _case(theirs={"scorer": "other/9"}), Verdict.ERROR, "other_scorer"),
+    ("a smoke run", _case(ours={"limit": 12}), Verdict.NO_DATA, "candidate_smoke_run"),
+    (
+        "a smoke run as baseline",
+        _case(theirs={"limit": 12}),
+        Verdict.NO_DATA,
+        "baseline_smoke_run",
+    ),
     ("coverage just under", _case(ours={"scored": 237}), Verdict.NO_DATA, "coverage"),
     ("nothing scored", _case(ours={"scored": 0}), Verdict.NO_DATA, "nothing_scored"),
     (

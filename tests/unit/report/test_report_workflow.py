@@ -27,12 +27,42 @@ OTHER = "sha256:" + "1" * 64
         ("suite", {"suite": Named(name="small", digest=OTHER)}),
         ("normalizer", {"normalizer": Named(name="english", digest=OTHER)}),
         ("scorer", {"scorer": "relkit-text/2"}),
+        ("limit", {"limit": 5}),
     ],
 )
 def test_a_baseline_of_another_measure_is_refused(what: str, fields: dict[str, Any]) -> None:
     """Numbers that measure different things do not stand side by side."""
     with pytest.raises(InvalidInput, match=f"have another {what}"):
         check_same_measure(report(), report(run="older", **fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        (
+            {"dataset": replace(report().dataset, name="calls", digest=OTHER)},
+            "calls and words hold other utterances: run both systems by one suite",
+        ),
+        (
+            {"dataset": replace(report().dataset, digest=OTHER), "created": "2020-01-01T00:00:00Z"},
+            "relkit rescore older scores its answers by today's references",
+        ),
+        (
+            {"dataset": replace(report().dataset, digest=OTHER), "created": "2030-01-01T00:00:00Z"},
+            f"relkit rescore {report().run} scores its answers",
+        ),
+        ({"suite": Named(name="x", digest=OTHER)}, "relkit rescore older --suite small"),
+        ({"normalizer": Named(name="x", digest=OTHER)}, "rescore older --normalizer english"),
+        ({"limit": 5}, "run the whole suite for both: relkit eval small"),
+    ],
+)
+def test_runs_that_do_not_compare_get_a_hint_that_can_help(
+    fields: dict[str, Any], hint: str
+) -> None:
+    """Scoring again cannot make two datasets one; what can is named, with its option."""
+    with pytest.raises(InvalidInput) as caught:
+        check_same_measure(report(), report(run="older", **fields))
+    assert hint in str(caught.value.hint)
 
 
 def test_a_run_is_not_its_own_baseline() -> None:
