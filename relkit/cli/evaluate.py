@@ -102,14 +102,14 @@ def _show_run(result: "EvalResult", common: Common) -> None:
 
 
 class Format(StrEnum):
-    """How the two files are written."""
+    """How the two files are written; ``ctm`` is an STM reference and a CTM hypothesis."""
 
     TRN = "trn"
     JSONL = "jsonl"
+    KALDI = "kaldi"
     TXT = "txt"
-
-
-_ENDINGS = {".trn": Format.TRN, ".jsonl": Format.JSONL, ".json": Format.JSONL}
+    STM = "stm"
+    CTM = "ctm"
 
 
 def score(
@@ -118,7 +118,7 @@ def score(
     hyp: Annotated[Path, typer.Option("--hyp", metavar="FILE", help="What was recognised.")],
     format_: Annotated[
         Format | None,
-        typer.Option("--format", help="By default told by the ending of --ref; else txt."),
+        typer.Option("--format", help="By default as the files end; ctm: an STM --ref."),
     ] = None,
     normalizer: Annotated[
         str,
@@ -128,13 +128,13 @@ def score(
         bool, typer.Option("--against-jiwer", help="Explain why jiwer's number differs.")
     ] = False,
     optional_deletable: Annotated[
-        bool, typer.Option("-D", help="TRN: a missing (word) in parentheses is correct.")
+        bool, typer.Option("-D", help="NIST: a missing (word) in parentheses is correct.")
     ] = False,
     fragments: Annotated[
-        bool, typer.Option("-F", help="TRN: a fragment (wo-) matches a word it begins or ends.")
+        bool, typer.Option("-F", help="NIST: a fragment (wo-) matches a word it begins or ends.")
     ] = False,
     case_sensitive: Annotated[
-        bool, typer.Option("-s", help="TRN: compare as written instead of in lower case.")
+        bool, typer.Option("-s", help="NIST: compare as written instead of in lower case.")
     ] = False,
     common: Common,
 ) -> None:
@@ -152,7 +152,7 @@ def score(
     options = ScoreOptions(
         reference=ref,
         hypothesis=hyp,
-        format=(format_ or _ENDINGS.get(ref.suffix, Format.TXT)).value,
+        format=None if format_ is None else format_.value,
         normalizer=normalizer,
         trn=TrnOptions(
             optional_deletable=optional_deletable,

@@ -1,8 +1,8 @@
-"""Reads transcripts to be scored: JSON lines, NeMo manifests, plain text, TRN."""
+"""Reads transcripts to be scored: JSON lines, NeMo manifests, Kaldi text, plain text, NIST's."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import InvalidInput
@@ -10,29 +10,72 @@ from relkit.core.json_lines import JsonRow, row_blocks
 from relkit.core.values import id_text
 from relkit.core.yaml_text import where
 from relkit.datasets.selection import default_id
+from relkit.scoring.formats import Format, pair_format
+from relkit.scoring.timed_files import parse_stm, parse_stm_and_ctm
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
 from relkit.scoring.types import TrnOptions
 
-Format = Literal["trn", "jsonl", "txt"]
 Side = Literal["reference", "hypothesis"]
 _PREDICTED = "pred_text"
 _ERROR = "error"
 _KNOWN = ("id", "text", "audio_filepath", "offset", _PREDICTED, _ERROR)
 
 
-def read_transcripts(
-    data: bytes, *, source: str, side: Side, format_: Format, trn: TrnOptions
-) -> Transcripts:
-    """Return the utterances of a file; raises InvalidInput naming file and line.
+class TranscriptPair(NamedTuple):
+    """A reference and a hypothesis as they were read."""
 
-    ``source`` is the file's name for messages; ``trn`` says how TRN marks count.
+    format: Format
+    reference: Transcripts
+    hypothesis: Transcripts
+
+
+def read_pair(
+    names: tuple[str, str], data: tuple[bytes, bytes], *, format_: Format | None, trn: TrnOptions
+) -> TranscriptPair:
+    """Return the utterances of a reference and a hypothesis; raises InvalidInput.
+
+    ``names`` are those of the files; without a ``format_`` their endings tell it, and what looks
+    like another format is refused. ``trn`` says how the marks of NIST's formats count. Messages
+    name file and line.
     """
-    text = decode(data, source=source)
+    texts = decode(data[0], source=names[0]), decode(data[1], source=names[1])
+    chosen = format_ or pair_format(names, texts)
+    if chosen == "ctm":
+        return TranscriptPair(chosen, *parse_stm_and_ctm(*texts, sources=names, options=trn))
+    sides: tuple[Side, Side] = ("reference", "hypothesis")
+    files = (
+        _parse(text, source=name, side=side, format_=chosen, trn=trn)
+        for text, name, side in zip(texts, names, sides, strict=True)
+    )
+    return TranscriptPair(chosen, *files)
+
+
+def _parse(text: str, *, source: str, side: Side, format_: Format, trn: TrnOptions) -> Transcripts:
     if format_ == "trn":
         return parse_trn(text, source=source, options=trn)
+    if format_ == "stm":
+        return parse_stm(text, source=source, options=trn)
     if format_ == "jsonl":
         return parse_jsonl(text, source=source, side=side)
+    if format_ == "kaldi":
+        return parse_kaldi(text, source=source)
     return parse_txt(text, source=source)
+
+
+def parse_kaldi(text: str, *, source: str) -> Transcripts:
+    """Return the utterances of Kaldi's ``text``: an id and the words a line; blank lines go."""
+    refuse_empty(text, source)
+    numbered = [
+        (number, line.split(maxsplit=1))
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line and not line.isspace()
+    ]
+    return Transcripts(
+        source=source,
+        ids=[fields[0] for _, fields in numbered],
+        texts=[fields[1] if len(fields) > 1 else "" for _, fields in numbered],
+        lines=[number for number, _ in numbered],
+    )
 
 
 def parse_txt(text: str, *, source: str) -> Transcripts:

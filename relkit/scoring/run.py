@@ -11,7 +11,8 @@ from relkit.core.errors import InvalidInput
 from relkit.core.tokens import Segmenter, visible
 from relkit.core.values import ErrorCounts
 from relkit.core.wording import columns, count, counted, number
-from relkit.scoring.files import Format, read_transcripts
+from relkit.scoring.files import read_pair
+from relkit.scoring.formats import Format
 from relkit.scoring.networks import NetworkScore, Phrase, count_phrases, map_text, written_words
 from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.peers import Peer, PeerComparison, explain, explanation_lines
@@ -130,14 +131,14 @@ _READING = "case, alternatives and marked words count as TRN has them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreOptions:
-    """The two files to score, how they are written and read, and a normalizer by name.
+    """The two files to score, how they are written (None: as they end), a normalizer by name.
 
     ``against_jiwer`` explains how jiwer's number differs.
     """
 
     reference: Path
     hypothesis: Path
-    format: Format
+    format: Format | None = None
     normalizer: str = "none"
     trn: TrnOptions = TrnOptions()  # noqa: RUF009 - frozen
     against_jiwer: bool = False
@@ -155,27 +156,27 @@ def score_files(
     reference: ScoreFile,
     hypothesis: ScoreFile,
     *,
-    format_: Format,
+    format_: Format | None = None,
     normalizer: Normalizer,
     trn: TrnOptions | None = None,
     segmenter: Segmenter = "auto",
     peer: Peer | None = None,
 ) -> ScoreResult:
-    """Return the scores of a hypothesis file against a reference file of the same format.
+    """Return the scores of a hypothesis file against a reference file.
 
-    Utterances meet by id, in ``txt`` by line. ``trn`` says how marks count in TRN files. With a
+    Without a ``format_`` their endings tell it. Utterances meet by id, in ``txt`` by line, in
+    ``stm`` and ``ctm`` by segment. ``trn`` says how marks count in files of NIST's formats. With a
     ``peer`` (:func:`relkit.adapters.libraries.jiwer_score`) the result explains how its number
     differs. Raises InvalidInput for anything wrong in a file, for duplicate and unknown ids, and
     for different numbers of lines.
     """
-    options = trn or TrnOptions()
-    expected = read_transcripts(
-        reference.data, source=reference.name, side="reference", format_=format_, trn=options
+    chosen, expected, hypothesis_texts = read_pair(
+        (reference.name, hypothesis.name),
+        (reference.data, hypothesis.data),
+        format_=format_,
+        trn=trn or TrnOptions(),
     )
-    hypothesis_texts = read_transcripts(
-        hypothesis.data, source=hypothesis.name, side="hypothesis", format_=format_, trn=options
-    )
-    if format_ == "txt":
+    if chosen == "txt":
         check_same_length(expected, hypothesis_texts)
     order = matching_rows(expected, hypothesis_texts)
     pairs = TextPairs(
@@ -187,6 +188,7 @@ def score_files(
         else {},
     )
     result, raw = _score(pairs, normalizer, segmenter)
+    result = replace(result, ignored_segments=expected.ignored)
     if peer is None:
         return result
     failed = frozenset(result.failed)
@@ -198,7 +200,7 @@ def score_files(
         raw=result.raw_counts,
         normalized=result.counts,
         normalizer=normalizer.name,
-        reading=_READING if format_ == "trn" else "",
+        reading=_READING if chosen in ("trn", "stm", "ctm") else "",
         segmenter=segmenter,
     )
     return replace(result, explanation=explain(compared, peer))
@@ -302,6 +304,7 @@ def score_document(result: ScoreResult) -> dict[str, JsonValue]:
         "failures": result.failures,
         "runaways": result.runaways,
         "runaway_rate": result.runaway_rate,
+        "ignored_segments": result.ignored_segments,
         "raw": {"words": result.raw_counts.reference_length, **_counts(result.raw_counts)},
         "normalizer": {"name": result.normalizer, "digest": result.normalizer_digest},
         "masking": encode(result.masking),
@@ -363,6 +366,8 @@ def score_summary(result: ScoreResult) -> str:
     parts += [step.sentence for step in result.masking if step.hidden]
     if result.runaways:
         parts.append(counted(result.runaways, "runaway utterance"))
+    if result.ignored_segments:
+        parts.append(f"{counted(result.ignored_segments, 'segment')} left out, as the STM says")
     if result.explanation is not None:
         parts += ["", *explanation_lines(result.explanation)]
     return "\n".join(parts)

@@ -4,7 +4,7 @@ A transcript file as it was read, whatever its format.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relkit.core.errors import InvalidInput
@@ -20,7 +20,8 @@ class Transcripts:
     ``texts`` holds None where a system answered with an error. ``phrases`` holds, by row, the
     utterances with alternatives or marked words; their text is what stands in the file. ``written``
     are the texts before any change of case, where that makes a difference. ``lines`` are the lines
-    of the rows, and ``source`` is the file's name, for messages.
+    of the rows, ``source`` is the file's name, for messages, and ``ignored`` the number of segments
+    that the file says not to score.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Transcripts:
     lines: Sequence[int]
     phrases: Mapping[int, Phrase] = field(default_factory=dict)
     written: Sequence[str | None] | None = None
+    ignored: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an empty file and an id that stands twice; raises InvalidInput."""
@@ -89,7 +91,9 @@ def refuse_empty(text: str, source: str) -> None:
         raise InvalidInput(f"{source}: is empty", hint="it needs at least one utterance")
 
 
-_COMMENT = ";;"
+COMMENT = ";;"
+"""How a line begins that nobody reads, in all of NIST's formats."""
+
 _NULL = "@"
 _DEPTH = 64
 _ITEM = re.compile(r"[{}]|[^\s{}]+")
@@ -111,24 +115,37 @@ def parse_trn(text: str, *, source: str, options: TrnOptions) -> Transcripts:
     for number, line in enumerate(text.split("\n"), start=1):
         body, opened, rest = line.rpartition("(")
         name, closed, behind = rest.rpartition(")")
-        if opened and closed and name and not behind.strip() and not line.startswith(_COMMENT):
+        if opened and closed and name and not behind.strip() and not line.startswith(COMMENT):
             ids.append(name)
             written.append(body)
             lines.append(number)
-        elif line.strip() and not line.startswith(_COMMENT):
+        elif line.strip() and not line.startswith(COMMENT):
             raise InvalidInput(
                 f"{where(source, number)}: the line does not end with an id in parentheses",
                 hint="a line is: text (utterance-id)",
             )
-    texts = written
+    return with_marks(ids, written, lines, source=source, options=options)
+
+
+def with_marks(
+    ids: Sequence[str],
+    written: Sequence[str],
+    lines: Sequence[int],
+    *,
+    source: str,
+    options: TrnOptions,
+    ignored: int = 0,
+) -> Transcripts:
+    """Return utterances whose texts have TRN's marks; raises InvalidInput."""
+    texts = list(written)
     if not options.case_sensitive:
         texts = [body.lower() for body in written]
         ids = [name.lower() for name in ids]
     phrases: dict[int, Phrase] = {}
-    holds_mark = _mark_finder(options)
-    marked = [row for row, body in enumerate(texts) if holds_mark(body)] if holds_mark(text) else []
-    if marked:
-        texts = list(texts)
+    characters = _mark_characters(options)
+    marks = "".join(mark for mark in characters if any(mark in body for body in texts))
+    holds_mark = re.compile(f"[{re.escape(marks)}]" if marks else r"(?!)").search
+    marked = [row for row, body in enumerate(texts) if holds_mark(body)] if marks else []
     for row in marked:
         phrase = _Parser(texts[row], where(source, lines[row]), options).phrase()
         plain = plain_text(phrase)
@@ -137,18 +154,19 @@ def parse_trn(text: str, *, source: str, options: TrnOptions) -> Transcripts:
         else:
             texts[row] = plain
     return Transcripts(
-        source=source, ids=ids, texts=texts, lines=lines, phrases=phrases, written=written
+        source=source,
+        ids=ids,
+        texts=texts,
+        lines=lines,
+        phrases=phrases,
+        written=written,
+        ignored=ignored,
     )
 
 
-def _mark_finder(options: TrnOptions) -> Callable[[str], object]:
-    """Return a search for anything that is not plain text; the ids' parentheses do not count."""
-    characters = r"{}@*;\\"
-    if options.optional_deletable:
-        characters += "("
-    if options.fragments:
-        characters += "-"
-    return re.compile(f"[{characters}]").search
+def _mark_characters(options: TrnOptions) -> str:
+    """Return the characters of which one stands in everything that is not plain text."""
+    return "{}@*;\\" + "(" * options.optional_deletable + "-" * options.fragments
 
 
 class _Parser:

@@ -185,7 +185,8 @@ class ScoreResult:
     ``capped_errors`` are the errors with those of an utterance held at max(1, N); ``wrong``
     utterances have an error, ``runaways`` more than max(10, N) insertions
     (docs/method.md, section "Scoring text"). ``failures`` are references without an answer, all
-    their words deleted; ``failed`` are their rows. ``ids`` and ``by_utterance`` are in the order of
+    their words deleted; ``failed`` are their rows. ``ignored_segments`` of an STM file are not
+    scored, because it says so. ``ids`` and ``by_utterance`` are in the order of
     the reference.
     """
 
@@ -205,6 +206,7 @@ class ScoreResult:
     ids: Sequence[str]
     by_utterance: CountTable
     explanation: Explanation | None = None
+    ignored_segments: int = 0
 
     @property
     def failures(self) -> int:

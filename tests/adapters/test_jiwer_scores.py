@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from relkit.adapters.libraries import jiwer_score, whisper_steps
 from relkit.core.digests import digest_of
 from relkit.core.values import ErrorCounts
-from relkit.scoring.files import Format
+from relkit.scoring.formats import Format
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, built_in
 from relkit.scoring.peers import explanation_lines
 from relkit.scoring.run import ScoreFile, score_document, score_files

@@ -4,6 +4,7 @@ The vectors are no part of this project; without them beside the checkout the te
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -98,17 +99,51 @@ CASES = {
 }
 
 OTHER = {
-    "times (stm, ctm) decide what is scored": (
-        "test3 test3a test3b test3c test4 test6 test9 test9_1 test10 test10_1 test11 test12 test13 "
-        "test13_D test13_a test13_aD test14_a test14_b test14_c test14_d test14_e test15_a "
-        "test15_b test16_$n"
+    "times of the reference's words (ctm), or only a part of the time (-m), are compared": (
+        "test13 test13_D test13_a test13_aD test14_a test14_b test14_c test14_d test14_e"
     ),
-    "aligned by GNU diff, or text without utterances": "test2 test5",
+    "characters of all scripts but ASCII's, or hyphens, in a timed file": (
+        "test9_1 test10 test10_1 test15_b"
+    ),
+    "aligned by GNU diff, or text without utterances": "test2 test4 test5",
     "a language model or a list weighs the words": "test1b test1c",
-    "no counts: piped input, or a report only": "test1a test1d",
-    "words are cut by a lexicon": "test7_1 test7_2 test7_2a test7_3 test7_4",
+    "no counts: piped input, or a report only": "test1a test1d test3b test3c",
+    "words are cut by a lexicon": "test7_1 test7_2 test7_2a test7_3 test7_4 test11 test12",
 }
 """sclite's other tests by the reason why they are no TRN scoring."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedCase:
+    """A test of sclite that scores a CTM file against an STM file, and how its files are coded."""
+
+    reference: str
+    hypothesis: str
+    encoding: str = "utf-8"
+    segmenter: Segmenter = "words"
+
+
+MISSING = {
+    number: TimedCase(
+        reference="stm2ctm_missing.ref.stm", hypothesis=f"stm2ctm_missing.hyp-miss{lacks}.ctm"
+    )
+    for number, lacks in enumerate(
+        ("file1", "file1chanA", "file1chanb", "file2", "file2chanA", "file2chanB"), start=3
+    )
+}
+TIMED = {
+    "test3": TimedCase(reference="lvc_ref.stm", hypothesis="lvc_hyp.ctm"),
+    "test3a": TimedCase(reference="lvc_refe.stm", hypothesis="lvc_hyp.ctm"),
+    "test6": TimedCase(reference="mand_ref.stm", hypothesis="mand_hyp.ctm", encoding="gb18030"),
+    "test9": TimedCase(
+        reference="mand_ref.stm",
+        hypothesis="mand_hyp.ctm",
+        encoding="gb18030",
+        segmenter="characters",
+    ),
+    "test15_a": TimedCase(reference="test.cantonese.stm", hypothesis="test.cantonese.ctm"),
+    **{f"test16_{number}": case for number, case in MISSING.items()},
+}
 
 
 @cache
@@ -143,6 +178,31 @@ def scored(
     )
     ids = [utterance.lower() for utterance in result.ids]
     return result, {utterance: result.by_utterance[row] for row, utterance in enumerate(ids)}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_timed_counts_are_those_of_sclite(name: str) -> None:
+    """Every segment has sclite's counts; sclite numbers them by speaker."""
+    case = TIMED[name]
+    reference, hypothesis = (
+        ScoreFile(
+            name=file, data=(VECTORS / "in" / file).read_bytes().decode(case.encoding).encode()
+        )
+        for file in (case.reference, case.hypothesis)
+    )
+    result = score_files(
+        reference,
+        hypothesis,
+        normalizer=Pipeline(name="none", steps=[], digest_of=digest_of),
+        segmenter=case.segmenter,
+    )
+    seen: Counter[str] = Counter()
+    ours = {}
+    for row, segment in enumerate(result.ids):
+        speaker = segment.split(":")[2]
+        ours[f"{speaker}-{seen[speaker]:03d}"] = result.by_utterance[row]
+        seen[speaker] += 1
+    assert ours == expected(name)
 
 
 def optional_hits(name: str, counts: ErrorCounts) -> int:
@@ -201,6 +261,7 @@ def test_every_test_of_sclite_is_accounted_for() -> None:
     """A test is reproduced or has a reason why it cannot be one of ours."""
     arguments = json.loads((VECTORS / "test_args.json").read_text())
     named = {name.replace("-utf8-2bytes", "-$utf") for name in CASES if "4b" not in name}
+    named |= {"test16_$n" if name.startswith("test16") else name for name in TIMED}
     named = {name for name in named if "3bytes" not in name}
     others = {name for names in OTHER.values() for name in names.split()}
     assert named | others == set(arguments)

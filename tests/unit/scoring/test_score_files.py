@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from relkit.core.codec import parse_json
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import JsonRow, row_blocks
-from relkit.scoring.files import Format, Side, parse_jsonl, parse_txt, read_transcripts
+from relkit.scoring.files import Side, parse_jsonl, parse_kaldi, parse_txt, read_pair
+from relkit.scoring.formats import Format
 from relkit.scoring.types import TrnOptions
 
 GOOD = '{"id": "u0", "text": "zebra"}\n'
@@ -214,7 +215,28 @@ def test_plain_text_is_one_utterance_a_line(text: str, texts: list[str]) -> None
     assert file.ids == [str(line) for line in range(1, len(texts) + 1)]
 
 
-@pytest.mark.parametrize("format_", ["txt", "jsonl", "trn"])
+@pytest.mark.parametrize(
+    ("text", "ids", "texts"),
+    [
+        ("u1 hello world\nu2 good day\n", ["u1", "u2"], ["hello world", "good day"]),
+        ("u1\thello\n\n u2  good  day \n", ["u1", "u2"], ["hello", "good  day "]),
+        ("u1\nu2 \n", ["u1", "u2"], ["", ""]),
+        ("U1 Hello (x) {y}\n", ["U1"], ["Hello (x) {y}"]),
+    ],
+)
+def test_kaldi_text_is_an_id_and_the_words(text: str, ids: list[str], texts: list[str]) -> None:
+    """Nothing is a mark, case counts, an id alone is an empty text, and blank lines go."""
+    file = parse_kaldi(text, source="text")
+    assert (file.ids, file.texts) == (ids, texts)
+
+
+def test_an_id_of_kaldi_stands_once() -> None:
+    """Its lines are named."""
+    with pytest.raises(InvalidInput, match=r'text, line 3: the id "u1" stands already in line 1'):
+        parse_kaldi("u1 a\nu2 b\nu1 c\n", source="text")
+
+
+@pytest.mark.parametrize("format_", ["txt", "jsonl", "trn", "kaldi", "stm", "ctm"])
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -228,5 +250,5 @@ def test_plain_text_is_one_utterance_a_line(text: str, texts: list[str]) -> None
 def test_bad_bytes_are_named(format_: Format, data: bytes, message: str) -> None:
     """No format reads an empty file, a byte order mark, a NUL or another encoding."""
     with pytest.raises(InvalidInput) as caught:
-        read_transcripts(data, source="f", side="reference", format_=format_, trn=TrnOptions())
+        read_pair(("f", "h"), (data, b"a (b)\n"), format_=format_, trn=TrnOptions())
     assert caught.value.message == message

@@ -10,7 +10,7 @@ from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.tokens import Segmenter, graphemes
 from relkit.core.values import ErrorCounts
-from relkit.scoring.files import Format
+from relkit.scoring.formats import Format
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, Step
 from relkit.scoring.run import ScoreFile, score_document, score_files, score_texts
 from relkit.scoring.text import SCORER, TextScorer
