@@ -30,6 +30,10 @@ TEXTS = {
     "hyp.txt": "turn of the light\n",
     "ref.trn": "turn { on / off } the light (s1-1)\n",
     "hyp.trn": "turn off the light (s1-1)\n",
+    "text": "s1-1 turn on the light\n",
+    "hyp.text": "s1-1 turn of the light\n",
+    "ref.stm": "call A s1 0.00 1.50 turn on the light\n",
+    "hyp.ctm": "call A 0.10 0.30 turn\ncall A 0.50 0.20 on\n",
 }
 
 
