@@ -58,11 +58,11 @@ def _parse(text: str, *, source: str, side: Side, format_: Format, trn: TrnOptio
     if format_ == "jsonl":
         return parse_jsonl(text, source=source, side=side)
     if format_ == "kaldi":
-        return parse_kaldi(text, source=source)
+        return parse_kaldi_text(text, source=source)
     return parse_txt(text, source=source)
 
 
-def parse_kaldi(text: str, *, source: str) -> Transcripts:
+def parse_kaldi_text(text: str, *, source: str) -> Transcripts:
     """Return the utterances of Kaldi's ``text``: an id and the words a line; blank lines go."""
     refuse_empty(text, source)
     numbered = [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relkit.core.codec import parse_json
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import JsonRow, row_blocks
-from relkit.scoring.files import Side, parse_jsonl, parse_kaldi, parse_txt, read_pair
+from relkit.scoring.files import Side, parse_jsonl, parse_kaldi_text, parse_txt, read_pair
 from relkit.scoring.formats import Format
 from relkit.scoring.types import TrnOptions
 
@@ -226,14 +226,14 @@ def test_plain_text_is_one_utterance_a_line(text: str, texts: list[str]) -> None
 )
 def test_kaldi_text_is_an_id_and_the_words(text: str, ids: list[str], texts: list[str]) -> None:
     """Nothing is a mark, case counts, an id alone is an empty text, and blank lines go."""
-    file = parse_kaldi(text, source="text")
+    file = parse_kaldi_text(text, source="text")
     assert (file.ids, file.texts) == (ids, texts)
 
 
 def test_an_id_of_kaldi_stands_once() -> None:
     """Its lines are named."""
     with pytest.raises(InvalidInput, match=r'text, line 3: the id "u1" stands already in line 1'):
-        parse_kaldi("u1 a\nu2 b\nu1 c\n", source="text")
+        parse_kaldi_text("u1 a\nu2 b\nu1 c\n", source="text")
 
 
 @pytest.mark.parametrize("format_", ["txt", "jsonl", "trn", "kaldi", "stm", "ctm"])
