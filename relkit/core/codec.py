@@ -75,37 +75,10 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
 
     ``line`` is the line of the text in its file, for formats with a document a line.
     """
-
-    def refuse_constant(name: str) -> float:
-        raise Malformed(
-            f"{name} is no JSON number",
-            source=source,
-            line=line,
-            hint="use null for a missing value",
-        )
-
-    def finite(number: str) -> float:
-        value = float(number)
-        if not math.isfinite(value):
-            raise Malformed(f"the number {shown(number)} is out of range", source=source, line=line)
-        return value
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        document = dict(pairs)
-        if len(document) != len(pairs):
-            twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-            raise Malformed(
-                f'the key "{shown(twice)}" stands twice',
-                source=source,
-                line=line,
-                hint="keep one of them",
-            )
-        return document
-
     try:
-        document: JsonValue = json.loads(
-            text, parse_constant=refuse_constant, parse_float=finite, object_pairs_hook=unique
-        )
+        document: JsonValue = _DECODER.decode(text)
+    except Malformed as error:  # of the decoder, which knows no place
+        raise Malformed(error.problem, source=source, line=line, hint=error.hint) from None
     except json.JSONDecodeError as error:
         at = error.lineno if line is None else line
         raise Malformed(f"not JSON: {error.msg}", source=source, line=at) from error
@@ -115,6 +88,32 @@ def parse_json(text: str, *, source: str, line: int | None = None) -> JsonValue:
         raise Malformed("a number has too many digits", source=source, line=line) from error
     _refuse_unwritable(document, text, source, line)
     return document
+
+
+def _refuse_constant(name: str) -> float:
+    hint = "use null for a missing value"
+    raise Malformed(f"{name} is no JSON number", source="", hint=hint)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise Malformed(f"the number {shown(number)} is out of range", source="")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        hint = "keep one of them"
+        raise Malformed(f'the key "{shown(twice)}" stands twice', source="", hint=hint)
+    return document
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique
+)
 
 
 def _refuse_unwritable(document: JsonValue, text: str, source: str, line: int | None) -> None:

@@ -287,6 +287,8 @@ def _ends(low: float | None, high: float | None, unit: str, more: int) -> str:
 
 def safe(text: str) -> str:
     """Return text from data without control characters, so that it cannot steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
@@ -319,7 +321,9 @@ def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -
     lines = []
     for row in rows:
         fold = WIDTH - 2 if below else max(1, widths[last])
-        text = textwrap.wrap(row[last], fold, break_on_hyphens=False) or [""]
+        text = [row[last]]
+        if len(row[last]) > fold:
+            text = textwrap.wrap(row[last], fold, break_on_hyphens=False) or [""]
         cells = [*row[:last], *([] if below else [text[0] if last in left else row[last]])]
         if len(cells[0]) > widths[0]:
             lines.append(cells[0])
@@ -356,6 +360,8 @@ _OLD_COMMAND = re.compile(r"##(?=\[)")
 
 def flat(text: str) -> str:
     """Return text on one line: control and format characters, and what is none, become spaces."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else " " for char in text)
 
 

@@ -35,6 +35,16 @@ class Served:
     decision: str | None = None
 
 
+@dataclass(slots=True)
+class _Span:
+    """A time in which a version has a share of the traffic, since an event."""
+
+    version: str
+    share: float
+    event: ReleaseEvent
+    until: str | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class LedgerState:
     """What is so after the last event; only :func:`state_of` and :func:`refusal_in` change it.
@@ -59,13 +69,24 @@ class LedgerState:
     condemned: dict[str, str] = field(default_factory=dict)
     verified: dict[str, str] = field(default_factory=dict)
     decisions: dict[str, str | None] = field(default_factory=dict)
-    _spans: list[Served] = field(default_factory=list)
-    _open: dict[str, int] = field(default_factory=dict)  # version to its place in ``_spans``
+    _spans: list[_Span] = field(default_factory=list)
+    _open: dict[str, _Span] = field(default_factory=dict)
 
     @property
     def served(self) -> tuple[Served, ...]:
         """The times in which a version had a share of the traffic, oldest first."""
-        return tuple(self._spans)
+        return tuple(
+            Served(
+                version=span.version,
+                share=span.share,
+                since=span.event.at,
+                until=span.until,
+                sequence=span.event.sequence,
+                kind=span.event.kind,
+                decision=span.event.decision if span.version == span.event.version else None,
+            )
+            for span in self._spans
+        )
 
     @property
     def full(self) -> tuple[Served, ...]:
@@ -119,24 +140,14 @@ class LedgerState:
             shares[self.live] = 1.0 - self.share
         if self.candidate is not None:
             shares[self.candidate] = self.share
-        for version, i in tuple(self._open.items()):
-            if shares.get(version) != self._spans[i].share:
-                self._spans[i] = replace(self._spans[i], until=event.at)
+        for version, span in tuple(self._open.items()):
+            if shares.get(version) != span.share:
+                span.until = event.at
                 del self._open[version]
         for version, share in shares.items():
             if version not in self._open:
-                self._open[version] = len(self._spans)
-                self._spans.append(
-                    Served(
-                        version=version,
-                        share=share,
-                        since=event.at,
-                        until=None,
-                        sequence=event.sequence,
-                        kind=event.kind,
-                        decision=event.decision if version == event.version else None,
-                    )
-                )
+                self._open[version] = span = _Span(version, share, event)
+                self._spans.append(span)
 
 
 def state_of(model: str, events: Iterable[ReleaseEvent]) -> LedgerState:

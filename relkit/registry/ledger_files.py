@@ -11,6 +11,7 @@ from relkit.registry.types import Anchor, LedgerLine, ParsedLedger, ReleaseEvent
 
 _ANCHOR = re.compile(r"(?P<sequence>[1-9][0-9]{0,15}) (?P<digest>sha256:[0-9a-f]{64})")
 _MARKERS = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+_MARKER_BYTES = tuple(mark.encode() for mark in _MARKERS)
 
 
 def content_key(event: ReleaseEvent) -> str:
@@ -63,7 +64,7 @@ def parse_ledger(data: bytes, *, source: str) -> ParsedLedger:
     markers: list[int] = []
     for number, raw in enumerate(ended, start=1):
         raw = raw.removesuffix(b"\r")  # noqa: PLW2901 - what an editor on Windows adds
-        if raw.startswith(tuple(mark.encode() for mark in _MARKERS)):
+        if raw.startswith(_MARKER_BYTES):
             markers.append(number)
         elif raw.strip():
             lines.append(_line(raw, number, source))

@@ -1,7 +1,8 @@
 """``relkit registry validate`` and ``verify``: all that is wrong at once, with file and line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from relkit.core.codec import Defect, line_of, lines_of
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
@@ -13,6 +14,7 @@ from relkit.registry.promote import evidence_digests
 from relkit.registry.register import probe_problems
 from relkit.registry.types import (
     EventKind,
+    LedgerReading,
     RegistryValidation,
     RegistryVerification,
     Release,
@@ -81,13 +83,17 @@ def _pin_defects(ports: RegistryPorts, stack: Release, by_model: Known) -> Itera
 
 
 def _model_defects(
-    ports: RegistryPorts, model: str, releases: Mapping[str, Release], *, artifacts: bool
+    ports: RegistryPorts,
+    reading: LedgerReading,
+    model: str,
+    releases: Mapping[str, Release],
+    *,
+    artifacts: bool,
 ) -> Iterator[Defect]:
     """Yield what is wrong with a model's ledger, and with evidence and artifacts of its releases.
 
     An artifact that does not verify now is wrong; a download that is elsewhere is not.
     """
-    reading = ports.ledger.read(model)
     for problem in reading.problems:
         yield Defect(
             source=f"events/{reading.source}",
@@ -95,11 +101,11 @@ def _model_defects(
             message=problem.message,
             hint="docs/registry.md says what can be repaired",
         )
-    yield from ledger_defects(ports, model, releases)
+    evidence = cache(partial(evidence_digests, ports.releases, model))
+    yield from _ledger_defects(ports, reading, model, releases, evidence)
     for release in releases.values():
-        evidence = evidence_digests(ports.releases, release.model, release.version)
         for key, digest in (("report", release.report), ("decision", release.decision)):
-            if digest is not None and digest not in evidence:
+            if digest is not None and digest not in evidence(release.version):
                 message = f"the {key} {digest} does not lie beside the release, or was changed"
                 yield _at(ports, release, (key,), message)
     for release in releases.values() if artifacts else ():
@@ -108,15 +114,18 @@ def _model_defects(
             yield _at(ports, release, ("artifact",), f"the artifact does not verify: {why}")
 
 
-def ledger_defects(
-    ports: RegistryPorts, model: str, releases: Mapping[str, Release]
+def _ledger_defects(
+    ports: RegistryPorts,
+    reading: LedgerReading,
+    model: str,
+    releases: Mapping[str, Release],
+    evidence: Callable[[str], frozenset[str]],
 ) -> Iterator[Defect]:
     """Yield where a ledger and the releases disagree; nothing of one whose chain is broken."""
-    read = ports.ledger.read(model)
-    if any(problem.code != "torn" for problem in read.problems):
+    if any(problem.code != "torn" for problem in reading.problems):
         return
-    source = f"events/{read.source}"
-    events = read.events
+    source = f"events/{reading.source}"
+    events = reading.events
     state = state_of(model, events)
     versions = ports.releases.versions(model)
     first = {event.version: line for line, event in reversed([*enumerate(events, start=1)])}
@@ -141,7 +150,7 @@ def ledger_defects(
             or event.version not in versions
         ):
             continue
-        if event.decision not in evidence_digests(ports.releases, model, event.version):
+        if event.decision not in evidence(event.version):
             message = f"the decision {event.decision} of event {event.sequence} is not kept"
             hint = f"put it beside {ports.releases.source(model, event.version)}"
             yield Defect(source=source, line=event.sequence, message=message, hint=hint)
@@ -165,7 +174,8 @@ def validate(ports: RegistryPorts, *, artifacts: bool = True) -> RegistryValidat
     by_model, unreadable = read_all(ports, models)
     defects = [*unreadable, *reference_defects(ports, by_model)]
     for model in models:
-        defects += _model_defects(ports, model, by_model[model], artifacts=artifacts)
+        reading = ports.ledger.read(model)
+        defects += _model_defects(ports, reading, model, by_model[model], artifacts=artifacts)
     return RegistryValidation(
         releases=sum(len(ports.releases.versions(model)) for model in models),
         defects=tuple(sorted(defects, key=lambda defect: (defect.source, defect.line or 0))),
@@ -229,13 +239,15 @@ def _prove(
                 problems.append(f"cannot be repaired: {error.message}")
         by_model, defects = read_all(ports, (name,))
         releases = by_model[name]
-        problems += map(str, [*defects, *_model_defects(ports, name, releases, artifacts=True)])
+        read = ports.ledger.read(name)
+        problems += map(
+            str, [*defects, *_model_defects(ports, read, name, releases, artifacts=True)]
+        )
         unchecked += [
             f"{release.model} {release.version}: {ports.artifacts.verify(release)}"
             for release in releases.values()
             if ports.artifacts.absent(release)
         ]
-        read = ports.ledger.read(name)
         events += len(read.events)
         if ports.mirror is not None and (read.problems or defects):
             unchecked.append(

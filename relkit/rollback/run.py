@@ -1,8 +1,6 @@
 """Going back: plan from the ledger and what lies here, then, if asked, one event and one alias."""
 
-import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
@@ -68,8 +66,7 @@ def rollback(options: RollbackOptions, ports: RollbackPorts) -> tuple[RollbackPl
 
     Raises what :func:`plan_rollback` and :func:`apply` raise.
     """
-    with _no_collection():
-        planned = plan_rollback(options, ports)
+    planned = plan_rollback(options, ports)
     if not options.apply:
         return planned, Applied()
     return planned, apply(
@@ -79,18 +76,6 @@ def rollback(options: RollbackOptions, ports: RollbackPorts) -> tuple[RollbackPl
         reason=options.reason or f"rollback of {', '.join(planned.target.bad)}",
         named=bool(options.bad),
     )
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Look for no garbage meanwhile: a plan makes thousands of events, and all of them stay."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def plan_rollback(options: RollbackOptions, ports: RollbackPorts) -> RollbackPlan:
