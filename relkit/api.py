@@ -69,6 +69,7 @@ def evaluate(
     jobs: int = 1,
     fresh: bool = False,
     limit: int | None = None,
+    stderr: bool = False,
     progress: "Progress | None" = None,
 ) -> Run:
     """Run a suite and return the finished run; the options of ``relkit eval``.
@@ -86,6 +87,7 @@ def evaluate(
         jobs=jobs,
         fresh=fresh,
         limit=limit,
+        stderr=stderr,
     )
     opened = _open(workspace)
     result = evaluation.evaluate(opened, options, progress or (lambda _done, _total: None))

@@ -39,6 +39,9 @@ def evaluate(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="A smoke run of N utterances."),
     ] = None,
+    stderr: Annotated[
+        bool, typer.Option("--stderr", help="Show what the system's program writes to stderr.")
+    ] = False,
     common: Common,
 ) -> None:
     """Run a suite: decode, score by slice, write a run.
@@ -57,6 +60,7 @@ def evaluate(
         jobs=jobs,
         fresh=fresh,
         limit=limit,
+        stderr=stderr,
     )
     workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:
@@ -96,6 +100,10 @@ def _show_run(result: "EvalResult", common: Common) -> None:
         say(f"relkit: warning: {warning}")
     show(result.report, common, text=eval_summary, document=encode)
     say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
+    if 0 < result.report.scored == result.report.failures:
+        say(
+            "relkit: warning: the system answered nothing; of a program --stderr shows what it says"
+        )
     if not result.report.scored:
         say("relkit: nothing could be scored: every item was unusable")
         raise typer.Exit(ExitCode.NO_DATA)

@@ -51,7 +51,8 @@ class EvalOptions:
     """What is evaluated and how: a suite by name or path, with options of its system changed.
 
     ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
-    processes decode, ``fresh`` uses no stored answer, and ``limit`` takes so many utterances only.
+    processes decode, ``fresh`` uses no stored answer, ``limit`` takes so many utterances only, and
+    ``stderr`` shows what the program of a system writes there.
     """
 
     suite: str
@@ -61,6 +62,7 @@ class EvalOptions:
     jobs: int = 1
     fresh: bool = False
     limit: int | None = None
+    stderr: bool = False
 
 
 class Suites(Protocol):

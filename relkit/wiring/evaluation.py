@@ -87,12 +87,12 @@ def score_texts(
 
 @contextmanager
 def eval_ports(
-    workspace: Workspace, *, jobs: int = 1, fresh: bool = False
+    workspace: Workspace, *, jobs: int = 1, fresh: bool = False, show_stderr: bool = False
 ) -> Iterator["EvalPorts"]:
     """Give the ports of an evaluation; what they hold open is closed with the block.
 
     ``jobs`` processes decode, and score the quality of audio where a suite asks for it. ``fresh``
-    uses no answer of an earlier run.
+    uses no answer of an earlier run, ``show_stderr`` shows what a program complains about.
     """
     from relkit.adapters.audio import SoundfileReader
     from relkit.adapters.caches import SqlitePredictionCache
@@ -105,7 +105,7 @@ def eval_ports(
         yield EvalPorts(
             suites=suite_files(workspace),
             normalizers=normalizer_files(workspace),
-            system=partial(system_under_test, workspace, jobs=jobs),
+            system=partial(system_under_test, workspace, jobs=jobs, show_stderr=show_stderr),
             datasets=dataset_files(workspace),
             audio=SoundfileReader(),
             cache=cache,
@@ -124,7 +124,9 @@ def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress")
     """Run a suite; see :func:`relkit.evaluation.evaluate.evaluate`."""
     from relkit.evaluation import evaluate as workflow
 
-    with eval_ports(workspace, jobs=options.jobs, fresh=options.fresh) as ports:
+    with eval_ports(
+        workspace, jobs=options.jobs, fresh=options.fresh, show_stderr=options.stderr
+    ) as ports:
         return workflow.evaluate(options, ports, progress=progress)
 
 

@@ -49,10 +49,15 @@ QUALITY_TIMEOUT_S = 600.0
 """How long the quality of one clip may take in s, loading the models aside."""
 
 
-def system_under_test(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemUnderTest:
-    """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency."""
+def system_under_test(
+    workspace: Workspace, suite: Suite, *, jobs: int, show_stderr: bool = False
+) -> SystemUnderTest:
+    """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency.
+
+    ``show_stderr`` lets the standard error of a program pass to ours.
+    """
     if suite.task == "tts":
-        return speaking_system(workspace, suite, jobs=jobs)
+        return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
     match suite.system:
         case Recorded():
             return _recorded(workspace, suite.system)
@@ -61,7 +66,7 @@ def system_under_test(workspace: Workspace, suite: Suite, *, jobs: int) -> Syste
         case OpenAIHttp():
             return _openai_http(workspace, suite.system, jobs)
         case Command():
-            return _command(workspace, suite.system, jobs)
+            return _command(workspace, suite.system, jobs, show_stderr=show_stderr)
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
 
@@ -96,11 +101,19 @@ def _openai_http(workspace: Workspace, system: OpenAIHttp, jobs: int) -> SystemU
     return asked(system, build, jobs=jobs)
 
 
-def _command(workspace: Workspace, system: Command, jobs: int) -> SystemUnderTest:
+def _command(
+    workspace: Workspace, system: Command, jobs: int, *, show_stderr: bool
+) -> SystemUnderTest:
     from relkit.adapters.systems.command import CommandSystem
 
     environment = dict(workspace.environment)
-    build = partial(CommandSystem, system, folder=workspace.folder, environment=environment)
+    build = partial(
+        CommandSystem,
+        system,
+        folder=workspace.folder,
+        environment=environment,
+        show_stderr=show_stderr,
+    )
     return asked(system, build, jobs=jobs)
 
 
@@ -159,7 +172,9 @@ def _inside(workspace: Workspace, relative: str) -> Path:
     return path
 
 
-def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemUnderTest:
+def speaking_system(
+    workspace: Workspace, suite: Suite, *, jobs: int, show_stderr: bool
+) -> SystemUnderTest:
     """Return the suite's system, ready to speak, with its recogniser.
 
     Raises InvalidInput, MissingDependency: what cannot speak at all is refused before a run starts.
@@ -167,8 +182,8 @@ def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemU
     if suite.recogniser is None:
         raise InvalidInput('the task tts needs a "recogniser"')
     listening = replace(suite, task="asr", system=suite.recogniser, recogniser=None)
-    recogniser = system_under_test(workspace, listening, jobs=jobs)
-    build, versions = _build(workspace, suite.system)
+    recogniser = system_under_test(workspace, listening, jobs=jobs, show_stderr=show_stderr)
+    build, versions = _build(workspace, suite.system, show_stderr=show_stderr)
     # Executors never look into what they hand out; their workers get what they were built for.
     worker = cast("Callable[[], SpeechSystem]", build)
     system = asked(suite.system, worker, jobs=jobs)
@@ -182,7 +197,9 @@ def speaking_system(workspace: Workspace, suite: Suite, *, jobs: int) -> SystemU
     return replace(system, executor=None, round_trip=trip, versions=versions)
 
 
-def _build(workspace: Workspace, system: System) -> tuple[Build, dict[str, str]]:
+def _build(
+    workspace: Workspace, system: System, *, show_stderr: bool
+) -> tuple[Build, dict[str, str]]:
     """Return how a worker builds the system, and the versions that shape its speech."""
     from relkit.adapters.systems import engines
     from relkit.adapters.systems.command import CommandSpeech
@@ -194,7 +211,13 @@ def _build(workspace: Workspace, system: System) -> tuple[Build, dict[str, str]]
             return partial(build_speaking, OpenAISpeechEngine, system, environment), {}
         case Command():
             folder, keep = workspace.folder, engines.keep_clip
-            speech = partial(CommandSpeech, folder=folder, environment=environment, keep=keep)
+            speech = partial(
+                CommandSpeech,
+                folder=folder,
+                environment=environment,
+                keep=keep,
+                show_stderr=show_stderr,
+            )
             return partial(speech, system), {}
         case Hibari():
             build = partial(build_speaking, engines.HibariEngine, system)

@@ -288,3 +288,27 @@ def test_a_shell_is_never_involved(tmp_path: Path) -> None:
     assert _failure(system.answer(tone(0)))[0] == "crashed"
     system.close()
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("show", [True, False])
+def test_standard_error_is_shown_on_request(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], *, show: bool
+) -> None:
+    """It may hold anything, so it is dropped unless it is asked for; answers are the same."""
+    script = tmp_path / "program.py"
+    script.write_text(
+        f"{PRELUDE}\nfor r in requests():\n"
+        "    print('CUDA is not there', file=sys.stderr, flush=True)\n"
+        "    say(id=r['id'], text='heard')\n"
+    )
+    system = CommandSystem(
+        Command(run=shlex.join([sys.executable, str(script)])),
+        folder=tmp_path,
+        environment=dict(os.environ),
+        show_stderr=show,
+    )
+    answer = system.answer(tone(1))
+    system.close()
+    assert isinstance(answer, Answer)
+    assert answer.text == "heard"
+    assert capfd.readouterr().err == ("CUDA is not there\n" if show else "")

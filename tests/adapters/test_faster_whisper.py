@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from relkit.adapters.audio import SoundfileReader
+from relkit.adapters.systems import faster_whisper
 from relkit.adapters.systems.faster_whisper import FasterWhisperSystem, find_weights
 from relkit.adapters.workers import ProcessExecutor
 from relkit.core.errors import InvalidInput
@@ -190,3 +191,23 @@ def test_damaged_weights_are_refused_without_a_path(folder: Path, tmp_path: Path
     with pytest.raises(InvalidInput, match="could not be loaded") as caught:
         FasterWhisperSystem(SYSTEM, tmp_path, cpu_threads=1)
     assert str(tmp_path) not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (RuntimeError("CUDA failed with error out of memory"), None),
+        (RuntimeError("CUDA failed with error no CUDA-capable device is detected"), None),
+        (RuntimeError("Library libcublas.so.12 is not found or cannot be loaded"), None),
+        (
+            ValueError("Requested float16 compute type, but the target device do not support it"),
+            None,
+        ),
+        (RuntimeError("cannot open /home/a/model.bin on CUDA"), "RuntimeError"),
+        (OSError(2, "No such file or directory", "/home/a/model.bin"), "FileNotFoundError"),
+        (ValueError("a transcript nobody may see"), "ValueError"),
+    ],
+)
+def test_the_words_of_an_error_of_the_gpu_are_shown(error: Exception, cause: str | None) -> None:
+    """They say what to mend; those of other errors may hold paths and texts."""
+    assert faster_whisper._cause(error) == (cause or str(error))  # noqa: SLF001  # pure; for real they need machines of all kinds

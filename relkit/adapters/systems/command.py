@@ -47,15 +47,25 @@ class CommandSystem:
 
     It gets ``{"id", "audio", "duration", "sample_rate"}`` (a token, an absolute path, s, Hz) on its
     standard input and answers with the same id; at the end of its input it should end. Its standard
-    error is read and thrown away, as it may hold anything. No shell is involved. The first answer
-    after a start has no latency unless the program measures itself: starting would be part of it.
+    error is read and thrown away, as it may hold anything, unless it is asked for. No shell is
+    involved. The first answer after a start has no latency unless the program measures itself:
+    starting would be part of it.
     """
 
-    def __init__(self, system: Command, *, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        system: Command,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        show_stderr: bool = False,
+    ) -> None:
         """Start the program in ``folder``; raises InvalidInput where that cannot be done.
 
         ``timeout_s`` bounds one answer; a program that misses it is killed with all it started.
+        ``show_stderr`` lets what it writes to its standard error pass to ours.
         """
+        self._show_stderr = show_stderr
         self._arguments = _arguments(system.run)
         self._timeout_s = system.timeout_s
         self._folder = folder
@@ -104,7 +114,9 @@ class CommandSystem:
 
     def _start(self) -> "_Program":
         try:
-            return _Program(self._arguments, self._folder, self._environment)
+            return _Program(
+                self._arguments, self._folder, self._environment, show_stderr=self._show_stderr
+            )
         except (OSError, ValueError) as error:
             raise InvalidInput(
                 f'system: the program "{Path(self._arguments[0]).name}" cannot be started',
@@ -148,7 +160,8 @@ class CommandSystem:
             raise BackendUnavailable(
                 f"the program of the system never answered: {failure.reason.value}, "
                 f"{failure.detail}, {GIVE_UP} times",
-                hint='try it by hand: it reads {"id", "audio"} and writes {"id", "text"}',
+                hint="--stderr shows what it writes to its standard error; it reads "
+                '{"id", "audio"} and writes {"id", "text"}',
             )
         return failure
 
@@ -176,12 +189,15 @@ class CommandSpeech:
         folder: Path,
         environment: Mapping[str, str],
         keep: Callable[[str, bytes], str],
+        show_stderr: bool = False,
     ) -> None:
         """Start the program; see :class:`CommandSystem`.
 
         ``keep`` puts a clip into a folder and returns its path inside the run.
         """
-        self._program = _Speaking(system, folder=folder, environment=environment)
+        self._program = _Speaking(
+            system, folder=folder, environment=environment, show_stderr=show_stderr
+        )
         self._folder = folder
         self._keep = keep
 
@@ -234,14 +250,21 @@ def _regular_file(path: Path) -> bytes:
 class _Program:
     """A running program, its pipes, and what it has written but nobody has read."""
 
-    def __init__(self, arguments: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        show_stderr: bool,
+    ) -> None:
         # A session of its own: a kill reaches everything the program has started, and Ctrl-C,
         # which a terminal sends to its whole group, is ours to handle.
         self._process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=None if show_stderr else subprocess.PIPE,
             cwd=folder,
             env=dict(environment),
             bufsize=0,
@@ -251,7 +274,8 @@ class _Program:
         self._selector = selectors.DefaultSelector()
         self._output, self._errors = self._process.stdout, self._process.stderr
         for stream in (self._output, self._errors):
-            self._selector.register(stream or 0, selectors.EVENT_READ)
+            if stream is not None:
+                self._selector.register(stream, selectors.EVENT_READ)
 
     def ask(self, request: bytes, deadline: float) -> bytes:
         """Write a line and return the next one.

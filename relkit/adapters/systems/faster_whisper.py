@@ -7,6 +7,7 @@ cache and at the hub, in this order, and checked before they are parsed.
 import errno
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from relkit.audio.samples import FULL_SCALE, to_pcm16
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency
+from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
 from relkit.evaluation.types import FasterWhisper
 
@@ -287,7 +289,7 @@ class FasterWhisperSystem:
         try:
             segments, usage = self._decode(samples_for_model(clip))
         except (RuntimeError, ValueError, MemoryError) as error:
-            return Failure(reason=FailureReason.CRASHED, detail=type(error).__name__)
+            return Failure(reason=FailureReason.CRASHED, detail=_cause(error))
         latency_ms = (time.perf_counter() - started) * 1000
         return Answer(text="".join(segments).strip(), latency_ms=latency_ms, usage=usage)
 
@@ -331,11 +333,24 @@ def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa
             cpu_threads=cpu_threads,
             local_files_only=True,
         )
-    except (RuntimeError, ValueError, OSError) as error:  # their words hold absolute paths
+    except (RuntimeError, ValueError, OSError) as error:
         raise InvalidInput(
-            f'system: the model "{_shown(system)}" could not be loaded ({type(error).__name__})',
-            hint="check its files, the device and the compute type",
+            f'system: the model "{_shown(system)}" could not be loaded: {_cause(error)}',
+            hint="check its files, the device and the compute type"
+            if system.device == "cpu"
+            else "device: cpu needs no GPU; for cuda look at nvidia-smi, at what else fills its "
+            "memory, and whether cuBLAS and cuDNN are installed",
         ) from error
+
+
+_OF_THE_GPU = re.compile(r"(?i)\bcuda\b|cublas|cudnn|compute type|out of memory")
+
+
+def _cause(error: Exception) -> str:
+    """Return the words of an error of the GPU, of any other the type: those may hold paths."""
+    words = " ".join(str(error).split())
+    says_it = _OF_THE_GPU.search(words) and not set("/\\") & set(words)
+    return shown(words, 200) if says_it else type(error).__name__
 
 
 def _shown(system: FasterWhisper) -> str:
