@@ -43,6 +43,9 @@ WORLDS = (
     World(
         name="same, 3 of 20 say most", crossed=True, speakers=20, utterances=5, heavy=3, taste=1.0
     ),
+    World(name="own, all read 20 prompts", prompts=20),
+    World(name="same, all read 20 prompts", crossed=True, prompts=20),
+    World(name="own, all read 100 prompts", prompts=100),
 )
 MOST = 3
 """The first worlds are the promise's own: they get more gates."""

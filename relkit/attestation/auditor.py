@@ -196,7 +196,7 @@ def half_width(
     """
     se, df = spread(estimates)
     added, variance, df_prompts = prompts
-    if (both := max(se * se + added, variance)) > 0:
+    if (both := max(se * se + max(added, 0.0), variance)) > 0:
         part = se * se / both
         df = min(df, 1.0 / (part * part / df + (1.0 - part) ** 2 / df_prompts))
         se = math.sqrt(both)
@@ -289,21 +289,26 @@ class Table:
 
         ``slopes`` say how far an estimate moves with the sums of either system.
         """
-        if self.prompts is None or self.products is None:
-            return 0.0, 0.0, 1.5
-        rows = self.prompts.rows[name]
+        rows = [] if self.prompts is None else self.prompts.rows[name]
         if len(rows) < 2:
             return 0.0, 0.0, 1.5
-        u = [along(slopes, row[1:]) for row in rows]
-        by_column = [along(slopes, row[1:]) for row in self.products.rows[name]]
-        columns = [slope.get(c, 0.0) for slope in slopes for c in rows[0][1]]
-        cells = math.fsum(a * b for a, b in zip(columns, by_column, strict=True))
-        squares = [value * value for value in u]
+        squares = [along(slopes, row[1:]) ** 2 for row in rows]
         fourth = math.fsum(value * value for value in squares)
-        most = max(len(u) - 1.0, 1.5)
+        most = max(len(rows) - 1.0, 1.5)
         df = math.fsum(squares) ** 2 / fourth if fourth > 0 else most
-        variance = len(u) / (len(u) - 1) * math.fsum(squares)
-        return max(variance - cells, 0.0), variance, min(max(df, 1.5), most)
+        variance = len(rows) / (len(rows) - 1) * math.fsum(squares)
+        return variance - self.within_cells(name, slopes), variance, min(max(df, 1.5), most)
+
+    def within_cells(self, name: str, slopes: list[Sums]) -> float:
+        """Return the sum over cells of how far each moves an estimate, squared."""
+        rows = [] if self.products is None else self.products.rows[name]
+        by_column = [along(slopes, row[1:]) for row in rows]
+        columns = [
+            slope.get(column, 0.0)
+            for slope, side in zip(slopes, rows[0][1:], strict=False)
+            for column in side
+        ]
+        return math.fsum(a * b for a, b in zip(columns, by_column, strict=True))
 
     @property
     def repeats(self) -> int:
@@ -334,7 +339,9 @@ def tables_of(documents: list[Json]) -> dict[Any, Table]:
 def along(slopes: list[Sums], sides: tuple[Sums, ...]) -> float:
     """Return how far sums of the systems move an estimate."""
     pairs = zip(slopes, sides, strict=False)
-    return math.fsum(slope[name] * sums[name] for slope, sums in pairs for name in slope)
+    return math.fsum(
+        rate * sums.get(name, 0.0) for slope, sums in pairs for name, rate in slope.items()
+    )
 
 
 def total(rows: Iterable[Sums]) -> Sums:
@@ -534,8 +541,37 @@ class Family:
         ratios = [self.own[name] / self.both[name] for name in self.rows if self.own[name] > 0]
         self.phi = statistics.median(ratios) if ratios else 0.0
         self.v = {n: 0.25 * self.own[n] + 0.75 * self.phi * self.both[n] for n in self.rows}
+        self.common = self._in_common(table)
         self.maxima: list[float] = []
         self.reaching = dict.fromkeys(self.rows, 0)
+
+    def _in_common(self, table: Table) -> dict[str, float]:
+        """Return what shared prompts add to the variance of a difference in errors, by slice."""
+        top, excused = self.metric.top, f"excused_{self.metric.top}"
+        own, common, prompts = {}, {}, set()
+        for name in self.rows:
+            rows = [] if table.prompts is None else table.prompts.rows[name]
+            prompts |= {row[0] for row in rows}
+            both = [{top: 1.0, excused: -1.0}, {top: 1.0}]
+            apart = [{top: 1.0, excused: -1.0}, {top: -1.0}]
+            errors = [along(both, row[1:]) for row in rows]
+            extra = math.fsum(along(apart, row[1:]) for row in rows)
+            h = extra / math.fsum(errors) if math.fsum(errors) > 0 else 0.0
+            centred = [{top: 1 - h, excused: h - 1}, {top: -1 - h}]
+            own[name] = table.spread(name, centred)[0] if rows else 0.0
+            squares = math.fsum(e * e for e in errors)
+            common[name] = squares - table.within_cells(name, both) if rows else 0.0
+        everything = math.fsum(common.values())
+        if len(prompts) < 2 or everything <= 0:
+            return dict.fromkeys(self.rows, 0.0)
+        share = max(0.0, math.fsum(own.values()) / everything)
+        few = t_quantile(0.95, len(prompts) - 1.0) / statistics.NormalDist().inv_cdf(0.95)
+        mixed = {name: 0.25 * own[name] + 0.75 * share * common[name] for name in own}
+        return {name: max(value, 0.0) * few**2 for name, value in mixed.items()}
+
+    def reach(self, name: str) -> float:
+        """Return the root of V with what shared prompts add."""
+        return math.sqrt(self.v[name] + self.common[name])
 
     def flip(self, seed: str) -> None:
         """Find the largest statistic of the family by flip, ascending; by numpy where it is.
@@ -585,7 +621,7 @@ class Family:
 
     def statistic(self, name: str) -> float:
         """Return T of a slice."""
-        return self.extra[name] / (math.sqrt(self.v[name]) or 1.0)
+        return self.extra[name] / (self.reach(name) or 1.0)
 
     def reached(self, statistic: float) -> float:
         """Return the share of flips whose largest T is at least as large."""
@@ -613,7 +649,7 @@ class Family:
         """Return the simultaneous lower end of the worsening."""
         beyond = math.floor(0.05 / self.families * len(self.maxima) + 1e-9)
         critical = self.maxima[len(self.maxima) - 1 - beyond]
-        return (self.extra[name] - critical * math.sqrt(self.v[name])) / self.units[name]
+        return (self.extra[name] - critical * self.reach(name)) / self.units[name]
 
 
 def byte_tables(rows: list[Row], clusters: int) -> list[list[float]]:

@@ -37,8 +37,8 @@ LEAST_DF = 1.5
 class PromptSpread:
     """How far estimates move with shared prompts, per slice (S,); 0 where none is shared.
 
-    ``added`` is V_prompts - V_cells, 0 where that is negative; ``variance`` is V_prompts, ``df``
-    its degrees of freedom (sum u^2)^2 / sum u^4, within 1.5 and P - 1.
+    ``added`` is V_prompts - V_cells, which chance can make negative; ``variance`` is V_prompts,
+    ``df`` its degrees of freedom (sum u^2)^2 / sum u^4, within 1.5 and P - 1.
     """
 
     added: FloatArray
@@ -64,6 +64,19 @@ class SharedCells:
     slice: IntArray
     prompts: IntArray
 
+    def totals(self, values: FloatArray) -> FloatArray:
+        """Return the sum of values of cells per slice and prompt (P,)."""
+        return np.bincount(self.prompt, values[self.rows], len(self.slice)).astype(np.float64)
+
+    def squares(self, values: FloatArray, slices: int) -> tuple[FloatArray, FloatArray]:
+        """Return the sums of squares of prompts and of cells per slice (S,)."""
+        cells = np.bincount(self.prompt, values[self.rows] ** 2, len(self.slice))
+        of_prompts, of_cells = (
+            np.bincount(self.slice, part, slices).astype(np.float64)
+            for part in (self.totals(values) ** 2, cells)
+        )
+        return of_prompts, of_cells
+
 
 def shared_cells(cells: PromptSums, used: NDArray[np.bool_]) -> SharedCells:
     """Return which of the ``used`` (R,) cells say how errors go with prompts."""
@@ -86,23 +99,21 @@ def prompt_spread(
 ) -> PromptSpread:
     """Return the spread with the prompts of ``cells`` (R,), each moving the estimate by so much."""
     shared = shared_cells(cells, used)
-    group, u = cells.slice_index[shared.rows], influence[shared.rows]
-    of_prompt = np.bincount(shared.prompt, weights=u, minlength=len(shared.slice))
     prompts = np.bincount(shared.slice, minlength=slices).astype(np.float64)
+    correction = np.divide(prompts, prompts - 1.0, out=np.zeros(slices), where=prompts > 1)
+    of_prompt = shared.totals(influence)
     largest = np.zeros(slices)
     np.maximum.at(largest, shared.slice, np.abs(of_prompt))
     scale = np.where(largest > 0, largest, 1.0)
     squares = (of_prompt / scale[shared.slice]) ** 2
-    second = np.bincount(shared.slice, weights=squares, minlength=slices)
     fourth = np.bincount(shared.slice, weights=squares**2, minlength=slices)
-    of_cells = np.bincount(group, weights=(u / scale[group]) ** 2, minlength=slices)
-    correction = np.divide(prompts, prompts - 1.0, out=np.zeros(slices), where=prompts > 1)
-    variance = correction * second
     df = np.full(slices, np.inf)
+    second = np.bincount(shared.slice, weights=squares, minlength=slices)
     np.divide(second**2, fourth, out=df, where=fourth > 0)
+    between, within = shared.squares(influence, slices)
     return PromptSpread(
-        added=np.where(prompts > 1, np.maximum(variance - of_cells, 0.0), 0.0) * scale**2,
-        variance=variance * scale**2,
+        added=np.where(prompts > 1, correction * between - within, 0.0),
+        variance=correction * between,
         df=np.clip(df, LEAST_DF, np.maximum(prompts - 1.0, LEAST_DF)),
     )
 
@@ -142,7 +153,44 @@ def two_way(
     if prompts is None:
         return se, df
     one_way = se**2
-    total = np.maximum(one_way + prompts.added, prompts.variance)
+    total = np.maximum(one_way + np.maximum(prompts.added, 0.0), prompts.variance)
     share = np.divide(one_way, total, out=np.ones_like(total), where=total > 0)
     both = 1.0 / (share**2 / df + (1.0 - share) ** 2 / prompts.df)
     return np.sqrt(total), np.minimum(both, df)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommonErrors:
+    """What pairs of cells of one prompt have in common, per slice (S,).
+
+    ``own`` of differences in errors, which chance can make negative, ``errors`` of the errors of
+    both systems; ``prompts`` counts those of all slices.
+    """
+
+    own: FloatArray
+    errors: FloatArray
+    prompts: int
+
+
+def common_errors(
+    difference: FloatArray, errors: FloatArray, cells: PromptSums, slices: int
+) -> CommonErrors:
+    """Return what the errors of both systems and their ``difference`` (R,) have in common.
+
+    own = P/(P-1) sum_p u_p^2 - sum_cells u^2 of u = D - E (sum D / sum E), and of the errors E
+    sum_p E_p^2 - sum_cells E^2. A regression that is the same for all prompts is not in it.
+    """
+    used = np.ones(len(difference), dtype=np.bool_)
+    shared = shared_cells(cells, used)
+    group = cells.slice_index[shared.rows]
+    extra, both = (
+        np.bincount(group, values[shared.rows], slices) for values in (difference, errors)
+    )
+    rate = np.divide(extra, both, out=np.zeros(slices), where=both > 0)
+    centred = difference - rate[cells.slice_index] * errors
+    of_prompts, of_cells = shared.squares(errors, slices)
+    return CommonErrors(
+        own=prompt_spread(centred, cells, used, slices).added,
+        errors=of_prompts - of_cells,
+        prompts=len(np.unique(shared.prompts)),
+    )

@@ -10,6 +10,10 @@ Young 1993). The denominators do not change under flips, so the test is exact wh
     V = v / 4 + 3/4 phi E, phi the median of v / E over slices with v > 0
     T = sum of D / sqrt(V)
 
+Where clusters share prompts, errors go with the prompt, which flips of clusters do not show. Then V
+of the statistic is larger by what cells of one prompt have in common (docs/method.md, section
+"Comparing two systems"), and that of the flips stays: T is held against the same largest ones.
+
 A slice of ten speakers knows its own variance badly, and a regression inflates it. The family knows
 well how much variance comes with an error. benchmarks/decision_quality compares the choices.
 
@@ -21,12 +25,14 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from types import MappingProxyType
 
 import numpy as np
 
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.wording import counted
+from relkit.statistics.crossed import common_errors
 from relkit.statistics.detection import (
     ALPHA,
     OWN_SHARE,
@@ -37,10 +43,11 @@ from relkit.statistics.detection import (
     smallest_ratio,
 )
 from relkit.statistics.differences import rate_differences
+from relkit.statistics.distributions import t_quantile
 from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
 from relkit.statistics.power import MOST_CLUSTERS
 from relkit.statistics.rates import RATE_METRICS, RateMetric
-from relkit.statistics.types import Difference, PairedSums, Regression
+from relkit.statistics.types import Difference, PairedSums, PromptSums, Regression
 
 ALL_UP_TO = 12
 """Up to so many clusters all sign vectors are used."""
@@ -187,7 +194,9 @@ class Family:
 
     ``units``, ``baseline`` (errors) and ``both`` (errors of the two systems) are sums per slice,
     the last and the differences without excused errors; ``clusters`` counts those with units.
-    ``rows``, in the order of ``differences.value``, hold units and errors by cluster.
+    ``rows``, in the order of ``differences.value``, hold units and errors by cluster. ``prompts``
+    is what shared prompts add to the variance of the sum of D, 0 where none are shared, ``cells``
+    their differences and errors (``both``), the clusters as the sums number them.
     """
 
     slices: tuple[str, ...]
@@ -197,6 +206,8 @@ class Family:
     baseline: FloatArray
     both: FloatArray
     rows: "ClusterRows"
+    prompts: FloatArray
+    cells: PromptSums | None = None
 
     @property
     def variance(self) -> FloatArray:
@@ -216,6 +227,11 @@ class Family:
         """V (S,), 0 where neither system has an error."""
         pooled = (1.0 - OWN_SHARE) * self.dispersion * self.both
         return np.asarray(OWN_SHARE * self.variance + pooled, dtype=np.float64)
+
+    @property
+    def reach(self) -> FloatArray:
+        """Root of V with what shared prompts add (S,)."""
+        return np.asarray(np.sqrt(self.denominator + self.prompts), dtype=np.float64)
 
     @property
     def extra(self) -> FloatArray:
@@ -271,7 +287,7 @@ class FamilyTest:
     @property
     def low(self) -> FloatArray:
         """Simultaneous lower ends of the worsening (S,)."""
-        reach = self.critical * np.sqrt(self.family.denominator)
+        reach = self.critical * self.family.reach
         return np.asarray((self.family.extra - reach) / self.family.units, dtype=np.float64)
 
     def reached(self, statistic: FloatArray) -> FloatArray:
@@ -342,6 +358,7 @@ def family_of(
     )
     excused = pairs.candidate.columns.get(EXCUSED + errors, np.zeros(len(group)))[order]
     group, count = group[order], len(tested)
+    cells = _cells(pairs, number, errors, units)
     return Family(
         slices=tuple(tested),
         differences=Differences(
@@ -356,7 +373,48 @@ def family_of(
         baseline=group_sum(rows.baseline, group, count),
         both=group_sum(rows.baseline + rows.candidate - excused, group, count),
         rows=rows,
+        prompts=_of_prompts(cells, count),
+        cells=cells,
     )
+
+
+def _cells(pairs: PairedSums, place: IntArray, errors: str, units: str) -> PromptSums | None:
+    """Return the errors of both systems by cell, and their ``difference``; None without any.
+
+    ``place`` (S,) numbers the slices, -1 where one is not tested.
+    """
+    here, base = pairs.candidate.by_prompt, pairs.baseline.by_prompt
+    if here is None or base is None:
+        return None
+    number = place[here.slice_index]
+    used = (number >= 0) & (here.columns[units] > 0)
+    excused = here.columns.get(EXCUSED + errors, np.zeros(len(number)))
+    ours, theirs = here.columns[errors] - excused, base.columns[errors]
+    return PromptSums(
+        slice_index=number[used],
+        cluster_index=here.cluster_index[used],
+        prompt_index=here.prompt_index[used],
+        columns={"difference": (ours - theirs)[used], "both": (ours + theirs)[used]},
+    )
+
+
+def _of_prompts(cells: PromptSums | None, slices: int) -> FloatArray:
+    """Return what shared prompts add to the variance of the tested slices (S,).
+
+    X / 4 + 3/4 psi K of :func:`common_errors`, X of differences and K of errors, psi = sum X /
+    sum K over slices; times (t / z)^2, the one-sided 5 % quantiles for so many prompts.
+    """
+    if cells is None:
+        return np.zeros(slices)
+    common = common_errors(cells.columns["difference"], cells.columns["both"], cells, slices)
+    in_all = float(common.errors.sum())
+    if common.prompts < 2 or in_all <= 0:  # noqa: PLR2004 - one prompt has no variance
+        return np.zeros(slices)
+    share = max(0.0, float(common.own.sum()) / in_all)
+    few = float(t_quantile(1.0 - ALPHA, np.array([common.prompts - 1.0]))[0])
+    mixed = OWN_SHARE * common.own + (1.0 - OWN_SHARE) * share * common.errors
+    factor = (few / NormalDist().inv_cdf(1.0 - ALPHA)) ** 2
+    return np.asarray(factor * np.maximum(mixed, 0.0), dtype=np.float64)
 
 
 def run_flips(family: Family, seed: str, alpha: float = ALPHA, flips: int = FLIPS) -> FamilyTest:
@@ -364,7 +422,8 @@ def run_flips(family: Family, seed: str, alpha: float = ALPHA, flips: int = FLIP
     root = np.sqrt(family.denominator)
     safe = np.where(root > 0, root, 1.0)
     packed = packed_flips(family.differences.clusters, seed, flips)
-    statistic = family.extra / safe
+    reach = family.reach
+    statistic = family.extra / np.where(reach > 0, reach, 1.0)
     chunks, reached = [], np.zeros(len(safe))
     for sums in flipped_sums(family.differences, packed):
         flipped = sums / safe

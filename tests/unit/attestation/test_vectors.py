@@ -104,6 +104,42 @@ def test_advisory_families_agree_however_they_were_corrected(
     assert "p_adjusted" in verifier(forged)[0][0]
 
 
+Tables = list[dict[str, Any]]
+
+
+def without_tables(*by: str) -> Callable[[Tables], object]:
+    """Return a change that leaves out tables."""
+    return lambda tables: tables.__setitem__(slice(None), [t for t in tables if t["by"] not in by])
+
+
+def of_table(by: str, change: Callable[[list[list[float]]], object]) -> Callable[[Tables], object]:
+    """Return a change of the rows of tables."""
+    return lambda tables: [change(table["rows"]) for table in tables if table["by"] == by]
+
+
+@VERIFIERS
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_tables("prompt"),
+        without_tables("cell"),
+        without_tables("prompt", "cell"),
+        of_table("cell", lambda rows: rows.pop()),
+        of_table("cell", lambda rows: [row.__setitem__(2, 0) for row in rows]),
+        of_table("prompt", lambda rows: rows.pop(0)),
+        of_table("prompt", lambda rows: rows[0].__setitem__(2, 9e3)),
+    ],
+)
+def test_sums_by_prompt_cannot_be_left_out_or_changed(
+    change: Callable[[Tables], object], verifier: Verifier
+) -> None:
+    """Intervals and the test of a family rest on them, and say so."""
+    payload = render_statement(statement(3, worse=2.0, prompts=12))
+    assert verifier(payload)[0] == []
+    without = changed(payload, lambda p: change(p["evidence"]["parts"][0]["sums"]))
+    assert verifier(without)[0]
+
+
 @VERIFIERS
 def test_a_check_without_sums_is_believed_and_named(verifier: Verifier) -> None:
     """Nobody takes silence for agreement."""

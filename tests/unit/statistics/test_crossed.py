@@ -11,8 +11,16 @@ from hypothesis import strategies as st
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.statistics.crossed import rate_spread, shared_cells, two_way
 from relkit.statistics.differences import rate_differences
+from relkit.statistics.families import family_of, run_flips, test_regressions
 from relkit.statistics.intervals import RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
+from relkit.statistics.replays import (
+    ReplayedFamily,
+    exchanges,
+    prompt_exchanges,
+    replay_null,
+    replayed_pairs,
+)
 from relkit.statistics.types import ClusterSums, PairedSums, PromptSums
 
 WER = RATE_METRICS["wer"]
@@ -187,3 +195,74 @@ def test_slopes_are_derivatives(name: str) -> None:
         assert slope == pytest.approx((up - down) / 2e-4, rel=1e-6)
     nothing = {c: np.zeros(1) for c in metric.columns}
     assert [s.tolist() for s in metric.slopes(nothing).values()] == [[0.0]] * len(metric.columns)
+
+
+def pairs_of(*, shared: bool = True, effect: float = 1.0) -> PairedSums:
+    """Return two systems over 12 speakers and 10 prompts, equal but for what prompts do to each."""
+    sides = [
+        sums_of(random_cells(20 + i, speakers=12, prompts=10, effect=effect), shared=shared)
+        for i in (0, 1)
+    ]
+    return PairedSums(candidate=sides[0], baseline=sides[1], clusters=12)
+
+
+def test_a_replay_by_prompts_keeps_what_belongs_together() -> None:
+    """Cells add up to their clusters however they are exchanged, and nothing is lost."""
+    pairs = pairs_of()
+    signs = exchanges(12, "s", 8)
+    prompts = prompt_exchanges({"wer": pairs}, "s", 8)
+    assert (prompts != 0).all(axis=1).tolist() == [False, False, True, True] * 2
+    replayed = replayed_pairs(pairs, "overall", signs, prompts)
+    for side in (replayed.candidate, replayed.baseline):
+        cells = side.by_prompt
+        assert cells is not None
+        number = cells.slice_index * 12 + cells.cluster_index
+        for name in ("errors", "words"):
+            column = side.columns[name]
+            assert np.bincount(number, cells.columns[name]).tolist() == column.tolist()
+    for name, column in replayed.candidate.columns.items():
+        both = pairs.candidate.columns[name] + pairs.baseline.columns[name]
+        assert (column + replayed.baseline.columns[name]).tolist() == np.tile(both, 8).tolist()
+    one = prompts[2] < 0
+    cells, base = pairs.candidate.by_prompt, pairs.baseline.by_prompt
+    assert cells is not None
+    assert base is not None
+    errors = np.where(one[cells.prompt_index], base.columns["errors"], cells.columns["errors"])
+    assert replayed.candidate.columns["errors"][24:36].sum() == errors.sum()
+
+
+def test_equal_systems_are_seldom_blocked_however_prompts_fall() -> None:
+    """By clusters alone a family is blocked in every other exchange of prompts, by both seldom."""
+    family = ReplayedFamily(metric="wer", slices=("overall",))
+    pairs = pairs_of()
+    replay = replay_null({"wer": pairs}, [family], seed="x")
+    assert replay.method.endswith("the prompts that they share")
+    assert (replay.false_block_rate or 0.0) <= 0.08
+    prompts = prompt_exchanges({"wer": pairs}, "x", 400)
+    narrow = family_of(WER, pairs, family.slices, family.slices)
+    blind = run_flips(replace(narrow, prompts=np.zeros(1)), "x")
+    assert narrow.cells is not None
+    turned = prompts[:, narrow.cells.prompt_index] * narrow.cells.columns["difference"]
+    by_prompt = turned.sum(axis=1)[prompts[:, 0] != 0] / np.sqrt(narrow.denominator)
+    assert (by_prompt > blind.critical).mean() > 0.15
+
+
+def test_a_family_reads_prompts_as_it_reads_clusters() -> None:
+    """What one prompt does to one system is no regression, and what all prompts show still is."""
+    seed, words = "s", 20.0
+    cells = random_cells(30, speakers=12, prompts=10)
+    one_prompt = {(s, p): (min(words, e + 8.0 * (p == 0)), w) for (s, p), (e, w) in cells.items()}
+    doubled = {key: (2.0 * e, w) for key, (e, w) in cells.items()}
+    p_values = {}
+    for name, worse in (("one", one_prompt), ("all", doubled)):
+        for shared in (False, True):
+            pairs = PairedSums(
+                candidate=sums_of(worse, shared=shared),
+                baseline=sums_of(cells, shared=shared),
+                clusters=12,
+            )
+            tested = test_regressions(WER, pairs, ("overall",), seed=seed, detectable=2.0)
+            p_values[name, shared] = tested[0].p_adjusted
+    assert p_values["one", False] == pytest.approx(2**-12)
+    assert (p_values["one", True] or 0.0) > 0.05
+    assert (p_values["all", True] or 1.0) < 0.01
