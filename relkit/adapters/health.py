@@ -93,7 +93,19 @@ def look(workspace: Workspace | None) -> Iterator[Health]:
         yield _ok("signing keys", f"{len(workspace.trusted_keys)} trusted")
     else:
         detail = "none trusted: decisions cannot be verified here"
-        yield _lacking("signing keys", detail, "relkit doctor --make-key DIR")
+        yield _lacking("signing keys", detail, _trusting(workspace.folder))
+
+
+def _trusting(folder: Path) -> str:
+    """Return what makes decisions verifiable: trust the keys that are here, or make one."""
+    public = sorted(
+        path.relative_to(folder).as_posix()
+        for pattern in ("*.pub", "*/*.pub")
+        for path in folder.glob(pattern)
+    )
+    if not public:
+        return "relkit doctor --make-key DIR"
+    return f"signing: {{keys: [{', '.join(public)}]}} in relkit.yaml"
 
 
 def _python() -> Health:

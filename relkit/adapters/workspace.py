@@ -234,6 +234,37 @@ def git_init(folder: Path) -> bool:
     return inside is None and _git("init", "-q", str(folder)) is not None
 
 
+def keep_from_git(secret: Path, workspace: Path | None) -> None:
+    """See to it that git takes no file at ``secret``, which need not be there yet.
+
+    Inside the workspace its .gitignore names the file from now on. Raises InvalidInput where git
+    would take it all the same: it is tracked, or lies in another repository that ignores it not.
+    """
+    path = secret.resolve()
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    at = ("-C", str(folder))
+
+    def is_taken() -> bool:
+        ignored = _git(*at, "check-ignore", "--quiet", str(path)) is not None
+        return not ignored and _git(*at, "rev-parse", "--git-dir") is not None
+
+    if workspace is not None and path.is_relative_to(workspace):
+        ignoring = workspace / _GITIGNORE
+        before = ignoring.read_text(encoding="utf-8") if ignoring.is_file() else ""
+        line = "/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path.relative_to(workspace).as_posix())
+        if line not in before.splitlines():
+            start = before if before.endswith("\n") or not before else f"{before}\n"
+            storage.write_bytes(ignoring, f"{start}{line}\n".encode())
+            if is_taken():
+                storage.write_bytes(ignoring, before.encode())
+    if is_taken():
+        raise InvalidInput(
+            f"git would take {path.name} into its repository there",
+            hint="name a folder outside of it, such as ~/.config/relkit; a key that was committed "
+            "once is no secret",
+        )
+
+
 def _git(*arguments: str) -> str | None:
     """Return what git printed, without its last line end; None where it failed or is not here."""
     git = shutil.which("git")

@@ -92,14 +92,20 @@ def doctor(
 
 
 def _make_key(folder: Path, common: Common) -> None:
+    from relkit.wiring.stores import workspace_if_any
     from relkit.wiring.workspace import make_key
 
-    private, public = make_key(folder)
+    workspace = workspace_if_any(common.start)
+    private, public = make_key(folder, workspace)
     if common.as_json:
         print_json({"private": private.name, "public": public.name})
         return
     put(f"{private.name}: the private key; keep it to yourself, and sign with --sign")
-    put(f"{public.name}: the public key; trust it with signing: {{keys: [...]}} in relkit.yaml")
+    path = public.resolve()
+    shown = str(path)  # a key outside is trusted by its whole path
+    if workspace is not None and path.is_relative_to(workspace.folder):
+        shown = workspace.shown(path)
+    put(f"{public.name}: the public key; trust it with signing: {{keys: [{shown}]}} in relkit.yaml")
 
 
 def _doctor_json(checks: Sequence[Health]) -> "dict[str, JsonValue]":

@@ -47,8 +47,13 @@ def health(workspace: Workspace | None) -> "tuple[Health, ...]":
     return tuple(look(workspace))
 
 
-def make_key(folder: Path) -> tuple[Path, Path]:
-    """Write a new signing key; see :func:`relkit.adapters.signing.make_key`."""
-    from relkit.adapters import signing
+def make_key(folder: Path, workspace: Workspace | None) -> tuple[Path, Path]:
+    """Write a new signing key that git does not take and return (private, public).
 
+    See :func:`relkit.adapters.workspace.keep_from_git`, :func:`relkit.adapters.signing.make_key`.
+    """
+    from relkit.adapters import signing
+    from relkit.adapters.workspace import keep_from_git
+
+    keep_from_git(folder / signing.PRIVATE_NAME, None if workspace is None else workspace.folder)
     return signing.make_key(folder, os.environ)

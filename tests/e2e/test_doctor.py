@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from relkit.adapters.health import Health, look
+from relkit.adapters.workspace import read_workspace
 from relkit.cli.workspace import doctor_text
 from relkit.core import config
+from tests.builders import commit_all, git
 from tests.conftest import Workspace
 
 
@@ -61,6 +63,56 @@ def test_a_key_is_made_for_its_owner_only(workspace: Workspace, tmp_path: Path) 
     assert len(files) == 2
     assert 0o600 in modes
     assert workspace.relkit("doctor", "--make-key", str(tmp_path / "keys")).code == 2
+
+
+@pytest.mark.parametrize("name", ["keys", "my [keys]!", "#a/b*", "."])
+def test_git_does_not_take_a_new_key(workspace: Workspace, name: str) -> None:
+    """The path of the private key is ignored from then on; the public one may be committed."""
+    git(workspace.folder, "init", "--quiet")
+    (workspace.folder / ".gitignore").write_text(".relkit/")
+    said = workspace.relkit("doctor", "--make-key", str(workspace.folder / name))
+    assert said.code == 0, said.err
+    public = (Path(name) / "relkit.pub").as_posix()
+    assert f"signing: {{keys: [{public}]}}" in said.out
+    git(workspace.folder, "add", "--all")
+    files = set(git(workspace.folder, "ls-files", "-z").split("\0"))
+    assert public in files
+    assert not [file for file in files if file.endswith(".key")]
+    ignored = (workspace.folder / ".gitignore").read_text().splitlines()
+    assert ignored[0] == ".relkit/"
+    assert len(ignored) == 2
+    # The next step is named where people look for what is missing.
+    (remedy,) = [
+        item for item in look(read_workspace(workspace.folder, {})) if item.name == "signing keys"
+    ]
+    assert remedy.remedy.startswith("signing: {keys: [") is (name != "#a/b*")
+
+
+def test_a_key_that_git_would_take_is_not_made(workspace: Workspace, tmp_path: Path) -> None:
+    """Where it was committed once, where a rule brings it back, and in anybody's other repository.
+
+    Nothing is written then, and a line of .gitignore that does not help is taken back.
+    """
+    git(workspace.folder, "init", "--quiet")
+    committed = workspace.folder / "old" / "relkit.key"
+    committed.parent.mkdir()
+    committed.write_text("x")
+    commit_all(workspace.folder)
+    committed.unlink()
+    kept = workspace.folder / "kept"
+    kept.mkdir()
+    (kept / ".gitignore").write_text("!relkit.key\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    before = (workspace.folder / ".gitignore").read_text()
+    for folder in (committed.parent, kept, other, other / "new"):
+        said = workspace.relkit("doctor", "--make-key", str(folder))
+        assert (said.code, "git would take" in said.err) == (2, True)
+        assert not (folder / "relkit.key").exists()
+    assert (workspace.folder / ".gitignore").read_text() == before
+    (other / ".gitignore").write_text("*.key\n")
+    assert workspace.relkit("doctor", "--make-key", str(other / "new")).code == 0
 
 
 @pytest.mark.parametrize("state", ["missing", "absent"])
