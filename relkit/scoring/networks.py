@@ -4,9 +4,9 @@ Transcripts with alternatives and marked words, and the networks of words they s
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, product
+from itertools import accumulate, pairwise, product
 from typing import Literal, NamedTuple
 
 from relkit.core.tokens import Segmenter, composed, tokens
@@ -244,6 +244,8 @@ _SUBSTITUTION = _INSERTION + (1 << 2 * _BITS) + _WORD
 _HIT = _WORD - 1
 _UNREACHED = 1 << 4 * _BITS
 
+_BLOCK_CELLS = 1 << 19  # costs kept at once: some 20 MiB
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
@@ -262,12 +264,14 @@ def count_networks(reference: WordNetwork, hypothesis: WordNetwork) -> NetworkSc
     """Return the canonical counts of two networks; see :func:`count_phrases`.
 
     The errors of one pair of readings bound those of the best, and only pairs of nodes are looked
-    at through which so few can lead (after Ukkonen 1985). With a plain hypothesis, time and memory
-    are O(arcs of the reference x (bound + what the lengths of readings differ by)).
+    at through which so few can lead (after Ukkonen 1985). With a plain hypothesis, time is
+    O(arcs of the reference x (bound + what the lengths of readings differ by)). Of long networks
+    only the rows that begin a block are kept, and those of one block at a time are found again on
+    the way back, so that memory grows with the length of the texts.
     """
     bound = count_unit_errors(_first_reading(reference), _first_reading(hypothesis))
-    rows = _costs(reference, hypothesis, bound)
-    return _walk_back(reference, hypothesis, rows)
+    bands = _bands(_lengths(reference), _lengths(hypothesis), bound)
+    return _walk_back(_Table(reference=reference, hypothesis=hypothesis, bands=bands))
 
 
 def _first_reading(network: WordNetwork) -> list[str]:
@@ -294,25 +298,65 @@ def _counts_of(cost: int) -> ErrorCounts:
     )
 
 
-def _costs(reference: WordNetwork, hypothesis: WordNetwork, bound: int) -> list[_Row]:
-    """Return the lowest cost of reaching each pair of nodes that can matter."""
-    aside = [
-        [(arc.source, _alone(arc.token, _INSERTION)) for arc in arcs] for arcs in hypothesis.into
-    ]
-    bands = _bands(_lengths(reference), _lengths(hypothesis), bound)
-    rows: list[_Row] = []
-    for arcs, (low, high) in zip(reference.into, bands, strict=True):
-        row = _Row(low=low, costs=[_UNREACHED] * (high - low))
-        if not arcs:
-            row.costs[0] = 0
-        for arc in arcs:
-            _come_down(row, rows[arc.source], arc.token, hypothesis)
-        for node in range(low, high):
-            for before, alone in aside[node]:
-                if (cost := row.at(before) + alone) < row.costs[node - low]:
-                    row.costs[node - low] = cost
-        rows.append(row)
-    return rows
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """The costs of reaching pairs of nodes, for each node of the reference those in its band."""
+
+    reference: WordNetwork
+    hypothesis: WordNetwork
+    bands: Sequence[tuple[int, int]]
+
+    def blocks(self) -> Iterator[tuple[int, dict[int, _Row]]]:
+        """Yield the first node and the rows of blocks of nodes, the last block first.
+
+        A block begins with the last row of the one before; no arc leads past that.
+        """
+        starts, row = [], _Row(low=0, costs=[])
+        rows: dict[int, _Row] = {}
+        nodes = list(self._starts())
+        for start, end in pairwise([*nodes, len(self.bands) - 1]):
+            starts.append((start, row))
+            rows = self._rows(start, end, row)
+            row = rows[end]
+        end = starts[-1][0]
+        yield end, rows
+        for start, row in reversed(starts[:-1]):
+            yield start, self._rows(start, end, row)
+            end = start
+
+    def _starts(self) -> Iterator[int]:
+        """Yield the first nodes of the blocks."""
+        sources = (min((arc.source for arc in arcs), default=0) for arcs in self.reference.into)
+        earliest = list(accumulate(reversed(list(sources)), min))[::-1]  # of arcs into later nodes
+        yield 0
+        cells = 0
+        for node, (low, high) in enumerate(self.bands[:-1]):
+            cells += high - low
+            if cells > _BLOCK_CELLS and earliest[node + 1] >= node > 0:
+                yield node
+                cells = high - low
+
+    def _rows(self, start: int, end: int, first: _Row) -> dict[int, _Row]:
+        """Return the lowest costs of nodes ``start`` … ``end``, given those of the first."""
+        aside = [
+            [(arc.source, _alone(arc.token, _INSERTION)) for arc in arcs]
+            for arcs in self.hypothesis.into
+        ]
+        rows = {start: first} if start else {}
+        for number in range(start + 1 if start else 0, end + 1):
+            low, high = self.bands[number]
+            row = _Row(low=low, costs=[_UNREACHED] * (high - low))
+            if not number:
+                row.costs[0] = 0
+            for arc in self.reference.into[number]:
+                _come_down(row, rows[arc.source], arc.token, self.hypothesis)
+            costs = row.costs
+            for place, ways in enumerate(aside[low:high]):
+                for before, alone in ways:
+                    if before >= low and (cost := costs[before - low] + alone) < costs[place]:
+                        costs[place] = cost
+            rows[number] = row
+        return rows
 
 
 def _come_down(row: _Row, above: _Row, token: Token | None, hypothesis: WordNetwork) -> None:
@@ -324,40 +368,74 @@ def _come_down(row: _Row, above: _Row, token: Token | None, hypothesis: WordNetw
             costs[node - low] = cost
     if token is None:
         return
+    first, last = above.low, above.low + len(above.costs)
     for node, arcs in enumerate(hypothesis.into[low : low + len(costs)]):
         for before, word in arcs:
-            if word is not None and (cost := above.at(before) + _pair(token, word)) < costs[node]:
+            if (
+                word is not None
+                and first <= before < last
+                and (cost := above.costs[before - first] + _pair(token, word)) < costs[node]
+            ):
                 costs[node] = cost
 
 
-def _lengths(network: WordNetwork) -> list[tuple[int, int]]:
-    """Return the fewest words that must, and the most that can be said before each node."""
-    lengths = [(0, 0)]
+class _Lengths(NamedTuple):
+    """The fewest words that must, and the most that can be said before a node and after it."""
+
+    least: int
+    most: int
+    least_after: int
+    most_after: int
+
+
+def _lengths(network: WordNetwork) -> list[_Lengths]:
+    """Return how many words are said before and after each node."""
+    last = len(network.into) - 1
+    before = [(0, 0)]
+    after = [(last, 0)] * last + [(0, 0)]
     for arcs in network.into[1:]:
-        needed = [arc.token is not None and not arc.token.optional for arc in arcs]
-        possible = [arc.token is not None for arc in arcs]
-        lengths.append(
-            (
-                min(lengths[arc.source][0] + n for arc, n in zip(arcs, needed, strict=True)),
-                max(lengths[arc.source][1] + n for arc, n in zip(arcs, possible, strict=True)),
-            )
-        )
-    return lengths
+        paths = [(before[arc.source], _words(arc.token)) for arc in arcs]
+        before.append((min(p[0] + w[0] for p, w in paths), max(p[1] + w[1] for p, w in paths)))
+    for node in range(last, 0, -1):
+        for arc in network.into[node]:
+            (least, most), (needed, possible) = after[node], _words(arc.token)
+            fewest, longest = after[arc.source]
+            after[arc.source] = min(fewest, least + needed), max(longest, most + possible)
+    return [_Lengths(*ends) for ends in (x + y for x, y in zip(before, after, strict=True))]
+
+
+def _words(token: Token | None) -> tuple[int, int]:
+    """Return how many words an arc must, and can say."""
+    return int(token is not None and not token.optional), int(token is not None)
 
 
 def _bands(
-    expected: list[tuple[int, int]], hypothesis: list[tuple[int, int]], bound: int
+    expected: Sequence[_Lengths], hypothesis: Sequence[_Lengths], bound: int
 ) -> list[tuple[int, int]]:
     """Return, for each node of the reference, a range of nodes that holds all it can go with.
 
-    Where one side must have said k words more than the other can have, there were k errors.
+    Where one side must have said k words more than the other can have, there were k errors, and
+    so it is for what is still to be said.
     """
-    most = list(accumulate((longest for _, longest in hypothesis), max))
-    least = list(accumulate((shortest for shortest, _ in reversed(hypothesis)), min))[::-1]
-    return [
-        (bisect_left(most, shortest - bound), bisect_right(least, longest + bound))
-        for shortest, longest in expected
-    ]
+    most = list(accumulate((node.most for node in hypothesis), max))
+    least = list(accumulate((node.least for node in reversed(hypothesis)), min))[::-1]
+    most_after = list(accumulate((node.most_after for node in reversed(hypothesis)), max))[::-1]
+    least_after = list(accumulate((node.least_after for node in hypothesis), min))
+    nodes = range(len(hypothesis))
+
+    def band(node: _Lengths) -> tuple[int, int]:
+        def too_early(i: int) -> int:
+            return -max(0, node.least - most[i]) - max(0, least_after[i] - node.most_after)
+
+        def too_late(i: int) -> int:
+            return max(0, least[i] - node.most) + max(0, node.least_after - most_after[i])
+
+        return (
+            bisect_left(nodes, -bound, key=too_early),
+            bisect_right(nodes, bound, key=too_late),
+        )
+
+    return [band(node) for node in expected]
 
 
 def _alone(token: Token | None, error: int) -> int:
@@ -372,6 +450,8 @@ def _pair(reference: Token, hypothesis: Token) -> int:
 
 def _matches(reference: Token, hypothesis: Token) -> bool:
     """Tell whether two words count as the same; a fragment of the reference decides alone."""
+    if not reference.fragment and not hypothesis.fragment:
+        return reference.text == hypothesis.text
     for reader, counterpart in ((reference, hypothesis), (hypothesis, reference)):
         if reader.fragment == "start":
             return counterpart.text.startswith(reader.part)
@@ -380,21 +460,23 @@ def _matches(reference: Token, hypothesis: Token) -> bool:
     return reference.text == hypothesis.text
 
 
-def _walk_back(
-    reference: WordNetwork, hypothesis: WordNetwork, rows: Sequence[_Row]
-) -> NetworkScore:
+def _walk_back(table: _Table) -> NetworkScore:
     """Walk back from the end along arcs that explain the costs, and write down what was said."""
+    reference, hypothesis = table.reference, table.hypothesis
     row, column = len(reference.into) - 1, len(hypothesis.into) - 1
-    counts = _counts_of(rows[row].at(column))
+    counts = ErrorCounts()
     expected: list[str] = []
     answered: list[str] = []
-    while row or column:
-        row, column, word, answer = _step_back(reference, hypothesis, rows, row, column)
-        if word is not None and (answer is not None or not word.optional):
-            expected.append(word.lead + word.text)
-        if answer is not None and (word is not None or not answer.optional):
-            hit = word is not None and _matches(word, answer)
-            answered.append(answer.lead + (word.text if hit and word else answer.text))
+    for start, rows in table.blocks():
+        if row == len(reference.into) - 1:
+            counts = _counts_of(rows[row].at(column))
+        while row > start or (not start and column):
+            row, column, word, answer = _step_back(reference, hypothesis, rows, row, column)
+            if word is not None and (answer is not None or not word.optional):
+                expected.append(word.lead + word.text)
+            if answer is not None and (word is not None or not answer.optional):
+                hit = word is not None and _matches(word, answer)
+                answered.append(answer.lead + (word.text if hit and word else answer.text))
     return NetworkScore(
         counts=counts,
         reference="".join(reversed(expected)).strip(),
@@ -403,7 +485,11 @@ def _walk_back(
 
 
 def _step_back(
-    reference: WordNetwork, hypothesis: WordNetwork, rows: Sequence[_Row], row: int, column: int
+    reference: WordNetwork,
+    hypothesis: WordNetwork,
+    rows: Mapping[int, _Row],
+    row: int,
+    column: int,
 ) -> tuple[int, int, Token | None, Token | None]:
     """Return the nodes before, and what was said on the way; a pair of words goes first."""
     cost = rows[row].at(column)

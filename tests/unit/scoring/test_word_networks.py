@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.core.values import ErrorCounts
+from relkit.scoring import networks
 from relkit.scoring.networks import (
     Alternation,
     Marked,
@@ -120,6 +122,16 @@ def test_the_chosen_readings_have_the_counts(one: Phrase, two: Phrase) -> None:
         assert count_text(score.reference, score.hypothesis) == score.counts
         assert score.reference in {" ".join(t.text for t in said) for said in readings(one)}
         assert score.hypothesis in {" ".join(t.text for t in said) for said in readings(two)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(phrases(marked=True), phrases(marked=True), st.sampled_from([1, 12]))
+def test_blocks_do_not_show(one: Phrase, two: Phrase, cells: int) -> None:
+    """Rows that are found again on the way back give the same counts and the same readings."""
+    networks_of_both = network_of(one), network_of(two)
+    score = count_networks(*networks_of_both)
+    with mock.patch.object(networks, "_BLOCK_CELLS", cells):
+        assert count_networks(*networks_of_both) == score
 
 
 @settings(max_examples=60, deadline=None)
