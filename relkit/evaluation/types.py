@@ -5,7 +5,7 @@ where they measured the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal
 
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
@@ -31,7 +31,7 @@ from relkit.core.values import (
     Tagged,
 )
 from relkit.core.yaml_text import shown
-from relkit.datasets.types import DatasetVersion, Prediction, Unusable
+from relkit.datasets.types import Answer, DatasetVersion, Prediction, Unusable
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
 
 
@@ -235,12 +235,30 @@ class Command(System):
     run: Name
 
 
+ANSWER_KEYS = ("id", "error", *(item.name for item in fields(Answer)))
+"""The keys of an answer line (docs/cli.md, section "Answers")."""
+
+
+def checked_mapping(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    """Return columns by key of an answer; raises ValueError for an unknown key."""
+    for key in mapping:
+        if key not in ANSWER_KEYS:
+            raise ValueError(f'unknown key "{shown(key)}"; {nearest(key, ANSWER_KEYS)}')
+    return mapping
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(System):
-    """Answers given earlier: a JSONL or Parquet file, relative to the workspace."""
+    """Answers given earlier: a JSONL, CSV or Parquet file, relative to the workspace.
+
+    ``mapping`` names the columns that hold keys of an answer under other names.
+    """
 
     kind: Literal["recorded"] = field(default="recorded", metadata=REQUIRED)
     path: Name
+    mapping: Annotated[Mapping[str, Name], Checked(checked_mapping)] | None = field(
+        default=None, metadata=OMITTED
+    )
 
 
 AnySystem = Annotated[

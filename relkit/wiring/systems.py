@@ -73,7 +73,9 @@ def system_under_test(
 def _recorded(workspace: Workspace, system: Recorded) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
 
-    answers = RecordedAnswers(_inside(workspace, system.path), source=system.path)
+    answers = RecordedAnswers(
+        _inside(workspace, system.path), source=system.path, mapping=system.mapping
+    )
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}
     return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)

@@ -1,6 +1,7 @@
 """Recorded answers: two formats that mean the same, and files that are refused whole."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -197,3 +198,90 @@ def test_a_file_that_cannot_be_read_is_refused_without_its_path(tmp_path: Path, 
     with pytest.raises(InvalidInput, match="cannot be read") as caught:
         RecordedAnswers(tmp_path / name, source="answers")
     assert str(tmp_path) not in caught.value.message
+
+
+CSV = "id,text,error,latency_ms\nu1,hello there,,12.5\nu2,,no_speech,\nu3,,,\n"
+OUTCOMES = {
+    "u1": Answer(text="hello there", latency_ms=12.5),
+    "u2": REPORTED,
+    "u3": Answer(text=""),
+}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.tsv"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_table_means_what_the_lines_mean(tmp_path: Path, name: str, mark: str) -> None:
+    """CSV and TSV, as spreadsheets write them, too; empty fields are absent, but for a text."""
+    path = tmp_path / name
+    text = mark + (CSV.replace(",", "\t") if name.endswith("tsv") else CSV)
+    path.write_text(text.replace("\n", "\r\n"), encoding="utf-8", newline="")
+    answers = RecordedAnswers(path)
+    assert {name: answers.lookup(name) for name in ("u1", "u2", "u3")} == OUTCOMES
+
+
+def test_nested_keys_of_a_table_are_json(tmp_path: Path) -> None:
+    """As in a column of text of a Parquet file."""
+    path = tmp_path / "a.csv"
+    path.write_text('id,text,usage\nu1,hello,"{""tokens"": 7}"\n', encoding="utf-8")
+    assert RecordedAnswers(path).lookup("u1") == Answer(text="hello", usage={"tokens": 7.0})
+
+
+MAPPING = {"id": "file", "text": "hyp", "latency_ms": "took"}
+
+
+def _foreign(tmp_path: Path, kind: str) -> Path:
+    rows: list[dict[str, object]] = [
+        {"file": "u1", "ref": "hallo", "hyp": "hello there", "took": 12.5},
+        {"file": "u3", "ref": "", "hyp": "", "took": None},
+    ]
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        return _jsonl(
+            path, *(json.dumps({k: v for k, v in r.items() if v is not None}) for r in rows)
+        )
+    if kind == "parquet":
+        return _table(path, *rows)
+    path.write_text("file,ref,hyp,took\nu1,hallo,hello there,12.5\nu3,,,\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_mapping_reads_columns_of_other_names(tmp_path: Path, kind: str) -> None:
+    """Other tools' tables hold more than answers, under names of their own."""
+    path = _foreign(tmp_path, kind)
+    answers = RecordedAnswers(path, mapping=MAPPING)
+    assert {name: answers.lookup(name) for name in ("u1", "u3")} == {
+        name: OUTCOMES[name] for name in ("u1", "u3")
+    }
+    with pytest.raises(InvalidInput, match="unknown key"):
+        RecordedAnswers(path)
+    with pytest.raises(InvalidInput, match='has no column "hpy", which mapping names'):
+        RecordedAnswers(path, mapping={**MAPPING, "error": "hpy"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "id,text,latency_ms\nu1,a,fast\n",
+            r'line 2: "latency_ms": Input should be a valid number',
+        ),
+        ("id,text,latency_ms\nu1,a,nan\n", r'line 2: "latency_ms"'),
+        ("id,text,ref\nu1,a,b\n", r'line 2: unknown key "ref"'),
+        ("id;text\nu1;a\n", "line 1: is one column"),
+        ("id,text\nu1,a,b\n", "line 2: 3 fields where the first line has 2"),
+        ("id,text,text\nu1,a,b\n", "line 1: two columns have one name"),
+        ("id,text\nu1,a\nu1,b\n", 'line 3: the id "u1" stands twice'),
+        ("text\nhello\n", r'the key "id" is missing'),
+        ("id,text,usage\nu1,a,{\n", "line 2: not JSON"),
+        ("", "line 1: a column has no name"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    """Never guessed, and never read in part."""
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInput, match=message):
+        RecordedAnswers(path)

@@ -1,24 +1,29 @@
-"""Answers that were given earlier: a JSONL or Parquet file of the answer protocol."""
+"""Answers that were given earlier: a JSONL, CSV or Parquet file of the answer protocol."""
 
+import codecs
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from relkit.core.codec import decode, parse_json
+from relkit.core.csv_rows import csv_rows
 from relkit.core.digests import PREFIX, JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.types import Answer, Failure, FailureReason
-from relkit.evaluation.run_files import MAX_LINE, AnswerLine, answer_from, parse_answer
+from relkit.evaluation.run_files import MAX_LINE, AnswerLine, answer_from
+
+_Cell = TypeVar("_Cell")
 
 _KEYS = frozenset(item.name for item in fields(AnswerLine))
 
 
 _JSON_COLUMNS = ("events", "usage", "tool_calls")
+_NUMBERS = ("latency_ms", "first_byte_ms")
 _PARQUET = b"PAR1"
 _ROWS = 4096
 
@@ -29,13 +34,19 @@ class RecordedAnswers:
     ``artifact`` is ``sha256:<hex>`` of the file's bytes.
     """
 
-    def __init__(self, path: Path, *, source: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, source: str | None = None, mapping: Mapping[str, str] | None = None
+    ) -> None:
         """Read the file; raises InvalidInput naming file and line for anything wrong in it.
 
         ``source`` is how messages call the file, by default its name. Parquet is told by its first
-        bytes; its columns are the keys of the protocol, nested or as JSON text.
+        bytes, CSV by the ending ``.csv`` or ``.tsv``; columns are the keys of the protocol, nested
+        or as JSON text. ``mapping`` says the columns that keys have here (key to column): what it
+        does not name, and is no key, is then left out instead of refused.
         """
         self._source = source or path.name
+        self._mapping = mapping or {}
+        self._unseen = set(self._mapping.values())
         self._answers: dict[str, Answer | Failure] = {}
         try:
             with path.open("rb") as file:
@@ -43,7 +54,9 @@ class RecordedAnswers:
                 file.seek(0)
                 is_parquet = file.read(len(_PARQUET)) == _PARQUET
                 file.seek(0)
-                self._take(self._rows(file) if is_parquet else self._lines(file))
+                is_csv = path.suffix.lower() in {".csv", ".tsv"}
+                read = self._rows if is_parquet else self._table if is_csv else self._lines
+                self._take(read(file))
         except OSError as error:
             reason = os.strerror(error.errno or errno.EIO)
             raise InvalidInput(
@@ -52,6 +65,11 @@ class RecordedAnswers:
             ) from error
         if not self._answers:
             raise InvalidInput(f"{self._source}: holds no answer")
+        if self._unseen:
+            raise InvalidInput(
+                f'{self._source}: has no column "{shown(min(self._unseen))}", which mapping names',
+                hint="mapping is {key of an answer: column of the file}",
+            )
 
     def __len__(self) -> int:
         """Return how many answers there are."""
@@ -82,7 +100,28 @@ class RecordedAnswers:
             if len(data) > MAX_LINE:
                 raise InvalidInput(f"{where(self._source, line)}: longer than 1 MiB")
             if text := self._decoded(data, line).strip():
-                yield line, *parse_answer(text, source=self._source, line=line)
+                document = parse_json(text, source=self._source, line=line)
+                if self._mapping and isinstance(document, dict):
+                    document = self._mapped(document)
+                yield line, *answer_from(document, source=self._source, line=line)
+
+    def _mapped(self, row: Mapping[str, _Cell]) -> dict[str, _Cell]:
+        """Return the keys of an answer that a row holds, by the names that they have in it."""
+        self._unseen -= row.keys()
+        columns = {key: key for key in _KEYS if key not in self._mapping} | dict(self._mapping)
+        return {key: row[column] for key, column in columns.items() if column in row}
+
+    def _table(self, file: BinaryIO) -> Iterator[tuple[int, str, Answer | Failure]]:
+        """Yield the rows of a CSV file; empty fields are absent, but for an empty text."""
+        text = decode(file.read().removeprefix(codecs.BOM_UTF8), source=self._source)
+        for line, cells in csv_rows(text, source=self._source):
+            row = self._mapped(cells) if self._mapping else cells
+            plain: dict[str, object] = {
+                name: _number(value) if name in _NUMBERS else value
+                for name, value in row.items()
+                if value or (name == "text" and not row.get("error"))
+            }
+            yield line, *answer_from(self._plain(plain, line), source=self._source, line=line)
 
     def _decoded(self, data: bytes, line: int) -> str:
         try:
@@ -99,7 +138,8 @@ class RecordedAnswers:
         line = 0
         try:
             for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
-                for row in batch.to_pylist():
+                for values in batch.to_pylist():
+                    row = self._mapped(values) if self._mapping else values
                     line += 1
                     document = self._plain(row, line)
                     yield line, *answer_from(document, source=self._source, line=line)
@@ -116,6 +156,14 @@ class RecordedAnswers:
             plain = parse_json(str(value), source=self._source, line=line) if text else value
             document[name] = _as_json(plain, name)
         return document
+
+
+def _number(text: str) -> float | str:
+    """Return a field as the number it is; any other is refused with the record."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _as_json(value: object, name: str) -> JsonValue:

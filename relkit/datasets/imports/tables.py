@@ -7,13 +7,12 @@ Common Voice: ``validated.tsv`` and its kin beside a folder of ``clips``; fields
 tabs and never quoted: a quotation mark is part of a sentence.
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 
+from relkit.core.csv_rows import csv_rows
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import row_blocks
@@ -118,8 +117,6 @@ _SPLITS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 
-_LONGEST_FIELD = 1 << 20
-
 
 def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
     """Return a row per entry of the tables; raises InvalidInput with file and line.
@@ -144,34 +141,8 @@ def parse_audio_folder(files: Sequence[SourceFile]) -> ParsedSource:
 
 
 def _csv(file: SourceFile) -> Iterator[tuple[int, TableRow]]:
-    """Yield the rows of a CSV table with the line each begins in; quoting as in RFC 4180."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.reader(io.StringIO(file.text, newline=""), strict=True)
-    before = 0
-    try:
-        header = next(reader, [])
-        if "file_name" not in header or len(set(header)) != len(header):
-            raise InvalidInput(
-                f'{where(file.name, 1)}: has no column "file_name", or one stands twice',
-                hint="the first line names the columns: file_name,transcription",
-            )
-        before = reader.line_num
-        for fields in reader:
-            line, before = before + 1, reader.line_num
-            if not fields:
-                continue
-            if len(fields) != len(header):
-                raise InvalidInput(
-                    f"{where(file.name, line)}: {len(fields)} fields where the first line has "
-                    f"{len(header)}",
-                    hint='put a field that holds a comma into quotes: "so, and so"',
-                )
-            yield line, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
-        raise InvalidInput(
-            f"{where(file.name, before + 1)}: not CSV: {error}",
-            hint='quotes inside of a quoted field are written twice: ""',
-        ) from error
+    for line, row in csv_rows(file.text, source=file.name):
+        yield line, dict(row)
 
 
 def _folder_row(
@@ -180,7 +151,9 @@ def _folder_row(
     at = where(file.name, line)
     audio = row.get("file_name")
     if not isinstance(audio, str) or not audio:
-        raise InvalidInput(f'{at}: "file_name" is missing', hint="name the audio file")
+        raise InvalidInput(
+            f'{at}: "file_name" is missing', hint="name the audio file in a column file_name"
+        )
     column = next((name for name in TEXT_COLUMNS if name in row), None)
     reference = None if column is None else row[column]
     if not isinstance(reference, str):

@@ -138,7 +138,7 @@ def test_split_folders_are_those_of_hugging_face(path: str, name: str, split: st
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("path,text\na.wav,x\n", 'line 1: has no column "file_name"'),
+        ("path,text\na.wav,x\n", 'line 2: "file_name" is missing'),
         ("file_name,text\na.wav,so, and so\n", "line 2: 3 fields where the first line has 2"),
         ('file_name,text\na.wav,"open\n', "not CSV"),
         ('file_name,text\nb.wav,x\na.wav,"a"b\n', "line 3: not CSV"),
