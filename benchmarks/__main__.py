@@ -17,6 +17,7 @@ NAMES = (
     "bisect_power",
     "structure",
     "walks",
+    "install_size",
 )
 
 

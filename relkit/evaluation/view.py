@@ -3,10 +3,21 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from relkit.core.metrics import help_of
+from relkit.core.metrics import help_of, metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
-from relkit.core.wording import NONE, amount, columns, count, counted, interval, number, safe
+from relkit.core.wording import (
+    NONE,
+    OPINION,
+    amount,
+    columns,
+    count,
+    counted,
+    interval,
+    metric_name,
+    number,
+    safe,
+)
 from relkit.datasets.view import revision
 from relkit.evaluation.types import (
     EvalReport,
@@ -60,7 +71,7 @@ def _value(estimate: Estimate) -> str:
 
 
 def _metrics(item: SliceResult) -> str:
-    rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
+    rows = [["metric", "value", "95 % interval", "n", "clusters"]]
     rows += [
         [
             name,
@@ -79,28 +90,26 @@ def _slices(ranked: Sequence[SliceResult], metric: str, beside: Sequence[str]) -
     """Return the slices by the metric they are ranked by, and beside it those of other kinds."""
     if not ranked:
         return ""
-    names = [name.partition(".")[::2] for name in beside]
-    rows = [
-        ["", metric, "", *(base for base, _ in names), "", "", ""],
-        ["slice, worst first", "", "95 % interval", *(of for _, of in names), "n", "clusters", ""],
-    ]
+    caption = " and ".join([f"{metric} by slice", *(metric_name(name) for name in beside)])
+    labels = ["MOS" if metric_of(name).unit == OPINION else "latency" for name in beside]
+    rows = [["slice, worst first", "value", "95 % interval", *(labels or ["n"]), "clusters"]]
     for item in ranked[:MOST_SLICES]:
         e = item.metrics[metric]
-        others = (item.metrics.get(name) for name in beside)
+        measured = (item.metrics.get(name) for name in beside)
+        others = [NONE if o is None else number(o.value, o.unit) for o in measured]
         rows.append(
             [
                 safe(item.slice),
                 number(e.value, e.unit),
                 interval(e.low, e.high, e.unit),
-                *(NONE if other is None else number(other.value, other.unit) for other in others),
-                count(item.utterances),
-                count(item.clusters),
-                _mark(e),
+                *(others or [count(item.utterances)]),  # a line holds 80 characters
+                f"{count(item.clusters)} {_mark(e)}".rstrip(),
             ]
         )
     hidden = len(ranked) - MOST_SLICES
     more = f"\n… and {hidden} more in the report" if hidden > 0 else ""
-    return columns(rows, to_left=(0, -1)) + more + _notes(ranked[:MOST_SLICES], metric)
+    table = columns(rows, to_left=(0, -1))
+    return f"{caption}\n{table}{more}{_notes(ranked[:MOST_SLICES], metric)}"
 
 
 def _mark(estimate: Estimate) -> str:

@@ -43,13 +43,8 @@ metrics: [wer, wer_capped, failure_rate]
 slices: [noise]
 system: {kind: command, run: "python3 heard.py 4", timeout_s: 30}
 """
-POLICY = """\
-schema: relkit.gate/v1
-name: small
-coverage: 1.0
-rules:
-  - {id: wer-limit, metric: wer_capped, slice: overall, test: bound, max: 0.5}
-"""
+LIMIT = "{id: wer-limit, metric: wer_capped, slice: overall, test: bound, max: 0.5}"
+POLICY = f"{{schema: relkit.gate/v1, name: small, coverage: 1.0, rules: [{LIMIT}]}}\n"
 
 
 @dataclass
