@@ -8,13 +8,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, token_pairs
+from relkit.comparison.types import CompareReport
 from relkit.core.charts import histogram, waterfall
 from relkit.core.slices import OVERALL
 from relkit.core.wording import amount, code, count, interval, markdown, number
 from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
+from relkit.evaluation.view import answered_words
 from relkit.gate.view import GateView
 from relkit.report.types import Page
-from relkit.report.view import ReportView
+from relkit.report.view import ReportView, compared_view
 from relkit.scoring.alignment import confusions
 
 if TYPE_CHECKING:
@@ -89,6 +91,10 @@ class JinjaPages:
                 report=page.report,
                 header=page.header,
                 view=view,
+                answered=answered_words(page.report),
+                compared=compared_view(page.compared)
+                if isinstance(page.compared, CompareReport)
+                else page.compared,
                 gate=None if page.decision is None else GateView(page.decision, page.overrides),
                 first=[
                     (row, item, token_pairs(item) if item else ())

@@ -26,7 +26,9 @@ from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.metrics import METRICS, STATISTICS, expand
 from relkit.core.slices import OVERALL
 from relkit.core.wording import clustering
+from relkit.evaluation.plausibility import SAME_ERRORS, hidden_loops
 from relkit.evaluation.ports import RunStore
+from relkit.evaluation.suites import changed_settings, system_name
 from relkit.evaluation.types import (
     MIXED_LOAD,
     EvalReport,
@@ -77,7 +79,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     candidate, baseline = options.candidate, options.baseline
     ours, theirs = ports.runs.read_report(candidate), ports.runs.read_report(baseline)
     check_same_measure(ours, theirs)
-    header = ports.runs.read_header(candidate)
+    header, before = ports.runs.read_header(candidate), ports.runs.read_header(baseline)
     name = _metric(options.metric, ours, theirs)
     # The same as a gate's seed: the same systems, the same answer.
     seed = f"{ours.dataset.digest}\n{ours.candidate.digest}\n{theirs.candidate.digest}\n{name}"
@@ -101,8 +103,9 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
     )
     new, vanished = findings.new_and_vanished(ours, theirs)
     return CompareReport(
-        baseline=as_type(ComparedRun, theirs, candidate=theirs.candidate.digest),
-        candidate=as_type(ComparedRun, ours, candidate=ours.candidate.digest),
+        baseline=_run(theirs, before),
+        candidate=_run(ours, header),
+        settings=changed_settings(header, before),
         dataset=ours.dataset.name,
         suite=ours.suite.name,
         normalizer=ours.normalizer.name,
@@ -122,6 +125,11 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         segments=segments,
         notes=_notes(name, pairing, ours, theirs),
     )
+
+
+def _run(report: EvalReport, header: RunHeader) -> ComparedRun:
+    system = system_name(header.suite.system)
+    return as_type(ComparedRun, report, candidate=report.candidate.digest, system=system)
 
 
 def _results(ports: ComparePorts, report: EvalReport, run: str) -> Path:
@@ -262,6 +270,9 @@ def _notes(name: str, pairing: Pairing, ours: EvalReport, theirs: EvalReport) ->
         (pairing.moved, "results have another cluster or slice now: the candidate's counts"),
     )
     notes = [*filter(None, [clustering(ours.cluster, ours.shared_prompts)])]
+    notes += [SAME_ERRORS] if pairing.alike else []
+    if (loops := hidden_loops(ours, theirs)) is not None:
+        notes.append(loops)
     notes += [f"{count} {words}" for count, words in counted if count]
     if any(not comparable(each, item.unit, ours, theirs) for each, item in timed.items()):
         notes.append(f"latency and RTF are not compared: {_load_reason(ours, theirs)}")

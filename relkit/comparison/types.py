@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 
 from relkit.core.values import ErrorCounts, Shape, named
+from relkit.evaluation.types import ChangedSetting
 from relkit.scoring.types import Texts
 from relkit.statistics.types import Difference, Pairing
 
@@ -193,12 +194,13 @@ class SegmentTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedRun:
-    """One of the two runs by what identifies it."""
+    """One of the two runs by what identifies it; ``system`` is its kind, model and compute type."""
 
     run: str
     candidate: str
     created: str
     load: str
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ class CompareReport:
     ``slices`` come by evidence: those found worse first. ``timings`` are differences of the whole,
     metric name to difference; empty where the two were not measured under the same load, which a
     note then says. ``confusions`` and ``segments`` are None unless transcripts were asked for.
+    ``settings`` are those of the system in which the two differ.
     ``detectable`` is the ratio of rates that a slice has to be able to show before "no difference
     seen" is said.
     """
@@ -218,6 +221,7 @@ class CompareReport:
     dataset: str
     suite: str
     normalizer: str
+    settings: tuple[ChangedSetting, ...] = ()
     metric: str
     unit: str
     cluster: str

@@ -29,6 +29,7 @@ from relkit.core.wording import (
     safe,
     signed,
 )
+from relkit.evaluation.view import settings_line
 from relkit.statistics.types import Difference
 
 _ORDER = (Finding.WORSE, Finding.CANNOT_TELL, Finding.NOT_SEEN, Finding.BETTER)
@@ -39,6 +40,7 @@ def compare_summary(report: CompareReport, *, top: int) -> str:
     """Return the whole text; ``top`` bounds the slices, utterances and confusions shown of each."""
     parts = [
         _head(report),
+        safe(settings_line(report.settings)),
         _whole(report),
         _evidence(report, top),
         _harm(report.slices, top),
@@ -60,6 +62,7 @@ def _head(report: CompareReport) -> str:
         f"suite {safe(report.suite)} on {safe(report.dataset)}, "
         f"normalizer {safe(report.normalizer)}; {report.metric}\n"
         f"{count(report.pairing.compared)} results compared, {safe(voices)}"
+        + (f"; system {safe(report.candidate.system)}" if report.candidate.system else "")
     )
 
 
@@ -68,7 +71,7 @@ def _whole(report: CompareReport) -> str:
     note = f"\n  {safe(item.note)}" if item.note else ""
     moved = ""
     if item.worsening is not None:
-        moved = f", {_changed(item, report.metric).sentence}"
+        moved = f", {worded_change(item, report.metric).sentence}"
     return (
         f"overall: {safe(item.reason)}\n"
         f"  {number(item.baseline, item.unit)} -> "
@@ -88,14 +91,18 @@ def _evidence(report: CompareReport, top: int) -> str:
     totals = ", ".join(f"{total} {kind.value}" for kind, total in counts.items() if total)
     rows = [["by evidence", "was", "is", "change", "95 % interval", ""]]
     rows += [
-        [safe(item.slice), *_numbers(item, report.metric), safe(_short(item, report.cluster))]
+        [
+            safe(item.slice),
+            *change_cells(item, report.metric),
+            safe(finding_words(item, report.cluster)),
+        ]
         for item in report.slices[:top]
     ]
     shown = columns(rows, to_left=(0, 5))
     return f"{len(report.slices)} slices: {totals}\n{shown}{_more(len(report.slices) - top)}"
 
 
-def _short(item: SliceChange, cluster: str) -> str:
+def finding_words(item: SliceChange, cluster: str) -> str:
     """Return the finding without the numbers that stand beside it, and what it rests on."""
     words = item.reason
     if item.finding in {Finding.WORSE, Finding.BETTER}:
@@ -111,7 +118,7 @@ def _harm(slices: Sequence[SliceChange], top: int) -> str:
     ranked = [item for item in by_harm(slices) if (item.harm.of_all or 0.0) > 0]
     if not ranked:
         return ""
-    title = "by harm: extra wrong words in 1,000 turns of the slice, and in 1,000 of all turns\n"
+    title = "by harm: extra wrong words in 1,000 turns\n"
     rows = [["slice", "of the slice", "share of turns", "of all", "S D I"]]
     rows += [
         [
@@ -202,7 +209,7 @@ def _timings(report: CompareReport) -> str:
     if not report.timings:
         return ""
     rows = [["under the same load", "was", "is", "change", "95 % interval"]]
-    rows += [[name, *_numbers(item, name)] for name, item in report.timings.items()]
+    rows += [[name, *change_cells(item, name)] for name, item in report.timings.items()]
     return columns(rows)
 
 
@@ -218,16 +225,16 @@ def _cuts(report: CompareReport) -> str:
     return "\n".join(lines)
 
 
-def _numbers(item: Difference, metric: str) -> tuple[str, str, str, str]:
+def change_cells(item: Difference, metric: str) -> tuple[str, str, str, str]:
     """Return the cells of a difference: was, is, how the candidate changed, and its interval."""
     was, now = number(item.baseline, item.unit), number(item.candidate, item.unit)
     if item.worsening is None:
         return was, now, NONE, NONE
-    shown = _changed(item, metric)
+    shown = worded_change(item, metric)
     return was, now, shown.cell, shown.interval
 
 
-def _changed(item: Difference, metric: str) -> WordedChange:
+def worded_change(item: Difference, metric: str) -> WordedChange:
     """Return the change of a metric in words; 0 where there is none."""
     better = metric_of(metric).better
     return change(item.worsening or 0.0, item.low, item.high, item.unit, better=better)

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 
 from relkit.core.values import Estimate
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
-_FURTHEST = 2.5
-"""An axis ends at most this many times the largest value; longer intervals get an arrow."""
+_BEYOND_LARGEST = 1.1
+_BEYOND_MEDIAN = 2.0
+"""An axis ends at most so far beyond the largest value, or twice as far as the median upper end:
+one long interval must not crush the others; it gets an arrow."""
 
 _SAME = 1e-9
 """Ends closer than this, relative to their size, are one value."""
@@ -52,7 +55,7 @@ def nice_scale(low: float, high: float, *, ticks: int = 4) -> Scale:
 def estimate_scale(estimates: Iterable[Estimate], *, unit: str) -> Scale:
     """Return the axis for estimates of one metric: from 0, or from 1 to 5 for opinion scores.
 
-    Ends of intervals are inside up to 2.5 times the largest value.
+    Ends of intervals are inside up to twice their median, or a tenth beyond the largest value.
     """
     if unit == "mos":
         return Scale(low=1.0, high=5.0, ticks=(1.0, 2.0, 3.0, 4.0, 5.0))
@@ -60,11 +63,9 @@ def estimate_scale(estimates: Iterable[Estimate], *, unit: str) -> Scale:
     values = [item.value for item in measured if item.value is not None]
     largest = max(values, default=0.0)
     ends = [item.high for item in measured if item.high is not None]
-    furthest = max((end for end in ends if end <= _FURTHEST * largest), default=largest)
-    if any(end > _FURTHEST * largest for end in ends) and largest > 0:
-        furthest = _FURTHEST * largest
-    if not largest:
-        furthest = max(ends, default=0.0)
+    reach = max(_BEYOND_LARGEST * largest, _BEYOND_MEDIAN * median_low(ends)) if ends else 0.0
+    inside = [end for end in ends if end <= reach]
+    furthest = max(inside, default=0.0) if len(inside) == len(ends) else reach
     return nice_scale(min([0.0, *values]), max(furthest, largest))
 
 

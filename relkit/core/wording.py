@@ -221,6 +221,24 @@ def duration(seconds: float) -> str:
     return f"{_digits(seconds, 'ratio', 0)} seconds"
 
 
+def setting_change(setting: str, before: object, after: object) -> str:
+    """Return a changed setting: ``beam_size 1 -> 5``; where neither value is shown, its name."""
+    if before is None and after is None:
+        return f"{setting} differs"
+    shown = (
+        "none"
+        if value is None
+        else short_digest(text)
+        if _DIGEST.match(text := str(value))
+        else text
+        for value in (before, after)
+    )
+    return f"{setting} {' -> '.join(shown)}"
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}$")
+
+
 def short_digest(digest: str) -> str:
     """Return a digest as people compare it: the algorithm and twelve characters."""
     algorithm, sign, value = digest.partition(":")
@@ -406,23 +424,27 @@ def terminal(text: str) -> str:
     """Return text for a terminal or a log: its lines fit, and none steers what reads them.
 
     The rest of a longer line is indented below it. A word that is longer than a line stays whole:
-    it may be a path to copy.
+    it may be a path to copy. A number stays with its sign of percent.
     """
-    lines = []
-    for line in text.split("\n"):
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        lines += (
-            [line]
-            if len(line) <= WIDTH
-            else textwrap.wrap(
-                line,
-                WIDTH,
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-        )
+    lines = [part for line in text.split("\n") for part in _folded(line)]
     return "\n".join(map(log_line, lines))
+
+
+def _folded(line: str) -> list[str]:
+    if len(line) <= WIDTH:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    parts = textwrap.wrap(
+        line.replace(" %", _PERCENT),
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [part.replace(_PERCENT, " %") for part in parts]
+
+
+_PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 def xml_text(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from pathlib import PurePath
 from typing import cast
 
 from relkit.core import yaml_text
@@ -13,6 +14,9 @@ from relkit.evaluation.types import (
     JOBS,
     NEEDS_RECOGNISER,
     RECOGNISERS,
+    ChangedSetting,
+    RunHeader,
+    Scalar,
     Suite,
     System,
     Task,
@@ -139,3 +143,52 @@ def suite_digest(suite: Suite) -> str:
     document = encode(suite)
     del document["system"]
     return digest_of({k: v for k, v in document.items() if k not in _OPTIONAL or _OPTIONAL[k] != v})
+
+
+_NOT_SHOWN = frozenset(
+    ["base_url", "path", "run", "prompt", "initial_prompt", "instructions", "api_key_env"]
+)
+
+
+def system_name(system: System) -> str:
+    """Return the kind of a system with its model or voice, and how it computes."""
+    named = (getattr(system, name, None) for name in ("model", "voice", "compute_type"))
+    shown = (str(_without_folder(value)) for value in named if value is not None)
+    return " ".join([system.kind, *shown])
+
+
+def changed_settings(candidate: RunHeader, baseline: RunHeader) -> tuple[ChangedSetting, ...]:
+    """Return the settings of the systems of two runs that differ, in the order of the suite."""
+    ours, theirs = _settings(candidate), _settings(baseline)
+    return tuple(
+        ChangedSetting(setting=name, candidate=None, baseline=None)
+        if name.rpartition(".")[2] in _NOT_SHOWN
+        else ChangedSetting(setting=name, candidate=ours.get(name), baseline=theirs.get(name))
+        for name in {**ours, **theirs}
+        if ours.get(name) != theirs.get(name)
+    )
+
+
+def _settings(header: RunHeader) -> dict[str, Scalar]:
+    """Return the settings of what is measured, what listens to it, and what is served."""
+    listens = header.suite.recogniser
+    return {
+        **_scalars(encode(header.suite.system)),
+        **_scalars({} if listens is None else encode(listens), "recogniser."),
+        "artifact": header.candidate.artifact,
+    }
+
+
+def _scalars(document: Mapping[str, JsonValue], before: str = "") -> dict[str, Scalar]:
+    return {
+        f"{before}{name}": _without_folder(value)
+        for name, value in document.items()
+        if value is None or isinstance(value, str | int | float | bool)
+    }
+
+
+def _without_folder(value: Scalar) -> Scalar:
+    """Return a value; of a path, as a model may be, its last part."""
+    return (
+        PurePath(value).name if isinstance(value, str) and value[:1] in {"/", ".", "~"} else value
+    )

@@ -434,6 +434,19 @@ class Outcome:
     speech: SpokenAudio | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedSetting:
+    """A setting of the system in which two runs differ.
+
+    ``candidate`` and ``baseline`` are its values: null on a side that lacks it, and on both where
+    it is one that is not shown: an address, a path, a program, a prompt.
+    """
+
+    setting: str
+    candidate: Scalar
+    baseline: Scalar
+
+
 _PREFERRED = ("wer_capped", "wer", "cer", "entity_error_rate", "ser")
 
 

@@ -17,9 +17,12 @@ from relkit.core.wording import (
     metric_name,
     number,
     safe,
+    setting_change,
 )
+from relkit.datasets.types import FailureReason
 from relkit.datasets.view import revision
 from relkit.evaluation.types import (
+    ChangedSetting,
     EvalReport,
     SliceResult,
     besides,
@@ -42,8 +45,8 @@ def eval_summary(report: EvalReport) -> str:
         f"run {report.run}\n"
         f"suite {safe(report.suite.name)} on {safe(version.name)} ({revision(version)}), "
         f"normalizer {safe(report.normalizer.name)}\n"
-        f"{count(report.expected)} expected, {count(report.scored)} scored, "
-        f"{count(report.failures)} failures, {count(report.unusable)} unusable"
+        f"{count(report.expected)} expected, {count(report.scored)} scored: "
+        f"{answered_words(report)}, {count(report.unusable)} unusable"
     )
     parts = [head, _metrics(overall(report)), _remarks(report)]
     if metric is not None:
@@ -68,6 +71,21 @@ def _value(estimate: Estimate) -> str:
     low, high, unit = estimate.low, estimate.high, estimate.unit
     ends = "" if low is None else f" ({interval(low, high, unit)})"
     return number(estimate.value, unit) + ends
+
+
+def answered_words(report: EvalReport) -> str:
+    """Return how many of what was scored was answered, had no answer, and failed otherwise."""
+    missing = report.failure_reasons.get(FailureReason.NO_ANSWER, 0)
+    failed = report.failures - missing
+    words = f"{count(report.scored - report.failures)} answered"
+    words += f", {count(missing)} missing" if missing else ""
+    return words + (f", {counted(failed, 'failure')}" if failed or not missing else "")
+
+
+def settings_line(settings: Sequence[ChangedSetting]) -> str:
+    """Return the settings in which two systems differ, in a line; empty where there are none."""
+    shown = ", ".join(setting_change(s.setting, s.baseline, s.candidate) for s in settings)
+    return f"settings that differ: {shown}" if shown else ""
 
 
 def _metrics(item: SliceResult) -> str:

@@ -13,6 +13,7 @@ from relkit.core.metrics import TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
 from relkit.core.wording import count, counted, duration, limit, number
+from relkit.evaluation.plausibility import SAME_ERRORS, hidden_loops, leaked
 from relkit.evaluation.types import MIXED_LOAD, EvalReport, other_measures
 from relkit.gate.evidence import (
     COMPARING,
@@ -79,12 +80,29 @@ def preconditions(policy: GatePolicy, evidence: Evidence, *, now: str) -> tuple[
         *_against(policy, evidence, evidence.baseline, "baseline", now),
         *_against(policy, evidence, evidence.anchor, "anchor", now),
         *_missing(policy, evidence),
+        *_too_good(evidence),
     )
     return tuple(run_finding(*problem) for problem in problems)
 
 
 _Problem = tuple[str, Verdict, str]
 """A finding about the runs: its code, its verdict and its reason."""
+
+
+def _too_good(evidence: Evidence) -> Iterator[_Problem]:
+    baseline = None if evidence.baseline is None else evidence.baseline.report
+    if (reason := leaked(evidence.candidate, baseline)) is not None:
+        yield "too_good", Verdict.INCONCLUSIVE, reason
+
+
+def warnings(evidence: Evidence) -> tuple[str, ...]:
+    """Return what no rule sees: runs that are the same, and loops behind a capped rate."""
+    baseline = evidence.baseline
+    if baseline is None:
+        return ()
+    same = [SAME_ERRORS] if baseline.pairing is not None and baseline.pairing.alike else []
+    loops = hidden_loops(evidence.candidate, baseline.report)
+    return (*same, *([] if loops is None else [loops]))
 
 
 def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Problem]:
@@ -263,13 +281,15 @@ def _cannot_judge(rule: Rule, evidence: Evidence) -> RuleResult | None:
         reason = f"the candidate's results are not cut by {spec}"
         return new_result(rule, rule.slice, Verdict.ERROR, "not_cut", reason)
     if rule.metric.partition(".")[0] in _LOAD_METRICS:
-        loads = {evidence.candidate.load}
-        if rule.test in COMPARING:
-            sides = (evidence.baseline, evidence.anchor)
-            loads |= {side.report.load for side in sides if side is not None}
-        if len(loads) > 1 or MIXED_LOAD in loads:
+        comparing = rule.test in COMPARING
+        sides = (evidence.baseline, evidence.anchor) if comparing else ()
+        loads = {evidence.candidate.load, *(s.report.load for s in sides if s is not None)}
+        if (len(loads) > 1 or MIXED_LOAD in loads) and (comparing or not evidence.any_load):
             reason = "times were measured under different loads (hardware, processes, threads)"
-            return no_data(rule, rule.slice, "other_load", reason)
+            if comparing:
+                return no_data(rule, rule.slice, "other_load", reason)
+            reason += ": they say little about this bound, unless the policy has any_load: true"
+            return new_result(rule, rule.slice, Verdict.INCONCLUSIVE, "other_load", reason)
     return None
 
 

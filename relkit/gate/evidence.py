@@ -79,7 +79,8 @@ class Evidence:
     ``estimates`` maps slice to metric to what the candidate's report says, or its results where the
     report was not cut that way; ``utterances`` counts them by slice. ``specs`` are the cuts that
     were possible (``accent``, ``channel&noise``). ``rates`` and ``timings`` (by column) are what
-    the candidate's own bounds rest on, for those who recompute the verdict. ``families`` is over
+    the candidate's own bounds rest on, for those who recompute the verdict. ``any_load``: bounds on
+    times hold whatever load these were measured under. ``families`` is over
     how many families of slices a policy shares its chance of blocking equal systems; ``together``
     maps a metric to the slices of its family: those of all required ``no_regression`` rules.
     ``tested`` maps (metric, detectable ratio) to what the test of that family said, once it did.
@@ -94,6 +95,7 @@ class Evidence:
     rates: RateEvidence | None = None
     timings: Mapping[str, TimingEvidence] = field(default_factory=dict)
     families: int = 1
+    any_load: bool = False
     together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tested: Mapping[tuple[str, float], Mapping[str, Regression]] = field(default_factory=dict)
 

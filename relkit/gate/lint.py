@@ -22,6 +22,7 @@ LEAST_CHANCE = 0.5
 
 _SPOKEN = frozenset({"first_audio_ms", "leading_silence_ms", "clipping_rate", "dropout_rate"})
 _UNCAPPED = frozenset({"wer"})
+_SEES_LOOPS = frozenset({"runaway_rate", "wer"})
 
 MOS_NOISE = 0.035
 """Standard deviation of a predicted MOS between repeats on the same clip.
@@ -61,6 +62,15 @@ def _of_policy(policy: GatePolicy) -> Iterator[LintFinding]:
             code="nothing_required",
             message="no rule is required: the gate gives error, never pass",
             hint="leave out the mode of at least one rule",
+        )
+    metrics = {rule.metric for rule in policy.rules if rule.mode == "required"}
+    if "wer_capped" in metrics and not metrics & _SEES_LOOPS:
+        yield LintFinding(
+            rule=None,
+            severity="warn",
+            code="loops_unseen",
+            message="wer_capped does not see repetition loops, and no required rule does",
+            hint="add a rule on runaway_rate, for example test: bound, max: 0.01",
         )
     first_rule: dict[tuple[object, ...], str] = {}
     for rule in policy.rules:

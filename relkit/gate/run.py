@@ -15,8 +15,9 @@ from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import Estimate, Named
 from relkit.evaluation.conclude import Aggregators, slice_results
 from relkit.evaluation.ports import PairAggregator, RunStore, SliceAggregator
-from relkit.evaluation.types import EvalReport, other_measures
-from relkit.gate.decide import decide, judge_all, judge_requirements, run_finding
+from relkit.evaluation.suites import changed_settings, system_name
+from relkit.evaluation.types import ChangedSetting, EvalReport, other_measures
+from relkit.gate.decide import decide, judge_all, judge_requirements, run_finding, warnings
 from relkit.gate.evidence import (
     Compared,
     Evidence,
@@ -191,6 +192,8 @@ def _part(
         null_replay=replay(policy, evidence),
         cluster=report.cluster,
         shared_prompts=report.shared_prompts,
+        settings=_changed(candidate_run, baseline_run, ports),
+        warnings=warnings(evidence),
     )
 
 
@@ -199,7 +202,8 @@ def _other_run(run: str | None, compared: Compared | None, ports: GatePorts) -> 
 
 
 def _judged_run(run: str, report: EvalReport, ports: GatePorts) -> JudgedRun:
-    digest = ports.runs.read_header(run).outputs.get("report.json")
+    header = ports.runs.read_header(run)
+    digest = header.outputs.get("report.json")
     if digest is None:
         raise InvalidInput(f"{report.run}: does not say what its report was")
     return JudgedRun(
@@ -208,7 +212,14 @@ def _judged_run(run: str, report: EvalReport, ports: GatePorts) -> JudgedRun:
         candidate=report.candidate.digest,
         artifact=report.candidate.artifact,
         created=report.created,
+        system=system_name(header.suite.system),
     )
+
+
+def _changed(run: str, baseline: str | None, ports: GatePorts) -> tuple[ChangedSetting, ...]:
+    if baseline is None:
+        return ()
+    return changed_settings(ports.runs.read_header(run), ports.runs.read_header(baseline))
 
 
 def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
@@ -229,6 +240,7 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
             baseline=baseline,
             anchor=anchor,
             families=family_count(policy.rules),
+            any_load=policy.any_load,
         )
         sides = [side.report for side in (baseline, anchor) if side is not None]
         incomparable = any(

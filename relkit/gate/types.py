@@ -26,6 +26,7 @@ from relkit.core.values import (
     duration_s,
     named,
 )
+from relkit.evaluation.types import ChangedSetting
 from relkit.statistics.types import NullReplay
 
 
@@ -130,7 +131,8 @@ class WrittenPolicy:
     """A policy as its file has it: what a candidate has to show before it may be promoted.
 
     ``baseline_max_age`` None: a baseline ages by its digests only. ``paired`` False allows runs
-    that did not answer the same utterances. ``anchor`` names an older run. ``parts`` maps the name
+    that did not answer the same utterances, ``any_load`` bounds on times that were measured under
+    several loads. ``anchor`` names an older run. ``parts`` maps the name
     of a part (``asr``) to the name of its own policy, for a launch that is decided over several
     runs. ``signature`` says whether only signed decisions can promote. ``min_clusters`` and
     ``min_utterances`` are those of rules that have none.
@@ -144,6 +146,7 @@ class WrittenPolicy:
     baseline_max_age: Duration | None = None
     coverage: Annotated[float, Limits(gt=0, le=1)] = 0.99
     paired: bool = True
+    any_load: bool = False
     anchor: Annotated[str, Limits(min_length=1, max_length=200)] | None = None
     signature: SignaturePolicy = "optional"
     min_clusters: Least = 5
@@ -238,22 +241,30 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much of what was asked for could be scored (a run's counts)."""
+    """How much of what was asked for could be scored (a run's counts).
+
+    ``failures`` are answers of the scored that the system failed to give: they count as all wrong.
+    """
 
     expected: Count
     scored: Count
     unusable: Count
+    failures: Count = field(default=0, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRun:
-    """A run that a decision rests on, by digest; ``report`` is the digest of its report.json."""
+    """A run that a decision rests on, by digest; ``report`` is the digest of its report.json.
+
+    ``system`` is the kind of the system with its model and how it computes.
+    """
 
     run: str
     report: Digest
     candidate: Digest
     artifact: Digest | None
     created: Time
+    system: str = field(default="", metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +282,9 @@ class JudgedPart:
 
     ``name`` is None for a policy without parts. ``cluster`` is what the numbers are clustered by,
     and by ``shared_prompts`` prompts as well (0: no prompt that counts has several clusters); None
-    in decisions that do not say.
+    in decisions that do not say. ``settings`` are those of
+    the system in which candidate and baseline differ, ``warnings`` what the verdict leaves out and
+    people should know.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -290,6 +303,8 @@ class JudgedPart:
     null_replay: NullReplay | None = None
     cluster: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
     shared_prompts: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
+    settings: tuple[ChangedSetting, ...] = field(default=(), metadata=OPTIONAL | OMITTED)
+    warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from relkit.core.wording import (
     safe,
     short_digest,
 )
+from relkit.evaluation.view import settings_line
 from relkit.gate.plan_types import OUTLOOKS, GatePlan, LintFinding, RulePlan, SlicePlan
 from relkit.gate.reasons import Figures, figures
 from relkit.gate.types import (
@@ -121,7 +122,9 @@ def part_lines(part: JudgedPart) -> list[str]:
     coverage, named = part.coverage, f" of {part.name}" if part.name else ""
     share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
     scored = f"{count(coverage.scored)} of {count(coverage.expected)} scored ({share})"
-    lines = [f"coverage{named}: {scored}, {count(coverage.unusable)} unusable", null_line(part)]
+    failed = f", {counted(coverage.failures, 'failure')} among them" if coverage.failures else ""
+    unusable = f"{count(coverage.unusable)} unusable"
+    lines = [f"coverage{named}: {scored}{failed}, {unusable}", null_line(part)]
     if part.cluster is not None and (twofold := clustering(part.cluster, part.shared_prompts)):
         lines.append(twofold)
     if part.baseline_failures:
@@ -214,9 +217,20 @@ class GateView:
         return (*lines, *(check_line(item) for item in self.decision.checks))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What no rule sees and people should know."""
+        return tuple(warning for part in self.decision.parts for warning in part.warnings)
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The systems, and in which settings candidate and baseline differ."""
+        return tuple(line for part in self.decision.parts for line in part_settings(part))
+
+    @property
     def remarks(self) -> tuple[str, ...]:
-        """The overrides, which nobody may miss, and the notes."""
-        return (*(override_line(item) for item in self.overrides), *self.notes)
+        """The overrides and warnings, which nobody may miss, the settings, and the notes."""
+        overrides = (override_line(item) for item in self.overrides)
+        return (*overrides, *self.warnings, *self.settings, *self.notes)
 
     def _because(self) -> str:
         checks = counted(self.required, "required check")
@@ -314,6 +328,7 @@ def gate_summary(decision: GateDecision, overrides: Sequence[Override] = ()) -> 
     view = GateView(decision, overrides)
     blocks = [
         _head(view),
+        [f"warning: {warning}" for warning in view.warnings],
         [override_line(item) for item in view.overrides],
         _sentences("what would block" if view.shadow else "what blocks", view.blocking),
         _passed(view),
@@ -330,7 +345,15 @@ def _head(view: GateView) -> list[str]:
         f"policy {policy.name} ({policy.enforcement}), decision {decision.serial} of "
         f"{decision.created or 'an unknown time'}, until {decision.expires or 'an unknown one'}"
     )
-    return [view.headline, lines, *(_runs(part) for part in decision.parts)]
+    runs = [line for part in decision.parts for line in (_runs(part), *part_settings(part))]
+    return [view.headline, lines, *runs]
+
+
+def part_settings(part: JudgedPart) -> list[str]:
+    """Return the candidate's system, and the settings in which it is not the baseline's."""
+    of = f" of {part.name}" if part.name else ""
+    system = f"system{of}: {part.candidate.system}" if part.candidate.system else ""
+    return [line for line in (system, settings_line(part.settings)) if line]
 
 
 def _runs(part: JudgedPart) -> str:

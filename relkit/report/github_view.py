@@ -66,6 +66,7 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
     blocks = "warning" if view.shadow else "error"
     kind_of_all = "notice" if view.verdict is Verdict.PASS else blocks
     remarks = [(kind_of_all, title, view.headline)]
+    remarks += [("warning", title, warning) for warning in view.warnings]
     remarks += [
         (_kind_of(item, view), f"{item.verdict} {item.name}", f"{item.result.slice}: {item.reason}")
         for item in (*view.blocking, *view.aside)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from relkit.comparison.compare import CompareOptions
 from relkit.comparison.ports import Rows
 from relkit.comparison.rows import most_errors_first
-from relkit.comparison.types import Row
+from relkit.comparison.types import CompareReport, Row
 from relkit.core import storage
-from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Clip, Consent, Unusable, Utterance
 from relkit.evaluation.ports import ReportRenderer, RunStore
@@ -45,7 +46,7 @@ class PagePorts:
     """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``.
 
     ``decision`` gives the decision about a run from a file, or the newest one without a file;
-    ``overrides`` those about a run or its candidate.
+    ``overrides`` those about a run or its candidate; ``compare`` compares it with a baseline.
     """
 
     runs: RunStore
@@ -56,6 +57,7 @@ class PagePorts:
     media_type: str
     decision: Callable[[str, Path | None], GateDecision | None]
     overrides: Callable[[EvalReport], tuple[Override, ...]]
+    compare: Callable[[CompareOptions], CompareReport]
 
 
 def report_page(options: ReportOptions, ports: PagePorts) -> Page:
@@ -79,7 +81,19 @@ def report_page(options: ReportOptions, ports: PagePorts) -> Page:
         audio=_embedded(header, rows, ports) if options.with_audio else None,
         decision=ports.decision(report.run, options.decision),
         overrides=ports.overrides(report),
+        compared=None if baseline is None else _compared(run, baseline, ports),
     )
+
+
+def _compared(run: str, baseline: str, ports: PagePorts) -> CompareReport | str:
+    """Return the paired comparison, or why the two runs cannot be compared utterance by utterance.
+
+    A page can do without it: two reports may stand beside each other where results are missing.
+    """
+    try:
+        return ports.compare(CompareOptions(baseline=baseline, candidate=run))
+    except (InvalidInput, NoData) as error:
+        return error.message
 
 
 def report_markdown(run: str, ports: PagePorts, renderer: ReportRenderer) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from relkit.comparison.types import Row
+from relkit.comparison.types import CompareReport, Row
 from relkit.evaluation.types import EvalReport, RunHeader
 from relkit.gate.types import GateDecision, Override
 
@@ -26,6 +26,7 @@ class Page:
 
     ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
     ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
+    ``compared`` is the paired comparison with the baseline, or in words why there is none.
     """
 
     header: RunHeader
@@ -36,3 +37,4 @@ class Page:
     audio: EmbeddedAudio | None = None
     decision: GateDecision | None = None
     overrides: tuple[Override, ...] = ()
+    compared: CompareReport | str | None = None

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from relkit.comparison.types import CompareReport, Finding, OverallChange, SliceChange
+from relkit.comparison.view import change_cells, finding_words
 from relkit.core.charts import PlottedEstimate, Scale, estimate_scale, mark
 from relkit.core.metrics import help_of
 from relkit.core.slices import OVERALL, slice_parts
@@ -17,6 +19,7 @@ from relkit.evaluation.types import (
     primary_metric,
     worst_first,
 )
+from relkit.evaluation.view import settings_line
 from relkit.gate.types import Override
 from relkit.gate.view import override_line
 
@@ -99,6 +102,65 @@ class SliceTable:
     metrics: tuple[str, ...]
     lines: tuple[SliceLine, ...]
     columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedLine:
+    """One slice of a paired comparison in words: ``finding`` says what the evidence is."""
+
+    parts: tuple[tuple[str, str], ...]
+    key: str
+    was: str
+    now: str
+    change: str
+    span: str
+    finding: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedView:
+    """A paired comparison as a page shows it, the strongest evidence first."""
+
+    metric: str
+    overall: ComparedLine
+    lines: tuple[ComparedLine, ...]
+    settings: str
+    notes: tuple[str, ...]
+    flipped: tuple[int, int]
+    left_out: int
+
+
+_TONES = {Finding.WORSE: "bad", Finding.BETTER: "good"}
+
+
+def compared_view(report: CompareReport) -> ComparedView:
+    """Return what a page shows of a comparison."""
+
+    def line(item: SliceChange | OverallChange, finding: str) -> ComparedLine:
+        was, now, changed, span = change_cells(item, report.metric)
+        return ComparedLine(
+            parts=() if item.slice == OVERALL else slice_parts(item.slice),
+            key=item.slice,
+            was=was,
+            now=now,
+            change=changed,
+            span=span,
+            finding=finding,
+            tone=_TONES.get(item.finding, "plain"),
+        )
+
+    return ComparedView(
+        metric=report.metric,
+        overall=line(report.overall, report.overall.reason),
+        lines=tuple(
+            line(item, finding_words(item, report.cluster)) for item in report.slices[:MOST_ROWS]
+        ),
+        settings=settings_line(report.settings),
+        notes=report.notes,
+        flipped=(report.flips.broken, report.flips.mended),
+        left_out=max(0, len(report.slices) - MOST_ROWS),
+    )
 
 
 class ReportView:

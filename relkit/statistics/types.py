@@ -89,7 +89,8 @@ class Pairing:
     ``both`` are in both runs, ``compared`` of them have a score in both. ``moved`` have another
     cluster or slice value in the other run. ``duplicates`` are rows whose id and repeat stand more
     than once in one run. ``baseline_failures`` are the ids, sorted, in which the baseline gave no
-    answer; ``candidate_failures`` counts those of the candidate.
+    answer; ``candidate_failures`` counts those of the candidate. ``differing`` counts the compared
+    rows whose errors (of words, of the texts as they came, or of characters) are not the same.
     """
 
     FILE: ClassVar = Shape(derived={"whole": "candidate_failures"})
@@ -102,6 +103,12 @@ class Pairing:
     duplicates: int
     baseline_failures: tuple[str, ...] = ()
     candidate_failures: int = 0
+    differing: int | None = None
+
+    @property
+    def alike(self) -> bool:
+        """Whether the two runs made the same errors in every compared row, of which there are."""
+        return self.differing == 0 and self.compared > 0
 
     @property
     def whole(self) -> bool:

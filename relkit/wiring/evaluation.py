@@ -186,6 +186,7 @@ def _page_ports(workspace: Workspace) -> "PagePorts":
         media_type=MEDIA_TYPE,
         decision=partial(decision_about, signing),
         overrides=partial(overrides_of_run, signing),
+        compare=partial(compare, workspace),
     )
 
 

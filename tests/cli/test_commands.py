@@ -157,7 +157,7 @@ def test_worst_slices_come_first(workspace: Workspace) -> None:
         return {"text": "no" if row["noise"] == "babble" else row["text"]}
 
     said = workspace.relkit("eval", workspace.recorded(answer))
-    table = said.out[said.out.index("slice, worst first") :].splitlines()
+    table = said.out[said.out.index("worst first") :].splitlines()
     assert table[1].startswith("noise=babble")
 
 

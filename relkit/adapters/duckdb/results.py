@@ -27,6 +27,11 @@ _KEY = ("id", "repeat")
 _ASKED = (*_KEY, "cluster", PROMPT)
 _SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_ASKED, "unusable"})
 _MEASURES = ("latency_ms", "first_byte_ms", *QUALITY_COLUMNS, *SPEECH_COLUMNS)
+_DIFFERS = " OR ".join(
+    f"c_{prefix}{name} IS DISTINCT FROM b_{prefix}{name}"
+    for prefix in ("", "raw_", "char_")
+    for name in ("hits", "substitutions", "deletions", "insertions")
+)
 _ERRORS = "{0}_substitutions + {0}_deletions + {0}_insertions"
 
 _PERFECT: Mapping[str, str] = {
@@ -146,7 +151,8 @@ class DuckDBPairs(_Opened):
         counts = self._fetch(
             f"SELECT count(*) AS both, count(*) FILTER (WHERE unusable IS NULL) AS compared,"
             f" count(*) FILTER (WHERE {self._moved(slices)}) AS moved,"
-            " count(*) FILTER (WHERE unusable IS NULL AND c_failure IS NOT NULL) AS failures"
+            " count(*) FILTER (WHERE unusable IS NULL AND c_failure IS NOT NULL) AS failures,"
+            f" count(*) FILTER (WHERE unusable IS NULL AND ({_DIFFERS})) AS differing"
             " FROM paired"
         )
         failed = self._fetch(
@@ -161,6 +167,7 @@ class DuckDBPairs(_Opened):
             duplicates=sum(self._repeated),
             baseline_failures=tuple(str(name) for name in failed["id"]),
             candidate_failures=int(counts["failures"][0]),
+            differing=int(counts["differing"][0]),
         )
 
     def clusters(self) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def test_it_has_at_least_the_keys_that_are_promised(shown: GateDecision) -> None
     for check in document["checks"]:
         assert list(check)[: len(CHECK_KEYS)] == CHECK_KEYS
         assert set(check) == {field.name for field in fields(RuleResult)}
-    assert set(document["coverage"]) == {"expected", "scored", "unusable"}
+    assert set(document["coverage"]) == {"expected", "scored", "unusable", "failures"}
 
 
 def test_the_values_are_those_of_the_decision() -> None:
@@ -75,7 +75,7 @@ def test_the_values_are_those_of_the_decision() -> None:
     document = printed(blocked(), overrides=[override()])
     (check,) = [item for item in document["checks"] if item["slice"] == "accent=scottish"]
     assert (check["observed"], check["low"], check["needed_clusters"]) == (0.021, 0.004, None)
-    assert document["coverage"] == {"expected": 400, "scored": 398, "unusable": 2}
+    assert document["coverage"] == {"expected": 400, "scored": 398, "unusable": 2, "failures": 0}
     (shown,) = document["parts"]
     assert (shown["candidate"]["run"], shown["baseline"]["run"]) == (CANDIDATE, BASELINE)
     assert shown["anchor"] is None
@@ -91,7 +91,7 @@ def test_coverage_adds_up_over_parts() -> None:
     """A launch of two parts has the counts of both."""
     parts = (part(name="asr"), part(name="tts", candidate=judged("r2"), null_replay=None))
     document = printed(decision(result(), parts=parts))
-    assert document["coverage"] == {"expected": 800, "scored": 796, "unusable": 4}
+    assert document["coverage"] == {"expected": 800, "scored": 796, "unusable": 4, "failures": 0}
     assert [item["name"] for item in document["parts"]] == ["asr", "tts"]
     assert document["parts"][1]["null_replay"] is None
 

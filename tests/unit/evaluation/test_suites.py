@@ -11,16 +11,19 @@ from hypothesis import strategies as st
 from relkit.audio.types import SpokenAudio
 from relkit.core.codec import encode, parse
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.values import SystemId
 from relkit.datasets.selection import cluster_of
 from relkit.evaluation.run_files import parse_journal_line, render_journal_line
 from relkit.evaluation.speak import floor_metrics
 from relkit.evaluation.suites import (
+    changed_settings,
     parse_suite,
     suite_digest,
+    system_name,
 )
-from relkit.evaluation.types import Command, Flite, Outcome, Recorded, Suite
+from relkit.evaluation.types import Command, FasterWhisper, Flite, Outcome, Recorded, Suite
 from tests.builders import MINIMAL_SUITE as MINIMAL
-from tests.builders import SUITE, counts, outcome, result, scored, suite, system, utterance
+from tests.builders import SUITE, counts, header, outcome, result, scored, suite, system, utterance
 
 SPELT_OUT = """\
 schema: relkit.suite/v1
@@ -407,3 +410,38 @@ def test_the_floor_is_the_corpus_rate_with_a_clustered_interval() -> None:
     assert "entity_error_rate" not in found
     one = result("x", score=scored(counts(1, 0, 0, 900)))
     assert floor_metrics([one])["wer_capped"].value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("options", "changes"),
+    [
+        ({"beam_size": 5}, [("beam_size", 5, 1)]),
+        (
+            {"model": "/models/small.en", "compute_type": "float32"},
+            [("model", "small.en", "tiny.en"), ("compute_type", "float32", "int8")],
+        ),
+        ({"language": "en"}, [("language", "en", None)]),
+        ({"initial_prompt": "Alice and Bob"}, [("initial_prompt", None, None)]),
+        ({}, []),
+    ],
+)
+def test_the_settings_that_differ_are_named_with_their_values(
+    options: dict[str, object], changes: list[tuple[str, object, object]]
+) -> None:
+    """Addresses, programs and prompts are only said to differ; of a path the last part is shown."""
+    before = replace(suite(), system=system(FasterWhisper, model="tiny.en"))
+    after = replace(suite(), system=system(FasterWhisper, **({"model": "tiny.en"} | options)))
+    changed = changed_settings(header(suite=after), header(suite=before))
+    assert [(item.setting, item.candidate, item.baseline) for item in changed] == changes
+
+
+def test_another_kind_of_system_and_artifact_are_changes_too() -> None:
+    """What one side lacks is null there."""
+    after = header(candidate=SystemId(digest="sha256:" + "1" * 64, artifact="sha256:" + "2" * 64))
+    before = header(suite=replace(suite(), system=system(FasterWhisper, model="tiny.en")))
+    changed = {item.setting: item for item in changed_settings(after, before)}
+    assert changed["kind"].candidate == "recorded"
+    assert changed["model"].candidate is None
+    assert changed["path"].candidate is changed["path"].baseline is None
+    assert changed["artifact"].baseline is None
+    assert system_name(before.suite.system) == "faster-whisper tiny.en int8"

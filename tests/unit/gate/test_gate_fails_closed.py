@@ -10,9 +10,11 @@ import pytest
 
 from relkit.cli.gate import EXIT_CODES, exit_code
 from relkit.core.values import Estimate, Named
+from relkit.evaluation.types import EvalReport
 from relkit.gate.decide import decide, judge_all, judge_requirements
 from relkit.gate.evidence import Evidence
 from relkit.gate.types import CheckRecord, GatePolicy, Requirement, RuleResult, Verdict
+from relkit.scoring.types import MaskingStep
 from tests import builders, gate_data
 from tests.gate_data import EQUAL, NOW, OTHER, WORSE, evidence, policy, rule
 
@@ -92,6 +94,34 @@ def _slow(load: str, other: str, test: str = "non_inferiority") -> Given:
         ours={"load": load},
         theirs={"load": other},
     )
+
+
+def _without_errors(*, untouched: int) -> Callable[[Evidence], Evidence]:
+    """Return what gives the candidate no error, and the baseline many.
+
+    ``untouched`` are the candidate's errors before the normalizer's first step.
+    """
+
+    def counted(report: EvalReport, **words: int) -> EvalReport:
+        slices = [
+            replace(item, counts=builders.counts(**words)) if item.slice == "overall" else item
+            for item in report.slices
+        ]
+        return replace(report, slices=tuple(slices))
+
+    def change(found: Evidence) -> Evidence:
+        if found.baseline is None:
+            raise AssertionError("too good is said beside a baseline")
+        step = MaskingStep(step="lowercase", errors_before=untouched, errors_after=0)
+        return replace(
+            found,
+            candidate=replace(counted(found.candidate, hits=2400), masking=(step,)),
+            baseline=replace(
+                found.baseline, report=counted(found.baseline.report, hits=2200, subs=200)
+            ),
+        )
+
+    return change
 
 
 EMPTY = {name: [0.0 for _ in values] for name, values in EQUAL.items()}
@@ -350,7 +380,19 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
     ("nothing both scored", _pairing(compared=0), Verdict.NO_DATA, "nothing_paired"),
     ("another load fingerprint", _slow(OTHER, FAR), Verdict.NO_DATA, "other_load"),
     ("mixed loads", _slow("mixed", "mixed"), Verdict.NO_DATA, "other_load"),
-    ("a bound under mixed loads", _slow("mixed", FAR, "bound"), Verdict.NO_DATA, "other_load"),
+    ("a bound under mixed loads", _slow("mixed", FAR, "bound"), Verdict.INCONCLUSIVE, "other_load"),
+    (
+        "answers that are the references",
+        _case(change=_without_errors(untouched=0)),
+        Verdict.INCONCLUSIVE,
+        "too_good",
+    ),
+    (
+        "no error where the baseline made many",
+        _case(change=_without_errors(untouched=3)),
+        Verdict.INCONCLUSIVE,
+        "too_good",
+    ),
     ("only reports are left", _without_results(policy()), Verdict.NO_DATA, "not_comparable"),
     (
         "only reports, a family",

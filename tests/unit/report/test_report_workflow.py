@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relkit.comparison.types import Row
+from relkit.comparison.compare import CompareOptions
+from relkit.comparison.types import CompareReport, Row
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import Named
 from relkit.datasets.types import AudioSpan, Clip, Consent, Dataset, Unusable, UnusableReason
@@ -150,6 +151,11 @@ ROWS = (
 CONSENT = {"unknown": Consent.UNKNOWN, "revoked": Consent.REVOKED}
 
 
+def _not_comparable(_options: CompareOptions) -> CompareReport:
+    """Refuse, as for a run of which only the report is left."""
+    raise InvalidInput("run: has no results.parquet")
+
+
 def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = None) -> PagePorts:
     """Return ports on one run whose dataset has an utterance per row."""
     names = {row.id for row in ROWS}
@@ -177,6 +183,7 @@ def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = 
         media_type="audio/flac",
         decision=lambda _run, _path: None,
         overrides=lambda _report: (),
+        compare=_not_comparable,
     )
 
 
