@@ -89,7 +89,7 @@ def settings_line(settings: Sequence[ChangedSetting]) -> str:
 
 
 def _metrics(item: SliceResult) -> str:
-    rows = [["metric", "value", "95 % interval", "n", "clusters"]]
+    rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
     rows += [
         [
             name,

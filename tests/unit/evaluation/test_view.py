@@ -1,5 +1,7 @@
 """What `relkit eval` prints."""
 
+from dataclasses import replace
+
 from relkit.core.values import Estimate
 from relkit.evaluation.view import eval_summary
 from tests.builders import report, slice_result
@@ -43,6 +45,18 @@ def test_a_slice_shows_errors_predicted_mos_and_latency() -> None:
     assert "40.0 %  20.0 to 80.0 %" in table[2]
     assert max(map(len, table[:5])) <= 80
     assert table[2].split()[-4:-1] == ["1.50", "60", "ms"]
+
+
+def test_why_a_number_claims_little_stands_by_it() -> None:
+    """The note of a metric of the whole is below its row, that of a slice below the table."""
+    whole = measured(0.1, 2.0)
+    whole["wer"] = replace(whole["wer"], note="says little: a few clusters make most of it")
+    low = measured(0.2, 2.0, claimed=False)
+    low["wer_capped"] = replace(low["wer_capped"], note="1 cluster: an interval needs 5")
+    slices = (slice_result("overall", whole), slice_result("noise=rain", low))
+    text = eval_summary(report(*slices))
+    assert "9\n  says little: a few clusters make most of it\nwer_capped " in text
+    assert "  1 *\n* 1 cluster: an interval needs 5 (1 of the slices)" in text
 
 
 def test_a_run_of_one_slice_has_a_headline_without_extremes() -> None:
