@@ -99,6 +99,29 @@ class SoundfileReader:
             return Unusable(reason=UnusableReason.UNREADABLE, detail="libsndfile gave up")
 
 
+def length_s(path: str) -> float | None:
+    """Return the length of an audio file in s as its header has it, None where that says none.
+
+    Nothing is decoded; a WAV file that holds less than it promises has no length.
+    """
+    try:
+        descriptor = _open_regular(path)
+    except _Bad:
+        return None
+    try:
+        torn = _wav_promise(descriptor) != 1.0
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with _Sequential(descriptor, closefd=False) as file:
+            frames = int(file.frames)
+            if torn or not 0 < frames < _UNKNOWN_FRAMES or file.samplerate not in RATES:
+                return None
+            return round(frames / int(file.samplerate), 6)
+    except (soundfile.SoundFileError, OSError, ValueError):
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def _open_regular(path: str) -> int:
     """Open a regular file for reading; never blocks on a pipe and never wakes a device."""
     try:

@@ -4,6 +4,7 @@ An imported dataset is written whole, or not at all; speakers get names that lea
 account, by a key that stays in the workspace.
 """
 
+import codecs
 import errno
 import hashlib
 import hmac
@@ -39,7 +40,8 @@ READ = frozenset(
 UNREAD = frozenset({".m4a", ".mp4", ".aac", ".webm", ".wma", ".amr", ".ape", ".mka", ".shn"})
 """Endings of audio that it does not read."""
 
-_NEMO = (".json", ".jsonl")
+_CSV = (".csv", ".tsv")
+_ENDINGS = MappingProxyType({ImportKind.NEMO: (".json", ".jsonl"), ImportKind.CSV: _CSV})
 _KALDI_DEPTH = 3
 
 _TABLES: Mapping[ImportKind, tuple[str, ...]] = MappingProxyType(
@@ -75,8 +77,8 @@ class ImportSources:
     def _paths(self) -> list[Path]:
         if self._path.is_file():
             return self._alone()
-        if self._kind is ImportKind.NEMO:
-            manifests = sorted(path for path in self._root.iterdir() if path.suffix in _NEMO)
+        if (endings := _ENDINGS.get(self._kind)) is not None:
+            manifests = sorted(path for path in self._root.iterdir() if path.suffix in endings)
             if len(manifests) != 1:
                 listed = ", ".join(path.name for path in manifests[:5]) or "none is there"
                 raise InvalidInput(
@@ -120,7 +122,10 @@ class ImportSources:
             raise InvalidInput(f"{name}: is no regular file")
         if path.stat().st_size > MAX_TEXT_BYTES:
             raise InvalidInput(f"{name}: is larger than 1 GiB", hint="import it in parts")
-        text = decode(storage.read_bytes(path, what=name), source=name)
+        data = storage.read_bytes(path, what=name)
+        if path.suffix in _CSV:  # spreadsheets begin their tables with the mark
+            data = data.removeprefix(codecs.BOM_UTF8)
+        text = decode(data, source=name)
         folder = path.parent.relative_to(self._root).as_posix()
         return SourceFile(name=name, folder="" if folder == "." else folder, text=text)
 

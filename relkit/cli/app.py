@@ -60,7 +60,7 @@ GROUPS = {
         "diff": ("dataset:diff", "Say what changed between two revisions."),
         "import": (
             "dataset:import_",
-            "Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.",
+            "Make a dataset from NeMo, Kaldi, Common Voice, AudioFolder or CSV data.",
         ),
         "candidates": (
             "dataset:candidates",

@@ -147,7 +147,7 @@ def diff(
 
 def import_(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="nemo, kaldi, common-voice or audiofolder.")
+        str, typer.Argument(metavar="KIND", help="nemo, kaldi, common-voice, audiofolder or csv.")
     ],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The manifest, or the folder.")],
     *,
@@ -157,9 +157,15 @@ def import_(
     copy: Annotated[
         bool, typer.Option("--copy/--link-root", help="Copy the audio in, or name its folder only.")
     ] = False,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", metavar="KEY=COLUMN", help="csv: the column of audio, text, speaker …"
+        ),
+    ] = None,
     common: Common,
 ) -> None:
-    """Make a dataset from NeMo, Kaldi, Common Voice or AudioFolder data.
+    """Make a dataset from NeMo, Kaldi, Common Voice, AudioFolder or CSV data.
 
     Example: relkit dataset import kaldi data/test --name calls
     """
@@ -169,8 +175,10 @@ def import_(
     from relkit.wiring.datasets import import_dataset
 
     workspace = common.open()
-    options = ImportOptions(kind=import_kind(kind), path=path, name=name, copy=copy)
-    with progress_bar("copying", quiet=common.quiet or not copy) as progress:
+    options = ImportOptions(
+        kind=import_kind(kind), path=path, name=name, copy=copy, columns=tuple(column or ())
+    )
+    with progress_bar("reading audio", quiet=common.quiet) as progress:
         summary = import_dataset(workspace, options, progress)
     show(summary, common, text=import_text, document=encode)
     say(f"next: name it in a suite: dataset: {{name: {summary.dataset}}}", quiet=common.quiet)

@@ -84,6 +84,7 @@ def import_dataset(
     workspace: Workspace, options: "ImportOptions", progress: "Progress"
 ) -> "ImportSummary":
     """Import a dataset; see :func:`relkit.datasets.imports.run.import_dataset`."""
+    from relkit.adapters.audio import length_s
     from relkit.adapters.imports import READ, ImportSources, ImportTarget, Pseudonyms
     from relkit.datasets.imports import run as workflow
     from relkit.datasets.imports.kaldi import FILES
@@ -94,6 +95,7 @@ def import_dataset(
         ImportTarget(workspace.datasets, state=workspace.state),
         pseudonym=Pseudonyms(workspace.state / "pseudonyms.key").of,
         readable=READ,
+        length=length_s,
         progress=progress,
     )
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,22 @@ def audio_folder(folder: Path) -> Path:
     write(folder / "data" / "test" / "metadata.jsonl", json.dumps(row) + "\n")
     return folder / "data"
 
+
+def csv_table(folder: Path) -> Path:
+    """Write a table as a spreadsheet saves it, with columns of its own."""
+    speak(folder / "calls" / "1.wav")
+    speak(folder / "calls" / "2.flac", 1.25)
+    rows = [
+        "Clip,Spoken,Agent,Line",
+        'calls/1.wav,"hello, there",a1,mobile',
+        "calls/2.flac,,a2,fixed",
+    ]
+    path = folder / "calls.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(rows).encode())
+    return path
+
+
+CSV_COLUMNS = ("--column", "audio=Clip", "--column", "text=Spoken", "--column", "speaker=Agent")
 
 LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "nemo": nemo,
@@ -308,3 +325,96 @@ def test_a_full_disk_leaves_nothing(
     linked = workspace.relkit("dataset", "import", "nemo", str(source), "--name", "big")
     assert linked.code == 0, linked.err
     assert evaluate(workspace, "big", "lang")["scored"] == 3
+
+
+def test_a_table_is_imported_by_its_columns(workspace: Workspace, tmp_path: Path) -> None:
+    """What the columns hold is said on the command line, or by names that are usual."""
+    table = csv_table(tmp_path / "source")
+    said = workspace.relkit("dataset", "import", "csv", str(table))
+    assert said.code == 2
+    assert "line 1: no column is known to hold the audio" in said.err
+    assert "--column audio=COLUMN; it has: Clip, Spoken, Agent, Line" in said.err
+    said = workspace.relkit("dataset", "import", "csv", str(table), *CSV_COLUMNS, "--json")
+    assert said.code == 0, said.err
+    document = said.document
+    assert (document["utterances"], document["speakers"], document["timed"]) == (2, 2, 2)
+    first, second = rows_of(workspace, "calls")
+    assert first["text"] == "hello, there"
+    assert (first["speaker"], first["Line"], first["duration"]) == ("a1", "mobile", 0.5)
+    assert (second["text"], second["duration"]) == ("", 1.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("csv", "--column", "audio=Clap"), 'has no column "Clap"'),
+        (("csv", "--column", "sound=Clip"), "KEY=COLUMN was expected"),
+        (("csv", "--column", "audio"), "KEY=COLUMN was expected"),
+        (("nemo", "--column", "audio=Clip"), "--column is for csv"),
+    ],
+)
+def test_columns_that_are_none_are_refused(
+    workspace: Workspace, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    """Nothing is guessed, and nothing is written."""
+    table = csv_table(tmp_path / "source")
+    kind, *options = arguments
+    said = workspace.relkit("dataset", "import", kind, str(table), *options)
+    assert said.code == 2
+    assert message in said.err
+    assert not (workspace.folder / "datasets" / "calls").exists()
+
+
+@pytest.mark.parametrize("kind", ["common-voice", "audiofolder"])
+def test_lengths_come_from_the_audio(workspace: Workspace, tmp_path: Path, kind: str) -> None:
+    """Layouts that tell no length get it from the headers, so that hours and rtf are known."""
+    source = LAYOUTS[kind](tmp_path / "source")
+    said = workspace.relkit("dataset", "import", kind, str(source), "--name", "own", "--json")
+    assert said.document["timed"] == said.document["utterances"] == 3
+    assert all(row["duration"] == pytest.approx(0.5, abs=0.11) for row in rows_of(workspace, "own"))
+
+
+def test_a_file_without_a_length_has_none(workspace: Workspace, tmp_path: Path) -> None:
+    """A torn file is no shorter clip, and what is no audio has no length of 0."""
+    source = audio_folder(tmp_path / "source")
+    torn = source / "train" / "one.wav"
+    torn.write_bytes(torn.read_bytes()[:-4_000])
+    (source / "train" / "more" / "two.ogg").write_text("no audio")
+    workspace.relkit("dataset", "import", "audiofolder", str(source), "--name", "own")
+    assert [row.get("duration") for row in rows_of(workspace, "own")] == [0.5, None, None]
+
+
+def test_hashes_and_votes_are_no_slices(workspace: Workspace, tmp_path: Path) -> None:
+    """Two readers of one sentence make its id a column with repeats, and still no slice."""
+    folder = tmp_path / "cy"
+    head = "client_id\tpath\tsentence_id\tsentence\tup_votes\tdown_votes\tage\ttake"
+    rows = []
+    for number in range(6):
+        clip = speak(folder / "clips" / f"{number}.mp3")
+        hashed = f"{number // 2:064x}"
+        age, take = ("teens", "twenties")[number % 2], f"{number % 2:08x}-0000-4000-8000-{7:012x}"
+        rows.append(f"acc{number}\t{clip.name}\t{hashed}\thello\t{number % 3}\t0\t{age}\t{take}")
+    write(folder / "validated.tsv", "\n".join([head, *rows]) + "\n")
+    said = workspace.relkit("dataset", "import", "common-voice", str(folder), "--json")
+    assert said.document["slices"] == ["age"]
+    assert {"sentence_id", "take", "up_votes"} <= set(said.document["columns"])
+
+
+def test_the_loop_for_kaldi_pipes_makes_them_files(workspace: Workspace, tmp_path: Path) -> None:
+    """Relkit runs no program of the data; the line it prints does, when a person runs it."""
+    data = kaldi(tmp_path / "recipe")
+    plain = "call1 wav/call1.wav\n"
+    write(data / "wav.scp", "call1 cat wav/call1.wav; touch ran |\ncall2 wav/call1.wav\n")
+    before = (data / "wav.scp").read_text()
+    said = workspace.relkit("dataset", "import", "kaldi", str(data), "--name", "calls")
+    assert said.code == 2
+    assert 'wav.scp, line 1: a pipe through "cat", which is not run' in said.err
+    assert not (tmp_path / "recipe" / "ran").exists()
+    loop = said.err.rstrip("\n").splitlines()[-1]
+    subprocess.run(["bash", "-c", loop], cwd=tmp_path / "recipe", check=True)
+    assert (tmp_path / "recipe" / "ran").exists()
+    assert (data / "wav.scp.pipes").read_text() == before
+    assert "|" not in (data / "wav.scp").read_text() != plain
+    again = workspace.relkit("dataset", "import", "kaldi", str(data), "--name", "calls", "--json")
+    assert again.code == 0, again.err
+    assert (again.document["utterances"], again.document["missing_audio"]) == (3, 0)

@@ -29,6 +29,14 @@ FILES = (
 )
 """The files that are read; the first two are needed."""
 
+COPY = (
+    'D=$(cd data/test && pwd); mkdir -p "$D/wav"; mv "$D/wav.scp" "$D/wav.scp.pipes"; '
+    'while read -r id source; do case "$source" in *"|") sh -c "${source%|}" </dev/null '
+    '>"$D/wav/$id.wav" && echo "$id $D/wav/$id.wav";; *) echo "$id $source";; esac; done '
+    '<"$D/wav.scp.pipes" >"$D/wav.scp"'
+)
+"""A line for a shell that writes the recordings of ``wav.scp`` out and names them there."""
+
 _GAP = re.compile(r"[ \t]+")  # Kaldi splits at ASCII blanks only: U+00A0 and U+3000 are text
 _ARCHIVE = re.compile(r":\d+$")
 _TO_THE_END = re.compile(r"-1(\.0*)?")  # as extract-segments reads it
@@ -129,7 +137,7 @@ def _refuse_commands(entry: _Entry, source: str) -> None:
         direct = "; FLAC is read as it is: name the .flac file" if program == "flac" else ""
         raise InvalidInput(
             f'{at}: a pipe through "{shown(program, 30)}", which is not run',
-            hint=f"write its output to a file once and name that file here{direct}",
+            hint=f"run the programs once yourself, where their paths start from{direct}:\n{COPY}",
         )
     if entry.value in {"", "-"}:
         raise InvalidInput(f"{at}: names no file", hint="a line is: recording-id path")

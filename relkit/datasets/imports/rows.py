@@ -5,6 +5,7 @@ holds a transcript is none, as slice values are copied into ``results.parquet``,
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -31,6 +32,7 @@ class ImportKind(StrEnum):
     KALDI = "kaldi"
     COMMON_VOICE = "common-voice"
     AUDIO_FOLDER = "audiofolder"
+    CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class ImportSummary:
     """What an import made, for people and for ``--json``.
 
     ``speakers`` is None where the source names none. ``hours`` covers the ``timed`` utterances
-    whose length the source knows. ``missing_audio`` counts utterances whose file is not there,
+    whose length is known. ``missing_audio`` counts utterances whose file is not there,
     ``unlisted_audio`` files that no entry names (None where nobody looked).
     """
 
@@ -288,9 +290,27 @@ def with_cluster(rows: Sequence[ImportedRow]) -> tuple[ImportedRow, ...]:
     return tuple(replace(row, attributes={**row.attributes, SPEAKER: NO_VALUE}) for row in rows)
 
 
+_IDENTIFIER = re.compile(
+    r"[0-9a-f]{16,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
+)
+"""A hash, or a UUID (RFC 9562)."""
+
+_OF_NO_RECORDING = frozenset({"sentence_id", "up_votes", "down_votes"})
+"""Columns of Common Voice that say nothing of how a clip sounds: an id of its text, and votes."""
+
+
 def cutting_columns(rows: Sequence[ImportedRow]) -> tuple[str, ...]:
-    """Return the columns that cut the data: 2 to 50 values, of which some repeat."""
+    """Return the columns that cut the data: 2 to 50 values, of which some repeat.
+
+    Hashes and UUIDs name things, and a slice of one of them would say nothing.
+    """
     columns = sorted({name for row in rows for name in row.attributes} - {SPEAKER})
     most = min(MOST_VALUES, len(rows) - 1)
     values = {name: {row.attributes.get(name, NO_VALUE) for row in rows} for name in columns}
-    return tuple(name for name in columns if 1 < len(values[name]) <= most)
+    return tuple(
+        name
+        for name in columns
+        if 1 < len(values[name]) <= most
+        and name not in _OF_NO_RECORDING
+        and not any(_IDENTIFIER.fullmatch(value) for value in values[name])
+    )

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Protocol
@@ -32,7 +33,13 @@ from relkit.datasets.imports.rows import (
     with_cluster,
     with_ids,
 )
-from relkit.datasets.imports.tables import parse_audio_folder, parse_common_voice, parse_nemo
+from relkit.datasets.imports.tables import (
+    CSV_COLUMNS,
+    parse_audio_folder,
+    parse_common_voice,
+    parse_csv,
+    parse_nemo,
+)
 from relkit.datasets.types import NO_VALUE, Consent
 
 PARSERS: Mapping[ImportKind, Callable[[Sequence[SourceFile]], ParsedSource]] = MappingProxyType(
@@ -86,12 +93,16 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
-    """What to import: ``name`` None for the source's own, ``copy`` to take the audio in."""
+    """What to import: ``name`` None for the source's own, ``copy`` to take the audio in.
+
+    ``columns`` are ``KEY=COLUMN`` for a table of any form.
+    """
 
     kind: ImportKind
     path: Path
     name: str | None = None
     copy: bool = False
+    columns: tuple[str, ...] = ()
 
 
 def import_kind(text: str) -> ImportKind:
@@ -102,6 +113,24 @@ def import_kind(text: str) -> ImportKind:
     return ImportKind(text)
 
 
+def _parser(options: ImportOptions) -> Callable[[Sequence[SourceFile]], ParsedSource]:
+    """Return what reads the text files; raises UsageError for columns that are none."""
+    if options.kind is not ImportKind.CSV:
+        if options.columns:
+            raise UsageError("--column is for csv", hint="the other kinds have fixed names")
+        return PARSERS[options.kind]
+    columns = {}
+    for text in options.columns:
+        key, _, column = text.partition("=")
+        if key not in CSV_COLUMNS or not column:
+            raise UsageError(
+                f'--column "{shown(text)}": KEY=COLUMN was expected',
+                hint=f"KEY is one of {', '.join(CSV_COLUMNS)}",
+            )
+        columns[key] = column
+    return partial(parse_csv, columns=columns)
+
+
 def import_dataset(
     options: ImportOptions,
     source: Source,
@@ -109,17 +138,18 @@ def import_dataset(
     *,
     pseudonym: Callable[[str], str],
     readable: frozenset[str],
+    length: Callable[[str], float | None],
     progress: Progress,
 ) -> ImportSummary:
     """Make a dataset and return what is in it; raises InvalidInput, StorageFailed, Busy.
 
     ``pseudonym`` replaces the account ids of Common Voice; ``readable`` are the endings of audio
-    that can be decoded.
+    that can be decoded, and ``length`` is that of a file in s, where the source does not say it.
     """
     derived = re.sub(r"[^A-Za-z0-9._-]+", "-", source.name).strip("-._").lower()
     name = options.name or derived or "imported"
     target.check_name(name)
-    parsed = PARSERS[options.kind](source.files())
+    parsed = _parser(options)(source.files())
     if not parsed.rows:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in parsed.left_out.items())
         raise InvalidInput(f"{source.name}: holds no utterance", hint=reasons or "it has no entry")
@@ -138,7 +168,7 @@ def import_dataset(
             replace(row, attributes={**row.attributes, SPEAKER: pseudonym(row.attributes[SPEAKER])})
             for row in rows
         )
-    rows = with_cluster(rows)
+    rows = _timed(with_cluster(rows), located, length, progress)
     paths, roots = _references(options, placed, located, source.name)
     slices = cutting_columns(rows)
     texts = {
@@ -170,6 +200,21 @@ def import_dataset(
         consent=dict(sorted(Counter(row.consent.value for row in rows).items())),
         notes=(*parsed.notes, *_notes(rows, located, placed, numbered, readable)),
     )
+
+
+def _timed(
+    rows: Sequence[ImportedRow],
+    located: Sequence[LocatedAudio],
+    length: Callable[[str], float | None],
+    progress: Progress,
+) -> tuple[ImportedRow, ...]:
+    """Return rows with the length of whole files that the source does not tell."""
+    timed = []
+    for done, (row, item) in enumerate(zip(rows, located, strict=True), start=1):
+        known = row.length_s is not None or row.offset_s is not None or not item.exists
+        timed.append(row if known else replace(row, length_s=length(item.real)))
+        progress(done, len(rows))
+    return tuple(timed)
 
 
 def _references(

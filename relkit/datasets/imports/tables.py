@@ -1,4 +1,4 @@
-"""Datasets that are one table: NeMo manifests, Hugging Face's AudioFolder, Common Voice releases.
+"""Datasets that are one table: NeMo, Hugging Face's AudioFolder, Common Voice, any CSV.
 
 NeMo: one JSON object a line with the keys of ``nemo.collections.common.parts.preprocessing
 .manifest``: ``audio_filename`` stands for ``audio_filepath``, and a relative path is looked for
@@ -11,15 +11,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from relkit.core.csv_rows import csv_rows
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.json_lines import row_blocks
 from relkit.core.values import id_text
-from relkit.core.yaml_text import where
+from relkit.core.yaml_text import shown, where
 from relkit.datasets.imports.rows import (
     SPEAKER,
+    SPEAKERS,
     ImportedColumns,
     ImportedRow,
     ParsedSource,
@@ -174,6 +176,83 @@ def _folder_row(
         attributes=columns.attributes(with_speaker(rest), source=file.name, line=line),
         consent=consent_of(row.get("consent"), source=file.name, line=line),
         confined=True,
+    )
+
+
+CSV_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "audio": (*_AUDIO, "file_name", "audio", "path", "file", "filename", "wav"),
+        "text": (*TEXT_COLUMNS, "reference", "ref"),
+        "speaker": SPEAKERS,
+        "id": ("id", "utterance_id", "utt_id"),
+        "offset": ("offset",),
+        "duration": ("duration",),
+        "consent": ("consent",),
+    }
+)
+"""What a table says of an utterance, and the columns it may stand in, the first that is there."""
+
+
+def parse_csv(files: Sequence[SourceFile], *, columns: Mapping[str, str]) -> ParsedSource:
+    """Return the rows of tables; raises InvalidInput with file and line.
+
+    ``columns`` says in which column something of ``CSV_COLUMNS`` stands.
+    """
+    imported = ImportedColumns()
+    rows = [
+        _csv_row(row, line, file, imported, _columns(row, columns, where(file.name, 1)))
+        for file in files
+        for line, row in csv_rows(file.text, source=file.name)
+    ]
+    return ParsedSource(rows=tuple(rows), renamed=imported.renamed, dropped=imported.dropped)
+
+
+def _columns(row: Mapping[str, str], named: Mapping[str, str], at: str) -> dict[str, str]:
+    """Return the column of each thing that the table has; audio and text it has to have."""
+    listed = ", ".join(shown(name, 30) for name in row)
+    for name in named.values():
+        if name not in row:
+            raise InvalidInput(f'{at}: has no column "{shown(name)}"', hint=f"it has: {listed}")
+    columns = {
+        key: named.get(key) or next((name for name in names if name in row), "")
+        for key, names in CSV_COLUMNS.items()
+    }
+    for key in ("audio", "text"):
+        if not columns[key]:
+            raise InvalidInput(
+                f"{at}: no column is known to hold the {key}",
+                hint=f"name it: --column {key}=COLUMN; it has: {listed}",
+            )
+    return columns
+
+
+def _csv_row(
+    row: Mapping[str, str],
+    line: int,
+    file: SourceFile,
+    imported: ImportedColumns,
+    columns: Mapping[str, str],
+) -> ImportedRow:
+    cells = {key: row.get(name, "") for key, name in columns.items()}
+    if not cells["audio"]:
+        raise InvalidInput(
+            f'{where(file.name, line)}: "{shown(columns["audio"])}" is empty',
+            hint="name the audio file",
+        )
+    rest: TableRow = {name: value for name, value in row.items() if name not in columns.values()}
+    return ImportedRow(
+        audio=cells["audio"],
+        folder=file.folder,
+        reference=cells["text"],
+        file=file.name,
+        line=line,
+        id=cells["id"] or None,
+        offset_s=seconds(cells["offset"], columns["offset"], source=file.name, line=line),
+        length_s=seconds(cells["duration"], columns["duration"], source=file.name, line=line),
+        attributes=imported.attributes(
+            {SPEAKER: cells["speaker"], **rest}, source=file.name, line=line
+        ),
+        consent=consent_of(cells["consent"], source=file.name, line=line),
     )
 
 

@@ -85,8 +85,8 @@ def test_speakers_that_are_utterances_are_nobody_known() -> None:
     ("entry", "words", "advice"),
     [
         ("flac -c -d -s /secret/a.flac |", 'a pipe through "flac"', "name the .flac file"),
-        ("/opt/tools/sph2pipe -f wav x.wv1 |", 'a pipe through "sph2pipe"', "to a file once"),
-        ("sox a.wav -t wav - |", 'a pipe through "sox"', "to a file once"),
+        ("/opt/tools/sph2pipe -f wav x.wv1 |", 'a pipe through "sph2pipe"', "yourself"),
+        ("sox a.wav -t wav - |", 'a pipe through "sox"', "yourself"),
         ("-", "names no file", "recording-id path"),
         ("", "names no file", "recording-id path"),
         ("/data/raw.ark:1234", "inside an archive", "wav-copy"),
