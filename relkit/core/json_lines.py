@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -11,6 +11,9 @@ from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import where
 
 JsonRow = dict[str, Any]
+StringColumns = Mapping[str, Sequence[str]]
+"""The strings of objects that have the same keys in the same order, by key."""
+
 _BLOCK = 1 << 18  # characters
 
 
@@ -20,25 +23,91 @@ def row_blocks(text: str, *, source: str) -> Iterator[tuple[Sequence[JsonRow], S
     Blank lines are passed over. All that :func:`relkit.core.codec.parse_json` refuses is
     refused, and lines that are no objects; raises InvalidInput naming file and line.
     """
+    for block, first in _blocks(text):
+        yield _rows(block, source, first)
+
+
+def column_blocks(
+    text: str, *, source: str
+) -> Iterator[tuple[StringColumns | None, Sequence[JsonRow], Sequence[int]]]:
+    """Yield what :func:`row_blocks` does, as columns of strings where all lines are alike.
+
+    Those come without a dictionary for each line, in a quarter of the time; where there are none
+    the rows are there.
+    """
+    for block, first in _blocks(text):
+        columns = _read_columns(block)
+        if columns is None:
+            yield None, *_rows(block, source, first)
+        else:
+            size = len(next(iter(columns.values())))
+            yield columns, (), range(first, first + size)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, int]]:
+    """Yield some thousand lines at a time, with the number of the first."""
     if "\r\n" in text:
         text = text.replace("\r\n", "\n")
-    first = 1
-    for block in _blocks(text):
-        rows = _read_block(block)
-        if rows is None:
-            numbers, strict = _read_lines(block, source, first)
-            yield strict, numbers
-        else:
-            yield rows, range(first, first + len(rows))
+    start, first = 0, 1
+    while start < len(text):
+        end = text.find("\n", start + _BLOCK) + 1 or len(text)
+        block = text[start:end]
+        yield block, first
+        start = end
         first += block.count("\n")
 
 
-def _blocks(text: str) -> Iterator[str]:
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _BLOCK) + 1 or len(text)
-        yield text[start:end]
-        start = end
+def _rows(block: str, source: str, first: int) -> tuple[Sequence[JsonRow], Sequence[int]]:
+    rows = _read_block(block)
+    if rows is not None:
+        return rows, range(first, first + len(rows))
+    numbers, strict = _read_lines(block, source, first)
+    return strict, numbers
+
+
+_CONTROL = bytes(code for code in range(32) if code != ord("\n"))
+
+
+def _read_columns(block: str) -> StringColumns | None:
+    """Return columns where all lines have the first one's keys, and strings alone, or None.
+
+    Without a backslash a quote is no part of a string, so that between quotes keys and values take
+    turns with what separates them: all that has to be checked. A key that stands twice is one more.
+    """
+    names = _keys_of_strings(block[: block.find("\n") + 1] or block)
+    data = block.encode()
+    if not names or "\\" in block or len(data.translate(None, _CONTROL)) != len(data):
+        return None
+    parts = block.split('"')
+    period = 4 * len(names)
+    size, rest = divmod(len(parts), period)
+    separators = [
+        ({"}\n{"}, slice(period, -1, period)),
+        *(
+            ({": ", ":"} if at % 2 else {", ", ","}, slice(2 * at, None, period))
+            for at in range(1, 2 * len(names))
+        ),
+    ]
+    alike = (
+        rest == 1
+        and parts[0] == "{"
+        and parts[-1] in ("}", "}\n")
+        and all(allowed.issuperset(parts[places]) for allowed, places in separators)
+        and all(parts[4 * at + 1 :: period].count(name) == size for at, name in enumerate(names))
+    )
+    if not alike:
+        return None
+    return {name: parts[4 * at + 3 :: period] for at, name in enumerate(names)}
+
+
+def _keys_of_strings(line: str) -> list[str]:
+    """Return the keys of an object whose values are strings, none for anything else."""
+    try:
+        row = _read_many(line)
+    except (ValueError, RecursionError):
+        return []
+    strings = isinstance(row, dict) and {str}.issuperset(map(type, row.values()))
+    return list(row) if strings and line.count('"') == 4 * len(row) else []
 
 
 def _refuse(name: str) -> NoReturn:

@@ -6,10 +6,9 @@ from typing import Literal, NamedTuple
 
 from relkit.core.codec import decode, nearest
 from relkit.core.errors import InvalidInput
-from relkit.core.json_lines import JsonRow, row_blocks
+from relkit.core.json_lines import JsonRow, column_blocks
 from relkit.core.values import id_text
 from relkit.core.yaml_text import where
-from relkit.datasets.selection import default_id
 from relkit.scoring.formats import Format, pair_format
 from relkit.scoring.timed_files import parse_stm, parse_stm_and_ctm
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
@@ -120,10 +119,23 @@ def _parts(
 
     Which key holds the answers is known when the last part has been read.
     """
-    for rows, numbers in row_blocks(text, source=source):
-        plain = keys is None or keys.see(rows, numbers)
-        columns = _plain_columns(rows) if plain else None
-        yield columns, () if columns else rows, numbers
+    others = frozenset() if keys is None else frozenset({_PREDICTED, _ERROR})
+    for strings, rows, numbers in column_blocks(text, source=source):
+        if strings is None:
+            plain = keys is None or keys.see(rows, numbers)
+            columns = _plain_columns(rows) if plain else None
+            yield columns, () if columns else rows, numbers
+        elif {"id", "text"} <= strings.keys() and others.isdisjoint(strings) and all(strings["id"]):
+            if keys is not None:
+                keys.see((), numbers)
+            yield (strings["id"], strings["text"]), (), numbers
+        else:
+            by_line = [
+                dict(zip(strings, row, strict=True)) for row in zip(*strings.values(), strict=True)
+            ]
+            if keys is not None:
+                keys.see(by_line, numbers)
+            yield None, by_line, numbers
 
 
 class _AnswerKeys:
@@ -142,7 +154,7 @@ class _AnswerKeys:
     def see(self, rows: Sequence[JsonRow], numbers: Sequence[int]) -> bool:
         """Tell whether further lines hold texts only; raises InvalidInput on a contradiction."""
         plain = {_PREDICTED, _ERROR}.isdisjoint(chain.from_iterable(rows))
-        if plain and rows:
+        if plain and numbers:
             self._lacking = self._lacking or numbers[0]
         for row, number in zip(() if plain else rows, numbers, strict=False):
             if row.get(_PREDICTED) is not None:
@@ -198,6 +210,8 @@ def _id(row: JsonRow, at: str) -> str:
     offset = row.get("offset")
     if offset is not None and (isinstance(offset, bool) or not isinstance(offset, int | float)):
         raise InvalidInput(f'{at}: "offset" is not a number of seconds')
+    from relkit.datasets.selection import default_id  # noqa: PLC0415  # most files have ids
+
     return default_id(_string(row, "audio_filepath", at, empty=False), offset)
 
 

@@ -7,7 +7,7 @@ refused, and the message names the way out.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from relkit.core.errors import InvalidInput
 
@@ -56,16 +56,22 @@ _SORTED, _ALL_DIFFERENT = 10, 20
 _FIRST = 50
 
 
-class _Lines(NamedTuple):
-    """A file of no known format: all its lines, and those that hold anything."""
+class _Lines:
+    """A file of no known format, looked at line by line."""
 
-    all: Sequence[str]
-    written: Sequence[str]
+    def __init__(self, text: str) -> None:
+        self.all: Sequence[str] = text.removesuffix("\n").split("\n")
+        self.first = [line for line in self.all[:_FIRST] if line and not line.isspace()]
+        self.start = self.first[0].strip() if self.first else ""
 
     def each(self, test: Callable[[str], object]) -> bool:
-        """Tell whether a test holds for every line; most texts fail it on the first lines."""
-        lines = self.written
-        return all(map(test, lines[:_FIRST])) and all(map(test, lines[_FIRST:]))
+        """Tell whether a test holds for every line that is not blank.
+
+        Most texts fail it on the first lines, so that a long one costs nothing.
+        """
+        return all(map(test, self.first)) and all(
+            test(line) for line in self.all[_FIRST:] if line and not line.isspace()
+        )
 
 
 def pair_format(names: tuple[str, str], texts: tuple[str, str]) -> Format:
@@ -104,8 +110,7 @@ def _refuse_other_formats(names: tuple[str, str], texts: tuple[str, str]) -> Non
     """Refuse files that look like anything but plain text; raises InvalidInput."""
     files = []
     for name, text in zip(names, texts, strict=True):
-        lines = text.removesuffix("\n").split("\n")
-        file = _Lines(lines, [line for line in lines if line and not line.isspace()])
+        file = _Lines(text)
         _refuse_by_look(name, file)
         files.append(file)
     ids = [_first_words(file) for file in files]
@@ -117,8 +122,8 @@ def _refuse_other_formats(names: tuple[str, str], texts: tuple[str, str]) -> Non
 
 
 def _refuse_by_look(name: str, file: _Lines) -> None:
-    first = file.written[0].strip() if file.written else ""
-    if first.startswith("WEBVTT") or any(map(_CUE.search, file.written[:_FIRST])):
+    first = file.start
+    if first.startswith("WEBVTT") or any(map(_CUE.search, file.first)):
         raise InvalidInput(f"{name}: looks like subtitles", hint=_SUBTITLES)
     separated = re.split(r"[,;\t]", first.lower())
     if _HEADER.fullmatch(first) and _TEXT_COLUMNS & {column.strip() for column in separated}:
@@ -134,7 +139,7 @@ def _refuse_by_look(name: str, file: _Lines) -> None:
                 raise InvalidInput(f"{name}: looks like RTTM", hint=_REFUSED[".rttm"][1])
             raise _looks_like(name, format_)
     if first and file.each(_TRN_LINE.fullmatch):
-        ids = [match[1] for line in file.written if (match := _TRN_LINE.fullmatch(line))]
+        ids = [match[1] for line in file.all if (match := _TRN_LINE.fullmatch(line))]
         if len(set(ids)) == len(ids) and (len(ids) > 1 or _ID.fullmatch(ids[0])):
             raise _looks_like(name, "trn")
 
@@ -152,10 +157,13 @@ def _has_times(line: str, place: int) -> bool:
 
 def _first_words(file: _Lines) -> list[str]:
     """Return the first word of every line, none where lines are blank or begin alike."""
-    if len(file.written) < len(file.all) or all(" " not in line.strip() for line in file.written):
-        return []
-    words = [line.split(maxsplit=1)[0] for line in file.written]
-    return words if len(set(words)) == len(words) else []
+    words: list[str] = []
+    for lines in (file.all[:_FIRST], file.all[_FIRST:]):
+        words += [fields[0] for line in lines if (fields := line.split(maxsplit=1))]
+        if len(set(words)) < len(words):
+            return []
+    only_words = all(len(line.split(maxsplit=1)) == 1 for line in file.first)
+    return words if len(words) == len(file.all) and not only_words else []
 
 
 def _are_ids(words: Sequence[str]) -> bool:

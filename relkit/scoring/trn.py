@@ -109,22 +109,36 @@ def parse_trn(text: str, *, source: str, options: TrnOptions) -> Transcripts:
     its tags, ``\;`` is a semicolon, backslashes go, and so does the ``*`` behind a word.
     """
     refuse_empty(text, source)
-    ids: list[str] = []
-    written: list[str] = []
-    lines: list[int] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        body, opened, rest = line.rpartition("(")
-        name, closed, behind = rest.rpartition(")")
-        if opened and closed and name and not behind.strip() and not line.startswith(COMMENT):
-            ids.append(name)
-            written.append(body)
-            lines.append(number)
-        elif line.strip() and not line.startswith(COMMENT):
-            raise InvalidInput(
-                f"{where(source, number)}: the line does not end with an id in parentheses",
-                hint="a line is: text (utterance-id)",
-            )
+    rows: Sequence[str] = text.removesuffix("\n").split("\n")
+    lines: Sequence[int] = range(1, len(rows) + 1)
+    closed = text.count(")\n") + text.endswith(")") == len(rows)
+    if COMMENT in text or not closed:
+        rows, lines = _without_comments(rows)
+        closed = all(row.endswith(")") for row in rows)
+    opened = [row.rfind("(") for row in rows]
+    ids = [row[at + 1 : -1] for row, at in zip(rows, opened, strict=True)]
+    written = [row[: max(at, 0)].strip(" ") for row, at in zip(rows, opened, strict=True)]
+    if -1 in opened or "" in ids or not closed:
+        bad = next(
+            place
+            for place, row in enumerate(rows)
+            if opened[place] < 0 or not ids[place] or not row.endswith(")")
+        )
+        raise InvalidInput(
+            f"{where(source, lines[bad])}: the line does not end with an id in parentheses",
+            hint="a line is: text (utterance-id)",
+        )
     return with_marks(ids, written, lines, source=source, options=options)
+
+
+def _without_comments(rows: Sequence[str]) -> tuple[Sequence[str], Sequence[int]]:
+    """Return the lines that are to be read, nothing behind them, and their numbers."""
+    lines = [
+        number
+        for number, row in enumerate(rows, start=1)
+        if row.strip() and not row.startswith(COMMENT)
+    ]
+    return [rows[number - 1].rstrip() for number in lines], lines
 
 
 def with_marks(
@@ -143,7 +157,8 @@ def with_marks(
         ids = [name.lower() for name in ids]
     phrases: dict[int, Phrase] = {}
     characters = _mark_characters(options)
-    marks = "".join(mark for mark in characters if any(mark in body for body in texts))
+    joined = "\n".join(texts)
+    marks = "".join(mark for mark in characters if mark in joined)
     holds_mark = re.compile(f"[{re.escape(marks)}]" if marks else r"(?!)").search
     marked = [row for row, body in enumerate(texts) if holds_mark(body)] if marks else []
     for row in marked:

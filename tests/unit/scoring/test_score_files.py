@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relkit.core.codec import parse_json
 from relkit.core.errors import InvalidInput
-from relkit.core.json_lines import JsonRow, row_blocks
+from relkit.core.json_lines import JsonRow, column_blocks, row_blocks
 from relkit.scoring.files import Side, parse_jsonl, parse_kaldi_text, parse_txt, read_pair
 from relkit.scoring.formats import Format
 from relkit.scoring.types import TrnOptions
@@ -70,11 +70,81 @@ def line_by_line(text: str) -> list[JsonRow] | None:
 
 
 def in_blocks(text: str) -> list[JsonRow] | None:
-    """Return what the fast reader makes of the text, None where it refuses."""
+    """Return what the fast readers make of the text, None where they refuse."""
     try:
-        return [row for rows, _ in row_blocks(text, source="x") for row in rows]
+        rows = [row for rows, _ in row_blocks(text, source="x") for row in rows]
     except InvalidInput:
         return None
+    assert rows == in_columns(text)
+    return rows
+
+
+def in_columns(text: str) -> list[JsonRow]:
+    """Return the rows of the reader that makes columns of lines that are alike."""
+    found: list[JsonRow] = []
+    for columns, rows, numbers in column_blocks(text, source="x"):
+        found += rows if columns is None else ({} for _ in numbers)
+        for name, strings in (columns or {}).items():
+            for row, string in zip(found[-len(numbers) :], strings, strict=True):
+                row[name] = string
+    return found
+
+
+ALIKE = st.sampled_from(
+    [
+        *('{"id": "a", "text": "x"}', '{"id":"b","text":""}', '{"id": "c", "text": "\u00e9 {,}:"}'),
+        *(
+            '{"id": "a", "text": "x\ty"}',
+            '{"id": "a", "text": "\\u0041"}',
+            '{"id": "a", "text": 1}',
+        ),
+        *(
+            '{"id": "a", "text": "x", "id": "b"}',
+            '{"id": "a", "id": "x"}',
+            '{"text": "x", "id": "a"}',
+        ),
+        *('{"id" : "a", "text": "x"}', '{"id": "a" "text": "x"}', '{"id": "a", "text": "x",}'),
+        *(
+            '{"id": "a", "text": "x"}}',
+            '{{"id": "a", "text": "x"}',
+            '{"id": ["a", "text"], "x": ""}',
+        ),
+        *('{"id": "a": "text", "x"}', '{"id": "a", "text": "x"', '{"id": "a", "text": "x"} '),
+        *(
+            "",
+            '{"": "a", "text": "x"}',
+            '"id": "a", "text": "x"',
+        ),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(ALIKE, min_size=1, max_size=4),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(["", "\n"]),
+)
+def test_lines_that_are_nearly_alike_are_read_as_one_by_one(
+    pieces: list[str], end: str, last: str
+) -> None:
+    """Columns are made of lines that are JSON objects of the same strings, and of no others."""
+    text = end.join(pieces) + last
+    fast, slow = in_blocks(text), line_by_line(text.replace("\r\n", "\n"))
+    assert fast == slow
+
+
+@pytest.mark.parametrize("keys", [("id", "text"), ("text", "id"), ("speaker", "id", "text")])
+@pytest.mark.parametrize("separators", [(", ", ": "), (",", ":")])
+def test_lines_that_are_alike_come_as_columns(
+    keys: tuple[str, ...], separators: tuple[str, str]
+) -> None:
+    """The reader is the fast one for what recognisers write, in both common spellings."""
+    rows = [dict.fromkeys(keys, f"\u00e9{at}") for at in range(5)]
+    lines = [json.dumps(row, ensure_ascii=False, separators=separators) for row in rows]
+    ((columns, others, numbers),) = column_blocks("\n".join(lines), source="x")
+    assert columns == {key: [row[key] for row in rows] for key in keys}
+    assert (list(others), list(numbers)) == ([], [1, 2, 3, 4, 5])
 
 
 @settings(max_examples=300, deadline=None)

@@ -20,7 +20,7 @@ def read(line: str, options: TrnOptions = PLAIN) -> Phrase | str | None:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("She HAD your", "she had your "),
+        ("She HAD your", "she had your"),
         ("a @ b", "a b"),
         ("@", ""),
         ("word* **", "word *"),
@@ -28,8 +28,8 @@ def read(line: str, options: TrnOptions = PLAIN) -> Phrase | str | None:
         (r"aa\;a b", "aa;a b"),
         ("a ;; b", "a ;; b"),
         ("a ; b", "a ; b"),
-        ("( ) - / < > _ a", "( ) - / < > _ a "),
-        ("(uh) fi-", "(uh) fi- "),
+        ("( ) - / < > _ a", "( ) - / < > _ a"),
+        ("(uh) fi-", "(uh) fi-"),
     ],
 )
 def test_plain_lines(line: str, text: str) -> None:
@@ -68,11 +68,11 @@ def test_ids_are_the_last_parentheses_and_follow_the_case() -> None:
     text = ";; head\n\nA (B) c (Spk-1)\r\n(spk-2)\n"
     file = parse_trn(text, source="a.trn", options=PLAIN)
     assert (file.ids, file.lines) == (["spk-1", "spk-2"], [3, 4])
-    assert file.texts == ["a (b) c ", ""]
-    assert file.as_written() == ["A (B) c ", ""]
+    assert file.texts == ["a (b) c", ""]
+    assert file.as_written() == ["A (B) c", ""]
     sensitive = parse_trn(text, source="a.trn", options=TrnOptions(case_sensitive=True))
     assert sensitive.ids == ["Spk-1", "spk-2"]
-    assert sensitive.texts == ["A (B) c ", ""]
+    assert sensitive.texts == ["A (B) c", ""]
 
 
 @pytest.mark.parametrize(
