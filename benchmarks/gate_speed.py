@@ -29,7 +29,7 @@ from relkit.datasets.types import DatasetVersion
 from relkit.evaluation.conclude import slice_results
 from relkit.evaluation.suites import parse_suite, suite_digest
 from relkit.evaluation.types import EvalReport, Hallucinations, Runaways, RunHeader, SliceResult
-from relkit.scoring.text import SCORER
+from relkit.scoring.words import SCORER
 
 RUNS = 3
 METRICS = ("wer_capped", "runaway_rate", "failure_rate")

@@ -27,8 +27,9 @@ from relkit.evaluation.types import (
     Suite,
 )
 from relkit.scoring.normalizers import masking_steps
-from relkit.scoring.text import SCORER, TextScorer, entity_types
+from relkit.scoring.text import TextScorer, entity_types
 from relkit.scoring.types import Normalizer, Texts
+from relkit.scoring.words import SCORER
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.statistics.intervals import RateEvidence

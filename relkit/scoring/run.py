@@ -16,10 +16,10 @@ from relkit.scoring.formats import Format
 from relkit.scoring.networks import NetworkScore, Phrase, count_phrases, map_text, written_words
 from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.peers import Peer, PeerComparison, explain, explanation_lines
-from relkit.scoring.text import SCORER
 from relkit.scoring.trn import Transcripts, check_same_length, matching_rows
 from relkit.scoring.types import Explanation, Normalizer, ScoreResult, TrnOptions
 from relkit.scoring.words import (
+    SCORER,
     CountColumns,
     capped_errors,
     count_characters,

@@ -91,9 +91,6 @@ def is_wrong(span: Span, changes: Sequence[Change]) -> bool:
     return any(start + (change.kind == "insertion") <= change.reference < end for change in changes)
 
 
-SCORER = "relkit-text/2"
-"""Name and version of these rules; it changes whenever the same texts would score differently."""
-
 Stages = Callable[[str], Sequence[str]]
 """A normalizer's ``stages``: the text after each of its steps, none for no steps."""
 

@@ -7,13 +7,14 @@ object per utterance.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from relkit.core.arrays import IntArray
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.core.values import ErrorCounts
 from relkit.scoring.pieces import FEW_ERRORS, pieces
+
+SCORER = "relkit-text/2"
+"""Name and version of these rules; it changes whenever the same texts would score differently."""
 
 # One error weighs 2^32 and a substitution one more, so that E and S are the high and the low half
 # of the distance; as K = N + M + 1 in docs/method.md, section "Scoring text", for all texts under
@@ -28,34 +29,39 @@ _LONG_TEXT = 1024  # N from which it is sooner known within a band
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CountColumns:
-    """Error counts of n utterances as int64 columns (n,), in the order they were given."""
+    """Error counts of n utterances as columns, in the order they were given.
 
-    hits: IntArray
-    substitutions: IntArray
-    deletions: IntArray
-    insertions: IntArray
+    ``lengths`` are the N, ``answered`` the M, and ``distances`` E * 2^32 + S. Lists, because numpy
+    takes longer to import than a hundred thousand of them to add.
+    """
+
+    lengths: list[int]
+    answered: list[int]
+    distances: list[int]
 
     def __len__(self) -> int:
         """Return n."""
-        return len(self.hits)
+        return len(self.lengths)
 
     def __getitem__(self, row: int) -> ErrorCounts:
         """Return the counts of one utterance; IndexError outside of the n rows."""
-        return ErrorCounts(
-            hits=int(self.hits[row]),
-            substitutions=int(self.substitutions[row]),
-            deletions=int(self.deletions[row]),
-            insertions=int(self.insertions[row]),
-        )
+        return _counts(self.lengths[row], self.answered[row], self.distances[row])
 
     def total(self) -> ErrorCounts:
         """Return the counts of all utterances together."""
-        return ErrorCounts(
-            hits=int(self.hits.sum()),
-            substitutions=int(self.substitutions.sum()),
-            deletions=int(self.deletions.sum()),
-            insertions=int(self.insertions.sum()),
-        )
+        return _counts(sum(self.lengths), sum(self.answered), sum(self.distances))
+
+
+def _counts(length: int, answered: int, distance: int) -> ErrorCounts:
+    """Return the counts that N, M, E and S say; sums of them say the sums."""
+    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
+    deletions = (errors - substitutions + length - answered) // 2
+    return ErrorCounts(
+        hits=length - substitutions - deletions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=errors - substitutions - deletions,
+    )
 
 
 def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
@@ -65,16 +71,7 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
     ``E, S = divmod(distance, K)``, ``D = (E - S + N - M) / 2`` and ``I = E - S - D``
     (docs/method.md, section "Scoring text"). Tokens are compared by their 64-bit hash.
     """
-    length = len(reference)
-    distance = _distance(reference, hypothesis)
-    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
-    deletions = (errors - substitutions + length - len(hypothesis)) // 2
-    return ErrorCounts(
-        hits=length - substitutions - deletions,
-        substitutions=substitutions,
-        deletions=deletions,
-        insertions=errors - substitutions - deletions,
-    )
+    return _counts(len(reference), len(hypothesis), _distance(reference, hypothesis))
 
 
 def count_text(reference: str, hypothesis: str, segmenter: Segmenter = "auto") -> ErrorCounts:
@@ -113,15 +110,7 @@ def count_texts(
             distances.append(Levenshtein.distance(expected, hypothesis_words, weights=_WEIGHTS))
         else:
             distances.append(_distance(expected, hypothesis_words))
-    n, m, distance = (np.array(numbers, np.int64) for numbers in (lengths, answered, distances))
-    errors, substitutions = distance >> _SHIFT, distance & _SUBSTITUTIONS
-    deletions = (errors - substitutions + n - m) // 2
-    return CountColumns(
-        hits=n - substitutions - deletions,
-        substitutions=substitutions,
-        deletions=deletions,
-        insertions=errors - substitutions - deletions,
-    )
+    return CountColumns(lengths=lengths, answered=answered, distances=distances)
 
 
 def count_unit_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
@@ -161,24 +150,26 @@ def with_rows(columns: CountColumns, rows: Mapping[int, ErrorCounts]) -> CountCo
     """Return columns in which some rows have other counts."""
     if not rows:
         return columns
-    at = np.fromiter(rows, np.int64, len(rows))
-
-    replaced = {}
-    for name in ("hits", "substitutions", "deletions", "insertions"):
-        replaced[name] = getattr(columns, name).copy()
-        replaced[name][at] = [getattr(counts, name) for counts in rows.values()]
-    return CountColumns(**replaced)
+    lengths, answered, distances = [*columns.lengths], [*columns.answered], [*columns.distances]
+    for row, counts in rows.items():
+        lengths[row] = counts.reference_length
+        answered[row] = counts.hits + counts.substitutions + counts.insertions
+        distances[row] = (counts.errors << _SHIFT) + counts.substitutions
+    return CountColumns(lengths=lengths, answered=answered, distances=distances)
 
 
 def capped_errors(columns: CountColumns) -> int:
     """Return the sum of errors, those of an utterance held at max(1, N)."""
-    errors = columns.substitutions + columns.deletions + columns.insertions
-    return int(np.minimum(errors, np.maximum(_lengths(columns), 1)).sum())
+    return sum(
+        min(distance >> _SHIFT, length or 1)
+        for distance, length in zip(columns.distances, columns.lengths, strict=True)
+        if distance
+    )
 
 
 def wrong(columns: CountColumns) -> int:
     """Return the number of utterances with an error."""
-    return int(((columns.substitutions + columns.deletions + columns.insertions) > 0).sum())
+    return len(columns) - columns.distances.count(0)
 
 
 def runaways(columns: CountColumns) -> int:
@@ -186,11 +177,12 @@ def runaways(columns: CountColumns) -> int:
 
     See docs/method.md, section "Scoring text".
     """
-    return int((columns.insertions > np.maximum(_lengths(columns), 10)).sum())
-
-
-def _lengths(columns: CountColumns) -> IntArray:
-    return columns.hits + columns.substitutions + columns.deletions
+    enough = 11 << _SHIFT  # fewer errors are never that many insertions
+    return sum(
+        columns[row].insertions > max(10, columns.lengths[row])
+        for row, distance in enumerate(columns.distances)
+        if distance >= enough
+    )
 
 
 def count_characters(references: Sequence[str], hypotheses: Sequence[str]) -> tuple[int, int]:

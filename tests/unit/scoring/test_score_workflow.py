@@ -13,9 +13,9 @@ from relkit.core.values import ErrorCounts
 from relkit.scoring.formats import Format
 from relkit.scoring.normalizers import PURE_STEPS, Pipeline, Step
 from relkit.scoring.run import ScoreFile, score_document, score_files, score_texts
-from relkit.scoring.text import SCORER, TextScorer
+from relkit.scoring.text import TextScorer
 from relkit.scoring.types import MaskingStep, ScoreResult, TrnOptions
-from relkit.scoring.words import count_characters, count_errors
+from relkit.scoring.words import SCORER, count_characters, count_errors
 
 
 def normalizer(*steps: str | Step) -> Pipeline:
