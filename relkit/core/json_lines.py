@@ -81,18 +81,18 @@ def _read_columns(block: str) -> StringColumns | None:
     parts = block.split('"')
     period = 4 * len(names)
     size, rest = divmod(len(parts), period)
-    separators = [
-        ({"}\n{"}, slice(period, -1, period)),
-        *(
-            ({": ", ":"} if at % 2 else {", ", ","}, slice(2 * at, None, period))
-            for at in range(1, 2 * len(names))
-        ),
-    ]
+    # Equal to the first one is told faster than being one of two.
+    separators = [({"}\n{"}, parts[period:-1:period], size - 1)]
+    for at in range(1, 2 * len(names)):
+        separators += [({": ", ":"} if at % 2 else {", ", ","}, parts[2 * at :: period], size)]
     alike = (
         rest == 1
         and parts[0] == "{"
         and parts[-1] in ("}", "}\n")
-        and all(allowed.issuperset(parts[places]) for allowed, places in separators)
+        and all(
+            not between or (between[0] in allowed and between.count(between[0]) == times)
+            for allowed, between, times in separators
+        )
         and all(parts[4 * at + 1 :: period].count(name) == size for at, name in enumerate(names))
     )
     if not alike:

@@ -6,6 +6,7 @@ refused, and the message names the way out.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import PurePath
 from typing import Literal
 
@@ -54,15 +55,24 @@ _TEXT_COLUMNS = frozenset(
 _ID = re.compile(r"(?=.*\d)(?=.*[^\d.,:%$€£])[^\s]+|[^\s]*_[^\s]*|0\d{2,}|\d{6,}")
 _SORTED, _ALL_DIFFERENT = 10, 20
 _FIRST = 50
+_LOOK = 1 << 16  # characters that the first lines are taken from
 
 
 class _Lines:
     """A file of no known format, looked at line by line."""
 
     def __init__(self, text: str) -> None:
-        self.all: Sequence[str] = text.removesuffix("\n").split("\n")
-        self.first = [line for line in self.all[:_FIRST] if line and not line.isspace()]
+        self._text = text
+        lines = text[:_LOOK].split("\n")
+        lines = ((lines if len(text) <= _LOOK else lines[:-1]) or [text])[:_FIRST]
+        self._seen = len(lines)
+        self.first = [line for line in lines if line and not line.isspace()]
         self.start = self.first[0].strip() if self.first else ""
+
+    @cached_property
+    def all(self) -> Sequence[str]:
+        """All lines; few files are looked at so far."""
+        return self._text.removesuffix("\n").split("\n")
 
     def each(self, test: Callable[[str], object]) -> bool:
         """Tell whether a test holds for every line that is not blank.
@@ -70,7 +80,7 @@ class _Lines:
         Most texts fail it on the first lines, so that a long one costs nothing.
         """
         return all(map(test, self.first)) and all(
-            test(line) for line in self.all[_FIRST:] if line and not line.isspace()
+            test(line) for line in self.all[self._seen :] if line and not line.isspace()
         )
 
 
@@ -157,13 +167,19 @@ def _has_times(line: str, place: int) -> bool:
 
 def _first_words(file: _Lines) -> list[str]:
     """Return the first word of every line, none where lines are blank or begin alike."""
-    words: list[str] = []
-    for lines in (file.all[:_FIRST], file.all[_FIRST:]):
-        words += [fields[0] for line in lines if (fields := line.split(maxsplit=1))]
-        if len(set(words)) < len(words):
-            return []
+    if _repeat(_first_fields(file.first)):
+        return []
+    words = _first_fields(file.all)
     only_words = all(len(line.split(maxsplit=1)) == 1 for line in file.first)
-    return words if len(words) == len(file.all) and not only_words else []
+    return [] if len(words) < len(file.all) or only_words or _repeat(words) else words
+
+
+def _first_fields(lines: Sequence[str]) -> list[str]:
+    return [fields[0] for line in lines if (fields := line.split(maxsplit=1))]
+
+
+def _repeat(words: Sequence[str]) -> bool:
+    return len(set(words)) < len(words)
 
 
 def _are_ids(words: Sequence[str]) -> bool:

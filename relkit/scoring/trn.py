@@ -117,7 +117,6 @@ def parse_trn(text: str, *, source: str, options: TrnOptions) -> Transcripts:
         closed = all(row.endswith(")") for row in rows)
     opened = [row.rfind("(") for row in rows]
     ids = [row[at + 1 : -1] for row, at in zip(rows, opened, strict=True)]
-    written = [row[: max(at, 0)].strip(" ") for row, at in zip(rows, opened, strict=True)]
     if -1 in opened or "" in ids or not closed:
         bad = next(
             place
@@ -128,6 +127,7 @@ def parse_trn(text: str, *, source: str, options: TrnOptions) -> Transcripts:
             f"{where(source, lines[bad])}: the line does not end with an id in parentheses",
             hint="a line is: text (utterance-id)",
         )
+    written = [row[:at].strip(" ") for row, at in zip(rows, opened, strict=True)]
     return with_marks(ids, written, lines, source=source, options=options)
 
 

@@ -93,6 +93,16 @@ def test_what_looks_like_another_format_is_no_plain_text(
     assert refused.value.hint
 
 
+def test_every_line_counts_however_long_they_are() -> None:
+    """The first lines only say that a closer look is worth it."""
+    long = " ".join(["word"] * 30_000)
+    ids = f"u1 {long}\nu2 {long}\nu3 hello\n"
+    with pytest.raises(InvalidInput, match=KALDI):
+        pair_format(("text", "hyp"), (ids, PLAIN))
+    assert pair_format(("text", "hyp"), (ids + "hello u4\n", PLAIN)) == "txt"
+    assert pair_format(("text", "hyp"), (f"u1 {long}", PLAIN)) == "txt"
+
+
 WORDS = [
     "alpha",
     "bravo",
