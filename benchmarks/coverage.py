@@ -68,6 +68,7 @@ class Population:
 
 POPULATIONS = (
     Population(name="equal speakers, 10 %", rate=0.10, spread=0.0),
+    Population(name="equal speakers, 60 %", rate=0.60, spread=0.0),
     Population(name="unequal speakers, 3 %", rate=0.03, spread=1.0),
     Population(name="unequal, 3 %, 0.1 % loops", rate=0.03, spread=1.0, loops=LOOP_RATE),
 )
@@ -164,7 +165,7 @@ def utterance_bootstrap(
 def word_error_rows(draws: int) -> Iterator[str]:
     """Yield a line per population, metric and number of speakers."""
     for number, population in enumerate(POPULATIONS):
-        for metric in ("wer", "wer_capped") if population.loops else ("wer",):
+        for metric in ("wer", "wer_capped"):
             capped = metric == "wer_capped"
             truth = population.truth(capped=capped)
             for clusters in CLUSTERS:

@@ -1,5 +1,6 @@
 """Gate decisions with their evidence, made from random sums by the real rules."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -276,6 +277,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
             for name in pairs.candidate.slices
         },
         specs=frozenset({"overall", "noise"}),
+        rates=rates,
         baseline=baseline,
         families=family_count(rules.rules),
     )
@@ -433,4 +435,17 @@ def before_discoveries(
         patch.setattr(
             gate_judging, "correction_of", lambda _, families: Correction(alpha=0.05 / families)
         )
+        return statement(**arguments)
+
+
+def before_scores(
+    monkeypatch: pytest.MonkeyPatch,
+    **arguments: Any,  # noqa: ANN401 - those of statement()
+) -> GateDecision:
+    """Return a decision whose limits were held against intervals on the log scale."""
+    capped = replace(RATE_METRICS["wer_capped"], bounded=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(gate_judging, "is_tested", lambda _: False)
+        patch.setattr(gate_judging, "_method", lambda *_: None)
+        patch.setattr(sys.modules[__name__], "RATE_METRICS", {**RATE_METRICS, "wer_capped": capped})
         return statement(**arguments)

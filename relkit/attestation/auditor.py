@@ -70,11 +70,11 @@ class Refused(Exception):
 RATES = {  # name: errors, units, utterances with such units
     "wer": ("errors", "words", "with_words"),
     "wer_raw": ("raw_errors", "raw_words", "with_raw_words"),
-    "wer_capped": ("capped_errors", "words", "with_words"),
     "cer": ("char_errors", "characters", "with_characters"),
 }
 
 SHARES = {  # the same, and never above 1
+    "wer_capped": ("capped_errors", "words", "with_words"),
     "ser": ("wrong", "utterances", "utterances"),
     "mer": ("errors", "aligned", "with_aligned"),
     "entity_error_rate": ("entity_errors", "entities", "with_entities"),
@@ -361,8 +361,8 @@ def without(totals: Sums, row: Sums) -> Sums:
 # -- what a check's numbers are ----------------------------------------------------------------
 
 
-def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
-    """Return a rate or mean with its interval: r exp(+-t se), jackknifed on the log scale.
+def bound(table: Table, name: str, by_repeat: Table | None, method: str | None) -> Json:
+    """Return a rate or mean with its ends by a method, None in decisions that had only one.
 
     ``by_repeat`` has the same sums by repeat of a run that asked each utterance more than once.
     """
@@ -379,21 +379,43 @@ def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
     result.update(observed=value, candidate=value, n=max(1, round(totals[metric.n] / times_asked)))
     if count < 5:
         return result
-    if value == 0.0:
-        if metric.counted:
-            highest = table.highest(lambda sums, _: metric.value(sums))
-            high = hidden(round(totals[metric.utterances] / times_asked), count, highest)
-            result.update(low=0.0, high=min(1.0, high) if metric.bounded else high)
-        return result
+    if method is not None and metric.counted and metric.top:
+        prompts = [] if table.prompts is None else table.prompts.rows[name]
+        scores = Scores(metric, rows, [sums for _, sums, _ in prompts], times_asked)
+        result.update(scores.ends())
+    elif value == 0.0:
+        result.update(nothing_seen(table, rows, totals, times_asked))
+    elif metric.bounded and method is not None and not method.startswith("log-"):
+        result.update(on_logit_scale(table, rows, totals, by_repeat, name))
+    else:
+        result.update(on_log_scale(table, rows, totals, by_repeat, name))
+    return result
+
+
+def nothing_seen(table: Table, rows: list[Sums], totals: Sums, times_asked: int) -> Json:
+    """Return the ends of a rate of which no event was seen; a measured 0 has none."""
+    metric = table.metric
+    if not metric.counted:
+        return {}
+    highest = table.highest(lambda sums, _: metric.value(sums))
+    high = hidden(round(totals[metric.utterances] / times_asked), len(rows), highest)
+    return {"low": 0.0, "high": min(1.0, high) if metric.bounded else high}
+
+
+def on_log_scale(
+    table: Table, rows: list[Sums], totals: Sums, by_repeat: Table | None, name: str
+) -> Json:
+    """Return the ends of a positive rate or mean: r exp(+-t se), jackknifed on the log scale."""
+    metric = table.metric
+    value, times_asked = metric.value(totals), 1 if by_repeat is None else by_repeat.repeats
     eventful = sum(metric.value(sums) > 0 for sums in rows)
     if metric.is_share and eventful < 5:
         utterances = max(1, round(totals[metric.utterances] / times_asked))
         events = min(utterances, max(1, math.ceil(value * utterances - 1e-9)))
-        result.update(few_events(table, events, utterances, eventful=eventful, count=count))
-        return result
+        return few_events(table, events, utterances, eventful=eventful, count=len(rows))
     left_out = [metric.value(without(totals, row)) for row in rows]
     if any(not estimate > 0 for estimate in left_out):
-        return result
+        return {}
     repeats = [] if by_repeat is None else [sums for _, sums, _ in by_repeat.rows[name]]
     slopes = {column: slope / value for column, slope in metric.slopes(totals).items()}
     half = half_width(
@@ -402,8 +424,149 @@ def bound(table: Table, name: str, by_repeat: Table | None = None) -> Json:
         table.spread(name, [slopes]),
     )
     high = value * math.exp(min(half, 600.0))
-    result.update(low=value * math.exp(-half), high=min(1.0, high) if metric.bounded else high)
-    return result
+    capped = metric.bounded and metric.name != "wer_capped"  # which had no end at 1 then
+    return {"low": value * math.exp(-half), "high": min(1.0, high) if capped else high}
+
+
+def on_logit_scale(
+    table: Table, rows: list[Sums], totals: Sums, by_repeat: Table | None, name: str
+) -> Json:
+    """Return the ends of a positive rate that cannot exceed 1: logit r +- t se, jackknifed."""
+    metric = table.metric
+    value, rates = metric.value(totals), [metric.value(sums) for sums in rows]
+    times_asked = 1 if by_repeat is None else by_repeat.repeats
+    if value >= 1.0:
+        best = table.highest(lambda sums, _: 1.0 - metric.value(sums))
+        utterances = round(totals[metric.utterances] / times_asked)
+        return {"low": 1.0 - min(1.0, hidden(utterances, len(rows), best)), "high": 1.0}
+    left_out = [metric.value(without(totals, row)) for row in rows]
+    errors = [rate * sums[metric.n] for rate, sums in zip(rates, rows, strict=True)]
+    carrying = math.fsum(errors) ** 2 / math.fsum(each * each for each in errors)
+    if carrying < 3.0 or not all(0 < estimate < 1 for estimate in left_out):
+        return {}
+    repeats = [] if by_repeat is None else [sums for _, sums, _ in by_repeat.rows[name]]
+    slopes = {key: slope / (value * (1 - value)) for key, slope in metric.slopes(totals).items()}
+    half = half_width(
+        [logit(estimate) for estimate in left_out],
+        between_logits(metric, repeats),
+        table.spread(name, [slopes]),
+    )
+    odds, factor = value / (1.0 - value), math.exp(min(half, 600.0))
+    return {
+        "low": min(odds / (odds + factor), value),
+        "high": max(odds * factor / (1.0 + odds * factor), value),
+    }
+
+
+def logit(share: float) -> float:
+    """Return ln(p / (1 - p))."""
+    return math.log(share / (1.0 - share))
+
+
+def between_logits(metric: Metric, repeats: list[Sums]) -> tuple[float, int]:
+    """Return the variance of the logit of a metric between repeats, and how many there are.
+
+    Where a repeat has none, the variance of the metric over (v (1 - v))^2 stands for it.
+    """
+    rates = [metric.value(sums) for sums in repeats if sums[metric.n] > 0]
+    if len(rates) < 2:
+        return 0.0, len(rates)
+    if all(0 < rate < 1 for rate in rates):
+        return statistics.variance(map(logit, rates)), len(rates)
+    value = metric.value(total(repeats))
+    return statistics.variance(rates) / (value * (1.0 - value)) ** 2, len(rates)
+
+
+class Scores:
+    """The test of a limit m on a rate, by scores e - m n of the clusters.
+
+    A rate is shown to be below m where the margin sum(m n - max(e, w m n)) is at least t times the
+    root of 1.5 C'/(C' - 1) sum (e - w m n)+^2 + m (1 - m) (k sum n + m sum n^2 / 9) at one of the
+    levels w; it is shown to be above m where sum(min(e, 2.5 m n) - m n) is at least t times the
+    root of 1.5 C'/(C' - 1) sum (m n - e)+^2 + the same. C' = (sum n)^2 / sum n^2, t has C' - 1
+    degrees of freedom, k is 1 for shares of utterances and else 1.5, and 1 - m stands for rates
+    that cannot exceed 1. Prompts that clusters share add their squares in the same way, and there
+    are no more degrees of freedom than they have.
+    """
+
+    def __init__(
+        self, metric: Metric, rows: list[Sums], prompts: list[Sums], times_asked: int
+    ) -> None:
+        """Take the clusters; repeats count as one asking."""
+        ways = [
+            [(r[metric.top] / times_asked, r[metric.bottom] / times_asked) for r in way]
+            for way in (rows, prompts)
+        ]
+        self.pairs = ways[0]
+        self.ways = [(way, size) for way in ways if way and (size := effective(way)) >= 2.0]
+        self.utterances = math.fsum(r[metric.utterances] for r in rows) / times_asked
+        self.bounded = metric.bounded
+        self.units = math.fsum(n for _, n in self.pairs)
+        self.squares = math.fsum(n * n for _, n in self.pairs)
+        self.clumping = 1.0 if metric.n == metric.utterances else 1.5
+
+    def ends(self) -> Json:
+        """Return the lowest limit that holds and the highest that does not."""
+        if effective(self.pairs) < 2.0:
+            return {}
+        self.t = t_quantile(0.975, min(size for _, size in self.ways) - 1.0)
+        top = 1.0
+        while not self.bounded and not self.below(top):
+            top *= 2.0
+            if top > 2.0**10:
+                return {"low": self._low(), "high": None}
+        high = max(first(self.below, 0.0, top), 3.7 / max(1.0, self.utterances))
+        return {"low": self._low(), "high": min(1.0, high) if self.bounded else high}
+
+    def _low(self) -> float:
+        limits = [2.0 ** (k / 8) for k in range(0 if self.bounded else 80, -161, -1)]
+        for number, limit in enumerate(limits):
+            if self.above(limit):
+                return first(self.above, limits[number - 1], limit) if number else limit
+        return 0.0
+
+    def below(self, limit: float) -> bool:
+        """Return whether the rate is shown to be below a limit."""
+        for level in (0.0, 0.25, 0.5, 0.75):
+            at = level * limit
+            over = math.fsum(max(0.0, e - at * n) for e, n in self.pairs)
+            margin = (1.0 - level) * limit * self.units - over
+            if self._shown(margin, limit, at, 1.0):
+                return True
+        return False
+
+    def above(self, limit: float) -> bool:
+        """Return whether the rate is shown to be above a limit."""
+        margin = math.fsum(min(e, 2.5 * limit * n) - limit * n for e, n in self.pairs)
+        return self._shown(margin, limit, limit, -1.0)
+
+    def _shown(self, margin: float, limit: float, at: float, sign: float) -> bool:
+        if margin <= 0:
+            return False
+        left = 1.0 - limit if self.bounded else 1.0
+        variance = limit * left * (self.clumping * self.units + limit * self.squares / 9.0)
+        for way, size in self.ways:
+            squares = math.fsum(max(0.0, sign * (e - at * n)) ** 2 for e, n in way)
+            variance += 1.5 * size / (size - 1.0) * squares
+        return margin >= self.t * math.sqrt(variance)
+
+
+def effective(pairs: list[tuple[float, float]]) -> float:
+    """Return how many clusters of equal size there would be: (sum n)^2 / sum n^2."""
+    squares = math.fsum(n * n for _, n in pairs)
+    return math.fsum(n for _, n in pairs) ** 2 / squares if squares else 0.0
+
+
+def first(shown: Callable[[float], bool], inside: float, outside: float) -> float:
+    """Return the limit next to ``inside`` that is shown, of those up to ``outside``, which is."""
+    for _ in range(14):
+        limits = [inside + (outside - inside) * k / 16 for k in range(1, 16)]
+        at = next((k for k, limit in enumerate(limits) if shown(limit)), None)
+        if at is None:
+            inside = limits[-1]
+        else:
+            inside, outside = limits[at - 1] if at else inside, limits[at]
+    return outside
 
 
 def few_events(table: Table, events: int, utterances: int, *, eventful: int, count: int) -> Json:
@@ -1087,12 +1250,12 @@ class Audit:
         tables: dict[Any, Table],
         evidence: Json,
     ) -> None:
-        name, against = check["slice"], check["against"]
+        against = check["against"]
         try:
             if rule["test"] == "no_regression":
                 result = self._family(rule, check, checks, part, tables)
             else:
-                result = one_check(rule, name, against, tables, evidence)
+                result = one_check(rule, check, tables, evidence)
         except Refused as error:
             self.problems.append(f"{label(check)}: {error}")
             return
@@ -1339,16 +1502,15 @@ DEFAULTS: Json = {
 CORRECTED = ("p_adjusted", "low", "detects")
 
 
-def one_check(
-    rule: Json, name: str, against: str | None, tables: dict[Any, Table], evidence: Json
-) -> Json | None:
+def one_check(rule: Json, check: Json, tables: dict[Any, Table], evidence: Json) -> Json | None:
     """Return the numbers of a check of one slice, None where there are no sums for it."""
+    name, against, method = check["slice"], check["against"], check.get("method")
     side = None if rule["test"] == "bound" else against or "baseline"
     table = tables.get((rule["metric"], side, "cluster"))
     if table is not None and name in table.slices:
         if side is not None:
             return difference(table, name)
-        return bound(table, name, tables.get((rule["metric"], None, "repeat")))
+        return bound(table, name, tables.get((rule["metric"], None, "repeat")), method)
     for item in evidence["percentiles"]:
         if (item["metric"], item["against"]) == (rule["metric"], side):
             for statistic in item["slices"]:

@@ -6,23 +6,33 @@ from statistics import NormalDist
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray
 from relkit.core.metrics import metric_of
 from relkit.core.values import Estimate
 from relkit.core.wording import chance, count, counted, interval, number
 from relkit.gate.plan_types import Assumed, SlicePlan
 from relkit.gate.types import Rule
 from relkit.statistics import percentiles
+from relkit.statistics.ceilings import (
+    CLUMPED,
+    LEVELS,
+    SPREAD,
+    WIDENED,
+    Scores,
+    Way,
+    limits_excluded,
+)
 from relkit.statistics.distributions import (
     TWO_SIDED_95,
     UNSEEN,
     at_most,
-    exact_ends,
+    erf,
     t_quantile,
     unseen,
 )
 from relkit.statistics.estimates import PERCENTILES
 from relkit.statistics.intervals import MIN_CLUSTERS
-from relkit.statistics.power import POWER, expected_df
+from relkit.statistics.power import POWER
 from relkit.statistics.rates import RATE_METRICS, metric_range
 
 
@@ -169,10 +179,9 @@ def _around_limit(rule: Rule, plan: SlicePlan) -> SlicePlan:
 
 
 def _few_events(limit: float, plan: SlicePlan) -> int:
-    """Return how many events of a share still pass, at most 4: of more the jackknife decides.
+    """Return how many events of a share still pass, at most 4.
 
-    Events in fewer than 5 clusters have exact ends (statistics/intervals.py). Each is taken to
-    be in a cluster of its own, and clusters to be alike.
+    Each is taken to be in a cluster of its own, and clusters to be alike.
     """
     passing = (k for k in range(1, _MOST_FEW + 1) if _few_end(k, plan) <= limit)
     return max(passing, default=0)
@@ -180,9 +189,17 @@ def _few_events(limit: float, plan: SlicePlan) -> int:
 
 def _few_end(events: int, plan: SlicePlan) -> float:
     """Return the upper end of a share with so many events, each in a cluster of its own."""
-    highest = plan.clusters / plan.units
-    of_clusters = exact_ends(min(events, plan.clusters), plan.clusters)[1] * min(1.0, highest)
-    return max(exact_ends(min(events, plan.units), plan.units)[1], of_clusters)
+    each = plan.units / plan.clusters
+    clusters = np.arange(plan.clusters)
+    counts = np.floor((events + clusters) / plan.clusters)  # of 7 in 5: 1, 1, 1, 2, 2
+    scores = Scores(
+        clusters=Way(errors=counts, units=np.full(plan.clusters, each)),
+        utterances=float(plan.units),
+        clumping=1.0,
+        bounded=True,
+    )
+    high = limits_excluded(scores)[1]
+    return math.inf if high is None else high
 
 
 def _rate_with(events: int, units: int) -> float:
@@ -195,14 +212,32 @@ def _rate_with(events: int, units: int) -> float:
 
 
 def _passing_rate(limit: float, units: int, clusters: int, *, bounded: bool) -> float | None:
-    """Return the highest true rate whose upper end stays inside the limit with 80 %.
+    """Return the highest true rate that a test of the limit shows to be inside it with 80 %.
 
-    That is r exp((t + z) se(r)) <= limit. The se of the log grows without bound as the rate falls,
-    so the limit is approached from above; None where no rate with events does.
+    Scores of the clusters are taken to be normal: at a share x of the limit their mean is x, their
+    variance that between clusters and that of clumped errors. Of what is above a level, mean and
+    second moment are then known (statistics/ceilings.py has the test); None where no rate does.
     """
-    t = float(t_quantile(TWO_SIDED_95, np.array([expected_df(clusters)]))[0])
-    rates = limit * np.geomspace(1.0, 1e-3, _STEPS)
-    spare = np.maximum(0.1, 1.0 - rates) if bounded else np.ones(_STEPS)
-    se = np.sqrt(CLUMPING * spare / (rates * units) + SPEAKERS_VARY**2 / clusters)
-    inside = np.log(rates) + (t + _POWER_Z) * se <= math.log(limit)
-    return float(rates[np.argmax(inside)]) if inside.any() else None
+    t = float(t_quantile(TWO_SIDED_95, np.array([clusters - 1.0]))[0])
+    share = np.linspace(0.0, 1.0, _STEPS + 1)[1:]
+    expected = limit * units
+    spare = np.maximum(0.1, 1.0 - limit * share) if bounded else np.ones(_STEPS)
+    sd = np.sqrt(CLUMPING * spare * share * clusters / expected + (SPEAKERS_VARY * share) ** 2)
+    least = (1.0 - limit if bounded else 1.0) * (CLUMPED / expected + SPREAD**2 / clusters)
+    inside = np.zeros(_STEPS, dtype=bool)
+    for level in LEVELS:
+        mean, second = _above(share - level, sd)
+        spread = np.sqrt(np.maximum(second - mean**2, 0.0) / clusters)
+        se = np.sqrt(WIDENED * second / (clusters - 1.0) + least)
+        inside |= 1.0 - level - mean - _POWER_Z * spread >= t * se
+    passing = np.flatnonzero(inside)
+    return float(limit * share[passing[-1]]) if len(passing) else None
+
+
+def _above(mean: FloatArray, sd: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and second moment of the positive part of normal values."""
+    z = mean / sd
+    density = np.exp(-z * z / 2.0) / math.sqrt(2.0 * math.pi)
+    above = 0.5 * (1.0 + erf(z / math.sqrt(2.0)))
+    first = mean * above + sd * density
+    return first, mean * first + sd * sd * above

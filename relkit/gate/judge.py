@@ -11,10 +11,11 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from relkit.core.metrics import METRICS
-from relkit.core.values import WITHIN
+from relkit.core.values import WITHIN, Estimate
 from relkit.gate.evidence import FAMILY_ALPHA, Compared, Evidence, correction_of
 from relkit.gate.reasons import reason_of
 from relkit.gate.types import Rule, RuleResult, Verdict
+from relkit.statistics.ceilings import SCORE, is_tested, limits_excluded, scores_of
 from relkit.statistics.differences import clusters_needed
 from relkit.statistics.families import FAMILY_METRICS, test_regressions
 from relkit.statistics.rates import RATE_METRICS
@@ -40,7 +41,9 @@ def judge_bound(rule: Rule, key: str, evidence: Evidence) -> RuleResult:
     estimate = evidence.estimates.get(key, {}).get(rule.metric)
     if estimate is None:
         return no_data(rule, key, "metric_missing", f"{rule.metric} was not measured")
-    value, low, high = estimate.value, estimate.low, estimate.high
+    tested = None if estimate.method == WITHIN else _limits_excluded(rule, key, evidence)
+    low, high = (estimate.low, estimate.high) if tested is None else tested
+    value, note = estimate.value, estimate.note if tested is None else None
     shown = replace(
         new_result(rule, key),
         unit=estimate.unit,
@@ -52,15 +55,31 @@ def judge_bound(rule: Rule, key: str, evidence: Evidence) -> RuleResult:
         n=estimate.n,
         clusters=estimate.clusters,
         utterances=evidence.utterances.get(key, 0),
+        method=_method(rule, estimate) if tested is None else SCORE,
     )
-    negative = any(number is not None and number < 0 for number in (value, low))
-    if negative or not_finite(value, low, high):
+    ends = (value, low, estimate.low)
+    negative = any(number is not None and number < 0 for number in ends)
+    if negative or not_finite(*ends, high, estimate.high):
         return no_number(shown)
     if value is None or estimate.n <= 0:
         return nothing_measured(shown, estimate.note)
     outcome = within_bounds((low, high), maximum=rule.max, minimum=rule.min)
     result = if_enough(rule, shown, outcome, estimate.method)
-    return _worded(rule, result, evidence, estimate.note)
+    return _worded(rule, result, evidence, note)
+
+
+def _limits_excluded(rule: Rule, key: str, evidence: Evidence) -> Interval | None:
+    """Return the ends by a test of the limit; None for what is not tested so, or without sums."""
+    metric = RATE_METRICS.get(rule.metric)
+    if metric is None or evidence.rates is None or not is_tested(metric):
+        return None
+    scores = scores_of(metric, evidence.rates, key)
+    return None if scores is None else limits_excluded(scores)
+
+
+def _method(rule: Rule, estimate: Estimate) -> str | None:
+    """Return how a rate's interval was made; what is no function of sums has one way only."""
+    return estimate.method if rule.metric in RATE_METRICS else None
 
 
 def judge_differences(

@@ -25,6 +25,7 @@ from relkit.core.wording import (
     times,
 )
 from relkit.gate.types import Rule, RuleResult, Verdict
+from relkit.statistics.ceilings import SCORE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,9 @@ def _measured(rule: Rule, result: RuleResult) -> str:
             for way, end in ends
             if end is not None
         )
-        return f"{shown.sentence}; allowed {' and '.join(limits)}"
+        tested = result.method == SCORE and shown.span != NONE
+        how = f"{shown.observed} ({shown.span} by the test of the limit)"
+        return f"{how if tested else shown.sentence}; allowed {' and '.join(limits)}"
     asks = "wanted" if rule.test == "min_change" else "allowed"
     return f"{shown.sentence}; {asks} {shown.allowed}"
 

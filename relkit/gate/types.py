@@ -200,6 +200,8 @@ class RuleResult:
     family of slices: a worsening that the family's test finds is one. ``detects`` is the smallest
     ratio of rates that this data finds with 80 % power, ``needed_clusters`` how many clusters would
     decide. ``part`` names the part of a launch. ``harm`` is extra wrong words per thousand turns.
+    ``method`` says how the ends of a rate's own value were made: ``score``, by a test of the limit,
+    or as the report made them; older decisions, which knew one way only, do not have it.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -229,6 +231,7 @@ class RuleResult:
     against: Against | None = None
     part: str | None = None
     harm: float | None = None
+    method: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
     @property
     def new_slice(self) -> bool:

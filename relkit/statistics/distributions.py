@@ -137,7 +137,9 @@ def _solve(below: Callable[[float], bool]) -> float:
 
 _T_POWER_NODES, _T_POWER_WEIGHTS = np.polynomial.legendre.leggauss(96)
 _REACH = 12.0  # standard deviations on either side of the spread's mean
-_erf = np.vectorize(math.erf, otypes=[float])
+
+erf = np.vectorize(math.erf, otypes=[float])
+"""The error function, elementwise."""
 
 
 def t_power(noncentrality: float, df: float, critical: float) -> float:
@@ -154,6 +156,6 @@ def t_power(noncentrality: float, df: float, critical: float) -> float:
     s = low + (high - low) * (_T_POWER_NODES + 1.0) / 2.0
     log_constant = math.log(2.0) + df / 2.0 * math.log(df / 2.0) - math.lgamma(df / 2.0)
     density = np.exp(log_constant + (df - 1.0) * np.log(s) - df * s * s / 2.0)
-    above = 0.5 * (1.0 + _erf((noncentrality - critical * s) / math.sqrt(2.0)))
+    above = 0.5 * (1.0 + erf((noncentrality - critical * s) / math.sqrt(2.0)))
     weights = density * _T_POWER_WEIGHTS * (high - low) / 2.0
     return float(min(1.0, max(0.0, weights @ above / weights.sum())))

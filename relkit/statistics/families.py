@@ -479,7 +479,7 @@ def detection_of(metric: RateMetric, family: Family, reference: FloatArray) -> S
         clusters=family.clusters,
         concentration=concentration,
         dispersion=family.dispersion,
-        clumping=max(1.0 if metric.bounded else _CLUMPING, family.dispersion),
+        clumping=max(_CLUMPING if metric.clumps else 1.0, family.dispersion),
     )
 
 

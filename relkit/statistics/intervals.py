@@ -1,4 +1,4 @@
-"""Intervals of rates: jackknifed over clusters on the log scale, for all slices at once.
+"""Intervals of rates: jackknifed over clusters on the log or logit scale, for all slices at once.
 
 The question is about a population of speakers (or conversations), of which the data is a sample, so
 the cluster is what is left out (docs/method.md, section "Intervals").
@@ -114,29 +114,40 @@ def with_repeats(spread: Spread, variance: FloatArray, repeats: FloatArray) -> S
     return Spread(se=se, df=np.maximum(df, 1.0), clusters=spread.clusters)
 
 
+def on_scale(rates: FloatArray, *, bounded: bool) -> FloatArray:
+    """Return log(rate), or logit(rate) of ``bounded`` ones; NaN where that does not exist."""
+    inside = (rates > 0) & (rates < 1) if bounded else rates > 0
+    safe = np.where(inside, rates, 0.5)
+    scaled = np.log(safe / (1.0 - safe)) if bounded else np.log(safe)
+    return np.where(inside, scaled, np.nan)
+
+
 def between_repeats(
     metric: RateMetric, slices: tuple[str, ...], value: FloatArray, by_repeat: ClusterSums
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the variance of log(metric) between repeats, and how many there are, per slice (S,).
+    """Return the variance between repeats on the metric's scale, and how many there are (S,).
 
     ``by_repeat`` holds sums by slice and repeat (``cluster_index`` is the repeat), its slices in
     any order; ``value`` (S,) is the metric over all repeats. Where some repeat has no error at all
-    its logarithm does not exist: there the variance of the metric over its squared value (the delta
-    method) stands for that of the logarithm. A slice that is not in ``by_repeat`` has 0 repeats.
+    (or nothing else) it has no place on the scale: there the variance of the metric stands for it,
+    over its squared value v, or over (v (1 - v))^2 on the logit scale (the delta method). A slice
+    that is not in ``by_repeat`` has 0 repeats.
     """
     groups = len(by_repeat.slices)
     used = by_repeat.columns[metric.n] > 0
     group = by_repeat.slice_index[used]
     rates = metric.function({name: by_repeat.columns[name][used] for name in metric.columns})
-    positive = rates > 0
+    scaled = on_scale(rates, bounded=metric.bounded)
+    present = np.isfinite(scaled)
     count = np.bincount(group, minlength=groups).astype(np.float64)
-    some_zero = group_sum((~positive).astype(np.float64), group, groups) > 0
-    logs = variances(np.log(np.where(positive, rates, 1.0)), group, count)
+    some_outside = group_sum((~present).astype(np.float64), group, groups) > 0
+    of_scale = variances(np.where(present, scaled, 0.0), group, count)
     plain = variances(rates, group, count)
     place = {name: i for i, name in enumerate(by_repeat.slices)}
     at = np.array([place.get(name, groups) for name in slices], dtype=np.int64)
-    relative = _at(plain, at) / np.where(value > 0, value, 1.0) ** 2
-    return np.where(_at(some_zero, at) > 0, relative, _at(logs, at)), _at(count, at)
+    slope = value * (1.0 - value) if metric.bounded else value
+    relative = _at(plain, at) / np.where(slope > 0, slope, 1.0) ** 2
+    return np.where(_at(some_outside, at) > 0, relative, _at(of_scale, at)), _at(count, at)
 
 
 def variances(values: FloatArray, group: IntArray, count: FloatArray) -> FloatArray:
@@ -154,12 +165,17 @@ def _at(per_group: np.ndarray[tuple[int], np.dtype[np.generic]], at: IntArray) -
 MIN_CLUSTERS = 5
 """Fewest clusters (or utterances of one cluster) that an interval of a rate is made from."""
 
+MIN_EFFECTIVE = 3.0
+"""Fewest effective clusters (sum e)^2 / sum e^2 that have to carry the errors e of an interval."""
+
 CLUSTERED = "log-jackknife"
-CLUSTERED_REPEATS = "log-jackknife+repeats"
+BOUNDED = "logit-jackknife"
+WITH_REPEATS = "+repeats"
 NO_ERRORS = "no-errors"
+ONLY_ERRORS = "only-errors"
 FEW_EVENTS = "few-events"
 ADVISORY = "advisory: says nothing about other clusters"
-_SAYS_LITTLE = math.log(5.0)  # an interval that reaches five times the value
+_SAYS_LITTLE = 5.0  # an upper end so many times the value
 _LARGEST = 600.0  # keeps exp() finite
 _ROUNDING = 1e-9  # a share times its count comes back with rounding
 
@@ -191,11 +207,12 @@ class RateEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """One metric over all slices (S,): value, units, utterances, parts, half width of log value.
+    """One metric over all slices (S,): value, units, utterances, parts, half width on its scale.
 
     A part is a cluster, or an utterance inside one. ``lopsided`` counts the parts without which no
-    error or no unit is left; ``eventful`` counts the parts with an event; ``highest`` is the
-    highest rate of one part of the run.
+    error, no unit or (of what cannot exceed 1) nothing else is left; ``eventful`` counts the parts
+    with an event, ``effective`` is how many of them carry the errors; ``highest`` is the highest
+    rate of one part of the run.
     """
 
     part: Literal["cluster", "utterance"]
@@ -206,6 +223,7 @@ class _Parts:
     half_width: FloatArray
     lopsided: FloatArray
     eventful: FloatArray
+    effective: FloatArray
     highest: float
     repeats: int
 
@@ -214,10 +232,12 @@ def estimate_rates(metric: RateMetric, evidence: RateEvidence) -> tuple[Estimate
     """Return the metric with its interval for each of ``evidence.sums.slices``, in that order.
 
     The interval is r exp(+-t se) with se and df of :func:`leave_one_out_spread` over log r, and
-    with the spread between repeats where ``by_repeat`` is given.
+    with the spread between repeats where ``by_repeat`` is given; of a rate that cannot exceed 1 it
+    is logit r +- t se over logit r, whose ends lie within 0 and 1.
 
     - Without a unit of the denominator the value is None.
-    - Under 5 clusters, and where one cluster holds all the errors, there is no interval.
+    - Under 5 clusters, and where one cluster holds all the errors, there is no interval; neither is
+      there where fewer than 3 effective clusters, (sum e)^2 / sum e^2, carry the errors e.
     - Without an error the low end is 0 and the upper end the larger of 3.7 / utterances and (1 -
       0.025^(1/C)) times the highest rate of a cluster anywhere in the run. The first is the share
       of failing utterances that goes unseen with 2.5 % chance; for rates per word an utterance
@@ -227,27 +247,32 @@ def estimate_rates(metric: RateMetric, evidence: RateEvidence) -> tuple[Estimate
     - A share of utterances of which fewer than 5 clusters had an event has exact binomial ends
       (Clopper and Pearson 1934): the wider ones of the utterances, and of the clusters times the
       highest rate of a cluster of the run. Of no event this is the rule above.
+    - What cannot exceed 1 and is nothing but errors (or, of shares, nearly) has the mirrored ends.
     - A slice that is one cluster gets an interval over its utterances, which says nothing about
       other clusters: method ``within-cluster``, and the note says that it is advisory.
-    - Upper ends of shares stop at 1. ``n`` counts the units once, whatever the number of repeats.
+    - ``n`` counts the units once, whatever the number of repeats.
     """
-    clustered = _parts(metric, evidence, evidence.sums, "cluster")
-    estimates = [_estimate(metric, clustered, i) for i in range(len(evidence.sums.slices))]
+    estimates = _estimates(metric, evidence, evidence.sums, "cluster")
     if evidence.within is not None:
-        inside = _parts(metric, evidence, evidence.within, "utterance")
+        inside = _estimates(metric, evidence, evidence.within, "utterance")
         place = {name: i for i, name in enumerate(evidence.within.slices)}
         for i, name in enumerate(evidence.sums.slices):
-            if clustered.count[i] == 1 and name in place:
-                estimates[i] = _estimate(metric, inside, place[name])
+            if _clusters(metric, evidence.sums, i) == 1 and name in place:
+                estimates[i] = inside[place[name]]
     return tuple(estimates)
 
 
-def _parts(
+def _clusters(metric: RateMetric, sums: ClusterSums, i: int) -> int:
+    """Return how many clusters of slice ``i`` have a unit."""
+    return int(np.count_nonzero(sums.columns[metric.n][sums.slice_index == i] > 0))
+
+
+def _estimates(
     metric: RateMetric,
     evidence: RateEvidence,
     sums: ClusterSums,
     part: Literal["cluster", "utterance"],
-) -> _Parts:
+) -> list[Estimate]:
     groups = len(sums.slices)
     used = sums.columns[metric.n] > 0
     group = sums.slice_index[used]
@@ -255,28 +280,43 @@ def _parts(
     totals = {name: group_sum(column, group, groups) for name, column in rows.items()}
     value = metric.function(totals)
     left_out = metric.function({name: totals[name][group] - rows[name] for name in metric.columns})
-    present = left_out > 0
-    logs = np.log(left_out, out=np.full(len(left_out), np.nan), where=present)
-    spread = leave_one_out_spread(logs, group, groups)
+    scaled = on_scale(left_out, bounded=metric.bounded)
+    spread = leave_one_out_spread(scaled, group, groups)
     if (prompts := rate_spread(metric, (sums,))) is not None:
-        relative = np.divide(1.0, value, out=np.zeros(groups), where=value > 0)
+        slope = value * (1.0 - value) if metric.bounded else value
+        relative = np.divide(1.0, slope, out=np.zeros(groups), where=slope > 0)
         spread = with_prompts(spread, prompts.scaled(relative))
     rates = metric.function(rows)
     if evidence.by_repeat is not None:
         variance, repeats = between_repeats(metric, sums.slices, value, evidence.by_repeat)
         spread = with_repeats(spread, variance, repeats)
-    return _Parts(
+    errors = _Parts(
         part=part,
         value=value,
         n=totals[metric.n],
         utterances=totals[metric.utterances],
         count=spread.clusters,
         half_width=spread.half_width,
-        lopsided=group_sum((~present).astype(np.float64), group, groups),
+        lopsided=group_sum((~np.isfinite(scaled)).astype(np.float64), group, groups),
         eventful=group_sum((rates > 0).astype(np.float64), group, groups),
+        effective=effective_parts(rates * rows[metric.n], group, groups),
         highest=highest_rate(rates, group, sums.slices),
         repeats=evidence.repeats,
     )
+    hits = replace(
+        errors,
+        value=np.maximum(0.0, 1.0 - value),
+        eventful=group_sum((rates < 1).astype(np.float64), group, groups),
+        highest=highest_rate(1.0 - rates, group, sums.slices),
+    )
+    return [_estimate(metric, errors, hits, i) for i in range(groups)]
+
+
+def effective_parts(amounts: FloatArray, group: IntArray, groups: int) -> FloatArray:
+    """Return (sum a)^2 / sum a^2 of ``amounts`` (R,) per group (G,), 0 where all are 0."""
+    squares = group_sum(amounts * amounts, group, groups)
+    total = group_sum(amounts, group, groups)
+    return np.divide(total * total, squares, out=np.zeros(groups), where=squares > 0)
 
 
 def highest_rate(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) -> float:
@@ -286,59 +326,81 @@ def highest_rate(rates: FloatArray, group: IntArray, slices: tuple[str, ...]) ->
     return float(np.max(rates, initial=0.0, where=np.isfinite(rates)))
 
 
-def _estimate(metric: RateMetric, parts: _Parts, i: int) -> Estimate:
+def _estimate(metric: RateMetric, parts: _Parts, hits: _Parts, i: int) -> Estimate:
     """Return the estimate of slice ``i``: without an interval where there can be none."""
-    count = int(parts.count[i])
+    count, value = int(parts.count[i]), float(parts.value[i])
     estimate = Estimate(
         value=None,
         clusters=count if parts.part == "cluster" else 1,
         unit=metric_of(metric.name).unit,
         note=metric.nothing,
     )
-    if count == 0 or not math.isfinite(parts.value[i]):
+    if count == 0 or not math.isfinite(value):
         return estimate
     n = max(1, round(parts.n[i] / parts.repeats))
-    estimate = replace(estimate, value=float(parts.value[i]), n=n, note=None)
-    if count < MIN_CLUSTERS:
-        few = counted(count, parts.part)
-        return replace(estimate, note=f"{few}: an interval needs {MIN_CLUSTERS}")
-    if parts.value[i] == 0.0:
+    few = f"{counted(count, parts.part)}: an interval needs {MIN_CLUSTERS}"
+    estimate = replace(estimate, value=value, n=n, note=few if count < MIN_CLUSTERS else None)
+    return estimate if count < MIN_CLUSTERS else _with_ends(metric, estimate, parts, hits, i)
+
+
+def _with_ends(
+    metric: RateMetric, estimate: Estimate, parts: _Parts, hits: _Parts, i: int
+) -> Estimate:
+    """Return the estimate of slice ``i``, which has enough parts, with its interval or why not."""
+    value = float(parts.value[i])
+    if value == 0.0:
         return _nothing_seen(metric, estimate, parts, i)
+    if metric.bounded and value >= 1.0:
+        return _mirrored(_nothing_seen(metric, estimate, hits, i, "errors only (mirrored)"))
     if _is_share(metric) and parts.eventful[i] < MIN_CLUSTERS:
         return _few_seen(estimate, parts, i)
+    if _is_share(metric) and hits.eventful[i] < MIN_CLUSTERS:
+        return _mirrored(_few_seen(estimate, hits, i, "few without one"))
+    short = _carried_by_few(metric, parts, i)
+    return _around(metric, estimate, parts, i) if short is None else replace(estimate, note=short)
+
+
+def _carried_by_few(metric: RateMetric, parts: _Parts, i: int) -> str | None:
+    """Return why too few parts of slice ``i`` carry the errors for an interval, None if not."""
+    what = "errors" if metric.counted else "amount"
     if parts.lopsided[i]:
-        what = "errors" if metric.counted else "amount"
-        return replace(estimate, note=f"no interval: one {parts.part} has all the {what}")
-    return _around(metric, estimate, parts, i)
+        return f"no interval: one {parts.part} has all the {what}"
+    if metric.counted and parts.effective[i] < MIN_EFFECTIVE:
+        effective = f"{parts.effective[i]:.1f} effective {parts.part}s"
+        return f"no interval: {effective} carry the {what}, it needs {MIN_EFFECTIVE:g}"
+    return None
 
 
 def _around(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Estimate:
-    """Return the estimate with its interval around a positive value."""
+    """Return the estimate with its interval around a value that has a place on the scale."""
     value, half = float(parts.value[i]), float(parts.half_width[i])
-    high = value * math.exp(min(half, _LARGEST))
+    factor = math.exp(min(half, _LARGEST))
+    if metric.bounded:
+        odds = value / (1.0 - value)
+        low, high = odds / (odds + factor), odds * factor / (1.0 + odds * factor)
+    else:
+        low, high = value / factor, value * factor
     note = f"no spread: all {parts.part}s have the same rate" if half == 0.0 else None
-    if half > _SAYS_LITTLE:
+    if high > _SAYS_LITTLE * value:
         note = f"says little: a few {parts.part}s make most of it"
-    method = CLUSTERED if parts.repeats == 1 else CLUSTERED_REPEATS
+    method = (BOUNDED if metric.bounded else CLUSTERED) + (
+        WITH_REPEATS if parts.repeats > 1 else ""
+    )
     if parts.part == "utterance":
         method = WITHIN
         note = ADVISORY if note is None else f"{ADVISORY}; {note}"
-    return replace(
-        estimate,
-        low=value * math.exp(-half),
-        high=min(1.0, high) if metric.bounded else high,
-        method=method,
-        note=note,
-    )
+    return replace(estimate, low=min(low, value), high=max(high, value), method=method, note=note)
 
 
-def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+def _nothing_seen(
+    metric: RateMetric, estimate: Estimate, parts: _Parts, i: int, what: str = "no errors"
+) -> Estimate:
     """Return the interval of a rate of which no event was seen: what could still be hidden."""
     if not metric.counted:
         return replace(estimate, note="no interval: all measured values are 0")
     utterances = max(1, round(parts.utterances[i] / parts.repeats))
     high = unseen(utterances)
-    note = f"no errors in {utterances} utterances: upper end {UNSEEN} / utterances"
+    note = f"{what} in {utterances} utterances: upper end {UNSEEN} / utterances"
     if parts.part == "utterance":
         method, note = WITHIN, f"{ADVISORY}; {note}"
     else:
@@ -347,7 +409,7 @@ def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int)
         if hidden > high:
             high = hidden
             note = (
-                f"no errors in {utterances} utterances: upper end as if the share of clusters "
+                f"{what} in {utterances} utterances: upper end as if the share of clusters "
                 f"that {int(parts.count[i])} can miss were as bad as the worst of the run"
             )
     return replace(
@@ -355,18 +417,25 @@ def _nothing_seen(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int)
     )
 
 
+def _mirrored(hits: Estimate) -> Estimate:
+    """Return the estimate whose ends are those of what is no error."""
+    low, high = 1.0 - (hits.high or 0.0), max(hits.value or 0.0, 1.0 - (hits.low or 0.0))
+    method = ONLY_ERRORS if hits.method == NO_ERRORS else hits.method
+    return replace(hits, low=low, high=high, method=method)
+
+
 def _is_share(metric: RateMetric) -> bool:
     """Return whether a metric counts utterances, each with an event or without."""
     return metric.counted and metric.bounded and metric.n == metric.utterances
 
 
-def _few_seen(estimate: Estimate, parts: _Parts, i: int) -> Estimate:
+def _few_seen(estimate: Estimate, parts: _Parts, i: int, what: str = "few events") -> Estimate:
     """Return the exact interval of a share of which few clusters had an event."""
     utterances = max(1, round(parts.utterances[i] / parts.repeats))
     events = min(utterances, max(1, math.ceil(parts.value[i] * utterances - _ROUNDING)))
     count, eventful = int(parts.count[i]), int(parts.eventful[i])
     low, high = exact_ends(events, utterances)
-    note = f"few events: {events} of {utterances} utterances, exact binomial ends"
+    note = f"{what}: {events} of {utterances} utterances, exact binomial ends"
     if parts.part == "utterance":
         return replace(estimate, low=low, high=high, method=WITHIN, note=f"{ADVISORY}; {note}")
     fewest, most = (end * parts.highest for end in exact_ends(eventful, count))

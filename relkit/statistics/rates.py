@@ -25,7 +25,8 @@ class RateMetric:
     counts the units of the denominator: where it is 0 the metric does not exist, and a cluster with
     0 is no cluster of this metric. ``utterances`` is the sum that counts the utterances with such
     units. ``counted`` metrics can be 0 because nothing happened, which says little; ``bounded``
-    ones cannot exceed 1. ``nothing`` says in words what is missing where n is 0.
+    ones cannot exceed 1. ``clumps``: an utterance can have several errors, which come together.
+    ``nothing`` says in words what is missing where n is 0.
     """
 
     name: str
@@ -35,6 +36,7 @@ class RateMetric:
     utterances: str
     counted: bool = True
     bounded: bool = False
+    clumps: bool = False
     nothing: str = "no words"
 
     @property
@@ -86,7 +88,14 @@ def information_lost(sums: Sums) -> FloatArray:
 
 
 def _rate(
-    name: str, errors: str, n: str, utterances: str, nothing: str, *, bounded: bool = False
+    name: str,
+    errors: str,
+    n: str,
+    utterances: str,
+    nothing: str,
+    *,
+    bounded: bool = False,
+    clumps: bool = False,
 ) -> RateMetric:
     """Return a ratio of counts; ``bounded`` where it cannot exceed 1, as insertions let it."""
     return RateMetric(
@@ -96,10 +105,12 @@ def _rate(
         n=n,
         utterances=utterances,
         bounded=bounded,
+        clumps=clumps,
         nothing=nothing,
     )
 
 
+_words = partial(_rate, clumps=True)
 _share = partial(_rate, bounded=True)
 
 
@@ -116,10 +127,10 @@ def _measure(name: str, numerator: str, denominator: str, n: str, nothing: str) 
 
 
 _ALL = (
-    _rate("wer", "errors", "words", "with_words", "no words"),
-    _rate("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
-    _rate("wer_capped", "capped_errors", "words", "with_words", "no words"),
-    _rate("cer", "char_errors", "characters", "with_characters", "no characters"),
+    _words("wer", "errors", "words", "with_words", "no words"),
+    _words("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
+    _words("wer_capped", "capped_errors", "words", "with_words", "no words", bounded=True),
+    _words("cer", "char_errors", "characters", "with_characters", "no characters"),
     _share("ser", "wrong", "utterances", "utterances", "no utterances"),
     _share("mer", "errors", "aligned", "with_aligned", "no words"),
     RateMetric(
@@ -188,8 +199,8 @@ class MetricRange:
 def metric_range(name: str) -> MetricRange:
     """Return the range of a spelled-out metric; KeyError where there is none.
 
-    ``wer_capped`` counts as a share: only insertions on clips without speech could carry it beyond
-    1. Predicted MOS is 1 to 5 (ITU-T P.835, P.808), PESQ's MOS-LQO 1 to 4.64 (P.862.2).
+    Only insertions on clips without speech could carry ``wer_capped`` beyond 1. Predicted MOS is 1
+    to 5 (ITU-T P.835, P.808), PESQ's MOS-LQO 1 to 4.64 (P.862.2).
     """
     metric = metric_of(name)
     base = metric.name
@@ -197,7 +208,7 @@ def metric_range(name: str) -> MetricRange:
         low, high = _FIVE
     elif base == "pesq":
         low, high = _PESQ
-    elif base in ("stoi", "wer_capped"):
+    elif base == "stoi":
         low, high = _SHARE
     else:
         rate = RATE_METRICS.get(name)

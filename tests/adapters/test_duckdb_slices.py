@@ -63,7 +63,7 @@ _RATES: dict[str, tuple[Callable[[Mapping[str, float]], float], str, str, str]] 
     # name: function, n, utterances, what it is (word rate, share, time)
     "wer": (_share("errors", "words"), "words", "with_words", "rate"),
     "wer_raw": (_share("raw_errors", "raw_words"), "raw_words", "with_raw_words", "rate"),
-    "wer_capped": (_share("capped_errors", "words"), "words", "with_words", "rate"),
+    "wer_capped": (_share("capped_errors", "words"), "words", "with_words", "share"),
     "cer": (_share("char_errors", "characters"), "characters", "with_characters", "rate"),
     "ser": (_share("wrong", "utterances"), "utterances", "utterances", "share"),
     "mer": (_share("errors", "aligned"), "aligned", "with_aligned", "share"),
@@ -125,12 +125,6 @@ def _half_width(logs: Sequence[float]) -> tuple[float, float]:
     return math.sqrt((count - 1) / count * second) * largest, df
 
 
-def _eventful(
-    function: Callable[[Mapping[str, float]], float], parts: Iterable[Mapping[str, float]]
-) -> int:
-    return sum(function(part) > 0 for part in parts)
-
-
 def _exact(events: int, trials: int) -> tuple[float, float]:
     """Return the interval of Clopper and Pearson by quantiles of the beta distribution."""
     low = float(stats.beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
@@ -159,30 +153,58 @@ def reference_rate(
     nothing: Ends = (value, None, None, round(total[n]), clusters, "none")
     if len(used) < 5 or (value == 0 and kind == "time"):
         return nothing
-    method = "within-cluster" if inside else "log-jackknife"
-    if value == 0:
-        high = 3.7 / total[utterances]
+    rates = [function(part) for part in used]
+    others = [function(part) for part in run.values() if part[n] > 0]
+    if value == 0 or (kind == "share" and value >= 1):
+        hidden = 3.7 / total[utterances]
         if not inside:
-            method = "no-errors"
-            worst = max(function(part) for part in run.values() if part[n] > 0)
-            high = max(high, (1 - 0.025 ** (1 / len(used))) * worst)
-        low = 0.0
-    elif kind == "share" and n == utterances and _eventful(function, used) < 5:
-        low, high = _exact(round(value * total[n]), round(total[n]))
-        if not inside:
-            method = "few-events"
-            worst = max(function(part) for part in run.values() if part[n] > 0)
-            fewest, most = _exact(_eventful(function, used), len(used))
-            low, high = min(low, fewest * worst), max(high, most * worst)
+            worst = max(others) if value == 0 else 1 - min(others)
+            hidden = max(hidden, (1 - 0.025 ** (1 / len(used))) * worst)
+        hidden = min(1.0, hidden) if kind == "share" else hidden
+        low, high = (0.0, hidden) if value == 0 else (1 - hidden, max(1.0, value))
+        method = "no-errors" if value == 0 else "only-errors"
+    elif kind == "share" and n == utterances and sum(rate > 0 for rate in rates) < 5:
+        events = round(value * total[n])
+        low, high = _few(events, round(total[n]), rates, [] if inside else others)
+        method = "few-events"
+    elif kind == "share" and n == utterances and sum(rate < 1 for rate in rates) < 5:
+        events = round((1 - value) * total[n])
+        hits = [1 - rate for rate in others]
+        low, high = _few(events, round(total[n]), [1 - r for r in rates], [] if inside else hits)
+        low, high, method = 1 - high, 1 - low, "few-events"
     else:
         left = [_total(other for other in used if other is not part) for part in used]
-        if any(part[n] == 0 or function(part) == 0 for part in left):
+        errors = [rate * part[n] for rate, part in zip(rates, used, strict=True)]
+        effective = math.fsum(errors) ** 2 / math.fsum(e * e for e in errors)
+        left_out = [function(part) if part[n] > 0 else 0.0 for part in left]
+        if min(left_out) == 0 or (kind != "time" and effective < 3):
             return nothing
-        se, df = _half_width([math.log(function(part)) for part in left])
-        factor = math.exp(stats.t.ppf(0.975, df) * se)
-        low, high = value / factor, value * factor
-    high = min(1.0, high) if kind == "share" else high
-    return value, low, high, round(total[n]), clusters, method
+        if kind == "share" and max(left_out) >= 1:
+            return nothing
+        low, high = _jackknifed(value, left_out, share=kind == "share")
+        method = "logit-jackknife" if kind == "share" else "log-jackknife"
+    return value, low, high, round(total[n]), clusters, "within-cluster" if inside else method
+
+
+def _jackknifed(value: float, left_out: Sequence[float], *, share: bool) -> tuple[float, float]:
+    """Return the ends on the log scale, or on the logit scale of a share."""
+    scaled = [rate / (1 - rate) if share else rate for rate in left_out]
+    se, df = _half_width([math.log(each) for each in scaled])
+    factor = math.exp(stats.t.ppf(0.975, df) * se)
+    centre = value / (1 - value) if share else value
+    low, high = centre / factor, centre * factor
+    return (low / (1 + low), high / (1 + high)) if share else (low, high)
+
+
+def _few(
+    events: int, units: int, rates: Sequence[float], others: Sequence[float]
+) -> tuple[float, float]:
+    """Return exact ends of few events, the wider ones of clusters where there are ``others``."""
+    low, high = _exact(events, units)
+    if others:
+        fewest, most = _exact(sum(rate > 0 for rate in rates), len(rates))
+        low, high = min(low, fewest * max(others)), max(high, most * max(others))
+    return low, min(1.0, high)
 
 
 def reference_percentile(share: float, pairs: Sequence[tuple[float, object]]) -> Ends:

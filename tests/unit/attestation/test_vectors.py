@@ -11,8 +11,8 @@ from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
 from relkit.attestation.verify import VerifyOptions, verify
 from relkit.core.digests import canonical
-from tests.decision_vectors import DISHONEST, FORGED, HALVED, HONEST, Change, honest
-from tests.decisions import ADVISORY, LATER, NEW_NOISE, before_discoveries, statement
+from tests.decision_vectors import DISHONEST, FORGED, HALVED, HONEST, Change, honest, of_rule
+from tests.decisions import ADVISORY, LATER, NEW_NOISE, before_discoveries, before_scores, statement
 
 Judged = tuple[list[str], int, list[str]]
 """Problems, how many checks agree, and which ones are believed."""
@@ -138,6 +138,21 @@ def test_sums_by_prompt_cannot_be_left_out_or_changed(
     assert verifier(payload)[0] == []
     without = changed(payload, lambda p: change(p["evidence"]["parts"][0]["sums"]))
     assert verifier(without)[0]
+
+
+@VERIFIERS
+@pytest.mark.parametrize("arguments", [{}, {"repeats": 3}, {"speakers": 5}])
+def test_decisions_from_before_limits_were_tested_agree(
+    monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], verifier: Verifier
+) -> None:
+    """A limit was held against the interval then, which no check named."""
+    before = before_scores(monkeypatch, seed=3, alike=True, **arguments)
+    payload = render_statement(before)
+    assert b'"method":"score"' not in payload
+    assert b'"method":"score"' in render_statement(statement(seed=3, alike=True, **arguments))
+    assert verifier(payload)[0] == []
+    renamed = changed(payload, of_rule("wer-limit", method="score"))
+    assert "low is" in verifier(renamed)[0][0]
 
 
 @VERIFIERS

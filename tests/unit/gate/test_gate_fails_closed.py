@@ -38,11 +38,12 @@ def _case(
 
 
 def _estimate(**fields: Any) -> Given:  # noqa: ANN401  # any field of the type
-    """Return a bound on an estimate with these fields."""
+    """Return a bound on an estimate with these fields, of a run without its results."""
     good = Estimate(value=0.05, low=0.04, high=0.06, n=1200, clusters=12, method="log-jackknife")
 
     def change(found: Evidence) -> Evidence:
-        return replace(found, estimates={"overall": {"wer_capped": replace(good, **fields)}})
+        estimates = {"overall": {"wer_capped": replace(good, **fields)}}
+        return replace(found, estimates=estimates, rates=None)
 
     return _case(policy(rule(test="bound", max=0.2)), change)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.core.values import Estimate
@@ -82,12 +82,52 @@ def test_an_undecided_rule_says_how_many_clusters_are_missing() -> None:
     ],
 )
 def test_a_bound_is_about_the_candidate_alone(fields: dict[str, float], verdict: Verdict) -> None:
-    """The candidate's own interval decides, with or without a baseline."""
+    """A test of the limit decides, with or without a baseline."""
     asked = rule(test="bound", **fields)
     with_one = evidence()
     without = replace(with_one, baseline=None)
     assert [r.verdict for r in judge(asked, with_one)] == [verdict]
     assert [r.verdict for r in judge(asked, without)] == [verdict]
+
+
+def _limited(errors: list[float], limit: float) -> RuleResult:
+    """Return the result of a limit on the capped WER of speakers with 180 words each."""
+    asked = rule(test="bound", max=limit)
+    given_errors = {"overall": errors}
+    (found,) = judge(asked, evidence(given_errors, given_errors, words=180.0))
+    return found
+
+
+def test_a_better_system_is_not_undecided_where_a_worse_one_passes() -> None:
+    """One bad speaker among six makes the interval of 2.4 % reach far, and the test does not care.
+
+    What is shown are the limits that the test excludes, and the reason says so.
+    """
+    even, uneven = [7.0, 9.0, 11.0, 14.0, 16.0, 19.0], [1.0, 1.0, 1.0, 2.0, 3.0, 18.0]
+    assert _limited(even, 0.15).verdict is Verdict.PASS
+    found = _limited(uneven, 0.15)
+    assert found.verdict is Verdict.PASS
+    assert found.method == "score"
+    assert found.reason == (
+        "wer_capped is 2.4 % (0.0 to 9.7 % by the test of the limit); allowed at most 15.0 %; "
+        "6 voices"
+    )
+
+
+@given(
+    speakers=st.lists(st.tuples(st.integers(0, 60), st.floats(0, 1)), min_size=5, max_size=12),
+    limit=st.sampled_from([0.02, 0.05, 0.1, 0.15, 0.3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_better_for_every_speaker_is_never_judged_worse(
+    speakers: list[tuple[int, float]], limit: float
+) -> None:
+    """However uneven the improvement, the verdict moves toward pass only."""
+    rank = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2}
+    worse = [float(errors) for errors, _ in speakers]
+    better = [float(int(errors * left)) for errors, left in speakers]
+    of_better, of_worse = (_limited(errors, limit).verdict for errors in (better, worse))
+    assert rank[of_better] >= rank[of_worse]
 
 
 @pytest.mark.parametrize(

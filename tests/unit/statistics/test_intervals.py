@@ -155,15 +155,64 @@ def test_without_an_overall_slice_the_worst_piece_of_a_cluster_counts() -> None:
 
 
 def test_shares_stop_at_one_and_word_rates_do_not() -> None:
-    """Insertions have no limit; wrong utterances have."""
-    many: list[Row] = [(30, 30), (20, 20), (3, 30), (9, 9), (1, 8), (40, 40)]
-    share = estimates("ser", SER, {"overall": dict(enumerate(many))})["overall"]
-    assert share.high == 1.0
-    rate = wer([(e, n, n) for e, n in many])
+    """Insertions have no limit; capped errors and wrong utterances have."""
+    many: list[Row] = [(30, 30, 3), (20, 20, 2), (3, 30, 3), (9, 9, 1), (1, 8, 1), (40, 40, 4)]
+    rate = wer(many)
     assert rate.high is not None
     assert rate.high > 1.0
-    few = estimates("ser", SER, {"overall": dict.fromkeys(range(5), (0.0, 0.6))})["overall"]
-    assert few.high == 1.0
+    capped = ("capped_errors", *WER[1:])
+    share = estimates("wer_capped", capped, {"overall": dict(enumerate(many))})["overall"]
+    assert share.low is not None
+    assert share.high is not None
+    assert 0.0 < share.low < 0.75 < share.high < 1.0
+
+
+def test_a_rate_that_cannot_exceed_one_by_hand() -> None:
+    """Leave one speaker out on the logit scale; the ends are turned back."""
+    capped = ("capped_errors", *WER[1:])
+    found = estimates("wer_capped", capped, {"overall": dict(enumerate(SPEAKERS))})["overall"]
+    errors, words = sum(s[0] for s in SPEAKERS), sum(s[1] for s in SPEAKERS)
+
+    def logit(share: float) -> float:
+        return math.log(share / (1 - share))
+
+    left = [logit((errors - e) / (words - n)) for e, n, _ in SPEAKERS]
+    mean = sum(left) / 6
+    second, fourth = (sum((x - mean) ** k for x in left) for k in (2, 4))
+    half = stats.t.ppf(0.975, second**2 / fourth) * math.sqrt(5 / 6 * second)
+    assert found.method == "logit-jackknife"
+    assert logit(found.low or 0) == pytest.approx(logit(errors / words) - half)
+    assert logit(found.high or 0) == pytest.approx(logit(errors / words) + half)
+
+
+@pytest.mark.parametrize(
+    ("errors", "note"),
+    [
+        ([200.0, *[1.0] * 7], "no interval: 1.1 effective clusters carry the errors, it needs 3"),
+        ([9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], None),
+    ],
+)
+def test_errors_of_a_few_speakers_give_no_interval(errors: list[float], note: str | None) -> None:
+    """Where under three effective clusters carry them, it would reach from nothing to all."""
+    found = wer([(e, 1000.0, 100.0) for e in errors])
+    assert (found.note, found.low is None) == (note, note is not None)
+    within = {"voice=a": {i: (e, 1000.0, 1.0) for i, e in enumerate(errors)}}
+    whole = {"voice=a": {0: (sum(errors), 8000.0, 8.0)}}
+    inside = estimates("wer", WER, whole, within=within)["voice=a"]
+    assert (inside.low is None) == (note is not None)
+
+
+def test_nothing_but_errors_leaves_room_below() -> None:
+    """The mirrored ends of no errors at all, and of few utterances without one."""
+    wrong = dict.fromkeys(range(8), (5.0, 5.0))
+    found = estimates("ser", SER, {"overall": wrong})["overall"]
+    assert (found.value, found.high, found.method) == (1.0, 1.0, "only-errors")
+    assert found.low == pytest.approx(1 - 3.7 / 40)
+    nearly = estimates("ser", SER, {"overall": {**wrong, 0: (3.0, 5.0)}})["overall"]
+    few = estimates("ser", SER, {"overall": {**dict.fromkeys(range(8), (0.0, 5.0)), 0: (2.0, 5.0)}})
+    assert nearly.method == "few-events"
+    assert nearly.low == pytest.approx(1 - (few["overall"].high or 0))
+    assert nearly.high == pytest.approx(1 - (few["overall"].low or 0))
 
 
 def test_one_cluster_has_an_advisory_interval_over_its_utterances() -> None:
@@ -214,25 +263,27 @@ def test_information_lost_is_jackknifed_as_a_function() -> None:
     ]
     rows = [(c.hits, c.reference_length, c.hypothesis_length, 9.0) for c in counts]
     found = estimates("wil", WIL, {"overall": dict(enumerate(rows))})["overall"]
-    whole = sum(counts, ErrorCounts())
-    logs = []
+    whole = sum(counts, ErrorCounts()).information_lost
+    logits = []
     for k in range(6):
         lost = sum((c for i, c in enumerate(counts) if i != k), ErrorCounts()).information_lost
         assert lost is not None
-        logs.append(math.log(lost))
-    mean = sum(logs) / 6
-    second, fourth = (sum((x - mean) ** k for x in logs) for k in (2, 4))
+        logits.append(math.log(lost / (1 - lost)))
+    mean = sum(logits) / 6
+    second, fourth = (sum((x - mean) ** k for x in logits) for k in (2, 4))
     half = stats.t.ppf(0.975, second**2 / fourth) * math.sqrt(5 / 6 * second)
-    assert whole.information_lost is not None
-    assert found.value == pytest.approx(whole.information_lost)
-    assert found.high == pytest.approx(whole.information_lost * math.exp(half))
+    assert whole is not None
+    assert found.value == pytest.approx(whole)
+    odds = whole / (1 - whole) * math.exp(half)
+    assert found.high == pytest.approx(odds / (1 + odds))
 
 
 def test_information_lost_where_nothing_was_said() -> None:
-    """A silent system lost everything, and that has no spread."""
+    """A silent system lost everything in 30 utterances."""
     silent = dict.fromkeys(range(6), (0.0, 50.0, 0.0, 5.0))
     found = estimates("wil", WIL, {"overall": silent})["overall"]
-    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(1 - 3.7 / 30)
 
 
 def test_rtfx_is_the_inverse_of_rtf_with_its_ends_swapped() -> None:
