@@ -178,35 +178,32 @@ def refusal(state: LedgerState, event: ReleaseEvent) -> str | None:
         return None if digest == event.release else "it is registered with another digest"
     if version not in state.registered:
         return "it was never registered"
-    needed = {
-        EventKind.HELD: (
-            (version == state.candidate, "it is not in canary"),
-            ((event.traffic or 0) <= state.share, "more traffic needs a decision, not a hold"),
-        ),
-        EventKind.RESTORED: ((version in state.yanked, "it is not yanked"),),
-    }
-    if kind in needed:
-        return next((why for holds, why in needed[kind] if not holds), None)
+    if kind is EventKind.RESTORED:
+        return None if version in state.yanked else "it is not yanked"
+    if kind is EventKind.HELD:
+        if version != state.candidate:
+            return "it is not in canary"
+        more = (event.traffic or 0) > state.share
+        return "more traffic needs a decision, not a hold" if more else None
     return _serving_refusal(state, event) if kind in SERVING else None
 
 
 def _serving_refusal(state: LedgerState, event: ReleaseEvent) -> str | None:
-    """Return why a version cannot get a share of traffic; the first reason counts."""
+    """Return why a version cannot get a share of traffic."""
     version, kind = event.version, event.kind
-    forward = kind is not EventKind.ROLLED_BACK
+    if version in state.yanked:
+        return "it is yanked"
+    if kind is EventKind.ROLLED_BACK:
+        return "it is one of the bad versions" if version in event.bad else None
+    if state.candidate not in (None, version):
+        return f"{state.candidate} is in canary"
+    if version == state.live:
+        return "it is served already"
     canary = kind is EventKind.CANARY
-    reasons = (
-        (version in state.yanked, "it is yanked"),
-        (not forward and version in event.bad, "it is one of the bad versions"),
-        (forward and state.candidate not in (None, version), f"{state.candidate} is in canary"),
-        (forward and version == state.live, "it is served already"),
-        (canary and state.live is None, "nothing is served that it could be compared with"),
-        (
-            canary and not 0 < (event.traffic or 0) < 1,
-            "a canary has more than no and less than all traffic",
-        ),
-    )
-    return next((why for holds, why in reasons if holds), None)
+    if canary and state.live is None:
+        return "nothing is served that it could be compared with"
+    partly = 0 < (event.traffic or 0) < 1
+    return "a canary has more than no and less than all traffic" if canary and not partly else None
 
 
 MirrorState = Literal["none", "updated"]
