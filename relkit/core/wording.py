@@ -14,7 +14,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from relkit.core.metrics import PREDICTED, Better
 from relkit.core.slices import OVERALL
@@ -320,28 +320,29 @@ _SHORT_TEXT = 20
 """Up to this long a last column is never folded: the first one is."""
 
 
-def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -> str:
+def columns(
+    rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,), indent: int = 0
+) -> str:
     """Return rows as aligned columns: those numbered in ``to_left`` to the left, others right.
 
     Where they are wider than a terminal, a last column of text is folded, in place or below its
-    row, and a first cell that is still too long has a line of its own.
+    row, and a first cell that is still too long has a line of its own. ``indent`` is in spaces.
     """
+    full = WIDTH - indent
     last = len(rows[0]) - 1
     widths = [max(len(row[i]) for row in rows) for i in range(last + 1)]
     left, below = {i % len(widths) for i in to_left}, False
-    if last in left and _across(widths) > WIDTH:
-        short = widths[last] <= _SHORT_TEXT and _across([0, *widths[1:]]) <= WIDTH
-        room = widths[last] if short else WIDTH - _across(widths[:last]) - 2
+    if last in left and _across(widths) > full:
+        short = widths[last] <= _SHORT_TEXT and _across([0, *widths[1:]]) <= full
+        room = widths[last] if short else full - _across(widths[:last]) - 2
         below = not short and last > 0 and room < _LEAST_TEXT
         widths[last] = 0 if below else room
-    first = WIDTH - _across([0, *widths[1:last], *([] if below else widths[last:])])
+    first = full - _across([0, *widths[1:last], *([] if below else widths[last:])])
     widths[0] = min(widths[0], max(0, first))
     lines = []
     for row in rows:
-        fold = WIDTH - 2 if below else max(1, widths[last])
-        text = [row[last]]
-        if len(row[last]) > fold:
-            text = textwrap.wrap(row[last], fold, break_on_hyphens=False) or [""]
+        fold = full - 2 if below else max(1, widths[last])
+        text = _wrapped(row[last], fold)
         cells = [*row[:last], *([] if below else [text[0] if last in left else row[last]])]
         if len(cells[0]) > widths[0]:
             lines.append(cells[0])
@@ -354,7 +355,7 @@ def columns(rows: Sequence[Sequence[str]], *, to_left: tuple[int, ...] = (0,)) -
         if last in left:
             start = 2 if below else _across(widths[:last]) + 2
             lines += [" " * start + part for part in (text if below else text[1:]) if part]
-    return "\n".join(lines)
+    return "\n".join(" " * indent + line for line in lines)
 
 
 def _across(widths: Sequence[int]) -> int:
@@ -431,17 +432,17 @@ def terminal(text: str) -> str:
 
 
 def _folded(line: str) -> list[str]:
-    if len(line) <= WIDTH:
-        return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    parts = textwrap.wrap(
-        line.replace(" %", _PERCENT),
-        WIDTH,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [part.replace(_PERCENT, " %") for part in parts]
+    return _wrapped(line, WIDTH, subsequent_indent=indent, break_long_words=False)
+
+
+def _wrapped(text: str, width: int, **options: Any) -> list[str]:  # noqa: ANN401  # those of textwrap
+    """Return the lines of a text, at least one; a text that fits stays as it is."""
+    if len(text) <= width:
+        return [text]
+    text = text.replace(" %", _PERCENT)
+    parts = textwrap.wrap(text, width, break_on_hyphens=False, **options)
+    return [part.replace(_PERCENT, " %") for part in parts] or [""]
 
 
 _PERCENT = "\N{NO-BREAK SPACE}%"

@@ -420,10 +420,10 @@ def _rule(rule: RulePlan, cluster: str) -> str:
         return f"{head}\n  CANNOT  no slice of the data is meant"
     ranked = sorted(rule.slices, key=lambda item: OUTLOOKS.index(item.outlook))
     rows = [_row(item, cluster) for item in ranked[:MOST_PLANNED_SLICES]]
-    table = columns(rows, to_left=(0, 1, 4))
+    table = columns(rows, to_left=(0, 1, 4), indent=2)
     hidden = len(ranked) - MOST_PLANNED_SLICES
     more = f"\n  … and {hidden} more slices" if hidden > 0 else ""
-    return head + "\n" + "\n".join(f"  {line}" for line in table.split("\n")) + more
+    return f"{head}\n{table}{more}"
 
 
 def _row(item: SlicePlan, cluster: str) -> list[str]:
