@@ -151,7 +151,7 @@ def checks_to_pass(predicate: Predicate) -> None:
     """Turn every check into one that passes, too."""
     to_pass(predicate)
     for check in predicate["checks"]:
-        check.update(verdict="pass", code="no_regression_seen")
+        check.update(verdict="pass", code="ratio_excluded")
 
 
 def fewer_errors(rows: list[list[float]]) -> None:
@@ -183,13 +183,13 @@ DISHONEST: Mapping[str, Change] = {
     "verdicts": checks_to_pass,
     "sums and verdicts": fewer_and_pass,
     "nothing to be judged by": unknowable,
-    "a check's verdict": of_rule("wer-slices", verdict="pass", code="no_regression_seen"),
+    "a check's verdict": of_rule("wer-slices", verdict="pass", code="ratio_excluded"),
     "a code": of_rule("wer-limit", code="within_margin"),
     "the reason codes": lambda p: p.update(reason_codes=[]),
     "an estimate": of_rule("wer-limit", observed=0.05),
     "an interval": of_rule("wer-overall", high=0.001),
     "a p-value": of_rule("wer-slices", p_adjusted=0.9),
-    "what is detected": of_rule("wer-slices", detects=1.01),
+    "what is excluded": of_rule("wer-slices", excludes=1.01),
     "a bound": of_rule("wer-limit", bound=0.9),
     "a unit": of_rule("wer-limit", unit="ms"),
     "a quantity": of_rule("wer-limit", quantity="worsening"),

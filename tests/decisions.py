@@ -23,6 +23,7 @@ from relkit.gate.decide import decide, judge_all, judge_requirements
 from relkit.gate.evidence import Compared, Evidence, family_count
 from relkit.gate.policies import parse_policy, policy_digest
 from relkit.gate.types import (
+    METHOD,
     Against,
     CheckRecord,
     Coverage,
@@ -318,7 +319,8 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
                     utterances=evidence.utterances,
                     compared=compared,
                 ),
-            )
+            ),
+            method=METHOD,
         ),
     )
 
@@ -357,7 +359,8 @@ def launch(
         checks=decision.checks,
         parts=decision.parts,
         evidence=DecisionEvidence(
-            parts=tuple(replace(d.evidence.parts[0], part=name) for name, d in parts.items())
+            parts=tuple(replace(d.evidence.parts[0], part=name) for name, d in parts.items()),
+            method=METHOD,
         ),
     )
 

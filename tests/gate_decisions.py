@@ -117,8 +117,8 @@ def undecided(**fields: Any) -> RuleResult:  # noqa: ANN401  # as above
     given: dict[str, Any] = {
         "slice": where,
         "verdict": Verdict.INCONCLUSIVE,
-        "code": "too_weak_to_see",
-        "reason": (f"wer_capped on {where}: this data would only see 3.1 times the rate{decides}"),
+        "code": "ratio_not_excluded",
+        "reason": (f"wer_capped on {where}: this data excludes only 3.1 times the rate{decides}"),
         "clusters": 6,
         "needed_clusters": 19,
     }
@@ -233,7 +233,7 @@ def blocked() -> GateDecision:
         failing(slice="accent=irish", harm=30.0, observed=0.0104, low=0.0102, high=0.0108),
         floor(),
         verdict=Verdict.FAIL,
-        reason_codes=("regressed", "too_weak_to_see"),
+        reason_codes=("regressed", "ratio_not_excluded"),
     )
 
 
@@ -244,7 +244,7 @@ def open_question() -> GateDecision:
         undecided(),
         undecided(slice="noise=music", needed_clusters=None),
         verdict=Verdict.INCONCLUSIVE,
-        reason_codes=("too_weak_to_see",),
+        reason_codes=("ratio_not_excluded",),
     )
 
 

@@ -273,7 +273,7 @@ def _shared(pairs: PairedSums, seed: str) -> dict[str, tuple[int, bool]]:
         blind = [
             one
             for one in found
-            if one.slice in accents and one not in worse and (one.detects or np.inf) > 2.0
+            if one.slice in accents and one not in worse and (one.excludes or np.inf) > 2.0
         ]
         return len(blind), bool(worse)
 

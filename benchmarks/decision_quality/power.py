@@ -1,4 +1,4 @@
-"""Power of single rules by speakers and effect, judged by the engine; claimed ratios kept?"""
+"""Power of single rules by speakers and effect, judged by the engine; are ends kept?"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ MARGIN_HEAD = (
     "speakers  worsening       pass undecided      fail   unequal: pass undecided      fail"
 )
 SLICE_HEAD = (
-    "speakers   ratio   gates      pass undecided      fail   detects   alone: pass undecided"
-    "      fail   detects"
+    "speakers   ratio   gates      pass undecided      fail  excludes   alone: pass undecided"
+    "      fail  excludes"
 )
-CLAIM_HEAD = f"{'':26}{'no_regression on':18}   detects     found"
+CLAIM_HEAD = f"{'':26}{'no_regression on':18}  excludes  2x: excluded      pass     found"
 
 
 def margin_rows(gates: int) -> Iterator[str]:
@@ -75,18 +75,19 @@ def _slice_cells(runs: list[PairedSums], rules: tuple[Rule, ...]) -> str:
         found = [one_of(ACCENTS, pairs, k, rules) for k, pairs in enumerate(runs)]
     verdicts = Counter(one.verdict for one in found)
     shares = "".join(percent(verdicts[verdict], len(runs)) for verdict in SHOWN)
-    return f"{shares}{_claimed(found):10.2f}"
+    return f"{shares}{_excluded(found):10.2f}"
 
 
-def _claimed(found: list[RuleResult]) -> float:
-    """Return the median ratio that the data promises to find; infinite where there is none."""
-    return float(np.median([np.inf if one.detects is None else one.detects for one in found]))
+def _excluded(found: list[RuleResult]) -> float:
+    """Return the median ratio that the data exclude; infinite where there is none."""
+    return float(np.median([np.inf if one.excludes is None else one.excludes for one in found]))
 
 
 def claim_rows(gates: int) -> Iterator[str]:
-    """Yield a line per world: how often a regression as large as the claimed ratio is found.
+    """Yield a line per world: what equal systems exclude, and what is said of a doubled slice.
 
-    Runs of equal systems say which ratio they would find; fresh runs with that ratio follow.
+    How often a ratio of 2 is excluded although it is the true one, how often such a slice passes,
+    and how often it is found.
     """
     named = {count: World(name=f"{count} speakers", speakers=count) for count in (5, 6, 7, 8, 10)}
     cases = (
@@ -103,22 +104,15 @@ def claim_rows(gates: int) -> Iterator[str]:
     )
     for number, (world, rules) in enumerate(cases):
         random = np.random.default_rng([4, number])
-        claim, found = _claim(world, random, rules, gates)
-        shown = percent(found, gates) if np.isfinite(claim) else f"{'-':>10}"
-        yield f"{world.name:26}{NAMES[rules]:18}{claim:10.2f}{shown}"
-
-
-def _claim(
-    world: World, random: np.random.Generator, rules: tuple[Rule, ...], gates: int
-) -> tuple[float, int]:
-    """Return the claimed ratio, and in how many of as many fresh runs it was found."""
-    with fewer_flips():
-        equal = [one_of(ACCENTS, draw(world, random).pairs(), k, rules) for k in range(gates // 2)]
-        claim = _claimed(equal)
-        if not np.isfinite(claim):
-            return claim, 0
-        fresh = (
-            one_of(ACCENTS, draw(world, random, ratio=claim).pairs(), k, rules)
-            for k in range(gates)
+        with fewer_flips():
+            equal, twice = (
+                [one_of(ACCENTS, draw(world, random, ratio=ratio).pairs(), k, rules) for k in run]
+                for ratio, run in ((1.0, range(gates // 2)), (2.0, range(gates)))
+            )
+        excluded = sum(one.excludes is not None and one.excludes <= 2.0 for one in twice)
+        verdicts = Counter(one.verdict for one in twice)
+        yield (
+            f"{world.name:26}{NAMES[rules]:18}{_excluded(equal):10.2f}    "
+            f"{percent(excluded, gates)}{percent(verdicts[Verdict.PASS], gates)}"
+            f"{percent(verdicts[Verdict.FAIL], gates)}"
         )
-        return claim, sum(one.verdict is Verdict.FAIL for one in fresh)

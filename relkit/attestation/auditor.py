@@ -38,7 +38,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 MAX_BYTES, MAX_SIGNATURES, MAX_DEPTH = 256 * 2**20, 64, 100
 SKEW_S = 60
 RELATIVE = 1e-9
-SEARCHED = 1e-5  # of what is found by bisection over an approximated normal distribution
+SEARCHED = 1e-5  # of what is found by bisection
 ORDER = ("fail", "error", "no_data", "inconclusive", "pass")
 UNDECIDED = ("error", "inconclusive")
 
@@ -644,7 +644,8 @@ def differs(metric: Metric, here: Sums, base: Sums) -> bool:
 
 def numbers(**values: float | None) -> Json:
     """Return a check's numbers, none where they are not known."""
-    names = ["observed", "low", "high", "candidate", "baseline", "bound", "p_adjusted", "detects"]
+    names = ["observed", "low", "high", "candidate", "baseline", "bound", "p_adjusted"]
+    names += ["detects", "excludes"]
     return {**dict.fromkeys(names), "n": 0, "clusters": 0, "utterances": 0, **values}
 
 
@@ -706,6 +707,7 @@ class Family:
         self.v = {n: 0.25 * self.own[n] + 0.75 * self.phi * self.both[n] for n in self.rows}
         self.common = self._in_common(table)
         self.maxima: list[float] = []
+        self._exclusion: Exclusion | None = None
         self.reaching = dict.fromkeys(self.rows, 0)
 
     def _in_common(self, table: Table) -> dict[str, float]:
@@ -782,6 +784,12 @@ class Family:
             yield from flipped.max(axis=1).tolist()
         self.reaching = dict(zip(self.rows, reaching.tolist(), strict=True))
 
+    def exclusion(self) -> "Exclusion":
+        """Return which ratios its slices exclude."""
+        if self._exclusion is None:
+            self._exclusion = Exclusion(self)
+        return self._exclusion
+
     def statistic(self, name: str) -> float:
         """Return T of a slice."""
         return self.extra[name] / (self.reach(name) or 1.0)
@@ -838,6 +846,92 @@ def flips(clusters: int, seed: str) -> Iterator[bytes]:
     yield bytes(width)
     drawn = hashlib.shake_256(("relkit-sign-flip/1\n" + seed).encode()).digest(width * 9_999)
     yield from (drawn[i : i + width] for i in range(0, len(drawn), width))
+
+
+class Exclusion:
+    """Which ratios of rates the slices of a family exclude, their residuals pooled by moments."""
+
+    def __init__(self, family: Family) -> None:
+        """Fit the variance of residuals, phi m + tau^2 s^2, over all rows of the family."""
+        self.family = family
+        self.errors: dict[str, tuple[float, float]] = {}
+        residuals: list[tuple[str, int, float, float, float]] = []
+        for name, rows in family.rows.items():
+            own = [max(row[2] - row[4], 0.0) for row in rows]
+            a = math.fsum(own)
+            b = math.fsum(row[3] for row in rows)
+            ratio = a / b if b > 0 else 1.0
+            for row, errors in zip(rows, own, strict=True):
+                share = row[1] / family.units[name]
+                square = (errors - ratio * row[3]) ** 2 / max(1 - share, 0.1)
+                residuals.append((name, row[0], square, (1 + ratio) * a * share, a * share))
+            self.errors[name] = a, b
+        self.phi, self.between = fitted([row[2:] for row in residuals])
+        squares: dict[str, list[float]] = defaultdict(list)
+        expected: dict[str, list[float]] = defaultdict(list)
+        together: dict[int, list[float]] = defaultdict(list)
+        for name, cluster, square, size, s in residuals:
+            model = self.phi * size + self.between * s * s
+            squares[name].append(square)
+            expected[name].append(model)
+            if model > 0:
+                together[cluster].append(square * size / (1 + size) / model)
+        of_family = effective_df([q for row in together.values() if (q := math.fsum(row)) > 0])
+        self.factor: dict[str, float] = {}
+        self.critical: dict[str, float] = {}
+        for name in family.rows:
+            model = math.fsum(expected[name])
+            relative = math.fsum(squares[name]) / model if model > 0 else 1.0
+            self.factor[name] = 0.25 * relative + 0.75
+            part = 0.25 * relative / self.factor[name]
+            of_slice = effective_df(squares[name])
+            df = (part / math.sqrt(of_slice) + (1 - part) / math.sqrt(of_family)) ** -2
+            self.critical[name] = t_quantile(0.95, math.floor(10 * min(df, 200.0) + 1e-6) / 10)
+
+    def smallest(self, name: str) -> float | None:
+        """Return the smallest ratio that is excluded; None where none is."""
+        low, high = 0.0, math.log(1e6)
+        if not self.excluded(name, math.exp(high)):
+            return None
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (low, middle) if self.excluded(name, math.exp(middle)) else (middle, high)
+        return math.exp(high)
+
+    def excluded(self, name: str, ratio: float) -> bool:
+        """Return whether candidate - ratio * baseline lies below 0 with its one-sided 95 % end."""
+        a, b = self.errors[name]
+        m = (a + b) / (1 + ratio)
+        units = self.family.units[name]
+        squares = math.fsum((row[1] / units) ** 2 for row in self.family.rows[name])
+        variance = ratio * (2 * self.phi + max(1.0, self.phi) * (ratio - 1)) * m
+        variance += self.between * (ratio * m) ** 2 * squares
+        prompts = self.family.common[name] * (2 * ratio / (1 + ratio)) ** 2
+        reach = self.critical[name] * math.sqrt(self.factor[name] * variance + prompts)
+        return ratio * b - a - (1 + ratio) / 2 >= reach
+
+
+def fitted(rows: list[tuple[float, float, float]]) -> tuple[float, float]:
+    """Return phi and tau^2 by least squares, weighted by m / (1 + m); neither is negative."""
+    points = [(m / (1 + m), s * s / m, square / m) for square, m, s in rows if m > 0]
+    if not points:
+        return 1.0, 0.0
+    w = math.fsum(p[0] for p in points)
+    wx, wy = (math.fsum(p[0] * p[i] for p in points) for i in (1, 2))
+    wxx, wxy = (math.fsum(p[0] * p[1] * p[i] for p in points) for i in (1, 2))
+    varies = w * wxx - wx * wx
+    between = (w * wxy - wx * wy) / varies if varies > w * wxx * 1e-9 else 0.0
+    if between <= 0:
+        return wy / w, 0.0
+    phi = (wy - between * wx) / w
+    return (phi, between) if phi >= 0 else (0.0, wxy / wxx)
+
+
+def effective_df(squares: list[float]) -> float:
+    """Return the degrees of freedom of a sum of squares of clusters, within 1.5 and C - 1."""
+    fourth = math.fsum(square * square for square in squares)
+    df = math.fsum(squares) ** 2 / fourth if fourth > 0 else 1.5
+    return min(max(df, 1.5), max(len(squares) - 1.0, 1.5))
 
 
 def reference_rates(family: Family) -> dict[str, float]:
@@ -1099,10 +1193,17 @@ def of_family(rule: Json, result: Json) -> tuple[str, str]:
     """Return the verdict of one slice of a family."""
     if result["observed"] > 0 and at_most(result["p_adjusted"], 0.05):
         return "fail", "regressed"
-    sees = result["detects"]
-    if sees is not None and at_most(sees, rule["detectable"]):
-        return "pass", "no_regression_seen"
-    return "inconclusive", "too_weak_to_see"
+    key, codes = FAMILY_CODES[result["formulas"]]
+    smallest = result[key]
+    excluded = smallest is not None and at_most(smallest, rule["detectable"])
+    return ("pass", codes[0]) if excluded else ("inconclusive", codes[1])
+
+
+FAMILY_CODES = {
+    1: ("detects", ("no_regression_seen", "too_weak_to_see")),
+    2: ("excludes", ("ratio_excluded", "ratio_not_excluded")),
+}
+"""By method what a slice passes by: a ratio that would have been seen, or one that is excluded."""
 
 
 def wanted_change(rule: Json, result: Json) -> float:
@@ -1136,6 +1237,9 @@ class Audit:
         self.verdicts: list[str] = []
         self._families: dict[Any, Family] = {}
         every = predicate["evidence"]["parts"]
+        self.method = predicate["evidence"].get("method", 1)
+        if self.method not in FAMILY_CODES:
+            raise Refused(f"it was made by method {self.method}, newer than this verifier")
         evidence = {item["part"]: item for item in every}
         if len(evidence) != len(every):
             self.problems.append("the evidence of a part stands twice")
@@ -1323,7 +1427,7 @@ class Audit:
                 (check, self._of_slice(family, table, check["slice"])) for check in checks
             ]
             if all(
-                same(key, result[key], check[key])
+                same(key, result[key], check.get(key))
                 for check, result in recomputed
                 for key in CORRECTED
             ):
@@ -1348,15 +1452,16 @@ class Audit:
 
     def _of_slice(self, family: Family, table: Table, name: str) -> Json:
         result = difference(table, name)
-        result.update(low=None, high=None)
-        if name in family.rows:
+        result.update(low=None, high=None, formulas=self.method)
+        if name in family.rows and self.method == 1:
             reference = reference_rates(family)[name]
             result.update(
-                p_adjusted=family.p_adjusted()[name],
-                low=family.low(name),
-                detects=detects(family, name, reference),
-                bound=0.0 if reference > 0 else None,
+                detects=detects(family, name, reference), bound=0.0 if reference > 0 else None
             )
+        elif name in family.rows:
+            result.update(excludes=family.exclusion().smallest(name), bound=0.0)
+        if name in family.rows:
+            result.update(p_adjusted=family.p_adjusted()[name], low=family.low(name))
         return result
 
     def _compare(self, check: Json, result: Json) -> None:
@@ -1365,7 +1470,8 @@ class Audit:
             self.verdicts.append(result["verdict"])
         # An interval within a single cluster decides nothing, and its sums are not in here.
         alone = check["clusters"] <= 1 and result["verdict"] == check["verdict"] in UNDECIDED
-        wrong = [] if alone else [k for k in result if not same(k, result[k], check[k])]
+        result.pop("formulas", None)
+        wrong = [] if alone else [k for k in result if not same(k, result[k], check.get(k))]
         if wrong:
             differences = "; ".join(f"{key} is {result[key]}, not {check[key]}" for key in wrong)
             self.problems.append(f"{label(check)}: {differences}")
@@ -1499,7 +1605,7 @@ DEFAULTS: Json = {
     "min_utterances": 30,
 }
 
-CORRECTED = ("p_adjusted", "low", "detects")
+CORRECTED = ("p_adjusted", "low", "detects", "excludes")
 
 
 def one_check(rule: Json, check: Json, tables: dict[Any, Table], evidence: Json) -> Json | None:
@@ -1539,7 +1645,7 @@ def same(key: str, ours: Any, theirs: Any) -> bool:  # noqa: ANN401 - a number, 
         return ours is theirs
     if isinstance(ours, str | int):
         return bool(ours == theirs)
-    relative = SEARCHED if key == "detects" else RELATIVE
+    relative = SEARCHED if key in ("detects", "excludes") else RELATIVE
     return math.isclose(ours, theirs, rel_tol=relative, abs_tol=1e-12)
 
 

@@ -28,6 +28,7 @@ from relkit.evaluation.types import EvalReport
 from relkit.gate.evidence import Compared
 from relkit.gate.run import GateOptions, GatePorts, JudgedRuns, judge_runs
 from relkit.gate.types import (
+    METHOD,
     Against,
     CheckRecord,
     DecisionEvidence,
@@ -119,7 +120,7 @@ def decide_and_write(options: GateOptions, gate: GatePorts, ports: SigningPorts)
         expires=after(gate.now, judged.policy.valid_for_s),
         tool_version=ports.tool_version,
         overrides=overrides_of(ports, judged.decision),
-        evidence=DecisionEvidence(parts=tuple(_evidence(judged))),
+        evidence=DecisionEvidence(parts=tuple(_evidence(judged)), method=METHOD),
     )
     path, written = write_decision(ports, decision, path=options.decision, key=options.sign)
     return Decided(decision=written, path=path)

@@ -41,7 +41,7 @@ LEVEL = 0.05
 """Chance of one wrong ``worse`` (and one wrong ``better``) among all slices of equal systems."""
 
 DETECTABLE = 2.0
-"""A slice that could not show this ratio of rates cannot say that nothing is different."""
+"""A slice that does not exclude this ratio of rates cannot say that nothing is different."""
 
 SMALL_SHARE = 0.10
 """A difference of the whole below this share of the baseline's value counts as small."""
@@ -124,8 +124,8 @@ def slice_changes(
             if regression.alone:
                 needed = clusters_needed(difference, _small(difference))
         reason = _words(finding, difference, needed, cluster, note)
-        if finding is Finding.NOT_SEEN and regression.detects is not None:
-            reason = f"{reason}: a rate {times(regression.detects)} as high would have shown"
+        if finding is Finding.NOT_SEEN and regression.excludes is not None:
+            reason = f"{reason}: a rate {times(regression.excludes)} as high is excluded"
         changed.append(
             SliceChange(
                 **asdict(difference),
@@ -134,8 +134,7 @@ def slice_changes(
                 p_adjusted=regression.p_adjusted,
                 p_better=p_better,
                 simultaneous_low=regression.low,
-                reference=regression.reference,
-                detects=regression.detects,
+                excludes=regression.excludes,
                 needed_clusters=needed,
                 test_note=regression.note,
                 harm=harm[regression.slice],
@@ -238,8 +237,8 @@ def _by_test(regression: Regression, p_better: float | None) -> Finding:
         return Finding.WORSE
     if worsening < 0 and p_better is not None and p_better <= LEVEL:
         return Finding.BETTER
-    detectable = regression.detects is not None and regression.detects <= DETECTABLE
-    return Finding.NOT_SEEN if detectable else Finding.CANNOT_TELL
+    excluded = regression.excludes is not None and regression.excludes <= DETECTABLE
+    return Finding.NOT_SEEN if excluded else Finding.CANNOT_TELL
 
 
 def _by_interval(difference: Difference) -> Finding:

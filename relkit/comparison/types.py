@@ -84,8 +84,8 @@ class SliceChange(Difference):
     """One slice: its difference, the test of the family, how it came out, and what it costs.
 
     ``p_adjusted`` is the family-wise p-value of being worse, ``p_better`` that of the opposite,
-    ``simultaneous_low`` the lower end of the worsening over the family; they and ``reference``,
-    ``detects`` and ``test_note`` are as in :class:`relkit.statistics.types.Regression`.
+    ``simultaneous_low`` the lower end of the worsening over the family; they, ``excludes`` and
+    ``test_note`` are as in :class:`relkit.statistics.types.Regression`.
     ``needed_clusters`` is how many clusters there would have to be in all, None where more of the
     same would not say more. ``reason`` says the finding in words. ``elsewhere`` is the part that
     the regression is attributed to, where most of this slice's own excess is in it: such a slice
@@ -97,8 +97,7 @@ class SliceChange(Difference):
     p_adjusted: float | None = None
     p_better: float | None
     simultaneous_low: float | None = None
-    reference: float | None = None
-    detects: float | None = None
+    excludes: float | None = None
     needed_clusters: int | None = None
     test_note: str | None = None
     elsewhere: Part | None = None

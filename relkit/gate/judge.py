@@ -184,8 +184,8 @@ def _slice_of_family(
         low=regression.low,
         high=None,
         p_adjusted=regression.p_adjusted,
-        detects=regression.detects,
-        bound=None if regression.reference is None else 0.0,
+        excludes=regression.excludes,
+        bound=None if regression.p_adjusted is None else 0.0,
     )
     numbers = (difference.worsening, regression.low, regression.p_adjusted)
     if not_finite(*numbers, difference.candidate, difference.baseline):
@@ -199,11 +199,11 @@ def _slice_of_family(
     outcome = no_regression(
         regression.p_adjusted,
         difference.worsening,
-        detects=regression.detects,
+        excludes=regression.excludes,
         detectable=rule.detectable,
     )
     result = if_enough(rule, shown, outcome, difference.method)
-    if result.code == "too_weak_to_see":
+    if result.code == "ratio_not_excluded":
         result = with_missing(result, regression.needed_clusters)
     return _worded(rule, result, evidence, difference.note)
 
@@ -384,15 +384,15 @@ def required_change(
 
 
 def no_regression(
-    p_adjusted: float, worsening: float, *, detects: float | None, detectable: float
+    p_adjusted: float, worsening: float, *, excludes: float | None, detectable: float
 ) -> RuleOutcome:
-    """``no_regression``: fail where the family's test finds it, pass where it would have.
+    """``no_regression``: fail where the family's test finds it, pass where its size is excluded.
 
-    ``p_adjusted`` is one-sided over the family at 5 %; ``detects`` is the smallest ratio of rates
-    that this data finds with 80 % power. Data too weak for ``detectable`` never pass.
+    ``p_adjusted`` is one-sided over the family at 5 %; ``excludes`` is the smallest ratio of rates
+    that this data excludes. Data that do not exclude ``detectable`` never pass.
     """
     if worsening > 0 and decimal_at_most(p_adjusted, FAMILY_ALPHA):
         return RuleOutcome(Verdict.FAIL, "regressed")
-    if detects is None or not decimal_at_most(detects, detectable):
-        return RuleOutcome(Verdict.INCONCLUSIVE, "too_weak_to_see")
-    return RuleOutcome(Verdict.PASS, "no_regression_seen")
+    if excludes is None or not decimal_at_most(excludes, detectable):
+        return RuleOutcome(Verdict.INCONCLUSIVE, "ratio_not_excluded")
+    return RuleOutcome(Verdict.PASS, "ratio_excluded")

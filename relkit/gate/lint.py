@@ -207,7 +207,7 @@ def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[L
         item
         for item in plan.slices
         if item.outlook == "cannot"
-        and item.finds_ratio is None
+        and item.excludes_ratio is None
         and facts.slices[item.slice].clusters > 1
         # Of a family only where counts alone decide it, and no assumed rate.
         and (rule.test != "no_regression" or too_small(rule, sizes[item.slice]))

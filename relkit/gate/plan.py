@@ -7,6 +7,7 @@ the margins that data can decide: ``relkit init`` writes them into the policies 
 
 import math
 from dataclasses import replace
+from typing import NamedTuple
 
 from relkit.core.codec import as_type
 from relkit.core.metrics import metric_of
@@ -22,7 +23,7 @@ from relkit.gate.assumptions import (
     value_at,
 )
 from relkit.gate.bounds import plan_bound
-from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
+from relkit.gate.evidence import blocks_as_family, joined
 from relkit.gate.facts import planned_slices, size_of, too_small, units_name
 from relkit.gate.judge import decimal_at_most
 from relkit.gate.plan_types import Assumed, Outlook, RulePlan, SelectionFacts, SliceFacts, SlicePlan
@@ -34,9 +35,9 @@ from relkit.statistics.power import (
     Precision,
     SliceSize,
     chance_to_pass,
-    clusters_to_detect,
     clusters_to_pass,
-    detectable_ratio,
+    clusters_to_pass_ratio,
+    excludable_ratio,
     smallest_margin,
 )
 
@@ -46,7 +47,7 @@ def asks(rule: Rule) -> str:
     if rule.test == "non_inferiority":
         return f"worse by at most {_asked(rule, rule.margin)}"
     if rule.test == "no_regression":
-        return f"no slice worse; {times(rule.detectable)} the rate would be seen"
+        return f"no slice worse; {times(rule.detectable)} the rate is excluded"
     if rule.test == "min_change":
         requests = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
         if rule.min_relative_change is not None:
@@ -63,16 +64,25 @@ def _asked(rule: Rule, difference: float | None) -> str:
     return NONE if difference is None else margin(difference, metric_of(rule.metric).unit)
 
 
+class FamilySize(NamedTuple):
+    """How many slices are tested together, and how many clusters there are in all of them."""
+
+    slices: int
+    clusters: int
+
+
 def plan_rules(
     policy: GatePolicy, facts: SelectionFacts, measured: Measured | None = None
 ) -> tuple[RulePlan, ...]:
     """Return what each rule can decide, in the order of the policy."""
     measurements = measured or Measured()
     keys = {rule.id: planned_slices(rule, facts) for rule in policy.rules}
+    clusters = max((item.clusters for item in facts.slices.values()), default=0)
     together = joined((rule, keys[rule.id]) for rule in policy.rules)
     plans = []
     for rule in policy.rules:
-        family = len(together.get(rule.metric, ()) if blocks_as_family(rule) else keys[rule.id])
+        members = together.get(rule.metric, ()) if blocks_as_family(rule) else keys[rule.id]
+        family = FamilySize(slices=len(members), clusters=clusters)
         slices = tuple(
             _slice(rule, policy, facts.slices[key], measurements, family=family)
             for key in keys[rule.id]
@@ -82,7 +92,7 @@ def plan_rules(
 
 
 def _slice(
-    rule: Rule, policy: GatePolicy, facts: SliceFacts, measured: Measured, *, family: int
+    rule: Rule, policy: GatePolicy, facts: SliceFacts, measured: Measured, *, family: FamilySize
 ) -> SlicePlan:
     size = size_of(rule.metric, facts)
     plan = SlicePlan(
@@ -183,32 +193,30 @@ def _family(
     size: SliceSize,
     plan: SlicePlan,
     measured: Measured,
-    family: int,
+    family: FamilySize,
 ) -> SlicePlan:
-    """Plan ``no_regression``: the smallest ratio that is found, and clusters for the wanted one."""
+    """Plan ``no_regression``: the smallest ratio that is excluded, and clusters for the wanted."""
     regression = measured.regressions.get((rule.id, size.slice))
-    if regression is not None and (
-        regression.detects is not None or regression.needed_clusters is not None
-    ):
-        detects, needed = regression.detects, regression.needed_clusters
-        assumed = Assumed(rate=regression.reference, rate_from=BY_BOTH, measured=BY_BOTH)
+    if regression is not None and regression.p_adjusted is not None:
+        excludes, needed = regression.excludes, regression.needed_clusters
+        rate = regression.difference.baseline
+        assumed = Assumed(rate=rate, rate_from=BY_BOTH, measured=BY_BOTH)
+        says = "these two runs exclude no ratio"
+        if excludes is not None:
+            says = f"these two runs exclude {times(excludes)} the rate"
     else:
         assumed = assume(rule.metric, size.slice, policy, measured)
         assumptions = assumptions_of(assumed)
-        correction = correction_of(rule, family_count(policy.rules))
-        alpha = correction.alpha
-        if correction.discoveries:
-            family, alpha = 0, alpha / family
-        detects = detectable_ratio(size, assumptions, slices=family, alpha=alpha)
-        needed = clusters_to_detect(size, assumptions, rule.detectable, slices=family, alpha=alpha)
-    enough = detects is not None and detects <= rule.detectable
-    says = f"finds {times(detects)} the rate in {chance(POWER)}"
-    if detects is None:
-        says = "would find no ratio"
+        excludes = excludable_ratio(size, assumptions, **family._asdict())
+        needed = clusters_to_pass_ratio(size, assumptions, rule.detectable, **family._asdict())
+        says = "would exclude no ratio"
+        if excludes is not None:
+            says = f"excludes {times(excludes)} the rate in {chance(POWER)}"
+    enough = excludes is not None and excludes <= rule.detectable
     if not enough:
         says += f"; {times(rule.detectable)} is asked for, so it stays inconclusive"
     outlook: Outlook = "decides" if enough else "cannot"
-    plan = replace(plan, outlook=outlook, assumed=assumed, finds_ratio=detects, says=says)
+    plan = replace(plan, outlook=outlook, assumed=assumed, excludes_ratio=excludes, says=says)
     return _with_needed(plan, needed)
 
 

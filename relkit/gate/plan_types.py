@@ -10,7 +10,7 @@ from relkit.gate.types import Mode
 LintSeverity = Literal["refuse", "warn"]
 
 Outlook = Literal["decides", "weak", "cannot", "unknown"]
-"""``decides``: an equal system passes in at least 80 %, or the wanted ratio is found so often;
+"""``decides``: an equal system passes in at least 80 %;
 ``weak``: less often; ``cannot``: never; ``unknown``: only finished runs can tell."""
 
 OUTLOOKS: tuple[Outlook, ...] = ("cannot", "weak", "unknown", "decides")
@@ -100,7 +100,7 @@ class SlicePlan:
     with 80 %, the smallest improvement that is shown with 80 %, or the value up to which a bound
     can be shown to hold, in the metric's unit; ``equal_passes`` the chance that an equal system
     passes at the policy's margin, ``blocked_from`` the true worsening that is blocked with 80 %;
-    ``finds_ratio`` the smallest ratio of rates found with 80 %.
+    ``excludes_ratio`` the smallest ratio of rates at which equal systems pass with 80 %.
     ``needed_clusters`` would decide it, ``missing_clusters`` of them are not there. ``units`` of
     the metric's denominator are called ``unit``.
     """
@@ -116,7 +116,7 @@ class SlicePlan:
     smallest: float | None = None
     equal_passes: float | None = None
     blocked_from: float | None = None
-    finds_ratio: float | None = None
+    excludes_ratio: float | None = None
     needed_clusters: int | None = None
     missing_clusters: int | None = None
 

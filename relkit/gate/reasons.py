@@ -140,9 +140,9 @@ def _undecided_by(rule: Rule, result: RuleResult, column: str, note: str | None)
     elif result.code == "few_utterances":
         few = counted(result.utterances, "utterance")
         yield f"too few: {few}, the rule needs {rule.min_utterances}"
-    elif result.code == "too_weak_to_see":
-        sees = "no ratio" if result.detects is None else f"{times(result.detects)} the rate"
-        yield f"this data would only see {sees}, {times(rule.detectable)} is asked for"
+    elif result.code == "ratio_not_excluded":
+        excludes = "no ratio" if result.excludes is None else f"only {times(result.excludes)}"
+        yield f"this data excludes {excludes} the rate, {times(rule.detectable)} is asked for"
     elif result.code == "no_test":
         yield note or "no test is possible"
     elif result.verdict is Verdict.INCONCLUSIVE and note:

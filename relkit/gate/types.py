@@ -197,9 +197,10 @@ class RuleResult:
     what ``observed``, ``low``, ``high`` and ``bound`` are about: the candidate's ``value``, its
     ``worsening`` against the baseline, or its ``improvement``. ``candidate`` and ``baseline`` are
     the two values; all are in ``unit``. ``bound`` is what ``observed`` is held against, 0 for a
-    family of slices: a worsening that the family's test finds is one. ``detects`` is the smallest
-    ratio of rates that this data finds with 80 % power, ``needed_clusters`` how many clusters would
-    decide. ``part`` names the part of a launch. ``harm`` is extra wrong words per thousand turns.
+    family of slices: a worsening that the family's test finds is one. ``excludes`` is the smallest
+    ratio of the two rates that this data excludes; older decisions have ``detects`` instead, the
+    smallest that it finds with 80 % power. ``needed_clusters`` is how many clusters would decide.
+    ``part`` names the part of a launch. ``harm`` is extra wrong words per thousand turns.
     ``method`` says how the ends of a rate's own value were made: ``score``, by a test of the limit,
     or as the report made them; older decisions, which knew one way only, do not have it.
     """
@@ -227,6 +228,7 @@ class RuleResult:
     unit: str = "fraction"
     candidate: float | None = None
     detects: float | None = None
+    excludes: float | None = field(default=None, metadata=OPTIONAL)
     utterances: Count = 0
     against: Against | None = None
     part: str | None = None
@@ -476,11 +478,16 @@ class PartEvidence:
     percentiles: tuple[PercentileTable, ...] = ()
 
 
+METHOD = 2
+"""The formulas by which decisions are made now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionEvidence:
     """What a decision rests on, part by part, so that others can recompute it.
 
-    ``about_percentiles`` says what a third party cannot recompute.
+    ``about_percentiles`` says what a third party cannot recompute. ``method`` numbers the formulas
+    that led from the sums to the verdicts (docs/evidence.md): those of older decisions are 1.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -490,6 +497,7 @@ class DecisionEvidence:
         "measurements of their ranks has to be believed"
     )
     parts: tuple[PartEvidence, ...] = ()
+    method: Annotated[int, Limits(ge=1, le=METHOD)] = field(default=1, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,8 @@ A slice of ten speakers knows its own variance badly, and a regression inflates 
 well how much variance comes with an error. benchmarks/decision_quality compares the choices.
 
 Signs are drawn so that anyone can draw them again. Families that are only looked at, and decide
-nothing, get adjusted p-values instead.
+nothing, get adjusted p-values instead. What a slice passes by is another question: which ratio of
+rates its data exclude (:mod:`relkit.statistics.exclusion`).
 """
 
 import hashlib
@@ -33,21 +34,22 @@ import numpy as np
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.wording import counted
 from relkit.statistics.crossed import common_errors
-from relkit.statistics.detection import (
-    ALPHA,
-    OWN_SHARE,
-    Slices,
-    Tail,
-    clusters_for,
-    no_tail,
-    smallest_ratio,
-)
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.distributions import t_quantile
+from relkit.statistics.exclusion import (
+    OWN_SHARE,
+    ErrorRows,
+    Ratios,
+    clusters_to_exclude,
+    ratios_of,
+    smallest_excluded,
+)
 from relkit.statistics.intervals import MIN_CLUSTERS, group_sum
-from relkit.statistics.power import MOST_CLUSTERS
+from relkit.statistics.power import MOST_CLUSTERS, POWER
 from relkit.statistics.rates import RATE_METRICS, RateMetric
 from relkit.statistics.types import Difference, PairedSums, PromptSums, Regression
+
+ALPHA = 0.05
 
 ALL_UP_TO = 12
 """Up to so many clusters all sign vectors are used."""
@@ -154,7 +156,6 @@ def benjamini_hochberg(p_values: Sequence[float] | FloatArray) -> list[float]:
 
 
 TIE = 1e-9
-_CLUMPING = 1.5  # variance of extra errors over Poisson's, where an utterance can have several
 
 _NAMES = (
     "wer",
@@ -239,14 +240,32 @@ class Family:
         differences = self.differences
         return group_sum(differences.value, differences.slice, differences.slices)
 
+    def ratios(self, difference: FloatArray | None = None) -> Ratios:
+        """Return what the ratios of rates rest on; ``difference`` (R,) stands for that of the rows.
+
+        Excused errors are left out.
+        """
+        group, value = self.differences.slice, self.differences.value
+        candidate = np.maximum(self.rows.baseline + value, 0.0)
+        both = candidate + self.rows.baseline
+        apart = candidate - self.rows.baseline if difference is None else difference
+        rows = ErrorRows(
+            slices=self.differences.slices,
+            slice=group,
+            cluster=self.differences.cluster,
+            share=self.rows.units / self.units[group],
+            candidate=np.maximum((both + apart) / 2.0, 0.0),
+            baseline=np.maximum((both - apart) / 2.0, 0.0),
+        )
+        return ratios_of(rows, self.prompts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
     """How the p-values of a family are adjusted.
 
     ``alpha`` is the family-wise error rate, kept by max-T; with ``discoveries`` the false discovery
-    rate, kept by Benjamini and Hochberg (1995), for families that are only looked at. There the one
-    slice that has become worse needs p <= alpha / S, however often others reach its T.
+    rate, kept by Benjamini and Hochberg (1995), for families that are only looked at.
     """
 
     alpha: float = ALPHA
@@ -323,13 +342,21 @@ def test_regressions(
     if tested:
         family = family_of(metric, pairs, tuple(differences), tested)
         test = run_flips(family, seed, correction.alpha, flips)
-        regressions.update(
-            _tested(test, regressions, metric, detectable=detectable, correction=correction)
-        )
+        regressions.update(_tested(test, regressions, detectable=detectable, correction=correction))
     return tuple(regressions[name] for name in slices)
 
 
 test_regressions.__test__ = False  # type: ignore[attr-defined]  # pytest: it is a rule, no test
+
+
+def testable(metric: RateMetric, pairs: PairedSums, slices: Sequence[str]) -> tuple[str, ...]:
+    """Return those of ``slices`` that have enough clusters for a test, each once, in order."""
+    by_slice = {item.slice: item for item in rate_differences(metric, pairs)}
+    return tuple(
+        name
+        for name in dict.fromkeys(slices)
+        if name in by_slice and _untested(by_slice[name]) is None
+    )
 
 
 def clusters_of(pairs: PairedSums, slices: Sequence[str]) -> IntArray:
@@ -440,76 +467,26 @@ def run_flips(family: Family, seed: str, alpha: float = ALPHA, flips: int = FLIP
     )
 
 
-def reference_rates(family: Family) -> FloatArray:
-    """Return the baseline's rate per slice (S,), partially pooled toward the family's.
-
-    (b + K f) / (n + K) with f the rate of all slices together and K = (variance per unit inside
-    slices) / (variance between slices), both by the method of moments (DerSimonian and Laird 1986);
-    slices that do not differ more than their clusters let expect all get f.
-    """
-    group, units = family.differences.slice, family.units
-    count = len(units)
-    overall = float(family.baseline.sum() / units.sum())
-    rate = family.baseline / units
-    residual = family.rows.baseline - rate[group] * family.rows.units
-    inside = float((residual**2).sum() / (units * (1.0 - 1.0 / family.clusters)).sum())
-    excess = float((units * (rate - overall) ** 2).sum()) - (count - 1) * inside
-    room = float(units.sum() - (units**2).sum() / units.sum())
-    if excess <= 0 or room <= 0:
-        return np.full(count, overall)
-    prior = inside * room / excess
-    return np.asarray((family.baseline + prior * overall) / (units + prior), dtype=np.float64)
-
-
-def detection_of(metric: RateMetric, family: Family, reference: FloatArray) -> Slices:
-    """Return what :mod:`relkit.statistics.detection` needs to know about the tested slices.
-
-    Extra errors are taken to fall on clusters as their errors of both systems do, half way toward
-    the reference rate.
-    """
-    group, rows = family.differences.slice, family.rows
-    share = (rows.candidate + rows.baseline) / 2.0 + reference[group] * rows.units
-    total = group_sum(share, group, len(family.units))
-    squares = group_sum(share**2, group, len(family.units))
-    concentration = np.divide(squares, total**2, out=1.0 / family.clusters, where=total > 0)
-    return Slices(
-        variance=family.denominator,
-        errors=family.both,
-        expected=reference * family.units,
-        clusters=family.clusters,
-        concentration=concentration,
-        dispersion=family.dispersion,
-        clumping=max(_CLUMPING if metric.clumps else 1.0, family.dispersion),
-    )
-
-
 def _tested(
     test: FamilyTest,
     regressions: Mapping[str, Regression],
-    metric: RateMetric,
     *,
     detectable: float,
     correction: Correction,
 ) -> dict[str, Regression]:
-    family = test.family
-    reference = reference_rates(family)
-    slices = detection_of(metric, family, reference)
+    family, ratios = test.family, test.family.ratios()
     p_adjusted, low = test.p_adjusted, test.low
-    tail: Tail = test.reached
-    alpha = correction.alpha
     if correction.discoveries:
         p_adjusted = np.array(benjamini_hochberg(test.p))
-        tail, alpha = no_tail, alpha / len(family.slices)
-    ratios = smallest_ratio(slices, tail, alpha)
-    needed = clusters_for(slices, detectable, tail, most=MOST_CLUSTERS, alpha=alpha)
+    excludes = smallest_excluded(ratios)
+    needed = clusters_to_exclude(ratios, detectable, power=POWER, most=MOST_CLUSTERS)
     return {
         name: replace(
             regressions[name],
             p=float(test.p[i]),
             p_adjusted=float(p_adjusted[i]),
             low=float(low[i]),
-            reference=float(reference[i]) if reference[i] > 0 else None,
-            detects=float(ratios[i]) if math.isfinite(ratios[i]) else None,
+            excludes=float(excludes[i]) if math.isfinite(excludes[i]) else None,
             needed_clusters=int(needed[i]) if math.isfinite(needed[i]) else None,
         )
         for i, name in enumerate(family.slices)

@@ -7,7 +7,7 @@ The spread of a difference d of two rates over C clusters with n units in all is
 Each system has rate * discordance errors per unit which the other does not have; they come in
 clumps, so their counts vary ``clumping`` times as much as Poisson's; and speakers differ in how
 much the change of system means to them. All probabilities are for the tests as the rules decide
-them: two-sided 95 % ends for a margin, one-sided 5 % for a family of slices.
+them: two-sided 95 % ends for a margin, one-sided ones for a ratio of rates.
 """
 
 import math
@@ -16,16 +16,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relkit.core.arrays import FloatArray
-from relkit.statistics.detection import (
-    ALPHA,
-    Slices,
-    Tail,
-    clusters_for,
-    normal_tail,
-    smallest_ratio,
-)
 from relkit.statistics.distributions import TWO_SIDED_95, t_power, t_quantile
+from relkit.statistics.exclusion import (
+    OWN_SHARE,
+    Dispersion,
+    Ratios,
+    clusters_to_exclude,
+    smallest_excluded,
+)
 from relkit.statistics.intervals import MIN_CLUSTERS, MIN_DF
 from relkit.statistics.types import Difference
 
@@ -151,64 +149,63 @@ def clusters_to_pass(
     return _fewest(enough)
 
 
-def detectable_ratio(
-    size: SliceSize, assumptions: Assumptions, *, slices: int = 1, alpha: float = ALPHA
+def excludable_ratio(
+    size: SliceSize, assumptions: Assumptions, *, slices: int = 1, clusters: int | None = None
 ) -> float | None:
-    """Return the smallest ratio of rates that ``no_regression`` finds with 80 % power.
+    """Return the smallest ratio at which an equal system passes ``no_regression`` in 80 %.
 
-    ``slices`` is how many the family has, all taken to be like this one, 0 where the others make no
-    difference. None under 5 clusters,
-    without a unit, or where no ratio would ever be found.
+    All of the ``slices`` of its family, taken to be like this one, have to pass; ``clusters`` are
+    those of the family in all. None under 5 clusters, without a unit, or where no ratio would do.
     """
     if size.clusters < MIN_CLUSTERS or size.units <= 0 or assumptions.rate <= 0:
         return None
-    ratio = float(smallest_ratio(_planned(size, assumptions), _family_tail(slices), alpha)[0])
+    ratio = float(smallest_excluded(_planned(size, assumptions, clusters), _each(slices))[0])
     return ratio if math.isfinite(ratio) else None
 
 
-def clusters_to_detect(
+def clusters_to_pass_ratio(
     size: SliceSize,
     assumptions: Assumptions,
     ratio: float,
     *,
     slices: int = 1,
-    alpha: float = ALPHA,
+    clusters: int | None = None,
 ) -> int | None:
-    """Return how many clusters as large as these would find ``ratio`` with 80 % power.
+    """Return how many clusters as large as these let an equal system pass at ``ratio`` in 80 %.
 
     At least 5; None over a million, and without a unit to grow from.
     """
     if size.clusters < 1 or size.units <= 0 or assumptions.rate <= 0 or ratio <= 1.0:
         return None
-    planned = _planned(size, assumptions)
-    tail = _family_tail(slices)
-    needed = clusters_for(planned, ratio, tail, most=MOST_CLUSTERS, alpha=alpha)[0]
+    needed = clusters_to_exclude(
+        _planned(size, assumptions, clusters), ratio, power=_each(slices), most=MOST_CLUSTERS
+    )[0]
     return int(needed) if math.isfinite(needed) else None
 
 
-def _planned(size: SliceSize, assumptions: Assumptions) -> Slices:
+def _each(slices: int) -> float:
+    """Return the power that each of so many slices needs for all of them together to have 80 %."""
+    return float(POWER ** (1.0 / max(1, slices)))
+
+
+def _planned(size: SliceSize, assumptions: Assumptions, clusters: int | None) -> Ratios:
     unit = np.ones(1)
-    expected = assumptions.rate * size.units
-    speakers = (assumptions.between_clusters * expected) ** 2 / size.clusters
-    variance = _per_unit(assumptions) * size.units + speakers
-    return Slices(
-        variance=unit * variance,
-        errors=unit * 2.0 * expected,
-        expected=unit * expected,
+    errors = unit * assumptions.rate * size.units
+    own, family = (expected_df(count) for count in (size.clusters, clusters or size.clusters))
+    parts = OWN_SHARE / math.sqrt(own) + (1.0 - OWN_SHARE) / math.sqrt(max(own, family))
+    return Ratios(
+        candidate=errors,
+        baseline=errors,
         clusters=unit * float(size.clusters),
-        concentration=unit / size.clusters,
-        dispersion=variance / (2.0 * expected),
-        clumping=max(1.0, assumptions.clumping),
+        squares=unit / size.clusters,
+        factor=unit,
+        df=unit * parts**-2.0,
+        prompts=0.0 * unit,
+        dispersion=Dispersion(
+            phi=assumptions.discordance * assumptions.clumping,
+            between=assumptions.between_clusters**2,
+        ),
     )
-
-
-def _family_tail(slices: int) -> Tail:
-    """Return P(max T >= t) over independent slices (Sidak 1967, JASA 62:626)."""
-
-    def tail(t: FloatArray) -> FloatArray:
-        return np.asarray(-np.expm1(slices * np.log1p(-normal_tail(t))), dtype=np.float64)
-
-    return tail
 
 
 def _per_unit(assumptions: Assumptions) -> float:

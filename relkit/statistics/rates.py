@@ -25,8 +25,7 @@ class RateMetric:
     counts the units of the denominator: where it is 0 the metric does not exist, and a cluster with
     0 is no cluster of this metric. ``utterances`` is the sum that counts the utterances with such
     units. ``counted`` metrics can be 0 because nothing happened, which says little; ``bounded``
-    ones cannot exceed 1. ``clumps``: an utterance can have several errors, which come together.
-    ``nothing`` says in words what is missing where n is 0.
+    ones cannot exceed 1. ``nothing`` says in words what is missing where n is 0.
     """
 
     name: str
@@ -36,7 +35,6 @@ class RateMetric:
     utterances: str
     counted: bool = True
     bounded: bool = False
-    clumps: bool = False
     nothing: str = "no words"
 
     @property
@@ -95,7 +93,6 @@ def _rate(
     nothing: str,
     *,
     bounded: bool = False,
-    clumps: bool = False,
 ) -> RateMetric:
     """Return a ratio of counts; ``bounded`` where it cannot exceed 1, as insertions let it."""
     return RateMetric(
@@ -105,12 +102,10 @@ def _rate(
         n=n,
         utterances=utterances,
         bounded=bounded,
-        clumps=clumps,
         nothing=nothing,
     )
 
 
-_words = partial(_rate, clumps=True)
 _share = partial(_rate, bounded=True)
 
 
@@ -127,10 +122,10 @@ def _measure(name: str, numerator: str, denominator: str, n: str, nothing: str) 
 
 
 _ALL = (
-    _words("wer", "errors", "words", "with_words", "no words"),
-    _words("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
-    _words("wer_capped", "capped_errors", "words", "with_words", "no words", bounded=True),
-    _words("cer", "char_errors", "characters", "with_characters", "no characters"),
+    _rate("wer", "errors", "words", "with_words", "no words"),
+    _rate("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
+    _rate("wer_capped", "capped_errors", "words", "with_words", "no words", bounded=True),
+    _rate("cer", "char_errors", "characters", "with_characters", "no characters"),
     _share("ser", "wrong", "utterances", "utterances", "no utterances"),
     _share("mer", "errors", "aligned", "with_aligned", "no words"),
     RateMetric(

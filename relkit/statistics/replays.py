@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relkit.core.arrays import FloatArray
-from relkit.statistics.detection import ALPHA
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.statistics.differences import highest_difference, rate_differences
 from relkit.statistics.families import (
+    ALPHA,
     TIE,
-    Correction,
+    Family,
     clusters_of,
     family_of,
     run_flips,
-    test_regressions,
+    testable,
 )
 from relkit.statistics.intervals import group_sum
 from relkit.statistics.rates import RATE_METRICS
@@ -65,9 +65,8 @@ def replay_null(
     their places in all rules together. Even replays exchange a random half of the clusters, odd
     ones each with probability 1/2. Where clusters share prompts, every third and fourth replay
     exchanges those instead, and what nobody else read with its cluster. A gate fails where any
-    rule does. Which slices of a family are too small to decide does not depend on the labels, and
-    is taken from the run. ``alpha`` is the chance of a false alarm of each family. Without rules
-    nothing is replayed.
+    rule does. ``alpha`` is the chance of a false alarm of each family. Without rules nothing is
+    replayed.
     """
     if not rules or replays < 1:
         return NullReplay(replays=0, blocked=0, undecided=0, method="nothing to replay")
@@ -236,29 +235,39 @@ def _family(
     alpha: float,
 ) -> ReplayOutcome:
     """Return the same for a family: flips move neither the denominators nor the critical value."""
-    metric = RATE_METRICS[rule.metric]
-    ratio, correction = rule.detectable, Correction(alpha=alpha)
-    regressions = test_regressions(
-        metric, pairs, rule.slices, seed=seed, detectable=ratio, correction=correction
-    )
-    open_ = any(item.detects is None or item.detects > ratio for item in regressions)
-    undecided = np.full(len(signs), open_)
-    tested = tuple(dict.fromkeys(item.slice for item in regressions if item.note is None))
+    metric, count = RATE_METRICS[rule.metric], len(signs)
+    tested = testable(metric, pairs, rule.slices)
+    undecided = np.full(count, len(tested) < len(set(rule.slices)))
     if not tested:
-        return np.zeros(len(signs), dtype=np.bool_), undecided
+        return np.zeros(count, dtype=np.bool_), undecided
     family = family_of(metric, pairs, rule.slices, tested)
     test = run_flips(family, seed, alpha)
     differences = family.differences
     exchanged = signs[:, clusters_of(pairs, rule.slices)]
     root = family.reach
-    largest = np.full(len(signs), -np.inf)
+    largest = np.full(count, -np.inf)
+    ratio = np.full(len(tested), rule.detectable)
+    cells, place = family.cells, _rows_of_cells(family, clusters_of(pairs, rule.slices))
     for k, row in enumerate(exchanged):
         values = row[differences.cluster] * differences.value
-        sums = group_sum(values, differences.slice, differences.slices)
-        if (cells := family.cells) is not None:
+        if cells is not None:
             sign = prompts[k, cells.prompt_index]
             turned = np.where(sign == 0, 0.0, sign - signs[k, cells.cluster_index])
-            moved = turned * cells.columns["difference"]
-            sums += group_sum(moved, cells.slice_index, differences.slices)
+            values += group_sum(turned * cells.columns["difference"], place, len(values))
+        sums = group_sum(values, differences.slice, differences.slices)
         largest[k] = np.max(sums / np.where(root > 0, root, 1.0))
+        if not undecided[k]:
+            undecided[k] = not family.ratios(values).excluded(ratio).all()
     return test.reached(largest - TIE) <= alpha, undecided
+
+
+def _rows_of_cells(family: Family, clusters: IntArray) -> IntArray:
+    """Return which row of a family each of its cells is a part of; ``clusters`` are numbered."""
+    if family.cells is None:
+        return np.zeros(0, dtype=np.int64)
+    differences, cells = family.differences, family.cells
+    rows = differences.slice * differences.clusters + differences.cluster
+    of_cells = cells.slice_index * differences.clusters
+    of_cells = of_cells + np.searchsorted(clusters, cells.cluster_index)
+    order = np.argsort(rows, kind="stable")
+    return np.asarray(order[np.searchsorted(rows, of_cells, sorter=order)], dtype=np.int64)

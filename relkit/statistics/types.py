@@ -63,11 +63,11 @@ class Regression:
     ``difference`` with its own interval; ``low`` is the simultaneous lower end of the worsening at
     95 % over the family (one-sided). ``p`` is the slice's own p-value, ``p_adjusted`` that over the
     family: family-wise where it can block, by the false discovery rate where it is only looked at
-    (:func:`relkit.statistics.families.test_regressions`). ``reference`` is the
-    rate that a ratio refers to, ``detects`` the smallest ratio of it that this data finds with 80 %
-    power (None where it never would), ``needed_clusters`` how many clusters like these would find
-    the wanted ratio. ``note`` says why there is no test. ``alone``: there is none for its metric,
-    and the slice is read by its own interval, not corrected for the number of slices.
+    (:func:`relkit.statistics.families.test_regressions`). ``excludes`` is the smallest ratio of the
+    two rates that this data excludes (None where it excludes none), ``needed_clusters`` how many
+    clusters like these would exclude the wanted one in 80 %. ``note`` says why there is no test.
+    ``alone``: there is none for its metric, and the slice is read by its own interval, not
+    corrected for the number of slices.
     """
 
     slice: str
@@ -75,8 +75,7 @@ class Regression:
     p: float | None = None
     p_adjusted: float | None = None
     low: float | None = None
-    reference: float | None = None
-    detects: float | None = None
+    excludes: float | None = None
     needed_clusters: int | None = None
     note: str | None = None
     alone: bool = False

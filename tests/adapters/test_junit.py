@@ -92,7 +92,7 @@ def test_each_check_is_a_test_case() -> None:
         ("gate", "verdict"): "failure fail",
         ("wer-slices", "accent=irish wer_capped"): "failure fail: regressed",
         ("wer-slices", "accent=scottish wer_capped"): "failure fail: regressed",
-        ("wer-slices", "noise=babble wer_capped"): "error inconclusive: too_weak_to_see",
+        ("wer-slices", "noise=babble wer_capped"): "error inconclusive: ratio_not_excluded",
         ("wer-overall", "overall wer_capped"): "passed",
         ("wer-slices", "accent=welsh wer_capped"): "passed",
         ("mos-floor", "channel=telephone dnsmos_ovrl.mean"): "skipped",

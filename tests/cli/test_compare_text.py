@@ -124,7 +124,7 @@ def full() -> CompareReport:
             change(
                 difference("noise=clean", 0.031, 0.031, low=-0.004, high=0.004),
                 Finding.NOT_SEEN,
-                "no difference seen: a rate 1.6 times as high would have shown",
+                "no difference seen: a rate 1.6 times as high is excluded",
                 p_adjusted=0.71,
             ),
             change(
@@ -241,7 +241,7 @@ def test_the_document_has_fractions_and_every_field() -> None:
         0.143,
         0.081,
     )
-    named = {*Difference.__slots__, "p_adjusted", "reference", "detects", "needed_clusters"}
+    named = {*Difference.__slots__, "p_adjusted", "excludes", "needed_clusters"}
     assert named <= set(first)
     assert found["slices"][1]["elsewhere"] == {"slice": "accent=scottish", "share": 0.92}
     assert found["flipped"]["worst_right_to_wrong"][0]["slices"]["accent"] == "scottish"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,9 @@ def by_auditor(payload: bytes) -> Judged:
     believed = [one for one in audit.believed if not one.startswith(("load-test", "approval"))]
     return problems, agreed, believed
 
+
+EARLIER = Path(__file__).resolve().parents[2] / "golden" / "decisions_method_1.jsonl"
+"""Decisions as they were written before their evidence had a method: never written again."""
 
 VERIFIERS = pytest.mark.parametrize("verifier", [by_relkit, by_auditor])
 Verifier = Callable[[bytes], Judged]
@@ -153,6 +157,30 @@ def test_decisions_from_before_limits_were_tested_agree(
     assert verifier(payload)[0] == []
     renamed = changed(payload, of_rule("wer-limit", method="score"))
     assert "low is" in verifier(renamed)[0][0]
+
+
+@VERIFIERS
+def test_earlier_decisions_are_judged_by_the_formulas_that_made_them(verifier: Verifier) -> None:
+    """Those whose slices passed by what would have been seen stay valid, and stay guarded."""
+    codes = set()
+    for line in EARLIER.read_text(encoding="utf-8").splitlines():
+        document = json.loads(line)
+        payload = canonical(document)
+        assert verifier(payload)[0] == []
+        codes |= {check["code"] for check in document["predicate"]["checks"]}
+        for change in (lambda p: p["evidence"].update(method=2), of_rule("wer-slices", detects=9)):
+            assert verifier(changed(payload, change))[0]
+    assert {"no_regression_seen", "too_weak_to_see", "regressed"} <= codes
+
+
+@VERIFIERS
+def test_a_method_that_a_verifier_does_not_know_is_refused(verifier: Verifier) -> None:
+    """Neither an older method than was used, nor one that comes later."""
+    payload = render_statement(statement())
+    for method in (1, 3):
+        document = json.loads(payload)
+        document["predicate"]["evidence"]["method"] = method
+        assert verifier(canonical(document))[0]
 
 
 @VERIFIERS

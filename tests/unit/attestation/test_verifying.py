@@ -11,6 +11,7 @@ from relkit.attestation.verify import Verification, VerifyOptions, verify
 from relkit.core.codec import as_type, encode
 from relkit.core.digests import JsonValue, canonical
 from relkit.gate.types import (
+    METHOD,
     CheckRecord,
     DecisionEvidence,
     GateDecision,
@@ -45,7 +46,7 @@ def test_a_shadow_decision_says_what_it_cannot_do() -> None:
 def test_what_is_believed_is_said() -> None:
     """A valid decision tells how much of it has to be believed."""
     parts = tuple(replace(part, percentiles=()) for part in statement().evidence.parts)
-    found = judged(replace(statement(), evidence=DecisionEvidence(parts=parts)))
+    found = judged(replace(statement(), evidence=DecisionEvidence(parts=parts, method=METHOD)))
     assert found.problems == ()
     assert found.believed == ("latency-p95 on overall", "latency-same on overall")
     assert "are believed" in found.notes[-1]

@@ -78,12 +78,12 @@ def one(regression: Regression, p_better: float | None = None) -> SliceChange:
 
 
 def judged(**fields: Any) -> Regression:  # noqa: ANN401  # any field of the type
-    """Return a tested slice that would have shown a rate 1.5 times as high."""
+    """Return a tested slice that excludes a rate 1.5 times as high."""
     given: dict[str, Any] = {
         "slice": "a=x",
         "difference": difference(slice="a=x"),
         "p_adjusted": 0.2,
-        "detects": 1.5,
+        "excludes": 1.5,
     }
     return Regression(**(given | fields))
 
@@ -92,28 +92,28 @@ def judged(**fields: Any) -> Regression:  # noqa: ANN401  # any field of the typ
     ("regression", "p_better", "finding", "words"),
     [
         (judged(p_adjusted=0.05), None, Finding.WORSE, "worse by 2.0 points"),
-        (judged(p_adjusted=0.051), None, Finding.NOT_SEEN, "a rate 1.5 times as high would"),
+        (judged(p_adjusted=0.051), None, Finding.NOT_SEEN, "a rate 1.5 times as high is excluded"),
         (
             judged(p_adjusted=1.0, difference=difference(-0.03, slice="a=x")),
             0.05,
             Finding.BETTER,
             "better by 3.0 points",
         ),
-        (judged(detects=2.0), None, Finding.NOT_SEEN, "no difference seen"),
+        (judged(excludes=2.0), None, Finding.NOT_SEEN, "no difference seen"),
         (
-            judged(detects=2.1, needed_clusters=33),
+            judged(excludes=2.1, needed_clusters=33),
             None,
             Finding.CANNOT_TELL,
             "cannot tell: needs about 13 voices more",
         ),
         (
-            judged(detects=None, needed_clusters=1234),
+            judged(excludes=None, needed_clusters=1234),
             None,
             Finding.CANNOT_TELL,
             "needs about 1,300 voices more",
         ),
         (
-            judged(p_adjusted=None, detects=None, note="3 clusters: a test needs 5"),
+            judged(p_adjusted=None, excludes=None, note="3 clusters: a test needs 5"),
             None,
             Finding.CANNOT_TELL,
             "cannot tell: 3 clusters: a test needs 5",
@@ -129,7 +129,7 @@ def judged(**fields: Any) -> Regression:  # noqa: ANN401  # any field of the typ
 def test_a_slice_is_read_by_the_test_of_its_family(
     regression: Regression, p_better: float | None, finding: Finding, words: str
 ) -> None:
-    """Worse, better, not seen with the power to see it, or what would be needed."""
+    """Worse, better, not seen where its size is excluded, or what would be needed."""
     found = one(regression, p_better)
     assert found.finding is finding
     assert words in found.reason

@@ -252,7 +252,7 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
             words=40.0,
         ),
         Verdict.INCONCLUSIVE,
-        "too_weak_to_see",
+        "ratio_not_excluded",
     ),
     (
         "no error in either system, tight margin",

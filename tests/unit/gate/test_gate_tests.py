@@ -89,7 +89,7 @@ def test_an_improvement_has_to_be_so_large(
 
 
 @pytest.mark.parametrize(
-    ("p", "worsening", "detects", "verdict"),
+    ("p", "worsening", "excludes", "verdict"),
     [
         (0.05, 0.1, 1.5, F),
         (0.0501, 0.1, 1.5, P),
@@ -100,11 +100,11 @@ def test_an_improvement_has_to_be_so_large(
         (0.5, 0.0, None, I),
     ],
 )
-def test_a_family_fails_what_it_finds_and_passes_what_it_would_have_found(
-    p: float, worsening: float, detects: float | None, verdict: Verdict
+def test_a_family_fails_what_it_finds_and_passes_what_excludes_the_ratio(
+    p: float, worsening: float, excludes: float | None, verdict: Verdict
 ) -> None:
-    """Data too weak to see a doubled rate never pass, whatever p says."""
-    outcome = no_regression(p, worsening, detects=detects, detectable=2.0)
+    """Data that do not exclude a doubled rate never pass, whatever p says."""
+    outcome = no_regression(p, worsening, excludes=excludes, detectable=2.0)
     assert outcome.verdict is verdict
 
 

@@ -152,7 +152,7 @@ def test_a_measured_rate_replaces_the_supposed_one() -> None:
 
 
 def test_two_runs_replace_every_assumption() -> None:
-    """The spread of a measured difference, and what a tested family said it detects."""
+    """The spread of a measured difference, and what a tested family said it excludes."""
     difference = Difference(
         slice="overall", candidate=0.1, baseline=0.1, worsening=0.0, se=0.01, df=19.0, clusters=20
     )
@@ -161,18 +161,21 @@ def test_two_runs_replace_every_assumption() -> None:
     assert item.assumed.rate_from == "measured by both runs"
     assert item.assumed.discordance is None
     assert item.smallest == pytest.approx(0.01 * (2.09 + 0.87), rel=0.03)
-    known = Regression(slice="accent=a1", difference=difference, detects=1.4, reference=0.1)
+    known = Regression(slice="accent=a1", difference=difference, p_adjusted=0.5, excludes=1.4)
     plan = planned(NR.format(1.5), regressions={("r0", "accent=a1"): known})
     by_slice = {item.slice: item for item in plan.slices}
-    assert by_slice["accent=a1"].finds_ratio == 1.4
+    assert by_slice["accent=a1"].excludes_ratio == 1.4
     assert by_slice["accent=a1"].outlook == "decides"
 
 
-def test_a_family_says_the_ratio_that_it_finds() -> None:
-    """A larger family finds less, and more data more."""
+def test_a_family_says_the_ratio_that_equal_systems_exclude() -> None:
+    """More data exclude more."""
     small, large = planned(NR.format(2)), planned(NR.format(2), speakers=80)
     ratios = [
-        item.finds_ratio for plan in (small, large) for item in plan.slices if item.finds_ratio
+        item.excludes_ratio
+        for plan in (small, large)
+        for item in plan.slices
+        if item.excludes_ratio
     ]
     assert len(ratios) == 8
     assert max(ratios[4:]) < min(ratios[:4])
@@ -259,12 +262,12 @@ def high_of(events: int, speakers: int, each: int) -> float | None:
     return limits_excluded(scores)[1]
 
 
-def test_families_share_their_chance_of_a_false_alarm_in_the_plan_too() -> None:
-    """Of two families each sees less than it would alone, as the gate will say."""
+def test_all_slices_of_a_family_have_to_pass_in_the_plan_too() -> None:
+    """Beside the slices of a second rule each has to pass more often than alone."""
     two = policy(NR.format(2), "metric: wer_capped, slice: 'speaker=*', test: no_regression")
     alone = planned(NR.format(2), each=40)
     beside = plan_rules(two, facts(two, each=40))[0]
-    ratios = [[item.finds_ratio or np.inf for item in plan.slices] for plan in (alone, beside)]
+    ratios = [[item.excludes_ratio or np.inf for item in plan.slices] for plan in (alone, beside)]
     assert all(one < other for one, other in zip(*ratios, strict=True))
 
 

@@ -16,9 +16,9 @@ from relkit.statistics.power import (
     Precision,
     SliceSize,
     chance_to_pass,
-    clusters_to_detect,
     clusters_to_pass,
-    detectable_ratio,
+    clusters_to_pass_ratio,
+    excludable_ratio,
     expected_df,
     expected_precision,
     measured_precision,
@@ -121,17 +121,19 @@ def test_needed_clusters_reach_the_power_and_one_less_does_not() -> None:
     assert clusters_to_pass(precision, 1e-7) is None
 
 
-def test_detectable_ratios_fall_with_data_and_rise_with_the_family() -> None:
-    """And the clusters said to be needed find the ratio."""
-    ratios = [detectable_ratio(size(clusters), Assumptions()) or 99.0 for clusters in (5, 10, 40)]
+def test_excluded_ratios_fall_with_data_and_rise_with_the_family() -> None:
+    """And with the clusters said to be needed the ratio is excluded."""
+    ratios = [excludable_ratio(size(clusters), Assumptions()) or 99.0 for clusters in (5, 10, 40)]
     assert ratios == sorted(ratios, reverse=True)
-    many = detectable_ratio(size(10), Assumptions(), slices=500) or 0.0
+    many = excludable_ratio(size(10), Assumptions(), slices=500) or 0.0
     assert many > ratios[1] > 1.0
-    needed = clusters_to_detect(size(10), Assumptions(), 1.15, slices=50) or 0
-    assert (detectable_ratio(size(needed), Assumptions(), slices=50) or 9) <= 1.15
-    assert (detectable_ratio(size(needed - 1), Assumptions(), slices=50) or 9) > 1.15
-    assert detectable_ratio(size(4), Assumptions()) is None
-    assert clusters_to_detect(size(10), Assumptions(), 1.0) is None
+    shared = excludable_ratio(size(10), Assumptions(), slices=500, clusters=5000) or 9.0
+    assert shared < many
+    needed = clusters_to_pass_ratio(size(10), Assumptions(), 1.15, slices=50) or 0
+    assert (excludable_ratio(size(needed), Assumptions(), slices=50) or 9) <= 1.15 * 1.01
+    assert (excludable_ratio(size(needed // 2), Assumptions(), slices=50) or 9) > 1.15
+    assert excludable_ratio(size(4), Assumptions()) is None
+    assert clusters_to_pass_ratio(size(10), Assumptions(), 1.0) is None
 
 
 def test_measured_spread_is_taken_as_it_is() -> None:
