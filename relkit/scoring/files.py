@@ -95,6 +95,10 @@ def parse_jsonl(text: str, *, source: str, side: Side) -> Transcripts:
     and the like are refused with file and line.
     """
     refuse_empty(text, source)
+    if text.lstrip().startswith("["):
+        raise InvalidInput(
+            f"{source}: holds a list, not an object a line", hint="jq -c '.[]' LIST > LINES.jsonl"
+        )
     keys = _AnswerKeys(source) if side == "hypothesis" else None
     ids: list[str] = []
     texts: list[str | None] = []

@@ -18,6 +18,8 @@ Track = tuple[str, str]
 """File and channel."""
 
 _STM_FIELDS = 5
+_STM_LINE = "a line is: file channel speaker begin end <label> text"
+_CTM_LINE = "a line is: file channel begin duration word confidence"
 _CTM_FIELDS = range(5, 9)
 _LEXICAL = ("lex", "na")
 
@@ -138,11 +140,9 @@ def _segments(text: str, source: str, options: TrnOptions) -> list[Segment]:
 def _segment(fields: Sequence[str], line: int, source: str) -> Segment:
     at = where(source, line)
     if len(fields) < _STM_FIELDS:
-        raise InvalidInput(
-            f"{at}: no STM segment", hint="a line is: file channel speaker begin end <label> text"
-        )
+        raise InvalidInput(f"{at}: no STM segment", hint=_STM_LINE)
     file, channel, speaker, *times = fields[:_STM_FIELDS]
-    begin, end = (_seconds(written, at) for written in times)
+    begin, end = (_seconds(written, at, _STM_LINE) for written in times)
     if end < begin:
         raise InvalidInput(f"{at}: the segment ends before it begins")
     label, _, rest = (fields[_STM_FIELDS] if len(fields) > _STM_FIELDS else "").partition(">")
@@ -165,9 +165,7 @@ def _words(text: str, source: str, options: TrnOptions) -> dict[Track, list[_Wor
     for line, fields in _lines(text, source, options, max(_CTM_FIELDS)):
         at = where(source, line)
         if len(fields) not in _CTM_FIELDS:
-            raise InvalidInput(
-                f"{at}: no CTM word", hint="a line is: file channel begin duration word confidence"
-            )
+            raise InvalidInput(f"{at}: no CTM word", hint=_CTM_LINE)
         file, channel, begin, duration, word, *further = fields
         track, mark = (file, channel), word.lower()
         group = open_.get(track)
@@ -189,10 +187,10 @@ def _words(text: str, source: str, options: TrnOptions) -> dict[Track, list[_Wor
                 tracks[track].append(group)
             elif set(word) & set("{}/"):
                 raise InvalidInput(f"{at}: one of {{ }} / inside of an alternative")
-            start = _seconds(begin, at)
+            start = _seconds(begin, at, _CTM_LINE)
             group.branches[-1].append(word)
             group.begin = min(group.begin, start)
-            group.middle = max(group.middle, start + _seconds(duration, at) / 2)
+            group.middle = max(group.middle, start + _seconds(duration, at, _CTM_LINE) / 2)
     for group in open_.values():
         raise InvalidInput(f"{where(source, group.line)}: <ALT_BEGIN> without <ALT_END>")
     return {track: sorted(words, key=lambda word: word.begin) for track, words in tracks.items()}
@@ -201,7 +199,7 @@ def _words(text: str, source: str, options: TrnOptions) -> dict[Track, list[_Wor
 def _check_further(further: Sequence[str], at: str) -> None:
     """Refuse a confidence that is no number, and words that are not to be scored as words."""
     if further and further[0].lower() != "na":
-        _seconds(further[0], at, what="the confidence")
+        _seconds(further[0], at, _CTM_LINE, what="the confidence")
     if len(further) > 1 and further[1].lower() not in _LEXICAL:
         raise InvalidInput(
             f"{at}: a word of a type that is not scored as a word",
@@ -209,13 +207,13 @@ def _check_further(further: Sequence[str], at: str) -> None:
         )
 
 
-def _seconds(written: str, at: str, *, what: str = "a time") -> float:
+def _seconds(written: str, at: str, hint: str, *, what: str = "a time") -> float:
     try:
         value = float(written)
     except ValueError:
         value = -1.0
     if not isfinite(value) or value < 0:
-        raise InvalidInput(f"{at}: {what} is no number from 0 on")
+        raise InvalidInput(f"{at}: {what} is no number from 0 on", hint=hint)
     return value
 
 

@@ -260,6 +260,14 @@ def test_a_reference_is_never_taken_for_an_answer(first: int) -> None:
         parse_jsonl(text, source="a", side="hypothesis")
 
 
+@pytest.mark.parametrize("text", ['[{"id": "a", "text": "x"}]', '\n[\n{"id": "a", "text": "x"}\n]'])
+def test_a_list_is_refused_with_the_way_to_lines(text: str) -> None:
+    """What many tools write is one document, and has no line for an utterance."""
+    with pytest.raises(InvalidInput, match="a: holds a list") as refused:
+        parse_jsonl(text, source="a", side="reference")
+    assert "jq" in str(refused.value.hint)
+
+
 def test_a_mistyped_key_is_recognised() -> None:
     """The hint names the key that looks like the one that is missing."""
     with pytest.raises(InvalidInput) as caught:
