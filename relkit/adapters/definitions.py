@@ -47,6 +47,10 @@ class SuiteFiles:
         """Return the names of all suites, sorted."""
         return _names(self._folder)
 
+    def write(self, name: str, text: str) -> None:
+        """Write a suite's file; raises StorageFailed."""
+        storage.write_text(self._folder / f"{name}.yaml", text)
+
 
 class NormalizerFiles:
     """The built-in normalizers, and those of a workspace where there is one."""

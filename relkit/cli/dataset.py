@@ -172,7 +172,9 @@ def import_(
     from relkit.core.codec import encode
     from relkit.datasets.imports.run import ImportOptions, import_kind
     from relkit.datasets.view import import_text
+    from relkit.gate.starter import starter_text
     from relkit.wiring.datasets import import_dataset
+    from relkit.wiring.gate import write_starter
 
     workspace = common.open()
     options = ImportOptions(
@@ -180,8 +182,16 @@ def import_(
     )
     with progress_bar("reading audio", quiet=common.quiet) as progress:
         summary = import_dataset(workspace, options, progress)
-    show(summary, common, text=import_text, document=encode)
-    say(f"next: name it in a suite: dataset: {{name: {summary.dataset}}}", quiet=common.quiet)
+    starter = write_starter(workspace, summary.dataset)
+    show(
+        summary,
+        common,
+        text=import_text,
+        document=lambda made: {**encode(made), "starter": encode(starter)},
+    )
+    say(starter_text(starter), quiet=common.quiet)
+    plan = f"relkit gate {starter.policy} --plan --suite {starter.suite}"
+    say(f"next: relkit eval {starter.suite} --limit 5, and: {plan}", quiet=common.quiet)
 
 
 def candidates(

@@ -87,13 +87,16 @@ class MarginPorts:
     datasets: VersionedDatasets
 
 
-def set_margins(ports: MarginPorts) -> dict[str, dict[str, float]]:
+def set_margins(
+    ports: MarginPorts, reference: Mapping[str, str] = REFERENCE
+) -> dict[str, dict[str, float]]:
     """Write margins that its own data can decide into the policies of a workspace.
 
-    Returns them by policy and rule. A policy or suite that is not there is passed over.
+    ``reference`` maps policies to the suites whose data they are set for. Returns margins by policy
+    and rule. A policy or suite that is not there is passed over.
     """
     by_policy: dict[str, dict[str, float]] = {}
-    for name, suite_name in REFERENCE.items():
+    for name, suite_name in reference.items():
         text = ports.policies.text(name)
         if text is None or suite_name not in ports.suites.names():
             continue

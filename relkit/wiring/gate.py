@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from relkit.attestation.run import ApproveOptions, Decided, SigningPorts
     from relkit.attestation.types import TrustedKey
     from relkit.attestation.verify import Verification, VerifyOptions
-    from relkit.gate.plan_run import PlanOptions
+    from relkit.gate.plan_run import MarginPorts, PlanOptions
     from relkit.gate.plan_types import GatePlan
     from relkit.gate.run import GateOptions
+    from relkit.gate.starter import StarterSummary
     from relkit.gate.types import CheckRecord, Override
 
 
@@ -128,10 +129,44 @@ def set_margins(folder: Path) -> dict[str, dict[str, float]]:
     from relkit.adapters.workspace import read_workspace
     from relkit.gate import plan_run
 
-    workspace = read_workspace(folder, os.environ)
-    ports = plan_run.MarginPorts(
+    return plan_run.set_margins(_margin_ports(read_workspace(folder, os.environ)))
+
+
+def _margin_ports(workspace: Workspace) -> "MarginPorts":
+    from relkit.gate.plan_run import MarginPorts
+
+    return MarginPorts(
         policies=policy_files(workspace),
         suites=suite_files(workspace),
         datasets=dataset_files(workspace),
     )
-    return plan_run.set_margins(ports)
+
+
+def write_starter(workspace: Workspace, dataset: str) -> "StarterSummary":
+    """Write a suite and a policy for a dataset where there are none, and say what they can do.
+
+    The policy's margins are those that the data can decide.
+    """
+    from relkit.gate.plan_run import set_margins
+    from relkit.gate.starter import StarterSummary, starter_files
+
+    ports = _margin_ports(workspace)
+    files = starter_files(ports.datasets.snapshot(dataset, rev=None).dataset)
+    suites, policies = suite_files(workspace), policy_files(workspace)
+    written = []
+    if files.suite not in suites.names():
+        suites.write(files.suite, files.suite_text)
+        written.append(workspace.shown(workspace.suites / f"{files.suite}.yaml"))
+    margin = None
+    if policies.text(files.policy) is None:
+        policies.write(files.policy, files.policy_text)
+        written.append(workspace.shown(workspace.gates / f"{files.policy}.yaml"))
+        margins = set_margins(ports, {files.policy: files.suite})
+        margin = next(iter(margins.get(files.policy, {}).values()), None)
+    return StarterSummary(
+        suite=files.suite,
+        policy=files.policy,
+        written=tuple(written),
+        margin=margin,
+        untested=files.untested,
+    )
