@@ -33,6 +33,12 @@ from benchmarks.decision_quality.power import (
     margin_rows,
     slice_rows,
 )
+from benchmarks.decision_quality.prompts import (
+    COVERAGE_HEAD,
+    READ_HEAD,
+    coverage_rows,
+    prompt_rows,
+)
 from benchmarks.decision_quality.whole import (
     CHANGED_HEAD,
     EQUAL_HEAD,
@@ -123,4 +129,14 @@ def _tables(*, quick: bool) -> Iterator[Table]:
         f"Differences of percentiles, {singles} runs: coverage, and has both ends, %",
         f"{'speakers':>18}" + "".join(f"{one:>10}{'both':>10}" for one in ("p50", "p95", "p99")),
         percentile_rows(singles),
+    )
+    yield (
+        "Texts that all read: equal systems, all worse by exactly the margin, one slice doubled, %",
+        READ_HEAD,
+        prompt_rows(4 if quick else 400),
+    )
+    yield (
+        "The same worlds: coverage of the whole, %",
+        COVERAGE_HEAD,
+        coverage_rows(20 if quick else 1000),
     )

@@ -64,6 +64,7 @@ def planned_margin(world: World) -> float:
         clusters=world.clusters,
         utterances=utterances,
         units=utterances * MEAN_WORDS,
+        shared=(1.0 - 1.0 / world.clusters) / world.prompts if world.prompts else 0.0,
     )
     precision = expected_precision(size, Assumptions(rate=world.rate))
     return max(0.002, smallest_margin(precision)) if precision is not None else 1.0

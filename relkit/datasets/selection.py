@@ -25,6 +25,11 @@ def cluster_of(utterance: Utterance, column: str) -> str:
     return utterance.id if column == ID else utterance.attributes.get(column, NO_VALUE)
 
 
+def prompt_of(utterance: Utterance, reference: str) -> str:
+    """Return what was to be read: the manifest's ``prompt``, else the (normalized) reference."""
+    return " ".join(utterance.attributes.get("prompt", reference).split())
+
+
 def slice_values(
     utterance: Utterance, columns: Iterable[str], bins: Iterable[Bins], duration: float | None
 ) -> dict[str, str]:

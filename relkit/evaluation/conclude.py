@@ -12,7 +12,7 @@ from relkit.core.metrics import PREDICTED
 from relkit.core.slices import OVERALL
 from relkit.core.values import ErrorCounts, Named
 from relkit.core.wording import clustering
-from relkit.datasets.selection import cluster_of, slice_values
+from relkit.datasets.selection import cluster_of, prompt_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
 from relkit.evaluation.slicing import Cut, Plan
@@ -57,15 +57,10 @@ def score_outcomes(
     ]
     prompts: dict[str, int] = {}
     for i, result in enumerate(results):
-        attributes = utterances[result.id].attributes
-        text = attributes.get(PROMPT_COLUMN, result.texts.reference_normalized)
-        if text := " ".join(text.split()):
+        text = prompt_of(utterances[result.id], result.texts.reference_normalized)
+        if text:
             results[i] = replace(result, prompt_number=prompts.setdefault(text, len(prompts)))
     return results
-
-
-PROMPT_COLUMN = "prompt"
-"""The manifest's column that says which prompt was read; without it the normalized reference."""
 
 
 def _result(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
-from relkit.datasets.selection import cluster_of, require_consent, slice_values
+from relkit.datasets.selection import cluster_of, prompt_of, require_consent, slice_values
 from relkit.datasets.types import Dataset, Utterance
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite
@@ -15,6 +15,7 @@ from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
 from relkit.gate.types import Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
+from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import SliceSize
 from relkit.statistics.rates import RATE_METRICS
@@ -60,6 +61,7 @@ def size_of(metric: str, facts: SliceFacts) -> SliceSize:
         clusters=counted.clusters,
         utterances=counted.utterances,
         units=float(counted.total),
+        shared=facts.shared,
     )
 
 
@@ -85,16 +87,36 @@ class _Counter:
     totals: Counter[str] = field(default_factory=Counter)
     utterances: Counter[str] = field(default_factory=Counter)
     clusters: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    prompts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
-    def add(self, cluster: str, units: Mapping[str, int]) -> None:
+    def add(self, cluster: str, prompt: str, units: Mapping[str, int]) -> None:
         """Count one utterance."""
+        if prompt:
+            self.prompts[prompt][cluster] += 1
         for name, total in units.items():
             if total:
                 self.totals[name] += total
                 self.utterances[name] += 1
                 self.clusters[name].add(cluster)
 
-    def facts(self, key: str) -> SliceFacts:
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether clusters share as many prompts as count."""
+        shared = [readers.total() for readers in self.prompts.values() if len(readers) > 1]
+        return (
+            len(shared) >= FEWEST_PROMPTS and sum(shared) >= SHARED * self.utterances["utterances"]
+        )
+
+    @property
+    def shared(self) -> float:
+        """The share of pairs of utterances in which two clusters read the same prompt."""
+        pairs = sum(
+            readers.total() ** 2 - sum(count**2 for count in readers.values())
+            for readers in self.prompts.values()
+        )
+        return pairs / max(1, self.utterances["utterances"]) ** 2
+
+    def facts(self, key: str, *, shared: bool) -> SliceFacts:
         """Return what was counted."""
         units = {
             name: UnitCount(
@@ -106,7 +128,11 @@ class _Counter:
         }
         utterances = units["utterances"]
         return SliceFacts(
-            slice=key, utterances=utterances.utterances, clusters=utterances.clusters, units=units
+            slice=key,
+            utterances=utterances.utterances,
+            clusters=utterances.clusters,
+            units=units,
+            shared=self.shared if shared else 0.0,
         )
 
 
@@ -132,17 +158,19 @@ def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None
         for column, value in row_values.items():
             values[column].add(value)
         units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
+        prompt = prompt_of(item, item.reference).casefold()
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
             if any(matches(pattern, key) for pattern in cuttable):
-                counters.setdefault(key, _Counter()).add(group, units)
+                counters.setdefault(key, _Counter()).add(group, prompt, units)
+    shared = counters[OVERALL].shares_prompts
     return SelectionFacts(
         dataset=version.name,
         revision=version.revision,
         digest=version.digest,
         cluster=cluster,
         values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
-        slices={key: counters[key].facts(key) for key in sorted(counters)},
+        slices={key: counters[key].facts(key, shared=shared) for key in sorted(counters)},
         suite=None if suite is None else suite.name,
         task=None if suite is None else suite.task,
         metrics=None if suite is None else suite.metrics,

@@ -45,12 +45,16 @@ class UnitCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceFacts:
-    """What is in one slice of a selection; ``units`` by the name of a metric's denominator."""
+    """What is in one slice of a selection; ``units`` by the name of a metric's denominator.
+
+    ``shared`` as of :class:`relkit.statistics.power.SliceSize`.
+    """
 
     slice: str
     utterances: int
     clusters: int
     units: Mapping[str, UnitCount]
+    shared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,12 +37,17 @@ _KURTOSIS = 3.0  # of a normal distribution
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceSize:
-    """How much data a slice has: ``units`` are those of the metric's denominator (words)."""
+    """How much data a slice has: ``units`` are those of the metric's denominator (words).
+
+    ``shared`` is the share of pairs of utterances in which two clusters read the same prompt: 1 / P
+    where all read P prompts, 0 where that does not count.
+    """
 
     slice: str
     clusters: int
     utterances: int
     units: float
+    shared: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +56,15 @@ class Assumptions:
 
     ``rate`` of the baseline; ``discordance`` the share of a system's errors that the other does not
     make; ``clumping`` the variance of such errors over Poisson's; ``between_clusters`` the standard
-    deviation between speakers of the difference, as a share of the rate.
+    deviation between speakers of the difference, as a share of the rate, and ``between_prompts``
+    that between prompts.
     """
 
     rate: float = 0.08
     discordance: float = 0.2
     clumping: float = 1.25
     between_clusters: float = 0.05
+    between_prompts: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +81,16 @@ def expected_precision(size: SliceSize, assumptions: Assumptions) -> Precision |
     """Return the precision a difference will have in a slice; None under 5 clusters or no unit."""
     if size.clusters < MIN_CLUSTERS or size.units <= 0:
         return None
-    return Precision(
-        slice=size.slice,
-        clusters=size.clusters,
-        se=math.sqrt(
-            _per_unit(assumptions) / size.units
-            + (assumptions.between_clusters * assumptions.rate) ** 2 / size.clusters
-        ),
-        df=expected_df(size.clusters),
+    one_way = (
+        _per_unit(assumptions) / size.units
+        + (assumptions.between_clusters * assumptions.rate) ** 2 / size.clusters
     )
+    added = (assumptions.between_prompts * assumptions.rate) ** 2 * size.shared
+    df, share = expected_df(size.clusters), one_way / (one_way + added)
+    if added > 0:
+        of_prompts = expected_df(max(1, round(1.0 / size.shared)))
+        df = min(df, 1.0 / (share**2 / df + (1.0 - share) ** 2 / of_prompts))
+    return Precision(slice=size.slice, clusters=size.clusters, se=math.sqrt(one_way + added), df=df)
 
 
 def measured_precision(difference: Difference) -> Precision | None:

@@ -374,3 +374,23 @@ def test_the_document_of_a_plan_is_plain_json() -> None:
     )
     document = json.loads(json.dumps(encode(plan), allow_nan=False))
     assert [rule["outlook"] for rule in document["rules"]] == ["decides"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "shared"),
+    [
+        ([f"text {i}" for i in range(6)], 5 / 36),
+        ([f"Text  {i} " if i % 2 else f"text {i}" for i in range(6)], 5 / 36),
+        ([f"text {i}" for i in range(4)], 0.0),
+    ],
+)
+def test_prompts_that_clusters_share_are_counted(texts: list[str], shared: float) -> None:
+    """A pair of utterances counts where two speakers read one text; four texts are too few."""
+    items = [
+        utterance(f"{speaker}-{i}", reference=text, attributes={"speaker": f"s{speaker}"})
+        for speaker in range(6)
+        for i, text in enumerate(texts if speaker % 2 else [text.upper() for text in texts])
+    ]
+    asked = policy("metric: wer, max: 0.3")
+    facts = facts_of(dataset(items), asked.rules)
+    assert facts.slices["overall"].shared == pytest.approx(shared)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,17 @@ def test_measured_spread_is_taken_as_it_is() -> None:
     """A difference without an interval has none."""
     empty = Difference(slice="x", candidate=0.1, baseline=0.1, worsening=0.0, clusters=3)
     assert measured_precision(empty) is None
+
+
+def test_shared_prompts_are_a_limit_that_speakers_do_not_lift() -> None:
+    """(0.25 rate)^2 / P stays however many speakers read P prompts."""
+    alone, many = (expected_precision(size(n), Assumptions()) for n in (20, 2000))
+    read = [expected_precision(replace(size(n), shared=1 / 16), Assumptions()) for n in (20, 2000)]
+    assert alone is not None
+    assert many is not None
+    assert read[0] is not None
+    assert read[1] is not None
+    assert read[0].se == pytest.approx(math.hypot(alone.se, 0.25 * 0.08 / 4))
+    assert read[0].df <= alone.df
+    assert read[1].se == pytest.approx(0.25 * 0.08 / 4, rel=0.03)
+    assert read[1].df == pytest.approx(expected_df(16), rel=0.1)
