@@ -194,11 +194,50 @@ def _load(gx: Any, item: Expectation, order: int) -> Any:  # noqa: ANN401  # the
     except (ValueError, TypeError, AttributeError) as error:
         return _wrong_arguments(error)
     if len(loaded) == 1:
-        return loaded[0]
+        return _vacuous(item.type, loaded[0]) or loaded[0]
     from great_expectations.expectations.registry import list_registered_expectation_implementations
 
     names = list(list_registered_expectation_implementations())
     return f'unknown expectation "{item.type}"' + _suggestion(item.type, names)
+
+
+_LISTS = ("value_set", "type_list", "value_pairs_set")
+_DEMANDS = (*_LISTS, "regex_list", "like_pattern_list", "column_set", "column_list", "threshold")
+_SPANS = (("proportion", 0.0, 1.0), ("count", 0.0, math.inf), ("lengths", 0.0, math.inf))
+"""What is in the name of an expectation, and the least and most that any data can have."""
+
+
+def _vacuous(kind: str, loaded: Any) -> str | None:  # noqa: ANN401  # the library's expectation
+    """Return why no data could break an expectation, None where some could.
+
+    The library reads what is missing as "anything goes", and its profilers write such ones.
+    """
+    absent = object()
+    values = {name: getattr(loaded, name, absent) for name in _DEMANDS}
+    missing = [name for name, value in values.items() if value is None]
+    empty = [name for name in _LISTS if values[name] in ([], (), set())]
+    if getattr(loaded, "mostly", None) == 0:
+        return 'no data can break it: "mostly" is 0, so that no value has to hold'
+    ranges = (getattr(loaded, "quantile_ranges", None) or {}).get("value_ranges")
+    if ranges is not None and all(low is high is None for low, high in ranges):
+        return 'no data can break it: "value_ranges" has no limit'
+    if ranges is None and kind.endswith("_to_be_between") and _covers(kind, loaded):
+        return 'no data can break it: give "min_value" or "max_value" a limit that data can pass'
+    if missing and not (missing == ["column_set"] and loaded.exact_match):
+        return f'no data can break it: "{missing[0]}" is missing'
+    passing = "_not_" in kind or "contain_set" in kind
+    return f'no data can break it: "{empty[0]}" is empty' if empty and passing else None
+
+
+def _covers(kind: str, loaded: Any) -> bool:  # noqa: ANN401  # the library's expectation
+    """Return whether bounds leave nothing out of what there can be."""
+    spans = ((low, high) for part, low, high in _SPANS if part in kind)
+    least, most = next(spans, (-math.inf, math.inf))
+    low, high = loaded.min_value, loaded.max_value
+    strict = [bool(getattr(loaded, f"strict_{end}", False)) for end in ("min", "max")]
+    below = low is None or (_number(low) is not None and low <= least and not strict[0])
+    above = high is None or (_number(high) is not None and high >= most and not strict[1])
+    return below and above
 
 
 def _suggestion(name: str, names: Sequence[str]) -> str:

@@ -160,6 +160,67 @@ def test_what_the_library_would_drop_is_a_failure(wanted: dict[str, Any], proble
     assert found.problem == problem
 
 
+MEAN = "expect_column_mean_to_be_between"
+SHARE = "expect_column_proportion_of_unique_values_to_be_between"
+ROWS = "expect_table_row_count_to_be_between"
+IN_SET = "expect_column_values_to_be_in_set"
+NOT_IN_SET = "expect_column_values_to_not_be_in_set"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": ROWS, "min_value": None, "max_value": None},
+        {"type": ROWS, "min_value": 0},
+        {"type": MEAN, "column": "seconds"},
+        {"type": SHARE, "column": "id", "min_value": 0, "max_value": 1},
+        {"type": "expect_column_value_lengths_to_be_between", "column": "id", "min_value": 0},
+        {"type": "expect_column_unique_value_count_to_be_between", "column": "id"},
+        {"type": IN_SET, "column": "id", "value_set": ["x"], "mostly": 0},
+        {"type": UNIQUE, "column": "id", "mostly": 0.0},
+        {"type": NOT_IN_SET, "column": "id", "value_set": []},
+        {
+            "type": "expect_column_distinct_values_to_contain_set",
+            "column": "id",
+            "value_set": [],
+        },
+        {"type": "expect_table_columns_to_match_ordered_list"},
+        {"type": "expect_table_columns_to_match_set", "exact_match": False},
+        {
+            "type": "expect_column_quantile_values_to_be_between",
+            "column": "seconds",
+            "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, None]]},
+        },
+    ],
+)
+def test_what_no_data_could_break_is_no_expectation(wanted: dict[str, Any]) -> None:
+    """The library reads missing bounds as "anything goes", and would call them kept."""
+    found = judge(**wanted, severity="info")
+    assert (found.outcome, found.loaded, found.evaluated) == ("failed", False, False)
+    assert str(found.problem).startswith("no data can break it: ")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": ROWS, "min_value": 0, "max_value": 9},
+        {"type": SHARE, "column": "id", "min_value": 0, "strict_min": True},
+        {"type": SHARE, "column": "id", "min_value": 0.5, "max_value": 1},
+        {"type": UNIQUE, "column": "id", "mostly": 0.01},
+        {"type": NOT_IN_SET, "column": "id", "value_set": ["x"]},
+        {
+            "type": "expect_column_quantile_values_to_be_between",
+            "column": "seconds",
+            "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[None, 100]]},
+        },
+    ],
+)
+def test_what_data_could_break_stays_an_expectation(wanted: dict[str, Any]) -> None:
+    """One end that data can pass is enough."""
+    found = judge(**wanted)
+    assert (found.outcome, found.loaded) == ("passed", True)
+
+
 def none_longer_than(seconds: float) -> dict[str, Any]:
     """Return a condition that selects the rows of longer clips."""
     return {
@@ -231,7 +292,7 @@ def test_an_empty_frame_fails_every_expectation() -> None:
     empty = tables({name: [] for name in COLUMNS})
     wanted = contract(
         {"type": UNIQUE, "column": "id"},
-        {"type": "expect_table_row_count_to_be_between", "min_value": 0},
+        {"type": "expect_table_row_count_to_be_between", "min_value": 1},
     )
     judged = CHECKER.check(wanted, empty, **PLAIN)
     assert [(item.outcome, item.evaluated) for item in judged] == [("failed", False)] * 2
