@@ -23,6 +23,7 @@ from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.wording import short_digest
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.files import (
+    Pointer,
     parse_dataset,
     parse_lock,
     parse_manifest,
@@ -68,7 +69,9 @@ class Revisions(Protocol):
 class VersionedAudio(Protocol):
     """Where audio lies that git does not hold."""
 
-    def place(self, folder: Path, md5: str, target: Path, *, what: str) -> None:
+    def place(
+        self, folder: Path, md5: str, target: Path, *, what: str, remote: str | None = None
+    ) -> None:
         """Write what a DVC hash names to ``target``, whole and verified, or raise.
 
         ``folder`` says which DVC repository is meant.
@@ -225,7 +228,10 @@ class DatasetFiles:
             what = f"{name}/{shown(out)}"
             if self._audio is None or lock is None:
                 raise InvalidInput(f"{what}: the audio is not here", hint="run: dvc pull")
-            self._audio.place(root, lock.audio.dvc[out], tree / out, what=what)
+            path = tree / f"{out}{POINTER}"
+            remote = _pointer(path, name).remote if path.is_file() else None
+            md5 = lock.audio.dvc[out]
+            self._audio.place(root, md5, tree / out, remote=remote, what=what)
 
 
 def _working(root: Path, name: str, revisions: Revisions) -> DatasetSnapshot:
@@ -302,21 +308,24 @@ def _absent(root: Path, lock: DatasetLock | None) -> tuple[str, ...]:
 def _check_pointers(tree: Path, lock: DatasetLock | None, name: str, commit: str) -> None:
     """Refuse a revision whose lock is missing, or is not about the audio that DVC holds."""
     for path in sorted(tree.glob(f"?*{POINTER}")):
-        source = f"{name}/{path.name}"
         if lock is None:
             raise InvalidInput(
                 f"{name} has audio under DVC and no {LOCK} at revision {short_digest(commit)}",
                 hint=f"run: relkit dataset lock {name}, and commit what it wrote",
             )
         out = path.name.removesuffix(POINTER)
-        md5 = parse_pointer(
-            decode(storage.read_bytes(path, what=source), source=source), source=source
-        )
-        if out in lock.audio.dvc and lock.audio.dvc[out] != md5:
+        if out in lock.audio.dvc and lock.audio.dvc[out] != _pointer(path, name).md5:
             raise InvalidInput(
-                f"{source} names other audio than {LOCK} at revision {short_digest(commit)}",
+                f"{name}/{path.name} names other audio than {LOCK} at revision"
+                f" {short_digest(commit)}",
                 hint=f"run: relkit dataset lock {name}, and commit what it wrote",
             )
+
+
+def _pointer(path: Path, name: str) -> Pointer:
+    source = f"{name}/{path.name}"
+    data = storage.read_bytes(path, what=source)
+    return parse_pointer(decode(data, source=source), source=source)
 
 
 def _refuse_other_audio(content: "_Content", name: str) -> None:

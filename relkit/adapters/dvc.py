@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -197,7 +198,7 @@ def dvc(folder: Path, site: Path, *arguments: str) -> None:
     if done.returncode:
         raise InvalidInput(
             f"dvc {arguments[0]} failed{_reason(done.stderr, folder)}",
-            hint=f"run it by hand to see more: dvc {' '.join(arguments)}",
+            hint=f"run it by hand to see more: dvc {shlex.join(arguments)}",
         )
 
 
@@ -212,24 +213,25 @@ def _reason(text: str, folder: Path) -> str:
     return f": {reason}" if f" {os.sep}" not in reason and f"'{os.sep}" not in reason else ""
 
 
-def pull(root: Path, site: Path, md5: str, *, what: str) -> None:
-    """Bring a hash, and for a folder all its files, from the remote into the cache.
+def pull(root: Path, site: Path, md5: str, *, remote: str | None, what: str) -> None:
+    """Bring a hash, and for a folder all its files, from a remote (None: the default) to the cache.
 
     What the remote lacks is not an error here. Raises BackendUnavailable where there is no remote
     or it cannot be reached.
     """
     require(f"{what}: the audio is not in the DVC cache")
-    done = _run_python(site, "-c", _BOOT, json.dumps(sys.path), str(root), md5)
+    done = _run_python(site, "-c", _BOOT, json.dumps(sys.path), str(root), md5, remote or "")
     lines = done.stdout.splitlines()
     reply = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {"error": "crashed"}
     if "error" not in reply:
         return
-    remote = f' "{reply["remote"]}"' if reply.get("remote") else ""
+    named = f' "{shown(reply["remote"])}"' if reply.get("remote") else ""
     problem = {
         "none": "no DVC remote is set",
-        "gone": f"the DVC remote{remote} is gone",
-        "plugin": f"the DVC remote{remote} needs a part of DVC that is not installed",
-    }.get(reply["error"], f"the DVC remote{remote} cannot be reached ({reply['error']})")
+        "unknown": f"the DVC remote{named}, which its .dvc file names, is not set",
+        "gone": f"the DVC remote{named} is gone",
+        "plugin": f"the DVC remote{named} needs a part of DVC that is not installed",
+    }.get(reply["error"], f"the DVC remote{named} cannot be reached ({reply['error']})")
     raise BackendUnavailable(
         f"{what}: the audio is not in the DVC cache, and {problem}",
         hint="see: dvc remote list; then: dvc pull",
@@ -271,7 +273,7 @@ class DvcAudio:
         if entries:
             git(folder, "rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", *outs)
         try:
-            dvc(folder, self._site, "add", "--quiet", "--", *outs)
+            dvc(folder, self._site, "add", "--", *outs)
         except BaseException:
             if entries:
                 git(folder, "update-index", "-z", "--index-info", entered=entries)
@@ -280,7 +282,7 @@ class DvcAudio:
         for out in outs:
             source = f"{folder.name}/{shown(out)}.dvc"
             text = decode(storage.read_bytes(folder / f"{out}.dvc", what=source), source=source)
-            pointed[out] = parse_pointer(text, source=source)
+            pointed[out] = parse_pointer(text, source=source).md5
         root = dvc_root(folder)
         configs = () if root is None else _configs(root)
         return TrackedAudio(
@@ -292,12 +294,14 @@ class DvcAudio:
             ),
         )
 
-    def place(self, folder: Path, md5: str, target: Path, *, what: str) -> None:
+    def place(
+        self, folder: Path, md5: str, target: Path, *, what: str, remote: str | None = None
+    ) -> None:
         """Write what a DVC hash names to ``target``, whole and verified.
 
         ``folder`` lies in the DVC repository that is asked: its cache, its local remotes, then
-        any other remote through DVC itself. Raises InvalidInput, BackendUnavailable,
-        MissingDependency, StorageFailed.
+        through DVC itself ``remote``, the output's own (None: the default). Raises InvalidInput,
+        BackendUnavailable, MissingDependency, StorageFailed.
         """
         root = dvc_root(folder)
         if root is None:
@@ -308,7 +312,7 @@ class DvcAudio:
         stores = object_stores(root)
         files = listing(stores, md5, what=what)
         if files is None or missing(stores, files):
-            pull(root, self._site, md5, what=what)
+            pull(root, self._site, md5, remote=remote, what=what)
             files = listing(stores, md5, what=what)
         if files is None:
             raise InvalidInput(
@@ -328,36 +332,40 @@ def dvc_init(folder: Path, site: Path) -> bool:
     else:
         same = Path(top.decode().rstrip("\n")).resolve() == folder.resolve()
         how = [] if same else ["--subdir"]
-    dvc(folder, site, "init", "--quiet", *how)
+    dvc(folder, site, "init", *how)
     return True
 
 
-def run(root: str, md5: str) -> None:
+def run(root: str, md5: str, remote: str) -> None:
     """Pull a hash into the cache and say in one line of JSON how it went."""
-    print(json.dumps(_pull(root, md5)))  # noqa: T201  # the one line the parent reads
+    print(json.dumps(_pull(root, md5, remote or None)))  # noqa: T201  # the one line the parent reads
 
 
-def _pull(root: str, md5: str) -> dict[str, Any]:
-    from dvc.config import NoRemoteError  # type: ignore[import-untyped]  # DVC ships no types
+def _pull(root: str, md5: str, name: str | None) -> dict[str, Any]:
+    from dvc.config import (  # type: ignore[import-untyped]  # DVC ships no types
+        NoRemoteError,
+        RemoteNotFoundError,
+    )
     from dvc.repo import Repo  # type: ignore[import-untyped]  # as above
     from dvc_data.hashfile.hash_info import HashInfo
 
-    name = None
     try:
         with Repo(root) as repo:
-            name = repo.config["core"].get("remote")
-            remote = repo.cloud.get_remote_odb(None, "pull")
+            name = name or repo.config["core"].get("remote")
+            remote = repo.cloud.get_remote_odb(name, "pull")
             if remote.fs.protocol == "local" and not Path(remote.path).parents[1].is_dir():
                 return {"error": "gone", "remote": name}
-            repo.cloud.pull([HashInfo("md5", md5)])
+            repo.cloud.pull([HashInfo("md5", md5)], remote=name)
             listing = Path(repo.cache.local.oid_to_path(md5))
             if not listing.is_file():
                 _ask(remote, md5)
             elif md5.endswith(".dir"):
                 files = json.loads(listing.read_bytes())
-                repo.cloud.pull([HashInfo("md5", item["md5"]) for item in files])
+                repo.cloud.pull([HashInfo("md5", item["md5"]) for item in files], remote=name)
     except NoRemoteError:
         return {"error": "none"}
+    except RemoteNotFoundError:
+        return {"error": "unknown", "remote": name}
     except ImportError:  # each kind of remote is a package of its own
         return {"error": "plugin", "remote": name}
     except Exception as error:  # noqa: BLE001  # each kind of remote has errors of its own; all mean that it did not answer

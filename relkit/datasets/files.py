@@ -148,8 +148,11 @@ class _Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pointed:
+class Pointer:
+    """What DVC holds of one path: its hash, and the remote of its own where it has one."""
+
     md5: Md5
+    remote: str | None = None
 
 
 def parse_lock(text: str, *, source: str) -> DatasetLock:
@@ -169,8 +172,8 @@ def render_lock(lock: DatasetLock) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def parse_pointer(text: str, *, source: str) -> str:
-    """Return the DVC hash that a ``*.dvc`` file of one path names; raises InvalidInput.
+def parse_pointer(text: str, *, source: str) -> Pointer:
+    """Return what a ``*.dvc`` file of one path names; raises InvalidInput.
 
     Files of DVC 2 name objects that lie elsewhere, and are refused.
     """
@@ -186,7 +189,8 @@ def parse_pointer(text: str, *, source: str) -> str:
             f"{source}: was written by DVC 2",
             hint="run: dvc cache migrate --dvc-files, then lock the dataset again",
         )
-    return parse(_Pointed, {"md5": first["md5"]}, source=source).md5
+    shaped = {key: first[key] for key in ("md5", "remote") if key in first}
+    return parse(Pointer, shaped, source=source)
 
 
 def parse_listing(text: str, *, source: str) -> dict[str, str]:

@@ -194,6 +194,36 @@ def test_any_other_remote_is_dvcs_work(repository: Path, md5: str) -> None:
     assert (repository / ".dvc" / "cache" / "files" / "md5").is_dir()
 
 
+def test_an_output_comes_from_its_own_remote(
+    repository: Path, md5: str, far: ThreadingHTTPServer
+) -> None:
+    """The default remote lacks it; one that is not set is named."""
+    config = f"['remote \"far\"']\n    url = http://127.0.0.1:{far.server_port}\n"
+    config += "[core]\n    remote = empty\n['remote \"empty\"']\n    url = http://127.0.0.1:9\n"
+    (repository / ".dvc" / "config").write_text(config)
+    target, folder = repository / "back" / "audio", repository / "sets" / "words"
+    with pytest.raises(BackendUnavailable, match='"farther", which its'):
+        store(repository).place(folder, md5, target, remote="farther", what="words/audio")
+    store(repository).place(folder, md5, target, remote="far", what="words/audio")
+    assert contents(target) == FILES
+
+
+def test_dvcs_own_reason_is_in_the_message(tmp_path: Path) -> None:
+    """Also where DVC is quiet by itself: what .dvcignore names, and the output of a stage."""
+    repository = tmp_path / "repository"
+    folder = write(repository / "sets" / "words")
+    git(repository, "init", "--quiet")
+    dvc_init(repository, repository / ".relkit")
+    (repository / ".dvcignore").write_text("audio/\n")
+    with pytest.raises(InvalidInput, match=r"dvc add failed: .*ignored by \.dvcignore") as caught:
+        store(repository).track(folder, ["audio"])
+    assert str(tmp_path) not in caught.value.message
+    (repository / ".dvcignore").unlink()
+    (folder / "dvc.yaml").write_text("stages:\n  made:\n    cmd: make\n    outs: [audio]\n")
+    with pytest.raises(InvalidInput, match="overlaps with an output of stage: 'made'"):
+        store(repository).track(folder, ["audio"])
+
+
 @pytest.mark.usefixtures("far")
 def test_without_dvc_another_remote_is_out_of_reach(
     repository: Path, md5: str, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from relkit.core.codec import schema
 from relkit.core.errors import InvalidInput
 from relkit.datasets.files import (
+    Pointer,
     parse_dataset,
     parse_listing,
     parse_lock,
@@ -351,8 +352,10 @@ POINTER = f"outs:\n- md5: {MD5}.dir\n  size: 3\n  nfiles: 2\n  hash: md5\n  path
 
 def test_a_pointer_gives_its_hash() -> None:
     """DVC's own file, with keys that are none of our business."""
-    assert parse_pointer(POINTER, source="audio.dvc") == f"{MD5}.dir"
-    assert parse_pointer("desc: mine\n" + POINTER, source="audio.dvc") == f"{MD5}.dir"
+    for text in (POINTER, "desc: mine\n" + POINTER):
+        assert parse_pointer(text, source="audio.dvc") == Pointer(md5=f"{MD5}.dir")
+    placed = parse_pointer(POINTER + "  remote: far\n", source="audio.dvc")
+    assert placed == Pointer(md5=f"{MD5}.dir", remote="far")
 
 
 @pytest.mark.parametrize(
@@ -364,6 +367,7 @@ def test_a_pointer_gives_its_hash() -> None:
         (POINTER + POINTER.removeprefix("outs:\n"), "is no DVC file of one path"),
         (POINTER.replace("  hash: md5\n", ""), "was written by DVC 2"),
         (POINTER.replace(MD5, "../../x"), '"md5"'),
+        (POINTER + "  remote: 5\n", '"remote"'),
     ],
 )
 def test_a_wrong_pointer_is_refused(text: str, message: str) -> None:
