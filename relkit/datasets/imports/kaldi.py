@@ -6,16 +6,19 @@ Kaldi's own tools want them sorted in the C locale.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import PurePosixPath
 
 from relkit.core.errors import InvalidInput
+from relkit.core.wording import counted
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.imports.rows import (
     SPEAKER,
     ImportedColumns,
     ImportedRow,
+    LocatedAudio,
     ParsedSource,
     SourceFile,
     seconds,
@@ -110,6 +113,49 @@ def parse_kaldi(files: Sequence[SourceFile]) -> ParsedSource:
         left_out={reason: count for reason, count in sorted(left_out.items()) if count},
         notes=(note,) if alone else (),
     )
+
+
+MAX_OVERSHOOT_S = 0.5
+"""How far past its recording a segment may end and is cut: extract-segments' --max-overshoot."""
+
+
+def within_recordings(
+    rows: Sequence[ImportedRow],
+    located: Sequence[LocatedAudio],
+    length: Callable[[str], float | None],
+) -> tuple[tuple[ImportedRow, ...], tuple[str, ...]]:
+    """Return rows whose segments end with their recording at the latest, and what is to be said.
+
+    ``length`` is that of a file in s. What ends later than Kaldi allows, which leaves it out, stays
+    as it is, and is unusable.
+    """
+    length = cache(length)  # a recording has many segments
+    cut: list[ImportedRow] = []
+    overshoots, outside = [], 0
+    for row, audio in zip(rows, located, strict=True):
+        start, length_s = row.offset_s, row.length_s
+        segment = start is not None and length_s is not None and audio.exists
+        total_s = length(audio.real) if segment else None
+        if start is not None and length_s is not None and total_s is not None:
+            over = round(start + length_s - total_s, 6)
+            if over > MAX_OVERSHOOT_S or start >= total_s:
+                outside += 1
+            elif over > 0:
+                overshoots.append(over)
+                row = replace(row, length_s=round(total_s - start, 6))  # noqa: PLW2901 - cut
+        cut.append(row)
+    notes = []
+    if overshoots:
+        notes.append(
+            f"{counted(len(overshoots), 'segment')} ended up to {max(overshoots):.3g} s past the "
+            "end of the recording: cut there, as Kaldi does"
+        )
+    if outside:
+        notes.append(
+            f"{counted(outside, 'segment')} ended more than {MAX_OVERSHOOT_S} s past the end of "
+            "the recording: unusable, as Kaldi leaves them out"
+        )
+    return tuple(cut), tuple(notes)
 
 
 def _table(file: SourceFile) -> Entries:

@@ -19,7 +19,7 @@ from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.ports import Progress
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.files import parse_dataset, parse_manifest
-from relkit.datasets.imports.kaldi import parse_kaldi
+from relkit.datasets.imports.kaldi import parse_kaldi, within_recordings
 from relkit.datasets.imports.rows import (
     SPEAKER,
     ImportedRow,
@@ -162,7 +162,10 @@ def import_dataset(
             "together with its audio",
         )
     placed = place_audio(located)
-    rows, numbered = with_ids(parsed.rows, [path for _, path in placed.places])
+    within, cut = parsed.rows, ()
+    if options.kind is ImportKind.KALDI:
+        within, cut = within_recordings(parsed.rows, located, length)
+    rows, numbered = with_ids(within, [path for _, path in placed.places])
     if options.kind is ImportKind.COMMON_VOICE:
         rows = tuple(
             replace(row, attributes={**row.attributes, SPEAKER: pseudonym(row.attributes[SPEAKER])})
@@ -198,7 +201,7 @@ def import_dataset(
         renamed=parsed.renamed,
         dropped=parsed.dropped,
         consent=dict(sorted(Counter(row.consent.value for row in rows).items())),
-        notes=(*parsed.notes, *_notes(rows, located, placed, numbered, readable)),
+        notes=(*parsed.notes, *cut, *_notes(rows, located, placed, numbered, readable)),
     )
 
 

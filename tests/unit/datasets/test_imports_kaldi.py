@@ -3,8 +3,8 @@
 import pytest
 
 from relkit.core.errors import InvalidInput
-from relkit.datasets.imports.kaldi import parse_kaldi
-from relkit.datasets.imports.rows import ParsedSource, SourceFile
+from relkit.datasets.imports.kaldi import parse_kaldi, within_recordings
+from relkit.datasets.imports.rows import LocatedAudio, ParsedSource, SourceFile
 
 WHOLE = {"wav.scp": "b /data/b.wav\na wav/a.flac\n", "text": "a hello there\nb\n"}
 CUT = {
@@ -120,3 +120,29 @@ def test_a_bad_line_is_named(name: str, text: str, words: str) -> None:
         parse(**({"wav_scp": "a a.wav\n", "text": "a hello\n"} | {name: text}))
     assert words in caught.value.message
     assert caught.value.message.startswith(name.replace("wav_scp", "wav.scp"))
+
+
+@pytest.mark.parametrize(
+    ("end", "cut", "said"),
+    [
+        ("10.365", 2.365, None),
+        ("10.37", 2.365, "1 segment ended up to 0.005 s past the end of the recording: cut there"),
+        ("10.45", 2.365, "1 segment ended up to 0.085 s past the end of the recording: cut there"),
+        ("10.865", 2.365, "1 segment ended up to 0.5 s past the end of the recording: cut there"),
+        ("10.866", 2.866, "1 segment ended more than 0.5 s past the end of the recording"),
+    ],
+)
+def test_a_segment_past_the_end_is_cut_as_kaldi_does(
+    end: str, cut: float, said: str | None
+) -> None:
+    """Up to 0.5 s, extract-segments' max-overshoot; what ends later stays, and is unusable."""
+    rows = parse(
+        wav_scp="r r.wav\n",
+        text="u1 one\nu2 two\n",
+        segments=f"u1 r 8.00 {end}\nu2 r 0 -1\n",
+    ).rows
+    located = [LocatedAudio(path="/a/b/r.wav", real="/a/b/r.wav", exists=True)] * 2
+    within, notes = within_recordings(rows, located, lambda _: 10.365)
+    assert [row.length_s for row in within] == [cut, None]
+    assert (notes == ()) if said is None else notes[0].startswith(said)
+    assert within_recordings(rows, located, lambda _: None) == (rows, ())
