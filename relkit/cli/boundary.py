@@ -1,12 +1,10 @@
 """The one place where errors become messages and exit codes."""
 
-import json
-import os
 import signal
-import sys
 import traceback
 from types import FrameType
 
+from relkit.cli import host, output
 from relkit.core.errors import ExitCode, Interrupted, RelkitError
 
 
@@ -15,33 +13,71 @@ class _Terminated(BaseException):
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; prints every error once."""
+    """Run one command line and return its exit code; prints every error once.
+
+    Where standard output cannot be written that is said, and a command that was done all the same
+    has not done what was asked for, unless its result is on disk.
+    """
+    code = _checked(arguments)
+    why = host.lost()
+    if why is None:
+        return code
+    message = f"standard output could not be written: {why}"
+    if output.is_stored():
+        output.say(f"relkit: {message}; the result is on disk")
+        return code
+    hint = "what it was to show is not there; look for free space, and run it again"
+    return _say("storage", message, hint, ExitCode(code or ExitCode.INVALID), as_json=False)
+
+
+def _checked(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
-    debug = "--debug" in arguments
-    as_json = "--json" in arguments
     try:
         return _run(arguments)
-    except RelkitError as error:
-        if debug:
-            traceback.print_exc()
-        hint = _with_notes(error, error.hint)
-        return _say(error.code, error.message, hint, error.exit_code, as_json=as_json)
     except _Terminated as error:
-        hint, code = _with_notes(error), ExitCode.TERMINATED
-        return _say("terminated", "ended by SIGTERM", hint, code, as_json=as_json)
+        words = "terminated", "ended by SIGTERM", _with_notes(error), ExitCode.TERMINATED
     except (KeyboardInterrupt, Interrupted) as error:
-        hint, code = _with_notes(error), ExitCode.INTERRUPTED
-        return _say("interrupted", "interrupted", hint, code, as_json=as_json)
-    except BrokenPipeError:
-        # Whoever read our output has gone; there is nobody to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
+        words = "interrupted", "interrupted", _with_notes(error), ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001  # the last resort: a defect must read as one, not as "blocked"
-        if debug:
+        if "--debug" in arguments:
             traceback.print_exc()
-        message = f"a defect in relkit: {type(error).__name__}"
-        hint = "run it again with --debug and report the traceback"
-        return _say("defect", message, hint, ExitCode.DEFECT, as_json=as_json)
+        words = _worded(error)
+    return _say(*words, as_json="--json" in arguments)
+
+
+def _worded(error: Exception) -> tuple[str, str, str | None, ExitCode]:
+    """Return (code, message, hint, exit code) of an error."""
+    if (short := _short_of(error)) is not None:
+        return "memory", short, host.MORE_MEMORY, ExitCode.INVALID
+    if isinstance(error, RelkitError):
+        return error.code, error.message, _with_notes(error, error.hint), error.exit_code
+    if isinstance(error, UnicodeEncodeError):
+        message = f"a name has characters that {error.encoding} cannot encode"
+        return "encoding", message, _ENCODING, ExitCode.INVALID
+    message = f"a defect in relkit: {type(error).__name__}"
+    return "defect", message, "run it again with --debug and report the traceback", ExitCode.DEFECT
+
+
+_ENCODING = "set a locale that has them: LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+_NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread")
+
+
+def _short_of(error: BaseException) -> str | None:
+    """Return in words that memory ran out, where that is behind an error; None where it is not."""
+    behind: BaseException | None = error
+    while behind is not None:
+        text, name = str(behind).lower(), type(behind).__name__
+        if isinstance(behind, ImportError) and any(words in text for words in _NO_MEMORY):
+            return "not enough memory to load a library"
+        if (
+            isinstance(behind, MemoryError)
+            or "OutOfMemory" in name
+            or any(words in text for words in _NO_MEMORY)
+            or (isinstance(behind, SystemError) and host.memory_limit() is not None)
+        ):
+            return "not enough memory"
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def _with_notes(error: BaseException, hint: str | None = None) -> str | None:
@@ -71,12 +107,12 @@ def _run(arguments: list[str]) -> int:
 
 def _say(code: str, message: str, hint: str | None, exit_code: ExitCode, *, as_json: bool) -> int:
     if as_json:
-        document = {"error": {"code": code, "message": message, "hint": hint}}
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the one document on stdout
+        output.print_json({"error": {"code": code, "message": message, "hint": hint}})
     else:
-        sys.stderr.write(f"relkit: error: {message}\n" + (f"  {hint}\n" if hint else ""))
+        output.say(f"relkit: error: {message}" + (f"\n  {hint}" if hint else ""))
     return exit_code
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and what follows ends soon
     raise _Terminated

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import print_json, progress_bar, put, say, show
+from relkit.cli.output import print_json, progress_bar, put, result_is_stored, say, show
 from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _show_run(result: "EvalResult", common: Common) -> None:
 
     for warning in result.warnings:
         say(f"relkit: warning: {warning}")
+    result_is_stored()
     show(result.report, common, text=eval_summary, document=encode)
     say(f"report: .relkit/runs/{result.report.run}/report.json", quiet=common.quiet)
     if 0 < result.report.scored == result.report.failures:

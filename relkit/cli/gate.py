@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import print_json, put, say, seconds, show
+from relkit.cli.output import annotate, print_json, put, result_is_stored, say, seconds, show
 from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -123,13 +123,14 @@ def _gate(
     from relkit.wiring import gate as wiring
 
     decided = wiring.gate(workspace, options)
+    result_is_stored()
     decision, overrides = decided.decision, decided.decision.overrides
     if junit is not None or github:
         from relkit.report.run import publish
 
         environment = workspace.environment
         for line in publish(decision, environment, junit=junit, github=github, overrides=overrides):
-            say(line)
+            annotate(line)
     shown = workspace.shown(decided.path)
     show(
         decision,

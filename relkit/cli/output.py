@@ -84,14 +84,43 @@ def _painted(text: str, color: Color) -> str:
 
 
 def print_json(document: "Mapping[str, JsonValue]") -> None:
-    """Print the one JSON document of ``--json``."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print the one JSON document of ``--json``.
+
+    What steers a terminal or a runner stands in it as an escape of JSON.
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False).replace("##[", "##\\u005b")
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    sys.stdout.write(text + "\n")
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """Tell the user something on stderr, unless asked to be quiet."""
+    """Tell the user something on stderr, unless asked to be quiet.
+
+    No line of it steers a terminal or the runner whose log it goes to, whatever data it names.
+    """
     if not quiet:
-        sys.stderr.write(text + "\n")
+        from relkit.core.wording import log_line
+
+        sys.stderr.write("\n".join(map(log_line, text.split("\n"))) + "\n")
+
+
+def annotate(command: str) -> None:
+    """Write a workflow command for a GitHub runner, whose parts are escaped for their places."""
+    sys.stderr.write(command + "\n")
+
+
+_stored: list[bool] = []
+
+
+def result_is_stored() -> None:
+    """Note that the result is on disk: the command has done its work, whatever can be printed."""
+    _stored.append(True)
+
+
+def is_stored() -> bool:
+    """Return whether the result of the command is on disk."""
+    return bool(_stored)
 
 
 def put(text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import say, show
+from relkit.cli.output import result_is_stored, say, show
 from relkit.core.errors import ExitCode
 
 By = Annotated[
@@ -41,6 +41,7 @@ def register(
     done = registry.register(common.open(), options)
     for note in done.notes:
         say(f"relkit: warning: {safe(note)}")
+    result_is_stored()
     show(done, common, text=registered_text, document=registered_json)
     if done.recorded is None:
         say("unchanged: exactly this was registered before", quiet=quiet)
@@ -112,6 +113,7 @@ def promote(
         reason=reason,
     )
     done = registry.promote(common.open(), options)
+    result_is_stored()
     show(done, common, text=promoted_text, document=recorded_json)
 
 
@@ -134,6 +136,7 @@ def yank(
 
     options = YankOptions(model=model, version=version, reason=reason, restore=restore, by=by)
     done = registry.yank(common.open(), options)
+    result_is_stored()
     show(done, common, text=recorded_text, document=recorded_json)
     if not restore and version in (done.state.live, done.state.candidate):
         say(

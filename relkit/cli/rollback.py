@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import say, show
+from relkit.cli.output import result_is_stored, say, show
 from relkit.core.errors import ExitCode, UsageError
 
 _EXIT = {
@@ -139,6 +139,8 @@ def rollback(
         model=model, bad=tuple(bad or ()), to=to, slice=slice_, apply=apply, by=by, reason=reason
     )
     planned, done = wiring.rollback(common.open(), options)
+    if apply:
+        result_is_stored()
     show(
         planned,
         common,

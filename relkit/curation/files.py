@@ -12,6 +12,7 @@ from relkit.core import yaml_text
 from relkit.core.codec import Lines, decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput, Malformed
+from relkit.core.wording import log_line
 from relkit.core.yaml_text import where
 from relkit.curation.types import Contract, ContractOutcome, ReviewList, Signals
 
@@ -87,7 +88,7 @@ NUMBERS = (
     *("rest_wer", "systems"),
 )
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")  # the full-width ones, too
 _DIGITS = 6
 
 
@@ -124,5 +125,10 @@ def review_csv(review: ReviewList) -> str:
 
 
 def _inert(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula (OWASP, CSV injection)."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Return a cell on one line that no spreadsheet takes for a formula (OWASP, CSV injection).
+
+    Nor does it steer a terminal, or the runner whose log the table is printed to.
+    """
+    line = log_line(text)
+    runs = text.lstrip(" ").startswith(_FORMULA) or line.lstrip().startswith(_FORMULA)
+    return f"'{line}" if runs else line

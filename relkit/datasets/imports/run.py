@@ -162,7 +162,8 @@ def import_dataset(
             "together with its audio",
         )
     placed = place_audio(located)
-    within, cut = parsed.rows, ()
+    within: tuple[ImportedRow, ...] = parsed.rows
+    cut: tuple[str, ...] = ()
     if options.kind is ImportKind.KALDI:
         within, cut = within_recordings(parsed.rows, located, length)
     rows, numbered = with_ids(within, [path for _, path in placed.places])

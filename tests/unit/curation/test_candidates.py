@@ -297,26 +297,39 @@ def test_runs_must_share_utterances() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_no_cell_is_a_formula(name: str) -> None:
-    """Ids and slices come from data; a spreadsheet runs none of them."""
-    one = ReviewCandidate(
-        id=name, score=0.25, slice=name, signals=Signals(runaway=1.0), numbers={"error": 1 / 3}
-    )
-    found = ReviewList(
+def review_of(candidate: ReviewCandidate) -> ReviewList:
+    """Return a list of one candidate."""
+    return ReviewList(
         runs=(RUN,),
         baseline=None,
         dataset="words",
         considered=1,
         flagged=1,
         withheld={},
-        candidates=(one,),
+        candidates=(candidate,),
     )
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", " =1", "\uff1d1"])
+def test_no_cell_is_a_formula(name: str) -> None:
+    """Ids and slices come from data; a spreadsheet runs none of them."""
+    one = ReviewCandidate(
+        id=name, score=0.25, slice=name, signals=Signals(runaway=1.0), numbers={"error": 1 / 3}
+    )
+    found = review_of(one)
     head, row = review_csv(found).split("\n", maxsplit=1)
     assert head.startswith("id,score,slice,slice_regression,")
     assert row.startswith(("'", "\"'"))
     assert row.count("'") == 2
     assert review_document(found)["candidates"][0]["id"] == name  # type: ignore[index,call-overload]  # a JSON document
+
+
+@pytest.mark.parametrize("name", ["a\n##[error]x", "##[group]", "a\x1b[2J", "a\u202eb", "a\r::x::"])
+def test_no_cell_steers_what_shows_the_table(name: str) -> None:
+    """A row is one line, whatever is in it, and no command of a runner's."""
+    one = ReviewCandidate(id=name, score=0.25, slice=name, signals=Signals(), numbers={})
+    _, row, rest = review_csv(review_of(one)).split("\n")
+    assert (row.isprintable(), "##[" in row, rest) == (True, False, "")
 
 
 def test_headers_come_in_the_order_of_the_runs() -> None:
