@@ -67,7 +67,11 @@ def run(folder: Path) -> str:
 
 
 def relkit(
-    folder: Path, *arguments: str, output: int, limit: int | None = None, **variables: str
+    folder: Path,
+    *arguments: str,
+    output: int,
+    limit: int | None = None,
+    variables: dict[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line as a process of its own, with a limit of memory in bytes."""
     return subprocess.run(
@@ -77,7 +81,7 @@ def relkit(
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        env={**os.environ, **variables},
+        env={**os.environ, **(variables or {})},
         check=False,
         preexec_fn=None
         if limit is None
@@ -151,17 +155,19 @@ def test_a_locale_without_letters_is_no_obstacle(folder: Path) -> None:
     done = relkit(
         *(folder, "score", "--ref", "référence.jsonl", "--hyp", "answers.jsonl", "--json"),
         output=subprocess.PIPE,
-        **plain,
+        variables=plain,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    refused = relkit(folder, "report", "köln", output=subprocess.PIPE, **plain)
+    refused = relkit(folder, "report", "köln", output=subprocess.PIPE, variables=plain)
     assert refused.returncode == 2
     assert "köln" in refused.stderr
 
 
 def test_output_in_a_narrow_encoding_is_escaped(folder: Path) -> None:
     """A terminal that can show no umlaut shows its number."""
-    done = relkit(folder, "report", "köln", output=subprocess.PIPE, PYTHONIOENCODING="ascii")
+    done = relkit(
+        folder, "report", "köln", output=subprocess.PIPE, variables={"PYTHONIOENCODING": "ascii"}
+    )
     assert done.returncode == 2
     assert r"k\xf6ln" in done.stderr
 
