@@ -17,16 +17,18 @@ from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer
 from relkit.evaluation.listing import ListedRun, listed, moving, run_at
 from relkit.evaluation.run_files import (
+    JOURNAL,
     parse_journal_line,
     parse_report,
     parse_run,
     render_journal_line,
     render_report,
     render_run,
+    seal_line,
+    unseal_line,
 )
 from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
 
-JOURNAL = "journal.jsonl"
 _SYNC_EVERY = 64
 
 
@@ -58,13 +60,26 @@ class RunFolder:
         self._pending = 0
 
     def outcomes(self) -> list[Outcome]:
-        """Return what the journal holds; a torn last line was cut off when it was opened."""
-        lines = storage.read_lines(self.path / JOURNAL)
-        return [parse_journal_line(line, line=number) for number, line in enumerate(lines, start=1)]
+        """Return what the journal holds; a torn last line was cut off when it was opened.
+
+        Raises InvalidInput naming a line that was changed or is another run's. Lines without a
+        digest are those of an older version, which come before all others.
+        """
+        outcomes, sealed = [], False
+        for number, line in enumerate(storage.read_lines(self.path / JOURNAL), start=1):
+            body = unseal_line(line, self.header.run, line=number)
+            if body is None and sealed:
+                raise InvalidInput(
+                    f"{JOURNAL}, line {number}: has no digest, and the lines before it have",
+                    hint="run the suite again; what was answered comes from the cache",
+                )
+            sealed = body is not None
+            outcomes.append(parse_journal_line(body or line, line=number))
+        return outcomes
 
     def append(self, outcome: Outcome) -> None:
         """Keep an outcome: at once against a kill, every 64th time against a power cut."""
-        self._journal.append(render_journal_line(outcome))
+        self._journal.append(seal_line(render_journal_line(outcome), self.header.run))
         self._pending += 1
         if self._pending >= _SYNC_EVERY:
             self._journal.sync()

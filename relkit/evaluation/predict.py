@@ -1,9 +1,12 @@
 """Asks the system under test about every clip that has no answer yet, and keeps each outcome."""
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from relkit.core.errors import InvalidInput
 from relkit.core.ports import Progress
+from relkit.core.yaml_text import where
 from relkit.datasets.ports import AudioReader
 from relkit.datasets.types import Answer, Clip, Prediction, Unusable, Utterance
 from relkit.evaluation.ports import (
@@ -13,6 +16,7 @@ from relkit.evaluation.ports import (
     RecordedSystem,
     SystemUnderTest,
 )
+from relkit.evaluation.run_files import JOURNAL
 from relkit.evaluation.types import Outcome
 
 Key = tuple[str, int]
@@ -31,10 +35,11 @@ def predict(
     """Return one outcome per utterance and repeat, asking only for what the journal lacks.
 
     Whatever is learned is in the journal before the next clip is asked for, so that a kill loses
-    at most the clips in flight. Raises BackendUnavailable where the system cannot be reached.
+    at most the clips in flight. Raises BackendUnavailable where the system cannot be reached,
+    InvalidInput for a journal that is not of these utterances or contradicts itself.
     """
-    done: dict[Key, Outcome] = {(item.id, item.repeat): item for item in run.outcomes()}
     items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
+    done = _journalled(run, {(item.id, repeat) for item, repeat in items})
     missing = [(item, repeat) for item, repeat in items if (item.id, repeat) not in done]
     if system.recorded is not None:
         arriving = _recorded(missing, system, system.recorded)
@@ -47,6 +52,23 @@ def predict(
         done[outcome.id, outcome.repeat] = outcome
         progress(len(done), len(items))
     return [done[item.id, repeat] for item, repeat in items]
+
+
+def _journalled(run: OpenRun, keys: AbstractSet[Key]) -> dict[Key, Outcome]:
+    done: dict[Key, Outcome] = {}
+    for number, item in enumerate(run.outcomes(), start=1):
+        key = item.id, item.repeat
+        if key not in keys:
+            problem = "names an utterance or repeat that is not in this run"
+        elif done.setdefault(key, item) != item:
+            problem = "has another answer to an utterance than a line before it"
+        else:
+            continue
+        raise InvalidInput(
+            f"{where(JOURNAL, number)}: {problem}",
+            hint="run the suite again; what was answered comes from the cache",
+        )
+    return done
 
 
 def _recorded(

@@ -11,12 +11,15 @@ from typing import Any, Literal
 
 from relkit.audio.types import SpokenAudio
 from relkit.core.codec import encode, parse, parse_json
-from relkit.core.digests import JsonValue
+from relkit.core.digests import PREFIX, JsonValue, sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Id
 from relkit.core.yaml_text import where
 from relkit.datasets.types import Answer, Failure, FailureReason, Prediction, Text, Unusable
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader
+
+JOURNAL = "journal.jsonl"
+"""What holds the outcomes of a run that is not finished, one a line."""
 
 MAX_LINE = 1 << 20
 """The longest answer line that is read, in bytes."""
@@ -114,7 +117,37 @@ def render_journal_line(outcome: Outcome) -> str:
     return compact_json(document)
 
 
-def parse_journal_line(text: str, *, line: int, source: str = "journal.jsonl") -> Outcome:
+def seal_line(text: str, run: str) -> str:
+    """Return a line of a journal with a digest that binds it to its run, as the last key."""
+    return f'{text[:-1]},"digest":"{_line_digest(text, run)}"}}'
+
+
+def unseal_line(text: str, run: str, *, line: int, source: str = JOURNAL) -> str | None:
+    """Return a line without its digest, None where it has none, as journals before 0.1.0.
+
+    Raises InvalidInput where the line, or its digest, is not what the run wrote.
+    """
+    seal = _SEAL.search(text, max(0, len(text) - 64))
+    if seal is None:
+        return None
+    body = text[: seal.start()] + "}"
+    if _line_digest(body, run) != seal["digest"]:
+        raise InvalidInput(
+            f"{where(source, line)}: was changed, or is another run's",
+            hint="run the suite again; what was answered comes from the cache",
+        )
+    return body
+
+
+_SEAL = re.compile(r',"digest":"(?P<digest>[0-9a-f]{32})"\}\Z')
+
+
+def _line_digest(text: str, run: str) -> str:
+    """Return half of a SHA-256: it finds damage and mistakes, and is no signature."""
+    return sha256_bytes(f"{run}\n{text}".encode())[len(PREFIX) :][:32]
+
+
+def parse_journal_line(text: str, *, line: int, source: str = JOURNAL) -> Outcome:
     """Return the outcome of a line; raises InvalidInput where it is damaged."""
     entry = parse(JournalLine, parse_json(text, source=source, line=line), source=source, line=line)
     if [entry.answer, entry.failure, entry.unusable].count(None) != 2:  # noqa: PLR2004 - all but one

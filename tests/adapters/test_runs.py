@@ -16,6 +16,7 @@ from relkit.adapters.results import ParquetResults
 from relkit.adapters.runs import RunFolders
 from relkit.core.errors import Busy, InvalidInput, UsageError
 from relkit.datasets.types import Answer, Failure, FailureReason
+from relkit.evaluation.run_files import render_journal_line
 from relkit.evaluation.types import EvalReport, Outcome
 from tests.builders import FULL_ANSWER, header, outcome, report, result_of
 
@@ -105,6 +106,50 @@ def test_a_damaged_journal_is_refused_with_its_line(runs: RunFolders, line: byte
     with (runs.find(RUN) / "journal.jsonl").open("ab") as file:
         file.write(line)
     with runs.resume(RUN) as held, pytest.raises(InvalidInput, match=r"^journal\.jsonl, line 2: "):
+        held.outcomes()
+
+
+def test_every_flipped_bit_of_a_journal_is_noticed(runs: RunFolders) -> None:
+    """A line is refused with its number; a last line without its end is asked again."""
+    begun(runs)
+    journal = runs.find(RUN) / "journal.jsonl"
+    good = journal.read_bytes()
+    for bit in range(8 * len(good)):
+        changed = bytearray(good)
+        changed[bit // 8] ^= 1 << bit % 8
+        journal.write_bytes(changed)
+        with runs.resume(RUN) as held:
+            if bit // 8 == len(good) - 1:
+                assert held.outcomes() == []
+            else:
+                with pytest.raises(InvalidInput, match=r"^journal\.jsonl, line 1: "):
+                    held.outcomes()
+
+
+def test_another_runs_answer_is_refused(runs: RunFolders) -> None:
+    """A digest binds a line to its run."""
+    begun(runs)
+    other = RUN.replace("0a", "0b")
+    begun(runs, other)
+    line = (runs.find(other) / "journal.jsonl").read_bytes()
+    with (runs.find(RUN) / "journal.jsonl").open("ab") as file:
+        file.write(line)
+    with runs.resume(RUN) as held, pytest.raises(InvalidInput, match="line 2: was changed, or is"):
+        held.outcomes()
+
+
+def test_an_older_journal_goes_on(runs: RunFolders) -> None:
+    """Its lines have no digest; those that follow have, and none without comes after them."""
+    begun(runs)
+    journal = runs.find(RUN) / "journal.jsonl"
+    plain = render_journal_line(ITEMS[0]) + "\n"
+    journal.write_text(plain, encoding="utf-8")
+    with runs.resume(RUN) as held:
+        held.append(ITEMS[1])
+        assert held.outcomes() == ITEMS
+    with journal.open("a", encoding="utf-8") as file:
+        file.write(plain)
+    with runs.resume(RUN) as held, pytest.raises(InvalidInput, match="line 3: has no digest"):
         held.outcomes()
 
 
