@@ -1,4 +1,4 @@
-"""What is asked of a system is what the journal lacks; a journal that is none of the run's is not."""
+"""A system is asked for what the journal lacks, and a journal that is not the run's is refused."""
 
 from typing import Any, cast
 
