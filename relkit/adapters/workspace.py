@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -61,12 +62,39 @@ def scaffold_source() -> Path:
     )
 
 
+_UNFINISHED = ".relkit-init"
+_BEGUN = "this workspace is being made; relkit init goes on with it\n"
+
+
+@contextmanager
+def unfinished(target: Path) -> Iterator[bool]:
+    """Hold a folder while a workspace is made in it; give whether a kill cut that short before.
+
+    Raises Busy where another process is at it, StorageFailed. What an error ends is not begun.
+    """
+    if target.exists() and not target.is_dir():
+        yield False  # what is wrong with it is said where it is written to
+        return
+    marker = target / _UNFINISHED
+    with storage.lock_file(marker, what="the folder"):
+        again = marker.read_text(encoding="utf-8") == _BEGUN
+        try:
+            yield again
+        finally:
+            marker.unlink(missing_ok=True)
+
+
 def write_scaffold(
-    target: Path, source: Path, *, prepare: Callable[[Path], object] | None = None
+    target: Path,
+    source: Path,
+    *,
+    prepare: Callable[[Path], object] | None = None,
+    again: bool = False,
 ) -> list[str]:
     """Copy the reference workspace to ``target`` and return the names written at its top.
 
-    ``prepare`` is called with the folder of the copy before any of it is put in place.
+    ``prepare`` is called with the folder of the copy before any of it is put in place. ``again``
+    says that what is there of it was put there by a call that was cut short.
 
     Audio comes as plain files: a copy of DVC's ``*.dvc`` files would point to objects that the
     new workspace does not have, and ``relkit dataset lock`` makes them again.
@@ -76,15 +104,15 @@ def write_scaffold(
     names = [MARKER, *(name for name in FOLDERS if (source / name).is_dir())]
     if target.exists() and not target.is_dir():
         raise InvalidInput(f"{target.name} is a file", hint="name a folder")
-    for name in names:
-        if os.path.lexists(target / name):  # a link to nowhere is in the way, too
-            raise InvalidInput(
-                f"{name} exists already in the folder",
-                hint="choose another folder, or move it; a lost file comes back with --only FILE",
-            )
+    if not again:
+        _refuse_present(target, names)
     _refuse_absent_audio(source)
     try:
         target.mkdir(parents=True, exist_ok=True)
+        for leftover in target.glob(".relkit-init-*") if again else ():
+            shutil.rmtree(leftover)
+        if (target / _UNFINISHED).exists():
+            (target / _UNFINISHED).write_text(_BEGUN, encoding="utf-8")
         with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
             copy = Path(temporary)
             for name in names:
@@ -95,12 +123,22 @@ def write_scaffold(
                 (copy / _GITIGNORE).write_text(_IGNORED, encoding="utf-8")
                 names.append(_GITIGNORE)
             for name in names:
-                (copy / name).rename(target / name)
+                if not os.path.lexists(target / name):
+                    (copy / name).rename(target / name)
     except OSError as error:
         raise StorageFailed(
             "the workspace could not be written", hint="check free disk space and permissions"
         ) from error
     return names
+
+
+def _refuse_present(target: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if os.path.lexists(target / name):  # a link to nowhere is in the way, too
+            raise InvalidInput(
+                f"{name} exists already in the folder",
+                hint="choose another folder, or move it; a lost file comes back with --only FILE",
+            )
 
 
 def restore_files(

@@ -19,15 +19,22 @@ def init_workspace(folder: Path) -> "tuple[list[str], tuple[str, ...], Workflow 
     can decide.
     """
     from relkit.adapters.dvc import dvc_init
-    from relkit.adapters.workspace import git_init, scaffold_source, write_scaffold, write_workflow
+    from relkit.adapters.workspace import (
+        git_init,
+        scaffold_source,
+        unfinished,
+        write_scaffold,
+        write_workflow,
+    )
     from relkit.wiring.gate import set_margins
 
     source = scaffold_source()
-    written = write_scaffold(folder, source, prepare=set_margins)
-    steps = [("git", git_init(folder))]
-    root = folder.absolute()
-    steps.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
-    workflow = write_workflow(folder, source)
+    with unfinished(folder) as again:
+        written = write_scaffold(folder, source, prepare=set_margins, again=again)
+        steps = [("git", git_init(folder))]
+        root = folder.absolute()
+        steps.append(("dvc", dvc_init(root, root / ".relkit" / "cache" / "dvc")))
+        workflow = write_workflow(folder, source)
     return written, tuple(name for name, done in steps if done), workflow
 
 

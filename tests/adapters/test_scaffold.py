@@ -1,6 +1,7 @@
 """What ``relkit init`` writes: whole or not at all, and good to work with at once."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from relkit.adapters.workspace import (
     git_init,
     restore_files,
     scaffold_source,
+    unfinished,
     write_scaffold,
     write_workflow,
 )
@@ -326,3 +328,39 @@ def test_the_workflow_uses_the_commit_that_is_installed(
     assert workflow.named == (used is not None)
     found = yaml.safe_load((folder / WORKFLOW).read_text())
     assert found["uses"] == (used or f"OWNER/relkit/{CI.as_posix()}@TAG")
+
+
+@pytest.mark.parametrize("placed", range(6))
+def test_an_init_that_was_killed_is_finished_in_the_same_folder(
+    tmp_path: Path, source: Path, placed: int
+) -> None:
+    """Whatever was in place by then stays as it is, and what it left behind is gone.
+
+    A folder that somebody else filled is refused as before.
+    """
+    target = tmp_path / "target"
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from relkit.adapters.workspace import unfinished, write_scaffold\n"
+        "rename, left = Path.rename, [int(sys.argv[3])]\n"
+        "def killed(path, to):\n"
+        "    if not left[0]:\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    left[0] -= 1\n"
+        "    return rename(path, to)\n"
+        "Path.rename = killed\n"
+        "with unfinished(Path(sys.argv[1])) as again:\n"
+        "    write_scaffold(Path(sys.argv[1]), Path(sys.argv[2]), again=again)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    arguments = [sys.executable, "-c", script, str(target), str(source), str(placed)]
+    assert subprocess.run(arguments, check=False).returncode == -9
+    with unfinished(target) as again:
+        assert again
+        written = write_scaffold(target, source, again=again)
+    assert {path.name for path in target.iterdir()} == {*written, ".gitignore"}
+    assert (target / "eval" / "suites" / "demo.yaml").is_file()
+    with unfinished(target) as again, pytest.raises(InvalidInput, match="exists already"):
+        write_scaffold(target, source, again=again)
+    assert {path.name for path in target.iterdir()} == {*written, ".gitignore"}
