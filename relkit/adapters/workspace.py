@@ -78,6 +78,8 @@ def unfinished(target: Path) -> Iterator[bool]:
     marker = target / _UNFINISHED
     with storage.lock_file(marker, what="the folder"):
         again = marker.read_text(encoding="utf-8") == _BEGUN
+        for leftover in target.glob(f"{_UNFINISHED}-*"):
+            shutil.rmtree(leftover)
         try:
             yield again
         finally:
@@ -109,11 +111,9 @@ def write_scaffold(
     _refuse_absent_audio(source)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for leftover in target.glob(".relkit-init-*") if again else ():
-            shutil.rmtree(leftover)
         if (target / _UNFINISHED).exists():
             (target / _UNFINISHED).write_text(_BEGUN, encoding="utf-8")
-        with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
+        with tempfile.TemporaryDirectory(prefix=f"{_UNFINISHED}-", dir=target) as temporary:
             copy = Path(temporary)
             for name in names:
                 _copy(source / name, copy / name)
@@ -173,7 +173,7 @@ def restore_files(
             raise InvalidInput(f"{name} exists already in the folder", hint="move it away first")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".relkit-init-", dir=target) as temporary:
+        with tempfile.TemporaryDirectory(prefix=f"{_UNFINISHED}-", dir=target) as temporary:
             copy = Path(temporary)
             for root in roots:
                 if root.exists():
