@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from rapidfuzz.distance import Editops, Levenshtein, MatchingBlock
+from rapidfuzz.distance import Editops, Levenshtein, MatchingBlock, Postfix, Prefix
 
 FEW_ERRORS = 31
 """rapidfuzz looks for an alignment with so few errors first, and then with twice as many."""
@@ -59,10 +59,13 @@ def pieces(reference: Sequence[str], hypothesis: Sequence[str]) -> Iterator[Piec
     if length * answered < _LONG_PAIR or length + answered >= sys.maxunicode:
         yield Piece(0, 0, reference, hypothesis)
         return
+    start = Prefix.similarity(reference, hypothesis)
+    rest = reference[start:], hypothesis[start:]
+    end = Postfix.similarity(*rest)
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
-    texts = ("".join(map(chr, map(numbers.__getitem__, text))) for text in (reference, hypothesis))
-    yield from _cut(0, 0, *texts)
+    texts = ("".join(map(chr, map(numbers.__getitem__, text[: len(text) - end]))) for text in rest)
+    yield from _cut(start, start, *texts)
 
 
 def _cut(
