@@ -20,12 +20,12 @@ esac
 
 extras=$EXTRAS
 # A lock names audio that only DVC brings.
-if [ -n "$(find "$WORKSPACE" -type f -name '*.dvc' -print -quit)" ]; then extras=$extras,dvc; fi
+if [ -n "$(find "$WORKSPACE" -type f -name '*.dvc')" ]; then extras=$extras,dvc; fi
 if [ -n "$KEYS" ]; then extras=$extras,sign; fi
 extras=${extras#,}
 {
   echo "requirement=$source${extras:+[$extras]}"
-  echo "cache=$(python3 -m pip cache dir)"
+  echo "cache=$(python3 -m pip cache dir 2>/dev/null || echo "$HOME/.cache/pip")"
   python3 - "$source/pyproject.toml" "$extras" <<'PYTHON'
 import hashlib, platform, sys
 from pathlib import Path
