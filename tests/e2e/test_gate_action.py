@@ -347,8 +347,11 @@ def test_with_relkit_itself(workspace: Workspace, runner: Runner) -> None:
     (workspace.folder / "gates" / "small.yaml").write_text(POLICY, encoding="utf-8")
     answers = workspace.folder / "answers.jsonl"
     workspace.relkit("eval", name)
-    for text in (None, "nothing of that"):
-        lines = [{"id": r["id"], "text": text or r["text"]} for r in workspace.manifest()]
+    rows = workspace.manifest()
+    # Not letter by letter what was to be heard: that would read as leaked.
+    close = [f"{row['text']} so" if i % 8 == 0 else row["text"] for i, row in enumerate(rows)]
+    for texts in (close, ["nothing of that"] * len(rows)):
+        lines = [{"id": row["id"], "text": text} for row, text in zip(rows, texts, strict=True)]
         answers.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         workspace.relkit("eval", name)
     base, good, bad = (run.name for run in workspace.runs)
