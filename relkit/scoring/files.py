@@ -10,7 +10,7 @@ from relkit.core.json_lines import JsonRow, column_blocks
 from relkit.core.values import id_text
 from relkit.core.yaml_text import where
 from relkit.scoring.formats import Format, pair_format
-from relkit.scoring.timed_files import parse_stm, parse_stm_and_ctm
+from relkit.scoring.timed_files import parse_stm_and_ctm, parse_stm_pair
 from relkit.scoring.trn import Transcripts, parse_trn, refuse_empty
 from relkit.scoring.types import TrnOptions
 
@@ -39,8 +39,9 @@ def read_pair(
     """
     texts = decode(data[0], source=names[0]), decode(data[1], source=names[1])
     chosen = format_ or pair_format(names, texts)
-    if chosen == "ctm":
-        return TranscriptPair(chosen, *parse_stm_and_ctm(*texts, sources=names, options=trn))
+    if chosen in ("stm", "ctm"):
+        parse_timed = parse_stm_pair if chosen == "stm" else parse_stm_and_ctm
+        return TranscriptPair(chosen, *parse_timed(*texts, sources=names, options=trn))
     sides: tuple[Side, Side] = ("reference", "hypothesis")
     files = (
         _parse(text, source=name, side=side, format_=chosen, trn=trn)
@@ -52,8 +53,6 @@ def read_pair(
 def _parse(text: str, *, source: str, side: Side, format_: Format, trn: TrnOptions) -> Transcripts:
     if format_ == "trn":
         return parse_trn(text, source=source, options=trn)
-    if format_ == "stm":
-        return parse_stm(text, source=source, options=trn)
     if format_ == "jsonl":
         return parse_jsonl(text, source=source, side=side)
     if format_ == "kaldi":

@@ -56,12 +56,19 @@ class _Words:
         return "{ " + " / ".join(" ".join(words) or "@" for words in self.branches) + " }"
 
 
-def parse_stm(text: str, *, source: str, options: TrnOptions) -> Transcripts:
-    """Return the segments that are scored, in file order; marks count as in TRN.
+def parse_stm_pair(
+    reference: str, hypothesis: str, *, sources: tuple[str, str], options: TrnOptions
+) -> tuple[Transcripts, Transcripts]:
+    """Return the segments of two STM files that are scored; marks count as in TRN.
 
-    An utterance is called ``file:channel:speaker:begin-end``. Raises InvalidInput.
+    An utterance is called ``file:channel:speaker:begin-end``. What the reference says not to score
+    is not scored whatever the hypothesis has there. Raises InvalidInput.
     """
-    return _transcripts(_segments(text, source, options), source, options)
+    expected = _segments(reference, sources[0], options)
+    ignored = {segment.name for segment in expected if segment.ignored}
+    answered = _segments(hypothesis, sources[1], options)
+    answered = [segment for segment in answered if segment.name not in ignored]
+    return _transcripts(expected, sources[0], options), _transcripts(answered, sources[1], options)
 
 
 def parse_stm_and_ctm(
@@ -145,9 +152,9 @@ def _segment(fields: Sequence[str], line: int, source: str) -> Segment:
     begin, end = (_seconds(written, at, _STM_LINE) for written in times)
     if end < begin:
         raise InvalidInput(f"{at}: the segment ends before it begins")
-    label, _, rest = (fields[_STM_FIELDS] if len(fields) > _STM_FIELDS else "").partition(">")
-    labelled = label.startswith("<") and ("," in label or label.lower() == "<o")
-    body = rest if labelled and " " not in label else "".join(fields[_STM_FIELDS:])
+    body = "".join(fields[_STM_FIELDS:])
+    if body.startswith("<"):  # a label, whatever it says: so sclite has it
+        body = "".join(body.split(maxsplit=1)[1:])
     return Segment(
         name=f"{file}:{channel}:{speaker}:{'-'.join(times)}",
         track=(file, channel),
@@ -209,7 +216,7 @@ def _check_further(further: Sequence[str], at: str) -> None:
 
 def _seconds(written: str, at: str, hint: str, *, what: str = "a time") -> float:
     try:
-        value = float(written)
+        value = -1.0 if "_" in written else float(written)
     except ValueError:
         value = -1.0
     if not isfinite(value) or value < 0:

@@ -52,6 +52,15 @@ def test_segments_are_scored_by_file_channel_and_time() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [("<O,F0,M> a b", 2), ("<NA> a", 1), ("<o>", 0), ("a <b> c", 3), ("", 0), ("<x>a b", 1)],
+)
+def test_a_first_word_in_angle_brackets_is_the_label(text: str, words: int) -> None:
+    """As sclite has it, whatever the label says."""
+    assert score(f"f 1 s 0 1 {text}\n", "f 1 0.1 0.1 z\n").counts.reference_length == words
+
+
+@pytest.mark.parametrize(
     ("begin", "duration", "segment"),
     [
         ("0.0", "1.0", 0),
@@ -110,12 +119,14 @@ def test_no_word_is_lost(times: list[tuple[float, float]]) -> None:
 def test_two_stm_files_meet_by_segment() -> None:
     """The same segments on both sides, as a recogniser of given segments writes them."""
     answered = STM.replace("hello there", "hello").replace("call B ben", "CALL B ben")
+    answered = answered.replace("IGNORE_TIME_SEGMENT_IN_SCORING", "what nobody scores")
     result = score_files(
         ScoreFile(name="r.stm", data=STM.encode()),
         ScoreFile(name="h.stm", data=answered.encode()),
         normalizer=NONE,
     )
     assert result.counts == ErrorCounts(hits=4, deletions=1)
+    assert (result.utterances, result.ignored_segments) == (3, 1)
 
 
 def test_case_counts_where_it_is_asked_for() -> None:
@@ -132,6 +143,7 @@ def test_case_counts_where_it_is_asked_for() -> None:
         ("0.00 2.00", "2.00 0.00", "r.stm, line 2: the segment ends before it begins"),
         ("0.00 2.00", "x 2.00", "r.stm, line 2: a time is no number"),
         ("0.00 2.00", "-1 2.00", "r.stm, line 2: a time is no number"),
+        ("0.00 2.00", "0.00 2_0", "r.stm, line 2: a time is no number"),
         ("0.00 2.00", "nan 2.00", "r.stm, line 2: a time is no number"),
         ("call B ben 0.50 3.00 hi", "call B ben 0.50", "r.stm, line 5: no STM segment"),
         ("{ morning / day }", "{ morning / day", "r.stm, line 3: a { is never closed"),
