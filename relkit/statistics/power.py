@@ -208,7 +208,7 @@ def _planned(size: SliceSize, assumptions: Assumptions, clusters: int | None) ->
         squares=unit / size.clusters,
         factor=unit,
         df=unit * parts**-2.0,
-        prompts=0.0 * unit,
+        prompts=(assumptions.between_prompts * errors) ** 2 * size.shared,
         dispersion=Dispersion(
             phi=assumptions.discordance * assumptions.clumping,
             between=assumptions.between_clusters**2,

@@ -155,3 +155,9 @@ def test_shared_prompts_are_a_limit_that_speakers_do_not_lift() -> None:
     assert read[0].df <= alone.df
     assert read[1].se == pytest.approx(0.25 * 0.08 / 4, rel=0.03)
     assert read[1].df == pytest.approx(expected_df(16), rel=0.1)
+    plain, shared = (
+        excludable_ratio(replace(size(20), shared=part), Assumptions()) for part in (0.0, 1 / 16)
+    )
+    assert plain is not None
+    assert shared is not None
+    assert shared > plain
