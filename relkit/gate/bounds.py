@@ -183,18 +183,18 @@ def _few_events(limit: float, plan: SlicePlan) -> int:
 
     Each is taken to be in a cluster of its own, and clusters to be alike.
     """
-    passing = (k for k in range(1, _MOST_FEW + 1) if _few_end(k, plan) <= limit)
+    ends = ((k, share_end(k, plan.units, plan.clusters)) for k in range(1, _MOST_FEW + 1))
+    passing = (k for k, end in ends if end <= limit)
     return max(passing, default=0)
 
 
-def _few_end(events: int, plan: SlicePlan) -> float:
+def share_end(events: int, units: int, clusters: int) -> float:
     """Return the upper end of a share with so many events, each in a cluster of its own."""
-    each = plan.units / plan.clusters
-    clusters = np.arange(plan.clusters)
-    counts = np.floor((events + clusters) / plan.clusters)  # of 7 in 5: 1, 1, 1, 2, 2
+    each = units / clusters
+    counts = np.floor((events + np.arange(clusters)) / clusters)  # of 7 in 5: 1, 1, 1, 2, 2
     scores = Scores(
-        clusters=Way(errors=counts, units=np.full(plan.clusters, each)),
-        utterances=float(plan.units),
+        clusters=Way(errors=counts, units=np.full(clusters, each)),
+        utterances=float(units),
         clumping=1.0,
         bounded=True,
     )

@@ -5,6 +5,7 @@ The policy's margins are set afterwards from what the data can decide
 """
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from relkit.core.wording import amount, safe
 from relkit.datasets.selection import cluster_of
 from relkit.datasets.types import NO_VALUE, Dataset
 from relkit.evaluation.suites import parse_suite
+from relkit.gate.bounds import share_end
 from relkit.gate.policies import parse_policy
 
 ENOUGH_CLUSTERS = 5
@@ -23,8 +25,9 @@ MOST_VALUES_TESTED = 12
 """Values of a column up to which a starter policy tests it."""
 
 _LANGUAGES = ("lang", "language", "locale")
-_NO_EVENT = 3.7
-"""The upper end of a rate without events is this over the utterances (docs/method.md)."""
+_LEAST_RARE, _MOST_RARE = 0.02, 0.9
+_UNEQUAL = 1.25
+"""How much wider the end of a rare rate is taken, as clusters differ in size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +131,16 @@ system: {{kind: faster-whisper, model: {model}, language: {language or "en"}}}
 """
 
 
+def _rare(dataset: Dataset) -> float:
+    """Return a limit that utterances of which one fails, are shown to be inside of."""
+    column = dataset.settings.cluster
+    clusters = len({cluster_of(item, column) for item in dataset.utterances})
+    end = share_end(1, len(dataset.utterances), clusters) * _UNEQUAL
+    return min(_MOST_RARE, max(_LEAST_RARE, math.ceil(end * 100) / 100 if end < 1 else 1.0))
+
+
 def _policy(dataset: Dataset, name: str, tested: tuple[str, ...]) -> str:
-    rare = min(0.9, max(0.02, round(2 * _NO_EVENT / len(dataset.utterances), 2)))
+    rare = _rare(dataset)
     families = "".join(
         f"  - {{id: wer-{i}, metric: wer_capped, slice: {json.dumps(f'{column}=*')}, "
         "test: no_regression, detectable: 2.0}\n"
@@ -150,7 +161,7 @@ rules:
   # A ceiling whatever the baseline did: write what your product can live with.
   - {{id: wer-limit, metric: wer_capped, slice: overall, test: bound, max: 0.30}}
 {head if families else ""}{families}\
-  # Repetition loops, and utterances without an answer: no lower limit could be shown here.
+  # Repetition loops, and utterances without an answer: with one of them the data still shows this.
   - {{id: runaways, metric: runaway_rate, slice: overall, test: bound, max: {rare:g}}}
   - {{id: failures, metric: failure_rate, slice: overall, test: bound, max: {rare:g}}}
 """

@@ -40,7 +40,7 @@ def test_columns_with_enough_speakers_get_a_rule() -> None:
     assert rules["wer-1"]["slice"] == "accent=*"
     assert set(rules) == {"wer-overall", "wer-limit", "wer-1", "runaways", "failures"}
     assert files.untested == ("line",)
-    assert rules["failures"]["max"] == 0.31  # 24 utterances: none may still mean 15 %
+    assert 0.2 < rules["failures"]["max"] < 0.5  # 24 utterances: one may still mean so much
     few = starter_files(dataset(speakers=6))
     assert few.untested == ("accent", "line")
     assert "no_regression" not in few.policy_text
