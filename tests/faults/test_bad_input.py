@@ -74,7 +74,10 @@ def model_without_tokenizer(folder: Path) -> None:
 
 
 CASES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
-    "unknown metric": (replaced(SUITE, "[wer,", "[wre,"), ("demo.yaml, line 7", "wre", "wer")),
+    "unknown metric": (
+        replaced(SUITE, "[wer_capped,", "[wre_capped,"),
+        ("demo.yaml, line 7", "wre", "wer"),
+    ),
     "unknown normalizer": (replaced(SUITE, "english", "englsih"), ("englsih", "english")),
     "unknown slice": (replaced(SUITE, "[accent,", "[acent,"), ("acent", '"accent"')),
     "unknown key": (replaced(SUITE, "slices:", "slicse:"), ("demo.yaml, line 8", "slices")),
