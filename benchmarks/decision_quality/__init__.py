@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from benchmarks.decision_quality.latencies import percentile_rows
+from benchmarks.decision_quality.limits import LIMIT_HEAD, limit_rows
 from benchmarks.decision_quality.methods import (
     ENDS,
     METHODS,
@@ -87,6 +88,7 @@ def _whole(most: int, gates: int, changed: int, few: int) -> Iterator[Table]:
 def _tables(*, quick: bool) -> Iterator[Table]:
     most, gates, changed, few = (20, 5, 6, 3) if quick else (800, 200, 240, 80)
     singles, slices, claims = (40, 5, 10) if quick else (300, 30, 200)
+    draws = 100 if quick else 600
     same, runs, methods = (3, 2, 6) if quick else (20, 12, 50)
     yield from _whole(most, gates, changed, few)
     yield "2,000 flips or 10,000, 59 results a gate, %", SAME_HEAD, same_rows(same)
@@ -94,6 +96,11 @@ def _tables(*, quick: bool) -> Iterator[Table]:
         "A/A certificates: false-block rate they state, %",
         REPLAY_HEAD,
         replay_rows(runs),
+    )
+    yield (
+        f"A limit: passes at it | at half of it, by its test / by the interval, {draws} draws, %",
+        LIMIT_HEAD,
+        limit_rows(draws),
     )
     yield (
         f"Non-inferiority at 1 point, WER 8 %, 20 utterances a speaker, {singles} gates, %",
