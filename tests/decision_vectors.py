@@ -226,6 +226,7 @@ DISHONEST: Mapping[str, Change] = {
     "a margin nobody asked for": of_rules(anchor_margin=0.5),
     "a limit in the evidence": of_rules(max=0.9),
     "the policy's coverage": of_document(coverage=0.5),
+    "the population": lambda p: p["parts"][0].update(population="these_clusters"),
     "the policy's rules": of_document(rules=[]),
     "the policy's name": of_document(name="other"),
     "a rule of the policy": lambda p: p["policy"]["documents"]["asr-promotion"]["rules"][1].update(

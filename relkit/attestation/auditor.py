@@ -1286,6 +1286,8 @@ class Audit:
         scored, expected = part["coverage"]["scored"], part["coverage"]["expected"]
         if not 0 < scored <= expected or scored < document.get("coverage", 0.99) * expected:
             self.problems.append("coverage is below what the policy asks for")
+        if document.get("population", "clusters") != (part.get("population") or "clusters"):
+            self.problems.append("it speaks of another population than the policy")
 
     def _part(self, part: Json, evidence: Json) -> None:
         checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]

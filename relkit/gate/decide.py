@@ -12,7 +12,7 @@ from dataclasses import replace
 from relkit.core.metrics import TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
-from relkit.core.wording import count, counted, duration, limit, number
+from relkit.core.wording import clusters, count, counted, duration, limit, number
 from relkit.evaluation.plausibility import SAME_ERRORS, hidden_loops, leaked
 from relkit.evaluation.types import MIXED_LOAD, EvalReport, other_measures
 from relkit.gate.evidence import (
@@ -96,13 +96,24 @@ def _too_good(evidence: Evidence) -> Iterator[_Problem]:
 
 
 def warnings(evidence: Evidence) -> tuple[str, ...]:
-    """Return what no rule sees: runs that are the same, and loops behind a capped rate."""
+    """Return what no rule sees: a closed set, equal runs, and loops behind a capped rate."""
     baseline = evidence.baseline
+    alone = () if evidence.alone is None else (evidence.alone,)
     if baseline is None:
-        return ()
+        return alone
     same = [SAME_ERRORS] if baseline.pairing is not None and baseline.pairing.alike else []
     loops = hidden_loops(evidence.candidate, baseline.report)
-    return (*same, *([] if loops is None else [loops]))
+    return (*alone, *same, *([] if loops is None else [loops]))
+
+
+def these_alone(report: EvalReport) -> str:
+    """Return that a decision speaks of the clusters of a run alone, a closed set."""
+    whole = next((item.clusters for item in report.slices if item.slice == OVERALL), 0)
+    these = clusters(whole, report.cluster)
+    return (
+        f"it speaks of these {these} alone, a closed set: intervals are over their utterances "
+        "and say nothing about others"
+    )
 
 
 def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Problem]:

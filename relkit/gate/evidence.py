@@ -83,6 +83,7 @@ class Evidence:
     times hold whatever load these were measured under. ``families`` is over
     how many families of slices a policy shares its chance of blocking equal systems; ``together``
     maps a metric to the slices of its family: those of all required ``no_regression`` rules.
+    ``alone`` says of which closed set of clusters it speaks, None where of others like them.
     ``tested`` maps (metric, detectable ratio) to what the test of that family said, once it did.
     """
 
@@ -95,6 +96,7 @@ class Evidence:
     rates: RateEvidence | None = None
     timings: Mapping[str, TimingEvidence] = field(default_factory=dict)
     families: int = 1
+    alone: str | None = None
     any_load: bool = False
     together: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tested: Mapping[tuple[str, float], Mapping[str, Regression]] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite
 from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
-from relkit.gate.types import Rule
+from relkit.gate.types import Population, Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
 from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
 from relkit.statistics.intervals import MIN_CLUSTERS
@@ -136,11 +136,18 @@ class _Counter:
         )
 
 
-def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None) -> SelectionFacts:
+def facts_of(
+    dataset: Dataset,
+    rules: Iterable[Rule],
+    suite: Suite | None = None,
+    *,
+    population: Population = "clusters",
+) -> SelectionFacts:
     """Return the facts of what a suite selects, or of a whole dataset cut by all its columns.
 
-    Raises InvalidInput as an evaluation would.
+    In a closed set of clusters each utterance is one. Raises InvalidInput as an evaluation would.
     """
+    closed = population == "these_clusters"
     version, settings = dataset.version, dataset.settings
     if suite is None:
         selected, columns = dataset.utterances, tuple(sorted(dataset.columns()))
@@ -157,8 +164,9 @@ def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None
         row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
-        units, group = _units(item, keywords, segmenter), cluster_of(item, cluster)
+        units = _units(item, keywords, segmenter)
         prompt = prompt_of(item, item.reference).casefold()
+        group = item.id if closed else cluster_of(item, cluster)
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
             if any(matches(pattern, key) for pattern in cuttable):
@@ -168,7 +176,7 @@ def facts_of(dataset: Dataset, rules: Iterable[Rule], suite: Suite | None = None
         dataset=version.name,
         revision=version.revision,
         digest=version.digest,
-        cluster=cluster,
+        cluster="utterance" if closed else cluster,
         values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
         slices={key: counters[key].facts(key, shared=shared) for key in sorted(counters)},
         suite=None if suite is None else suite.name,

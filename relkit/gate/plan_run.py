@@ -125,7 +125,7 @@ def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:
             f'the policy "{policy.name}" is decided over several runs: plan its parts',
             hint=f"its parts are {parts}: relkit gate {next(iter(policy.parts.values()))} --plan",
         )
-    facts = facts_of(dataset, policy.rules, suite)
+    facts = facts_of(dataset, policy.rules, suite, population=policy.population)
     reports = _reports(facts, ports, options)
     facts = replace(facts, noise_floors=_noise_floors(reports))
     measured = _measured(policy, facts, ports, reports)

@@ -21,6 +21,7 @@ from relkit.gate.types import (
     Enforcement,
     GatePolicy,
     Mode,
+    Population,
     Rule,
     SignaturePolicy,
     Test,
@@ -102,6 +103,7 @@ def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -
     """Refuse misspelt words from fixed lists with the nearest one."""
     _check_word(document, "enforcement", get_args(Enforcement), (), source, lines)
     _check_word(document, "signature", get_args(SignaturePolicy), (), source, lines)
+    _check_word(document, "population", get_args(Population), (), source, lines)
     rules = document.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         if isinstance(rule, Mapping):

@@ -13,11 +13,18 @@ from relkit.core.codec import as_type
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import Estimate, Named
-from relkit.evaluation.conclude import Aggregators, slice_results
+from relkit.evaluation.conclude import slice_results
 from relkit.evaluation.ports import PairAggregator, RunStore, SliceAggregator
 from relkit.evaluation.suites import changed_settings, system_name
 from relkit.evaluation.types import ChangedSetting, EvalReport, other_measures
-from relkit.gate.decide import decide, judge_all, judge_requirements, run_finding, warnings
+from relkit.gate.decide import (
+    decide,
+    judge_all,
+    judge_requirements,
+    run_finding,
+    these_alone,
+    warnings,
+)
 from relkit.gate.evidence import (
     Compared,
     Evidence,
@@ -43,8 +50,22 @@ from relkit.statistics.estimates import slice_totals, sums_needed, timings_neede
 from relkit.statistics.intervals import RateEvidence
 from relkit.statistics.percentiles import TimingEvidence
 
-Pairs = Callable[[Path, Path], PairAggregator]
-"""Opens the results of a candidate and of what it is compared with."""
+
+class OpenSlices(Protocol):
+    """Opens the results of a run; with ``utterances`` each of them is a cluster."""
+
+    def __call__(self, results: Path, /, *, utterances: bool = False) -> SliceAggregator:
+        """Return the aggregator."""
+
+
+class OpenPairs(Protocol):
+    """Opens the results of a candidate and of what it is compared with, in the same way."""
+
+    def __call__(
+        self, candidate: Path, baseline: Path, /, *, utterances: bool = False
+    ) -> PairAggregator:
+        """Return the aggregator."""
+
 
 Records = Callable[[Sequence[str], Mapping[str, Path]], Mapping[str, CheckRecord | str]]
 """Finds the records of required checks, in files by name, or says why one cannot be used."""
@@ -66,8 +87,8 @@ class GatePorts:
 
     policies: Policies
     runs: RunStore
-    aggregators: Aggregators
-    pairs: Pairs
+    aggregators: OpenSlices
+    pairs: OpenPairs
     records: Records
     now: str
 
@@ -194,6 +215,7 @@ def _part(
         shared_prompts=report.shared_prompts,
         settings=_changed(candidate_run, baseline_run, ports),
         warnings=warnings(evidence),
+        population=None if evidence.alone is None else "these_clusters",
     )
 
 
@@ -234,7 +256,9 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
         for run in (baseline_run, anchor_run)
     )
     with ExitStack() as stack:
-        aggregator = None if results is None else stack.enter_context(ports.aggregators(results))
+        closed = policy.population == "these_clusters"
+        opened = None if results is None else ports.aggregators(results, utterances=closed)
+        aggregator = None if opened is None else stack.enter_context(opened)
         evidence = replace(
             _of_candidate(policy, report, aggregator),
             baseline=baseline,
@@ -269,12 +293,20 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
 def _of_candidate(
     policy: GatePolicy, report: EvalReport, aggregator: SliceAggregator | None
 ) -> Evidence:
-    """Return the candidate's numbers: the report's, and what its results say beyond it."""
-    estimates = {item.slice: dict(item.metrics) for item in report.slices}
+    """Return the candidate's numbers: the report's, and what its results say beyond it.
+
+    Of a closed set of clusters the report says nothing: its intervals are about others like them.
+    """
+    closed = policy.population == "these_clusters"
+    estimates = {item.slice: {} if closed else dict(item.metrics) for item in report.slices}
     utterances = {item.slice: item.utterances for item in report.slices}
     reported = frozenset(spec_of(item.slice).name for item in report.slices)
     evidence = Evidence(
-        candidate=report, estimates=estimates, utterances=utterances, specs=reported
+        candidate=replace(report, cluster="utterance") if closed else report,
+        estimates=estimates,
+        utterances=utterances,
+        specs=reported,
+        alone=these_alone(report) if closed else None,
     )
     if aggregator is None:
         return evidence
@@ -328,14 +360,15 @@ def _compare(
     ports: GatePorts,
 ) -> Compared:
     """Return the other run with what the rules compare."""
+    closed = policy.population == "these_clusters"
     specs = slice_specs(rules)
     metrics = tuple(dict.fromkeys(rule.metric for rule in rules))
     needed = sums_needed(metrics)
     if not policy.paired:
-        with ports.aggregators(results[1]) as baseline:
+        with ports.aggregators(results[1], utterances=closed) as baseline:
             both = aggregator.sums(specs, needed), baseline.sums(specs, needed)
         return replace(compared, unpaired=both)
-    with ports.pairs(*results) as pairs:
+    with ports.pairs(*results, utterances=closed) as pairs:
         pairing = pairs.pairing(specs)
         compared = replace(compared, pairing=pairing)
         if not pairing.whole or not rules:

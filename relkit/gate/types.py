@@ -50,6 +50,7 @@ Test = Literal["bound", "non_inferiority", "no_regression", "min_change"]
 Mode = Literal["required", "advisory", "dry_run"]
 Enforcement = Literal["enforce", "shadow"]
 SignaturePolicy = Literal["required", "optional"]
+Population = Literal["clusters", "these_clusters"]
 
 Against = Literal["baseline", "anchor"]
 """What a candidate is compared with."""
@@ -134,8 +135,10 @@ class WrittenPolicy:
     that did not answer the same utterances, ``any_load`` bounds on times that were measured under
     several loads. ``anchor`` names an older run. ``parts`` maps the name
     of a part (``asr``) to the name of its own policy, for a launch that is decided over several
-    runs. ``signature`` says whether only signed decisions can promote. ``min_clusters`` and
-    ``min_utterances`` are those of rules that have none.
+    runs. ``population`` is what a decision speaks of: the clusters that those of the data are a
+    sample of, or ``these_clusters`` alone, a closed set. ``signature`` says whether only signed
+    decisions can promote. ``min_clusters`` and ``min_utterances`` are those of rules that have
+    none.
     """
 
     schema: Literal["relkit.gate/v1"] = field(default="relkit.gate/v1", metadata=REQUIRED)
@@ -149,6 +152,7 @@ class WrittenPolicy:
     any_load: bool = False
     anchor: Annotated[str, Limits(min_length=1, max_length=200)] | None = None
     signature: SignaturePolicy = "optional"
+    population: Population = "clusters"
     min_clusters: Least = 5
     min_utterances: Least = 30
     requires: tuple[Annotated[Requirement, Read(_requirement, CheckName)], ...] = ()
@@ -289,7 +293,8 @@ class JudgedPart:
     and by ``shared_prompts`` prompts as well (0: no prompt that counts has several clusters); None
     in decisions that do not say. ``settings`` are those of
     the system in which candidate and baseline differ, ``warnings`` what the verdict leaves out and
-    people should know.
+    people should know. ``population`` is there where it speaks of the clusters of the data alone:
+    its numbers are then clustered by utterance.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -310,6 +315,7 @@ class JudgedPart:
     shared_prompts: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
     settings: tuple[ChangedSetting, ...] = field(default=(), metadata=OPTIONAL | OMITTED)
     warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL | OMITTED)
+    population: Literal["these_clusters"] | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -379,6 +379,19 @@ def test_clusters_are_numbered_alike_in_every_slice_and_slices_follow_their_spec
         assert seen == set(reference[name])
 
 
+def test_with_utterances_each_is_a_cluster() -> None:
+    """Its repeats are summed, and the slices are the same."""
+    rows = make_rows(4, 40, clusters=3, repeats=2)
+    needed = sums_needed(["wer"])
+    with DuckDBSlices(table_of(rows), utterances=True) as slices:
+        each = slices.sums(["overall"], needed)
+    with DuckDBSlices(table_of(rows)) as slices:
+        clustered = slices.sums(["overall"], needed)
+    assert len(each.cluster_index) == len({row["id"] for row in rows})
+    for name in needed:
+        assert each.columns[name].sum() == clustered.columns[name].sum()
+
+
 def test_results_file_of_any_name_gives_what_the_table_gives(tmp_path: Path) -> None:
     """Wildcards in a folder's name are no wildcards."""
     rows = make_rows(5, 60, clusters=6)

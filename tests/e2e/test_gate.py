@@ -386,3 +386,32 @@ def test_a_decision_on_prompts_that_are_shared_says_so_and_verifies(workspace: W
     assert (judged["problems"], judged["believed"]) == ([], [])
     compared = workspace.relkit("compare", baseline, candidate)
     assert "clustered by voice and prompt: 144 shared prompts" in compared.out
+
+
+def test_a_closed_set_is_judged_over_its_utterances_and_says_so(workspace: Workspace) -> None:
+    """A fleet of voices: the decision says that it is about these, and can be verified."""
+    limited = POLICY + "  - {id: limit, metric: wer_capped, max: 0.5}\n"
+    limited += '  - {id: accent, metric: wer_capped, slice: "accent=scottish", max: 0.9}\n'
+    run = answered(workspace, spoilt(9))
+    baseline = answered(workspace, spoilt(3))
+    path = workspace.folder / "gates" / "small.yaml"
+    path.write_text(limited, encoding="utf-8")
+    sampled = gate(workspace, run, baseline).document
+    path.write_text(limited + "population: these_clusters\n", encoding="utf-8")
+    closed = gate(workspace, run, baseline).document
+    clusters = [
+        {check["rule"]: check["clusters"] for check in document["checks"]}["limit"]
+        for document in (sampled, closed)
+    ]
+    assert clusters == [36, 288]
+    assert "population" not in sampled["parts"][0]
+    assert closed["parts"][0]["population"] == "these_clusters"
+    alone = "it speaks of these 44 voices alone"
+    assert alone in closed["parts"][0]["warnings"][0]
+    said = workspace.relkit("gate", "small", "--candidate", run, "--baseline", baseline)
+    assert alone in " ".join(said.out.split())
+    file = str(workspace.folder / closed["decision_file"])
+    judged = workspace.relkit("verify", file, "--allow-unsigned", "--json")
+    assert (judged.document["problems"], judged.document["believed"]) == ([], [])
+    plan = workspace.relkit("gate", "small", "--plan", "--suite", "small", "--json").document
+    assert plan["cluster"] == "utterance"

@@ -79,13 +79,23 @@ class DuckDBSlices(_Opened):
     """
 
     def __init__(
-        self, source: "Path | pa.Table", *, memory_limit: str = "1GB", threads: int | None = None
+        self,
+        source: "Path | pa.Table",
+        *,
+        utterances: bool = False,
+        memory_limit: str = "1GB",
+        threads: int | None = None,
     ) -> None:
-        """Open the source; raises InvalidInput where it does not hold results."""
+        """Open the source; raises InvalidInput where it does not hold results.
+
+        With ``utterances`` each of them is a cluster.
+        """
         super().__init__(memory_limit=memory_limit, threads=threads)
         try:
             shown = source.name if isinstance(source, Path) else "results"
-            relation = self._session.open_results(source, "results", shown=shown)
+            relation = self._session.open_results(
+                source, "results", shown=shown, utterances=utterances
+            )
         except BaseException:
             self.close()
             raise
@@ -122,17 +132,21 @@ class DuckDBPairs(_Opened):
         candidate: Path,
         baseline: Path,
         *,
+        utterances: bool = False,
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
-        """Open and pair both files; raises InvalidInput where one does not hold results."""
+        """Open and pair both files; raises InvalidInput where one does not hold results.
+
+        With ``utterances`` each of them is a cluster.
+        """
         super().__init__(memory_limit=memory_limit, threads=threads)
         try:
             self._candidate = self._session.open_results(
-                candidate, "candidate", shown=_shown(candidate)
+                candidate, "candidate", shown=_shown(candidate), utterances=utterances
             )
             self._baseline = self._session.open_results(
-                baseline, "baseline", shown=_shown(baseline)
+                baseline, "baseline", shown=_shown(baseline), utterances=utterances
             )
             self._repeated = [self._read_keys(run) for run in (self._candidate, self._baseline)]
             self._pair()

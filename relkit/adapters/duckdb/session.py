@@ -104,12 +104,14 @@ class Session:
         self._connection.close()
         self._spill.cleanup()
 
-    def open_results(self, source: "Path | pa.Table", name: str, *, shown: str) -> Relation:
+    def open_results(
+        self, source: "Path | pa.Table", name: str, *, shown: str, utterances: bool = False
+    ) -> Relation:
         """Make a view of results under ``name``; errors call the source ``shown``.
 
-        Raises InvalidInput where it does not hold results. DuckDB does not tell ``Hits`` from
-        ``hits``: it renames one of two such columns, and finds either under both names. By position
-        nothing is mistaken for something else.
+        With ``utterances`` each is a cluster of its own. Raises InvalidInput where it does not hold
+        results. DuckDB does not tell ``Hits`` from ``hits``: it renames one of two such columns,
+        and finds either under both names. By position nothing is mistaken for something else.
         """
         import duckdb
         from pyarrow import ArrowException
@@ -132,9 +134,12 @@ class Session:
         expressions = {
             column: column if column in CORE_COLUMNS else f"c{i}" for i, column in enumerate(names)
         }
+        read = dict(zip(names, relation.columns, strict=True))
+        if utterances:
+            read["cluster"] = read["id"]
         selected = [
             f"CAST({quoted(renamed)} AS {_TYPES.get(column, 'VARCHAR')}) AS {expressions[column]}"
-            for column, renamed in zip(names, relation.columns, strict=True)
+            for column, renamed in read.items()
         ]
         selected += [f"CAST(NULL AS {_TYPES[column]}) AS {column}" for column in missing]
         relation.project(", ".join(selected)).create_view(name)

@@ -64,6 +64,17 @@ def test_every_key_reaches_the_policy() -> None:
     )
 
 
+def test_a_policy_speaks_of_others_like_these_unless_it_says_otherwise() -> None:
+    """A closed set of clusters has to be declared, in a word of its own."""
+    text = "schema: relkit.gate/v1\nname: p\nrules:\n  - {id: a, metric: wer, max: 0.2}\n"
+    assert parse_policy(text, source="p.yaml").population == "clusters"
+    closed = parse_policy(text + "population: these_clusters\n", source="p.yaml")
+    assert closed.population == "these_clusters"
+    assert closed.digest != parse_policy(text, source="p.yaml").digest
+    with pytest.raises(InvalidInput, match="unknown population"):
+        parse_policy(text + "population: these\n", source="p.yaml")
+
+
 def test_a_rule_is_a_bound_unless_it_says_otherwise() -> None:
     """The default test, overall, required, with the default evidence."""
     (only,) = rule("metric: wer, max: 0.2").rules
