@@ -15,6 +15,7 @@ import argparse
 import time
 from collections.abc import Iterable, Iterator
 
+from benchmarks.decision_quality.heavy import HEAVY_HEAD, heavy_rows
 from benchmarks.decision_quality.latencies import percentile_rows
 from benchmarks.decision_quality.limits import LIMIT_HEAD, limit_rows
 from benchmarks.decision_quality.methods import (
@@ -106,6 +107,11 @@ def _tables(*, quick: bool) -> Iterator[Table]:
         f"Non-inferiority at 1 point, WER 8 %, 20 utterances a speaker, {singles} gates, %",
         MARGIN_HEAD,
         margin_rows(singles),
+    )
+    yield (
+        "A few speakers who say most, non-inferiority at 3 points, %",
+        HEAVY_HEAD,
+        heavy_rows(2 * singles),
     )
     yield (
         "No regression over 50 accents, one family with 4 noises: the accent that got worse, %",

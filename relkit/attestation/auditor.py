@@ -188,13 +188,16 @@ def half_width(
     estimates: list[float],
     between: tuple[float, int] = (0.0, 1),
     prompts: tuple[float, float, float] = (0.0, 0.0, 1.5),
+    most_df: float = math.inf,
 ) -> float:
     """Return half of the 95 % interval from leave-one-cluster-out estimates; NaN where one is.
 
     ``between`` is the variance between repeats of the run, and how many there are: its part of the
-    error is added, df by Satterthwaite (1946). ``prompts`` is what :meth:`Table.spread` returns.
+    error is added, df by Satterthwaite (1946). ``prompts`` is what :meth:`Table.spread` returns,
+    ``most_df`` what the sizes of the clusters allow.
     """
     se, df = spread(estimates)
+    df = min(df, most_df)
     added, variance, df_prompts = prompts
     if (both := max(se * se + max(added, 0.0), variance)) > 0:
         part = se * se / both
@@ -280,6 +283,8 @@ class Table:
             reference = dict(zip(columns, row[2 + len(columns) :], strict=False))
             self.rows[self.slices[int(row[0])]].append((int(row[1]), candidate, reference))
 
+    method = 1
+    """The formulas of the decision."""
     prompts: "Table | None" = None
     products: "Table | None" = None
     """The same by prompt, and the sums of products over cells, where clusters share prompts."""
@@ -326,10 +331,11 @@ class Table:
         return max((value for value in figures if math.isfinite(value)), default=0.0)
 
 
-def tables_of(documents: list[Json]) -> dict[Any, Table]:
+def tables_of(documents: list[Json], method: int) -> dict[Any, Table]:
     """Return tables by metric, by what they are compared with, and by what they are summed."""
     tables = {(item["metric"], item["against"], item["by"]): Table(item) for item in documents}
     for (metric, against, by), table in tables.items():
+        table.method = method
         if by == "cluster":
             table.prompts = tables.get((metric, against, "prompt"))
             table.products = tables.get((metric, against, "cell"))
@@ -621,7 +627,10 @@ def difference(table: Table, name: str) -> Json:
         return result
     left_out = [one_left(metric, here, a) - one_left(metric, base, b) for a, b in pairs]
     slopes = [metric.slopes(here), {k: -x for k, x in metric.slopes(base).items()}]
-    half = half_width(left_out, prompts=table.spread(name, slopes))
+    most_df = math.inf
+    if table.method > 1:
+        most_df = max(effective([(0.0, a[metric.n]) for a, _ in pairs]) - 1.0, 1.5)
+    half = half_width(left_out, prompts=table.spread(name, slopes), most_df=most_df)
     if not math.isfinite(half):
         return result
     result.update(low=worse - half, high=worse + half)
@@ -1292,7 +1301,7 @@ class Audit:
     def _part(self, part: Json, evidence: Json) -> None:
         checks = [c for c in self.predicate["checks"] if c["part"] == part["name"]]
         try:
-            tables = tables_of(evidence["sums"])
+            tables = tables_of(evidence["sums"], self.method)
             for item in evidence["percentiles"]:
                 for figures in item["slices"]:
                     sound(item["metric"], figures)

@@ -2,7 +2,9 @@
 
 The interval of the difference is jackknifed over clusters on its own scale: d without one cluster,
 q = that - mean, se^2 = (C - 1) / C sum q^2, effective degrees of freedom (sum q^2)^2 / sum q^4 and
-two-sided 95 % ends d +- t se (docs/method.md, section "Comparing two systems").
+two-sided 95 % ends d +- t se (docs/method.md, section "Comparing two systems"). The degrees of
+freedom are at most those of the clusters' units, (sum n)^2 / sum n^2 - 1: where few speakers say
+most, these few can agree by chance.
 """
 
 import math
@@ -18,6 +20,7 @@ from relkit.statistics.crossed import rate_spread
 from relkit.statistics.distributions import TWO_SIDED_95, UNSEEN, t_quantile, unseen, unseen_share
 from relkit.statistics.intervals import (
     MIN_CLUSTERS,
+    MIN_DF,
     Spread,
     group_sum,
     highest_rate,
@@ -40,7 +43,8 @@ class _System:
     """One system's metric over all slices (S,), and by row (R,) of a slice's cluster.
 
     ``left`` is the metric without the row's cluster, ``own`` that of the cluster alone; ``group``
-    the slice of a row. ``sound``: no sum of the slice is NaN, infinite or negative.
+    the slice of a row. ``sound``: no sum of the slice is NaN, infinite or negative. ``most_df`` are
+    the degrees of freedom that the units of the clusters allow.
     """
 
     value: FloatArray
@@ -50,6 +54,7 @@ class _System:
     n: FloatArray
     utterances: FloatArray
     sound: NDArray[np.bool_]
+    most_df: FloatArray
 
 
 def rate_differences(
@@ -71,10 +76,9 @@ def rate_differences(
     used = _used(metric, pairs.candidate) | _used(metric, pairs.baseline)
     candidate = _system(metric, pairs.candidate, used)
     baseline = _system(metric, pairs.baseline, used)
-    spread = with_prompts(
-        leave_one_out_spread(candidate.left - baseline.left, candidate.group, len(slices)),
-        rate_spread(metric, (pairs.candidate, pairs.baseline)),
-    )
+    spread = leave_one_out_spread(candidate.left - baseline.left, candidate.group, len(slices))
+    spread = replace(spread, df=np.minimum(spread.df, candidate.most_df))
+    spread = with_prompts(spread, rate_spread(metric, (pairs.candidate, pairs.baseline)))
     differs = np.zeros(int(used.sum()))
     for name in metric.columns:
         differs[pairs.candidate.columns[name][used] != pairs.baseline.columns[name][used]] = 1.0
@@ -188,7 +192,15 @@ def _system(metric: RateMetric, sums: ClusterSums, used: NDArray[np.bool_]) -> _
         n=totals[metric.n],
         utterances=totals[metric.utterances],
         sound=np.bincount(group, weights=broken, minlength=groups) == 0,
+        most_df=np.maximum(_evenness(rows[metric.n], group, groups) - 1.0, MIN_DF),
     )
+
+
+def _evenness(units: FloatArray, group: IntArray, groups: int) -> FloatArray:
+    """Return how many clusters of equal size there would be: (sum n)^2 / sum n^2 (Kish 1965)."""
+    squares = group_sum(units**2, group, groups)
+    total = group_sum(units, group, groups)
+    return np.divide(total**2, squares, out=np.zeros(groups), where=squares > 0)
 
 
 def _at(spread: Spread, i: int) -> Spread:

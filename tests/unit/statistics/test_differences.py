@@ -53,6 +53,18 @@ def overall(
     return rate_differences(WER, paired(rows))[0]
 
 
+def test_few_clusters_with_most_of_the_words_have_few_degrees_of_freedom() -> None:
+    """Two that agree by chance make no narrow interval; equal clusters keep C - 1 of them."""
+    words = [5400.0, 5400.0, *[180.0] * 8]
+    agreeing = overall([600, 601, *range(10, 18)], [440, 441, *[14.0] * 8], words)
+    kish = sum(words) ** 2 / sum(n * n for n in words)
+    assert agreeing.df is not None
+    assert agreeing.df <= kish - 1.0 < 2.0
+    alike = overall([9, 8, 7, 9, 8, 7], [8, 9, 7, 8, 9, 7], [100.0] * 6)
+    assert alike.df is not None
+    assert alike.df > 3.0
+
+
 CANDIDATE, BASELINE, WORDS = (
     [9.0, 4, 12, 7, 3, 8],
     [5.0, 4, 9, 8, 1, 6],
