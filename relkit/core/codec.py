@@ -198,6 +198,9 @@ def parse(
         unknown = (item for item in details if item["type"] == _UNKNOWN_KEY)
         first = next(unknown, None) or _furthest(details, document)
         path, message, hint = _explain(kind, first, document, inside)
+        plain = lines.plain.get(path) if isinstance(lines, yaml_text.LinesOfKeys) else None
+        if first["type"] == "string_type" and plain:
+            hint = f'YAML takes {shown(plain)} for no text: write "{shown(plain)}"'
         line = line_of(path, lines or {}) or line
         raise Malformed(message, source=source, line=line, hint=hint) from error
 

@@ -36,7 +36,16 @@ def shown(text: str, limit: int = 80) -> str:
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
-def load(text: str, *, source: str) -> tuple[JsonValue, dict[KeyPath, int]]:
+class LinesOfKeys(dict[KeyPath, int]):
+    """The line of each key; ``plain`` has the scalars that are no text for YAML, as written."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.plain: dict[KeyPath, str] = {}
+
+
+def load(text: str, *, source: str) -> tuple[JsonValue, LinesOfKeys]:
     """Return the document and the line of each of its keys; an empty file gives None.
 
     Raises InvalidInput for aliases, tags, duplicate keys, a second document, NaN and infinities,
@@ -44,7 +53,7 @@ def load(text: str, *, source: str) -> tuple[JsonValue, dict[KeyPath, int]]:
     """
     if len(text.encode(errors="replace")) > MAX_YAML_BYTES:
         raise InvalidInput(f"{source}: larger than 1 MiB", hint="a settings file is small")
-    lines: dict[KeyPath, int] = {}
+    lines = LinesOfKeys()
     try:
         _refuse_events(text, source)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -77,18 +86,21 @@ def _refuse_events(text: str, source: str) -> None:
             raise InvalidInput(f"{at}: a second document begins", hint="keep one document a file")
 
 
-def _value(node: yaml.Node, path: KeyPath, source: str, lines: dict[KeyPath, int]) -> JsonValue:
+def _value(node: yaml.Node, path: KeyPath, source: str, lines: LinesOfKeys) -> JsonValue:
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, path, source, lines)
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, i), source, lines) for i, item in enumerate(node.value)]
     at = where(source, node.start_mark.line + 1)
-    return _scalar(node, at) if isinstance(node, yaml.ScalarNode) else None
+    scalar = _scalar(node, at) if isinstance(node, yaml.ScalarNode) else None
+    if not isinstance(scalar, str):
+        lines.plain[path] = str(node.value)
+    return scalar
 
 
 def _mapping(
-    node: yaml.MappingNode, path: KeyPath, source: str, lines: dict[KeyPath, int]
+    node: yaml.MappingNode, path: KeyPath, source: str, lines: LinesOfKeys
 ) -> dict[str, JsonValue]:
     document: dict[str, JsonValue] = {}
     for key_node, value_node in node.value:

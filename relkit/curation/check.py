@@ -20,6 +20,7 @@ from relkit.curation.contracts import (
 )
 from relkit.curation.ports import ContractChecker, ContractStore
 from relkit.curation.types import SLICES, UTTERANCES, Contract, ContractOutcome, Doubt
+from relkit.datasets.look_alikes import look_alikes
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import NO_VALUE, Answer, Dataset
 from relkit.evaluation.evaluate import Normalizers
@@ -154,6 +155,7 @@ def check_dataset(
         expectations=judged,
         runs=tuple(item.run for item in recognised),
         versions=versions,
+        notes=tuple(look_alikes(dataset, dataset.settings.slices)),
     )
     ports.contracts.keep(outcome)
     return outcome

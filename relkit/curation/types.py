@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from relkit.core.values import OMITTED, OUTSIDE, ErrorCounts, Limits, Named, Shape
+from relkit.core.values import OMITTED, OPTIONAL, OUTSIDE, ErrorCounts, Limits, Named, Shape
 from relkit.datasets.types import Consent
 
 Cell = str | int | float | bool | None
@@ -168,7 +168,8 @@ class Judged:
 class ContractOutcome:
     """Whether a version of a dataset keeps its contract, with every expectation's outcome.
 
-    ``runs`` are those whose hypotheses the labels were compared with.
+    ``runs`` are those whose hypotheses the labels were compared with; ``notes`` are what breaks
+    nothing and has to be known.
     """
 
     FILE: ClassVar = Shape(
@@ -182,6 +183,7 @@ class ContractOutcome:
     expectations: tuple[Judged, ...]
     runs: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
 
     @property
     def declared(self) -> int:

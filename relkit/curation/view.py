@@ -26,7 +26,7 @@ def check_text(outcome: ContractOutcome) -> str:
         columns(rows, to_left=(0, 1, 2, 5)) if outcome.expectations else "",
         _ids(judged),
     ]
-    parts += [safe(problem) for problem in outcome.problems]
+    parts += [safe(text) for text in (*outcome.problems, *outcome.notes)]
     return "\n\n".join(part for part in parts if part)
 
 

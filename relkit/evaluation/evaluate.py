@@ -15,6 +15,7 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
 from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
+from relkit.datasets.look_alikes import look_alikes
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.selection import require_consent
 from relkit.datasets.types import Unusable, UnusableReason
@@ -125,13 +126,14 @@ def plan(suite: Suite, ports: EvalPorts, *, limit: int | None = None) -> Plan:
         dataset = replace(dataset, version=replace(dataset.version, contract=contract))
     selected = select(dataset, suite.dataset.where)
     usable = require_consent(selected, dataset.settings.consent, dataset=dataset.version.name)
+    cut = Cut.of(dataset, suite)
     planned = Plan(
         suite=suite,
         dataset=dataset,
         utterances=usable.utterances,
-        cut=Cut.of(dataset, suite),
+        cut=cut,
         normalizer=normalizer,
-        notes=usable.notes,
+        notes=(*usable.notes, *look_alikes(dataset, cut.columns)),
     )
     total = len(planned.utterances)
     if limit is None or limit >= total:

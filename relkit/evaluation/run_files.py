@@ -85,7 +85,10 @@ def compact_json(document: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalLine:
-    """One outcome; ``answer`` is a line of the answer protocol."""
+    """One outcome; ``answer`` is a line of the answer protocol.
+
+    ``digest`` is of the line without it, and of the run; see :func:`unseal_line`.
+    """
 
     schema: Literal["relkit.journal/v1"] = "relkit.journal/v1"
     id: str
@@ -99,6 +102,7 @@ class JournalLine:
     audio: str | None = None
     duration: float | None = None
     speech: SpokenAudio | None = None
+    digest: str | None = None
 
 
 def render_journal_line(outcome: Outcome) -> str:
@@ -150,6 +154,8 @@ def _line_digest(text: str, run: str) -> str:
 def parse_journal_line(text: str, *, line: int, source: str = JOURNAL) -> Outcome:
     """Return the outcome of a line; raises InvalidInput where it is damaged."""
     entry = parse(JournalLine, parse_json(text, source=source, line=line), source=source, line=line)
+    if entry.digest is not None:
+        raise InvalidInput(f"{where(source, line)}: its digest is none, or not at its end")
     if [entry.answer, entry.failure, entry.unusable].count(None) != 2:  # noqa: PLR2004 - all but one
         raise InvalidInput(
             f'{where(source, line)}: one of "answer", "failure" and "unusable" was expected'

@@ -45,7 +45,8 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         merged = {**options, **overrides}
         document = {**document, "system": merged}
         overridden = {("system",), *(("system", key) for key in overrides)}
-        lines = {path: line for path, line in lines.items() if path not in overridden}
+        for path in overridden:
+            lines.pop(path, None)
     from_where = ", ".join([source, *(f"--system {yaml_text.shown(key)}" for key in overrides)])
     task = cast("Task", document.get("task", "asr"))
     if task in DOES:  # another one is refused with the rest of the suite

@@ -270,7 +270,7 @@ Recogniser = Annotated[FasterWhisper | OpenAIHttp | Command, Tagged("kind")]
 
 
 def _one_or_more(values: object) -> object:
-    return (values,) if isinstance(values, str) else values
+    return (values,) if isinstance(values, str | int | float) else values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

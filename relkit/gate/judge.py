@@ -14,7 +14,7 @@ from relkit.core.metrics import METRICS
 from relkit.core.values import WITHIN, Estimate
 from relkit.gate.evidence import FAMILY_ALPHA, Compared, Evidence, correction_of
 from relkit.gate.reasons import reason_of
-from relkit.gate.types import Rule, RuleResult, Verdict
+from relkit.gate.types import STRICTLY, Rule, RuleResult, Verdict
 from relkit.statistics.ceilings import SCORE, is_tested, limits_excluded, scores_of
 from relkit.statistics.differences import clusters_needed
 from relkit.statistics.families import FAMILY_METRICS, test_regressions
@@ -22,9 +22,6 @@ from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import Difference, PairedSums, Regression
 
 PLACES = 12
-
-_STRICTLY = 1e-10
-"""What a relative change of a baseline of 0 has to reach: better by something."""
 
 Interval = tuple[float | None, float | None]
 
@@ -379,7 +376,7 @@ def required_change(
     if relative is not None and baseline != 0:
         changes.append(float(decimal(relative) * abs(decimal(baseline))))
     elif relative is not None and absolute is None:
-        changes.append(_STRICTLY)
+        changes.append(STRICTLY)
     return max(changes, default=None)
 
 

@@ -24,7 +24,7 @@ from relkit.core.wording import (
     p_value,
     times,
 )
-from relkit.gate.types import Rule, RuleResult, Verdict
+from relkit.gate.types import STRICTLY, Rule, RuleResult, Verdict
 from relkit.statistics.ceilings import SCORE
 
 
@@ -80,6 +80,8 @@ def _allowed(result: RuleResult, more: int) -> str:
     if result.test == "no_regression":
         return "no worsening"
     up = _better(result.metric) == "up"
+    if result.test == "min_change" and result.bound <= STRICTLY:
+        return f"{'more' if up else 'less'} than {number(result.baseline, result.unit)}"
     bound = result.bound if (result.quantity == "worsening") != up else -result.bound
     shown = margin(bound, result.unit, more=more)
     return f"{'at least' if up else 'at most'} {'+' if bound > 0 else ''}{shown}"
@@ -126,6 +128,8 @@ def _measured(rule: Rule, result: RuleResult) -> str:
         how = f"{shown.observed} ({shown.span} by the test of the limit)"
         return f"{how if tested else shown.sentence}; allowed {' and '.join(limits)}"
     asks = "wanted" if rule.test == "min_change" else "allowed"
+    if rule.test == "min_change" and result.bound is not None and result.bound <= STRICTLY:
+        asks = "nothing is relatively better than a baseline of 0; wanted"
     return f"{shown.sentence}; {asks} {shown.allowed}"
 
 

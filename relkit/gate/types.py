@@ -189,6 +189,9 @@ class GatePolicy(WrittenPolicy):
         return duration_s(self.valid_for)
 
 
+STRICTLY = 1e-10
+"""What a relative change of a baseline of 0 has to reach: better by something."""
+
 NEW_SLICE = "new since the dataset was locked"
 """How the reason of a new slice begins, in every decision file so far."""
 

@@ -221,7 +221,11 @@ def test_what_is_written_fits_the_schema(kind: type) -> None:
         ("name: x\nsize: two\n", 'line 2: "size": Input should be a valid integer', None),
         ("name: x\nsize: true\n", 'line 2: "size": Input should be a valid integer', None),
         ("name: x\nsize: 1.0\n", 'line 2: "size": Input should be a valid integer', None),
-        ("name: 3\n", 'line 1: "name": Input should be a valid string', None),
+        (
+            "name: 3\n",
+            'line 1: "name": Input should be a valid string',
+            'YAML takes 3 for no text: write "3"',
+        ),
         ("name: x\nshare: 1.5\n", 'line 2: "share": Input should be less than or equal to 1', None),
         (
             "name: x\nat: now\n",

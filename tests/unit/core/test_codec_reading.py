@@ -156,7 +156,11 @@ def test_a_digest_is_the_known_one_of_canonical_json() -> None:
             'f.yaml, line 2: "size": Input should be a valid integer',
             None,
         ),
-        ("name: 3\n", 'f.yaml, line 1: "name": Input should be a valid string', None),
+        (
+            "name: 3\n",
+            'f.yaml, line 1: "name": Input should be a valid string',
+            'YAML takes 3 for no text: write "3"',
+        ),
         ("name: x\nsize: true\n", 'f.yaml, line 2: "size": Input should be a valid integer', None),
         (
             "name: x\ninner:\n  edgse: [1]\n",
@@ -229,3 +233,28 @@ def test_the_hint_is_the_nearest_name_or_all_of_them(
 ) -> None:
     """A guess where there is a near one, the list where there is none."""
     assert nearest(name, known) == hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Texts:
+    """A file of texts."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize("scalar", ["1.10", "012", "0x1F", "1e3", "true", "False", "-5"])
+def test_a_scalar_that_yaml_takes_for_no_text_is_answered_in_quotes(scalar: str) -> None:
+    """As it is written, which is not as it was read: 1.10 is 1.1, and 012 is 12."""
+    for text in (f"name: {scalar}\n", f"name: a\nvalues: [b, {scalar}]\n"):
+        with pytest.raises(InvalidInput, match="should be a valid string") as caught:
+            parse_yaml(text, _Texts, source="f.yaml")
+        assert caught.value.hint == f'YAML takes {scalar} for no text: write "{scalar}"'
+    assert parse_yaml(f"name: '{scalar}'\n", _Texts, source="f.yaml").name == scalar
+
+
+def test_words_of_yaml_1_1_are_text() -> None:
+    """YAML 1.2 has two truth values, and Norwegian is no."""
+    text = "name: no\nvalues: [yes, on, off, n]\n"
+    texts = parse_yaml(text, _Texts, source="f.yaml")
+    assert (texts.name, texts.values) == ("no", ("yes", "on", "off", "n"))

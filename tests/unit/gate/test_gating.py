@@ -151,6 +151,17 @@ def test_a_candidate_that_has_to_be_better(
     assert found.quantity == "improvement"
 
 
+def test_a_relative_change_of_nothing_is_said_in_words() -> None:
+    """Of a baseline of 0 there is no share, and no guard of ours is shown for one."""
+    perfect = {name: [0.0] * len(errors) for name, errors in EQUAL.items()}
+    rules = rule(test="min_change", min_relative_change=0.1)
+    (found,) = judge(rules, evidence(perfect, baseline=perfect))
+    assert found.verdict is not Verdict.PASS
+    assert "nothing is relatively better than a baseline of 0; wanted less than 0.0 %" in (
+        found.reason
+    )
+
+
 def test_a_family_of_slices_finds_the_one_that_became_worse() -> None:
     """One slice fails although the whole is better."""
     harmed = {**BETTER, "accent=b": WORSE["accent=b"]}
