@@ -5,12 +5,13 @@ would be judged on. A ``refuse`` makes the policy unusable, a ``warn`` is said a
 """
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
-from relkit.core.wording import amount, chance, counted, limit, margin, number, times
+from relkit.core.wording import amount, chance, counted, limit, margin, number
 from relkit.gate.facts import planned_slices, size_of, too_small
 from relkit.gate.plan_types import LintFinding, LintSeverity, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
@@ -248,7 +249,9 @@ def _too_fine(rule: Rule, slices: Sequence[SlicePlan]) -> Iterator[LintFinding]:
     if weak and rule.test == "no_regression":
         clusters = weak[0].needed_clusters
         more = counted(clusters, "cluster") if clusters else "more data"
-        hint = f"use {more}, or a larger detectable than {times(rule.detectable)}"
+        ratios = [item.excludes_ratio for item in weak if item.excludes_ratio is not None]
+        least = f"detectable: {math.ceil(10 * max(ratios)) / 10:g}" if ratios else "less"
+        hint = f"use {more}, pool slices, or ask for {least}"
         says = f"{weak[0].slice}: {weak[0].says}"
         yield finding_of(rule, "warn", "ratio_below_data", says, hint)
 
