@@ -22,8 +22,10 @@ from relkit.core.values import (
 )
 from relkit.datasets.types import checked_edges
 from relkit.evaluation.types import (
+    ANSWER_KEYS,
     Recorded,
     Suite,
+    checked_mapping,
     checked_metrics,
     checked_systems,
     with_overall,
@@ -44,6 +46,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_edges: st.sets(
         st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=3
     ).map(lambda edges: tuple(sorted(edges))),
+    checked_mapping: st.dictionaries(st.sampled_from(ANSWER_KEYS), st.text("abc", min_size=1)),
     checked_metrics: st.lists(st.sampled_from(["wer", "rtf", "latency_ms.p95"]), min_size=1).map(
         lambda names: tuple(dict.fromkeys(names))
     ),

@@ -92,7 +92,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     runs = {}
     for name in ("one", "two"):
         latency = 300 if name == "one" else 400  # what makes the two files different
-        answers = [{"id": row["id"], "text": row["text"], "latency_ms": latency} for row in rows]
+        # A system without any error would be doubted: one answer in ten has a word too many.
+        answers = [
+            {"id": row["id"], "text": row["text"] + " so" * (i % 10 == 0), "latency_ms": latency}
+            for i, row in enumerate(rows)
+        ]
         (folder / "models" / f"{name}.jsonl").write_text("\n".join(map(json.dumps, answers)))
         (folder / "eval" / "suites" / f"{name}.yaml").write_text(SUITE.format(name=name))
         said("eval", name, folder=folder)
