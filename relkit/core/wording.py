@@ -425,15 +425,20 @@ def terminal(text: str) -> str:
     """Return text for a terminal or a log: its lines fit, and none steers what reads them.
 
     The rest of a longer line is indented below it. A word that is longer than a line stays whole:
-    it may be a path to copy. A number stays with its sign of percent.
+    it may be a path to copy, and so does a command. A number stays with its sign of percent.
     """
     lines = [part for line in text.split("\n") for part in _folded(line)]
     return "\n".join(map(log_line, lines))
 
 
+_COMMAND = re.compile(r"(?<=: )relkit .*$")
+
+
 def _folded(line: str) -> list[str]:
     indent = " " * (len(line) - len(line.lstrip()) + 2)
-    return _wrapped(line, WIDTH, subsequent_indent=indent, break_long_words=False)
+    line = _COMMAND.sub(lambda command: command[0].replace(" ", _JOINED), line)
+    parts = _wrapped(line, WIDTH, subsequent_indent=indent, break_long_words=False)
+    return [part.replace(_JOINED, " ") for part in parts]
 
 
 def _wrapped(text: str, width: int, **options: Any) -> list[str]:  # noqa: ANN401  # those of textwrap
@@ -445,7 +450,8 @@ def _wrapped(text: str, width: int, **options: Any) -> list[str]:  # noqa: ANN40
     return [part.replace(_PERCENT, " %") for part in parts] or [""]
 
 
-_PERCENT = "\N{NO-BREAK SPACE}%"
+_JOINED = "\N{NO-BREAK SPACE}"
+_PERCENT = f"{_JOINED}%"
 
 
 def xml_text(text: str) -> str:

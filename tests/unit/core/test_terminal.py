@@ -41,6 +41,13 @@ def test_a_word_that_is_too_long_stays_whole() -> None:
     assert terminal(f"report: {path}").split("\n") == ["report:", f"  {path}"]
 
 
+def test_a_command_is_not_cut_in_two() -> None:
+    """Who copies it from the terminal has the whole of it."""
+    command = "relkit rollback asr --bad 2.3.0 --slice accent=scottish --to 2.1.0 --apply"
+    shown = terminal(f"  1. append the event and move the alias: {command}")
+    assert shown.split("\n") == ["  1. append the event and move the alias:", f"    {command}"]
+
+
 def test_a_folded_line_is_no_command_of_a_runner() -> None:
     """What comes to the start of a line by folding is escaped there."""
     words = "x " * 39
