@@ -123,7 +123,10 @@ def slice_changes(
             needed = regression.needed_clusters
             if regression.alone:
                 needed = clusters_needed(difference, _small(difference))
-        reason = _words(finding, difference, needed, cluster, note)
+        decide = _within_small(difference)
+        if not regression.alone:
+            decide = f"exclude {times(DETECTABLE)} the rate"
+        reason = _words(finding, difference, needed, cluster, note, decide=decide)
         if finding is Finding.NOT_SEEN and regression.excludes is not None:
             reason = f"{reason}: a rate {times(regression.excludes)} as high is excluded"
         changed.append(
@@ -156,7 +159,7 @@ def overall_change(difference: Difference, pairs: PairedSums, *, cluster: str) -
     return OverallChange(
         **asdict(difference),
         finding=finding,
-        reason=_words(finding, difference, needed, cluster),
+        reason=_words(finding, difference, needed, cluster, decide=_within_small(difference)),
         harm=harms(pairs)[OVERALL],
         words=word_changes(pairs)[OVERALL],
         needed_clusters=needed,
@@ -256,20 +259,30 @@ def _small(difference: Difference) -> float:
     return SMALL_SHARE * abs(difference.baseline or 0.0)
 
 
+def _within_small(difference: Difference) -> str:
+    within = amount(_small(difference), difference.unit)
+    return f"say whether they differ by less than {within}"
+
+
 def _words(
     finding: Finding,
     difference: Difference,
     needed: int | None,
     cluster: str,
     note: str | None = None,
+    *,
+    decide: str,
 ) -> str:
+    """Return a finding in words; ``decide`` is what more clusters would do."""
     if finding in {Finding.WORSE, Finding.BETTER}:
         return f"{finding.value} by {amount(difference.worsening or 0.0, difference.unit)}"
     if finding is Finding.NOT_SEEN:
         return finding.value
     more = None if needed is None else needed - difference.clusters
     if more is not None and more > 0:
-        return f"{finding.value}: needs about {clusters(_rounded(more), cluster)} more"
+        return (
+            f"{finding.value}: about {clusters(_rounded(more), f'more {cluster}')} would {decide}"
+        )
     return f"{finding.value}: {note or difference.note or 'more of the same data would not do'}"
 
 

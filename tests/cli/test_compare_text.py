@@ -97,7 +97,8 @@ def full() -> CompareReport:
         ),
         overall=OverallChange(
             finding=Finding.CANNOT_TELL,
-            reason="cannot tell: needs about 42 voices more",
+            reason="cannot tell: about 42 more voices would say whether they differ by less "
+            "than 0.8 points",
             **asdict(difference("overall", 0.081, 0.083, clusters=36, note="a note on it")),
             harm=harm(1.0, 12.5),
             words=WordChange(substitutions=12, deletions=-3, insertions=0),
@@ -130,7 +131,7 @@ def full() -> CompareReport:
             change(
                 difference("accent=welsh", 0.05, 0.04, low=None, high=None, clusters=3),
                 Finding.CANNOT_TELL,
-                "cannot tell: needs about 2 voices more",
+                "cannot tell: about 2 more voices would exclude 2 times the rate",
                 needed_clusters=5,
             ),
             change(
