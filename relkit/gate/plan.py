@@ -250,6 +250,27 @@ def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
     return chosen
 
 
+MOST_RATIO = 5.0
+"""A ratio of rates beyond this says nothing worth having: the rule keeps the one it asks for."""
+
+
+def ratios(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
+    """Return, by rule id, the ratio that the data excludes in 80 % where the wanted one is finer.
+
+    For ``no_regression``: the largest over a rule's slices, in steps of a half, at most 5.
+    """
+    chosen: dict[str, float] = {}
+    by_id = {rule.id: rule for rule in policy.rules if rule.test == "no_regression"}
+    for plan in plan_rules(policy, facts):
+        excluded = [item.excludes_ratio for item in plan.slices]
+        if plan.rule not in by_id or not excluded or None in excluded:
+            continue
+        ratio = math.ceil(2.0 * max(value for value in excluded if value is not None)) / 2.0
+        if by_id[plan.rule].detectable < ratio <= MOST_RATIO:
+            chosen[plan.rule] = ratio
+    return chosen
+
+
 def _rounded_up(value: float) -> float:
     if value <= 0:
         return 0.0

@@ -16,9 +16,9 @@ from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.evidence import blocks_as_family, correction_of, family_count, joined
 from relkit.gate.facts import facts_of, planned_slices
 from relkit.gate.lint import lint
-from relkit.gate.plan import margins, plan_rules
+from relkit.gate.plan import margins, plan_rules, ratios
 from relkit.gate.plan_types import GatePlan, SelectionFacts
-from relkit.gate.policies import parse_policy, with_margins
+from relkit.gate.policies import parse_policy, with_numbers
 from relkit.gate.run import Policies
 from relkit.gate.types import GatePolicy, Rule
 from relkit.statistics.differences import rate_differences
@@ -90,7 +90,7 @@ class MarginPorts:
 def set_margins(
     ports: MarginPorts, reference: Mapping[str, str] = REFERENCE
 ) -> dict[str, dict[str, float]]:
-    """Write margins that its own data can decide into the policies of a workspace.
+    """Write margins and ratios that its own data can decide into the policies of a workspace.
 
     ``reference`` maps policies to the suites whose data they are set for. Returns margins by policy
     and rule. A policy or suite that is not there is passed over.
@@ -104,8 +104,11 @@ def set_margins(
         policy = parse_policy(text, source=source)
         suite = ports.suites.read(suite_name)
         dataset = ports.datasets.snapshot(suite.dataset.name, rev=None).dataset
-        by_policy[name] = margins(policy, facts_of(dataset, policy.rules, suite))
-        ports.policies.write(name, with_margins(text, by_policy[name], source=source))
+        facts = facts_of(dataset, policy.rules, suite)
+        by_policy[name] = margins(policy, facts)
+        text = with_numbers(text, "margin", by_policy[name], source=source)
+        text = with_numbers(text, "detectable", ratios(policy, facts), source=source)
+        ports.policies.write(name, text)
     return by_policy
 
 

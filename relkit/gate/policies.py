@@ -8,7 +8,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
-from typing import NamedTuple, get_args
+from typing import Literal, NamedTuple, get_args
 
 from relkit.core import yaml_text
 from relkit.core.codec import Lines, as_type, nearest, parse
@@ -312,27 +312,27 @@ def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:
         yield RuleDefect("min_relative_change", message, hint)
 
 
-_MARGIN = re.compile(r"(?<![\w-])(margin\s*:\s*)([-+.0-9eE]+)")
+def with_numbers(
+    text: str, key: Literal["margin", "detectable"], numbers: Mapping[str, float], *, source: str
+) -> str:
+    """Return the text of a policy with the ``margin`` (or ``detectable``) of rules replaced.
 
-
-def with_margins(text: str, margins: Mapping[str, float], *, source: str) -> str:
-    """Return the text of a policy with the ``margin`` of these rules (by id) replaced.
-
-    Raises InvalidInput where the line of a rule's margin holds another one.
+    ``numbers`` go by the ids of rules. Raises InvalidInput where the line of one holds another.
     """
+    number = re.compile(rf"(?<![\w-])({key}\s*:\s*)([-+.0-9eE]+)")
     document, lines = yaml_text.load(text, source=source)
     written = text.split("\n")
     rules = document.get("rules") if isinstance(document, Mapping) else None
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         name = rule.get("id") if isinstance(rule, Mapping) else None
-        at = lines.get(("rules", i, "margin"))
-        if not isinstance(name, str) or name not in margins or at is None:
+        at = lines.get(("rules", i, key))
+        if not isinstance(name, str) or name not in numbers or at is None:
             continue
         line = written[at - 1]
-        if len(_MARGIN.findall(line)) != 1:
+        if len(number.findall(line)) != 1:
             raise InvalidInput(
-                f'{where(source, at)}: the margin of rule "{name}" cannot be told from another',
+                f'{where(source, at)}: the {key} of rule "{name}" cannot be told from another',
                 hint="write one rule a line",
             )
-        written[at - 1] = _MARGIN.sub(rf"\g<1>{margins[name]:g}", line)
+        written[at - 1] = number.sub(rf"\g<1>{numbers[name]:g}", line)
     return "\n".join(written)

@@ -146,7 +146,7 @@ def _policy(dataset: Dataset, name: str, tested: tuple[str, ...]) -> str:
         "test: no_regression, detectable: 2.0}\n"
         for i, column in enumerate(tested, start=1)
     )
-    head = "  # No value of these columns may get worse; a doubled rate would be found.\n"
+    head = "  # No value of these columns may get worse; detectable is what the data can exclude.\n"
     return f"""\
 # May a new system replace the one that serves now? Written by relkit dataset import, to be changed.
 # Try it:  relkit gate {name} --plan --suite {dataset.version.name}

@@ -15,7 +15,7 @@ from relkit.core.values import Estimate
 from relkit.datasets.types import Entity
 from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.facts import facts_of
-from relkit.gate.plan import margins, plan_rules
+from relkit.gate.plan import margins, plan_rules, ratios
 from relkit.gate.plan_types import GatePlan, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.policies import parse_policy
 from relkit.gate.types import GatePolicy
@@ -394,3 +394,20 @@ def test_prompts_that_clusters_share_are_counted(texts: list[str], shared: float
     asked = policy("metric: wer, max: 0.3")
     facts = facts_of(dataset(items), asked.rules)
     assert facts.slices["overall"].shared == pytest.approx(shared)
+
+
+def test_a_ratio_finer_than_the_data_is_made_one_that_it_excludes() -> None:
+    """What relkit init writes into a small data set is what the plan then says it decides."""
+    asked = policy(NR.format(1.05), NR.format(5.0), NI.format(0.1))
+    chosen = ratios(asked, facts(asked, speakers=40, each=6))
+    assert set(chosen) == {"r0"}
+    outlooks = {
+        item.outlook for item in planned(NR.format(chosen["r0"]), speakers=40, each=6).slices
+    }
+    assert outlooks == {"decides"}
+
+
+def test_data_that_excludes_no_ratio_leaves_the_rule_alone() -> None:
+    """A ratio that nobody would ask for is not written: the plan says that the rule cannot."""
+    asked = policy(NR.format(2.0))
+    assert ratios(asked, facts(asked, speakers=8, each=1)) == {}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
 from relkit.core.values import duration_s
-from relkit.gate.policies import SCHEMA, parse_policy, policy_digest, with_margins
+from relkit.gate.policies import SCHEMA, parse_policy, policy_digest, with_numbers
 from relkit.gate.types import GatePolicy, Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -316,11 +316,18 @@ def test_margins_are_replaced_and_nothing_else() -> None:
         "  - {id: a, metric: wer, test: non_inferiority, anchor_margin: 0.5, margin: 0.1}  # why\n"
         "  - id: b\n    metric: cer\n    test: non_inferiority\n    margin: 0.1\n"
     )
-    changed = with_margins(text, {"a": 0.025, "b": 0.00001, "c": 1.0}, source="p.yaml")
+    changed = with_numbers(text, "margin", {"a": 0.025, "b": 0.00001, "c": 1.0}, source="p.yaml")
     assert changed == text.replace(" margin: 0.1}", " margin: 0.025}").replace(
         "    margin: 0.1", "    margin: 1e-05"
     )
     assert [r.margin for r in parse_policy(changed, source="p.yaml").rules] == [0.025, 0.00001]
+
+
+def test_the_ratio_of_a_rule_is_replaced_alike() -> None:
+    """What the data can exclude, where a finer ratio was asked for."""
+    text = HEAD + "rules:\n  - {id: a, metric: wer, test: no_regression, detectable: 2.0}  # why\n"
+    changed = with_numbers(text, "detectable", {"a": 3.0}, source="p.yaml")
+    assert changed == text.replace("detectable: 2.0", "detectable: 3")
 
 
 def test_two_rules_in_one_line_are_not_guessed_at() -> None:
@@ -328,7 +335,7 @@ def test_two_rules_in_one_line_are_not_guessed_at() -> None:
     one = "metric: cer, test: non_inferiority, margin: 0.1"
     text = HEAD + f"rules: [{{id: a, {one}}}, {{id: b, {one}}}]\n"
     with pytest.raises(InvalidInput, match='line 3: the margin of rule "a"'):
-        with_margins(text, {"a": 0.2}, source="p.yaml")
+        with_numbers(text, "margin", {"a": 0.2}, source="p.yaml")
 
 
 @pytest.mark.parametrize(
