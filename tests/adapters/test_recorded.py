@@ -259,6 +259,18 @@ def test_a_mapping_reads_columns_of_other_names(tmp_path: Path, kind: str) -> No
         RecordedAnswers(path, mapping={**MAPPING, "error": "hpy"})
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_says_at_its_first_row_which_column_is_missing(tmp_path: Path, kind: str) -> None:
+    """Not that an answer lacks its text, and what reads a table with columns of its own."""
+    path = _foreign(tmp_path, kind)
+    for key in ("id", "text", "latency_ms"):
+        with pytest.raises(InvalidInput, match='has no column "hpy", which mapping names'):
+            RecordedAnswers(path, mapping={**MAPPING, key: "hpy"})
+    with pytest.raises(InvalidInput, match='unknown key "file"') as caught:
+        RecordedAnswers(path)
+    assert "mapping={id: COLUMN, text: COLUMN}" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

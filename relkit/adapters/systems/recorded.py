@@ -65,11 +65,7 @@ class RecordedAnswers:
             ) from error
         if not self._answers:
             raise InvalidInput(f"{self._source}: holds no answer")
-        if self._unseen:
-            raise InvalidInput(
-                f'{self._source}: has no column "{shown(min(self._unseen))}", which mapping names',
-                hint="mapping is {key of an answer: column of the file}",
-            )
+        self._check_mapping()
 
     def __len__(self) -> int:
         """Return how many answers there are."""
@@ -105,6 +101,32 @@ class RecordedAnswers:
                     document = self._mapped(document)
                 yield line, *answer_from(document, source=self._source, line=line)
 
+    def _check_mapping(self) -> None:
+        """Raise InvalidInput where no row so far had a column that the mapping names."""
+        if self._unseen:
+            raise InvalidInput(
+                f'{self._source}: has no column "{shown(min(self._unseen))}", which mapping names',
+                hint="mapping is {key of an answer: column of the file}",
+            )
+
+    def _answer_columns(self, row: dict[str, _Cell], line: int) -> dict[str, _Cell]:
+        """Return the keys of an answer that a table's row holds; every row has all columns.
+
+        Raises InvalidInput for a column that the mapping names and the table lacks and, where
+        there is no mapping, for one that is no key.
+        """
+        if self._mapping:
+            mapped = self._mapped(row)
+            self._check_mapping()
+            return mapped
+        if foreign := min(row.keys() - _KEYS, default=""):
+            raise InvalidInput(
+                f'{where(self._source, line)}: unknown key "{shown(foreign)}"',
+                hint="mapping says which columns to read: "
+                "--system 'mapping={id: COLUMN, text: COLUMN}'",
+            )
+        return row
+
     def _mapped(self, row: Mapping[str, _Cell]) -> dict[str, _Cell]:
         """Return the keys of an answer that a row holds, by the names that they have in it."""
         self._unseen -= row.keys()
@@ -115,7 +137,7 @@ class RecordedAnswers:
         """Yield the rows of a CSV file; empty fields are absent, but for an empty text."""
         text = decode(file.read().removeprefix(codecs.BOM_UTF8), source=self._source)
         for line, cells in csv_rows(text, source=self._source):
-            row = self._mapped(cells) if self._mapping else cells
+            row = self._answer_columns(cells, line)
             plain: dict[str, object] = {
                 name: _number(value) if name in _NUMBERS else value
                 for name, value in row.items()
@@ -139,9 +161,8 @@ class RecordedAnswers:
         try:
             for batch in parquet.ParquetFile(file).iter_batches(_ROWS):
                 for values in batch.to_pylist():
-                    row = self._mapped(values) if self._mapping else values
                     line += 1
-                    document = self._plain(row, line)
+                    document = self._plain(self._answer_columns(values, line), line)
                     yield line, *answer_from(document, source=self._source, line=line)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"{self._source}: not a Parquet file pyarrow reads") from error
