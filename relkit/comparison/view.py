@@ -109,7 +109,9 @@ def finding_words(item: SliceChange, cluster: str) -> str:
         words = item.finding.value
         if (part := item.elsewhere) is not None:
             words += f": {number(part.share, 'fraction')} of it is in {part.slice}"
-    p = "" if item.p_adjusted is None else f", p {p_value(item.p_adjusted)}"
+    better = item.finding is Finding.BETTER
+    adjusted = item.p_better if better else item.p_adjusted
+    p = "" if adjusted is None else f", p {p_value(adjusted)}"
     return f"{words} ({clusters(item.clusters, cluster)}{p})"
 
 

@@ -14,6 +14,7 @@ from relkit.comparison.attribution import MOST_COLUMNS, attribute, crossings, sh
 from relkit.comparison.findings import confusion_changes
 from relkit.comparison.mapsswe import segment_test
 from relkit.comparison.types import Finding, Row, SliceChange
+from relkit.comparison.view import finding_words
 from relkit.core.values import ErrorCounts
 from relkit.scoring.types import Texts
 from relkit.statistics.rates import RATE_METRICS
@@ -134,6 +135,17 @@ def test_a_slice_is_read_by_the_test_of_its_family(
     assert found.finding is finding
     assert words in found.reason
     assert (found.needed_clusters is None) == ("would" not in found.reason)
+
+
+@pytest.mark.parametrize(
+    ("worsening", "p"),
+    [(0.03, "worse (20 voices, p 0.010)"), (-0.03, "better (20 voices, p 0.020)")],
+)
+def test_the_p_beside_a_finding_is_that_of_the_finding(worsening: float, p: str) -> None:
+    """A slice that is better shows the p of being better, one that is worse that of being worse."""
+    p_worse, p_better = (0.01, 1.0) if worsening > 0 else (1.0, 0.02)
+    found = one(judged(p_adjusted=p_worse, difference=difference(worsening, slice="a=x")), p_better)
+    assert finding_words(found, "voice") == p
 
 
 @pytest.mark.parametrize(
