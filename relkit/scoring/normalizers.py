@@ -240,7 +240,8 @@ def apostrophes(text: str) -> str:
     return _APOSTROPHES.sub("'", text)
 
 
-_BRACKETS = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]+?\)")
+_BRACKETS = (re.compile(r"[<\[][^>\]]*[>\]]"), re.compile(r"\([^)]+?\)"))
+"""What goes with its text, one after the other: a parenthesis may begin inside a bracket."""
 
 
 def basic_form(text: str) -> str:
@@ -249,7 +250,9 @@ def basic_form(text: str) -> str:
     Lower case, NFKC, without what stands in brackets, punctuation and symbols as spaces
     (Radford et al. 2022, appendix C). The dot that lower case leaves of a Turkish \u0130 goes.
     """
-    text = _BRACKETS.sub("", text.lower())
+    text = text.lower()
+    for brackets in _BRACKETS:
+        text = brackets.sub("", text)
     if text.isascii():
         return " ".join(text.translate(_ASCII_STRIPPED).split())
     from relkit.core.unicode_text import without_symbols  # noqa: PLC0415  # 50 ms to load

@@ -52,6 +52,7 @@ NO_MARK = st.characters(exclude_categories=["M", "Cs"], exclude_characters="\u01
 
 @given(st.one_of(st.text(NO_MARK, max_size=30), st.text("ab.,[](<)>'$ ", max_size=20)))
 @settings(max_examples=200, deadline=None)
+@example(text="(0<)]")
 def test_the_basic_form_is_the_librarys_where_there_is_no_mark(
     library: tuple[Callable[[str], str], Callable[[str], str]], text: str
 ) -> None:
