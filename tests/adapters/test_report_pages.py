@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Named
 from relkit.datasets.types import Unusable, UnusableReason
+from relkit.evaluation.types import ChangedSetting
 from relkit.report.types import EmbeddedAudio, Page
 from relkit.scoring.types import Texts
 from relkit.scoring.words import count_errors
@@ -38,6 +40,7 @@ from tests.builders import (
     result_of,
     slice_result,
 )
+from tests.cli.test_compare_text import full
 from tests.fakes import tone
 
 HOSTILE = (
@@ -318,6 +321,20 @@ def test_a_baseline_stands_beside_each_number_without_a_claim() -> None:
     assert "was 20.0 %, +5.0 points" in text
     assert "was 30.0 %, -5.0 points" in text
     assert "nothing here claims that one is significant" in text
+
+
+def test_a_paired_comparison_says_what_of_the_differences_is_evidence() -> None:
+    """Settings, the whole and the slices by evidence; or in words why there is no comparison."""
+    before = report(run="20260101T120000Z-00000b")
+    settings = (ChangedSetting(setting="beam_size", candidate=5, baseline=1),)
+    compared = replace(full(), settings=settings)
+    text = " ".join(" ".join(Document(render(baseline=before, compared=compared)).text).split())
+    assert "Settings that differ: beam_size 1 -> 5" in text
+    assert "what of them is evidence is said under Compared" in text
+    assert "+6.2 points +4.2 to +8.2 worse (9 voices, p < 0.001)" in text
+    reason = "run: has no results.parquet"
+    text = " ".join(" ".join(Document(render(baseline=before, compared=reason)).text).split())
+    assert f"could not be compared utterance by utterance: {reason}" in text
 
 
 def test_a_page_of_20000_utterances_stays_under_10_megabytes() -> None:
