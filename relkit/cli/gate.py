@@ -198,7 +198,7 @@ def override(
             }
         )
     say(
-        f"override: {path.name} of a decision that says {signed.decision.verdict}, "
+        f"override: {path.name}\n  of a decision that says {signed.decision.verdict}, "
         f"by {safe(signed.by)} ({safe(signed.ticket)}), until {signed.expires}",
         quiet=common.quiet,
     )
@@ -267,7 +267,7 @@ def approve(
         )
     until = "" if signed.expires is None else f", until {signed.expires}"
     say(
-        f"{signed.name}: {signed.verdict} by {safe(signed.by)}{until}: {path.name}",
+        f"{signed.name}: {signed.verdict} by {safe(signed.by)}{until}:\n  {path.name}",
         quiet=common.quiet,
     )
 

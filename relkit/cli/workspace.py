@@ -105,7 +105,8 @@ def _make_key(folder: Path, common: Common) -> None:
     shown = str(path)  # a key outside is trusted by its whole path
     if workspace is not None and path.is_relative_to(workspace.folder):
         shown = workspace.shown(path)
-    put(f"{public.name}: the public key; trust it with signing: {{keys: [{shown}]}} in relkit.yaml")
+    put(f"{public.name}: the public key; trust it with this line in relkit.yaml")
+    put(f"  signing: {{keys: [{shown}]}}")
 
 
 def _doctor_json(checks: Sequence[Health]) -> "dict[str, JsonValue]":
