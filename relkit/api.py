@@ -175,14 +175,16 @@ def _runs(runs: str | Path | Mapping[str, str | Path] | None) -> tuple[str, ...]
 
 
 def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:
-    """Return a finished run by its folder, or by id within a workspace.
+    """Return a finished run by its folder, by id within a workspace, or as ``@latest``.
 
     Raises InvalidInput where it is unfinished or was changed, UsageError where it is not there.
     """
+    from relkit.evaluation.listing import moving
     from relkit.wiring.stores import runs_in
 
     name = os.fspath(path)
-    folder = Path(path).absolute().parent if workspace is None else _open(workspace).runs
+    by_folder = workspace is None and not moving(name)
+    folder = Path(path).absolute().parent if by_folder else _open(workspace or ".").runs
     runs = runs_in(folder)
     return Run(path=runs.find(name), report=runs.read_report(name))
 

@@ -69,14 +69,15 @@ def test_a_failure_is_none() -> None:
     assert result.counts.deletions == 4
 
 
-def test_load_run_by_folder_or_by_id(workspace: Workspace) -> None:
+def test_load_run_by_folder_or_by_id(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished run opens as frames, with one row per utterance and no text."""
     name = workspace.recorded(lambda row: {"text": row["text"]})
     workspace.relkit("eval", name)
     folder = workspace.runs[0]
     by_folder = relkit.load_run(folder)
     by_id = relkit.load_run(folder.name[:14], workspace=workspace.folder)
-    assert by_folder.report == by_id.report
+    monkeypatch.chdir(workspace.folder)
+    assert relkit.load_run("@latest").report == by_folder.report == by_id.report
     frame = by_folder.to_pandas()
     assert len(frame) == by_folder.report.expected == by_folder.to_arrow().num_rows
     assert not {"reference", "hypothesis", "text"} & set(frame.columns)
