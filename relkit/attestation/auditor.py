@@ -1827,6 +1827,14 @@ def statement_problems(statement: Json, payload: bytes, expected: Json) -> Itera
         yield "it is not written in the one canonical form"
     if [(s["name"], "sha256:" + s["digest"]["sha256"]) for s in statement["subject"]] != judged:
         yield "the subject is not the candidate that was judged"
+    promotes = (
+        predicate["verdict"] == "pass"
+        and predicate["policy"]["enforcement"] == "enforce"
+        and bool(judged)
+        and all(part["candidate"]["artifact"] is not None for part in predicate["parts"])
+    )
+    if predicate["promotable"] is not promotes or (predicate["not_promotable"] == []) != promotes:
+        yield '"promotable" contradicts the decision'
     if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
         yield f"it was issued in the future, at {predicate['created']}"
     if moment(predicate["expires"]) <= expected["now"]:
