@@ -33,7 +33,7 @@ FILES = (
 """The files that are read; the first two are needed."""
 
 COPY = (
-    'D=$(cd data/test && pwd); mkdir -p "$D/wav"; mv "$D/wav.scp" "$D/wav.scp.pipes"; '
+    'D=$(cd data/test && pwd) && mkdir -p "$D/wav" && mv "$D/wav.scp" "$D/wav.scp.pipes" && '
     'while read -r id source; do case "$source" in *"|") sh -c "${source%|}" </dev/null '
     '>"$D/wav/$id.wav" && echo "$id $D/wav/$id.wav";; *) echo "$id $source";; esac; done '
     '<"$D/wav.scp.pipes" >"$D/wav.scp"'
@@ -183,7 +183,8 @@ def _refuse_commands(entry: _Entry, source: str) -> None:
         direct = "; FLAC is read as it is: name the .flac file" if program == "flac" else ""
         raise InvalidInput(
             f'{at}: a pipe through "{shown(program, 30)}", which is not run',
-            hint=f"run the programs once yourself, where their paths start from{direct}:\n{COPY}",
+            hint="run the programs once yourself, where their paths start from; data/test stands "
+            f"for your folder{direct}:\n{COPY}",
         )
     if entry.value in {"", "-"}:
         raise InvalidInput(f"{at}: names no file", hint="a line is: recording-id path")
