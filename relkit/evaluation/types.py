@@ -537,6 +537,9 @@ def _alike_hint(what: str, report: EvalReport, baseline: EvalReport) -> str:
         )
     if what == "limit":
         return f"run the whole suite for both: relkit eval {report.suite.name}"
+    one_suite = what == "suite" and report.suite.name == baseline.suite.name
+    if one_suite and report.normalizer != baseline.normalizer:
+        what = "normalizer"  # the digest of a suite covers it
     option = {
         "suite": f" --suite {report.suite.name}",
         "normalizer": f" --normalizer {report.normalizer.name}",

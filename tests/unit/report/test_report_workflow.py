@@ -54,6 +54,13 @@ def test_a_baseline_of_another_measure_is_refused(what: str, fields: dict[str, A
         ),
         ({"suite": Named(name="x", digest=OTHER)}, "relkit rescore older --suite small"),
         ({"normalizer": Named(name="x", digest=OTHER)}, "rescore older --normalizer english"),
+        (
+            {
+                "suite": replace(report().suite, digest=OTHER),
+                "normalizer": Named(name="x", digest=OTHER),
+            },
+            "relkit rescore older --normalizer english",
+        ),
         ({"limit": 5}, "run the whole suite for both: relkit eval small"),
     ],
 )
