@@ -1,6 +1,7 @@
 """``relkit eval``, ``rescore``, ``score``, ``report``, ``runs`` and ``compare``."""
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -293,7 +294,7 @@ def runs(
     show(
         listed,
         common,
-        text=runs_text,
+        text=partial(runs_text, suite=suite),
         document=lambda runs: {"runs": [encode(run) for run in runs]},
     )
 

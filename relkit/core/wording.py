@@ -457,3 +457,27 @@ _PERCENT = f"{_JOINED}%"
 def xml_text(text: str) -> str:
     """Return text whose every character XML 1.0 allows; the others become U+FFFD."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+HIDDEN = "(hidden)"
+"""What stands for a secret."""
+
+_SECRET_ARGUMENT = re.compile(
+    r"(?i)(--[\w-]*(?:key|token|secret|passw)[\w-]*[= ]\s*"
+    r"|\b\w*(?:key|token|secret|passw)\w*=|\bbearer\s+)\S+"
+)
+
+_USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
+_QUERY = re.compile(r"(://[^\s?]*)\?\S*")
+
+
+def without_secrets(text: str) -> str:
+    """Return an address or a command without what looks like a secret in it.
+
+    >>> without_secrets("https://me:pw@host/v1?key=7")
+    'https://host/v1'
+    >>> without_secrets("python asr.py --api-key 7")
+    'python asr.py --api-key (hidden)'
+    """
+    text = _QUERY.sub(r"\1", _USERINFO.sub("", text))
+    return _SECRET_ARGUMENT.sub(rf"\g<1>{HIDDEN}", text)

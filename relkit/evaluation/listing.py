@@ -8,13 +8,14 @@ from typing import ClassVar, Literal
 from relkit.core.codec import encode
 from relkit.core.errors import UsageError
 from relkit.core.values import Estimate, Shape
-from relkit.core.wording import columns, number, safe
+from relkit.core.wording import columns, number, safe, without_secrets
 from relkit.core.yaml_text import shown
 from relkit.evaluation.types import EvalReport, RunHeader, System, overall, primary_metric
 
 _MOVING = re.compile(r"@(?P<place>latest|prev)(?::(?P<suite>.+))?")
 _MAIN = ("model", "path", "run", "voice")
 _APART = frozenset({"kind", "timeout_s", "retries", "artifact", *_MAIN})
+_PROMPTS = frozenset({"prompt", "initial_prompt", "instructions"})
 
 PAGE_WIDTH = 80
 """Columns that a list may take on a terminal."""
@@ -75,9 +76,9 @@ def system_words(system: System) -> str:
     """
     options = encode(system)
     usual = {item.name: item.default for item in fields(system)}
-    made_of = [str(options[name]) for name in _MAIN if name in options]
+    made_of = [without_secrets(str(options[name])) for name in _MAIN if name in options]
     unusual = [
-        f"{name}={value}"
+        f"{name}={'…' if name in _PROMPTS else without_secrets(str(value))}"
         for name, value in options.items()
         if name not in _APART and value != usual[name]
     ]
@@ -125,10 +126,11 @@ def _alike(header: RunHeader, latest: RunHeader) -> bool:
     return (header.suite.name, header.limit) == (latest.suite.name, latest.limit)
 
 
-def runs_text(runs: Sequence[ListedRun]) -> str:
-    """Return the list as a table that a terminal of 80 columns holds."""
+def runs_text(runs: Sequence[ListedRun], *, suite: str | None = None) -> str:
+    """Return the list, of a suite or all, as a table that a terminal of 80 columns holds."""
     if not runs:
-        return "no run yet: relkit eval SUITE"
+        of = "" if suite is None else f' of the suite "{shown(suite)}"'
+        return f"no run{of} yet: relkit eval SUITE"
     rows = [[run.run, safe(run.suite), _headline(run), safe(run.system)] for run in runs]
     head = ["run", "suite", "headline", "system"]
     taken = sum(max(len(row[i]) for row in [head, *rows]) + 2 for i in range(3))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from pathlib import PurePath
+from pathlib import PureWindowsPath
 from typing import cast
 
 from relkit.core import yaml_text
@@ -147,14 +147,23 @@ def suite_digest(suite: Suite) -> str:
 
 
 _NOT_SHOWN = frozenset(
-    ["base_url", "path", "run", "prompt", "initial_prompt", "instructions", "api_key_env"]
+    [
+        "base_url",
+        "path",
+        "mapping",
+        "run",
+        "prompt",
+        "initial_prompt",
+        "instructions",
+        "api_key_env",
+    ]
 )
 
 
 def system_name(system: System) -> str:
     """Return the kind of a system with its model or voice, and how it computes."""
     named = (getattr(system, name, None) for name in ("model", "voice", "compute_type"))
-    shown = (str(_without_folder(value)) for value in named if value is not None)
+    shown = (str(_shown(value)) for value in named if value is not None)
     return " ".join([system.kind, *shown])
 
 
@@ -162,34 +171,36 @@ def changed_settings(candidate: RunHeader, baseline: RunHeader) -> tuple[Changed
     """Return the settings of the systems of two runs that differ, in the order of the suite."""
     ours, theirs = _settings(candidate), _settings(baseline)
     return tuple(
-        ChangedSetting(setting=name, candidate=None, baseline=None)
-        if name.rpartition(".")[2] in _NOT_SHOWN
-        else ChangedSetting(setting=name, candidate=ours.get(name), baseline=theirs.get(name))
+        _changed(name, ours.get(name), theirs.get(name))
         for name in {**ours, **theirs}
         if ours.get(name) != theirs.get(name)
     )
 
 
-def _settings(header: RunHeader) -> dict[str, Scalar]:
+def _changed(name: str, candidate: JsonValue, baseline: JsonValue) -> ChangedSetting:
+    """Return a change, without values where they are not shown or would look the same."""
+    hidden = name.rpartition(".")[2] in _NOT_SHOWN
+    ours, theirs = (None if hidden else _shown(value) for value in (candidate, baseline))
+    same = ours == theirs
+    return ChangedSetting(
+        setting=name, candidate=None if same else ours, baseline=None if same else theirs
+    )
+
+
+def _settings(header: RunHeader) -> dict[str, JsonValue]:
     """Return the settings of what is measured, what listens to it, and what is served."""
-    listens = header.suite.recogniser
+    system, listens = encode(header.suite.system), header.suite.recogniser
+    heard = {} if listens is None else encode(listens)
     return {
-        **_scalars(encode(header.suite.system)),
-        **_scalars({} if listens is None else encode(listens), "recogniser."),
+        **system,
+        **{f"recogniser.{name}": value for name, value in heard.items()},
         "artifact": header.candidate.artifact,
     }
 
 
-def _scalars(document: Mapping[str, JsonValue], before: str = "") -> dict[str, Scalar]:
-    return {
-        f"{before}{name}": _without_folder(value)
-        for name, value in document.items()
-        if value is None or isinstance(value, str | int | float | bool)
-    }
-
-
-def _without_folder(value: Scalar) -> Scalar:
-    """Return a value; of a path, as a model may be, its last part."""
-    return (
-        PurePath(value).name if isinstance(value, str) and value[:1] in {"/", ".", "~"} else value
-    )
+def _shown(value: JsonValue) -> Scalar:
+    """Return a value; of a path, as a model may be, its last part; a hub's has one slash."""
+    if not isinstance(value, str):
+        return value if value is None or isinstance(value, int | float) else None
+    is_path = value[:1] in {"/", ".", "~"} or value.count("/") > 1 or "\\" in value
+    return PureWindowsPath(value.partition("?")[0]).name if is_path else value

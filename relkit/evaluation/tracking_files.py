@@ -8,6 +8,7 @@ from datetime import datetime
 from urllib.parse import unquote
 
 from relkit.core.slices import OVERALL
+from relkit.core.wording import HIDDEN, without_secrets
 from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.run_files import render_report
 from relkit.evaluation.types import EvalReport, Scalar
@@ -18,20 +19,11 @@ _VALUE_LIMIT = 500
 _NOT_IN_COLUMN = re.compile(r"[^\w\-]")
 _NOT_IN_VALUE = re.compile(r"[^\w.\- ]")
 _BIN = re.compile(r"\[([^,\[\]()]+),([^,\[\]()]+)\)")
-_HIDDEN = "(hidden)"
 
 _SECRET_WORD = re.compile(
     r"(?i)(?<![a-z])(api_?key|authorization|cookie|credentials?|key|pass(phrase|word|wd)|secret|token)"
     r"(?![a-z])(?!.*_(env|file)$)"
 )
-
-_SECRET_ARGUMENT = re.compile(
-    r"(?i)(--[\w-]*(?:key|token|secret|passw)[\w-]*[= ]\s*"
-    r"|\b\w*(?:key|token|secret|passw)\w*=|\bbearer\s+)\S+"
-)
-
-_USERINFO = re.compile(r"(?<=://)[^/\s@]*@")
-_QUERY = re.compile(r"(://[^\s?]*)\?\S*")
 
 
 def mlflow_metric(slice_key: str, metric: str) -> str:
@@ -80,11 +72,10 @@ def shown_parameter(name: str, value: Scalar) -> str:
     Secrets belong in environment variables; this catches what was written down all the same.
     """
     if _SECRET_WORD.search(name):
-        return _HIDDEN
+        return HIDDEN
     if not isinstance(value, str):
         return json.dumps(value)
-    text = _QUERY.sub(r"\1", _USERINFO.sub("", value))
-    text = _SECRET_ARGUMENT.sub(rf"\g<1>{_HIDDEN}", text)
+    text = without_secrets(value)
     return text if len(text) <= _VALUE_LIMIT else text[: _VALUE_LIMIT - 1] + "…"
 
 

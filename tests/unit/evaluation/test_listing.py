@@ -77,6 +77,15 @@ def test_a_moving_name_without_a_run_is_refused(text: str, message: str, *, fini
         (Command(run="python asr.py"), "command python asr.py"),
         (Recorded(path="a.jsonl", artifact=f"sha256:{'0' * 64}"), "recorded a.jsonl"),
         (OpenAIHttp(base_url="http://x/v1", model="m"), "openai-http m base_url=http://x/v1"),
+        (
+            OpenAIHttp(base_url="http://x/v1", model="m", prompt="Alice"),
+            "openai-http m base_url=http://x/v1 prompt=…",
+        ),
+        (
+            FasterWhisper(model="tiny.en", initial_prompt="Alice"),
+            "faster-whisper tiny.en initial_prompt=…",
+        ),
+        (Command(run="asr --token abc"), "command asr --token (hidden)"),
     ],
 )
 def test_a_system_is_said_by_what_sets_it_apart(system: System, words: str) -> None:
@@ -102,3 +111,4 @@ def test_the_list_fits_a_terminal_and_keeps_what_matters() -> None:
 def test_without_a_run_the_list_says_how_to_make_one() -> None:
     """An empty table would say nothing."""
     assert runs_text([]) == "no run yet: relkit eval SUITE"
+    assert runs_text([], suite="x") == 'no run of the suite "x" yet: relkit eval SUITE'

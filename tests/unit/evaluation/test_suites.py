@@ -420,6 +420,11 @@ def test_the_floor_is_the_corpus_rate_with_a_clustered_interval() -> None:
             {"model": "/models/small.en", "compute_type": "float32"},
             [("model", "small.en", "tiny.en"), ("compute_type", "float32", "int8")],
         ),
+        ({"model": "models/alice/small.en"}, [("model", "small.en", "tiny.en")]),
+        ({"model": "C:\\alice\\small.en"}, [("model", "small.en", "tiny.en")]),
+        ({"model": "https://u:pw@host/a/m?key=7"}, [("model", "m", "tiny.en")]),
+        ({"model": "org/small.en"}, [("model", "org/small.en", "tiny.en")]),
+        ({"model": "/alice/tiny.en"}, [("model", None, None)]),
         ({"language": "en"}, [("language", "en", None)]),
         ({"initial_prompt": "Alice and Bob"}, [("initial_prompt", None, None)]),
         ({}, []),
@@ -433,6 +438,16 @@ def test_the_settings_that_differ_are_named_with_their_values(
     after = replace(suite(), system=system(FasterWhisper, **({"model": "tiny.en"} | options)))
     changed = changed_settings(header(suite=after), header(suite=before))
     assert [(item.setting, item.candidate, item.baseline) for item in changed] == changes
+
+
+def test_other_columns_of_recorded_answers_are_a_change() -> None:
+    """Two columns of one table are two systems."""
+    before, after = (
+        replace(suite(), system=system(Recorded, path="a.csv", mapping={"text": column}))
+        for column in ("first", "second")
+    )
+    (changed,) = changed_settings(header(suite=after), header(suite=before))
+    assert (changed.setting, changed.candidate, changed.baseline) == ("mapping", None, None)
 
 
 def test_another_kind_of_system_and_artifact_are_changes_too() -> None:
