@@ -14,7 +14,7 @@ def check_text(outcome: ContractOutcome) -> str:
     """Return the outcome as a table, what is broken first, and the ids below it."""
     order = ("failed", "warning", "not_checked", "passed")
     judged = sorted(outcome.expectations, key=lambda item: order.index(item.outcome))
-    rows = [["", "expectation", "column", "judged", "unexpected", ""]]
+    rows = [["", "judged", "unexpected", "expectation"]]
     rows += [_row(item) for item in judged]
     head = (
         f"{safe(outcome.dataset.name)} ({outcome.dataset.digest[:19]}): "
@@ -23,7 +23,7 @@ def check_text(outcome: ContractOutcome) -> str:
     )
     parts = [
         head,
-        columns(rows, to_left=(0, 1, 2, 5)) if outcome.expectations else "",
+        columns(rows, to_left=(0, 3)) if outcome.expectations else "",
         _ids(judged),
     ]
     parts += [safe(text) for text in (*outcome.problems, *outcome.notes)]
@@ -31,17 +31,18 @@ def check_text(outcome: ContractOutcome) -> str:
 
 
 def _row(item: Judged) -> list[str]:
-    kind = item.type.removeprefix("expect_").replace("_", " ")
+    kind = item.type.removeprefix("expect_").removeprefix("column_").replace("_", " ")
+    of_utterances = item.column and item.table == "utterances"
+    about = item.column if of_utterances else ": ".join(filter(None, (item.table, item.column)))
+    kind = f"{about}: {kind}"
     values = ", ".join(f"{value} ({count})" for value, count in item.found.items())
     observed = "" if item.observed is None else f"observed {number(item.observed, 'ratio')}"
     line = f"line {item.line}" if item.line and item.outcome == "failed" else ""
     return [
         item.outcome.replace("_", " "),
-        safe(kind),
-        safe(f"{item.table}: {item.column}" if item.column else item.table),
         "" if item.values is None else str(item.values),
         "" if item.unexpected is None else str(item.unexpected),
-        safe("; ".join(part for part in (item.problem, values, observed, line) if part)),
+        safe("; ".join(part for part in (kind, item.problem, values, observed, line) if part)),
     ]
 
 

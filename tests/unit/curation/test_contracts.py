@@ -42,6 +42,7 @@ from relkit.curation.types import (
     Judged,
     State,
 )
+from relkit.curation.view import check_text
 from relkit.datasets.types import Bins, Clip, Unusable, UnusableReason, Utterance
 from tests.builders import DIGEST, dataset, utterance
 
@@ -345,6 +346,17 @@ def test_only_a_contract_that_was_judged_whole_is_kept(
     assert parse_outcome(render_outcome(found), source="x.json").outcome == (
         "passed" if passed else "failed"
     )
+
+
+def test_an_expectation_has_one_row_with_what_broke_first() -> None:
+    """A row begins with its outcome and counts; what it is about and found is the last cell."""
+    failed = judged("failed", values=9, unexpected=2, found={"x": 2})
+    rows = check_text(outcome(judged(values=9, unexpected=0), failed)).splitlines()[3:]
+    assert rows == [
+        "        judged  unexpected  expectation",
+        "failed       9           2  id: values to be unique; x (2)",
+        "passed       9           0  id: values to be unique",
+    ]
 
 
 def test_a_stored_outcome_that_contradicts_itself_is_refused() -> None:
