@@ -145,7 +145,7 @@ def _undecided_by(rule: Rule, result: RuleResult, column: str, note: str | None)
         few = counted(result.utterances, "utterance")
         yield f"too few: {few}, the rule needs {rule.min_utterances}"
     elif result.code == "ratio_not_excluded":
-        excludes = "no ratio" if result.excludes is None else f"only {times(result.excludes)}"
+        excludes = "no multiple of" if result.excludes is None else f"only {times(result.excludes)}"
         yield f"this data excludes {excludes} the rate, {times(rule.detectable)} is asked for"
     elif result.code == "no_test":
         yield note or "no test is possible"

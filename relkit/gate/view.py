@@ -153,9 +153,10 @@ class ShownResult(Figures):
 
     @property
     def on(self) -> str:
-        """`` accent=scottish``; empty for the whole, and for what is about no slice."""
+        """`` accent=scottish (anchor)``: the slice, unless it is the whole, and the older run."""
         whole = self.result.slice == OVERALL or self.result.metric == NO_METRIC
-        return "" if whole else f" {safe(self.result.slice)}"
+        anchor = " (anchor)" if self.result.against == "anchor" else ""
+        return anchor if whole else f" {safe(self.result.slice)}{anchor}"
 
     @property
     def where(self) -> str:

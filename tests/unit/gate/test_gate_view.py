@@ -49,6 +49,19 @@ def test_the_summary_is_the_golden_one(name: str, shown: GateDecision) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
+def test_what_passed_says_which_of_it_is_held_against_the_anchor() -> None:
+    """The same rule is listed twice then, with other numbers."""
+    slices = ("overall", "noise=babble")
+    results = [result(against=a, slice=s) for s in slices for a in ("baseline", "anchor")]
+    rows = [row for row in gate_summary(decision(*results)).splitlines() if row.startswith("  wer")]
+    assert sorted(row.split("  ")[1] for row in rows) == [
+        "wer-slices",
+        "wer-slices (anchor)",
+        "wer-slices noise=babble",
+        "wer-slices noise=babble (anchor)",
+    ]
+
+
 def test_a_family_of_slices_allows_no_worsening() -> None:
     """What the family's test finds is one: a number that is allowed would contradict it."""
     shown = figures(result(test="no_regression", bound=0.0))

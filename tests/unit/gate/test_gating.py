@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from relkit.core.values import Estimate
 from relkit.gate.decide import decide, judge, judge_all, reason_codes, worst_of
+from relkit.gate.reasons import reason_of
 from relkit.gate.types import ORDER, Rule, RuleResult, Verdict
 from tests import gate_data
 from tests.gate_data import BETTER, EQUAL, NOW, WORSE, evidence, policy, rule
@@ -69,6 +70,19 @@ def test_an_undecided_rule_says_how_many_clusters_are_missing() -> None:
     assert found.needed_clusters is not None
     assert found.needed_clusters > found.clusters
     assert "would decide it" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("excludes", "says"), [(None, "no multiple of the rate"), (3.1, "only 3.1 times the rate")]
+)
+def test_an_undecided_family_says_what_its_data_exclude(excludes: float | None, says: str) -> None:
+    """In a sentence, also where that is nothing."""
+    asked = rule(test="no_regression", detectable=2.0)
+    (shown,) = results(Verdict.INCONCLUSIVE)
+    shown = replace(shown, code="ratio_not_excluded", excludes=excludes)
+    assert f"this data excludes {says}, 2 times is asked for" in reason_of(
+        asked, shown, column="speaker"
+    )
 
 
 @pytest.mark.parametrize(
