@@ -283,7 +283,8 @@ def _words(
         return (
             f"{finding.value}: about {clusters(_rounded(more), f'more {cluster}')} would {decide}"
         )
-    return f"{finding.value}: {note or difference.note or 'more of the same data would not do'}"
+    why = note or difference.note or f"more of the same data would not {decide}"
+    return f"{finding.value}: {why}"
 
 
 def _rounded(count: int) -> int:
