@@ -219,8 +219,12 @@ class GateView:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What no rule sees and people should know."""
-        return tuple(warning for part in self.decision.parts for warning in part.warnings)
+        """What no rule sees and people should know, of a launch with its part."""
+        return tuple(
+            f"{part.name}: {warning}" if part.name else warning
+            for part in self.decision.parts
+            for warning in part.warnings
+        )
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -62,6 +62,17 @@ def test_what_passed_says_which_of_it_is_held_against_the_anchor() -> None:
     ]
 
 
+def test_a_warning_about_a_launch_names_its_part() -> None:
+    """Two systems are judged there, and it is about one."""
+    parts = tuple(part(name=name, warnings=("loops",)) for name in ("asr", "tts"))
+    text = gate_summary(decision(result(), parts=parts))
+    assert [line for line in text.splitlines() if line.startswith("warning")] == [
+        "warning: asr: loops",
+        "warning: tts: loops",
+    ]
+    assert "warning: loops" in gate_summary(decision(result(), parts=(part(warnings=("loops",)),)))
+
+
 def test_a_family_of_slices_allows_no_worsening() -> None:
     """What the family's test finds is one: a number that is allowed would contradict it."""
     shown = figures(result(test="no_regression", bound=0.0))
