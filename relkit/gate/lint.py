@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
 from relkit.core.slices import escape_value, expand_slices, is_pattern
-from relkit.core.wording import amount, chance, counted, limit, margin, number
+from relkit.core.wording import amount, chance, clusters, counted, limit, margin, number
 from relkit.gate.facts import planned_slices, size_of, too_small
 from relkit.gate.plan_types import LintFinding, LintSeverity, RulePlan, SelectionFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
@@ -218,7 +218,7 @@ def _never_pass(rule: Rule, plan: RulePlan, facts: SelectionFacts) -> Iterator[L
     everywhere = len(hopeless) == len(plan.slices) or not is_pattern(rule.slice)
     first = hopeless[0]
     missing = first.missing_clusters
-    remedy = f"add {missing} or more of {facts.cluster}" if missing else "use other data"
+    remedy = f"add {clusters(missing, f'more {facts.cluster}')}" if missing else "use other data"
     more = "" if len(hopeless) == 1 else f" (and {len(hopeless) - 1} more slices)"
     yield finding_of(
         rule,

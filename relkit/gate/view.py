@@ -15,6 +15,7 @@ from relkit.core.values import Estimate
 from relkit.core.wording import (
     NONE,
     clustering,
+    clusters,
     columns,
     count,
     counted,
@@ -434,7 +435,8 @@ def _rule(rule: RulePlan, cluster: str) -> str:
 def _row(item: SlicePlan, cluster: str) -> list[str]:
     missing, needed = "", item.needed_clusters
     if item.missing_clusters:
-        missing = f"; or {item.missing_clusters} more of {safe(cluster)}, {needed} in all"
+        more = clusters(item.missing_clusters, f"more {safe(cluster)}")
+        missing = f"; or {more}, {needed} in all"
     name = "all" if item.slice == OVERALL else safe(item.slice)
     outlook = "CANNOT" if item.outlook == "cannot" else item.outlook
     has = counted(item.clusters, "cluster"), f"{item.units} {item.unit}"

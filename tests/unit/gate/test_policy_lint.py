@@ -133,9 +133,9 @@ ON_DATA = [
     ("slice: 'accent=plain&speaker=s1'", "slice_matches_nothing", "never occur together"),
     ("slice: 'speaker=s1'", "inside_one_cluster", "advisory"),
     ("slice: 'speaker=*'", "inside_one_cluster", "advisory"),
-    ("min_clusters: 11", "never_passes", "add 1 or more of speaker"),
-    ("min_utterances: 41", "never_passes", "add 1 or more of speaker"),
-    ("slice: 'accent=plain', min_clusters: 6", "never_passes", "add 1 or more"),
+    ("min_clusters: 11", "never_passes", "add 1 more speaker,"),
+    ("min_utterances: 41", "never_passes", "add 1 more speaker,"),
+    ("slice: 'accent=plain', min_clusters: 6", "never_passes", "add 1 more speaker,"),
 ]
 
 
