@@ -128,7 +128,9 @@ def slice_changes(
             decide = f"exclude {times(DETECTABLE)} the rate"
         reason = _words(finding, difference, needed, cluster, note, decide=decide)
         if finding is Finding.NOT_SEEN and regression.excludes is not None:
-            reason = f"{reason}: a rate {times(regression.excludes)} as high is excluded"
+            ratio = times(regression.excludes)
+            higher = "any higher rate" if ratio == times(1.0) else f"a rate {ratio} as high"
+            reason = f"{reason}: {higher} is excluded"
         changed.append(
             SliceChange(
                 **asdict(difference),

@@ -101,6 +101,7 @@ def judged(**fields: Any) -> Regression:  # noqa: ANN401  # any field of the typ
             "better by 3.0 points",
         ),
         (judged(excludes=2.0), None, Finding.NOT_SEEN, "no difference seen"),
+        (judged(excludes=1.001), None, Finding.NOT_SEEN, "seen: any higher rate is excluded"),
         (
             judged(excludes=2.1, needed_clusters=33),
             None,
