@@ -30,6 +30,7 @@ from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.text import TextScorer, entity_types
 from relkit.scoring.types import Normalizer, Texts
 from relkit.scoring.words import SCORER
+from relkit.statistics.crossed import hides_texts
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.statistics.intervals import RateEvidence
@@ -55,9 +56,12 @@ def score_outcomes(
         _result(outcome, utterances[outcome.id], scorer, cut, qualities.get(outcome.id))
         for outcome in outcomes
     ]
+    named = [prompt_of(utterances[r.id], r.texts.reference_normalized) for r in results]
+    texts = [" ".join(r.texts.reference_normalized.split()) for r in results]
+    if hides_texts(zip((r.cluster for r in results), named, texts, strict=True)):
+        named = texts
     prompts: dict[str, int] = {}
-    for i, result in enumerate(results):
-        text = prompt_of(utterances[result.id], result.texts.reference_normalized)
+    for i, (result, text) in enumerate(zip(results, named, strict=True)):
         if text:
             results[i] = replace(result, prompt_number=prompts.setdefault(text, len(prompts)))
     return results

@@ -15,7 +15,7 @@ from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
 from relkit.gate.types import Population, Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
-from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
+from relkit.statistics.crossed import are_shared, hides_texts
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import SliceSize
 from relkit.statistics.rates import RATE_METRICS
@@ -102,10 +102,7 @@ class _Counter:
     @property
     def shares_prompts(self) -> bool:
         """Whether clusters share as many prompts as count."""
-        shared = [readers.total() for readers in self.prompts.values() if len(readers) > 1]
-        return (
-            len(shared) >= FEWEST_PROMPTS and sum(shared) >= SHARED * self.utterances["utterances"]
-        )
+        return are_shared(self.prompts.values(), self.utterances["utterances"])
 
     @property
     def shared(self) -> float:
@@ -160,12 +157,17 @@ def facts_of(
     cuttable = [pattern for pattern in patterns if set(columns_of(pattern)) <= set(columns)]
     counters: dict[str, _Counter] = {OVERALL: _Counter()}
     values: dict[str, set[str]] = {column: set() for column in columns}
-    for item in require_consent(selected, settings.consent, dataset=version.name).utterances:
+    usable = require_consent(selected, settings.consent, dataset=version.name).utterances
+    by_text = hides_texts(
+        (cluster_of(item, cluster), prompt_of(item, item.reference), item.reference.casefold())
+        for item in usable
+    )
+    for item in usable:
         row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
         units = _units(item, keywords, segmenter)
-        prompt = prompt_of(item, item.reference).casefold()
+        prompt = (item.reference if by_text else prompt_of(item, item.reference)).casefold()
         group = item.id if closed else cluster_of(item, cluster)
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:

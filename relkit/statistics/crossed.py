@@ -12,7 +12,8 @@ known. V is never below the larger of V_clusters and V_prompts (docs/method.md, 
 "Intervals").
 """
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,6 +77,30 @@ class SharedCells:
             for part in (self.totals(values) ** 2, cells)
         )
         return of_prompts, of_cells
+
+
+def are_shared(readers: Iterable[Counter[str]], utterances: int) -> bool:
+    """Return whether clusters share as many prompts as count; ``readers`` are those of each."""
+    shared = [counts.total() for counts in readers if len(counts) > 1]
+    return len(shared) >= FEWEST_PROMPTS and sum(shared) >= SHARED * utterances
+
+
+def hides_texts(rows: Iterable[tuple[str, str, str]]) -> bool:
+    """Return whether texts are shared and the values of a column of prompts are not.
+
+    Rows are (cluster, value, text). A value for each recording, or one for all, would say that no
+    text is read twice.
+    """
+    by_value, by_text = (defaultdict[str, Counter[str]](Counter) for _ in range(2))
+    utterances = 0
+    for cluster, value, text in rows:
+        utterances += 1
+        for readers, prompt in ((by_value, value), (by_text, text)):
+            if prompt:
+                readers[prompt][cluster] += 1
+    return not are_shared(by_value.values(), utterances) and are_shared(
+        by_text.values(), utterances
+    )
 
 
 def shared_cells(cells: PromptSums, used: NDArray[np.bool_]) -> SharedCells:

@@ -1,5 +1,6 @@
 """Clustering by speaker and prompt, against the definition and its laws."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.arrays import FloatArray, IntArray
-from relkit.statistics.crossed import rate_spread, shared_cells, two_way
+from relkit.statistics.crossed import hides_texts, rate_spread, shared_cells, two_way
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.families import family_of, run_flips, test_regressions
 from relkit.statistics.intervals import RateEvidence, estimate_rates
@@ -266,3 +267,23 @@ def test_a_family_reads_prompts_as_it_reads_clusters() -> None:
     assert p_values["one", False] == pytest.approx(2**-12)
     assert (p_values["one", True] or 0.0) > 0.05
     assert (p_values["all", True] or 1.0) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        (lambda speaker, text: f"{speaker}-{text}", True),
+        (lambda _speaker, _text: "all", True),
+        (lambda _speaker, _text: "", True),
+        (lambda _speaker, text: f"prompt {text}", False),
+        (lambda _speaker, text: f"prompt {text % 6}", False),
+    ],
+)
+def test_a_column_of_prompts_cannot_hide_texts_that_are_shared(
+    value: Callable[[int, int], str], *, hidden: bool
+) -> None:
+    """A value for each recording, or one for all, would say that no text is read twice."""
+    rows = [(f"s{s}", value(s, t), f"text {t}") for s in range(6) for t in range(8)]
+    assert hides_texts(rows) == hidden
+    apart = [(f"s{s}", value(s, t), f"text {t} of {s}") for s in range(6) for t in range(8)]
+    assert not hides_texts(apart)
