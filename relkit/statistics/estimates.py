@@ -11,7 +11,7 @@ import numpy as np
 from relkit.core.arrays import FloatArray
 from relkit.core.metrics import STATISTICS, expand, metric_of
 from relkit.core.values import Estimate
-from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
+from relkit.statistics.intervals import RateEvidence, claimed_of, estimate_rates, group_sum
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import SLICE_COLUMNS, expressions
@@ -51,7 +51,9 @@ def estimate_metrics(
     result: dict[str, dict[str, Estimate]] = {name: {} for name in slices}
     for metric in _known(metrics):
         if metric in RATE_METRICS:
-            estimates = dict(zip(slices, estimate_rates(RATE_METRICS[metric], rates), strict=True))
+            rate = RATE_METRICS[metric]
+            claimed = (claimed_of(rate, estimate) for estimate in estimate_rates(rate, rates))
+            estimates = dict(zip(slices, claimed, strict=True))
         else:
             column, _, statistic = metric.partition(".")
             unit, timing = metric_of(metric).unit, timings[column]

@@ -392,6 +392,22 @@ def _around(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Es
     return replace(estimate, low=min(low, value), high=max(high, value), method=method, note=note)
 
 
+def claimed_of(metric: RateMetric, estimate: Estimate) -> Estimate:
+    """Return an estimate as a report claims it: an error rate without a useless interval.
+
+    An unbounded rate whose upper end is five times its value is made by a few clusters, most often
+    by one repetition loop: its ends say nothing, and are not claimed.
+    """
+    value, high = estimate.value, estimate.high
+    if not metric.counted or metric.bounded or value is None or high is None:
+        return estimate
+    if value <= 0 or high <= _SAYS_LITTLE * value or estimate.method == WITHIN:
+        return estimate
+    reach = f"it would reach {_SAYS_LITTLE:g} times the value"
+    note = f"no interval: {reach}, a few clusters make most of it"
+    return replace(estimate, low=None, high=None, method="none", note=note)
+
+
 def _nothing_seen(
     metric: RateMetric, estimate: Estimate, parts: _Parts, i: int, what: str = "no errors"
 ) -> Estimate:

@@ -255,6 +255,15 @@ def _comparable(parts: Iterable[Mapping[str, float]]) -> list[tuple[float, ...]]
     return sorted(tuple(round(part[name], 6) for name in SUM_COLUMNS) for part in parts)
 
 
+def _claimed(metric: str, expected: Ends) -> Ends:
+    """Return what a report claims: no interval that reaches five times an unbounded error rate."""
+    value, _, high, n, clusters, method = expected
+    jackknifed = metric in {"wer", "wer_raw", "cer"} and method == "log-jackknife"
+    if jackknifed and value is not None and high is not None and high > 5.0 * value:
+        return (value, None, None, n, clusters, "none")
+    return expected
+
+
 def _same(found: Estimate, expected: Ends) -> None:
     value, low, high, n, clusters, method = expected
     assert (found.n, found.clusters, found.method) == (n, clusters, method)
@@ -313,7 +322,7 @@ def test_estimates_are_those_of_the_reference(seed: int, size: int, clusters: in
     for key, parts in by_cluster.items():
         for metric in _RATES:
             expected = reference_rate(metric, parts, within.get(key), by_cluster["overall"])
-            _same(found[key][metric], expected)
+            _same(found[key][metric], _claimed(metric, expected))
     pairs = _timings(rows, timings)
     for metric in (name for name in expand(tuple(METRICS)) if name not in RATE_METRICS):
         column, _, statistic = metric.partition(".")

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from relkit.core.values import ErrorCounts, Estimate
-from relkit.statistics.intervals import RateEvidence, estimate_rates
+from relkit.core.values import WITHIN, ErrorCounts, Estimate
+from relkit.statistics.intervals import RateEvidence, claimed_of, estimate_rates
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums
 
@@ -402,3 +402,29 @@ def test_more_of_the_same_from_the_same_speakers_shows_nothing_new(
         assert (after.low, after.high) == pytest.approx((before.low, before.high))
         assert after.n == times * before.n
     assert after.value == pytest.approx(before.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "high", "method", "claimed"),
+    [
+        ("wer", 4.0, "log-jackknife", True),
+        ("wer", 4.1, "log-jackknife", False),
+        ("cer", 9.9, "log-jackknife", False),
+        ("wer", None, "none", True),
+        ("wer", 6.3, WITHIN, True),
+        ("ser", 4.1, "logit-jackknife", True),
+        ("rtf", 4.1, "log-jackknife", True),
+    ],
+)
+def test_a_report_claims_no_interval_that_reaches_five_times_an_error_rate(
+    metric: str, high: float | None, method: str, *, claimed: bool
+) -> None:
+    """One repetition loop made "82.7 % (10.9 to 630.3 %)", which nobody can believe."""
+    low = None if high is None else 0.1
+    estimate = Estimate(value=0.8, low=low, high=high, n=886, clusters=36, method=method)
+    shown = claimed_of(RATE_METRICS[metric], estimate)
+    if claimed:
+        assert shown == estimate
+    else:
+        assert (shown.value, shown.low, shown.high, shown.method) == (0.8, None, None, "none")
+        assert "no interval: it would reach 5 times the value" in str(shown.note)
