@@ -11,6 +11,7 @@ from typing import Literal
 
 from relkit.core.errors import InvalidInput
 from relkit.datasets.types import NO_VALUE, Bins, Consent, Utterance
+from relkit.statistics.crossed import hides_texts
 from relkit.statistics.sums import CORE_COLUMNS
 
 DURATION = "duration"
@@ -25,9 +26,23 @@ def cluster_of(utterance: Utterance, column: str) -> str:
     return utterance.id if column == ID else utterance.attributes.get(column, NO_VALUE)
 
 
-def prompt_of(utterance: Utterance, reference: str) -> str:
-    """Return what was to be read: the manifest's ``prompt``, else the (normalized) reference."""
-    return " ".join(utterance.attributes.get("prompt", reference).split())
+def prompts_of(
+    utterances: Sequence[Utterance], texts: Sequence[str], clusters: Sequence[str]
+) -> list[str]:
+    """Return what was to be read, by utterance: the manifest's ``prompt``, else the text.
+
+    It is the text throughout where that column hides that clusters share texts.
+    """
+    read = [" ".join(text.split()) for text in texts]
+    named = [
+        " ".join(utterance.attributes["prompt"].split())
+        if "prompt" in utterance.attributes
+        else text
+        for utterance, text in zip(utterances, read, strict=True)
+    ]
+    if named == read or hides_texts(zip(clusters, named, read, strict=True)):
+        return read
+    return named
 
 
 def slice_values(

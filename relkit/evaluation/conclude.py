@@ -12,7 +12,7 @@ from relkit.core.metrics import PREDICTED
 from relkit.core.slices import OVERALL
 from relkit.core.values import ErrorCounts, Named
 from relkit.core.wording import clustering
-from relkit.datasets.selection import cluster_of, prompt_of, slice_values
+from relkit.datasets.selection import cluster_of, prompts_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
 from relkit.evaluation.slicing import Cut, Plan
@@ -30,7 +30,6 @@ from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.text import TextScorer, entity_types
 from relkit.scoring.types import Normalizer, Texts
 from relkit.scoring.words import SCORER
-from relkit.statistics.crossed import hides_texts
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.statistics.intervals import RateEvidence
@@ -56,15 +55,18 @@ def score_outcomes(
         _result(outcome, utterances[outcome.id], scorer, cut, qualities.get(outcome.id))
         for outcome in outcomes
     ]
-    named = [prompt_of(utterances[r.id], r.texts.reference_normalized) for r in results]
-    texts = [" ".join(r.texts.reference_normalized.split()) for r in results]
-    if hides_texts(zip((r.cluster for r in results), named, texts, strict=True)):
-        named = texts
-    prompts: dict[str, int] = {}
-    for i, (result, text) in enumerate(zip(results, named, strict=True)):
-        if text:
-            results[i] = replace(result, prompt_number=prompts.setdefault(text, len(prompts)))
-    return results
+    prompts = prompts_of(
+        [utterances[result.id] for result in results],
+        [result.texts.reference_normalized for result in results],
+        [result.cluster for result in results],
+    )
+    numbers: dict[str, int] = {}
+    return [
+        replace(result, prompt_number=numbers.setdefault(prompt, len(numbers)))
+        if prompt
+        else result
+        for result, prompt in zip(results, prompts, strict=True)
+    ]
 
 
 def _result(

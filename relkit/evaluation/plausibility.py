@@ -4,9 +4,8 @@ An error rate whose errors are capped does not see repetition loops; no rate see
 the same one, or that a system knew the references.
 """
 
-from relkit.core.slices import OVERALL
 from relkit.core.wording import change, count, counted, number
-from relkit.evaluation.types import EvalReport, SliceResult
+from relkit.evaluation.types import EvalReport, overall_if_any
 
 SAME_ERRORS = "candidate and baseline make the same errors in every utterance: nothing differs"
 """Said of two runs that are one system asked twice, or a copy."""
@@ -23,7 +22,7 @@ def hidden_loops(report: EvalReport, baseline: EvalReport) -> str | None:
     That is where there are more runaways or loops than before, and the plain WER rose by half a
     point and a tenth of its value more than the capped one did.
     """
-    ours, theirs = _whole(report), _whole(baseline)
+    ours, theirs = overall_if_any(report), overall_if_any(baseline)
     if ours is None or theirs is None:
         return None
     plain, before = ours.counts.rate, theirs.counts.rate
@@ -57,7 +56,7 @@ def leaked(report: EvalReport, baseline: EvalReport | None) -> str | None:
     No error at all in 100 utterances or more, and either the texts are the references as they stand
     (before any normalizing), or the baseline made 30 errors in them or more.
     """
-    if (item := _whole(report)) is None:
+    if (item := overall_if_any(report)) is None:
         return None
     words, errors = item.counts.reference_length, item.counts.errors
     if item.utterances < _LEAST_UTTERANCES or not words or errors:
@@ -68,7 +67,7 @@ def leaked(report: EvalReport, baseline: EvalReport | None) -> str | None:
             f"the answers to {count(item.utterances)} utterances are the references, letter by "
             "letter: check that they did not leak into the system"
         )
-    earlier = None if baseline is None else _whole(baseline)
+    earlier = None if baseline is None else overall_if_any(baseline)
     before = 0 if earlier is None else earlier.counts.errors
     if before < _MANY_ERRORS:
         return None
@@ -76,8 +75,3 @@ def leaked(report: EvalReport, baseline: EvalReport | None) -> str | None:
         f"no error in {count(item.utterances)} utterances in which the baseline made "
         f"{count(before)}: check that the references did not leak into the system"
     )
-
-
-def _whole(report: EvalReport) -> SliceResult | None:
-    """Return the slice of everything, None in a report that lacks it."""
-    return next((item for item in report.slices if item.slice == OVERALL), None)

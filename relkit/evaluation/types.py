@@ -465,12 +465,16 @@ def besides(report: EvalReport) -> tuple[str, ...]:
     return tuple(name for name in ranked if name is not None)
 
 
+def overall_if_any(report: EvalReport) -> SliceResult | None:
+    """Return the slice of everything, None in a report that lacks it."""
+    return next((item for item in report.slices if item.slice == OVERALL), None)
+
+
 def overall(report: EvalReport) -> SliceResult:
     """Return the slice of everything; raises ValueError where a report lacks it."""
-    for item in report.slices:
-        if item.slice == OVERALL:
-            return item
-    raise ValueError("a report without its overall slice")
+    if (item := overall_if_any(report)) is None:
+        raise ValueError("a report without its overall slice")
+    return item
 
 
 def worst_first(slices: Iterable[SliceResult], metric: str) -> list[SliceResult]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relkit.core.metrics import metric_of
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
-from relkit.datasets.selection import cluster_of, prompt_of, require_consent, slice_values
+from relkit.datasets.selection import cluster_of, prompts_of, require_consent, slice_values
 from relkit.datasets.types import Dataset, Utterance
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite
@@ -15,7 +15,7 @@ from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
 from relkit.gate.types import Population, Rule
 from relkit.scoring.text import NO_KEYWORDS, Keywords
-from relkit.statistics.crossed import are_shared, hides_texts
+from relkit.statistics.crossed import are_shared
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import SliceSize
 from relkit.statistics.rates import RATE_METRICS
@@ -158,21 +158,21 @@ def facts_of(
     counters: dict[str, _Counter] = {OVERALL: _Counter()}
     values: dict[str, set[str]] = {column: set() for column in columns}
     usable = require_consent(selected, settings.consent, dataset=version.name).utterances
-    by_text = hides_texts(
-        (cluster_of(item, cluster), prompt_of(item, item.reference), item.reference.casefold())
-        for item in usable
+    prompts = prompts_of(
+        usable,
+        [item.reference.casefold() for item in usable],
+        [cluster_of(item, cluster) for item in usable],
     )
-    for item in usable:
+    for item, prompt in zip(usable, prompts, strict=True):
         row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
         units = _units(item, keywords, segmenter)
-        prompt = (item.reference if by_text else prompt_of(item, item.reference)).casefold()
         group = item.id if closed else cluster_of(item, cluster)
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
             if any(matches(pattern, key) for pattern in cuttable):
-                counters.setdefault(key, _Counter()).add(group, prompt, units)
+                counters.setdefault(key, _Counter()).add(group, prompt.casefold(), units)
     shared = counters[OVERALL].shares_prompts
     return SelectionFacts(
         dataset=version.name,
