@@ -1,0 +1,1 @@
+"""What is watched while a release serves: drift, cost, service levels, health, capacity."""

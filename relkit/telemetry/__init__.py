@@ -1,0 +1,1 @@
+"""Turns and sessions from traces, files and servers, and traffic that is made up."""
