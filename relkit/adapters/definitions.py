@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from relkit.core import storage
 from relkit.core.codec import decode, nearest
@@ -19,6 +19,25 @@ if TYPE_CHECKING:  # what a command does not read costs it no start-up
 
 
 _ENDINGS = (".yaml", ".yml")
+
+
+class MonitorPolicy(Protocol):
+    """A policy of live traffic; its file in the workspace is called as it is."""
+
+    @property
+    def name(self) -> str:
+        """What the policy is called."""
+
+
+MonitorPolicyT = TypeVar("MonitorPolicyT", bound=MonitorPolicy)
+MonitorPolicyT_co = TypeVar("MonitorPolicyT_co", bound=MonitorPolicy, covariant=True)
+
+
+class ParsePolicy(Protocol[MonitorPolicyT_co]):
+    """Reads one kind of policy."""
+
+    def __call__(self, text: str, *, source: str) -> MonitorPolicyT_co:
+        """Return the policy of a YAML text; raises InvalidInput with file and line."""
 
 
 class SuiteFiles:
@@ -139,6 +158,33 @@ class PolicyFiles:
     def _unknown(self, name: str, what: str) -> UsageError:
         hint = nearest(name, _names(self._folder)) or "write one in gates/, or: relkit init"
         return UsageError(f'no {what} "{shown(name)}"', hint=hint)
+
+
+class MonitorFiles:
+    """The policies of live traffic of a workspace: canaries, drift, cost, service levels, health.
+
+    They lie beside the gate policies; the ``schema`` inside says which kind a file is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use the folder of policies."""
+        self._folder = folder
+
+    def read(self, name: str, parse: ParsePolicy[MonitorPolicyT]) -> MonitorPolicyT:
+        """Return a policy by its name, or by path (``NAME.yaml``), as ``parse`` reads it.
+
+        Raises UsageError for an unknown one, InvalidInput for one that is refused.
+        """
+        by_path = name.endswith(_ENDINGS)
+        path = Path(name) if by_path else self._folder / f"{name}.yaml"
+        if not path.is_file() or (not by_path and Path(name).name != name):
+            plain = Path(name).stem if by_path else name
+            hint = nearest(plain, _names(self._folder)) or "write one in gates/, or give a path"
+            raise UsageError(f'no policy "{shown(plain)}"', hint=hint)
+        policy = parse(_text(path, path.name), source=path.name)
+        if not by_path:
+            _check_name(policy.name, path)
+        return policy
 
 
 def _check_name(name: str, path: Path) -> None:

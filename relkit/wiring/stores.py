@@ -9,7 +9,12 @@ from relkit.core.config import Workspace
 if TYPE_CHECKING:  # what only annotates costs no command its start-up
     from relkit.adapters.datasets import DatasetFiles
     from relkit.adapters.decisions import CheckFiles, ContractFiles, DecisionFiles
-    from relkit.adapters.definitions import NormalizerFiles, PolicyFiles, SuiteFiles
+    from relkit.adapters.definitions import (
+        MonitorFiles,
+        NormalizerFiles,
+        PolicyFiles,
+        SuiteFiles,
+    )
     from relkit.adapters.dvc import DvcAudio
     from relkit.adapters.ledgers import LedgerFiles
     from relkit.adapters.releases import ArtifactFiles, ReleaseFiles
@@ -64,6 +69,13 @@ def policy_files(workspace: Workspace) -> "PolicyFiles":
     from relkit.adapters.definitions import PolicyFiles
 
     return PolicyFiles(workspace.gates)
+
+
+def monitor_files(workspace: Workspace) -> "MonitorFiles":
+    """Return the policies of live traffic of a workspace."""
+    from relkit.adapters.definitions import MonitorFiles
+
+    return MonitorFiles(workspace.gates)
 
 
 def dataset_files(workspace: Workspace) -> "DatasetFiles":
