@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
@@ -223,6 +224,18 @@ Count = Annotated[int, Limits(ge=0)]
 
 Rate = Annotated[float, Limits(ge=0, le=1)]
 """A fraction, 0 to 1."""
+
+_PERCENT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,12})?) ?%")
+
+
+def fraction_of(written: object) -> object:
+    """Return ``5%`` and ``0.5 %`` as a fraction, exactly; anything else as it is."""
+    percent = _PERCENT.fullmatch(written) if isinstance(written, str) else None
+    return written if percent is None else float(Decimal(percent[1]) / 100)
+
+
+Fraction = Annotated[float, Limits(ge=0), Read(fraction_of, str)]
+"""A fraction that people may write in percent: ``5%`` and ``0.05`` are the same number."""
 
 NonEmpty = Annotated[str, Limits(min_length=1)]
 
