@@ -1,7 +1,10 @@
 """The turn table: one row per turn, whatever it was read from (docs/telemetry.md)."""
 
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal
+
+from relkit.core.values import Count, Limits, NonEmpty, Read, Shape
 
 Kind = Literal["time", "key", "text", "flag", "ms", "s", "number", "count"]
 """What a column holds: a time, a key that becomes a hash, text, true or false, a quantity."""
@@ -48,8 +51,126 @@ COLUMNS: Mapping[str, Kind] = {
 traffic was assigned by, the session where there is none. ``arm`` is ``control`` or ``canary``.
 ``outcome`` is ``completed``, ``failed``, ``interrupted`` or ``abandoned``. Usage is inclusive:
 cached, written and audio tokens are inside input, reasoning inside output. Any other column of text
-is a slice attribute, any other of true and false an event.
+is a slice attribute, any other of true and false an event, any other number a measure.
 """
 
 OUTCOMES = ("completed", "failed", "interrupted", "abandoned")
 """What comes of a turn; ``interrupted``: the user spoke over it, ``abandoned``: the user left."""
+
+Dialect = Literal["turns", "pipecat", "livekit", "genai", "vapi"]
+"""Who wrote the telemetry; ``turns`` is the turn table itself."""
+
+ColumnUnit = Literal["ns", "us", "ms", "s", "min", "h"]
+"""What a duration, or a time since 1970, is counted in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedColumn:
+    """Where a column of the turn table comes from.
+
+    ``column`` is the column, span attribute or resource attribute that has it. ``unit`` is what it
+    is counted in (default: that of the turn table). ``zone`` is said of times without an offset;
+    only UTC is certain.
+    """
+
+    column: NonEmpty
+    unit: ColumnUnit | None = None
+    zone: Literal["UTC"] | None = None
+
+
+def _mapped(written: object) -> object:
+    """Return a mapped column as a mapping; a file may have its name only."""
+    return {"column": written} if isinstance(written, str) else written
+
+
+ColumnMapping = Mapping[
+    Annotated[str, Limits(min_length=1, max_length=64)],
+    Annotated[MappedColumn, Read(_mapped, str)],
+]
+"""Column of the turn table, or name of a slice attribute or event, to where it comes from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryOptions:
+    """What is read, and how: files, folders and globs.
+
+    Turns after ``now`` (UTC) are of the future and left out. ``control`` and ``canary`` are the
+    releases that stand for the arms where rows name a release and no arm. ``key`` makes the hashes
+    of sessions and units where they are kept; without it nothing that is kept may hold them.
+    """
+
+    paths: tuple[str, ...]
+    now: str
+    mapping: ColumnMapping = field(default_factory=dict)
+    dialect: Dialect | None = None
+    control: str | None = None
+    canary: str | None = None
+    key: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryColumn:
+    """A column that was read: where it came from, its unit, and in how many turns it is missing."""
+
+    name: str
+    source: str
+    unit: str | None
+    missing: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """Rows, and values, that do not count as they stand.
+
+    ``duplicate``, ``late``, ``future`` and ``naive`` rows, and those without session or turn id
+    (``unnamed``), are left out. ``unknown_arm`` and ``no_outcome`` rows stay: they belong to
+    neither arm, and they count as failed. ``bad_value`` counts values that cannot be (negative, not
+    a number, longer than a day): they count as missing.
+    """
+
+    duplicate: Count = 0
+    late: Count = 0
+    future: Count = 0
+    naive: Count = 0
+    unnamed: Count = 0
+    unknown_arm: Count = 0
+    no_outcome: Count = 0
+    bad_value: Count = 0
+
+
+ProblemCode = Literal[
+    "unit_change", "type_change", "left_out", "unreadable", "net_tokens", "stages_exceed", "other"
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryProblem:
+    """Something about the telemetry that a person should look at; ``where`` is a file or column."""
+
+    code: ProblemCode
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telemetry:
+    """What was read: how much of what, from when to when, and what was dropped and why.
+
+    ``arms`` and ``releases`` count turns. ``mapping`` is column to source where they differ.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    dialect: str
+    rows: Count
+    turns: Count
+    sessions: Count
+    units: Count
+    from_: str | None
+    to: str | None
+    arms: Mapping[str, int]
+    releases: Mapping[str, int]
+    columns: tuple[TelemetryColumn, ...]
+    dropped: Dropped
+    mapping: Mapping[str, str]
+    problems: tuple[TelemetryProblem, ...] = ()

@@ -7,7 +7,8 @@ Queries are about whatever relation the rows are in.
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +18,7 @@ import numpy as np
 from relkit.core.digests import MOST_WHOLE
 from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.slices import SliceSpec
+from relkit.core.yaml_text import shown
 from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.ports import By
 from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
@@ -36,6 +38,7 @@ from relkit.statistics.sums import (
 from relkit.statistics.types import ClusterSums, PromptSums, SliceValues
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 
@@ -157,15 +160,47 @@ class Session:
         import duckdb
 
         try:
-            columns: dict[str, Array] = self._connection.execute(sql).fetchnumpy()
+            columns: dict[str, Array] = self._execute(sql, {}).fetchnumpy()
+        except (duckdb.ConversionException, duckdb.IOException) as error:
+            raise _unreadable(relation.source) from error
+        return columns
+
+    def query(self, sql: str, parameters: Mapping[str, object], *, blamed: str) -> dict[str, Array]:
+        """Return the columns a query gives; raises StorageFailed, InvalidInput.
+
+        ``blamed`` is what was read, where a value of it or the file itself cannot be.
+        """
+        with _blaming(blamed):
+            columns: dict[str, Array] = self._execute(sql, parameters).fetchnumpy()
+        return columns
+
+    def execute(
+        self, sql: str, parameters: Mapping[str, object] | None = None, *, blamed: str = "a table"
+    ) -> None:
+        """Run a statement that gives nothing; raises StorageFailed, InvalidInput."""
+        with _blaming(blamed):
+            self._execute(sql, parameters or {})
+
+    def describe(self, sql: str, *, blamed: str = "a table") -> dict[str, str]:
+        """Return column to type of what a query gives; raises InvalidInput."""
+        with _blaming(blamed):
+            described = self._execute(f"DESCRIBE {sql}", {}).fetchall()
+        return {str(row[0]): str(row[1]) for row in described}
+
+    def register(self, name: str, table: "pa.Table") -> None:
+        """Let queries name a table in memory."""
+        self._connection.register(name, table)
+
+    def _execute(self, sql: str, parameters: Mapping[str, object]) -> "duckdb.DuckDBPyConnection":
+        import duckdb
+
+        try:
+            return self._connection.execute(sql, dict(parameters) or None)
         except duckdb.OutOfMemoryException as error:
             raise StorageFailed(
                 "not enough memory and temporary disk to sum the results by slice",
                 hint="free disk space in the temporary folder, or ask for fewer slices",
             ) from error
-        except (duckdb.ConversionException, duckdb.IOException) as error:
-            raise _unreadable(relation.source) from error
-        return columns
 
     def _check_rows(self, relation: Relation) -> None:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""
@@ -188,6 +223,28 @@ class Session:
                 f" {counts['uncounted'][0]} scored rows without counts",
                 hint=_HINT,
             )
+
+
+@contextmanager
+def _blaming(source: str) -> Iterator[None]:
+    """Say of what DuckDB could not read which file it was, and what it said about it."""
+    import duckdb
+
+    try:
+        yield
+    except (
+        duckdb.ConversionException,
+        duckdb.IOException,
+        duckdb.InvalidInputException,
+        duckdb.SerializationException,
+    ) as error:
+        first = str(error).split("\n", 1)[0].partition(": ")[2] or "cannot be read"
+        # Files are named without their folders.
+        words = re.sub(r"(?:[^\s\"']*/)+", "", first)
+        raise InvalidInput(
+            f"{source}: {shown(words, 200)}",
+            hint="it was cut or is still being written: write it anew",
+        ) from error
 
 
 def quoted(name: str) -> str:

@@ -1,0 +1,648 @@
+"""Turns of files, folders and globs as one relation of a DuckDB database, out of core."""
+
+# ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
+
+import glob
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from relkit.adapters.duckdb.session import Session, quoted
+from relkit.core.codec import nearest
+from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.yaml_text import shown
+from relkit.telemetry.columns import (
+    LONGEST_S,
+    SECONDS,
+    ColumnPlan,
+    Held,
+    factor,
+    plan_columns,
+)
+from relkit.telemetry.types import (
+    COLUMNS,
+    ColumnMapping,
+    Dropped,
+    Kind,
+    Telemetry,
+    TelemetryColumn,
+    TelemetryOptions,
+    TelemetryProblem,
+)
+
+if TYPE_CHECKING:
+    from relkit.telemetry.ports import TraceReader
+
+Columns = dict[str, npt.NDArray[np.generic]]
+
+ROWS = "turn_rows"
+"""The relation of all rows as they were read; ``turns`` is without those that are dropped."""
+
+TURNS = "turns"
+_TRACES = "turn_traces"
+
+_SQL: Mapping[Kind, str] = {
+    "time": "TIMESTAMP",
+    "key": "UBIGINT",
+    "text": "VARCHAR",
+    "flag": "BOOLEAN",
+    **dict.fromkeys(("ms", "s", "number", "count"), "DOUBLE"),
+}
+_QUANTITIES = frozenset({"ms", "s", "number", "count"})
+_FURTHER: Mapping[str, str] = {"attribute": "VARCHAR", "event": "BOOLEAN", "measure": "DOUBLE"}
+_ENDING = re.compile(r"\.(parquet|csv|tsv|jsonl|ndjson|json)(\.(gz|zst))?$", re.IGNORECASE)
+_OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_TRACE = re.compile(rb'"(resourceSpans|resource_spans|turnLatencies|costBreakdown|artifact)"')
+_HEAD_BYTES = 1 << 16
+
+_SAMPLE = 20_000
+"""Turns that a change of unit is looked for in."""
+
+_FEWEST = 20
+"""Turns that a median has to rest on to be compared with others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Files with the same columns of the same types, and the SQL that reads them.
+
+    ``types`` are those that columns are read as, ``held`` says what the files hold.
+    """
+
+    label: str
+    reading: str
+    types: Mapping[str, str]
+    held: Mapping[str, str]
+
+
+def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
+    """Return the telemetry files among paths, folders and globs, sorted and each once.
+
+    Raises UsageError where a path gives none.
+    """
+    files: dict[Path, None] = {}
+    for text in paths:
+        path = Path(text)
+        if path.is_file():
+            matched = [path]
+        elif path.is_dir():
+            inside = (file for file in path.rglob("*") if file.is_file())
+            matched = [
+                file
+                for file in inside
+                if _ENDING.search(file.name)
+                and not file.name.startswith(".")
+                and file.name != "scenario.json"
+            ]
+        else:
+            matched = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207 - it may begin at the root
+            matched = [file for file in matched if file.is_file()]
+        if not matched:
+            raise UsageError(
+                f"no telemetry at {shown(path.name or text)}",
+                hint="name files, folders or globs of Parquet, CSV, JSON lines or OTLP JSON",
+            )
+        files.update(dict.fromkeys(sorted(matched)))
+    return tuple(files)
+
+
+class TurnTable(AbstractContextManager["TurnTable"]):
+    """Turns of telemetry as the relation ``turns``; close it, or use it in ``with``.
+
+    It has all of ``COLUMNS`` (NULL where they are not in the files; ``ts`` a TIMESTAMP in UTC,
+    keys as UBIGINT hashes that mean nothing elsewhere, quantities DOUBLE, flags BOOLEAN), further
+    ``failed`` (not ``ok``, or no outcome), ``turn`` (a hash of session and turn id), and the
+    attributes (VARCHAR), events (BOOLEAN) and measures (DOUBLE) under their own quoted names.
+    """
+
+    def __init__(
+        self,
+        options: TelemetryOptions,
+        *,
+        traces: "TraceReader | None" = None,
+        duplicates: Literal["remove", "keep"] = "remove",
+        memory_limit: str = "1GiB",
+        threads: int | None = None,
+    ) -> None:
+        """Open the files; ``traces`` reads those that are no tables.
+
+        With ``duplicates="keep"`` turns that were sent twice stay twice: the caller sees to them.
+        Raises UsageError, InvalidInput.
+        """
+        self._options = options
+        self._problems: list[TelemetryProblem] = []
+        self._summary: Telemetry | None = None
+        self._plans: dict[str, ColumnPlan] = {}
+        self.dialect = "turns"
+        files = telemetry_files(options.paths)
+        self._session = Session(memory_limit=memory_limit, threads=threads)
+        try:
+            self._session.execute("SET TimeZone = 'UTC'")
+            self._session.execute("SET preserve_insertion_order = false")
+            self._open(files, traces)
+            self._drop(duplicates)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def __exit__(self, *_exit: object) -> None:
+        """Let go of memory and spilled files."""
+        self._session.close()
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The columns that turns can be cut by, by name; tenant class, model and release too."""
+        own = [
+            name
+            for name, kind in COLUMNS.items()
+            if kind == "text" and name in self._plans and name not in {"arm", "outcome", "currency"}
+        ]
+        return (*sorted(self._of_role("attribute")), *own)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The columns of true and false that a rate may name."""
+        return tuple(sorted(self._of_role("event")))
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The columns of numbers that mean nothing to relkit by themselves, such as ``snr_db``."""
+        return tuple(sorted(self._of_role("measure")))
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of ``COLUMNS`` that the files have."""
+        return frozenset(self._of_role("own"))
+
+    def require(self, name: str, among: Iterable[str], *, what: str = "column") -> str:
+        """Return a name quoted for SQL; raises InvalidInput, with the nearest, for an unknown."""
+        names = tuple(among)
+        if name not in names:
+            hint = nearest(name, names) or f"there are: {', '.join(names) or 'none'}"
+            raise InvalidInput(f'the telemetry has no {what} "{shown(name)}"', hint=hint)
+        return quoted(name)
+
+    def fetch(self, sql: str, parameters: Mapping[str, object] | None = None) -> Columns:
+        """Return the columns that a query gives; raises InvalidInput, StorageFailed."""
+        return self._session.query(sql, parameters or {}, blamed="the telemetry")
+
+    def execute(self, sql: str, parameters: Mapping[str, object] | None = None) -> None:
+        """Run a statement, such as one that makes a table; raises InvalidInput, StorageFailed."""
+        self._session.execute(sql, parameters or {}, blamed="the telemetry")
+
+    def _of_role(self, role: str) -> list[str]:
+        return [name for name, plan in self._plans.items() if plan.role == role]
+
+    def _open(self, files: Sequence[Path], traces: "TraceReader | None") -> None:
+        """Make the relation of all rows."""
+        tables = [file for file in files if not _is_trace(file)]
+        others = [file for file in files if file not in set(tables)]
+        dialect = self._options.dialect
+        if dialect is not None and dialect != "turns":
+            tables, others = [], list(files)
+        elif dialect == "turns":
+            tables, others = list(files), []
+        sources = list(self._sources(tables))
+        if others:
+            if traces is None:
+                raise InvalidInput(
+                    f"{others[0].name}: is no turn table",
+                    hint="turn it into one: relkit telemetry import PATH --to FILE.parquet",
+                )
+            read, self.dialect, problems = traces(others, self._options)
+            self._problems += problems
+            self._session.register(_TRACES, read)
+            types = self._session.describe(f"SELECT * FROM {_TRACES}")
+            sources.append(_Source(label="traces", reading=_TRACES, types=types, held=types))
+        self._find_type_changes(sources)
+        planned = [
+            (
+                source,
+                plan_columns(_held(source.types), self._mapping(source), source=source.label),
+            )
+            for source in sources
+        ]
+        for _, plans in planned:
+            for plan in plans:
+                if plan.role != "left_out":
+                    self._plans.setdefault(plan.name, plan)
+                elif plan.name not in {problem.where for problem in self._problems}:
+                    self._problems.append(
+                        TelemetryProblem(
+                            code="left_out", where=plan.name, message=f"not read: {plan.why}"
+                        )
+                    )
+        selects = [self._select(source, plans) for source, plans in planned]
+        if not selects:
+            selects = [
+                self._select(_Source(label="", reading="(SELECT 1)", types={}, held={}), ())
+                + " WHERE FALSE"
+            ]
+        self._session.execute(f"CREATE VIEW {ROWS} AS {' UNION ALL '.join(selects)}")
+
+    def _mapping(self, source: _Source) -> ColumnMapping:
+        """Return the mapping as far as it is about this source; traces were mapped when read."""
+        return {} if source.reading == _TRACES else self._options.mapping
+
+    def _sources(self, files: Sequence[Path]) -> Iterable[_Source]:
+        described = []
+        for file in files:
+            if file.stat().st_size == 0:
+                self._problems.append(
+                    TelemetryProblem(code="unreadable", where=file.name, message="is empty")
+                )
+                continue
+            kind = _kind(file)
+            sniffed = self._session.describe(
+                f"SELECT * FROM {_reading(kind, [file], None)}", blamed=file.name
+            )
+            described.append((kind, tuple(sniffed.items()), file))
+        mapped = {column.column for column in self._options.mapping.values()}
+        for (kind, sniffed_types), group in groupby(sorted(described), key=lambda entry: entry[:2]):
+            held = dict(sniffed_types)
+            # As text, so that no offset of a time, no zero of an id and no bad value is lost.
+            types = {
+                name: "VARCHAR"
+                if kind != "parquet" and (name in COLUMNS or (name in mapped and sql != "BOOLEAN"))
+                else sql
+                for name, sql in held.items()
+            }
+            files_alike = [file for _, _, file in group]
+            reading = _reading(kind, files_alike, types)
+            yield _Source(label=files_alike[0].name, reading=reading, types=types, held=held)
+
+    def _find_type_changes(self, sources: Sequence[_Source]) -> None:
+        first: dict[str, str] = {}
+        for source in sources:
+            for name, kind in _held(source.held).items():
+                if COLUMNS.get(name, "number") not in _QUANTITIES:
+                    continue
+                if first.setdefault(name, kind) != kind:
+                    message = f"holds {_WORDS[first[name]]} in some files, {_WORDS[kind]} in others"
+                    self._problems.append(
+                        TelemetryProblem(code="type_change", where=name, message=message)
+                    )
+
+    def _select(self, source: _Source, plans: Sequence[ColumnPlan]) -> str:
+        """Return a query of one source in the columns of the turn table."""
+        by_name = {plan.name: plan for plan in plans if plan.role != "left_out"}
+        parts = []
+        bad = []
+        for name, kind in COLUMNS.items():
+            plan = by_name.get(name)
+            if plan is None:
+                parts.append(f"CAST(NULL AS {_SQL[kind]}) AS {quoted(name)}")
+                continue
+            expression, refused = _expression(plan, kind, source.types[plan.source])
+            parts.append(f"{expression} AS {quoted(name)}")
+            bad += [f"CAST({refused} AS INTEGER)"] if refused else []
+        naive = "FALSE"
+        if "ts" in by_name:
+            plan = by_name["ts"]
+            naive = _naive(plan, source.types[plan.source])
+        parts.append(f"{naive} AS naive")
+        parts.append(f"{' + '.join(bad) or '0'} AS bad_values")
+        parts.append(f"{_raw_key(by_name, 'turn_id', source)} AS turn_text")
+        for name, first in self._plans.items():
+            if first.role not in _FURTHER:
+                continue
+            plan = by_name.get(name)
+            sql = _FURTHER[first.role]
+            parts.append(
+                f"CAST(NULL AS {sql}) AS {quoted(name)}"
+                if plan is None
+                else f"TRY_CAST({quoted(plan.source)} AS {sql}) AS {quoted(name)}"
+            )
+        return f"SELECT {', '.join(parts)} FROM {source.reading}"
+
+    def _drop(self, duplicates: str) -> None:
+        """Make the relation of the turns that count."""
+        control, canary = self._options.control, self._options.canary
+        arm = "CASE WHEN arm IN ('control', 'canary') THEN arm END"
+        if control is not None or canary is not None:
+            cases = [
+                f"WHEN release = {_text(version)} THEN '{name}'"
+                for name, version in (("control", control), ("canary", canary))
+                if version is not None
+            ]
+            arm = f"CASE {' '.join(cases)} END"
+        named = "ts IS NOT NULL AND session IS NOT NULL AND turn_text IS NOT NULL"
+        rows = (
+            f"SELECT * REPLACE ({arm} AS arm, coalesce(unit, session) AS unit),"
+            " hash(session, turn_text) AS turn,"
+            " coalesce(NOT ok, outcome IS NULL OR outcome = 'failed') AS failed"
+            f" FROM {ROWS}"
+        )
+        self._session.execute(f"CREATE VIEW turn_every AS {rows}")
+        now = f"TIMESTAMP '{self._options.now.removesuffix('Z').replace('T', ' ')}'"
+        kept = (
+            "SELECT * EXCLUDE (naive, turn_text) FROM turn_every"
+            f" WHERE {named} AND NOT naive AND ts <= {now}"
+        )
+        self._kept, self._now = kept, now
+        if duplicates == "remove" and self._repeated():
+            order = "ts, ok, outcome, latency_ms"
+            kept = (
+                f"SELECT * FROM ({kept}) WHERE turn NOT IN (SELECT turn FROM turn_repeated)"
+                f" UNION ALL SELECT * FROM ({kept}) WHERE turn IN (SELECT turn FROM turn_repeated)"
+                f" QUALIFY row_number() OVER (PARTITION BY turn ORDER BY {order}) = 1"
+            )
+        self._session.execute(f"CREATE VIEW {TURNS} AS {kept}")
+
+    def _repeated(self) -> bool:
+        self._session.execute(
+            f"CREATE TABLE turn_repeated AS SELECT turn, count(*) AS times FROM ({self._kept})"
+            " GROUP BY turn HAVING count(*) > 1"
+        )
+        return bool(self.fetch("SELECT count(*) AS n FROM turn_repeated")["n"][0])
+
+    def summary(self) -> Telemetry:
+        """Return what was read and what was dropped, and why; counted once."""
+        if self._summary is None:
+            self._summary = self._count()
+        return self._summary
+
+    def _count(self) -> Telemetry:
+        missing = [
+            f"count(*) FILTER (WHERE {quoted(name)} IS NULL) AS {quoted('missing ' + name)}"
+            for name, plan in self._plans.items()
+        ]
+        counts = self.fetch(
+            "SELECT count(*) AS n_rows, count(*) FILTER (WHERE naive) AS naive,"
+            " count(*) FILTER (WHERE NOT naive AND"
+            " (ts IS NULL OR session IS NULL OR turn_text IS NULL)) AS unnamed,"
+            f" count(*) FILTER (WHERE NOT naive AND ts > {self._now}) AS future,"
+            f" coalesce(sum(bad_values), 0) AS bad FROM turn_every"
+        )
+        turns = self.fetch(
+            "SELECT count(*) AS turns, count(DISTINCT session) AS sessions,"
+            " count(DISTINCT unit) AS units, CAST(min(ts) AS VARCHAR) AS low,"
+            " CAST(max(ts) AS VARCHAR) AS high, count(*) FILTER (WHERE arm IS NULL) AS armless,"
+            " count(*) FILTER (WHERE ok IS NULL AND outcome IS NULL) AS no_outcome"
+            + "".join(f", {part}" for part in missing)
+            + f" FROM {TURNS}"
+        )
+        extra = self.fetch(f"SELECT count(*) AS n FROM ({self._kept})")["n"][0]
+        with_arms = "arm" in self._plans or self._options.control or self._options.canary
+        number = {
+            name: int(values[0] or 0)
+            for name, values in {**counts, **turns}.items()
+            if name not in {"low", "high"}
+        }
+        return Telemetry(
+            dialect=self.dialect,
+            rows=number["n_rows"],
+            turns=number["turns"],
+            sessions=number["sessions"],
+            units=number["units"],
+            from_=_written(turns["low"][0]),
+            to=_written(turns["high"][0]),
+            arms=self._counted("arm"),
+            releases=self._counted("release"),
+            columns=tuple(
+                TelemetryColumn(
+                    name=name,
+                    source=plan.source,
+                    unit=_unit(name),
+                    missing=number[f"missing {name}"],
+                )
+                for name, plan in self._plans.items()
+            ),
+            dropped=Dropped(
+                duplicate=int(extra) - number["turns"],
+                future=number["future"],
+                naive=number["naive"],
+                unnamed=number["unnamed"],
+                unknown_arm=number["armless"] if with_arms else 0,
+                no_outcome=number["no_outcome"],
+                bad_value=number["bad"],
+            ),
+            mapping={
+                name: plan.source for name, plan in self._plans.items() if plan.source != name
+            },
+            problems=(*self._problems, *self.unit_changes()),
+        )
+
+    def _counted(self, column: str) -> dict[str, int]:
+        rows = self.fetch(
+            f"SELECT {column} AS value, count(*) AS n FROM {TURNS} WHERE {column} IS NOT NULL"
+            f" GROUP BY {column} ORDER BY n DESC, value LIMIT 50"
+        )
+        return {str(value): int(n) for value, n in zip(rows["value"], rows["n"], strict=True)}
+
+    def unit_changes(self) -> tuple[TelemetryProblem, ...]:
+        """Return durations whose median moves by a factor near 1,000 or 60, or between releases.
+
+        Looked for in a sample of turns that depends on the turns alone, by release, arm and a
+        twentieth of the time.
+        """
+        names = [n for n, kind in COLUMNS.items() if kind in {"ms", "s"} and n in self._plans]
+        if not names:
+            return ()
+        medians = ", ".join(
+            f"quantile_cont({name}, 0.5) FILTER (WHERE {name} > 0) AS {quoted('m ' + name)},"
+            f" count({name}) FILTER (WHERE {name} > 0) AS {quoted('n ' + name)}"
+            for name in names
+        )
+        every = f"(SELECT greatest(1, count(*) // {_SAMPLE}) FROM {TURNS})"
+        rows = self.fetch(
+            "WITH span AS (SELECT min(epoch_us(ts)) AS low, max(epoch_us(ts)) AS high FROM"
+            f" {TURNS}) SELECT arm, release, least(19, 20 * (epoch_us(ts) - low) //"
+            f" greatest(1, high - low)) AS part, {medians} FROM {TURNS}, span"
+            f" WHERE turn % {every} = 0 GROUP BY ALL ORDER BY part"
+        )
+        changed = []
+        for name in names:
+            counts = np.asarray(np.ma.filled(rows[f"n {name}"], 0), dtype=np.int64)
+            medians_of = np.asarray(np.ma.filled(rows[f"m {name}"], np.nan), dtype=np.float64)
+            values = medians_of[counts >= _FEWEST]
+            if values.size and (ratio := _unit_ratio(values)):
+                message = f"its median moves by a factor of {ratio:,.0f}: it may be in another unit"
+                changed.append(TelemetryProblem(code="unit_change", where=name, message=message))
+        return tuple(changed)
+
+
+def _unit_ratio(medians: npt.NDArray[np.float64]) -> float | None:
+    """Return a factor near 60 or 1,000 between medians, None where there is none."""
+    ratio = float(np.max(medians) / np.min(medians))
+    return ratio if any(unit / 1.6 <= ratio <= unit * 1.6 for unit in (60.0, 1e3, 1e6)) else None
+
+
+_WORDS = {"text": "text", "flag": "true and false", "number": "numbers", "other": "something else"}
+_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
+_HOLDS: Mapping[str, Held] = {"VARCHAR": "text", "BOOLEAN": "flag"}
+
+
+def _held(types: Mapping[str, str]) -> dict[str, Held]:
+    return {
+        name: "text"
+        if sql.startswith("ENUM")
+        else "number"
+        if _NUMBERS.match(sql)
+        else _HOLDS.get(sql, "other")
+        for name, sql in types.items()
+    }
+
+
+def _unit(name: str) -> str | None:
+    kind = COLUMNS.get(name)
+    return kind if kind in {"ms", "s"} else None
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _written(value: object) -> str | None:
+    """Return a time of DuckDB as relkit writes it, to the second."""
+    return (
+        None if value is None or np.ma.is_masked(value) else f"{str(value)[:19].replace(' ', 'T')}Z"
+    )
+
+
+def _raw_key(plans: Mapping[str, ColumnPlan], name: str, source: _Source) -> str:
+    plan = plans.get(name)
+    if plan is None:
+        return "CAST(NULL AS VARCHAR)"
+    text = f"CAST({quoted(plan.source)} AS VARCHAR)"
+    return text if source.types[plan.source] != "VARCHAR" else f"nullif({text}, '')"
+
+
+def _naive(plan: ColumnPlan, sql: str) -> str:
+    """Return a condition for times that have no offset and were not said to be in UTC."""
+    if plan.mapped is not None and (plan.mapped.zone or plan.mapped.unit):
+        return "FALSE"
+    column = quoted(plan.source)
+    if sql == "VARCHAR":
+        return (
+            f"({column} IS NOT NULL AND TRY_CAST({column} AS TIMESTAMPTZ) IS NOT NULL"
+            f" AND NOT regexp_matches({column}, '{_OFFSET}'))"
+        )
+    return (
+        f"({column} IS NOT NULL)" if sql.startswith("TIMESTAMP") and "ZONE" not in sql else "FALSE"
+    )
+
+
+def _expression(plan: ColumnPlan, kind: Kind, sql: str) -> tuple[str, str]:
+    """Return the value of a column, and a condition for values that cannot be."""
+    column = quoted(plan.source)
+    unit = None if plan.mapped is None else plan.mapped.unit
+    if kind == "time":
+        if unit is not None:
+            micros = f"round(TRY_CAST({column} AS DOUBLE) * {SECONDS[unit] * 1e6!r})"
+            value = f"make_timestamp(CAST({micros} AS BIGINT))"
+        elif sql.startswith("TIMESTAMP") and "ZONE" not in sql:
+            value = f"CAST({column} AS TIMESTAMP)"
+        elif sql == "VARCHAR" or sql.startswith("TIMESTAMP"):
+            value = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
+        else:
+            raise InvalidInput(
+                f'"{shown(plan.source)}" holds numbers, and no unit says since when they count',
+                hint=f"mapping: {{{plan.name}: {{column: {plan.source}, unit: s}}}} (since 1970)",
+            )
+        return value, ""
+    if kind == "key":
+        text = f"nullif(CAST({column} AS VARCHAR), '')"
+        return f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END", ""  # NULL has a hash, too
+    if kind == "text":
+        return f"nullif(CAST({column} AS VARCHAR), '')", ""
+    if kind == "flag":
+        value = (
+            column
+            if sql == "BOOLEAN"
+            else f"TRY_CAST(nullif(CAST({column} AS VARCHAR), '') AS BOOLEAN)"
+        )
+        refused = (
+            ""
+            if sql == "BOOLEAN"
+            else f"(nullif(CAST({column} AS VARCHAR), '') IS NOT NULL AND {value} IS NULL)"
+        )
+        return value, refused
+    try:
+        times = factor(kind, unit)
+    except ValueError as error:
+        raise InvalidInput(
+            f"mapping: {shown(plan.name)}: {error}", hint="leave the unit out"
+        ) from error
+    plain = column if sql != "VARCHAR" else f"nullif({column}, '')"
+    number = f"TRY_CAST({plain} AS DOUBLE)"
+    scaled = number if times == 1.0 else f"({number} * {times!r})"
+    most = {"ms": LONGEST_S * 1e3, "s": LONGEST_S}.get(kind, 1e15)
+    value = f"CASE WHEN {scaled} BETWEEN 0 AND {most!r} THEN {scaled} END"
+    return value, f"({plain} IS NOT NULL AND ({value}) IS NULL)"
+
+
+def _reading(kind: str, files: Sequence[Path], types: Mapping[str, str] | None) -> str:
+    """Return what reads files of one kind; ``types`` None finds them out."""
+    # No character of a path is a wildcard.
+    names = ", ".join(_text(re.sub(r"[*?[]", r"[\g<0>]", str(file))) for file in files)
+    if kind == "parquet":
+        return f"read_parquet([{names}])"
+    struct = "" if types is None else ", ".join(f"{_text(n)}: {_text(t)}" for n, t in types.items())
+    if kind == "jsonl":
+        chosen = f", columns = {{{struct}}}" if struct else ", sample_size = -1"
+        return f"read_json([{names}], format = 'newline_delimited'{chosen})"
+    chosen = f", types = {{{struct}}}" if struct else ", sample_size = -1"
+    return f"read_csv([{names}], delim = {_text(_delimiter(files[0]))}, header = true{chosen})"
+
+
+def _kind(file: Path) -> str:
+    with file.open("rb") as opened:
+        if opened.read(4) == b"PAR1":
+            return "parquet"
+    match = _ENDING.search(file.name)
+    ending = match[1].lower() if match else ""
+    if ending == "parquet":
+        raise InvalidInput(f"{file.name}: is no Parquet file, or was cut", hint="write it anew")
+    if ending in {"csv", "tsv"}:
+        return "csv"
+    if ending:
+        return "jsonl"
+    raise InvalidInput(
+        f"{file.name}: unknown kind of file",
+        hint="Parquet, .csv, .jsonl or OTLP .json, or .gz, .zst",
+    )
+
+
+def _head(file: Path) -> bytes:
+    """Return the first bytes of a file, decompressed."""
+    import gzip
+
+    with file.open("rb") as raw:
+        magic = raw.read(4)
+        raw.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            try:
+                return gzip.GzipFile(fileobj=raw).read(_HEAD_BYTES)
+            except (EOFError, OSError):
+                return b""
+        if magic == b"\x28\xb5\x2f\xfd":
+            import pyarrow as pa
+
+            try:
+                with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
+                    return bytes(stream.read(_HEAD_BYTES))
+            except OSError:
+                return b""
+        return raw.read(_HEAD_BYTES)
+
+
+def _is_trace(file: Path) -> bool:
+    """Return whether a file holds traces or call records, by what stands at its beginning."""
+    match = _ENDING.search(file.name)
+    if match is None or match[1].lower() not in {"json", "jsonl", "ndjson"}:
+        return False
+    head = _head(file)
+    return bool(_TRACE.search(head)) or (match[1].lower() == "json" and b'"ts"' not in head)
+
+
+def _delimiter(file: Path) -> str:
+    first = _head(file).split(b"\n", 1)[0].decode(errors="replace")
+    return max(",;\t|", key=first.count)

@@ -1,0 +1,248 @@
+"""The turn table that DuckDB makes of telemetry files."""
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from relkit.adapters.duckdb.turns import TurnTable
+from relkit.core.errors import InvalidInput, RelkitError, UsageError
+from relkit.telemetry.types import MappedColumn, Telemetry, TelemetryOptions
+
+NOW = "2026-03-01T00:00:00Z"
+Row = Mapping[str, object]
+
+
+def turn(number: int, **columns: object) -> dict[str, object]:
+    """Return a turn of a session of three turns each."""
+    return {
+        "ts": f"2026-02-01T10:{number // 60:02}:{number % 60:02}Z",
+        "session": f"s{number // 3}",
+        "turn_id": number,
+        "ok": True,
+        "latency_ms": 700 + number,
+        **columns,
+    }
+
+
+def json_lines(path: Path, rows: Sequence[Row]) -> Path:
+    """Write rows as JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def opened(*paths: Path, **options: object) -> TurnTable:
+    """Open files as of a day in March."""
+    named = {"now": NOW, **options}
+    return TurnTable(TelemetryOptions(paths=tuple(map(str, paths)), **named))  # type: ignore[arg-type]
+
+
+def summary(*paths: Path, **options: object) -> Telemetry:
+    """Return what was read."""
+    with opened(*paths, **options) as table:
+        return table.summary()
+
+
+def test_every_form_gives_the_same_turns(tmp_path: Path) -> None:
+    """JSON lines, gzip, CSV and Parquet of the same turns give the same relation."""
+    rows = [turn(n, language="en" if n % 2 else "de", no_answer=n == 4) for n in range(9)]
+    plain = json_lines(tmp_path / "a.jsonl", rows)
+    packed = tmp_path / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    names = list(rows[0])
+    table = tmp_path / "c.csv"
+    lines = [names, *([str(row[name]) for name in names] for row in rows)]
+    table.write_text("".join(",".join(cells) + "\n" for cells in lines))
+    parquet = tmp_path / "d.parquet"
+    columns = pa.Table.from_pylist(rows)
+    times = columns["ts"].cast(pa.timestamp("us", tz="UTC"))
+    pq.write_table(columns.set_column(0, "ts", times), parquet)
+    read = []
+    for path in (plain, packed, table, parquet):
+        with opened(path) as turns:
+            assert turns.attributes == ("language",)
+            assert turns.events == ("no_answer",)
+            fetched = turns.fetch(
+                "SELECT ts, session, latency_ms, ok, failed, language, no_answer"
+                " FROM turns ORDER BY ts"
+            )
+            read.append({name: values.tolist() for name, values in fetched.items()})
+    assert read[1:] == read[:-1]
+
+
+def test_a_turn_that_was_sent_twice_counts_once(tmp_path: Path) -> None:
+    """The same turns in two files change the duplicate count and nothing else."""
+    first = json_lines(tmp_path / "a.jsonl", [turn(n) for n in range(9)])
+    second = json_lines(tmp_path / "b.jsonl", [turn(n) for n in range(6, 9)])
+    alone, both = summary(first), summary(first, second)
+    assert (both.turns, both.rows, both.dropped.duplicate) == (9, 12, 3)
+    assert (alone.sessions, alone.from_, alone.to) == (both.sessions, both.from_, both.to)
+
+
+def test_turn_numbers_that_begin_anew_in_each_session_are_no_duplicates(tmp_path: Path) -> None:
+    """A turn id is one of its session."""
+    rows = [{**turn(n), "turn_id": n % 3} for n in range(9)]
+    assert summary(json_lines(tmp_path / "a.jsonl", rows)).turns == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "count", "turns"),
+    [
+        ({"ts": "2026-02-01T10:00:00"}, "naive", 8),
+        ({"ts": "2026-03-01T00:00:01Z"}, "future", 8),
+        ({"ts": "tomorrow"}, "unnamed", 8),
+        ({"session": None}, "unnamed", 8),
+        ({"turn_id": ""}, "unnamed", 8),
+        ({"ok": None}, "no_outcome", 9),
+        ({"latency_ms": -1}, "bad_value", 9),
+        ({"latency_ms": 1.7e12}, "bad_value", 9),
+        ({"latency_ms": "soon"}, "bad_value", 9),
+        ({"ok": "perhaps", "outcome": "completed"}, "bad_value", 9),
+    ],
+)
+def test_what_cannot_be_is_counted(tmp_path: Path, change: Row, count: str, turns: int) -> None:
+    """A row or value that cannot be is dropped, and the summary says how many and why."""
+    rows = [turn(n) for n in range(8)]
+    read = summary(json_lines(tmp_path / "a.jsonl", [*rows, {**turn(8), **change}]))
+    assert getattr(read.dropped, count) == 1
+    assert read.turns == turns
+
+
+def test_no_outcome_has_failed(tmp_path: Path) -> None:
+    """A turn that says nothing of its outcome counts as failed."""
+    rows = [turn(0), turn(1, ok=None), turn(2, ok=None, outcome="completed"), turn(3, ok=False)]
+    with opened(json_lines(tmp_path / "a.jsonl", rows)) as table:
+        failed = table.fetch("SELECT failed FROM turns ORDER BY ts")["failed"]
+    assert failed.tolist() == [False, True, False, True]
+
+
+def test_releases_stand_for_arms(tmp_path: Path) -> None:
+    """Where the policy says which release is which, rows of others belong to no arm."""
+    releases = ["1.4.0"] * 5 + ["1.5.0"] * 3 + ["1.3.9"]
+    rows = [turn(n, release=release) for n, release in enumerate(releases)]
+    read = summary(json_lines(tmp_path / "a.jsonl", rows), control="1.4.0", canary="1.5.0")
+    assert read.arms == {"control": 5, "canary": 3}
+    assert read.dropped.unknown_arm == 1
+
+
+def test_a_mapping_renames_and_converts(tmp_path: Path) -> None:
+    """Columns of other names and units become those of the turn table."""
+    rows = [
+        {"at": 1_769_940_000 + n, "call": "c", "nr": n, "fine": "true", "e2e": 0.7, "lang": "en"}
+        for n in range(3)
+    ]
+    mapping = {
+        "ts": MappedColumn(column="at", unit="s"),
+        "session": MappedColumn(column="call"),
+        "turn_id": MappedColumn(column="nr"),
+        "ok": MappedColumn(column="fine"),
+        "latency_ms": MappedColumn(column="e2e", unit="s"),
+        "language": MappedColumn(column="lang"),
+    }
+    with opened(json_lines(tmp_path / "a.jsonl", rows), mapping=mapping) as table:
+        assert table.attributes == ("language",)
+        fetched = table.fetch("SELECT CAST(ts AS VARCHAR) AS at, latency_ms, failed FROM turns")
+        assert table.summary().mapping["latency_ms"] == "e2e"
+    assert fetched["at"][0].startswith("2026-02-01 10:00:0")
+    assert fetched["latency_ms"].tolist() == pytest.approx([700.0] * 3)
+    assert not fetched["failed"].any()
+
+
+def test_text_of_people_is_no_attribute(tmp_path: Path) -> None:
+    """A column that may hold what people said is left out, and the summary says so."""
+    rows = [turn(n, transcript="call me", region="eu") for n in range(3)]
+    path = json_lines(tmp_path / "a.jsonl", rows)
+    with opened(path) as table:
+        assert table.attributes == ("region",)
+        assert [p.where for p in table.summary().problems if p.code == "left_out"] == ["transcript"]
+
+
+def test_a_unit_that_changes_half_way_is_seen(tmp_path: Path) -> None:
+    """Seconds after milliseconds are a problem, a slow hour is none."""
+    steady = [turn(n) for n in range(600)]
+    slower = [turn(n, latency_ms=2100 + n if n > 300 else 700) for n in range(600)]
+    changed = [turn(n, latency_ms=0.7 if n > 300 else 700) for n in range(600)]
+    codes = [
+        [problem.code for problem in summary(json_lines(tmp_path / "a.jsonl", rows)).problems]
+        for rows in (steady, slower, changed)
+    ]
+    assert codes == [[], [], ["unit_change"]]
+
+
+def test_a_type_that_changes_between_files_is_seen(tmp_path: Path) -> None:
+    """A number that is text in another file is a problem."""
+    first = json_lines(tmp_path / "a.jsonl", [turn(n) for n in range(3)])
+    rows = [turn(n, latency_ms="fast") for n in range(3, 6)]
+    read = summary(first, json_lines(tmp_path / "b.jsonl", rows))
+    assert [problem.code for problem in read.problems] == ["type_change"]
+
+
+def test_an_empty_file_is_no_data(tmp_path: Path) -> None:
+    """Nothing in a file gives no turn, and is said."""
+    path = tmp_path / "a.jsonl"
+    path.touch()
+    read = summary(path)
+    assert (read.turns, read.problems[0].code) == (0, "unreadable")
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet"])
+def test_a_file_that_was_cut_is_refused(tmp_path: Path, name: str) -> None:
+    """Half a line, a cut archive and a cut table are refused by name, without their folder."""
+    path = tmp_path / name
+    rows = [turn(n) for n in range(100)]
+    if name.endswith(".parquet"):
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        json_lines(path, rows)
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    _cut(path)
+    with pytest.raises(InvalidInput, match=r"^a\.") as refused:
+        summary(path)
+    assert str(tmp_path) not in refused.value.message
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"session_id": "s"}, "mapping: {session: session_id}"),
+        ({"nothing": 1}, "columns: ts, turn_id, nothing"),
+    ],
+)
+def test_a_missing_column_has_a_hint(tmp_path: Path, row: Row, words: str) -> None:
+    """Without a session there are no turns; the message names what may be it."""
+    path = json_lines(tmp_path / "a.jsonl", [{"ts": NOW, "turn_id": 1, **row}])
+    with pytest.raises(InvalidInput, match="no column session") as refused:
+        summary(path)
+    assert words in (refused.value.hint or "")
+
+
+def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
+    """A misspelt column is named with the nearest."""
+    path = json_lines(tmp_path / "a.jsonl", [turn(0)])
+    with pytest.raises(InvalidInput) as refused:
+        summary(path, mapping={"asr_ms": MappedColumn(column="latencyms")})
+    assert "latency_ms" in (refused.value.hint or "")
+
+
+def test_a_path_without_telemetry_is_refused(tmp_path: Path) -> None:
+    """A folder without files is a mistake of the caller."""
+    with pytest.raises(UsageError):
+        summary(tmp_path)
+
+
+def test_what_is_no_turn_table_is_refused(tmp_path: Path) -> None:
+    """A file of another kind is named, and never guessed at."""
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(b"PK\x03\x04")
+    with pytest.raises(RelkitError, match="unknown kind of file"):
+        summary(path)
