@@ -6,6 +6,7 @@ contracts lie beside the data, and their outcomes below ``.relkit/contracts``.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from relkit.bisect.run import parse_answers
 from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.core import storage
 from relkit.core.codec import decode, encode
-from relkit.core.digests import PREFIX
+from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import Busy, InvalidInput
 from relkit.curation.files import (
     parse_contract,
@@ -28,6 +29,8 @@ from relkit.curation.files import (
 )
 from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.types import Dataset
+from relkit.gate.types import WrittenCheck
+from relkit.monitoring.types import LiveFinding
 
 LOG = "log.jsonl"
 OVERRIDE = ".override"
@@ -152,6 +155,38 @@ class CheckFiles:
         if name not in paths and not path.is_file():
             return None
         return path.name, storage.read_bytes(path, what=path.name)
+
+
+class FindingFiles:
+    """What was seen in live traffic, below ``.relkit/findings``: a file for each look."""
+
+    def __init__(self, folder: Path, checks: Path) -> None:
+        """Use a folder for findings, and that of the checks which a gate reads."""
+        self._folder = folder
+        self._checks = checks
+
+    def write(self, finding: LiveFinding, check: Callable[[str], WrittenCheck]) -> Path:
+        """Write a finding, and the check of its policy's name; raises StorageFailed.
+
+        ``check`` makes it from the finding's digest. It is written last: it never speaks of a
+        finding that is not there.
+        """
+        data = _document(finding)
+        stem = f"{finding.policy.name}-{re.sub('[-:]', '', finding.created)}"
+        folder = self._folder / finding.kind
+        path, number = folder / f"{stem}.json", 1
+        while path.is_file() and path.read_bytes() != data:
+            number += 1
+            path = folder / f"{stem}-{number}.json"
+        storage.write_bytes(path, data)
+        written = check(sha256_bytes(data))
+        storage.write_bytes(self._checks / f"{written.name}.json", _document(written))
+        return path
+
+
+def _document(record: LiveFinding | WrittenCheck) -> bytes:
+    text = json.dumps(encode(record), ensure_ascii=False, allow_nan=False, indent=1)
+    return text.encode() + b"\n"
 
 
 class LogFile:

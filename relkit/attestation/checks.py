@@ -16,8 +16,10 @@ from relkit.core.codec import as_type, decode, encode, parse, parse_json
 from relkit.core.digests import JsonValue, canonical, sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Digest, Limits
-from relkit.gate.types import CheckRecord, WrittenCheck
+from relkit.gate.types import CheckRecord, Verdict, WrittenCheck
+from relkit.monitoring.types import LiveFinding
 
+_LONGEST_REASON = 500
 _BROKEN = "it was changed by hand: put back the one of a backup"
 
 
@@ -93,6 +95,24 @@ def new_check(
     if candidate is not None:
         document["candidate"] = candidate
     return parse_check(canonical(document), source="the check")
+
+
+def check_of(finding: LiveFinding, digest: str, *, by: str) -> WrittenCheck:
+    """Return what a finding says as a check that a gate's ``requires:`` can name.
+
+    ``digest`` is that of the finding's file. What was seen in shadow never promotes: it is
+    inconclusive there, whatever it was.
+    """
+    shadow = finding.enforcement == "shadow"
+    words = f"in shadow: {finding.reason}" if shadow else finding.reason
+    return WrittenCheck(
+        name=finding.policy.name,
+        verdict=Verdict.INCONCLUSIVE if shadow else Verdict(finding.gate_verdict),
+        reason=words[:_LONGEST_REASON],
+        by=by,
+        created=finding.created,
+        finding=digest,
+    )
 
 
 def read_check(

@@ -326,7 +326,8 @@ class WrittenCheck:
     """What another tool or a person says about a candidate: a load test, a budget, an approval.
 
     ``candidate`` is the digest of what was checked (artifact or candidate digest), None where the
-    check is not about one. Times are UTC; ``by`` is who or what says so.
+    check is not about one. Times are UTC; ``by`` is who or what says so. ``finding`` is the digest
+    of the look at live traffic that it stands for.
     """
 
     FILE: ClassVar = Shape(omitted=True)
@@ -344,6 +345,7 @@ class WrittenCheck:
     candidate: Digest | None = None
     key: str | None = field(default=None, metadata=OUTSIDE)
     ticket: Line | None = None
+    finding: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +365,7 @@ class CheckRecord(WrittenCheck):
     digest: Digest
     key: str | None = None
     ticket: str | None = None
+    finding: Digest | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

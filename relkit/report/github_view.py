@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from relkit.core.wording import code, command_data, command_property, count, github_markdown
 from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
 from relkit.gate.view import GateView, ShownResult
+from relkit.monitoring.types import LiveCheck, LiveFinding
 
 SUMMARY_BYTES = 1 << 20
 """A step's summary may be 1 MiB; a longer one is not shown at all."""
@@ -30,6 +31,7 @@ _HEAD = (
     "| | check | slice | observed | 95 % interval | allowed | why |\n"
     "|---|---|---|---|---|---|---|\n"
 )
+_FINDING_HEAD = "| | check | slice | why |\n|---|---|---|---|\n"
 
 
 def step_summary(
@@ -72,6 +74,11 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
         for item in (*view.blocking, *view.aside)
         if item.result.verdict is not Verdict.PASS
     ]
+    return _commands(title, remarks)
+
+
+def _commands(title: str, remarks: Sequence[tuple[str, str, str]]) -> tuple[str, ...]:
+    """Return remarks (kind, title, text) as workflow commands; the last counts the rest."""
     lines: list[str] = []
     for kind in ("error", "warning", "notice"):
         shown = [(name, text) for severity, name, text in remarks if severity == kind]
@@ -84,6 +91,48 @@ def annotations(decision: GateDecision, overrides: Sequence[Override] = ()) -> t
             for name, text in shown
         ]
     return tuple(lines)
+
+
+def finding_summary(finding: LiveFinding, *, limit: int = SUMMARY_BYTES) -> str:
+    """Return the Markdown of a look at live traffic, of at most ``limit`` bytes of UTF-8."""
+    head = (
+        f"## {_words(_said(finding))}\n\n{_words(finding.reason)}\n\n"
+        f"Policy {_span(finding.policy.name)} ({_span(finding.enforcement)}), {finding.created}.\n"
+    )
+    room = limit - _size(head) - _RESERVE
+    body = []
+    for title, blocking in (("What blocks", True), ("The rest", False)):
+        checks = [c for c in finding.checks if _blocks(c) is blocking]
+        rows = _fitting(
+            (
+                f"| **{c.verdict}** | {_span(c.name)} | {_span(c.slice)} | {_words(c.reason)} |\n"
+                for c in checks
+            ),
+            room,
+        )
+        room -= sum(map(_size, rows))
+        heading = f"{title} ({count(len(checks))})"
+        body.append(_table(heading, rows, len(checks), folded=not blocking, head=_FINDING_HEAD))
+    return "".join([head, *body])
+
+
+def finding_annotations(finding: LiveFinding) -> tuple[str, ...]:
+    """Return workflow commands of a look at live traffic, at most ten of each kind."""
+    title = f"relkit {finding.kind} {finding.policy.name}"
+    blocks = "warning" if finding.enforcement == "shadow" else "error"
+    headline = "notice" if finding.gate_verdict == "pass" else blocks
+    remarks = [(headline, title, f"{_said(finding)}: {finding.reason}")]
+    remarks += [(blocks, c.name, f"{c.slice}: {c.reason}") for c in finding.checks if _blocks(c)]
+    return _commands(title, remarks)
+
+
+def _said(finding: LiveFinding) -> str:
+    shadow = "SHADOW, would be " if finding.enforcement == "shadow" else ""
+    return f"{finding.kind}: {shadow}{finding.verdict.replace('_', ' ')}"
+
+
+def _blocks(check: LiveCheck) -> bool:
+    return check.verdict != "pass" and not check.advisory
 
 
 def _kind_of(item: ShownResult, view: GateView) -> str:
@@ -150,11 +199,13 @@ def _remarks(view: GateView, room: int) -> str:
     return f"\n### Notes\n\n{''.join(lines)}{more}"
 
 
-def _table(title: str, rows: Sequence[str], results: int, *, folded: bool) -> str:
+def _table(
+    title: str, rows: Sequence[str], results: int, *, folded: bool, head: str = _HEAD
+) -> str:
     """Return a section's Markdown, with how many of its results it does not show."""
     if not results:
         return ""
-    body, hidden = _HEAD + "".join(rows) if rows else "", results - len(rows)
+    body, hidden = head + "".join(rows) if rows else "", results - len(rows)
     if hidden:
         body += f"\n… and **{count(hidden)} more** are not shown here: see the decision file.\n"
     if folded:

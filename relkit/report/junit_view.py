@@ -12,6 +12,7 @@ from relkit.core.wording import NONE, interval, number, xml_text
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.gate.view import GateView, ShownResult
+from relkit.monitoring.types import LiveCheck, LiveFinding
 
 _NOT_JUDGED = "measured, judged by no gate"
 
@@ -43,6 +44,31 @@ def decision_junit(decision: GateDecision, overrides: Sequence[Override] = ()) -
         _blocked(case, view.verdict, view.headline)
     for item in (*view.blocking, *view.passed, *view.aside):
         _case(suite, item, shadow=view.shadow)
+    return _document(suite)
+
+
+def finding_junit(finding: LiveFinding) -> bytes:
+    """Return the JUnit XML of a look at live traffic, UTF-8: one test case per check."""
+    suite = _suite(f"relkit {finding.kind} {finding.policy.name}", finding.created)
+    _properties(
+        suite,
+        [
+            ("policy", finding.policy.name),
+            ("policy_digest", finding.policy.digest),
+            ("verdict", finding.verdict),
+            ("enforcement", finding.enforcement),
+        ],
+    )
+    shadow = finding.enforcement == "shadow"
+    whole = LiveCheck(name=finding.kind, verdict=finding.gate_verdict, reason=finding.reason)
+    for check in (whole, *finding.checks):
+        case = _testcase(suite, check.name, "verdict" if check is whole else check.slice)
+        if shadow or check.advisory:
+            why = "shadow" if shadow else "advisory"
+            _add(case, "skipped", message=f"{why}: {check.verdict}: {check.reason}")
+        elif check.verdict != "pass":
+            _blocked(case, Verdict(check.verdict), check.reason)
+        _add(case, "system-out", text=f"verdict: {check.verdict}\nreason: {check.reason}")
     return _document(suite)
 
 

@@ -5,7 +5,9 @@ And what other systems read of a decision: JUnit XML, GitHub's summary and comme
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from relkit.comparison.compare import CompareOptions
 from relkit.comparison.ports import Rows
@@ -18,8 +20,16 @@ from relkit.datasets.types import Clip, Consent, Unusable, Utterance
 from relkit.evaluation.ports import ReportRenderer, RunStore
 from relkit.evaluation.types import EvalReport, RunHeader, check_same_measure
 from relkit.gate.types import GateDecision, Override
-from relkit.report.github_view import SUMMARY_BYTES, annotations, comment, step_summary
-from relkit.report.junit_view import decision_junit, report_junit
+from relkit.monitoring.types import LiveFinding
+from relkit.report.github_view import (
+    SUMMARY_BYTES,
+    annotations,
+    comment,
+    finding_annotations,
+    finding_summary,
+    step_summary,
+)
+from relkit.report.junit_view import decision_junit, finding_junit, report_junit
 from relkit.report.types import EmbeddedAudio, Page
 from relkit.report.view import overrides_markdown
 
@@ -177,8 +187,56 @@ def publish(
     ``github`` the summary goes to the file of ``GITHUB_STEP_SUMMARY`` and a comment's body to that
     of ``RELKIT_GITHUB_COMMENT``, where they are set. Raises StorageFailed.
     """
+    return _write(
+        environment,
+        _Published(
+            junit=partial(decision_junit, decision, overrides),
+            summary=partial(step_summary, decision, overrides),
+            comment=partial(comment, decision, overrides),
+            annotations=partial(annotations, decision, overrides),
+        ),
+        junit=junit,
+        github=github,
+    )
+
+
+def publish_finding(
+    finding: LiveFinding,
+    environment: Mapping[str, str],
+    *,
+    junit: Path | None = None,
+    github: bool = False,
+) -> tuple[str, ...]:
+    """Write what was asked for of a look at live traffic, as :func:`publish` does."""
+    page = partial(finding_summary, finding)
+    published = _Published(
+        junit=partial(finding_junit, finding),
+        summary=page,
+        comment=page,
+        annotations=partial(finding_annotations, finding),
+    )
+    return _write(environment, published, junit=junit, github=github)
+
+
+class _Summary(Protocol):
+    def __call__(self, *, limit: int) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Published:
+    """What can be written about one record."""
+
+    junit: Callable[[], bytes]
+    summary: _Summary
+    comment: Callable[[], str]
+    annotations: Callable[[], tuple[str, ...]]
+
+
+def _write(
+    environment: Mapping[str, str], published: _Published, *, junit: Path | None, github: bool
+) -> tuple[str, ...]:
     if junit is not None:
-        storage.write_bytes(junit, decision_junit(decision, overrides))
+        storage.write_bytes(junit, published.junit())
     if not github:
         return ()
     if target := environment.get(SUMMARY_VARIABLE):
@@ -186,9 +244,9 @@ def publish(
         path = Path(target)
         before = path.read_bytes() if path.is_file() else b""
         room = SUMMARY_BYTES - len(before) - 1
-        page = step_summary(decision, overrides, limit=room).encode("utf-8", "replace")
+        page = published.summary(limit=room).encode("utf-8", "replace")
         if len(page) <= room:
             storage.write_bytes(path, before + (b"\n" if before else b"") + page)
     if target := environment.get(COMMENT_VARIABLE):
-        storage.write_text(Path(target), comment(decision, overrides))
-    return annotations(decision, overrides)
+        storage.write_text(Path(target), published.comment())
+    return published.annotations()

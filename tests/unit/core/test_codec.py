@@ -44,6 +44,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.monitoring.types import LiveFinding
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent
 from relkit.rollback.types import RollbackTarget
 from relkit.scoring.normalizers import NormalizerFile
@@ -174,6 +175,7 @@ FILES: tuple[type, ...] = (
     LoggedDecision,
     RunHeader,
     Suite,
+    LiveFinding,
     WrittenCheck,
     WrittenOverride,
     WrittenPolicy,
