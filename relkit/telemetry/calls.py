@@ -1,0 +1,210 @@
+"""Turns from the call records of Vapi: the call object of its API, and its end-of-call report.
+
+Latencies are read from ``artifact.performanceMetrics.turnLatencies``, in milliseconds; usage and
+cost of a call stand on its last turn, so that sums over a call are right.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from relkit.telemetry.dialects import flag_excess
+from relkit.telemetry.spans import (
+    AttributeTable,
+    AttributeValue,
+    TraceTurn,
+    read_amount,
+    read_delay,
+    read_word,
+)
+from relkit.telemetry.usage import Accounting, UsageSource, add_up
+
+_LATENCIES = {
+    "turnLatency": "latency_ms",
+    "endpointingLatency": "eou_ms",
+    "transcriberLatency": "asr_ms",
+    "modelLatency": "llm_ttft_ms",
+    "voiceLatency": "tts_ttfb_ms",
+}
+_COUNTS = {
+    "llmPromptTokens": "input",
+    "llmCompletionTokens": "output",
+    "llmCachedPromptTokens": "cache_read",
+}
+_FAILED_WORDS = ("error", "fault", "failed", "unavailable", "exception")
+_ABANDONED = ("silence-timed-out", "customer-ended-call-before")
+_CALL_KEYS = frozenset({"endedReason", "costBreakdown", "artifact", "startedAt"})
+_SUCCESS = {"true": True, "pass": True, "false": False, "fail": False}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Record = Mapping[str, Any]
+
+
+def call_records(document: object) -> Iterator[Record]:
+    """Yield the call records of a JSON value: a call, a report, or a page of the API's list."""
+    if isinstance(document, list):
+        for element in document:
+            yield from call_records(element)
+    elif isinstance(document, Mapping):
+        message = document.get("message")
+        if isinstance(message, Mapping) and message.get("type") == "end-of-call-report":
+            call = message.get("call")
+            yield {**(call if isinstance(call, Mapping) else {}), **message}
+        elif isinstance(document.get("results"), list):
+            yield from call_records(document["results"])
+        elif "id" in document and len(_CALL_KEYS & document.keys()) > 1:
+            yield document
+
+
+def call_key(record: Record) -> tuple[str, str]:
+    """Return the id of a call, and when the record was written; the latest record counts."""
+    return str(record.get("id", "")), str(record.get("updatedAt") or record.get("endedAt") or "")
+
+
+def observe_call(record: Record, accounting: Accounting) -> None:
+    """Take in what the token counts of a call prove about their source."""
+    counts, _ = _usage(record)
+    accounting.observe(_source(record), counts)
+
+
+def turns_of_call(
+    record: Record, table: AttributeTable, accounting: Accounting
+) -> tuple[list[TraceTurn], int]:
+    """Return the turns of a finished call and the number of values that are none.
+
+    A call that failed before its first turn is one failed turn; any other one without turns
+    (nobody answered) is none. A call without an end has no turns yet.
+    """
+    ended = _moment(record.get("endedAt"))
+    if ended is None:
+        return [], 0
+    call, _ = call_key(record)
+    reason = str(record.get("endedReason") or "")
+    failed = any(word in reason for word in _FAILED_WORDS)
+    measured = _inside(record, "artifact", "performanceMetrics", "turnLatencies")
+    latencies = (
+        [row for row in measured if isinstance(row, Mapping)] if isinstance(measured, list) else []
+    )
+    if not latencies and not failed:
+        return [], 0
+    ends = _turn_ends(record, len(latencies)) or [ended] * max(len(latencies), 1)
+    labels = dict(table.columns(_labels(record, table)))
+    turns, bad = [], 0
+    for i, end in enumerate(ends):
+        values: dict[str, AttributeValue] = {"outcome": "completed", "ok": True}
+        for name, column in _LATENCIES.items() if latencies else ():
+            if name in latencies[i]:
+                raw = latencies[i][name]
+                seconds = read_delay(raw / 1000 if isinstance(raw, int | float) else raw)
+                bad += seconds is None
+                if seconds is not None:
+                    values[column] = 1000.0 * float(seconds)
+        values.update(labels)
+        flag_excess(values)
+        turns.append(TraceTurn(session=call, turn=f"{call}:{i}", end=end, values=values, spans=1))
+    last = turns[-1].values
+    if failed:
+        last.update(outcome="failed", ok=False)
+    elif reason.startswith(_ABANDONED):
+        last["outcome"] = "abandoned"
+        del last["ok"]
+    bad += _finish(record, turns[-1], accounting)
+    return turns, bad
+
+
+def _finish(record: Record, turn: TraceTurn, accounting: Accounting) -> int:
+    """Write usage, cost and success of a call on its last turn."""
+    counts, bad = _usage(record)
+    source = _source(record)
+    inclusive, changed = accounting.inclusive(source, counts)
+    turn.made_inclusive = int(changed)
+    turn.values.update(add_up([inclusive]))
+    if source.model:
+        turn.values["model"] = source.model
+    if source.provider:
+        turn.values["provider"] = source.provider
+    for column, raw in (
+        ("tts_chars", _inside(record, "costBreakdown", "ttsCharacters")),
+        ("cost", record.get("cost", _inside(record, "costBreakdown", "total"))),
+    ):
+        amount = read_amount(raw)
+        if amount is not None:
+            turn.values[column] = amount
+    if "cost" in turn.values:
+        turn.values["currency"] = "USD"
+    evaluation = _inside(record, "analysis", "successEvaluation")
+    success = _SUCCESS.get(str(evaluation).lower())
+    if success is not None:
+        turn.values["success"] = success
+    return bad
+
+
+def _usage(record: Record) -> tuple[dict[str, float], int]:
+    counts: dict[str, float] = {}
+    bad = 0
+    for name, field in _COUNTS.items():
+        raw = _inside(record, "costBreakdown", name)
+        if raw is not None:
+            amount = read_amount(raw)
+            bad += amount is None
+            if amount is not None:
+                counts[field] = float(amount)
+    return counts, bad
+
+
+def _source(record: Record) -> UsageSource:
+    """Return provider and model of the language model, from the list of costs."""
+    costs = record.get("costs")
+    for cost in costs if isinstance(costs, list) else ():
+        if isinstance(cost, Mapping) and cost.get("type") == "model":
+            words = [read_word(_inside(cost, "model", key)) for key in ("provider", "model")]
+            return UsageSource(*(str(word) if word else "" for word in words))
+    return UsageSource("", "")
+
+
+def _labels(record: Record, table: AttributeTable) -> dict[str, AttributeValue]:
+    """Return what the mapping names in the record, by path: ``assistant.transcriber.language``."""
+    labels: dict[str, AttributeValue] = {}
+    for name, entry in table.entries.items():
+        raw = _inside(record, *name.split(".")) if entry.label else None
+        value = entry.label(raw) if entry.label and raw is not None else None
+        if value is not None:
+            labels[name] = value
+    return labels
+
+
+def _turn_ends(record: Record, turns: int) -> list[int]:
+    """Return when the agent's answers ended, where as many of them are timed as there are turns.
+
+    Only ``role`` and ``endTime`` (ms since 1970) of the messages are looked at.
+    """
+    messages = _inside(record, "artifact", "messages") or record.get("messages")
+    ends, asked = [], False
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, Mapping):
+            continue
+        if message.get("role") == "user":
+            asked = True
+        elif message.get("role") in {"bot", "assistant"} and asked:
+            ends.append(message.get("endTime"))
+            asked = False
+    timed = [int(1e6 * end) for end in ends if isinstance(end, int | float) and end > 0]
+    return timed if len(timed) == len(ends) == turns and turns else []
+
+
+def _moment(text: object) -> int | None:
+    """Return a time with an offset in ns since 1970, None for what is none."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    if at is None or at.utcoffset() is None:
+        return None
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def _inside(document: object, *path: str) -> Any:  # noqa: ANN401  # JSON
+    for key in path:
+        document = document.get(key) if isinstance(document, Mapping) else None
+    return document
