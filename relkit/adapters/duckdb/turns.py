@@ -20,6 +20,7 @@ from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.telemetry.columns import (
     LONGEST_S,
+    REQUIRED_COLUMNS,
     SECONDS,
     ColumnPlan,
     Held,
@@ -46,6 +47,7 @@ ROWS = "turn_rows"
 """The relation of all rows as they were read; ``turns`` is without those that are dropped."""
 
 TURNS = "turns"
+_EVERY = "turn_every"
 _TRACES = "turn_traces"
 
 _SQL: Mapping[Kind, str] = {
@@ -73,13 +75,16 @@ _FEWEST = 20
 class _Source:
     """Files with the same columns of the same types, and the SQL that reads them.
 
-    ``types`` are those that columns are read as, ``held`` says what the files hold.
+    ``types`` are those that columns are read as, ``held`` says what the files hold. ``full`` are
+    columns of which the files say that no value is missing and none an empty text: nothing has to
+    be read to know it.
     """
 
     label: str
     reading: str
     types: Mapping[str, str]
     held: Mapping[str, str]
+    full: frozenset[str] = frozenset()
 
 
 def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
@@ -276,7 +281,13 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             }
             files_alike = [file for _, _, file in group]
             reading = _reading(kind, files_alike, types)
-            yield _Source(label=files_alike[0].name, reading=reading, types=types, held=held)
+            yield _Source(
+                label=files_alike[0].name,
+                reading=reading,
+                types=types,
+                held=held,
+                full=_full_columns(files_alike) if kind == "parquet" else frozenset(),
+            )
 
     def _find_type_changes(self, sources: Sequence[_Source]) -> None:
         first: dict[str, str] = {}
@@ -300,16 +311,17 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             if plan is None:
                 parts.append(f"CAST(NULL AS {_SQL[kind]}) AS {quoted(name)}")
                 continue
-            expression, refused = _expression(plan, kind, source.types[plan.source])
+            expression, refused = _expression(plan, kind, source)
             parts.append(f"{expression} AS {quoted(name)}")
             bad += [f"CAST({refused} AS INTEGER)"] if refused else []
-        naive = "FALSE"
-        if "ts" in by_name:
-            plan = by_name["ts"]
-            naive = _naive(plan, source.types[plan.source])
+        naive = _naive(by_name["ts"], source) if "ts" in by_name else "FALSE"
+        keys = [by_name[name] for name in REQUIRED_COLUMNS if name in by_name]
         parts.append(f"{naive} AS naive")
+        parts.append(f"{' AND '.join(_there(plan, source) for plan in keys) or 'FALSE'} AS named")
         parts.append(f"{' + '.join(bad) or '0'} AS bad_values")
-        parts.append(f"{_raw_key(by_name, 'turn_id', source)} AS turn_text")
+        turn = by_name.get("turn_id")
+        text = "''" if turn is None else f"CAST({quoted(turn.source)} AS VARCHAR)"
+        parts.append(f"{text} AS turn_text")
         for name, first in self._plans.items():
             if first.role not in _FURTHER:
                 continue
@@ -333,63 +345,78 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 if version is not None
             ]
             arm = f"CASE {' '.join(cases)} END"
-        named = "ts IS NOT NULL AND session IS NOT NULL AND turn_text IS NOT NULL"
+        unit = "coalesce(unit, session)" if "unit" in self._plans else "session"
         rows = (
-            f"SELECT * REPLACE ({arm} AS arm, coalesce(unit, session) AS unit),"
-            " hash(session, turn_text) AS turn,"
+            f"SELECT * REPLACE ({arm} AS arm, {unit} AS unit), hash(session, turn_text) AS turn,"
             " coalesce(NOT ok, outcome IS NULL OR outcome = 'failed') AS failed"
             f" FROM {ROWS}"
         )
-        self._session.execute(f"CREATE VIEW turn_every AS {rows}")
+        self._session.execute(f"CREATE VIEW {_EVERY} AS {rows}")
         now = f"TIMESTAMP '{self._options.now.removesuffix('Z').replace('T', ' ')}'"
-        kept = (
-            "SELECT * EXCLUDE (naive, turn_text) FROM turn_every"
-            f" WHERE {named} AND NOT naive AND ts <= {now}"
+        usable = (
+            f"SELECT * EXCLUDE (naive, named, turn_text) FROM {_EVERY}"
+            f" WHERE named AND NOT naive AND ts <= {now}"
         )
-        self._kept, self._now = kept, now
+        self._usable, self._now = usable, now
         if duplicates == "remove" and self._repeated():
             order = "ts, ok, outcome, latency_ms"
-            kept = (
-                f"SELECT * FROM ({kept}) WHERE turn NOT IN (SELECT turn FROM turn_repeated)"
-                f" UNION ALL SELECT * FROM ({kept}) WHERE turn IN (SELECT turn FROM turn_repeated)"
+            usable = (
+                f"SELECT * FROM ({usable}) WHERE turn NOT IN (FROM turn_repeated)"
+                f" UNION ALL SELECT * FROM ({usable}) WHERE turn IN (FROM turn_repeated)"
                 f" QUALIFY row_number() OVER (PARTITION BY turn ORDER BY {order}) = 1"
             )
-        self._session.execute(f"CREATE VIEW {TURNS} AS {kept}")
+        self._session.execute(f"CREATE VIEW {TURNS} AS {usable}")
 
     def _repeated(self) -> bool:
+        """Make a table of the turns that are there twice; return whether there are any.
+
+        Turn ids that are unique by themselves are the rule, and half as dear to count.
+        """
+        alone = self.fetch(
+            f"SELECT count(*) AS n, count(DISTINCT hash(turn_text)) AS ids FROM {_EVERY}"
+            f" WHERE named AND NOT naive AND ts <= {self._now}"
+        )
+        if alone["n"][0] == alone["ids"][0]:
+            return False
         self._session.execute(
-            f"CREATE TABLE turn_repeated AS SELECT turn, count(*) AS times FROM ({self._kept})"
+            f"CREATE TABLE turn_repeated AS SELECT turn FROM ({self._usable})"
             " GROUP BY turn HAVING count(*) > 1"
         )
         return bool(self.fetch("SELECT count(*) AS n FROM turn_repeated")["n"][0])
 
-    def summary(self) -> Telemetry:
-        """Return what was read and what was dropped, and why; counted once."""
+    def summary(self, *, sessions: int | None = None, units: int | None = None) -> Telemetry:
+        """Return what was read and what was dropped, and why; counted once.
+
+        A caller that has counted sessions and units spares counting them again.
+        """
         if self._summary is None:
-            self._summary = self._count()
+            self._summary = self._count(sessions, units)
         return self._summary
 
-    def _count(self) -> Telemetry:
-        missing = [
-            f"count(*) FILTER (WHERE {quoted(name)} IS NULL) AS {quoted('missing ' + name)}"
-            for name, plan in self._plans.items()
-        ]
+    def _count(self, sessions: int | None, units: int | None) -> Telemetry:
         counts = self.fetch(
             "SELECT count(*) AS n_rows, count(*) FILTER (WHERE naive) AS naive,"
-            " count(*) FILTER (WHERE NOT naive AND"
-            " (ts IS NULL OR session IS NULL OR turn_text IS NULL)) AS unnamed,"
-            f" count(*) FILTER (WHERE NOT naive AND ts > {self._now}) AS future,"
-            f" coalesce(sum(bad_values), 0) AS bad FROM turn_every"
+            " count(*) FILTER (WHERE NOT naive AND NOT named) AS unnamed,"
+            f" count(*) FILTER (WHERE NOT naive AND named AND ts > {self._now}) AS future,"
+            f" coalesce(sum(bad_values), 0) AS bad FROM {_EVERY}"
         )
+        present = [
+            f"count({quoted(name)}) AS {quoted('has ' + name)}"
+            for name in self._plans
+            if name not in REQUIRED_COLUMNS
+        ]
         turns = self.fetch(
-            "SELECT count(*) AS turns, count(DISTINCT session) AS sessions,"
-            " count(DISTINCT unit) AS units, CAST(min(ts) AS VARCHAR) AS low,"
+            "SELECT count(*) AS turns, CAST(min(ts) AS VARCHAR) AS low,"
             " CAST(max(ts) AS VARCHAR) AS high, count(*) FILTER (WHERE arm IS NULL) AS armless,"
             " count(*) FILTER (WHERE ok IS NULL AND outcome IS NULL) AS no_outcome"
-            + "".join(f", {part}" for part in missing)
+            + "".join(f", {part}" for part in present)
             + f" FROM {TURNS}"
         )
-        extra = self.fetch(f"SELECT count(*) AS n FROM ({self._kept})")["n"][0]
+        if sessions is None:
+            sessions = self._distinct("session")
+        if units is None:
+            units = self._distinct("unit") if "unit" in self._plans else sessions
+        usable = self.fetch(f"SELECT count(*) AS n FROM ({self._usable})")["n"][0]
         with_arms = "arm" in self._plans or self._options.control or self._options.canary
         number = {
             name: int(values[0] or 0)
@@ -400,8 +427,8 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             dialect=self.dialect,
             rows=number["n_rows"],
             turns=number["turns"],
-            sessions=number["sessions"],
-            units=number["units"],
+            sessions=sessions,
+            units=units,
             from_=_written(turns["low"][0]),
             to=_written(turns["high"][0]),
             arms=self._counted("arm"),
@@ -411,12 +438,12 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                     name=name,
                     source=plan.source,
                     unit=_unit(name),
-                    missing=number[f"missing {name}"],
+                    missing=number["turns"] - number.get(f"has {name}", number["turns"]),
                 )
                 for name, plan in self._plans.items()
             ),
             dropped=Dropped(
-                duplicate=int(extra) - number["turns"],
+                duplicate=int(usable) - number["turns"],
                 future=number["future"],
                 naive=number["naive"],
                 unnamed=number["unnamed"],
@@ -430,7 +457,13 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             problems=(*self._problems, *self.unit_changes()),
         )
 
+    def _distinct(self, column: str) -> int:
+        rows = self.fetch(f"SELECT count(*) AS n FROM (SELECT 1 FROM {TURNS} GROUP BY {column})")
+        return int(rows["n"][0])
+
     def _counted(self, column: str) -> dict[str, int]:
+        if not self._options.control and not self._options.canary and column not in self._plans:
+            return {}
         rows = self.fetch(
             f"SELECT {column} AS value, count(*) AS n FROM {TURNS} WHERE {column} IS NOT NULL"
             f" GROUP BY {column} ORDER BY n DESC, value LIMIT 50"
@@ -451,12 +484,18 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             f" count({name}) FILTER (WHERE {name} > 0) AS {quoted('n ' + name)}"
             for name in names
         )
-        every = f"(SELECT greatest(1, count(*) // {_SAMPLE}) FROM {TURNS})"
+        span = self.fetch(
+            "SELECT count(*) AS n, min(epoch_us(ts)) AS low, max(epoch_us(ts)) AS high"
+            f" FROM {TURNS}"
+        )
+        count = int(span["n"][0])
+        if not count:
+            return ()
+        low, high = int(span["low"][0]), int(span["high"][0])
         rows = self.fetch(
-            "WITH span AS (SELECT min(epoch_us(ts)) AS low, max(epoch_us(ts)) AS high FROM"
-            f" {TURNS}) SELECT arm, release, least(19, 20 * (epoch_us(ts) - low) //"
-            f" greatest(1, high - low)) AS part, {medians} FROM {TURNS}, span"
-            f" WHERE turn % {every} = 0 GROUP BY ALL ORDER BY part"
+            f"SELECT arm, release, least(19, 20 * (epoch_us(ts) - {low}) // {max(1, high - low)})"
+            f" AS part, {medians} FROM {TURNS} WHERE hash(ts) % {max(1, count // _SAMPLE)} = 0"
+            " GROUP BY ALL ORDER BY part"
         )
         changed = []
         for name in names:
@@ -507,16 +546,51 @@ def _written(value: object) -> str | None:
     )
 
 
-def _raw_key(plans: Mapping[str, ColumnPlan], name: str, source: _Source) -> str:
-    plan = plans.get(name)
-    if plan is None:
-        return "CAST(NULL AS VARCHAR)"
-    text = f"CAST({quoted(plan.source)} AS VARCHAR)"
-    return text if source.types[plan.source] != "VARCHAR" else f"nullif({text}, '')"
+def _full_columns(files: Sequence[Path]) -> frozenset[str]:
+    """Return columns of Parquet files in which, by the statistics, no value is missing or empty."""
+    from pyarrow import parquet as pq
+
+    full: frozenset[str] | None = None
+    for file in files:
+        metadata = pq.read_metadata(file)
+        doubtful, names = set(), set()
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                names.add(column.path_in_schema)
+                statistics = column.statistics
+                if (
+                    statistics is None
+                    or not statistics.has_null_count
+                    or statistics.null_count
+                    or not statistics.has_min_max
+                    or statistics.min in ("", b"")
+                ):
+                    doubtful.add(column.path_in_schema)
+        file_full = frozenset(names - doubtful)
+        full = file_full if full is None else full & file_full
+    return full or frozenset()
 
 
-def _naive(plan: ColumnPlan, sql: str) -> str:
+def _plain(plan: ColumnPlan, source: _Source) -> str:
+    """Return a column as text, NULL where it is an empty one."""
+    column = quoted(plan.source)
+    text = column if source.types[plan.source] == "VARCHAR" else f"CAST({column} AS VARCHAR)"
+    return text if plan.source in source.full else f"nullif({text}, '')"
+
+
+def _there(plan: ColumnPlan, source: _Source) -> str:
+    """Return a condition for values that are not missing."""
+    if plan.source in source.full and (plan.name != "ts" or source.types[plan.source] != "VARCHAR"):
+        return "TRUE"
+    if plan.name == "ts":
+        return f"({_expression(plan, 'time', source)[0]}) IS NOT NULL"
+    return f"{_plain(plan, source)} IS NOT NULL"
+
+
+def _naive(plan: ColumnPlan, source: _Source) -> str:
     """Return a condition for times that have no offset and were not said to be in UTC."""
+    sql = source.types[plan.source]
     if plan.mapped is not None and (plan.mapped.zone or plan.mapped.unit):
         return "FALSE"
     column = quoted(plan.source)
@@ -530,9 +604,9 @@ def _naive(plan: ColumnPlan, sql: str) -> str:
     )
 
 
-def _expression(plan: ColumnPlan, kind: Kind, sql: str) -> tuple[str, str]:
+def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str]:
     """Return the value of a column, and a condition for values that cannot be."""
-    column = quoted(plan.source)
+    column, sql, text = quoted(plan.source), source.types[plan.source], _plain(plan, source)
     unit = None if plan.mapped is None else plan.mapped.unit
     if kind == "time":
         if unit is not None:
@@ -549,29 +623,27 @@ def _expression(plan: ColumnPlan, kind: Kind, sql: str) -> tuple[str, str]:
             )
         return value, ""
     if kind == "key":
-        text = f"nullif(CAST({column} AS VARCHAR), '')"
-        return f"CASE WHEN {text} IS NOT NULL THEN hash({text}) END", ""  # NULL has a hash, too
+        hashed = f"hash({text})"  # NULL has a hash, too
+        return (
+            hashed
+            if plan.source in source.full
+            else f"CASE WHEN {text} IS NOT NULL THEN {hashed} END",
+            "",
+        )
     if kind == "text":
-        return f"nullif(CAST({column} AS VARCHAR), '')", ""
+        return text, ""
     if kind == "flag":
-        value = (
-            column
-            if sql == "BOOLEAN"
-            else f"TRY_CAST(nullif(CAST({column} AS VARCHAR), '') AS BOOLEAN)"
-        )
-        refused = (
-            ""
-            if sql == "BOOLEAN"
-            else f"(nullif(CAST({column} AS VARCHAR), '') IS NOT NULL AND {value} IS NULL)"
-        )
-        return value, refused
+        if sql == "BOOLEAN":
+            return column, ""
+        value = f"TRY_CAST({text} AS BOOLEAN)"
+        return value, f"({text} IS NOT NULL AND {value} IS NULL)"
     try:
         times = factor(kind, unit)
     except ValueError as error:
         raise InvalidInput(
             f"mapping: {shown(plan.name)}: {error}", hint="leave the unit out"
         ) from error
-    plain = column if sql != "VARCHAR" else f"nullif({column}, '')"
+    plain = text if sql == "VARCHAR" else column
     number = f"TRY_CAST({plain} AS DOUBLE)"
     scaled = number if times == 1.0 else f"({number} * {times!r})"
     most = {"ms": LONGEST_S * 1e3, "s": LONGEST_S}.get(kind, 1e15)
