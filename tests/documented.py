@@ -65,5 +65,6 @@ def _document_name(arguments: Sequence[str]) -> str | None:
     words = [word for word in arguments if not word.startswith("-")]
     if "--make-key" in arguments or "--write-default" in arguments:
         return None
-    name = " ".join(words[:2]) if words[0] in ("dataset", "registry") else words[0]
-    return "gate --plan" if "--plan" in arguments else name
+    beginnings = (" ".join(words[:length]) for length in (3, 2, 1))
+    name = next((name for name in beginnings if (name, "") in keys()), words[0])
+    return f"{name} --plan" if "--plan" in arguments else name

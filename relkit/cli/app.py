@@ -44,6 +44,7 @@ COMMANDS = {
     "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
     "dataset": ("", "Check, version, compare and import datasets."),
     "registry": ("", "Keep releases and the ledger of what was served when."),
+    "telemetry": ("", "Look at what a served assistant sent."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -87,6 +88,9 @@ GROUPS = {
             "registry:import_",
             "Bring in what another registry has: versions and aliases, marked as legacy.",
         ),
+    },
+    "telemetry": {
+        "check": ("telemetry:check", "Say what telemetry holds, what would be dropped, and why."),
     },
 }
 """Commands that are groups, each with a table of its own."""

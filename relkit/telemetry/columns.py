@@ -1,12 +1,12 @@
 """What the columns of a telemetry file are to relkit: its own, attributes, events, or left out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from relkit.core.codec import nearest
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.telemetry.types import COLUMNS, ColumnMapping, ColumnUnit, MappedColumn
 
@@ -144,3 +144,25 @@ def factor(kind: str, unit: ColumnUnit | None) -> float:
             raise ValueError("only durations and times have a unit")
         return 1.0
     return 1.0 if unit is None else SECONDS[unit] / SECONDS["ms" if kind == "ms" else "s"]
+
+
+def parse_mapping(texts: Iterable[str]) -> dict[str, MappedColumn]:
+    """Return a mapping from ``NAME=COLUMN`` or ``NAME=COLUMN:UNIT`` (``latency_ms=e2e:s``).
+
+    ``:UTC`` says of times without an offset that they are in UTC. Raises UsageError.
+    """
+    mapping: dict[str, MappedColumn] = {}
+    for text in texts:
+        name, sign, source = text.partition("=")
+        if not sign or not name or not source or name in mapping:
+            raise UsageError(
+                "--map takes NAME=COLUMN, each name once", hint="for example --map latency_ms=e2e:s"
+            )
+        column, _, suffix = source.rpartition(":")
+        if column and suffix == "UTC":
+            mapping[name] = MappedColumn(column=column, zone="UTC")
+        elif column and suffix in SECONDS:
+            mapping[name] = MappedColumn(column=column, unit=cast("ColumnUnit", suffix))
+        else:
+            mapping[name] = MappedColumn(column=source)
+    return mapping

@@ -1,13 +1,54 @@
 """Opens telemetry: tables by DuckDB."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, cast, get_args
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from relkit.adapters.duckdb.turns import TurnTable
-    from relkit.core.config import Workspace
-    from relkit.telemetry.types import TelemetryOptions
+    from relkit.telemetry.types import Dialect, MappedColumn, TelemetryOptions
+
+
+def telemetry_options(
+    paths: Iterable[str],
+    *,
+    mapping: "Iterable[str] | Mapping[str, MappedColumn]" = (),
+    dialect: str | None = None,
+    now: str | None = None,
+) -> "TelemetryOptions":
+    """Return what to read, and how; raises UsageError.
+
+    ``mapping`` is that of a policy, or as the command line spells it. ``now`` None is the clock.
+    """
+    from relkit.core.codec import nearest
+    from relkit.core.errors import UsageError
+    from relkit.core.yaml_text import shown
+    from relkit.telemetry import types
+    from relkit.telemetry.columns import parse_mapping
+
+    dialects = get_args(types.Dialect)
+    if dialect is not None and dialect not in dialects:
+        raise UsageError(f'unknown dialect "{shown(dialect)}"', hint=nearest(dialect, dialects))
+    return types.TelemetryOptions(
+        paths=tuple(paths),
+        mapping=mapping if isinstance(mapping, Mapping) else parse_mapping(mapping),
+        dialect=cast("Dialect | None", dialect),
+        now=as_of(now),
+    )
+
+
+def as_of(now: str | None) -> str:
+    """Return the time of ``--now``, or that of the clock; raises UsageError."""
+    from relkit.core.errors import UsageError
+    from relkit.core.values import checked_time
+
+    if now is None:
+        from relkit.adapters.workspace import SystemClock
+
+        return SystemClock().now()
+    try:
+        return checked_time(now)
+    except ValueError as error:
+        raise UsageError(f"--now: {error}") from error
 
 
 def open_turns(options: "TelemetryOptions") -> "TurnTable":
@@ -15,10 +56,3 @@ def open_turns(options: "TelemetryOptions") -> "TurnTable":
     from relkit.adapters.duckdb.turns import TurnTable
 
     return TurnTable(options)
-
-
-def key_of(workspace: "Workspace", path: "Path | None") -> bytes:
-    """Return the key that ids are hashed with: of a file, or the workspace's, made on first use."""
-    from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
-
-    return telemetry_key(path or workspace.state / TELEMETRY_KEY, make=path is None)
