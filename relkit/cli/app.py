@@ -45,6 +45,7 @@ COMMANDS = {
     "dataset": ("", "Check, version, compare and import datasets."),
     "registry": ("", "Keep releases and the ledger of what was served when."),
     "telemetry": ("", "Look at what a served assistant sent."),
+    "simulate": ("", "Make traffic with a fault that is known, to rehearse with."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -91,6 +92,12 @@ GROUPS = {
     },
     "telemetry": {
         "check": ("telemetry:check", "Say what telemetry holds, what would be dropped, and why."),
+    },
+    "simulate": {
+        "telemetry": (
+            "simulate:telemetry",
+            "Write turns of simulated calls with a named fault; --list shows the faults.",
+        ),
     },
 }
 """Commands that are groups, each with a table of its own."""
