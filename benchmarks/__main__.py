@@ -13,6 +13,7 @@ NAMES = (
     "eval_speed",
     "gate_speed",
     "decision_quality",
+    "canary_quality",
     "rollback_speed",
     "bisect_power",
     "structure",

@@ -197,21 +197,17 @@ def log_odds_paid(exponents: FloatArray, share: float) -> FloatArray:
 
 
 def log_capitals(
-    counts: UnitCounts,
-    share: float,
-    *,
-    rate: float,
-    correlation: float,
-    ratios: Sequence[float] = THETAS,
+    counts: UnitCounts, share: float, *, rate: float, correlation: float
 ) -> FloatArray:
-    """Return the log capital of the bet on each odds ratio, of the units of one step.
+    """Return the log capital of the bet on each odds ratio, of the units of one step, (6,).
 
     l_theta = sum [A x ln theta - ln(1 + p (theta^x - 1))], with A = 1 in the canary, p its
     ``share`` of traffic within (0, 1), and x of :func:`unit_scores`. Averaged over all ways to draw
     the arms, each capital is 1. Capitals of steps are added up. Zeros where there is no unit.
     ValueError for a share at or outside the ends.
     """
-    return _log_capitals(counts, share, rate, correlation, ratios, counts.canary)
+    scores = unit_scores(counts.turns, counts.events, rate=rate, correlation=correlation)
+    return _gains(counts, share, scores[:, None] * np.log(THETAS), counts.canary)
 
 
 def step_capitals(counts: UnitCounts, share: float, *, toward: float | None = None) -> FloatArray:
@@ -224,6 +220,46 @@ def step_capitals(counts: UnitCounts, share: float, *, toward: float | None = No
     if rate is None or not counts.both_arms:
         return np.zeros(len(THETAS))
     return log_capitals(counts, share, rate=rate, correlation=correlation(counts, rate))
+
+
+def log_likelihoods(
+    counts: UnitCounts, share: float, *, rate: float, correlation: float
+) -> FloatArray:
+    """Return the log likelihood ratio of arms at each odds ratio against equal ones, (6,).
+
+    As :func:`log_capitals`, with (e ln theta - n ln(1 + r0 (theta - 1))) / (1 + (n - 1) rho) in
+    place of x ln theta, where r0 is control's rate if the canary's odds are theta times as high and
+    both pool to ``rate``. x ln theta is its first order, which is enough to find a harm. To rule
+    one out it is not: at a small share, or where many turns are events, the first order rules out
+    harms that are there (docs/canary-quality.md). A fair bet, too; and where turns are independent
+    and theta is true, 1 / ratio is 1 on average, which is what Wald's lower boundary rests on.
+    """
+    ratios = np.asarray(THETAS)
+    penalties = np.log1p(control_rate(rate, share, ratios) * (ratios - 1.0))
+    tilts = counts.events[:, None] * np.log(ratios) - counts.turns[:, None] * penalties
+    alike = 1.0 + (counts.turns - 1) * correlation
+    return _gains(counts, share, tilts / alike[:, None], counts.canary)
+
+
+def step_likelihoods(
+    counts: UnitCounts, share: float, *, toward: float | None = None
+) -> FloatArray:
+    """Return :func:`log_likelihoods` as :func:`step_capitals` returns the capitals, (6,)."""
+    rate = pooled_rate(counts, toward=toward)
+    if rate is None or not counts.both_arms:
+        return np.zeros(len(THETAS))
+    return log_likelihoods(counts, share, rate=rate, correlation=correlation(counts, rate))
+
+
+def control_rate(rate: float, share: float, ratios: FloatArray) -> FloatArray:
+    """Return the rates of control r0 (b,) that pool to ``rate`` if the canary is at ``ratios``.
+
+    The root of (1 - p) k r0^2 + (1 - p + p theta - r k) r0 - r = 0 with k = theta - 1.
+    """
+    k = ratios - 1.0
+    square, linear = (1.0 - share) * k, 1.0 - share + share * ratios - rate * k
+    root = np.sqrt(linear * linear + 4.0 * square * rate)
+    return np.asarray(2.0 * rate / (linear + root), dtype=np.float64)
 
 
 def expected_capitals(
@@ -244,24 +280,16 @@ def expected_capitals(
     if rate is None:
         return np.zeros(len(ratios))
     rho = correlation(counts, rate)
-    exponents = math.log(truth) * unit_scores(
-        counts.turns, counts.events, rate=rate, correlation=rho
-    )
+    scores = unit_scores(counts.turns, counts.events, rate=rate, correlation=rho)
+    exponents = math.log(truth) * scores
     chance = np.exp(math.log(share) + exponents - log_odds_paid(exponents, share))
-    return _log_capitals(counts, share, rate, rho, ratios, chance)
+    return _gains(counts, share, scores[:, None] * np.log(ratios), chance)
 
 
-def _log_capitals(
-    counts: UnitCounts,
-    share: float,
-    rate: float,
-    rho: float,
-    ratios: Sequence[float],
-    arms: BoolArray | FloatArray,
+def _gains(
+    counts: UnitCounts, share: float, exponents: FloatArray, arms: BoolArray | FloatArray
 ) -> FloatArray:
     _check_share(share)
-    scores = unit_scores(counts.turns, counts.events, rate=rate, correlation=rho)
-    exponents = scores[:, None] * np.log(np.asarray(ratios, dtype=np.float64))
     gains = arms[:, None] * exponents - log_odds_paid(exponents, share)
     return np.asarray(counts.units @ gains, dtype=np.float64)
 
@@ -327,12 +355,16 @@ def rules_out(capitals: FloatArray, ratio: float, ratios: Sequence[float] = THET
 
 
 def smallest_ruled_out(capitals: FloatArray, ratios: Sequence[float] = THETAS) -> float | None:
-    """Return the smallest of the ratios that is ruled out, and with it all larger ones; or None.
+    """Return the smallest ratio that is ruled out with all larger ones; None where 10 is not.
 
-    Whatever is smaller could still hide: l is concave in ln theta and 0 at theta = 1, so a bet on
-    more has lost more.
+    Whatever is smaller could still hide.
     """
-    return next((ratio for ratio in ratios if rules_out(capitals, ratio, ratios)), None)
+    smallest = None
+    for ratio in reversed(ratios):
+        if not rules_out(capitals, ratio, ratios):
+            break
+        smallest = ratio
+    return smallest
 
 
 def rate_at(rate: float, ratio: float) -> float:

@@ -17,6 +17,7 @@ from relkit.statistics.bets import (
     THETA_WEIGHTS,
     THETAS,
     UnitCounts,
+    control_rate,
     correlation,
     evidence,
     expected_capitals,
@@ -25,6 +26,7 @@ from relkit.statistics.bets import (
     log_capitals,
     log_evidence,
     log_floor_evidence,
+    log_likelihoods,
     log_sample_ratio,
     no_units,
     policy_evidence,
@@ -34,6 +36,7 @@ from relkit.statistics.bets import (
     sample_ratio,
     smallest_ruled_out,
     step_capitals,
+    step_likelihoods,
     trigger_weights,
     unit_scores,
     units_of,
@@ -142,11 +145,13 @@ def test_every_bet_is_fair_over_all_labellings(
             events=events,
             units=np.ones(len(units), dtype=np.int64),
         )
-        capitals.append(np.exp(log_capitals(labelled, share, rate=rate, correlation=rho)))
+        bets = log_capitals(labelled, share, rate=rate, correlation=rho)
+        ratios = log_likelihoods(labelled, share, rate=rate, correlation=rho)
+        capitals.append(np.exp([*bets, *ratios]))
         chances.append(chance)
     assert pooled_rate(labelled, toward=toward) == rate
     assert correlation(labelled, rate) == rho
-    assert np.array(chances) @ np.array(capitals) == pytest.approx(np.ones(len(THETAS)), abs=1e-12)
+    assert np.array(chances) @ np.array(capitals) == pytest.approx(np.ones(12), abs=1e-12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -161,15 +166,40 @@ def test_at_an_even_split_swapped_arms_cannot_both_win(units: list[Unit]) -> Non
 
 
 @settings(max_examples=60, deadline=None)
+@given(
+    turns=st.integers(1, 12),
+    share=SHARES,
+    rate=st.floats(0.001, 0.6),
+    bet=st.integers(0, len(THETAS) - 1),
+)
+def test_a_harm_that_is_there_is_ruled_out_once_in_fifty(
+    turns: int, share: float, rate: float, bet: int
+) -> None:
+    """Where turns are independent, 1 / likelihood ratio of the true odds is 1 on average."""
+    ratios = np.array(THETAS)
+    control = float(control_rate(rate, share, ratios)[bet])
+    canary = rate_at(control, THETAS[bet])
+    assert share * canary + (1.0 - share) * control == pytest.approx(rate)
+    mean = 0.0
+    for arm, chance, true in ((True, share, canary), (False, 1.0 - share, control)):
+        for events in range(turns + 1):
+            unit = units_of(np.array([arm]), np.array([turns]), np.array([events]))
+            log = log_likelihoods(unit, share, rate=rate, correlation=0.0)[bet]
+            drawn = math.comb(turns, events) * true**events * (1.0 - true) ** (turns - events)
+            mean += chance * drawn * math.exp(-log)
+    assert mean == pytest.approx(1.0, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
 @given(units=st.lists(UNIT, max_size=30), share=SHARES, canary=st.booleans())
 def test_one_arm_alone_shows_no_harm_and_rules_none_out(
     *, units: list[Unit], share: float, canary: bool
 ) -> None:
     """Without units of the other arm, or of any, the evidence is 1 and nothing is ruled out."""
     counts = histogram([(canary, turns, events) for _, turns, events in units])
-    capitals = step_capitals(counts, share)
-    assert evidence(capitals) == pytest.approx(1.0)
-    assert smallest_ruled_out(capitals) is None
+    for capitals in (step_capitals(counts, share), step_likelihoods(counts, share)):
+        assert evidence(capitals) == pytest.approx(1.0)
+        assert smallest_ruled_out(capitals) is None
     amounts = UnitAmounts(
         canary=counts.canary,
         amounts=counts.events.astype(np.float64),
