@@ -4,39 +4,20 @@ The shipped budgets are what teams that build voice agents start from (docs/serv
 for ``relkit health`` and for the limits of a canary alike.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 
-from relkit.core.values import Limits
+from relkit.monitoring.serving.types import (
+    BudgetLine,
+    JudgedStage,
+    LineStatus,
+    StageBudget,
+    StageFigures,
+)
 from relkit.telemetry.types import STAGES
 
 WHOLE_TURN = "latency_ms"
 """The column of the whole turn: end of the user's speech to first audible answer."""
-
-BudgetMs = Annotated[float, Limits(ge=0, le=1e7)]
-Turns = Literal["all", "first", "warm"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BudgetLine:
-    """What one stage, or the whole turn, may take, in ms.
-
-    ``target`` is the range that its median is aimed at, ``limit`` the most that its p95 may be;
-    without one it is the upper end of ``target``. ``turns`` are those it is about: the ``first``
-    of a session, those after it (``warm``), or all.
-    """
-
-    stage: str
-    target: tuple[BudgetMs, BudgetMs]
-    limit: BudgetMs | None = None
-    turns: Turns = "all"
-
-    @property
-    def most(self) -> float:
-        """The most that p95 may be, in ms."""
-        return self.target[1] if self.limit is None else self.limit
-
 
 BUDGETS: Mapping[str, tuple[BudgetLine, ...]] = {
     "voice-cloud": (
@@ -59,7 +40,7 @@ def budget_findings(lines: tuple[BudgetLine, ...]) -> Iterator[str]:
 
     Limits of stages may add up to more than the limit of the whole, since percentiles do not add
     up; who reads them as parts of it is told. What no line is about is named: its time is in the
-    whole all the same (docs/method.md, section "Serving health").
+    whole all the same (docs/serving.md).
     """
     every = [line for line in lines if line.turns == "all"]
     totals = [line for line in every if line.stage == WHOLE_TURN]
@@ -81,3 +62,66 @@ def budget_findings(lines: tuple[BudgetLine, ...]) -> Iterator[str]:
     for stage in STAGES:
         if stage not in {line.stage for line in stages}:
             yield f"no line is about {stage}, whose time counts in {WHOLE_TURN}"
+
+
+def budget_lines(budget: str | Mapping[str, StageBudget]) -> tuple[BudgetLine, ...]:
+    """Return the lines of a budget, a shipped one by name or a policy's own; KeyError."""
+    if isinstance(budget, str):
+        return BUDGETS[budget]
+    return tuple(
+        BudgetLine(stage=stage, target=line.target, limit=line.limit)
+        for stage, line in budget.items()
+    )
+
+
+def judge_stages(
+    lines: tuple[BudgetLine, ...], figures: Iterable[StageFigures], fewest: int
+) -> tuple[JudgedStage, ...]:
+    """Return every stage against its line: p50 against the target, p95 against the limit.
+
+    A stage without a line that was measured stands there without a verdict: its time is in the
+    whole. Fewer than ``fewest`` turns are no data. Percentiles of stages are never added up.
+    """
+    measured = {(stage.stage, stage.of): stage for stage in figures}
+    judged = []
+    for line in lines:
+        figure = measured.pop((line.stage, line.turns), None)
+        judged.append(
+            JudgedStage(
+                stage=line.stage,
+                of=line.turns,
+                turns=0 if figure is None else figure.turns,
+                p50=None if figure is None else _finite(figure.p50),
+                p95=None if figure is None else _finite(figure.p95),
+                target=line.target,
+                limit=line.most,
+                status=_status(line, figure, fewest),
+            )
+        )
+    for (stage, of), figure in measured.items():
+        if figure.turns and of == "all":
+            judged.append(
+                JudgedStage(
+                    stage=stage,
+                    of=of,
+                    turns=figure.turns,
+                    p50=_finite(figure.p50),
+                    p95=_finite(figure.p95),
+                    target=None,
+                    limit=None,
+                    status="no_line",
+                )
+            )
+    return tuple(judged)
+
+
+def _status(line: BudgetLine, figure: StageFigures | None, fewest: int) -> LineStatus:
+    if figure is None or figure.turns < fewest or figure.p50 is None or figure.p95 is None:
+        return "no_data"
+    if figure.p95 > line.most:
+        return "over_limit"
+    return "over_target" if figure.p50 > line.target[1] else "ok"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None

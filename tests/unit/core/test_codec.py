@@ -44,6 +44,13 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.monitoring.serving.types import (
+    CapacityPolicy,
+    CapacityReport,
+    HealthPolicy,
+    HealthReport,
+    LoadStep,
+)
 from relkit.monitoring.types import LiveFinding
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent
 from relkit.rollback.types import RollbackTarget
@@ -176,6 +183,11 @@ FILES: tuple[type, ...] = (
     RunHeader,
     Suite,
     LiveFinding,
+    HealthPolicy,
+    HealthReport,
+    CapacityPolicy,
+    CapacityReport,
+    LoadStep,
     WrittenCheck,
     WrittenOverride,
     WrittenPolicy,

@@ -1,6 +1,7 @@
 """Latency budgets: the shipped ones, and what is wrong with a budget by itself."""
 
-from relkit.monitoring.serving.budgets import BUDGETS, BudgetLine, budget_findings
+from relkit.monitoring.serving.budgets import BUDGETS, budget_findings
+from relkit.monitoring.serving.types import BudgetLine
 
 
 def test_shipped_budgets_are_those_of_the_method() -> None:
