@@ -42,6 +42,8 @@ COMMANDS = {
     "override": ("gate:override", "Let a candidate go although its gate did not pass, signed."),
     "approve": ("gate:approve", "Sign a named check or approval that a policy requires."),
     "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
+    "health": ("serving:health", "Say how a service bears its load, from live traffic."),
+    "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
     "dataset": ("", "Check, version, compare and import datasets."),
     "registry": ("", "Keep releases and the ledger of what was served when."),
     "telemetry": ("", "Look at what a served assistant sent."),

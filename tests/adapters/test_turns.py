@@ -234,15 +234,6 @@ def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
     assert "latency_ms" in (refused.value.hint or "")
 
 
-def test_a_mapped_column_that_older_files_lack_is_missing_in_them(tmp_path: Path) -> None:
-    """A column that came later is missing before, and no reason to refuse everything."""
-    older = json_lines(tmp_path / "a.jsonl", [turn(0)])
-    newer = json_lines(tmp_path / "b.jsonl", [turn(1, version="1.4.0")])
-    read = summary(older, newer, mapping={"release": MappedColumn(column="version")})
-    assert read.releases == {"1.4.0": 1}
-    assert {column.name: column.missing for column in read.columns}["release"] == 1
-
-
 def test_a_path_without_telemetry_is_refused(tmp_path: Path) -> None:
     """A folder without files is a mistake of the caller."""
     with pytest.raises(UsageError):

@@ -2,9 +2,12 @@
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
+import glob
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,23 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from relkit.adapters.duckdb.session import Session, quoted
-from relkit.adapters.duckdb.turn_files import (
-    AlikeFiles,
-    held_by,
-    is_trace,
-    literal,
-    sources_of,
-    telemetry_files,
-    type_changes,
-)
 from relkit.core.codec import nearest
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.telemetry.columns import (
     LONGEST_S,
     REQUIRED_COLUMNS,
     SECONDS,
     ColumnPlan,
+    Held,
     factor,
     plan_columns,
 )
@@ -62,14 +57,65 @@ _SQL: Mapping[Kind, str] = {
     "flag": "BOOLEAN",
     **dict.fromkeys(("ms", "s", "number", "count"), "DOUBLE"),
 }
+_QUANTITIES = frozenset({"ms", "s", "number", "count"})
 _FURTHER: Mapping[str, str] = {"attribute": "VARCHAR", "event": "BOOLEAN", "measure": "DOUBLE"}
+_ENDING = re.compile(r"\.(parquet|csv|tsv|jsonl|ndjson|json)(\.(gz|zst))?$", re.IGNORECASE)
 _OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_TRACE = re.compile(rb'"(resourceSpans|resource_spans|turnLatencies|costBreakdown|artifact)"')
+_HEAD_BYTES = 1 << 16
 
 _SAMPLE = 20_000
 """Turns that a change of unit is looked for in."""
 
 _FEWEST = 20
 """Turns that a median has to rest on to be compared with others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """Files with the same columns of the same types, and the SQL that reads them.
+
+    ``types`` are those that columns are read as, ``held`` says what the files hold. ``full`` are
+    columns of which the files say that no value is missing and none an empty text: nothing has to
+    be read to know it.
+    """
+
+    label: str
+    reading: str
+    types: Mapping[str, str]
+    held: Mapping[str, str]
+    full: frozenset[str] = frozenset()
+
+
+def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
+    """Return the telemetry files among paths, folders and globs, sorted and each once.
+
+    Raises UsageError where a path gives none.
+    """
+    files: dict[Path, None] = {}
+    for text in paths:
+        path = Path(text)
+        if path.is_file():
+            matched = [path]
+        elif path.is_dir():
+            inside = (file for file in path.rglob("*") if file.is_file())
+            matched = [
+                file
+                for file in inside
+                if _ENDING.search(file.name)
+                and not file.name.startswith(".")
+                and file.name != "scenario.json"
+            ]
+        else:
+            matched = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207 - it may begin at the root
+            matched = [file for file in matched if file.is_file()]
+        if not matched:
+            raise UsageError(
+                f"no telemetry at {shown(path.name or text)}",
+                hint="name files, folders or globs of Parquet, CSV, JSON lines or OTLP JSON",
+            )
+        files.update(dict.fromkeys(sorted(matched)))
+    return tuple(files)
 
 
 class TurnTable(AbstractContextManager["TurnTable"]):
@@ -161,14 +207,14 @@ class TurnTable(AbstractContextManager["TurnTable"]):
 
     def _open(self, files: Sequence[Path], traces: "TraceReader | None") -> None:
         """Make the relation of all rows."""
-        tables = [file for file in files if not is_trace(file)]
+        tables = [file for file in files if not _is_trace(file)]
         others = [file for file in files if file not in set(tables)]
         dialect = self._options.dialect
         if dialect is not None and dialect != "turns":
             tables, others = [], list(files)
         elif dialect == "turns":
             tables, others = list(files), []
-        sources = list(sources_of(self._session, tables, self._options.mapping, self._problems))
+        sources = list(self._sources(tables))
         if others:
             if traces is None:
                 raise InvalidInput(
@@ -179,15 +225,12 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             self._problems += problems
             self._session.register(_TRACES, read)
             types = self._session.describe(f"SELECT * FROM {_TRACES}")
-            sources.append(AlikeFiles(label="traces", reading=_TRACES, types=types, held=types))
-        self._problems += type_changes(sources)
-        every = {column for source in sources for column in source.types}
+            sources.append(_Source(label="traces", reading=_TRACES, types=types, held=types))
+        self._find_type_changes(sources)
         planned = [
             (
                 source,
-                plan_columns(
-                    held_by(source.types), self._mapping(source, every), source=source.label
-                ),
+                plan_columns(_held(source.types), self._mapping(source), source=source.label),
             )
             for source in sources
         ]
@@ -204,25 +247,61 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         selects = [self._select(source, plans) for source, plans in planned]
         if not selects:
             selects = [
-                self._select(AlikeFiles(label="", reading="(SELECT 1)", types={}, held={}), ())
+                self._select(_Source(label="", reading="(SELECT 1)", types={}, held={}), ())
                 + " WHERE FALSE"
             ]
         self._session.execute(f"CREATE VIEW {ROWS} AS {' UNION ALL '.join(selects)}")
 
-    def _mapping(self, source: AlikeFiles, columns: AbstractSet[str]) -> ColumnMapping:
-        """Return the mapping as far as it is about this source; traces were mapped when read.
+    def _mapping(self, source: _Source) -> ColumnMapping:
+        """Return the mapping as far as it is about this source; traces were mapped when read."""
+        return {} if source.reading == _TRACES else self._options.mapping
 
-        What only some of the files have is missing in the others; what none has is a mistake.
-        """
-        if source.reading == _TRACES:
-            return {}
-        return {
-            name: mapped
-            for name, mapped in self._options.mapping.items()
-            if mapped.column in source.types or mapped.column not in columns
-        }
+    def _sources(self, files: Sequence[Path]) -> Iterable[_Source]:
+        described = []
+        for file in files:
+            if file.stat().st_size == 0:
+                self._problems.append(
+                    TelemetryProblem(code="unreadable", where=file.name, message="is empty")
+                )
+                continue
+            kind = _kind(file)
+            sniffed = self._session.describe(
+                f"SELECT * FROM {_reading(kind, [file], None)}", blamed=file.name
+            )
+            described.append((kind, tuple(sniffed.items()), file))
+        mapped = {column.column for column in self._options.mapping.values()}
+        for (kind, sniffed_types), group in groupby(sorted(described), key=lambda entry: entry[:2]):
+            held = dict(sniffed_types)
+            # As text, so that no offset of a time, no zero of an id and no bad value is lost.
+            types = {
+                name: "VARCHAR"
+                if kind != "parquet" and (name in COLUMNS or (name in mapped and sql != "BOOLEAN"))
+                else sql
+                for name, sql in held.items()
+            }
+            files_alike = [file for _, _, file in group]
+            reading = _reading(kind, files_alike, types)
+            yield _Source(
+                label=files_alike[0].name,
+                reading=reading,
+                types=types,
+                held=held,
+                full=_full_columns(files_alike) if kind == "parquet" else frozenset(),
+            )
 
-    def _select(self, source: AlikeFiles, plans: Sequence[ColumnPlan]) -> str:
+    def _find_type_changes(self, sources: Sequence[_Source]) -> None:
+        first: dict[str, str] = {}
+        for source in sources:
+            for name, kind in _held(source.held).items():
+                if COLUMNS.get(name, "number") not in _QUANTITIES:
+                    continue
+                if first.setdefault(name, kind) != kind:
+                    message = f"holds {_WORDS[first[name]]} in some files, {_WORDS[kind]} in others"
+                    self._problems.append(
+                        TelemetryProblem(code="type_change", where=name, message=message)
+                    )
+
+    def _select(self, source: _Source, plans: Sequence[ColumnPlan]) -> str:
         """Return a query of one source in the columns of the turn table."""
         by_name = {plan.name: plan for plan in plans if plan.role != "left_out"}
         parts = []
@@ -261,7 +340,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         arm = "CASE WHEN arm IN ('control', 'canary') THEN arm END"
         if control is not None or canary is not None:
             cases = [
-                f"WHEN release = {literal(version)} THEN '{name}'"
+                f"WHEN release = {_text(version)} THEN '{name}'"
                 for name, version in (("control", control), ("canary", canary))
                 if version is not None
             ]
@@ -435,9 +514,29 @@ def _unit_ratio(medians: npt.NDArray[np.float64]) -> float | None:
     return ratio if any(unit / 1.6 <= ratio <= unit * 1.6 for unit in (60.0, 1e3, 1e6)) else None
 
 
+_WORDS = {"text": "text", "flag": "true and false", "number": "numbers", "other": "something else"}
+_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
+_HOLDS: Mapping[str, Held] = {"VARCHAR": "text", "BOOLEAN": "flag"}
+
+
+def _held(types: Mapping[str, str]) -> dict[str, Held]:
+    return {
+        name: "text"
+        if sql.startswith("ENUM")
+        else "number"
+        if _NUMBERS.match(sql)
+        else _HOLDS.get(sql, "other")
+        for name, sql in types.items()
+    }
+
+
 def _unit(name: str) -> str | None:
     kind = COLUMNS.get(name)
     return kind if kind in {"ms", "s"} else None
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _written(value: object) -> str | None:
@@ -447,14 +546,40 @@ def _written(value: object) -> str | None:
     )
 
 
-def _plain(plan: ColumnPlan, source: AlikeFiles) -> str:
+def _full_columns(files: Sequence[Path]) -> frozenset[str]:
+    """Return columns of Parquet files in which, by the statistics, no value is missing or empty."""
+    from pyarrow import parquet as pq
+
+    full: frozenset[str] | None = None
+    for file in files:
+        metadata = pq.read_metadata(file)
+        doubtful, names = set(), set()
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                column = metadata.row_group(group).column(index)
+                names.add(column.path_in_schema)
+                statistics = column.statistics
+                if (
+                    statistics is None
+                    or not statistics.has_null_count
+                    or statistics.null_count
+                    or not statistics.has_min_max
+                    or statistics.min in ("", b"")
+                ):
+                    doubtful.add(column.path_in_schema)
+        file_full = frozenset(names - doubtful)
+        full = file_full if full is None else full & file_full
+    return full or frozenset()
+
+
+def _plain(plan: ColumnPlan, source: _Source) -> str:
     """Return a column as text, NULL where it is an empty one."""
     column = quoted(plan.source)
     text = column if source.types[plan.source] == "VARCHAR" else f"CAST({column} AS VARCHAR)"
     return text if plan.source in source.full else f"nullif({text}, '')"
 
 
-def _there(plan: ColumnPlan, source: AlikeFiles) -> str:
+def _there(plan: ColumnPlan, source: _Source) -> str:
     """Return a condition for values that are not missing."""
     if plan.source in source.full and (plan.name != "ts" or source.types[plan.source] != "VARCHAR"):
         return "TRUE"
@@ -463,7 +588,7 @@ def _there(plan: ColumnPlan, source: AlikeFiles) -> str:
     return f"{_plain(plan, source)} IS NOT NULL"
 
 
-def _naive(plan: ColumnPlan, source: AlikeFiles) -> str:
+def _naive(plan: ColumnPlan, source: _Source) -> str:
     """Return a condition for times that have no offset and were not said to be in UTC."""
     sql = source.types[plan.source]
     if plan.mapped is not None and (plan.mapped.zone or plan.mapped.unit):
@@ -479,7 +604,7 @@ def _naive(plan: ColumnPlan, source: AlikeFiles) -> str:
     )
 
 
-def _expression(plan: ColumnPlan, kind: Kind, source: AlikeFiles) -> tuple[str, str]:
+def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str]:
     """Return the value of a column, and a condition for values that cannot be."""
     column, sql, text = quoted(plan.source), source.types[plan.source], _plain(plan, source)
     unit = None if plan.mapped is None else plan.mapped.unit
@@ -524,3 +649,72 @@ def _expression(plan: ColumnPlan, kind: Kind, source: AlikeFiles) -> tuple[str, 
     most = {"ms": LONGEST_S * 1e3, "s": LONGEST_S}.get(kind, 1e15)
     value = f"CASE WHEN {scaled} BETWEEN 0 AND {most!r} THEN {scaled} END"
     return value, f"({plain} IS NOT NULL AND ({value}) IS NULL)"
+
+
+def _reading(kind: str, files: Sequence[Path], types: Mapping[str, str] | None) -> str:
+    """Return what reads files of one kind; ``types`` None finds them out."""
+    # No character of a path is a wildcard.
+    names = ", ".join(_text(re.sub(r"[*?[]", r"[\g<0>]", str(file))) for file in files)
+    if kind == "parquet":
+        return f"read_parquet([{names}])"
+    struct = "" if types is None else ", ".join(f"{_text(n)}: {_text(t)}" for n, t in types.items())
+    if kind == "jsonl":
+        chosen = f", columns = {{{struct}}}" if struct else ", sample_size = -1"
+        return f"read_json([{names}], format = 'newline_delimited'{chosen})"
+    chosen = f", types = {{{struct}}}" if struct else ", sample_size = -1"
+    return f"read_csv([{names}], delim = {_text(_delimiter(files[0]))}, header = true{chosen})"
+
+
+def _kind(file: Path) -> str:
+    with file.open("rb") as opened:
+        if opened.read(4) == b"PAR1":
+            return "parquet"
+    match = _ENDING.search(file.name)
+    ending = match[1].lower() if match else ""
+    if ending == "parquet":
+        raise InvalidInput(f"{file.name}: is no Parquet file, or was cut", hint="write it anew")
+    if ending in {"csv", "tsv"}:
+        return "csv"
+    if ending:
+        return "jsonl"
+    raise InvalidInput(
+        f"{file.name}: unknown kind of file",
+        hint="Parquet, .csv, .jsonl or OTLP .json, or .gz, .zst",
+    )
+
+
+def _head(file: Path) -> bytes:
+    """Return the first bytes of a file, decompressed."""
+    import gzip
+
+    with file.open("rb") as raw:
+        magic = raw.read(4)
+        raw.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            try:
+                return gzip.GzipFile(fileobj=raw).read(_HEAD_BYTES)
+            except (EOFError, OSError):
+                return b""
+        if magic == b"\x28\xb5\x2f\xfd":
+            import pyarrow as pa
+
+            try:
+                with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
+                    return bytes(stream.read(_HEAD_BYTES))
+            except OSError:
+                return b""
+        return raw.read(_HEAD_BYTES)
+
+
+def _is_trace(file: Path) -> bool:
+    """Return whether a file holds traces or call records, by what stands at its beginning."""
+    match = _ENDING.search(file.name)
+    if match is None or match[1].lower() not in {"json", "jsonl", "ndjson"}:
+        return False
+    head = _head(file)
+    return bool(_TRACE.search(head)) or (match[1].lower() == "json" and b'"ts"' not in head)
+
+
+def _delimiter(file: Path) -> str:
+    first = _head(file).split(b"\n", 1)[0].decode(errors="replace")
+    return max(",;\t|", key=first.count)
