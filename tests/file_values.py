@@ -18,6 +18,7 @@ from relkit.core.values import (
     Shape,
     checked_duration,
     checked_time,
+    fraction_of,
     one_line,
 )
 from relkit.datasets.types import checked_edges
@@ -60,6 +61,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
         st.text("abc", min_size=1, max_size=3), st.text("abc ", max_size=3), min_size=1
     ),
     free_name: st.sampled_from(["mine", "a.b-c"]),
+    fraction_of: st.sampled_from([0.01, 0.1, 0.5]),
     checked_duration: st.integers(1, 999_999).map("{}s".format),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),

@@ -48,13 +48,20 @@ COMMANDS = {
     "registry": ("", "Keep releases and the ledger of what was served when."),
     "telemetry": ("", "Look at what a served assistant sent."),
     "simulate": ("", "Make traffic with a fault that is known, to rehearse with."),
+    "drift": (
+        "drift:drift",
+        "Judge windows of live traffic against a frozen reference.",
+    ),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
         "Find the first bad release, or the set that cannot be told apart.",
     ),
 }
-"""Command name to the function that is the command (``module:function``), and its one-line help."""
+"""Command name to the function that is the command (``module:function``), and its one-line help.
+
+A group has none, or the one that is called where its first word is the name of no inner command.
+"""
 
 GROUPS = {
     "dataset": {
@@ -100,6 +107,9 @@ GROUPS = {
             "simulate:telemetry",
             "Write turns of simulated calls with a named fault; --list shows the faults.",
         ),
+    },
+    "drift": {
+        "profile": ("drift:profile", "Freeze a reference: bins, shares and counts, and no row."),
     },
 }
 """Commands that are groups, each with a table of its own."""
@@ -222,16 +232,28 @@ class LazyGroup(TyperGroup):
 
     table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
 
+    place: ClassVar[str] = ""
+    """The command that is called where the first word names none: ``relkit drift POLICY``."""
+
+    @property
+    def direct(self) -> Any:  # noqa: ANN401  # Typer's own command type is private
+        """The command of that place, imported now; None where there is none."""
+        return _command(str(self.name), self.place) if self.place else None
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer's own context type is private
         """Print the help where nothing was asked for; that is no success, as before."""
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise typer.Exit(ExitCode.INVALID)
+        # What is no option of a group may be one of the command that it is itself.
+        ctx.ignore_unknown_options = bool(self.place)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # as above
         """Return the command that is called; raises UsageError with the nearest name."""
         if args and args[0] not in self.table and not ctx.resilient_parsing:
+            if self.place:
+                return "", self.direct, args
             raise _unknown(args[0], tuple(self.table))
         return super().resolve_command(ctx, args)
 
@@ -245,9 +267,20 @@ class LazyGroup(TyperGroup):
             return None
         if cmd_name not in self.commands:
             place, _ = self.table[cmd_name]
-            command = _command(cmd_name, place) if place else _group(cmd_name)
+            is_group = self.table is COMMANDS and cmd_name in GROUPS
+            command = _group(cmd_name) if is_group else _command(cmd_name, place)
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # as above
+        """Write the help, that of the command which a group is itself before its list."""
+        if (direct := self.direct) is None:
+            super().format_help(ctx, formatter)
+            return
+        direct.format_help(
+            typer.Context(direct, info_name=ctx.info_name, parent=ctx.parent), formatter
+        )
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002  # as above
         """List the commands from the table, without importing any."""
@@ -281,6 +314,7 @@ def _group(name: str) -> Any:  # noqa: ANN401  # as above
 
     class Inner(LazyGroup):
         table = GROUPS[name]
+        place = COMMANDS[name][0]
 
     program = typer.Typer(cls=Inner, name=name, add_completion=False, rich_markup_mode=None)
 

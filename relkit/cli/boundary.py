@@ -98,7 +98,7 @@ def _run(arguments: list[str]) -> int:
         if not (message := error.format_message()):  # the help was printed instead of an error
             return ExitCode.INVALID
         context = getattr(error, "ctx", None)
-        hint = f"see: {context.command_path if context else 'relkit'} --help"
+        hint = f"see: {context.command_path.rstrip() if context else 'relkit'} --help"
         return _say("usage", message, hint, ExitCode.INVALID, as_json="--json" in arguments)
     if code == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this code
         raise KeyboardInterrupt

@@ -23,6 +23,8 @@ def tree(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
     if names is None:
         yield path, command
         return
+    if getattr(command, "place", ""):
+        yield path, command.direct
     for name in names:
         yield from tree(command.get_command(None, name), (*path, name))
 
@@ -86,6 +88,7 @@ def test_commands_in_documents_exist(document: str, line: str) -> None:
     words = shlex.split(line)[1:]
     names = tuple(word for word in words if not word.startswith("-"))
     paths = [path for path in PROGRAM if names[: len(path)] == path]
+    paths.sort(key=len, reverse=True)  # a group may be a command itself
     groups = {path[:1] for path in PROGRAM if len(path) > 1}
     options = {word.partition("=")[0] for word in words if re.match(r"--?[a-zA-Z]", word)}
     if not paths and names in groups | {()}:

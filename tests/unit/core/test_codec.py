@@ -44,6 +44,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
     CapacityPolicy,
     CapacityReport,
@@ -182,6 +183,9 @@ FILES: tuple[type, ...] = (
     LoggedDecision,
     RunHeader,
     Suite,
+    DriftPolicy,
+    DriftProfile,
+    DriftReport,
     LiveFinding,
     HealthPolicy,
     HealthReport,
