@@ -10,7 +10,6 @@ import gzip
 import io
 import marshal
 import os
-import secrets
 import tempfile
 import zlib
 from collections import Counter
@@ -19,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from relkit.core.errors import InvalidInput
 from relkit.core.wording import count, counted
@@ -51,9 +50,9 @@ _PROTOBUF_HINT = "have the collector's file exporter write `format: json`"
 class TraceTurns:
     """Turns with canonical columns, and what became of the spans.
 
-    ``counts`` are ``spans``, ``turns``, ``unused`` (spans of no turn), ``duplicate``,
-    ``bad_value``, ``unfinished`` (without an end), ``unreadable``, ``made_inclusive`` and
-    ``stages_exceed``.
+    ``counts`` are ``spans``, ``calls`` (records), ``turns``, ``unused`` (spans of no turn),
+    ``duplicate`` (turns) and ``duplicate_spans``, ``bad_value``, ``unfinished`` (turns without an
+    end), ``unreadable`` (spans without ids), ``made_inclusive`` and ``stages_exceed``.
     """
 
     table: "pa.Table"
@@ -89,20 +88,13 @@ def read_traces(files: Sequence[Path], options: TelemetryOptions) -> TraceTurns:
 def trace_table(
     files: Sequence[Path], options: TelemetryOptions
 ) -> tuple["pa.Table", str, tuple[TelemetryProblem, ...]]:
-    """Return turns, dialect and problems of files; implements TraceReader."""
+    """Return turns, dialect and problems of files; implements TraceReader.
+
+    The metadata of the table are the counts of :class:`TraceTurns`.
+    """
     read = read_traces(files, options)
-    problems = read.problems
-    for name, what in _COUNTED.items():
-        if times := read.counts.get(name):
-            message = f"{count(times)} {what}"
-            problems += (TelemetryProblem(code="other", where=name, message=message),)
-    return read.table, read.dialect, problems
-
-
-_COUNTED = {
-    "bad_value": "values are none: -1, 0.0, over 60 s, or no number; they count as missing",
-    "duplicate": "spans or calls came more than once; they count once",
-}
+    counts = {name: str(number) for name, number in read.counts.items()}
+    return read.table.replace_schema_metadata(counts), read.dialect, read.problems
 
 
 @contextmanager
@@ -126,8 +118,8 @@ class _Reading:
         self._accounting = Accounting()
         self._forced = options.dialect
         self._waiting = _Waiting(folder)
-        self._calls: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        self._turns = _TurnColumns(options.key or secrets.token_bytes(32))
+        self._calls: dict[str, _Call] = {}
+        self._turns = _TurnColumns(options.key or b"")
         self._counts: Counter[str] = Counter()
         self._problems: list[TelemetryProblem] = []
         self._dialects: Counter[str] = Counter()
@@ -138,10 +130,11 @@ class _Reading:
         readings = Readings(self._table, self._accounting)
         for spans in self._waiting.traces():
             self._read_trace(spans, readings)
-        for _, record in self._calls.values():
+        for _, record, repeats in self._calls.values():
             turns, bad = turns_of_call(record, self._table, self._accounting)
             self._counts["bad_value"] += bad
             self._counts["unfinished"] += not record.get("endedAt")
+            self._counts["duplicate"] += repeats * len(turns)
             self._add("vapi", turns)
         self._counts["unreadable"] += self._reader.unreadable
         self._counts["turns"] = self._turns.rows
@@ -195,14 +188,14 @@ class _Reading:
         observe_call(record, self._accounting)
         call, written = call_key(record)
         before = self._calls.get(call)
-        if before is not None:
-            self._counts["duplicate"] += 1
-        if before is None or written > before[0]:
-            self._calls[call] = (written, _without_text(record, self._table))
+        repeats = 0 if before is None else before.repeats + 1
+        if before is None or written > before.written:
+            before = _Call(written, _without_text(record), repeats)
+        self._calls[call] = before._replace(repeats=repeats)
 
     def _read_trace(self, spans: Iterable[TraceSpan], readings: Readings) -> None:
         tree = SpanTree(spans)
-        self._counts["duplicate"] += tree.duplicates
+        self._counts["duplicate_spans"] += sum(tree.repeats.values())
         self._counts["bad_value"] += sum(span.bad for span in tree.spans)
         dialect = self._forced or detect(tree.spans)
         if dialect not in {"pipecat", "livekit", "genai"}:
@@ -218,6 +211,7 @@ class _Reading:
         for turn in turns:
             self._dialects[dialect] += 1
             self._counts["made_inclusive"] += turn.made_inclusive
+            self._counts["duplicate"] += turn.repeats
             self._counts["stages_exceed"] += turn.values.get("stages_exceed") is True
             self._turns.add(turn)
 
@@ -256,9 +250,16 @@ def _problem(where: str, message: str) -> TelemetryProblem:
     return TelemetryProblem(code="unreadable", where=where, message=message)
 
 
-def _without_text(record: Mapping[str, Any], table: AttributeTable) -> Mapping[str, Any]:
-    """Return a call record without what its messages and analysis say, to be held until the end."""
-    del table
+class _Call(NamedTuple):
+    """The latest record of a call, and how often it came again."""
+
+    written: str
+    record: Mapping[str, Any]
+    repeats: int
+
+
+def _without_text(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a call record without what its messages say, to be held until the end."""
     artifact = record.get("artifact")
     kept_artifact: dict[str, Any] = {}
     if isinstance(artifact, Mapping):

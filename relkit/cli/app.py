@@ -101,6 +101,10 @@ GROUPS = {
     },
     "telemetry": {
         "check": ("telemetry:check", "Say what telemetry holds, what would be dropped, and why."),
+        "import": (
+            "telemetry:import_",
+            "Write traces, or any readable telemetry, to the turn table.",
+        ),
     },
     "simulate": {
         "telemetry": (

@@ -243,6 +243,7 @@ def _turn(
         values=values,
         spans=len(roots) + len(members),
         made_inclusive=made_inclusive,
+        repeats=tree.repeats.get(root.id, 0),
     )
 
 

@@ -1,10 +1,10 @@
 """What reading telemetry needs from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from relkit.telemetry.types import TelemetryOptions, TelemetryProblem
+from relkit.telemetry.types import Telemetry, TelemetryOptions, TelemetryProblem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,3 +20,13 @@ class TraceReader(Protocol):
 
         Raises InvalidInput, with file and line, for what cannot be read.
         """
+
+
+class TurnSummary(Protocol):
+    """Turns that were opened."""
+
+    trace_counts: Mapping[str, int]
+    """What became of the spans: ``spans``, ``unused``, ``unfinished``, ``made_inclusive``."""
+
+    def summary(self) -> Telemetry:
+        """Return what was read and what was dropped, and why."""

@@ -228,7 +228,7 @@ class TraceTurn:
     """A turn of a trace or call: who it belongs to, its end in ns since 1970, columns by name.
 
     ``session`` and ``turn`` are as the sender wrote them: hash them before anything is written.
-    ``spans`` counts the spans it was made of.
+    ``spans`` counts the spans it was made of, ``repeats`` how often it came again.
     """
 
     session: str
@@ -237,21 +237,22 @@ class TraceTurn:
     values: dict[str, AttributeValue]
     spans: int = 0
     made_inclusive: int = 0
+    repeats: int = 0
 
 
 class SpanTree:
     """The spans of one trace, each once, with the way up from each of them.
 
-    ``duplicates`` counts spans that came more than once; of two that differ the later one counts.
+    ``repeats`` says how often spans came again; of two that differ the later one counts.
     """
 
     def __init__(self, spans: Iterable[TraceSpan]) -> None:
         """Take spans in any order."""
         by_id: dict[str, TraceSpan] = {}
-        self.duplicates = 0
+        self.repeats: dict[str, int] = {}
         for span in spans:
             if span.id in by_id:
-                self.duplicates += 1
+                self.repeats[span.id] = self.repeats.get(span.id, 0) + 1
                 span = max(span, by_id[span.id], key=_newest)  # noqa: PLW2901
             by_id[span.id] = span
         self.by_id = by_id

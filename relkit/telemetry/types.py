@@ -174,3 +174,19 @@ class Telemetry:
     dropped: Dropped
     mapping: Mapping[str, str]
     problems: tuple[TelemetryProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryImport:
+    """What was read and what was written; ``file`` is the turn table.
+
+    ``spans`` counts those of the traces, ``unused_spans`` those of no turn, ``unfinished`` turns
+    without an end, ``made_inclusive`` calls of models whose tokens were net of cache or reasoning.
+    """
+
+    file: str
+    spans: Count
+    unused_spans: Count
+    unfinished: Count
+    made_inclusive: Count
+    telemetry: Telemetry

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from relkit.core import wording
 from relkit.core.codec import encode
-from relkit.telemetry.types import Dropped, Telemetry
+from relkit.telemetry.types import Dropped, Telemetry, TelemetryImport
 
 _DROPPED: Mapping[str, str] = {
     "duplicate": "sent twice: counted once",
@@ -59,3 +59,23 @@ def dropped_lines(dropped: Dropped) -> Iterator[str]:
             yield f"{wording.counted(number, 'turn')} {words}"
     if dropped.bad_value:
         yield f"{wording.counted(dropped.bad_value, 'value')} that cannot be: counted as missing"
+
+
+def turns_written_text(result: TelemetryImport) -> str:
+    """Return what was written, what was dropped and why, and what to look at."""
+    telemetry = result.telemetry
+    span = "" if telemetry.from_ is None else f", {telemetry.from_} to {telemetry.to}"
+    sessions = wording.counted(telemetry.sessions, "session")
+    lines = [
+        f"wrote {wording.counted(telemetry.turns, 'turn')} of {sessions} to {result.file}",
+        f"{telemetry.dialect}{span}",
+    ]
+    if result.spans:
+        unused = f", {wording.count(result.unused_spans)} of them of no turn"
+        lines.append(f"read {wording.counted(result.spans, 'span')}{unused}")
+    lines += dropped_lines(telemetry.dropped)
+    if result.made_inclusive:
+        calls = wording.counted(result.made_inclusive, "call")
+        lines.append(f"{calls} of models with tokens net of cache or reasoning: made inclusive")
+    lines += [f"{wording.safe(p.where)}: {wording.safe(p.message)}" for p in telemetry.problems]
+    return "\n".join(lines)

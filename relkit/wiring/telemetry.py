@@ -1,11 +1,20 @@
 """Opens telemetry: tables by DuckDB."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast, get_args
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from relkit.adapters.duckdb.turns import TurnTable
-    from relkit.telemetry.types import Dialect, MappedColumn, TelemetryOptions
+    from relkit.core.config import Workspace
+    from relkit.telemetry.types import (
+        Dialect,
+        MappedColumn,
+        TelemetryImport,
+        TelemetryOptions,
+    )
 
 
 def telemetry_options(
@@ -54,5 +63,22 @@ def as_of(now: str | None) -> str:
 def open_turns(options: "TelemetryOptions") -> "TurnTable":
     """Return the turns of telemetry files; close it. Raises UsageError, InvalidInput."""
     from relkit.adapters.duckdb.turns import TurnTable
+    from relkit.adapters.otlp import trace_table
 
-    return TurnTable(options)
+    return TurnTable(options, traces=trace_table)
+
+
+def import_turns(
+    workspace: "Workspace", options: "TelemetryOptions", to: "Path", key: "Path | None"
+) -> "TelemetryImport":
+    """Write turns to a Parquet file; see :func:`relkit.telemetry.run.import_turns`."""
+    from functools import partial
+
+    from relkit.adapters.duckdb.turn_export import write_turns
+    from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
+    from relkit.telemetry import run as workflow
+
+    secret = telemetry_key(key or workspace.state / TELEMETRY_KEY, make=key is None)
+    with open_turns(replace(options, key=secret)) as turns:
+        write = partial(write_turns, turns, to, secret)
+        return workflow.import_turns(turns, workspace.shown(to), write)

@@ -228,7 +228,8 @@ def test_a_file_read_twice_counts_once(tmp_path: Path) -> None:
     copy = write_lines(tmp_path / "b.jsonl", [document(pipecat_call())])
     once, twice = read(file), read(file, copy)
     assert twice.table.equals(once.table)
-    assert twice.counts["duplicate"] == len(pipecat_call())
+    assert twice.counts["duplicate_spans"] == len(pipecat_call())
+    assert twice.counts["duplicate"] == 3
 
 
 def _framed(lines: list[bytes], *, compress: bool) -> bytes:

@@ -174,6 +174,13 @@ class Session:
             columns: dict[str, Array] = self._execute(sql, parameters).fetchnumpy()
         return columns
 
+    def batches(self, sql: str, *, rows: int, blamed: str) -> "Iterator[pa.RecordBatch]":
+        """Yield what a query gives, so many rows at a time; raises StorageFailed, InvalidInput."""
+        with _blaming(blamed):
+            relation = self._connection.sql(sql)
+            if relation is not None:
+                yield from relation.to_arrow_reader(rows)
+
     def execute(
         self, sql: str, parameters: Mapping[str, object] | None = None, *, blamed: str = "a table"
     ) -> None:

@@ -4,7 +4,7 @@
 
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
@@ -39,6 +39,8 @@ from relkit.telemetry.types import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from relkit.telemetry.ports import TraceReader
 
 Columns = dict[str, npt.NDArray[np.generic]]
@@ -125,6 +127,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
     keys as UBIGINT hashes that mean nothing elsewhere, quantities DOUBLE, flags BOOLEAN), further
     ``failed`` (not ``ok``, or no outcome), ``turn`` (a hash of session and turn id), and the
     attributes (VARCHAR), events (BOOLEAN) and measures (DOUBLE) under their own quoted names.
+    ``trace_counts`` says what became of the spans, where there were traces.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         self._summary: Telemetry | None = None
         self._plans: dict[str, ColumnPlan] = {}
         self.dialect = "turns"
+        self.trace_counts: Mapping[str, int] = {}
         files = telemetry_files(options.paths)
         self._session = Session(memory_limit=memory_limit, threads=threads)
         try:
@@ -202,6 +206,10 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         """Run a statement, such as one that makes a table; raises InvalidInput, StorageFailed."""
         self._session.execute(sql, parameters or {}, blamed="the telemetry")
 
+    def batches(self, sql: str, *, rows: int) -> "Iterator[pa.RecordBatch]":
+        """Yield what a query gives in Arrow, so many rows at a time; raises StorageFailed."""
+        yield from self._session.batches(sql, rows=rows, blamed="the telemetry")
+
     def _of_role(self, role: str) -> list[str]:
         return [name for name, plan in self._plans.items() if plan.role == role]
 
@@ -223,6 +231,9 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 )
             read, self.dialect, problems = traces(others, self._options)
             self._problems += problems
+            self.trace_counts = {
+                name.decode(): int(number) for name, number in (read.schema.metadata or {}).items()
+            }
             self._session.register(_TRACES, read)
             types = self._session.describe(f"SELECT * FROM {_TRACES}")
             sources.append(_Source(label="traces", reading=_TRACES, types=types, held=types))
@@ -443,13 +454,13 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 for name, plan in self._plans.items()
             ),
             dropped=Dropped(
-                duplicate=int(usable) - number["turns"],
+                duplicate=int(usable) - number["turns"] + self.trace_counts.get("duplicate", 0),
                 future=number["future"],
                 naive=number["naive"],
                 unnamed=number["unnamed"],
                 unknown_arm=number["armless"] if with_arms else 0,
                 no_outcome=number["no_outcome"],
-                bad_value=number["bad"],
+                bad_value=number["bad"] + self.trace_counts.get("bad_value", 0),
             ),
             mapping={
                 name: plan.source for name, plan in self._plans.items() if plan.source != name
@@ -623,10 +634,11 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
             )
         return value, ""
     if kind == "key":
-        hashed = f"hash({text})"  # NULL has a hash, too
+        traced = source.reading == _TRACES  # hashed when they were read
+        hashed = column if traced else f"hash({text})"  # NULL has a hash, too
         return (
             hashed
-            if plan.source in source.full
+            if traced or plan.source in source.full
             else f"CASE WHEN {text} IS NOT NULL THEN {hashed} END",
             "",
         )
@@ -707,12 +719,17 @@ def _head(file: Path) -> bytes:
 
 
 def _is_trace(file: Path) -> bool:
-    """Return whether a file holds traces or call records, by what stands at its beginning."""
+    """Return whether a file holds traces or call records, by what stands at its beginning.
+
+    The collector's exporter writes messages with their length before them where it compresses.
+    """
     match = _ENDING.search(file.name)
-    if match is None or match[1].lower() not in {"json", "jsonl", "ndjson"}:
+    ending = "" if match is None else match[1].lower()
+    if ending in {"parquet", "csv", "tsv"}:
         return False
     head = _head(file)
-    return bool(_TRACE.search(head)) or (match[1].lower() == "json" and b'"ts"' not in head)
+    framed = head[:1] == b"\0" and head[4:5] in {b"\x28", b"\n", b"{"}
+    return framed or bool(_TRACE.search(head)) or (ending == "json" and b'"ts"' not in head)
 
 
 def _delimiter(file: Path) -> str:
