@@ -26,9 +26,9 @@ from relkit.statistics.measured_bets import (
 
 _LEVELS = (20.0, 240.0)
 
+_RULES = f"{'bets':>12}{'likelihood':>12}{'oracle':>10}{'ratio':>8}"
 ORACLE_HEAD = (
-    f"{'':34}{'evidence 20:':>14}{'':18}{'evidence 240:':>14}\n{'mean turns':34}"
-    f"{'bets':>14}{'oracle':>10}{'ratio':>8}{'bets':>14}{'oracle':>10}{'ratio':>8}"
+    f"{'':34}{'evidence 20':>42}{'evidence 240':>42}\n{'mean turns to':34}{_RULES}{_RULES}"
 )
 
 
@@ -43,31 +43,35 @@ def oracle_rows(runs: int) -> Iterator[str]:
                 times = [_race(control, canary, share, mean_turns, random) for _ in range(runs)]
                 cells = ""
                 for level in range(len(_LEVELS)):
-                    bets, oracle = (
-                        float(np.mean([one[rule][level] for one in times])) for rule in (0, 1)
+                    bets, likelihood, oracle = (
+                        float(np.mean([one[rule][level] for one in times])) for rule in range(3)
                     )
-                    cells += f"{bets:14,.0f}{oracle:10,.0f}{bets / oracle:8.2f}"
+                    cells += f"{bets:12,.0f}{likelihood:12,.0f}{oracle:10,.0f}"
+                    cells += f"{bets / oracle:8.2f}"
                 name = f"{100 * control:g} -> {100 * canary:g} %, {100 * share:g} %, {unit}"
                 yield f"{name:34}{cells}"
 
 
 def _race(
     control: float, canary: float, share: float, mean_turns: float, random: np.random.Generator
-) -> tuple[list[float], list[float]]:
-    """Return the turns at which the bets, and the oracle, reach each level."""
+) -> list[list[float]]:
+    """Return the turns at which bets, likelihood ratios and the oracle reach each level."""
     rho = ALIKE if mean_turns > 1 else 0.0
     expected = _expected_turns(control, canary, share, mean_turns)
     every = max(1.0, expected / 100.0)
     drawn = _sessions((control, canary), share, mean_turns, 8 * expected, random)
     cells, table = _table(*drawn, every)
-    bets = log_evidences(capitals(cells, table, share))[:, 0]
+    bets, likelihoods = (
+        log_evidences(capitals(cells, table, share, likelihoods=ratios))[:, 0]
+        for ratios in (False, True)
+    )
     logs = [_log_chance(cells, rate, rho) for rate in (control, canary)]
     either = np.logaddexp(math.log(1 - share) + logs[0], math.log(share) + logs[1])
     oracle = table[:, 0, 0] @ (logs[0] - either) + table[:, 0, 1] @ (logs[1] - either)
-    first, second = (
-        [_reached(values, level) * every for level in _LEVELS] for values in (bets, oracle)
-    )
-    return first, second
+    return [
+        [_reached(values, level) * every for level in _LEVELS]
+        for values in (bets, likelihoods, oracle)
+    ]
 
 
 def _expected_turns(control: float, canary: float, share: float, mean_turns: float) -> float:
