@@ -23,11 +23,10 @@ def telemetry_text(telemetry: Telemetry) -> str:
 
 
 def _lines(telemetry: Telemetry) -> Iterator[str]:
-    span = "" if telemetry.from_ is None else f", {telemetry.from_} to {telemetry.to}"
-    yield (
-        f"{wording.counted(telemetry.turns, 'turn')} of"
-        f" {wording.counted(telemetry.sessions, 'session')}{span} ({telemetry.dialect})"
-    )
+    sessions = wording.counted(telemetry.sessions, "session")
+    yield f"{wording.counted(telemetry.turns, 'turn')} of {sessions}, dialect {telemetry.dialect}"
+    if telemetry.from_ is not None:
+        yield f"from {telemetry.from_} to {telemetry.to}"
     for name, counts in (("arms", telemetry.arms), ("releases", telemetry.releases)):
         if counts:
             shown = ", ".join(
@@ -38,18 +37,14 @@ def _lines(telemetry: Telemetry) -> Iterator[str]:
     rows = [["column", "from", "unit", "missing"]]
     for column in telemetry.columns:
         share = column.missing / telemetry.turns if telemetry.turns else 0.0
-        missing = f"{wording.number(share, 'fraction')}" if column.missing else "-"
-        rows.append([column.name, column.source, column.unit or "-", missing])
+        source = "" if column.source == column.name else column.source
+        missing = wording.number(share, "fraction") if column.missing else ""
+        rows.append([column.name, source, column.unit or "", missing])
     yield wording.columns(rows, to_left=(0, 1, 2))
     yield ""
     yield from dropped_lines(telemetry.dropped)
     for problem in telemetry.problems:
         yield f"{wording.safe(problem.where)}: {wording.safe(problem.message)}"
-    if telemetry.mapping:
-        yield ""
-        yield "mapping:"
-        for name, source in telemetry.mapping.items():
-            yield f"  {wording.safe(name)}: {wording.safe(source)}"
 
 
 def dropped_lines(dropped: Dropped) -> Iterator[str]:

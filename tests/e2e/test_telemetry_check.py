@@ -36,7 +36,8 @@ def test_it_says_what_is_there(workspace: Workspace) -> None:
     (workspace.folder / "a.jsonl").write_text(rows(10, latency_ms=-1, caller_name="Ann"))
     said = check(workspace, "a.jsonl")
     assert said.code == 0
-    assert "10 turns of 3 sessions, 2026-02-01T10:00:00Z to 2026-02-01T10:00:09Z" in said.out
+    assert "10 turns of 3 sessions, dialect turns" in said.out
+    assert "from 2026-02-01T10:00:00Z to 2026-02-01T10:00:09Z" in said.out
     assert "10 values that cannot be: counted as missing" in said.out
     assert "Ann" not in said.out
     document = check(workspace, "a.jsonl", "--json").document
