@@ -38,7 +38,7 @@ def parse_health_policy(text: str, *, source: str) -> HealthPolicy:
             "saturated": policy.queue,
             "storm": policy.retries,
             "spike": policy.tenants,
-            "fail": policy.churn or policy.budget,
+            "fail": policy.queue or policy.churn or policy.budget,
         }[step.when]
         if asked is None:
             at = where(source, line_of(("degrade", i, "when"), lines))

@@ -16,13 +16,15 @@ from relkit.monitoring.serving.overload import (
     RECENT,
     TREND_WINDOWS,
     amplification,
+    class_evidence,
     hysteresis,
     in_blocks,
     is_growing,
     is_saturated,
+    is_slow,
+    is_spike,
     queue_burn,
     recently,
-    spike_evidence,
     storm_minutes,
     utilisation,
 )
@@ -239,7 +241,13 @@ def _queue(
             reason = findings.add("no_data", f"queue: {lacking}")
         else:
             reason = f"{number(busy, 'fraction')} of {queue.slots} slots are needed"
-            if p95 > queue.p95_ms:
+            if is_slow(minutes.queue_p95_ms, queue.p95_ms):
+                reason = findings.add(
+                    "fail",
+                    f"queue: p95 of waiting is over {bound} for {TREND_WINDOWS} minutes, "
+                    f"{number(p95, 'ms')} in the last one, and does not grow",
+                )
+            elif p95 > queue.p95_ms:
                 findings.notes.append(
                     f"queue: p95 of waiting is {number(p95, 'ms')} (at most {bound}) and does not "
                     "grow"
@@ -265,24 +273,23 @@ def _retries(
     bound = times(retries.amplification)
     if storm:
         reason = findings.add(
-            "storm", f"retries: {times(ratio)} the first attempts, rising with load (from {bound})"
+            "storm", f"retries: {times(ratio)} the first attempts, and rising (from {bound})"
         )
     elif (lacking := _lacking(policy, figures, "retries")) is not None or ratio is None:
         storm = None
         reason = findings.add("no_data", f"retries: {lacking or 'no attempt was counted'}")
-    elif ratio >= retries.amplification and len(minutes.turns) < TREND_WINDOWS:
+    elif ratio >= retries.amplification and len(minutes.turns) < TREND_WINDOWS + RECENT:
         storm = None
         reason = findings.add(
             "no_data",
-            f"retries: {times(ratio)} the first attempts, and whether they rise with load takes "
+            f"retries: {times(ratio)} the first attempts, and whether they rise takes "
             f"{TREND_WINDOWS} minutes",
         )
     else:
         reason = f"{times(ratio)} the first attempts"
         if ratio >= retries.amplification:
             findings.notes.append(
-                f"retries: {reason} (from {bound}), not rising with load: what is called fails by "
-                "itself, or the storm has just begun"
+                f"retries: {reason} (from {bound}), as much as usual and at any load"
             )
     return RetryHealth(
         amplification=ratio,
@@ -302,8 +309,8 @@ def _tenants(
     short = False
     for name, calls in zip(figures.minutes.classes, blocks, strict=True):
         latest = float(calls[-1]) if len(calls) else 0.0
-        expected, evidence = spike_evidence(calls[:-1], latest)
-        spike = None if evidence is None else evidence >= tenants.evidence
+        expected, evidence = class_evidence(calls)
+        spike = None if evidence is None else is_spike(latest, evidence, tenants.evidence)
         short = short or spike is None
         judged.append(
             TenantHealth(
@@ -413,15 +420,18 @@ def _level(
     targets: list[int | None] = []
     queue = policy.queue
     used = None if queue is None else utilisation(minutes, queue.slots, queue.service_s)
+    looked_at = _REPLAYED + RECENT
     storms = (
-        None if policy.retries is None else storm_minutes(minutes, policy.retries.amplification)
+        None
+        if policy.retries is None
+        else storm_minutes(minutes, policy.retries.amplification, looked_at)
     )
     for end in range(max(1, last - _REPLAYED + 1), last):
         holds = set[str]()
         if queue is not None and used is not None:
             p95_ms = minutes.queue_p95_ms[:end]
             holds |= {"saturated"} if is_saturated(used[:end], p95_ms, queue.p95_ms) else set()
-        if storms is not None and recently(storms[:end]):
+        if storms is not None and recently(storms[: len(storms) - last + end]):
             holds.add("storm")
         if policy.tenants is not None and _spikes(minutes, end, policy.tenants.evidence):
             holds.add("spike")
@@ -437,8 +447,8 @@ def _spikes(minutes: Minutes, end: int, needed: float) -> bool:
     blocks = in_blocks(minutes.calls[:, :end])
     if blocks.shape[1] == 0:
         return False
-    evidences = (spike_evidence(calls[:-1], float(calls[-1]))[1] for calls in blocks)
-    return any(evidence is not None and evidence >= needed for evidence in evidences)
+    looks = ((float(calls[-1]), class_evidence(calls)[1]) for calls in blocks)
+    return any(is_spike(calls, evidence or 0.0, needed) for calls, evidence in looks)
 
 
 def _asked(policy: HealthPolicy, holds: set[str] | set[HealthVerdict]) -> int:

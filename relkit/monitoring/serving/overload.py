@@ -18,14 +18,21 @@ RECENT = 5
 AGREEING = 3
 
 TREND_WINDOWS = 12
-"""Windows with a value that a trend needs, and looks at."""
+"""Minutes with a value that a trend needs."""
+
+TREND_MOST = 60
+"""Minutes that a trend looks at: slow growth shows in an hour, and what was before is over."""
 
 _TREND_P = 0.01
-_WITH_LOAD = 60
 _WITH_LOAD_P = 0.05
 
 RATIOS = (2.0, 3.0, 5.0, 10.0, 20.0)
 """How many times its usual calls a class is bet to have."""
+
+_FEWEST_CALLS = 20
+_BLOCKS_AN_HOUR = 60 // RECENT
+_BLOCKS_A_DAY = 24 * _BLOCKS_AN_HOUR
+_HOURS_BEFORE = 4 * _BLOCKS_AN_HOUR
 
 FEWEST_BLOCKS = 10
 """Blocks of history that the dispersion of a class is estimated from, at the least."""
@@ -76,11 +83,11 @@ def _kendall_variance(values: FloatArray, order: FloatArray) -> float:
 def is_growing(values: FloatArray) -> bool | None:
     """Tell whether the last values rise: Theil-Sen slope > 0 and Mann-Kendall p < .01.
 
-    Windows without a value (NaN) are passed over, up to as many as there are with one; None where
-    fewer than twelve are left.
+    Minutes of the last hour without a value (NaN) are passed over; None where fewer than twelve
+    are left.
     """
-    recent = values[-2 * TREND_WINDOWS :]
-    recent = recent[np.isfinite(recent)][-TREND_WINDOWS:]
+    recent = values[-TREND_MOST:]
+    recent = recent[np.isfinite(recent)]
     if len(recent) < TREND_WINDOWS:
         return None
     s, p = mann_kendall(recent)
@@ -116,6 +123,15 @@ def is_saturated(used: FloatArray, p95_ms: FloatArray, bound_ms: float) -> bool:
     return full or (slow and bool(is_growing(p95_ms)))
 
 
+def is_slow(p95_ms: FloatArray, bound_ms: float) -> bool:
+    """Tell whether p95 of waiting was over its bound in each of the last twelve minutes with one.
+
+    That is no growth, so no saturation, and no single slow minute either.
+    """
+    recent = p95_ms[np.isfinite(p95_ms)][-TREND_WINDOWS:]
+    return len(recent) == TREND_WINDOWS and bool((recent > bound_ms).all())
+
+
 def queue_burn(waited: float, turns: float, objective: float) -> float | None:
     """Return the burn rate of "waited no longer than the bound": bad / total / (1 - objective).
 
@@ -138,21 +154,26 @@ def expected_amplification(failure_rate: float, retries: int) -> float:
     return float(sum(failure_rate**k for k in range(retries + 1)))
 
 
-def storm_minutes(minutes: Minutes, bound: float) -> np.ndarray:
-    """Tell for each minute whether retries multiply the load, and the more so the more there is.
+def storm_minutes(minutes: Minutes, bound: float, last: int = RECENT) -> np.ndarray:
+    """Tell for each of the last minutes whether retries multiply the load more than they used to.
 
-    Amplification at ``bound`` or more, and rising with load: over the hour up to the minute it and
-    the offered load, counted in first attempts, rise together (Kendall's S > 0, one-sided
-    p < .05). Load that retries made is no offered load, so that a storm cannot explain itself.
+    Amplification at ``bound`` or more, and rising: it was under the bound in most of the minutes
+    before, or over the last hour it and the offered load rise together (Kendall's S > 0, one-sided
+    p < .05). Load is counted in first attempts: what retries add cannot explain retries. A service
+    that always retries as much is in no storm. Under twelve minutes before nothing is rising.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(minutes.counted > 0, minutes.attempts / minutes.counted, np.nan)
-    flags = np.zeros(len(ratio), dtype=bool)
-    for i in np.nonzero(np.nan_to_num(ratio) >= bound)[0]:
-        past = slice(max(0, int(i) + 1 - _WITH_LOAD), int(i) + 1)
-        present = np.isfinite(ratio[past])
-        s, p = mann_kendall(ratio[past][present], minutes.turns[past][present])
-        flags[i] = s > 0 and p / 2 < _WITH_LOAD_P
+    flags = np.zeros(min(last, len(ratio)), dtype=bool)
+    begin = len(ratio) - len(flags)
+    for i in np.nonzero(np.nan_to_num(ratio[begin:]) >= bound)[0] + begin:
+        before = ratio[:i][np.isfinite(ratio[:i])]
+        if len(before) < TREND_WINDOWS:
+            continue
+        hour = slice(max(0, int(i) + 1 - TREND_MOST), int(i) + 1)
+        present = np.isfinite(ratio[hour])
+        s, p = mann_kendall(ratio[hour][present], minutes.turns[hour][present])
+        flags[i - begin] = np.median(before) < bound or (s > 0 and p / 2 < _WITH_LOAD_P)
     return flags
 
 
@@ -180,6 +201,32 @@ def spike_evidence(history: FloatArray, calls: float) -> tuple[float | None, flo
     highest = max(bets)
     average = sum(exp(bet - highest) for bet in bets) / len(bets)
     return mean, exp(min(700.0, highest + log(average)))
+
+
+def class_evidence(blocks: FloatArray) -> tuple[float | None, float | None]:
+    """Return (calls expected, evidence) of the last block against its class's own history.
+
+    Calls follow the day, and a spike that lasts must not become its own history: the block is held
+    against the three hours that ended an hour ago, and against this time of earlier days, an hour
+    around it, where there are ten blocks of them. The lesser evidence counts. Under ten blocks an
+    hour or more ago all earlier blocks are the history.
+    """
+    calls, earlier = float(blocks[-1]) if len(blocks) else 0.0, blocks[:-1]
+    hours = earlier[-_HOURS_BEFORE:-_BLOCKS_AN_HOUR]
+    if len(hours) < FEWEST_BLOCKS:
+        return spike_evidence(earlier[-_HOURS_BEFORE:], calls)
+    back = len(earlier) - np.arange(len(earlier))
+    of_day = (back + _BLOCKS_A_DAY // 2) % _BLOCKS_A_DAY - _BLOCKS_A_DAY // 2
+    same_time = earlier[(np.abs(of_day) <= _BLOCKS_AN_HOUR) & (back > _BLOCKS_A_DAY // 2)]
+    looks = [spike_evidence(hours, calls)]
+    if len(same_time) >= FEWEST_BLOCKS:
+        looks.append(spike_evidence(same_time, calls))
+    return min(looks, key=lambda look: look[1] or 0.0)
+
+
+def is_spike(calls: float, evidence: float, needed: float) -> bool:
+    """Tell whether the calls of a block are a spike; under twenty are none, whatever was usual."""
+    return calls >= _FEWEST_CALLS and evidence >= needed
 
 
 def in_blocks(calls: FloatArray, size: int = RECENT) -> FloatArray:

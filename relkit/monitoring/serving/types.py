@@ -33,7 +33,7 @@ DegradationLevel = Literal["normal", "shed_batch", "shorter_answers", "smaller_m
 """What a service does to bear its load, the mildest first."""
 
 HealthVerdict = Literal["ok", "saturated", "storm", "spike", "fail", "no_data"]
-"""What came of a look at a service; ``fail``: churn or the latency budget is over its limit."""
+"""What came of a look at a service; ``fail``: something else is over its limit for good."""
 
 Overload = Literal["saturated", "storm", "spike"]
 

@@ -72,7 +72,9 @@ def _word(flag: bool | None) -> GateWord:  # noqa: FBT001 - the one thing it is 
 
 def _health_checks(report: HealthReport) -> Iterator[LiveCheck]:
     if report.queue is not None:
-        word = _word(report.queue.saturated)
+        slow = [reason for reason in report.reasons if reason.startswith("queue: ")]
+        saturated = report.queue.saturated
+        word = _word(None if saturated is None else bool(slow))
         yield LiveCheck(name="queue", verdict=word, reason=report.queue.reason)
     if report.retries is not None:
         word = _word(report.retries.storm)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from relkit.core.arrays import FloatArray
 from relkit.monitoring.serving.overload import (
+    class_evidence,
     expected_amplification,
     hysteresis,
     in_blocks,
     is_growing,
     is_saturated,
+    is_slow,
     mann_kendall,
     queue_burn,
     recently,
@@ -67,6 +69,8 @@ def test_a_trend_needs_twelve_windows_and_passes_over_gaps() -> None:
     assert is_growing(np.arange(12.0)) is True
     gaps = np.array([value for number in range(12) for value in (float(number), np.nan)])
     assert is_growing(gaps) is True
+    noise = np.random.default_rng(5).exponential(1, 60)
+    assert is_growing(noise + np.linspace(0, 3, 60)) is True
     assert is_growing(np.arange(12.0)[::-1]) is False
     assert is_growing(np.full(12, 3.0)) is False
 
@@ -94,18 +98,37 @@ def test_amplification_of_three_retries(failure_rate: float, factor: float) -> N
 
 
 def test_a_storm_rises_with_load() -> None:
-    """Retries that multiply as load grows are a storm; the same retries at any load are none."""
+    """Retries that multiply with load, or that were rare, are a storm; usual ones are none."""
     noise = np.random.default_rng(3)
     load = np.concatenate([noise.poisson(100, 30), noise.poisson(np.linspace(100, 300, 20))])
     load = load.astype(float)
     ratio = np.concatenate([np.full(30, 1.05), np.linspace(1.05, 2.6, 20)])
     ratio += noise.normal(0, 0.02, 50)
     assert recently(storm_minutes(minutes(load, attempts=load * ratio), 1.5))
-    failing = noise.poisson(100, 50).astype(float)
-    steady = failing * (2.5 + noise.normal(0, 0.02, 50))
-    assert not recently(storm_minutes(minutes(failing, attempts=steady), 1.5))
+    steady = noise.poisson(100, 50).astype(float)
+    always = steady * (2.5 + noise.normal(0, 0.02, 50))
+    assert not recently(storm_minutes(minutes(steady, attempts=always), 1.5))
+    risen = steady * np.where(np.arange(50) < 40, 1.05, 2.5)
+    assert recently(storm_minutes(minutes(steady, attempts=risen), 1.5))
     assert not storm_minutes(minutes(load, attempts=load * 1.1), 1.5).any()
     assert not storm_minutes(minutes(np.zeros(20)), 1.5).any()
+    assert not storm_minutes(minutes(steady[:9], attempts=risen[-9:]), 1.5).any()
+
+
+def test_a_storm_is_looked_for_in_the_last_minutes_alone() -> None:
+    """Flags are those of as many minutes as were asked for, whatever came before."""
+    steady = np.full(50, 100.0)
+    risen = minutes(steady, attempts=steady * np.where(np.arange(50) < 40, 1.0, 2.0))
+    assert storm_minutes(risen, 1.5, 12).tolist() == [False] * 2 + [True] * 10
+    assert len(storm_minutes(risen, 1.5, 99)) == 50
+
+
+def test_a_queue_that_is_always_slow_is_no_saturation_and_is_named() -> None:
+    """Twelve minutes over the bound in a row are slow, one of them in it is not."""
+    assert is_slow(np.full(12, 300.0), 200)
+    assert is_slow(np.array([10.0, *[300.0] * 6, np.nan, *[300.0] * 6]), 200)
+    assert not is_slow(np.array([*[300.0] * 11, 150.0]), 200)
+    assert not is_slow(np.full(11, 300.0), 200)
 
 
 def test_queue_burn_is_the_share_over_the_bound_by_its_budget() -> None:
@@ -127,6 +150,18 @@ def test_usual_calls_are_hardly_ever_a_spike() -> None:
         hit += evidence is not None and evidence >= 1000
     assert false == 0
     assert hit / 400 >= 0.97
+
+
+def test_the_time_of_day_is_no_spike_and_a_spike_is_not_its_own_history() -> None:
+    """Mornings that are busy every day are usual; five times the calls are found for an hour."""
+    draws = np.random.default_rng(4)
+    day = 40 * np.exp(-(((np.arange(288) - 144) / 60) ** 2))  # nobody at night, 40 at noon
+    calls = draws.poisson(np.tile(day, 3)).astype(float)
+    looks = [calls[:end] for end in range(60, len(calls)) if calls[end - 1] >= 20]
+    assert max(class_evidence(look)[1] or 0.0 for look in looks) < 1000
+    calls[-144:-132] *= 5  # for an hour from noon on
+    found = [class_evidence(calls[: 720 + place + 1])[1] or 0.0 for place in range(12)]
+    assert np.mean(np.array(found) >= 1000) >= 0.75
 
 
 def test_little_history_is_no_evidence() -> None:
