@@ -17,13 +17,13 @@ from relkit.statistics.bets import (
     SHRINKAGE,
     THETA_WEIGHTS,
     THETAS,
-    UnitCounts,
     control_rate,
     log_odds_paid,
     pooled_rate,
     step_capitals,
     step_likelihoods,
 )
+from relkit.statistics.types import UnitCounts
 
 TRIGGERS = len(METRICS) * (1 + SLICES)
 

@@ -52,6 +52,7 @@ COMMANDS = {
         "drift:drift",
         "Judge windows of live traffic against a frozen reference.",
     ),
+    "canary": ("canary:canary", "Judge a canary on live traffic: advance, hold or roll back."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",

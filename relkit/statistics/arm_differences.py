@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.statistics.bets import UnitCounts
+from relkit.statistics.types import UnitCounts
 
 FEWEST_EVENTS = 50
 """Events of each arm below which a difference has no interval: its se would be a guess."""

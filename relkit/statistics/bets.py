@@ -16,12 +16,11 @@ correlation) comes from both arms together, blind to the arm (docs/canary-qualit
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relkit.core.arrays import FloatArray, IntArray
+from relkit.statistics.types import BoolArray, UnitCounts
 
 THETAS: tuple[float, ...] = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 """Odds ratios of an event in the canary, of which each is bet on."""
@@ -46,82 +45,6 @@ LARGEST_EVIDENCE = 1e300
 
 _LARGEST_EXPONENT = 600.0
 _FLOOR_NODES, _FLOOR_WEIGHTS = np.polynomial.legendre.leggauss(64)
-
-BoolArray = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSums:
-    """Units, turns and events of one arm; ``rate`` is events / turns, None without a turn."""
-
-    units: int
-    turns: int
-    events: int
-
-    @property
-    def rate(self) -> float | None:
-        """Return events / turns, a fraction."""
-        return self.events / self.turns if self.turns else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitCounts:
-    """The units of one step, trigger and slice, as a histogram of k cells.
-
-    ``units`` (k,) is how many units have the arm ``canary`` (k,), so many ``turns`` (k,), from 1,
-    and so many ``events`` (k,) among them. A cell may stand more than once. ValueError where the
-    lengths differ, events are not within 0 and turns, or a count is negative.
-    """
-
-    canary: BoolArray
-    turns: IntArray
-    events: IntArray
-    units: IntArray
-
-    def __post_init__(self) -> None:
-        """Refuse what is no histogram of units."""
-        if len({len(self.canary), len(self.turns), len(self.events), len(self.units)}) != 1:
-            raise ValueError("the columns of a histogram of units have one length")
-        if bool(np.any(self.turns < 1)) or bool(np.any(self.units < 0)):
-            raise ValueError("a unit has at least one turn, and a cell no negative count")
-        if bool(np.any(self.events < 0)) or bool(np.any(self.events > self.turns)):
-            raise ValueError("a unit has between no event and one per turn")
-
-    def __add__(self, other: "UnitCounts") -> "UnitCounts":
-        """Return both together, every cell once and in ascending order, whatever the order was."""
-        canary, turns, events, units = (
-            np.concatenate(pair)
-            for pair in (
-                (self.canary, other.canary),
-                (self.turns, other.turns),
-                (self.events, other.events),
-                (self.units, other.units),
-            )
-        )
-        keys, cell = np.unique(np.stack([canary, turns, events]), axis=1, return_inverse=True)
-        sums = np.zeros(keys.shape[1], dtype=np.int64)
-        np.add.at(sums, cell.reshape(-1), units)
-        some = sums > 0
-        return UnitCounts(
-            canary=keys[0, some].astype(np.bool_),
-            turns=keys[1, some],
-            events=keys[2, some],
-            units=sums[some],
-        )
-
-    def arm(self, *, canary: bool) -> ArmSums:
-        """Return the sums of one arm."""
-        units = np.where(self.canary == canary, self.units, 0)
-        return ArmSums(
-            units=int(units.sum()),
-            turns=int((units * self.turns).sum()),
-            events=int((units * self.events).sum()),
-        )
-
-    @property
-    def both_arms(self) -> bool:
-        """Whether there are units of the canary and of control: else nothing can be compared."""
-        return all(self.arm(canary=canary).units > 0 for canary in (True, False))
 
 
 def units_of(canary: BoolArray, turns: IntArray, events: IntArray) -> UnitCounts:

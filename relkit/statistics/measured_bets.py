@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.statistics.bets import BoolArray, log_odds_paid
+from relkit.statistics.bets import log_odds_paid
+from relkit.statistics.types import BoolArray
 
 DELTAS: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Relative changes for the worse, of which each is bet on."""

@@ -49,7 +49,7 @@ ROWS = "turn_rows"
 """The relation of all rows as they were read; ``turns`` is without those that are dropped."""
 
 TURNS = "turns"
-_EVERY = "turn_every"
+EVERY = "turn_every"
 _TRACES = "turn_traces"
 
 _SQL: Mapping[Kind, str] = {
@@ -210,6 +210,10 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         """Yield what a query gives in Arrow, so many rows at a time; raises StorageFailed."""
         yield from self._session.batches(sql, rows=rows, blamed="the telemetry")
 
+    def register(self, name: str, table: "pa.Table") -> None:
+        """Let queries name a table in memory."""
+        self._session.register(name, table)
+
     def _of_role(self, role: str) -> list[str]:
         return [name for name, plan in self._plans.items() if plan.role == role]
 
@@ -362,10 +366,10 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             " coalesce(NOT ok, outcome IS NULL OR outcome = 'failed') AS failed"
             f" FROM {ROWS}"
         )
-        self._session.execute(f"CREATE VIEW {_EVERY} AS {rows}")
+        self._session.execute(f"CREATE VIEW {EVERY} AS {rows}")
         now = f"TIMESTAMP '{self._options.now.removesuffix('Z').replace('T', ' ')}'"
         usable = (
-            f"SELECT * EXCLUDE (naive, named, turn_text) FROM {_EVERY}"
+            f"SELECT * EXCLUDE (naive, named, turn_text) FROM {EVERY}"
             f" WHERE named AND NOT naive AND ts <= {now}"
         )
         self._usable, self._now = usable, now
@@ -384,7 +388,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         Turn ids that are unique by themselves are the rule, and half as dear to count.
         """
         alone = self.fetch(
-            f"SELECT count(*) AS n, count(DISTINCT hash(turn_text)) AS ids FROM {_EVERY}"
+            f"SELECT count(*) AS n, count(DISTINCT hash(turn_text)) AS ids FROM {EVERY}"
             f" WHERE named AND NOT naive AND ts <= {self._now}"
         )
         if alone["n"][0] == alone["ids"][0]:
@@ -409,7 +413,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             "SELECT count(*) AS n_rows, count(*) FILTER (WHERE naive) AS naive,"
             " count(*) FILTER (WHERE NOT naive AND NOT named) AS unnamed,"
             f" count(*) FILTER (WHERE NOT naive AND named AND ts > {self._now}) AS future,"
-            f" coalesce(sum(bad_values), 0) AS bad FROM {_EVERY}"
+            f" coalesce(sum(bad_values), 0) AS bad FROM {EVERY}"
         )
         present = [
             f"count({quoted(name)}) AS {quoted('has ' + name)}"

@@ -16,7 +16,8 @@ from relkit.statistics.arm_differences import (
     difference_of_rates,
     rank_difference,
 )
-from relkit.statistics.bets import UnitCounts, no_units, units_of
+from relkit.statistics.bets import no_units, units_of
+from relkit.statistics.types import UnitCounts
 from tests.conftest import SHARED
 
 VECTORS = SHARED / "vectors"

@@ -16,7 +16,6 @@ from relkit.statistics.bets import (
     RULED_OUT,
     THETA_WEIGHTS,
     THETAS,
-    UnitCounts,
     control_rate,
     correlation,
     evidence,
@@ -48,6 +47,7 @@ from relkit.statistics.measured_bets import (
     log_capitals_of_amounts,
     step_capitals_of_amounts,
 )
+from relkit.statistics.types import UnitCounts
 
 Unit = tuple[bool, int, int]
 

@@ -1,0 +1,205 @@
+"""A canary's verdict for people, on one screen, and as the document of ``--json``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from relkit.canary.judge import evidence_text
+from relkit.canary.types import (
+    CanaryCheck,
+    CanaryReport,
+    JudgedCanary,
+    SampleRatioCheck,
+)
+from relkit.core.codec import encode
+from relkit.core.slices import OVERALL
+from relkit.core.values import Named
+from relkit.core.wording import (
+    columns,
+    count,
+    counted,
+    duration,
+    number,
+    on_slice,
+    percent,
+    safe,
+)
+from relkit.monitoring.types import GateWord, LiveCheck, LiveFinding
+from relkit.statistics.bets import SUSPECT_RATIO
+
+_WORDS = {"advance": "ADVANCE", "hold": "HOLD", "roll_back": "ROLL BACK"}
+_SHOWN = 4
+_BLIND = 4
+
+
+def canary_document(judged: JudgedCanary) -> dict[str, Any]:
+    """Return the document of ``--json`` (docs/cli.md, section "What --json prints")."""
+    report: dict[str, Any] = encode(judged.report)
+    lost = report.pop("lost")
+    telemetry = None if judged.telemetry is None else encode(judged.telemetry)
+    return report | {
+        "policy": {"name": judged.policy.name, "digest": judged.policy.digest},
+        "subject": encode(judged.subject),
+        "turns": lost,
+        "telemetry": telemetry,
+        "state": None if judged.state is None else encode(judged.state),
+        "decision_file": judged.decision_file,
+        "rollback": judged.rollback,
+    }
+
+
+_VERDICTS: Mapping[str, GateWord] = {
+    "harm": "fail",
+    "ruled_out": "pass",
+    "quiet": "inconclusive",
+    "no_data": "no_data",
+}
+
+
+def canary_finding(judged: JudgedCanary, now: str) -> LiveFinding:
+    """Return the record of a look at a canary; watched and sliced triggers are advisory in it."""
+    report = judged.report
+    checks = [
+        LiveCheck(
+            name=check.trigger,
+            slice=check.slice,
+            verdict=_VERDICTS[check.status],
+            reason=check.reason,
+            advisory=check.status != "harm"
+            and (check.mode != "required" or check.slice != OVERALL),
+        )
+        for check in report.checks
+    ]
+    checks += [
+        LiveCheck(name=limit.id, verdict="fail" if limit.broken else "pass", reason=limit.reason)
+        for limit in report.limits
+    ]
+    return LiveFinding(
+        kind="canary",
+        policy=Named(name=judged.policy.name, digest=judged.policy.digest),
+        enforcement=report.enforcement,
+        verdict=report.verdict,
+        gate_verdict=report.gate_verdict.value,
+        reason=report.reason,
+        created=now,
+        subject=judged.subject.canary,
+        checks=tuple(checks),
+        report=canary_document(judged),
+    )
+
+
+def canary_text(judged: JudgedCanary) -> str:
+    """Return the verdict, what it rests on, and what to do, in at most one screen."""
+    return "\n".join(_lines(judged))
+
+
+def _lines(judged: JudgedCanary) -> Iterator[str]:
+    report = judged.report
+    shadow = "SHADOW " if report.enforcement == "shadow" else ""
+    yield f"{shadow}{_WORDS[report.verdict]}  {judged.policy.name}: {safe(report.reason)}"
+    yield from _step(judged)
+    yield from _checks(report)
+    for limit in report.limits:
+        yield f"limit {limit.id}: {'BROKEN, ' if limit.broken else ''}{limit.reason}"
+    if report.sample_ratio is not None:
+        yield _split(report.sample_ratio)
+    if report.missing:
+        yield f"missing: {number(report.missing, 'fraction')} of the turns"
+    yield from _blind(report)
+    yield from _needed(report)
+    for note in report.notes:
+        yield f"note: {safe(note)}"
+    if judged.rollback is not None:
+        yield f"go back: {judged.rollback}"
+
+
+def _step(judged: JudgedCanary) -> Iterator[str]:
+    report, step = judged.report, judged.report.step
+    if step is None:
+        yield "no step has begun"
+        return
+    steps = judged.policy.steps
+    minimum = duration(steps[step.index - 1].min_duration_s)
+    of = f"step {step.index} of {len(steps)}: {percent(step.share)} of the traffic"
+    yield f"{of}, for {duration(step.elapsed_s)} (at least {minimum})"
+    needed = f"{report.threshold:g} rolls back, by chance in {percent(report.alpha)} of rollouts"
+    yield f"evidence {evidence_text(report.evidence)} ({needed})"
+
+
+def _checks(report: CanaryReport) -> Iterator[str]:
+    """Yield the table: every overall trigger, then the slices with the most evidence."""
+    overall = [check for check in report.checks if check.slice == OVERALL]
+    sliced = [check for check in report.checks if check.slice != OVERALL and check.status == "harm"]
+    shown = [*overall, *sliced[:_SHOWN]]
+    if not shown:
+        return
+    rows = [("", "canary", "control", "evidence", "")]
+    rows += [
+        (
+            f"{check.trigger}{on_slice(safe(check.slice))}",
+            _rate(check, canary=True),
+            _rate(check, canary=False),
+            evidence_text(check.evidence),
+            _status(check),
+        )
+        for check in shown
+    ]
+    yield columns(rows, to_left=(0, -1), indent=2)
+    if len(sliced) > _SHOWN:
+        yield f"  and {len(sliced) - _SHOWN} more slices"
+
+
+def _rate(check: CanaryCheck, *, canary: bool) -> str:
+    figures = check.canary if canary else check.control
+    if figures.value is None:
+        return "no turn"
+    return f"{number(figures.value, 'fraction')} of {count(figures.turns)}"
+
+
+def _status(check: CanaryCheck) -> str:
+    if check.status == "harm":
+        return "HARM"
+    if check.status == "no_data":
+        return "no data"
+    if check.below_floor:
+        return "small enough"
+    if check.smallest_ruled_out is None:
+        return "open"
+    return f"under x {check.smallest_ruled_out:g}"
+
+
+def _split(ratio: SampleRatioCheck) -> str:
+    of = "" if ratio.slice is None else f" by {ratio.slice}"
+    told = "MISMATCH" if ratio.mismatch else "as it was set"
+    return (
+        f"split{of}: {number(ratio.observed, 'fraction')} of {counted(ratio.units, 'unit')} in "
+        f"the canary, {percent(ratio.expected)} expected: {told} (evidence "
+        f"{evidence_text(ratio.evidence)}, {SUSPECT_RATIO:g} is a mismatch)"
+    )
+
+
+def _blind(report: CanaryReport) -> Iterator[str]:
+    """Yield the slices that could hide a harm, those that could hide any first."""
+    if not report.blind or report.verdict == "roll_back":
+        return
+    keys = list(dict.fromkeys(blind.slice for blind in report.blind))
+    largest = {
+        key: next(blind for blind in report.blind if blind.slice == key) for key in keys[:_BLIND]
+    }
+    parts = [
+        f"{safe(key)} ({'any' if blind.could_hide is None else f'x {blind.could_hide:g}'} in "
+        f"{blind.trigger})"
+        for key, blind in largest.items()
+    ]
+    more = f", and {len(keys) - _BLIND} more" if len(keys) > _BLIND else ""
+    yield f"blind: {counted(len(keys), 'slice')} could hide a harm: {', '.join(parts)}{more}"
+
+
+def _needed(report: CanaryReport) -> Iterator[str]:
+    if report.verdict != "hold":
+        return
+    if report.needed is None:
+        yield "needed: not known yet from this traffic"
+    else:
+        hours = duration(max(60.0, 3600 * report.needed.hours))
+        turns = counted(report.needed.turns, "turn")
+        yield f"needed: about {turns} more, {hours} at today's traffic, if the arms are equal"

@@ -1,0 +1,88 @@
+"""``relkit canary``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.live import GitHub, Junit, Now, conclude
+from relkit.cli.output import say
+from relkit.core.errors import UsageError
+
+
+def canary(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="A policy's name, or a path.")],
+    *,
+    telemetry: Annotated[
+        list[str] | None,
+        typer.Option("--telemetry", metavar="PATH", help="Turns: files, folders, globs."),
+    ] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option("--reference", metavar="PATH", help="Control's turns before the canary."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="What was seen before, and goes on."),
+    ] = None,
+    merge: Annotated[
+        list[Path] | None,
+        typer.Option("--merge", metavar="STATE", help="Join states of shards into --state."),
+    ] = None,
+    decision: Annotated[
+        Path | None, typer.Option("--decision", metavar="FILE", help="Write the decision.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Key of ids (default: the workspace's)."),
+    ] = None,
+    now: Now = None,
+    junit: Junit = None,
+    github: GitHub = False,
+    common: Common,
+) -> None:
+    """Judge a canary on live traffic: advance, hold or roll back.
+
+    Exits 0 to advance, 1 to roll back, 3 to hold, 4 where there is no data.
+    Example: relkit canary rollout --telemetry traces/ --state rollout.state
+    """
+    from relkit.canary.run import CanaryOptions, MergeOptions
+    from relkit.canary.view import canary_finding, canary_text
+    from relkit.wiring import canary as wiring
+    from relkit.wiring.telemetry import as_of
+
+    workspace = common.open()
+    at = as_of(now)
+    if merge:
+        if state is None or telemetry or reference:
+            raise UsageError(
+                "--merge joins states into --state, and reads no telemetry",
+                hint="relkit canary POLICY --merge A --merge B --state OUT",
+            )
+        merged = MergeOptions(
+            policy=policy, states=tuple(merge), state=state, decision=decision, now=at
+        )
+        judged = wiring.merge_canary_states(workspace, merged, key)
+    else:
+        if not telemetry:
+            raise UsageError("no telemetry was named", hint="--telemetry PATH")
+        options = CanaryOptions(
+            policy=policy,
+            telemetry=tuple(telemetry),
+            reference=tuple(reference or ()),
+            state=state,
+            decision=decision,
+            now=at,
+        )
+        judged = wiring.judge_canary_telemetry(workspace, options, key)
+    if judged.decision_file is not None:
+        say(f"decision: {judged.decision_file}", quiet=common.quiet)
+    conclude(
+        canary_finding(judged, at),
+        workspace,
+        common,
+        text=lambda _: canary_text(judged),
+        junit=junit,
+        github=github,
+    )

@@ -1,0 +1,54 @@
+"""Builds what ``relkit canary`` needs."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relkit.core.config import Workspace
+from relkit.wiring.stores import monitor_files
+from relkit.wiring.telemetry import open_turns
+
+if TYPE_CHECKING:
+    from relkit.canary.run import CanaryOptions, CanaryPorts, MergeOptions
+    from relkit.canary.types import JudgedCanary
+
+
+def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts":
+    """Return the policies, states, telemetry and ledgers of a workspace."""
+    from relkit._version import __version__
+    from relkit.adapters.canaries import CanaryStateFiles
+    from relkit.adapters.duckdb.canary import DigestedFiles, fold_turns
+    from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
+    from relkit.canary.policies import parse_canary_policy
+    from relkit.canary.run import CanaryPorts
+    from relkit.registry.canary import LedgerCanaries
+    from relkit.wiring.registry import registry_ports
+
+    return CanaryPorts(
+        policy=lambda name: monitor_files(workspace).read(name, parse_canary_policy),
+        fold=partial(fold_turns, open_turns=open_turns),
+        files=DigestedFiles(open_turns),
+        states=CanaryStateFiles(workspace.state / "canary"),
+        ledgers=LedgerCanaries(registry_ports(workspace)),
+        key=partial(telemetry_key, key or workspace.state / TELEMETRY_KEY, make=key is None),
+        shown=workspace.shown,
+        tool_version=__version__,
+    )
+
+
+def judge_canary_telemetry(
+    workspace: Workspace, options: "CanaryOptions", key: Path | None
+) -> "JudgedCanary":
+    """Judge telemetry; see :func:`relkit.canary.run.judge_telemetry`."""
+    from relkit.canary.run import judge_telemetry
+
+    return judge_telemetry(options, canary_ports(workspace, key))
+
+
+def merge_canary_states(
+    workspace: Workspace, options: "MergeOptions", key: Path | None
+) -> "JudgedCanary":
+    """Join the states of shards; see :func:`relkit.canary.run.merge_states`."""
+    from relkit.canary.run import merge_states
+
+    return merge_states(options, canary_ports(workspace, key))
