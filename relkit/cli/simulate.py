@@ -51,6 +51,10 @@ def telemetry(
         Literal["session", "user"],
         typer.Option("--unit", help="What the arm is drawn for."),
     ] = "session",
+    format_: Annotated[
+        Literal["turns", "otlp", "pipecat", "livekit", "genai", "vapi"],
+        typer.Option("--format", help="The turn table, traces, or call records."),
+    ] = "turns",
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", min=0, help="Another seed, other traffic.")
     ] = 0,
@@ -97,6 +101,7 @@ def telemetry(
         onset_hours=None if onset is None else seconds(onset, "--onset") / 3600,
         start=start,
         unit=unit,
+        format=format_,
         seed=seed,
     )
     with progress_bar("hours", quiet=common.quiet) as progress:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from relkit.telemetry.simulation.scenarios import SCENARIOS
+from relkit.telemetry.simulation.traces import PRIVATE
 from tests.conftest import Workspace
 
 
@@ -27,6 +28,32 @@ def test_the_same_command_writes_the_same_files(workspace: Workspace) -> None:
     record = json.loads(first["scenario.json"])
     assert (record["seed"], record["hours"], record["onset_hours"]) == (7, 3, 1.5)
     assert record["scenario"]["changes"][0]["only"] == {"language": "de"}
+
+
+@pytest.mark.parametrize("form", ["otlp", "pipecat", "livekit", "genai", "vapi"])
+def test_traffic_is_written_as_traces_and_calls(workspace: Workspace, form: str) -> None:
+    """JSON lines, named after the hour; the same again is the same."""
+    options = ("--scenario", "harm", "--hours", "2", "--turns", "300", "--format", form)
+    for name in ("a", "b"):
+        folder = str(workspace.folder / name)
+        answer = workspace.relkit("simulate", "telemetry", folder, *options)
+        assert answer.code == 0, answer
+        assert PRIVATE not in answer.out + answer.err
+    first, second = (digests(workspace.folder / name) for name in ("a", "b"))
+    assert first == second
+    assert all(name.endswith(".jsonl") for name in first if name != "scenario.json")
+
+
+@pytest.mark.parametrize("form", ["otlp", "pipecat", "livekit", "genai", "vapi"])
+def test_traces_are_checked_by_the_next_command(workspace: Workspace, form: str) -> None:
+    """``relkit telemetry check`` finds out what they are; nobody's text is in its answer."""
+    folder = str(workspace.folder / "t")
+    options = ("--scenario", "harm", "--hours", "2", "--turns", "300", "--format", form)
+    assert workspace.relkit("simulate", "telemetry", folder, *options).code == 0
+    answer = workspace.relkit("telemetry", "check", folder, "--now", "2026-01-06T00:00:00Z")
+    assert answer.code == 0, answer
+    assert ("genai" if form == "otlp" else form) in answer.out
+    assert PRIVATE not in answer.out + answer.err
 
 
 def test_json_says_what_was_written(workspace: Workspace) -> None:
