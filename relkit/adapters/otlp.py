@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.wording import count, counted
 from relkit.core.yaml_text import shown
 from relkit.telemetry.calls import call_key, call_records, observe_call, turns_of_call
@@ -76,7 +76,7 @@ def holds_traces(path: Path) -> bool:
 
 
 def read_traces(files: Sequence[Path], options: TelemetryOptions) -> TraceTurns:
-    """Return the turns in files; raises InvalidInput with file and line.
+    """Return the turns in files; raises InvalidInput with file and line, UsageError for a mapping.
 
     Half a line, a cut file or other signals are problems of the result; a file of protobuf, and
     one in which no line can be read, is refused.
@@ -113,7 +113,10 @@ class _Reading:
     """One pass over files, and then over traces."""
 
     def __init__(self, options: TelemetryOptions, folder: Path) -> None:
-        self._table = AttributeTable(options.mapping)
+        try:
+            self._table = AttributeTable(options.mapping)
+        except ValueError as error:
+            raise UsageError(f"mapping: {error}", hint="see docs/telemetry.md") from error
         self._reader = SpanReader(self._table)
         self._accounting = Accounting()
         self._forced = options.dialect

@@ -32,7 +32,7 @@ _COUNTS = {
     "llmCachedPromptTokens": "cache_read",
 }
 _FAILED_WORDS = ("error", "fault", "failed", "unavailable", "exception")
-_ABANDONED = ("silence-timed-out", "customer-ended-call-before")
+_ABANDONED = ("customer-ended-call-before-assistant",)
 _CALL_KEYS = frozenset({"endedReason", "costBreakdown", "artifact", "startedAt"})
 _SUCCESS = {"true": True, "pass": True, "false": False, "fail": False}
 
@@ -73,8 +73,9 @@ def turns_of_call(
 ) -> tuple[list[TraceTurn], int]:
     """Return the turns of a finished call and the number of values that are none.
 
-    A call that failed before its first turn is one failed turn; any other one without turns
-    (nobody answered) is none. A call without an end has no turns yet.
+    Latencies are those of answered turns; the turn in which a call failed, or that its user did
+    not wait for, comes after them. A call that nobody answered has no turn, and one without an end
+    none yet.
     """
     ended = _moment(record.get("endedAt"))
     if ended is None:
@@ -86,31 +87,35 @@ def turns_of_call(
     latencies = (
         [row for row in measured if isinstance(row, Mapping)] if isinstance(measured, list) else []
     )
-    if not latencies and not failed:
-        return [], 0
-    ends = _turn_ends(record, len(latencies)) or [ended] * max(len(latencies), 1)
-    labels = dict(table.columns(_labels(record, table)))
+    labels: dict[str, AttributeValue] = {}
+    table.fill(labels, _labels(record, table))
     turns, bad = [], 0
-    for i, end in enumerate(ends):
+    ends = _turn_ends(record, len(latencies)) or [ended] * len(latencies)
+    for i, (latency, end) in enumerate(zip(latencies, ends, strict=True)):
         values: dict[str, AttributeValue] = {"outcome": "completed", "ok": True}
-        for name, column in _LATENCIES.items() if latencies else ():
-            if name in latencies[i]:
-                raw = latencies[i][name]
+        for name, column in _LATENCIES.items():
+            if name in latency:
+                raw = latency[name]
                 seconds = read_delay(raw / 1000 if isinstance(raw, int | float) else raw)
                 bad += seconds is None
                 if seconds is not None:
-                    values[column] = 1000.0 * float(seconds)
-        values.update(labels)
-        flag_excess(values)
-        turns.append(TraceTurn(session=call, turn=f"{call}:{i}", end=end, values=values, spans=1))
-    last = turns[-1].values
+                    values[column] = 1000.0 * seconds
+        turns.append(_turn_of(call, i, end, values | labels))
     if failed:
-        last.update(outcome="failed", ok=False)
+        values = {"outcome": "failed", "ok": False}
+        turns.append(_turn_of(call, len(turns), ended, values | labels))
     elif reason.startswith(_ABANDONED):
-        last["outcome"] = "abandoned"
-        del last["ok"]
-    bad += _finish(record, turns[-1], accounting)
+        values = {"outcome": "abandoned"}
+        turns.append(_turn_of(call, len(turns), ended, values | labels))
+    if turns:
+        bad += _finish(record, turns[-1], accounting)
     return turns, bad
+
+
+def _turn_of(call: str, number: int, end: int, values: dict[str, AttributeValue]) -> TraceTurn:
+    flag_excess(values)
+    session = str(values.pop("session", call))
+    return TraceTurn(session=session, turn=f"{call}:{number}", end=end, values=values)
 
 
 def _finish(record: Record, turn: TraceTurn, accounting: Accounting) -> int:

@@ -16,13 +16,15 @@ from relkit.telemetry.spans import (
     TraceTurn,
 )
 from relkit.telemetry.types import STAGES
-from relkit.telemetry.usage import Accounting, UsageSource, add_up
+from relkit.telemetry.usage import Accounting, TokenCounts, UsageSource, add_up
 
 TraceDialect = Literal["pipecat", "livekit", "genai"]
 
 _AGENT_TURNS = frozenset({"agent_turn", "assistant_turn", "realtime_assistant_turn"})
 _LIVEKIT = _AGENT_TURNS | {"agent_session", "user_turn"}
 _PIPECAT_TURN = frozenset({"turn.number", "turn.was_interrupted", "turn.user_bot_latency_seconds"})
+
+_PIPECAT_TOOLS = frozenset({"function_call", "tool_call", "llm_tool_call"})
 
 _EXCESS_SHARE, _EXCESS_MS = 0.05, 20.0
 """Stages may add up to so much more than the whole: clocks are read at different moments."""
@@ -70,32 +72,51 @@ def _pipecat(tree: SpanTree, readings: Readings) -> Iterator[TraceTurn]:
     members = tree.below({root.id: root.id for root in roots})
     for root in roots:
         below = members[root.id]
-        stages = _by_name(below)
+        heard, models, voices, tools = _stages_of(below)
         values: TurnValues = {}
         attributes = root.attributes
         latency = _put_ms(values, "latency_ms", attributes.get("turn.user_bot_latency_seconds"))
-        models = stages.get("llm", ())
-        heard = stages.get("stt", ())
         if models:  # what is heard after the model was asked is heard for the next answer
             heard = [span for span in heard if span.start <= models[0].start] or heard
         transcribed = _first(reversed(heard), "metrics.ttfb")
         _put_ms(values, "asr_ms", transcribed)
         _put_rest(values, attributes.get("turn.user_turn_seconds"), transcribed)
         _put_ms(values, "llm_ttft_ms", _first(models, "metrics.ttfb"))
-        _put_ms(values, "tts_ttfb_ms", _first(stages.get("tts", ()), "metrics.ttfb"))
-        _put_sum(values, "tts_chars", stages.get("tts", ()), "metrics.character_count")
-        _put_sum(values, "audio_in_s", stages.get("stt", ()), "metrics.audio_seconds")
-        _put_sum(values, "audio_out_s", stages.get("tts", ()), "metrics.audio_seconds")
+        _put_ms(values, "tts_ttfb_ms", _first(voices, "metrics.ttfb"))
+        if tools:
+            _put_tools(values, tools, voices)
+        _put_sum(values, "tts_chars", voices, "metrics.character_count")
+        _put_sum(values, "audio_in_s", heard, "metrics.audio_seconds")
+        _put_sum(values, "audio_out_s", voices, "metrics.audio_seconds")
         outcome = None
-        if root.failed or any(_ended_badly(stages.get(name, ())) for name in ("llm", "tts")):
+        if root.failed or _ended_badly(models) or _ended_badly(voices):
             outcome = "failed"
         elif attributes.get("turn.ended_by_conversation_end"):
             outcome = "completed" if latency else "abandoned"
         elif attributes.get("turn.was_interrupted"):
             outcome = "interrupted"
-        elif latency or "tts" in stages:
+        elif latency or voices:
             outcome = "completed"
         yield _turn(tree, [root], below, values, readings, outcome, ("conversation.id",))
+
+
+def _stages_of(spans: Iterable[TraceSpan]) -> tuple[list[TraceSpan], ...]:
+    """Return pipecat's spans of the recogniser, the model, the voice and of tools."""
+    heard: list[TraceSpan] = []
+    models: list[TraceSpan] = []
+    voices: list[TraceSpan] = []
+    tools: list[TraceSpan] = []
+    for span in spans:
+        name = span.name
+        if name == "stt":
+            heard.append(span)
+        elif name == "llm":
+            models.append(span)
+        elif name == "tts":
+            voices.append(span)
+        elif name in _PIPECAT_TOOLS:
+            tools.append(span)
+    return heard, models, voices, tools
 
 
 def _livekit(tree: SpanTree, readings: Readings) -> Iterator[TraceTurn]:
@@ -117,9 +138,7 @@ def _livekit(tree: SpanTree, readings: Readings) -> Iterator[TraceTurn]:
         values: TurnValues = {}
         asked = [*spans, *([user] if user else [])]
         latency = _put_ms(values, "latency_ms", _first(asked, "lk.e2e_latency"))
-        transcribed = _first(asked, "lk.transcription_delay")
-        _put_ms(values, "asr_ms", transcribed)
-        _put_rest(values, _first(asked, "lk.end_of_turn_delay"), transcribed)
+        _put_endpointing(values, asked)
         _put_ms(values, "queue_ms", _first(members[speech], "lk.speech.queue_wait"))
         below = members[speech]
         stages = _by_name(below)
@@ -145,9 +164,7 @@ def _livekit(tree: SpanTree, readings: Readings) -> Iterator[TraceTurn]:
     unanswered = [span for span in users if span.id not in taken and _committed(span)]
     for user in unanswered:
         values = {}
-        transcribed = _first([user], "lk.transcription_delay")
-        _put_ms(values, "asr_ms", transcribed)
-        _put_rest(values, _first([user], "lk.end_of_turn_delay"), transcribed)
+        _put_endpointing(values, [user])
         outcome = "abandoned" if user is users[-1] else None
         yield _turn(tree, [user], [], values, readings, outcome, ())
 
@@ -178,7 +195,11 @@ def _genai(tree: SpanTree, readings: Readings) -> Iterator[TraceTurn]:
         _put_ms(values, "llm_ttft_ms", _first(every, "gen_ai.response.time_to_first_chunk"))
         _put_tools(values, tools, ())
         bad_root = bool(roots) and (spans[0].failed or "error.type" in spans[0].attributes)
-        outcome = "failed" if bad_root or _ended_badly(models) else "completed"
+        outcome = None
+        if bad_root or _ended_badly(models):
+            outcome = "failed"
+        elif models or any(span.counts for span in spans):
+            outcome = "completed"
         ids = ("gen_ai.conversation.id", "session.id")
         yield _turn(tree, spans, members, values, readings, outcome, ids)
 
@@ -201,40 +222,23 @@ def _turn(
 ) -> TraceTurn:
     """Return a turn with usage, labels and outcome; what its root says goes before all else."""
     root = roots[0]
-    above = list(tree.above(root))
-    nearest = [*roots, *above, *members]
-    calls = _calls(tree, [*roots, *members])
-    counts = []
-    made_inclusive = 0
-    for call in calls:
-        inclusive, changed = readings.accounting.inclusive(source_of(call), call.counts)
-        counts.append(inclusive)
-        made_inclusive += changed
-    if calls:
-        values.update(add_up(counts))
-        source = source_of(calls[0])
-        if source.model:
-            values["model"] = source.model
-        if source.provider:
-            values["provider"] = source.provider
+    nearest = [*roots, *tree.above(root), *members]
+    made_inclusive = _put_usage(values, _calls(tree, [*roots, *members]), readings.accounting)
+    session: AttributeValue = root.trace
+    for name in session_names:
+        named = [span.attributes[name] for span in nearest if name in span.attributes]
+        if named:
+            session = named[0] or session
+            break
     if outcome is not None:
         values["outcome"] = outcome
-        if outcome != "abandoned":
-            values["ok"] = outcome != "failed"
-    session = next(
-        (
-            span.attributes[name]
-            for name in session_names
-            for span in nearest
-            if name in span.attributes
-        ),
-        root.trace,
-    )
-    labels: TurnValues = dict(root.resource)
+    labels = root.resource
     for span in reversed(nearest):
         if span.labels:
-            labels.update(span.labels)
-    values.update(readings.table.columns(labels))
+            labels = {**labels, **span.labels}
+    readings.table.fill(values, labels)
+    if values.get("outcome", "abandoned") != "abandoned":
+        values.setdefault("ok", values["outcome"] != "failed")
     flag_excess(values)
     return TraceTurn(
         session=str(values.pop("session", session)),
@@ -245,6 +249,24 @@ def _turn(
         made_inclusive=made_inclusive,
         repeats=tree.repeats.get(root.id, 0),
     )
+
+
+def _put_usage(values: TurnValues, calls: Sequence[TraceSpan], accounting: Accounting) -> int:
+    """Write inclusive usage and the model of the first call; return how many were made so."""
+    made_inclusive = 0
+    counts: list[TokenCounts] = []
+    for call in calls:
+        source = source_of(call)
+        inclusive, changed = accounting.inclusive(source, call.counts)
+        counts.append(inclusive)
+        made_inclusive += changed
+        if len(counts) == 1:
+            if source.model:
+                values["model"] = source.model
+            if source.provider:
+                values["provider"] = source.provider
+    values.update(add_up(counts))
+    return made_inclusive
 
 
 def flag_excess(values: TurnValues) -> None:
@@ -300,14 +322,27 @@ def _put_rest(values: TurnValues, ended: AttributeValue | None, transcribed: flo
         values["eou_ms"] = 1000.0 * max(rest, 0.0)
 
 
+def _put_endpointing(values: TurnValues, spans: Sequence[TraceSpan]) -> None:
+    """Write LiveKit's delays to the transcript and to the end of turn.
+
+    Where the first was to be measured and was not, nobody knows the second without it.
+    """
+    transcribed = _first(spans, "lk.transcription_delay")
+    _put_ms(values, "asr_ms", transcribed)
+    if transcribed is not None or not any(
+        "lk.transcription_delay" in span.attributes for span in spans
+    ):
+        _put_rest(values, _first(spans, "lk.end_of_turn_delay"), transcribed)
+
+
 def _put_sum(values: TurnValues, column: str, spans: Iterable[TraceSpan], name: str) -> None:
-    amounts = [
-        float(amount)
-        for amount in (span.attributes.get(name) for span in spans)
-        if amount is not None
-    ]
-    if amounts:
-        values[column] = sum(amounts)
+    total = None
+    for span in spans:
+        amount = span.attributes.get(name)
+        if amount is not None:
+            total = float(amount) + (total or 0.0)
+    if total is not None:
+        values[column] = total
 
 
 def _put_tools(values: TurnValues, tools: Sequence[TraceSpan], voices: Sequence[TraceSpan]) -> None:

@@ -68,23 +68,31 @@ class SpanReader:
 
     def _span(self, span: Json, resource: _Labels) -> TraceSpan:
         """Return a span; raises KeyError, TypeError or ValueError for one without ids."""
-        get = span.get
-        trace = get("traceId") or span["trace_id"]
-        own_id = get("spanId") or span["span_id"]
-        parent = get("parentSpanId") or get("parent_span_id") or ""
+        try:
+            trace, own_id, name = span["traceId"], span["spanId"], span["name"]
+            start, end = span["startTimeUnixNano"], span["endTimeUnixNano"]
+            parent = span.get("parentSpanId") or ""
+        except KeyError:
+            get = span.get
+            trace = get("traceId") or span["trace_id"]
+            own_id = get("spanId") or span["span_id"]
+            parent = get("parentSpanId") or get("parent_span_id") or ""
+            name = get("name")
+            start = get("startTimeUnixNano") or get("start_time_unix_nano")
+            end = get("endTimeUnixNano") or get("end_time_unix_nano")
         if len(trace) != _HEX_TRACE or len(own_id) != _HEX_SPAN:
             trace, own_id = _hex(trace, 16), _hex(own_id, 8)
         if parent and len(parent) != _HEX_SPAN:
             parent = _hex(parent, 8)
-        status = get("status") or _NO_STATUS
-        attributes, labels, counts, bad = self._attributes(get("attributes") or ())
+        status = span.get("status") or _NO_STATUS
+        attributes, labels, counts, bad = self._attributes(span.get("attributes") or ())
         return TraceSpan(
             trace.lower(),
             own_id.lower(),
             parent.lower(),
-            get("name") or "",
-            int(get("startTimeUnixNano") or get("start_time_unix_nano") or 0),
-            int(get("endTimeUnixNano") or get("end_time_unix_nano") or 0),
+            name or "",
+            int(start or 0),
+            int(end or 0),
             status.get("code") in _FAILED,
             attributes,
             labels,
@@ -106,11 +114,18 @@ class SpanReader:
             entry = find(attribute["key"])
             if entry is None:
                 continue
-            reader, field, into, label = entry
-            values = attribute["value"]
+            plain, reader, field, into, label = entry
             raw = None
-            for raw in values.values():  # noqa: B007 - the first, and there is but one
+            for raw in attribute["value"].values():  # noqa: B007 - the first, and there is but one
                 break
+            if plain and reader is not None:
+                value = reader(raw)
+                if value is None:
+                    bad += 1
+                    if reader is not read_delay:
+                        continue
+                read[field] = value  # None: there was a delay, which nobody measured
+                continue
             if reader is not None:
                 value = reader(raw)
                 if value is None:
@@ -127,7 +142,7 @@ class SpanReader:
             elif into == "figures":
                 read.update(_figures(raw))
             if label is not None:
-                kind = next(iter(values), "")
+                kind = next(iter(attribute["value"]), "")
                 if label is read_label and kind[:1] in {"i", "d"}:  # a 64-bit integer is a string
                     raw = read_amount(raw)
                 value = label(raw)

@@ -5,8 +5,9 @@ at. Numbers that their senders are known to write for "not measured" are no valu
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 from relkit.telemetry.columns import factor
@@ -20,6 +21,8 @@ ReadAs = Literal["delay", "amount", "flag", "id", "word", "label", "figures", "t
 
 LONGEST_DELAY_S = 60.0
 """A delay above this is a stale anchor or a Unix time (livekit/agents 2388, 2606, 3591, 4388)."""
+
+_MOST_LEVELS = 64
 
 LONGEST_WORD = 100
 """Characters of a label: what is longer is no name of a model, language or release."""
@@ -78,13 +81,6 @@ _LABEL_KINDS: Mapping[Kind, ReadAs] = {
 }
 
 
-class LabelSource(NamedTuple):
-    """An attribute that a column is read from, and the factor to the column's own unit."""
-
-    name: str
-    factor: float = 1.0
-
-
 class TraceSpan(NamedTuple):
     """What was read of one span; times in ns since 1970, 0 where there is none.
 
@@ -108,8 +104,12 @@ class TraceSpan(NamedTuple):
 
 
 class AttributeEntry(NamedTuple):
-    """How an attribute is read: ``into`` says where to, ``label`` reads it as a label, too."""
+    """How an attribute is read: ``into`` says where to, ``label`` reads it as a label, too.
 
+    A ``plain`` one is read into the attributes and nothing else.
+    """
+
+    plain: bool
     read: "Reader | None"
     field: str
     into: Literal["attributes", "counts", "figures"]
@@ -122,44 +122,62 @@ class AttributeTable:
     def __init__(self, mapping: ColumnMapping) -> None:
         """Take columns to attributes; they replace the defaults of their columns.
 
-        Raises ValueError for a unit of what is no duration.
+        Raises ValueError for a unit of what is no duration, and for an attribute that is to fill
+        two columns in different ways.
         """
-        self.labels: dict[str, tuple[LabelSource, ...]] = {
-            column: tuple(map(LabelSource, names))
-            for column, names in LABELS.items()
-            if column not in mapping
-        }
-        for column, mapped in mapping.items():
-            scale = factor(COLUMNS.get(column, "text"), mapped.unit)
-            self.labels[column] = (LabelSource(mapped.column, scale),)
-        kinds: dict[str, ReadAs] = {
-            source.name: _LABEL_KINDS[COLUMNS[column]] if column in COLUMNS else "label"
-            for column, sources in self.labels.items()
-            for source in sources
-        }
+        self.labels: dict[str, tuple[str, ...]] = {
+            column: names for column, names in LABELS.items() if column not in mapping
+        } | {column: (mapped.column,) for column, mapped in mapping.items()}
+        ways: dict[str, tuple[ReadAs, Kind | None, float]] = {}
+        for column, names in self.labels.items():
+            kind = COLUMNS.get(column)
+            unit = mapping[column].unit if column in mapping else None
+            scale = factor(kind or "text", unit)
+            way: tuple[ReadAs, Kind | None, float] = (
+                "label" if kind is None else _LABEL_KINDS[kind],
+                kind if kind in {"ms", "s"} else None,
+                scale,
+            )
+            for name in names:
+                if ways.setdefault(name, way) != way:
+                    raise ValueError(f"{name} is mapped to columns of different kinds")
         self.entries: dict[str, AttributeEntry] = {
-            name: _entry(name, READ_ATTRIBUTES.get(name), kinds.get(name))
-            for name in (*READ_ATTRIBUTES, *kinds)
+            name: _entry(name, READ_ATTRIBUTES.get(name), ways.get(name))
+            for name in (*READ_ATTRIBUTES, *ways)
         }
 
-    def columns(self, labels: Mapping[str, AttributeValue]) -> Iterator[tuple[str, AttributeValue]]:
-        """Yield the columns that labels fill, in their units."""
-        for column, sources in self.labels.items():
-            for source in sources:
-                value = labels.get(source.name)
-                if value is not None:
-                    scaled = source.factor != 1.0 and isinstance(value, float)
-                    yield column, float(value) * source.factor if scaled else value
+    def fill(self, values: dict[str, AttributeValue], labels: Mapping[str, AttributeValue]) -> None:
+        """Write the columns that labels fill."""
+        for column, names in self.labels.items():
+            for name in names:
+                if name in labels:
+                    values[column] = labels[name]
                     break
 
 
-def _entry(name: str, read_as: ReadAs | None, label: ReadAs | None) -> AttributeEntry:
+def _entry(
+    name: str, read_as: ReadAs | None, way: tuple[ReadAs, Kind | None, float] | None
+) -> AttributeEntry:
     return AttributeEntry(
+        way is None and read_as not in {"tokens", "figures"},
         READERS.get(read_as) if read_as is not None else None,
         FIELDS.get(name, name),
         "counts" if read_as == "tokens" else "figures" if read_as == "figures" else "attributes",
-        READERS[label] if label is not None else None,
+        None
+        if way is None
+        else READERS[way[0]]
+        if way[1] is None
+        else partial(_read_duration, kind=way[1], scale=way[2]),
     )
+
+
+def _read_duration(raw: object, *, kind: Kind, scale: float) -> float | None:
+    """Return a duration in its column's unit; a delay counts up to 60 s, as everywhere."""
+    amount = read_amount(raw)
+    if amount is None:
+        return None
+    scaled = amount * scale
+    return scaled if kind == "s" or read_delay(scaled / 1000.0) is not None else None
 
 
 def read_amount(raw: object) -> float | None:
@@ -258,14 +276,14 @@ class SpanTree:
         self.by_id = by_id
         self.spans = sorted(by_id.values(), key=_by_time)
 
-    def above(self, span: TraceSpan) -> Iterator[TraceSpan]:
-        """Yield the parent of a span, its parent, and so on; a circle ends where it closes."""
-        passed = {span.id}
+    def above(self, span: TraceSpan) -> list[TraceSpan]:
+        """Return the parent of a span, its parent, and so on, over at most 64 levels."""
+        path: list[TraceSpan] = []
         parent = self.by_id.get(span.parent)
-        while parent is not None and parent.id not in passed:
-            yield parent
-            passed.add(parent.id)
+        while parent is not None and len(path) < _MOST_LEVELS:
+            path.append(parent)
             parent = self.by_id.get(parent.parent)
+        return path
 
     def below(self, roots: Mapping[str, str]) -> dict[str, list[TraceSpan]]:
         """Return the spans below each root, in time; ``roots`` maps a span's id to its group."""

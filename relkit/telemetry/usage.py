@@ -186,7 +186,8 @@ def add_up(calls: Iterable[TokenCounts]) -> dict[str, float]:
     """Return the sums by column of the turn table; a count that no call reports is not there."""
     sums: dict[str, float] = {}
     for counts in calls:
-        for field, column in COLUMNS_OF.items():
-            if field in counts:
-                sums[column] = sums.get(column, 0.0) + counts[field]
+        for field, tokens in counts.items():
+            column = COLUMNS_OF.get(field)
+            if column is not None:
+                sums[column] = sums.get(column, 0.0) + tokens
     return sums

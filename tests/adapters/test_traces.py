@@ -145,15 +145,14 @@ def test_vapi_calls(tmp_path: Path) -> None:
     turns = read(file, mapping={"language": "assistant.transcriber.language"})
     assert turns.dialect == "vapi"
     assert turns.counts["bad_value"] == 2
-    first, second, *_, failed = rows(turns)
+    assert len(rows(turns)) == 5
+    first = next(turn for turn in rows(turns) if "latency_ms" in turn)
     assert (first["latency_ms"], first["eou_ms"], first["llm_ttft_ms"]) == (1200.0, 300.0, 450.0)
     assert first["language"] == "de"
     last = next(turn for turn in rows(turns) if turn.get("cost") and turn["ok"])
     assert (last["cost"], last["currency"], last["success"]) == (0.12, "USD", True)
     assert (last["input_tokens"], last["tts_chars"], last["model"]) == (900.0, 400.0, "gpt-4o")
     assert sum(not turn["ok"] for turn in rows(turns)) == 1
-    assert second
-    assert failed
 
 
 def test_a_call_that_failed_before_a_turn_is_a_failed_turn(tmp_path: Path) -> None:
