@@ -31,6 +31,11 @@ from relkit.evaluation.types import (
     checked_systems,
     with_overall,
 )
+from relkit.monitoring.cost.types import (
+    checked_currency,
+    checked_date,
+    checked_token_price,
+)
 from relkit.registry.types import language_name, no_line_break, printable
 from relkit.scoring.normalizers import checked_replacements, free_name
 
@@ -63,6 +68,9 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     free_name: st.sampled_from(["mine", "a.b-c"]),
     fraction_of: st.sampled_from([0.01, 0.1, 0.5]),
     checked_duration: st.integers(1, 999_999).map("{}s".format),
+    checked_currency: st.sampled_from(["USD", "EUR"]),
+    checked_date: st.dates().map(str),
+    checked_token_price: st.floats(0, 1),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     no_line_break: st.text(st.characters(categories=["L", "N", "Zs"]), max_size=9).filter(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command as built
 
 from relkit.cli.completion import complete
@@ -44,6 +44,7 @@ COMMANDS = {
     "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
     "health": ("serving:health", "Say how a service bears its load, from live traffic."),
     "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
+    "cost": ("cost:cost", "Compare what two arms cost per call, audio minute and success."),
     "dataset": ("", "Check, version, compare and import datasets."),
     "registry": ("", "Keep releases and the ledger of what was served when."),
     "telemetry": ("", "Look at what a served assistant sent."),
@@ -65,6 +66,14 @@ A group has none, or the one that is called where its first word is the name of 
 """
 
 GROUPS = {
+    "cost": {"prices": ("", "Check price tables, and make them from those of others.")},
+    "cost prices": {
+        "check": ("cost:check", "Check a price table: its prices, days and currency."),
+        "import": (
+            "cost:import_",
+            "Make a price table from the price map of LiteLLM or Langfuse.",
+        ),
+    },
     "dataset": {
         "check": ("dataset:check", "Check a dataset against its contract."),
         "lock": ("dataset:lock", "Put the audio under DVC and record the version."),
@@ -117,7 +126,7 @@ GROUPS = {
         "profile": ("drift:profile", "Freeze a reference: bins, shares and counts, and no row."),
     },
 }
-"""Commands that are groups, each with a table of its own."""
+"""Commands that are groups, each with a table of its own; one inside another by both names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +246,9 @@ class LazyGroup(TyperGroup):
 
     table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
 
+    path: ClassVar[str] = ""
+    """How the group is called: ``cost prices``; empty for the program."""
+
     place: ClassVar[str] = ""
     """The command that is called where the first word names none: ``relkit drift POLICY``."""
 
@@ -272,8 +284,8 @@ class LazyGroup(TyperGroup):
             return None
         if cmd_name not in self.commands:
             place, _ = self.table[cmd_name]
-            is_group = self.table is COMMANDS and cmd_name in GROUPS
-            command = _group(cmd_name) if is_group else _command(cmd_name, place)
+            path = f"{self.path} {cmd_name}".strip()
+            command = _group(path) if path in GROUPS else _command(cmd_name, place)
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
 
@@ -305,28 +317,56 @@ def _unknown(name: str, names: tuple[str, ...]) -> UsageError:
     return UsageError(f'no command "{shown(name)}"', hint=hint)
 
 
+class SpreadCommand(TyperCommand):
+    """A command some of whose options take several words: those shown as ``PATH…``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer's own context type is private
+        """Repeat such an option before each of its words, as Typer wants it."""
+        several = {
+            name
+            for option in self.params
+            if str(option.metavar or "").endswith("…")
+            for name in option.opts
+            if name.startswith("--")
+        }
+        spread: list[str] = []
+        current, repeated = None, False
+        for word in args:
+            if word.startswith("-"):
+                current, repeated = (word, False) if word in several else (None, False)
+            elif current is not None:
+                if repeated:
+                    spread.append(current)
+                repeated = True
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
 def _command(name: str, place: str) -> Any:  # noqa: ANN401  # Typer's own command type is private
     """Return the command that is the function ``module:function``."""
     module, function = place.split(":")
     program = typer.Typer(add_completion=False, rich_markup_mode=None)
     implementation = getattr(import_module(f"relkit.cli.{module}"), function)
-    program.command(name=name)(with_common(implementation))
+    program.command(name=name, cls=SpreadCommand)(with_common(implementation))
     return built(program)
 
 
-def _group(name: str) -> Any:  # noqa: ANN401  # as above
-    """Return a group of commands that are imported when called, too."""
+def _group(called: str) -> Any:  # noqa: ANN401  # as above
+    """Return a group of commands that are imported when called, too, by how it is called."""
+    outer, _, name = called.rpartition(" ")
+    place_of_group, text = (GROUPS[outer] if outer else COMMANDS)[name]
 
     class Inner(LazyGroup):
-        table = GROUPS[name]
-        place = COMMANDS[name][0]
+        table = GROUPS[called]
+        path = called
+        place = place_of_group
 
     program = typer.Typer(cls=Inner, name=name, add_completion=False, rich_markup_mode=None)
 
     def group(*, common: Common) -> None:
         """Take the common options before the name of the inner command, too."""
 
-    program.callback(help=COMMANDS[name][1])(with_common(group))
+    program.callback(help=text)(with_common(group))
     return built(program)
 
 

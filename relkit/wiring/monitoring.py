@@ -1,4 +1,4 @@
-"""Builds what watches live traffic needs: policies, telemetry, a clock."""
+"""Builds what watches live traffic needs: policies, telemetry, price tables, a clock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,13 @@ from relkit.wiring.stores import monitor_files
 
 if TYPE_CHECKING:
     from relkit.adapters.duckdb.serving import TurnTableTraffic
+    from relkit.monitoring.cost.types import (
+        CostOptions,
+        CostReport,
+        ImportedPrices,
+        MapFormat,
+        PriceTable,
+    )
     from relkit.monitoring.drift.run import DriftOptions, ProfileOptions
     from relkit.monitoring.drift.types import DriftProfile, DriftReport
     from relkit.monitoring.serving.types import CapacityReport, HealthReport
@@ -109,3 +116,71 @@ def drift(workspace: Workspace, options: "DriftOptions") -> "DriftReport":
     )
     with open_turns(telemetry) as table:
         return judge_turns(DuckDBDrift(table, policy.by), policy, profile)
+
+
+def compare_costs(workspace: Workspace, options: "CostOptions") -> "CostReport":
+    """Compare two arms; see :func:`relkit.monitoring.cost.run.compare_costs`."""
+    from functools import partial
+
+    from relkit.adapters.duckdb.cost import ArmUsageReader
+    from relkit.monitoring.cost.ports import CostPorts
+    from relkit.monitoring.cost.price_files import parse_cost_policy
+    from relkit.monitoring.cost.run import compare_costs as compare
+    from relkit.wiring.telemetry import open_turns
+
+    policies = monitor_files(workspace)
+    ports = CostPorts(
+        policy=lambda name: policies.read(name, parse_cost_policy),
+        table=partial(read_prices, folder=workspace.folder),
+        usage=ArmUsageReader(open_turns),
+    )
+    return compare(options, ports)
+
+
+def read_prices(name: str, folder: Path | None = None) -> "PriceTable":
+    """Return a price table by its place, or by that in ``folder``; raises InvalidInput."""
+    from relkit.core import storage
+    from relkit.core.codec import decode
+    from relkit.monitoring.cost.price_files import parse_prices
+
+    path = Path(name)
+    if folder is not None and not path.is_file():
+        path = folder / name
+    text = decode(storage.read_bytes(path, what=path.name), source=path.name)
+    return parse_prices(text, source=path.name)
+
+
+def import_prices(
+    file: Path,
+    *,
+    format_: "MapFormat | None",
+    currency: str,
+    models: tuple[str, ...],
+    valid_from: str | None,
+) -> "ImportedPrices":
+    """Return a price table from a price map of another tool; raises UsageError, InvalidInput."""
+    from relkit.core import storage
+    from relkit.core.codec import decode
+    from relkit.monitoring.cost.price_files import import_prices as import_map
+    from relkit.monitoring.cost.types import checked_currency, checked_date
+
+    day = time_of(None)[:10] if valid_from is None else valid_from
+    try:
+        checked_date(day)
+    except ValueError as error:
+        raise UsageError(f"--valid-from: {error}", hint="for example 2026-11-01") from error
+    try:
+        checked_currency(currency)
+    except ValueError as error:
+        raise UsageError(f"--currency: {error}", hint="for example --currency EUR") from error
+    text = decode(storage.read_bytes(file, what=file.name), source=file.name)
+    return import_map(
+        text, source=file.name, currency=currency, valid_from=day, format_=format_, models=models
+    )
+
+
+def write_prices(path: Path, text: str) -> None:
+    """Write a price table; raises StorageFailed."""
+    from relkit.core import storage
+
+    storage.write_text(path, text)

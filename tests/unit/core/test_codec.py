@@ -44,6 +44,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
     CapacityPolicy,
@@ -183,6 +184,9 @@ FILES: tuple[type, ...] = (
     LoggedDecision,
     RunHeader,
     Suite,
+    CostPolicy,
+    CostReport,
+    PriceTable,
     DriftPolicy,
     DriftProfile,
     DriftReport,

@@ -1,0 +1,1 @@
+"""What serving costs: price tables, cost per call, audio minute and success, and what changed."""
