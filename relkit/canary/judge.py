@@ -548,6 +548,8 @@ def _hold_words(code: str, report: CanaryReport, look: CanaryLook) -> str:
         "control_changed": "control changed its release: a new step has to begin",
         "canary_changed": "the canary changed its release: a new rollout has to begin",
         "unit_change": f"{about} changes its unit half-way",
+        "constant": f"{about} is the same in every turn: it is not measured",
+        "stale": f"the newest turn is {about} old",
         "min_duration": "the step has not lasted long enough",
         "not_ruled_out": f"{about} is not ruled out",
     }

@@ -61,6 +61,10 @@ _BITS = 13
 """Bits of a count inside a number: four of them fit into what a double holds exactly."""
 
 _MOST_SLICES = 1000
+
+_FEWEST = 50
+"""Turns with a time below which all of them may be the same by chance."""
+
 _JOINT = 400
 """Combinations of slice values that one query groups by."""
 
@@ -187,7 +191,10 @@ class _Fold:
             thresholds=self._thresholds,
             times=tuple(self._times()),
             telemetry=summary,
-            suspect=tuple(f"unit_change:{p.where}" for p in changed if p.where in used),
+            suspect=(
+                *(f"unit_change:{p.where}" for p in changed if p.where in used),
+                *self._constant(),
+            ),
             warnings=tuple(
                 f"{p.where}: {p.message}" for p in summary.problems if p.code != "other"
             ),
@@ -225,6 +232,19 @@ class _Fold:
 
     def _used_columns(self) -> set[str]:
         return {trigger.column for trigger in self._policy.watched} | self._budgeted()
+
+    def _constant(self) -> Iterator[str]:
+        """Yield a code for each time that is the same in every turn: nobody measured it."""
+        for column in tails_of(self._policy):
+            if not self._has(column):
+                continue
+            time = quoted(column)
+            rows = self._table.fetch(
+                f"SELECT count({time}) AS n, coalesce(min({time}) = max({time}), FALSE) AS same"
+                " FROM canary_rows"
+            )
+            if int(rows["n"][0]) >= _FEWEST and bool(rows["same"][0]):
+                yield f"constant:{column}"
 
     def _budgeted(self) -> set[str]:
         """Return the columns of times that limits hold to a budget."""

@@ -663,7 +663,8 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
     number = f"TRY_CAST({plain} AS DOUBLE)"
     scaled = number if times == 1.0 else f"({number} * {times!r})"
     most = {"ms": LONGEST_S * 1e3, "s": LONGEST_S}.get(kind, 1e15)
-    value = f"CASE WHEN {scaled} BETWEEN 0 AND {most!r} THEN {scaled} END"
+    # Statistics of Parquet leave NaN out, and DuckDB would take the range for granted.
+    value = f"CASE WHEN isfinite({scaled}) AND {scaled} BETWEEN 0 AND {most!r} THEN {scaled} END"
     return value, f"({plain} IS NOT NULL AND ({value}) IS NULL)"
 
 
