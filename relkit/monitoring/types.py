@@ -1,12 +1,17 @@
 """What a look at live traffic leaves behind: one record, whatever was looked at.
 
-The gate's ``requires:`` reads it as a check; JUnit and GitHub's summary are made from it.
+The gate's ``requires:`` reads it as a check; JUnit and GitHub's summary are made from it. Further
+what a metrics server gives: samples on one grid of times, as every monitor reads them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
+
+from relkit.core.arrays import FloatArray
 from relkit.core.slices import OVERALL
 from relkit.core.values import REQUIRED, Named, Shape, Time
 
@@ -52,3 +57,46 @@ class LiveFinding:
     subject: str | None
     checks: tuple[LiveCheck, ...]
     report: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One series: its labels, and a value per time of the grid; NaN where there is none."""
+
+    labels: Mapping[str, str]
+    values: FloatArray = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeSamples:
+    """What one range query gave, aligned: every series has a value for every time.
+
+    ``times`` are seconds since 1970, ``step`` apart and rising. ``warnings`` are the server's own
+    words, such as that a store did not answer: the samples may be a part then. ``refused`` counts
+    values that are no finite number; they are NaN.
+    """
+
+    query: str
+    step: int
+    times: npt.NDArray[np.int64] = field(compare=False, repr=False)
+    series: tuple[Series, ...]
+    warnings: tuple[str, ...] = ()
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Increases:
+    """What counters counted in each step of their grid, over all of their series.
+
+    ``by_series`` has a row per series and ``total`` is its sum over rows; step i covers the time
+    from ``times[i - 1]`` to ``times[i]``, step 0 is always 0. ``present`` says where any series had
+    a sample. ``resets`` counts falls of a counter, each a restart from 0; ``began`` series that
+    appeared later and count from 0, ``adopted`` those that appeared with more than that can be.
+    """
+
+    by_series: FloatArray = field(compare=False, repr=False)
+    total: FloatArray = field(compare=False, repr=False)
+    present: npt.NDArray[np.bool_] = field(compare=False, repr=False)
+    resets: int = 0
+    began: int = 0
+    adopted: int = 0
