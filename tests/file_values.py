@@ -36,6 +36,7 @@ from relkit.monitoring.cost.types import (
     checked_date,
     checked_token_price,
 )
+from relkit.monitoring.slo.types import checked_target
 from relkit.registry.types import language_name, no_line_break, printable
 from relkit.scoring.normalizers import checked_replacements, free_name
 
@@ -65,6 +66,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_replacements: st.dictionaries(
         st.text("abc", min_size=1, max_size=3), st.text("abc ", max_size=3), min_size=1
     ),
+    checked_target: st.floats(0.5, 0.9999),
     free_name: st.sampled_from(["mine", "a.b-c"]),
     fraction_of: st.sampled_from([0.01, 0.1, 0.5]),
     checked_duration: st.integers(1, 999_999).map("{}s".format),

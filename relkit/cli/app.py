@@ -59,6 +59,7 @@ COMMANDS = {
         "rollback:bisect",
         "Find the first bad release, or the set that cannot be told apart.",
     ),
+    "slo": ("slo:slo", "Say whether an error budget burns too fast, and who spent it."),
 }
 """Command name to the function that is the command (``module:function``), and its one-line help.
 

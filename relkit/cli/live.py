@@ -12,7 +12,7 @@ from relkit.core.errors import ExitCode
 if TYPE_CHECKING:
     from relkit.cli.app import Common
     from relkit.core.config import Workspace
-    from relkit.monitoring.types import LiveFinding
+    from relkit.monitoring.types import GateWord, LiveFinding
 
 Junit = Annotated[
     Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML, too.")
@@ -41,9 +41,11 @@ def conclude(
     text: Callable[["LiveFinding"], str],
     junit: Path | None = None,
     github: bool = False,
+    exit_as: "GateWord | None" = None,
 ) -> None:
     """Keep the record of a look, publish and show it, and leave with its exit code.
 
+    ``exit_as`` is what the exit code says where that is not what a gate makes of the record.
     Outside a workspace nothing is kept. Raises StorageFailed.
     """
     import os
@@ -62,5 +64,5 @@ def conclude(
     if workspace is not None:
         say(f"record: {workspace.shown(path)}", quiet=common.quiet)
     shadow = finding.enforcement == "shadow"
-    if code := ExitCode.OK if shadow else _EXIT[finding.gate_verdict]:
+    if code := ExitCode.OK if shadow else _EXIT[exit_as or finding.gate_verdict]:
         raise typer.Exit(code)

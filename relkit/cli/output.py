@@ -60,6 +60,8 @@ _COLOURS = {
     "UNDECIDED": 33,
     "SHADOW": 36,
     "OVERRIDDEN": 35,
+    "PAGE": 31,
+    "TICKET": 33,
 }
 """Verdicts, and the numbers of their colours in ECMA-48 (SGR)."""
 

@@ -11,6 +11,7 @@ from relkit.wiring.stores import monitor_files
 
 if TYPE_CHECKING:
     from relkit.adapters.duckdb.serving import TurnTableTraffic
+    from relkit.adapters.prometheus import PrometheusServer
     from relkit.monitoring.cost.types import (
         CostOptions,
         CostReport,
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from relkit.monitoring.drift.run import DriftOptions, ProfileOptions
     from relkit.monitoring.drift.types import DriftProfile, DriftReport
     from relkit.monitoring.serving.types import CapacityReport, HealthReport
+    from relkit.monitoring.slo.ports import ServiceLevels
+    from relkit.monitoring.slo.types import SloExport, SloReport
+    from relkit.monitoring.types import LiveFinding
 
 
 def time_of(now: str | None) -> str:
@@ -184,3 +188,57 @@ def write_prices(path: Path, text: str) -> None:
     from relkit.core import storage
 
     storage.write_text(path, text)
+
+
+def prometheus_server(workspace: Workspace, url: str) -> "PrometheusServer":
+    """Return a Prometheus server to ask; raises UsageError for no address."""
+    from relkit.adapters.prometheus import PrometheusServer
+
+    return PrometheusServer(url, workspace.environment)
+
+
+def check_slo(
+    workspace: Workspace,
+    name: str,
+    *,
+    paths: tuple[str, ...],
+    prometheus: str | None,
+    now: str | None,
+) -> "tuple[SloReport, LiveFinding]":
+    """Judge an objective; see :func:`relkit.monitoring.slo.run.check_slo`."""
+    from relkit.monitoring.slo.files import parse_slo
+    from relkit.monitoring.slo.run import check_slo as check
+
+    policy = monitor_files(workspace).read(name, parse_slo)
+    levels: ServiceLevels
+    if prometheus is not None:
+        from relkit.adapters.prometheus import PrometheusLevels
+
+        levels = PrometheusLevels(prometheus_server(workspace, prometheus))
+    else:
+        from relkit.adapters.duckdb.service_levels import TelemetryLevels
+        from relkit.wiring.telemetry import open_turns
+
+        levels = TelemetryLevels(paths, open_turns)
+    return check(policy, levels, time_of(now))
+
+
+def export_slo(workspace: Workspace, name: str, kind: str, place: Path) -> "SloExport":
+    """Write an objective for other tools; raises UsageError, InvalidInput, StorageFailed."""
+    from relkit.core import storage
+    from relkit.monitoring.slo.files import parse_slo
+    from relkit.monitoring.slo.openslo_files import render_openslo
+    from relkit.monitoring.slo.prometheus_files import prometheus_export
+    from relkit.monitoring.slo.types import SloExport
+
+    policy = monitor_files(workspace).read(name, parse_slo)
+    if kind == "openslo":
+        storage.write_text(place, render_openslo(policy))
+        return SloExport(slo=policy.name, kind="openslo", files=(workspace.shown(place),))
+    if kind != "prometheus":
+        raise UsageError("--export: prometheus or openslo", hint="--export prometheus DIR")
+    files, notes = prometheus_export(policy)
+    for file_name, text in files.items():
+        storage.write_text(place / file_name, text)
+    written = tuple(workspace.shown(place / file_name) for file_name in files)
+    return SloExport(slo=policy.name, kind="prometheus", files=written, notes=notes)

@@ -53,6 +53,8 @@ from relkit.monitoring.serving.types import (
     HealthReport,
     LoadStep,
 )
+from relkit.monitoring.slo.openslo_files import OpenSloFile
+from relkit.monitoring.slo.types import SloPolicy, SloReport
 from relkit.monitoring.types import LiveFinding
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent
 from relkit.rollback.types import RollbackTarget
@@ -175,6 +177,7 @@ FILES: tuple[type, ...] = (
     LogHead,
     ManifestRow,
     NormalizerFile,
+    OpenSloFile,
     Quality,
     Release,
     ReleaseEvent,
@@ -183,6 +186,8 @@ FILES: tuple[type, ...] = (
     GateDecision,
     LoggedDecision,
     RunHeader,
+    SloPolicy,
+    SloReport,
     Suite,
     CostPolicy,
     CostReport,

@@ -1,0 +1,1 @@
+"""Service levels: error budgets and burn rates from counts of events."""
