@@ -14,6 +14,8 @@ NAMES = (
     "gate_speed",
     "decision_quality",
     "canary_quality",
+    "drift_quality",
+    "drift_speed",
     "rollback_speed",
     "bisect_power",
     "structure",

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from relkit._version import __version__
-    from relkit.api import Run, compare, evaluate, gate, load_run, rescore, score
+    from relkit.api import Run, compare, drift, evaluate, gate, load_run, rescore, score
 
 __all__ = [
     "Run",
     "__version__",
     "compare",
+    "drift",
     "evaluate",
     "gate",
     "load_run",

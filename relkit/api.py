@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from relkit.core.ports import Progress
     from relkit.evaluation.types import EvalReport
     from relkit.gate.types import GateDecision
+    from relkit.monitoring.drift.types import DriftReport
     from relkit.scoring.types import ScoreResult
 
 
@@ -163,6 +164,33 @@ def gate(
         sign=None if sign is None else Path(sign),
     )
     return wiring.gate(_open(workspace), options).decision
+
+
+def drift(
+    policy: str | Path,
+    *,
+    reference: str | Path,
+    current: str | Path | Sequence[str | Path],
+    window: str | None = None,
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "DriftReport":
+    """Return what windows of live traffic show against a profile; the options of ``relkit drift``.
+
+    Nothing is written. Raises InvalidInput, UsageError.
+    """
+    from relkit.monitoring.drift.run import DriftOptions
+    from relkit.wiring import monitoring as wiring
+
+    several = [current] if isinstance(current, str | Path) else current
+    options = DriftOptions(
+        policy=os.fspath(policy),
+        reference=Path(reference),
+        current=tuple(os.fspath(path) for path in several),
+        window=window,
+        now=now,
+    )
+    return wiring.drift(_open(workspace), options)
 
 
 def _runs(runs: str | Path | Mapping[str, str | Path] | None) -> tuple[str, ...]:

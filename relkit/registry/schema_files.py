@@ -10,6 +10,7 @@ from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
+from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerFile
 
@@ -18,11 +19,13 @@ KINDS: Mapping[str, type] = {
     "check": WrittenCheck,
     "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
+    "drift": DriftPolicy,
     "event": ReleaseEvent,
     "gate": WrittenPolicy,
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerFile,
+    "profile": DriftProfile,
     "release": Release,
     "report": EvalReport,
     "run": RunHeader,

@@ -20,7 +20,7 @@ from relkit.monitoring.drift.files import parse_drift_policy, parse_profile, ren
 from relkit.monitoring.drift.run import judge_turns, make_profile
 from relkit.monitoring.drift.types import DriftProfile, DriftReport, FrozenBins, Season
 from relkit.telemetry.types import TelemetryOptions
-from tests.drift_data import Row, slow_sums, turns, written
+from tests.drift_data import START, Row, slow_sums, turns, written
 
 NOW = "2026-12-01T00:00:00Z"
 COLUMNS = "columns: [snr_db, length, language, empty]\ncluster: speaker\n"
@@ -43,7 +43,9 @@ def profile_of(paths: Sequence[Path], text: str) -> DriftProfile:
 def judged(paths: Sequence[Path], profile: DriftProfile, text: str) -> DriftReport:
     """Return what files show against a profile."""
     policy = parse_drift_policy(text, source="p.yaml")
-    with TurnTable(TelemetryOptions(paths=tuple(map(str, paths)), now=NOW)) as table:
+    paths_read = tuple(map(str, paths))
+    options = TelemetryOptions(paths=paths_read, now=NOW, mapping=policy.mapping)
+    with TurnTable(options) as table:
         return judge_turns(DuckDBDrift(table, policy.by), policy, profile)
 
 
@@ -138,6 +140,46 @@ def test_order_files_and_formats_change_nothing(tmp_path: Path) -> None:
     again = profile_of(parts, policy_of())
     assert again.digest == plain.digest
     assert encode(judged(halves, again, policy_of())) == encode(report)
+
+
+def test_a_season_compares_an_hour_with_itself(tmp_path: Path) -> None:
+    """Nights that speak another language are drift against the whole, and quiet by the hour."""
+
+    def days(count: int, seed: int, first: int) -> list[Row]:
+        rows = []
+        for day in range(count):
+            for hour in (0, 12):
+                start = START + (first + day) * 86400 + hour * 3600
+                part = turns(250, seed=seed + 2 * day + hour, speakers=60, start=start)
+                for row in part:
+                    row["language"] = "hi" if hour and row["speaker"][-1] in "13579" else "en"
+                rows += part
+        return rows
+
+    before = written(tmp_path / "a.jsonl", days(7, 100, 0))
+    now = written(tmp_path / "b.jsonl", days(3, 900, 7))
+    columns = "columns: [language]\ncluster: speaker\nthreshold: {psi: 0.01}\n"
+    verdicts = []
+    for season in ("none", "hour_of_day"):
+        text = policy_of(columns, season=season)
+        report = judged([now], profile_of([before], text), text)
+        verdicts.append([window.status for window in report.windows])
+    assert verdicts[0].count("drifted") == 6
+    assert verdicts[1] == ["quiet"] * 6
+
+
+def test_a_mapping_renames_what_is_judged(tmp_path: Path) -> None:
+    """A column of another name in the current telemetry is not missing."""
+    profile = profile_of(
+        [written(tmp_path / "a.jsonl", turns(3000, seed=3, speakers=600))], policy_of()
+    )
+    rows = turns(900, seed=4, speakers=60, hours=3)
+    for row in rows:
+        row["snr"] = row.pop("snr_db")
+    path = written(tmp_path / "b.jsonl", rows)
+    assert judged([path], profile, policy_of()).schema[0] == "missing_column:snr_db"
+    mapped = policy_of(mapping={"snr_db": {"column": "snr"}})
+    assert judged([path], profile, mapped).verdict == "quiet"
 
 
 def test_a_profile_holds_no_row_and_no_speaker(tmp_path: Path) -> None:

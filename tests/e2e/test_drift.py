@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import relkit
+from relkit.core.codec import encode
 from tests.conftest import Said, Workspace
 from tests.documented import assert_keys
 from tests.drift_data import START, Row, turns, written
@@ -205,6 +207,17 @@ def test_a_profile_of_another_policy_is_refused(
     error = said.document["error"]
     assert (message or '"failed" is not frozen in it') in error["message"]
     assert error["hint"]
+
+
+def test_from_python_it_is_the_same(workspace: Workspace) -> None:
+    """``relkit.drift`` gives the report of ``--json``, and writes nothing."""
+    watched = Watched(workspace)
+    current = written(watched.folder / "current.jsonl", hours(noisier))
+    report = relkit.drift(
+        "inputs", reference=watched.profile, current=current, now=NOW, workspace=watched.folder
+    )
+    assert not (watched.folder / ".relkit" / "findings").exists()
+    assert encode(report) == watched.judge(hours(noisier), "--json").document
 
 
 def test_labels_and_seasons_work_together(workspace: Workspace) -> None:

@@ -284,7 +284,8 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 f"SELECT * FROM {_reading(kind, [file], None)}", blamed=file.name
             )
             described.append((kind, tuple(sniffed.items()), file))
-        mapped = {column.column for column in self._options.mapping.values()}
+        mapping = self._options.mapping
+        mapped = {column.column for name, column in mapping.items() if name in COLUMNS}
         for (kind, sniffed_types), group in groupby(sorted(described), key=lambda entry: entry[:2]):
             held = dict(sniffed_types)
             # As text, so that no offset of a time, no zero of an id and no bad value is lost.

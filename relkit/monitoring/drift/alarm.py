@@ -7,6 +7,7 @@ Arrays have one row a window and one column a bin.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.monitoring.drift.types import (
@@ -83,20 +84,32 @@ def beside(profile: ColumnProfile, slots: IntArray) -> ReferenceArrays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarms:
-    """The p of the likeliest bin of a column by window, how it was tested, and what alarms.
+    """The bin of a column that chance explains least, by window, and how it was tested.
 
-    ``bin`` is the index of that bin, ``z`` is NaN where the number of clusters was tested.
-    ``statistic`` and ``threshold`` are |z| and its critical value, or clusters and the fewest that
-    alarm. ``p`` is 1 where nothing could be tested.
+    ``bin`` is the index of that bin, ``p`` its probability, 1 where nothing could be tested.
+    ``by_clusters`` says that the number of clusters was tested: ``statistic`` is that number, and
+    ``rate`` what the reference lets expect of a cluster. Else it is z, ``df`` its degrees.
     """
 
     bin: IntArray
     p: FloatArray
-    z: FloatArray
+    by_clusters: NDArray[np.bool_]
     statistic: FloatArray
-    threshold: FloatArray
+    rate: FloatArray
+    df: FloatArray
     share: FloatArray
     reference_share: FloatArray
+
+    def critical(self, at: int, clusters: int, level: float) -> float | None:
+        """Return what the statistic of a window has to reach to alarm: |z|, or clusters.
+
+        None where not even all clusters of the window would.
+        """
+        if not self.by_clusters[at]:
+            return float(t_quantile(1.0 - level / 2.0, self.df[at : at + 1])[0])
+        k = np.arange(1, clusters + 1)
+        alarming = at_least(k, np.full(k.shape, clusters), np.full(k.shape, self.rate[at])) <= level
+        return float(k[alarming][0]) if alarming.any() else None
 
 
 def effective_clusters(total: FloatArray, squares: FloatArray) -> FloatArray:
@@ -133,11 +146,11 @@ def rare_bins(windows: WindowTotals, reference: ReferenceArrays) -> FloatArray:
 
 
 def column_alarms(
-    counts: ColumnCounts, windows: WindowTotals, reference: ReferenceArrays, level: float
+    counts: ColumnCounts, windows: WindowTotals, reference: ReferenceArrays
 ) -> Alarms:
     """Return the bin of each window that is least likely to be chance.
 
-    ``level`` is the alarm of one bin. z = (p_w - p_ref) / sqrt(p (1 - p) [(1 + (m_w - 1) rho) / N_w
+    z = (p_w - p_ref) / sqrt(p (1 - p) [(1 + (m_w - 1) rho) / N_w
     + (1 + (m_ref - 1) rho) / N_ref]), p pooled (the two-sample test of shares with design effects
     of Kish 1965), against t. Rare bins: P(X >= k) for the k clusters of the window that have it,
     binomial with (K + 1) / (C + 2) of the reference's K of C clusters (Laplace's rule), times the
@@ -164,7 +177,10 @@ def column_alarms(
     z = np.zeros_like(share)
     tested = (kinds == 0.0) & (variance > 0.0)
     np.divide(share - reference_share, np.sqrt(variance), out=z, where=tested)
-    p = np.where(tested, t_beyond(z, df[:, None]), 1.0)
+    every = np.arange(len(z))
+    largest = np.argmax(np.abs(z), axis=1)
+    p = np.ones_like(z)
+    p[every, largest] = t_beyond(z[every, largest], df)
 
     rate = (reference.having + 1.0) / (reference.clusters + 2.0)[:, None]
     per_cluster = total / np.maximum(windows.clusters, 1)
@@ -178,31 +194,14 @@ def column_alarms(
     )
 
     worst = np.argmin(p, axis=1)
-    at = (np.arange(len(worst)), worst)
-    by_clusters = counted[at]
+    at = (every, worst)
     return Alarms(
         bin=worst.astype(np.int64),
         p=p[at],
-        z=np.where(by_clusters, np.nan, z[at]),
-        statistic=np.where(by_clusters, counts.clusters[at], np.abs(z[at])),
-        threshold=np.where(
-            by_clusters,
-            _fewest_alarming(windows.clusters, rate[at], level, by_clusters),
-            t_quantile(1.0 - level / 2.0, df),
-        ),
+        by_clusters=counted[at],
+        statistic=np.where(counted[at], counts.clusters[at], z[at]),
+        rate=rate[at],
+        df=df,
         share=share[at],
         reference_share=reference_share[at],
     )
-
-
-def _fewest_alarming(
-    clusters: IntArray, rate: FloatArray, level: float, where: FloatArray
-) -> FloatArray:
-    """Return the fewest clusters with a bin that alarm, by bisection; inf where none would."""
-    low, high = np.zeros(len(clusters), np.int64), clusters.astype(np.int64) + 1
-    low, high = np.where(where, low, 0), np.where(where, high, 1)
-    while bool(np.any(high - low > 1)):
-        middle = (low + high) // 2
-        alarms = at_least(middle, clusters, rate) <= level
-        high, low = np.where(alarms, middle, high), np.where(alarms, low, middle)
-    return np.where(high > clusters, np.inf, high).astype(np.float64)

@@ -33,10 +33,14 @@ The smallest cell that shared documents show (docs/method.md).
 MOST_CATEGORIES = 1000
 """A column with more values is text or an identifier, and not read as categories."""
 
+LONGEST_CATEGORY = 64
+"""A longer value is a sentence, and would stand in the profile."""
+
 FEW_VALUES = 10
 """Numbers with up to this many distinct values are binned by value: deciles would hide new ones."""
 
 _DIGITS = 6
+_TEXT_HINT = "text is watched by its length and its empty rate, an identifier not at all"
 
 
 def frozen_numbers(column: str, deciles: tuple[float, ...], *, labelled: bool) -> FrozenBins:
@@ -61,7 +65,12 @@ def frozen_categories(
     if len(counts) > MOST_CATEGORIES:
         raise InvalidInput(
             f'"{shown(column)}" has over {MOST_CATEGORIES:,} different values: it is no category',
-            hint="text is watched by its length and its empty rate, an identifier not at all",
+            hint=_TEXT_HINT,
+        )
+    if any(len(count.value) > LONGEST_CATEGORY for count in counts):
+        raise InvalidInput(
+            f'"{shown(column)}" has values of over {LONGEST_CATEGORY} characters: it is text',
+            hint=_TEXT_HINT,
         )
     turns = sum(count.turns for count in counts)
     common = [

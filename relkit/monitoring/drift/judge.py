@@ -130,7 +130,8 @@ def judge_drift(policy: DriftPolicy, profile: DriftProfile, current: CurrentCoun
         reference=Named(name=profile.source, digest=profile.digest),
         window=policy.window,
         columns=tuple(
-            _column_finding(name, columns.get(name), windows, schema) for name in policy.judged
+            _column_finding(name, columns.get(name), windows, schema, level)
+            for name in policy.judged
         ),
         windows=tuple(findings),
         sustained=sustained,
@@ -172,7 +173,7 @@ def _judged_column(
 ) -> _JudgedColumn:
     totals = counts.totals or windows
     reference = beside(profile, slots)
-    alarms = column_alarms(counts, totals, reference, level)
+    alarms = column_alarms(counts, totals, reference)
     share = counts.turns / np.maximum(totals.turns, 1)[:, None]
     before = reference.turns / np.maximum(reference.total, 1.0)[:, None]
     psi = population_stability(share, before)
@@ -193,7 +194,11 @@ def _judged_column(
 
 
 def _column_finding(
-    name: str, column: _JudgedColumn | None, windows: WindowTotals, schema: tuple[str, ...]
+    name: str,
+    column: _JudgedColumn | None,
+    windows: WindowTotals,
+    schema: tuple[str, ...],
+    level: float,
 ) -> ColumnFinding:
     """Return a column in the window in which it drifted most, else in its least likely one."""
     codes = tuple(code for code in schema if code.split(":")[1] == name and is_deciding(code))
@@ -224,19 +229,19 @@ def _column_finding(
         at = int(np.argmax(np.where(column.drifted, psi, -1.0)))
     else:
         at = int(np.argmin(np.where(column.judged, alarms.p, 2.0)))
-    z = float(alarms.z[at])
     turns = column.counts.turns[at].astype(np.float64)
     before = column.reference.turns[at] / max(column.reference.total[at], 1.0)
-    threshold = float(alarms.threshold[at])
+    by_clusters = bool(alarms.by_clusters[at])
+    totals = column.counts.totals or windows
     drifted = bool(column.drifted.any())
     return ColumnFinding(
         column=name,
-        test="cluster_binomial" if np.isnan(z) else "clustered_z",
+        test="cluster_binomial" if by_clusters else "clustered_z",
         statistic=float(alarms.statistic[at]),
-        threshold=threshold if np.isfinite(threshold) else None,
+        threshold=alarms.critical(at, int(totals.clusters[at]), level),
         psi=float(psi[at]),
         band=psi_band(float(psi[at])),
-        z=None if np.isnan(z) else z,
+        z=None if by_clusters else float(alarms.statistic[at]),
         p=float(alarms.p[at]),
         drifted=drifted or bool(codes),
         worst_bin=column.profile.bins[int(alarms.bin[at])].bin,

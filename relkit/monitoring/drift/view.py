@@ -14,6 +14,7 @@ from relkit.core.wording import (
     safe,
     short_digest,
 )
+from relkit.core.yaml_text import shown
 from relkit.monitoring.drift.types import (
     ColumnFinding,
     DriftProfile,
@@ -25,6 +26,7 @@ from relkit.monitoring.types import GateWord, LiveCheck, LiveFinding
 
 _GATE: Mapping[Status, GateWord] = {"quiet": "pass", "drifted": "fail", "no_data": "no_data"}
 _MOST_WINDOWS = 8
+_WIDEST_BIN = 24
 
 
 def drift_finding(report: DriftReport, *, created: str) -> LiveFinding:
@@ -56,7 +58,7 @@ def _column_words(column: ColumnFinding) -> str:
     if column.psi is None:
         return column.reason or "not judged"
     words = (
-        f"PSI {number(column.psi, 'ratio')} ({column.band}), {column.worst_bin} was"
+        f"PSI {number(column.psi, 'ratio')} ({column.band}), {shown(column.worst_bin or '')} was"
         f" {number(column.reference_share, 'fraction')}, is"
         f" {number(column.window_share, 'fraction')} in {column.window}"
     )
@@ -109,7 +111,7 @@ def _column_lines(report: DriftReport) -> Iterator[str]:
         rows += [
             (
                 column.column,
-                column.worst_bin or "",
+                shown(column.worst_bin or "", _WIDEST_BIN),
                 number(column.reference_share, "fraction"),
                 number(column.window_share, "fraction"),
                 number(column.psi, "ratio"),
@@ -177,7 +179,7 @@ def profile_text(profile: DriftProfile) -> str:
                 column.column,
                 "labels" if column.labelled else column.kind,
                 count(len(column.bins)),
-                largest.bin,
+                shown(largest.bin, _WIDEST_BIN),
                 number(largest.share, "fraction"),
                 f"{largest.rho:.2f}",
             )

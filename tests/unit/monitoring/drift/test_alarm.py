@@ -110,24 +110,24 @@ def test_z_worked_out_by_hand() -> None:
     counts, totals = window(now)
     expected_counts = reference(before)
     assert expected_counts.rho == pytest.approx([0.0, 0.0], abs=1e-12)
-    alarms = column_alarms(counts, totals, expected_counts, 0.01)
+    alarms = column_alarms(counts, totals, expected_counts)
     share, share_before, pooled = 120 / 200, 0.5, 1120 / 2200
     z = (share - share_before) / math.sqrt(pooled * (1 - pooled) * (1 / 200 + 1 / 2000))
-    assert abs(alarms.z[0]) == pytest.approx(z)  # both bins are as far off
+    assert abs(alarms.statistic[0]) == pytest.approx(z)  # both bins are as far off
     assert alarms.p[0] == pytest.approx(2 * stats.t.sf(z, 99), rel=1e-9)
-    assert alarms.threshold[0] == pytest.approx(stats.t.ppf(0.995, 99))
+    assert alarms.critical(0, 100, 0.01) == pytest.approx(stats.t.ppf(0.995, 99))
     assert alarms.reference_share[0] == share_before
 
 
 def test_turns_of_one_mind_count_once() -> None:
     """With a correlation of 1 ten turns of a cluster say as much as one."""
     single = column_alarms(
-        *window([[1, 0]] * 60 + [[0, 1]] * 40), reference([[1, 0], [0, 1]] * 500), 0.01
+        *window([[1, 0]] * 60 + [[0, 1]] * 40), reference([[1, 0], [0, 1]] * 500)
     )
     ten = column_alarms(
-        *window([[10, 0]] * 60 + [[0, 10]] * 40), reference([[10, 0], [0, 10]] * 500), 0.01
+        *window([[10, 0]] * 60 + [[0, 10]] * 40), reference([[10, 0], [0, 10]] * 500)
     )
-    assert ten.z == pytest.approx(single.z)
+    assert ten.statistic == pytest.approx(single.statistic)
     assert ten.p == pytest.approx(single.p)
 
 
@@ -135,20 +135,20 @@ def test_a_new_category_is_one_in_so_many_clusters() -> None:
     """What the reference lacks is tested as 1 in C + 2, by the clusters that have it."""
     expected_counts = reference([[3, 0]] * 998)
     few, many = (
-        column_alarms(*window([[3, 0]] * (100 - k) + [[2, 1]] * k), expected_counts, 1e-4)
-        for k in (2, 5)
+        column_alarms(*window([[3, 0]] * (100 - k) + [[2, 1]] * k), expected_counts) for k in (2, 5)
     )
     assert few.p == pytest.approx([stats.binom.sf(1, 100, 1 / 1000)])
     assert many.p == pytest.approx([stats.binom.sf(4, 100, 1 / 1000)])
-    assert few.threshold == many.threshold == [4.0]  # P(X >= 4) < 1e-4 < P(X >= 3)
+    assert few.critical(0, 100, 1e-4) == 4.0  # P(X >= 4) < 1e-4 < P(X >= 3)
     assert few.p[0] > 1e-4 > many.p[0]
-    assert np.isnan(many.z[0])
+    assert many.by_clusters.tolist() == [True]
+    assert many.critical(0, 1, 1e-9) is None
 
 
 def test_one_chatty_caller_is_no_new_category() -> None:
     """A thousand turns of one cluster are one cluster."""
     counts, totals = window([[10, 0]] * 99 + [[0, 1000]])
-    alarms = column_alarms(counts, totals, reference([[10, 0]] * 998), 1e-3)
+    alarms = column_alarms(counts, totals, reference([[10, 0]] * 998))
     assert alarms.p[0] > 0.05
 
 
@@ -177,10 +177,10 @@ def test_the_order_of_clusters_and_bins_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     before = rng.poisson([3.0, 1.0, 0.05], size=(300, 3)) + np.array([1, 0, 0])
     now = rng.poisson([2.0, 1.5, 0.1], size=(40, 3)) + np.array([1, 0, 0])
-    plain = column_alarms(*window(now.tolist()), reference(before.tolist()), 1e-3)
+    plain = column_alarms(*window(now.tolist()), reference(before.tolist()))
     order = rng.permutation(3)
     moved = column_alarms(
-        *window(_permuted(rng, now[:, order])), reference(_permuted(rng, before[:, order])), 1e-3
+        *window(_permuted(rng, now[:, order])), reference(_permuted(rng, before[:, order]))
     )
     assert moved.p == pytest.approx(plain.p, rel=1e-9)
     assert order[moved.bin[0]] == plain.bin[0]

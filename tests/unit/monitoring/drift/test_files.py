@@ -174,6 +174,13 @@ def test_text_is_no_category() -> None:
     assert "length and its empty rate" in (no.value.hint or "")
 
 
+def test_a_sentence_is_no_category() -> None:
+    """However often it is said, it would stand in the profile."""
+    counts = (CategoryCount(value="please " * 10, turns=500, clusters=100),)
+    with pytest.raises(InvalidInput, match='"answer" has values of over 64 characters'):
+        frozen_categories("answer", counts, labelled=False)
+
+
 def test_bins_have_names_of_their_own() -> None:
     """Equal deciles are one edge, and few numbers are bins by value."""
     frozen = frozen_numbers("snr_db", (0, 0, 0, 1.0000001, 1.0000002, 2, 3, 3, 3), labelled=False)

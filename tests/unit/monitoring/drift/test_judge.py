@@ -132,6 +132,7 @@ def test_three_drifted_windows_are_drift() -> None:
     assert (worst.reference_share, worst.window_share) == (0.2, 0.4)
     assert worst.test == "clustered_z"
     assert worst.z is not None
+    assert worst.z == worst.statistic
     assert worst.z > (worst.threshold or 0) > 2
     assert worst.psi is not None
     assert worst.psi >= 0.1
