@@ -20,6 +20,10 @@ def health(
         list[str] | None,
         typer.Option("--telemetry", metavar="PATH", help="Turns: files, folders, globs."),
     ] = None,
+    prometheus: Annotated[
+        str | None,
+        typer.Option("--prometheus", metavar="URL", help="A Prometheus server to ask."),
+    ] = None,
     now: Now = None,
     junit: Junit = None,
     github: GitHub = False,
@@ -33,9 +37,12 @@ def health(
     from relkit.wiring import monitoring as wiring
 
     workspace = common.open()
-    if not telemetry:
-        raise UsageError("needs --telemetry", hint="see: relkit health --help")
-    report = wiring.check_health(workspace, policy, (*telemetry, *(more or ())), now=now)
+    if bool(telemetry) == (prometheus is not None) or (more and not telemetry):
+        raise UsageError(
+            "needs --telemetry or --prometheus, and not both", hint="see: relkit health --help"
+        )
+    paths = (*(telemetry or ()), *(more or ()))
+    report = wiring.check_health(workspace, policy, paths, prometheus=prometheus, now=now)
     conclude(
         health_finding(report),
         workspace,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from relkit.monitoring.drift.run import DriftOptions, ProfileOptions
     from relkit.monitoring.drift.types import DriftProfile, DriftReport
+    from relkit.monitoring.serving.ports import LiveTraffic
     from relkit.monitoring.serving.types import CapacityReport, HealthReport
     from relkit.monitoring.slo.ports import ServiceLevels
     from relkit.monitoring.slo.types import SloExport, SloReport
@@ -47,14 +48,24 @@ def _turn_traffic(paths: tuple[str, ...]) -> "TurnTableTraffic":
 
 
 def check_health(
-    workspace: Workspace, name: str, paths: tuple[str, ...], *, now: str | None
+    workspace: Workspace,
+    name: str,
+    paths: tuple[str, ...],
+    *,
+    prometheus: str | None,
+    now: str | None,
 ) -> "HealthReport":
     """Judge how a service bears its load; see :mod:`relkit.monitoring.serving.run`."""
     from relkit.monitoring.serving.files import parse_health_policy
     from relkit.monitoring.serving.run import check_health as check
 
     policy = monitor_files(workspace).read(name, parse_health_policy)
-    return check(policy, _turn_traffic(paths), now=time_of(now), replayed=now is not None)
+    traffic: LiveTraffic = _turn_traffic(paths)
+    if prometheus is not None:
+        from relkit.monitoring.serving.scraped import ScrapedTraffic
+
+        traffic = ScrapedTraffic(prometheus_server(workspace, prometheus))
+    return check(policy, traffic, now=time_of(now), replayed=now is not None)
 
 
 def check_capacity(

@@ -151,6 +151,24 @@ def test_a_load_test_that_cannot_be_read_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mean_call_s: 180", "mean_call: 180", 'unknown key "mean_call"'),
+        ("waiting: 1%", "waiting: 0", "greater than 0"),
+        ("rtf: 0.1", "rtf: .nan", "NaN and infinities"),
+        ("arrivals_per_hour: 3600", "arrivals_per_hour: -1", "greater than 0"),
+        ("arrivals_per_hour: 3600", "arrivals_per_hour: seen", 'a number, or "observed"'),
+        ("waiting: 1%", "mapping: {latency_ms: e2e}", 'no column "e2e"'),
+    ],
+)
+def test_a_wrong_policy_is_refused(workspace: Workspace, old: str, new: str, message: str) -> None:
+    """A misspelt key, a number that cannot be and a column that is not there exit 2."""
+    answer = capacity(workspace, policy=POLICY.replace(old, new), rows=turns(minutes=2))
+    assert answer.code == ExitCode.INVALID
+    assert message in answer.err
+
+
+@pytest.mark.parametrize(
     ("old", "new", "word"),
     [
         ("arrivals_per_hour: 3600", "arrivals_per_hour: observed", "no --telemetry is there"),

@@ -1,5 +1,7 @@
 """``relkit health`` as a user types it: telemetry in, a verdict, its exit code and record out."""
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,7 @@ def without(*names: str) -> list[Row]:
         (turns(last(MINUTES, ts="2026-11-01T11:29:00")), "without an offset"),
         (turns(minutes=6)[:30], "the newest turn is"),
         (turns(lambda minute: {"llm_ttft_ms": 0.15} if minute > 45 else {}), "another unit"),
+        (turns(last(60, queue_ms=0.025)), "is it in seconds now?"),
     ],
 )
 def test_what_is_missing_is_never_ok(workspace: Workspace, rows: list[Row], word: str) -> None:
@@ -172,6 +175,41 @@ def test_a_wrong_policy_is_refused(workspace: Workspace, old: str, new: str, mes
     """A misspelt column, budget, stage or key, and a sum of percentiles, exit 2 and say where."""
     policy = HEALTH.replace(old, new)
     answer = health(workspace, turns(minutes=2), policy=policy)
+    assert answer.code == ExitCode.INVALID
+    assert message in answer.err
+
+
+@pytest.mark.parametrize("damage", ["parquet", "json", "gzip"])
+def test_a_damaged_file_is_refused(workspace: Workspace, damage: str) -> None:
+    """A cut Parquet file, half a line and a cut gzip file exit 2, each with its name."""
+    whole_file = "".join(json.dumps(row) + "\n" for row in turns(minutes=3)).encode()
+    name, data = {
+        "parquet": ("turns.parquet", b"PAR1" + b"\0" * 50),
+        "json": ("turns.jsonl", whole_file[:-30]),
+        "gzip": ("turns.jsonl.gz", gzip.compress(whole_file)[:-30]),
+    }[damage]
+    (workspace.folder / name).write_bytes(data)
+    (workspace.folder / "gates" / "serving.yaml").write_text(HEALTH, encoding="utf-8")
+    path = str(workspace.folder / name)
+    answer = workspace.relkit("health", "serving", "--telemetry", path, "--now", NOW)
+    assert answer.code == ExitCode.INVALID, answer
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "needs --telemetry or --prometheus"),
+        (("--telemetry", "nowhere.jsonl"), "no telemetry at nowhere.jsonl"),
+        (("--telemetry", "gates", "--now", "noon"), "--now: a UTC time"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(
+    workspace: Workspace, arguments: tuple[str, ...], message: str
+) -> None:
+    """No source, a path without telemetry, and a time that is none exit 2."""
+    (workspace.folder / "gates" / "serving.yaml").write_text(HEALTH, encoding="utf-8")
+    answer = workspace.relkit("health", "serving", *arguments)
     assert answer.code == ExitCode.INVALID
     assert message in answer.err
 

@@ -31,6 +31,8 @@ MOST_CLASSES = 50
 _UNANSWERED_MS = 1e9
 """Stands for "no answer" among latencies, which are a day at the most; a percentile can be it."""
 
+_THOUSAND = (625.0, 1600.0)
+
 _LATENCY = (
     "CASE WHEN latency_ms IS NOT NULL THEN latency_ms"
     f" WHEN failed AND coalesce(outcome NOT IN ('interrupted', 'abandoned'), TRUE)"
@@ -70,6 +72,7 @@ class TurnTableTraffic:
                 stages=stages[1:],
                 unexplained=stages[0] if stages else None,
                 churn=tuple(_churn(table, policy, seconds)),
+                problems=tuple(_queue_in_seconds(table, policy, since, seconds)),
             )
             return figures, table.summary()
 
@@ -217,6 +220,24 @@ def _missing(table: TurnTable, policy: HealthPolicy, until: int) -> dict[str, fl
     answered = float(timed["turns"][0])
     missing[WHOLE_TURN] = 1.0 - float(timed["timed"][0]) / answered if answered else 1.0
     return missing
+
+
+def _queue_in_seconds(
+    table: TurnTable, policy: HealthPolicy, since: float, until: int
+) -> Iterator[str]:
+    """Yield a warning where waiting became a thousandth: seconds, where it was milliseconds.
+
+    Waiting grows and falls by any factor by itself, so that its median over a day says nothing.
+    """
+    latest = _between(until - policy.span_s, until)
+    medians = table.fetch(
+        f"SELECT median(queue_ms) FILTER (WHERE {latest}) AS late,"
+        f" median(queue_ms) FILTER (WHERE NOT ({latest})) AS early"
+        f" FROM turns WHERE queue_ms > 0 AND {_between(since, until)}"
+    )
+    late, early = _number(medians["late"][0]), _number(medians["early"][0])
+    if policy.queue is not None and late and early and _THOUSAND[0] < early / late < _THOUSAND[1]:
+        yield f"queue_ms: its median fell by a factor of {early / late:,.0f}: is it in seconds now?"
 
 
 def _stages(table: TurnTable, policy: HealthPolicy, until: int) -> Iterator[StageFigures]:

@@ -14,6 +14,7 @@ from relkit.core.json_lines import row_blocks
 from relkit.core.yaml_text import shown, where
 from relkit.monitoring.serving.budgets import BUDGETS, WHOLE_TURN
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy, LoadStep
+from relkit.monitoring.slo.selectors import selector_of
 from relkit.telemetry.types import STAGES
 
 HEALTH = "relkit.health/v1"
@@ -33,6 +34,7 @@ def parse_health_policy(text: str, *, source: str) -> HealthPolicy:
         hint = "give it queue, retries, tenants, churn or budget"
         raise InvalidInput(f"{source}: the policy asks for nothing", hint=hint)
     _check_budget(policy, source, lines)
+    _check_metrics(policy, source, lines)
     for i, step in enumerate(policy.degrade):
         asked = {
             "saturated": policy.queue,
@@ -99,6 +101,34 @@ def _check_budget(policy: HealthPolicy, source: str, lines: Lines) -> None:
                 f'{at}: "{stage}": the target is to rise, and the limit is not to be under it',
                 hint="target: [200, 350], limit: 500",
             )
+
+
+def _check_metrics(policy: HealthPolicy, source: str, lines: Lines) -> None:
+    """Refuse what is no counter, and stages that are none, under ``prometheus``."""
+    metrics = policy.prometheus
+    if metrics is None:
+        return
+    places: dict[tuple[str, ...], str | None] = {
+        ("turns",): metrics.turns,
+        ("attempts",): metrics.attempts,
+        ("partial_changes",): metrics.partial_changes,
+        ("partial_words",): metrics.partial_words,
+        ("queue",): None if metrics.queue is None else metrics.queue.histogram,
+        ("service",): None if metrics.service is None else metrics.service.histogram,
+        **{("stages", name): stage.histogram for name, stage in metrics.stages.items()},
+    }
+    names = (*STAGES, WHOLE_TURN)
+    for path, query in places.items():
+        at = where(source, line_of(("prometheus", *path), lines))
+        if path[0] == "stages" and path[1] not in names:
+            raise InvalidInput(f'{at}: no stage "{shown(path[1])}"', hint=nearest(path[1], names))
+        try:
+            if query is not None:
+                selector_of(query)
+        except ValueError as error:
+            problem, *hints = error.args
+            hint = str(hints[0]) if hints else "name a counter: turns_total"
+            raise InvalidInput(f'{at}: "{shown(query or "")}": {problem}', hint=hint) from error
 
 
 def parse_load_test(data: bytes, *, source: str) -> tuple[LoadStep, ...]:

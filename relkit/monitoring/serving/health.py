@@ -3,7 +3,7 @@
 Nothing that is missing, stale or contradictory is ``ok``; what is worst is the verdict.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -11,7 +11,12 @@ import numpy as np
 
 from relkit.core.values import Named, moment, time_text
 from relkit.core.wording import counted, duration, limit, number, percent, times
-from relkit.monitoring.serving.budgets import budget_findings, budget_lines, judge_stages
+from relkit.monitoring.serving.budgets import (
+    WHOLE_TURN,
+    budget_findings,
+    budget_lines,
+    judge_stages,
+)
 from relkit.monitoring.serving.overload import (
     RECENT,
     TREND_WINDOWS,
@@ -47,7 +52,7 @@ from relkit.monitoring.serving.types import (
     TenantPolicy,
     Unexplained,
 )
-from relkit.telemetry.types import Telemetry
+from relkit.telemetry.types import STAGES, Telemetry
 
 MAY_WAIT = 0.05
 """The share of turns that may wait longer than the bound on p95: the queue's error budget."""
@@ -69,7 +74,7 @@ _REPLAYED = 60
 _FEWEST_IN_BUDGET = 20
 """Turns that a p95 needs: among fewer it is the slowest one."""
 
-_UNUSABLE = frozenset({"unit_change", "type_change", "unreadable"})
+_CHANGED = frozenset({"unit_change", "type_change"})
 
 
 @dataclass(slots=True)
@@ -102,7 +107,8 @@ def judge_health(
     """
     findings = _Findings()
     if telemetry is not None:
-        for reason in telemetry_defects(telemetry, policy.max_missing, replayed=replayed):
+        used = (WHOLE_TURN, *STAGES) if policy.budget is not None else (WHOLE_TURN,)
+        for reason in telemetry_defects(telemetry, used, policy.max_missing, replayed=replayed):
             findings.add("no_data", reason)
     if figures is None:
         findings.add("no_data", "there is no turn until then")
@@ -161,6 +167,7 @@ def judge_health(
 
 def _no_data(policy: HealthPolicy, figures: LiveFigures, now: str) -> Iterator[str]:
     """Yield why these figures can make nothing ``ok``."""
+    yield from figures.problems
     age = moment(now).timestamp() - figures.newest
     if age > policy.max_age_s:
         yield (
@@ -174,10 +181,13 @@ def _no_data(policy: HealthPolicy, figures: LiveFigures, now: str) -> Iterator[s
         )
 
 
-def telemetry_defects(telemetry: Telemetry, max_missing: float, *, replayed: bool) -> Iterator[str]:
+def telemetry_defects(
+    telemetry: Telemetry, columns: Collection[str], max_missing: float, *, replayed: bool
+) -> Iterator[str]:
     """Yield what makes telemetry no evidence: rows that had to be left out, values that cannot be.
 
-    Future rows are those after a ``now`` that was named where ``replayed``, else of a wrong clock.
+    Of a column that changes its unit or type only one of ``columns`` counts. Future rows are those
+    after a ``now`` that was named where ``replayed``, else of a wrong clock.
     """
     dropped = telemetry.dropped
     counts = {
@@ -190,7 +200,8 @@ def telemetry_defects(telemetry: Telemetry, max_missing: float, *, replayed: boo
         if count > max_missing * telemetry.rows:
             yield f"{count:,} of {counted(telemetry.rows, 'row')} {what}"
     for problem in telemetry.problems:
-        if problem.code in _UNUSABLE:
+        changed = problem.code in _CHANGED and problem.where in columns
+        if changed or problem.code == "unreadable":
             yield f"{problem.where}: {problem.message}"
 
 

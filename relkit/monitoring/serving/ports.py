@@ -8,6 +8,7 @@ from relkit.monitoring.serving.types import (
     LiveFigures,
     SessionFigures,
 )
+from relkit.monitoring.types import RangeSamples
 from relkit.telemetry.types import Telemetry
 
 
@@ -21,6 +22,17 @@ class LiveTraffic(Protocol):
 
         The source is what was read and dropped of telemetry files, None of anything else.
         Raises InvalidInput for what cannot be read, BackendUnavailable for a server that is down.
+        """
+
+
+class RangeQueries(Protocol):
+    """A metrics server that is asked for samples over time."""
+
+    def samples(self, query: str, *, start: int, end: int, step: int) -> RangeSamples:
+        """Return the samples of a query at start, start + step … up to end, in Unix seconds.
+
+        Raises BackendUnavailable for a server that does not answer, InvalidInput for a query that
+        it refuses.
         """
 
 

@@ -34,6 +34,7 @@ from relkit.monitoring.serving.types import (
 
 _HOUR_S = 3600.0
 _MISSING = "missing"
+_TIMES = ("latency_ms", "audio_in_s", "audio_out_s")
 
 
 @dataclass(slots=True)
@@ -262,7 +263,7 @@ def _observe(
 
     A session of one turn whose times are not known has no length of its own: ``mean_call_s``.
     """
-    defects = telemetry_defects(sessions.telemetry, policy.max_missing, replayed=replayed)
+    defects = telemetry_defects(sessions.telemetry, _TIMES, policy.max_missing, replayed=replayed)
     short.missing += [f"telemetry: {defect}" for defect in defects]
     starts, ends = sessions.starts, sessions.ends
     if not len(starts):

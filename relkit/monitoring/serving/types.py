@@ -29,6 +29,16 @@ _Share = Annotated[float, Limits(ge=0, le=1), Read(fraction_of, str)]
 _Chance = Annotated[float, Limits(gt=0, le=0.5), Read(fraction_of, str)]
 _Mode = Literal["enforce", "shadow"]
 
+
+def _observable(written: object) -> object:
+    """Return a number or ``observed``; raises ValueError for any other word."""
+    if isinstance(written, str) and written != "observed":
+        raise ValueError('a number, or "observed", was expected')
+    return written
+
+
+_Observable = Annotated[_Positive | Literal["observed"], Read(_observable)]
+
 DegradationLevel = Literal["normal", "shed_batch", "shorter_answers", "smaller_model", "callback"]
 """What a service does to bear its load, the mildest first."""
 
@@ -118,6 +128,31 @@ class Degradation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapedHistogram:
+    """A classic histogram by its name without ``_bucket``, and what it is counted in."""
+
+    histogram: NonEmpty
+    unit: Literal["ms", "s"] = "s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapedMetrics:
+    """The counters and histograms of a metrics server, as selectors.
+
+    ``turns`` counts first attempts and has the label of the tenant class, ``attempts`` all of them.
+    ``stages`` maps stages to histograms. ``partial_changes`` and ``partial_words`` count words.
+    """
+
+    turns: NonEmpty
+    attempts: NonEmpty | None = None
+    queue: ScrapedHistogram | None = None
+    service: ScrapedHistogram | None = None
+    stages: Mapping[str, ScrapedHistogram] = field(default_factory=dict)
+    partial_changes: NonEmpty | None = None
+    partial_words: NonEmpty | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthPolicy:
     """What is looked at while a service bears its load.
 
@@ -136,6 +171,7 @@ class HealthPolicy:
     churn: ChurnPolicy | None = None
     budget: NonEmpty | Mapping[str, StageBudget] | None = None
     degrade: tuple[Degradation, ...] = ()
+    prometheus: ScrapedMetrics | None = None
     span: Duration = "1h"
     history: Duration = "7d"
     max_age: Duration = "10m"
@@ -217,7 +253,7 @@ class LiveFigures:
 
     ``newest`` is the newest turn in Unix seconds. ``missing`` maps what the policy needs to the
     share of turns without it: of the last five minutes, ``latency_ms`` of ``span``. ``turns`` are
-    those of the last five minutes.
+    those of the last five minutes. ``problems`` are why the figures may be wrong.
     """
 
     newest: float
@@ -227,6 +263,7 @@ class LiveFigures:
     stages: tuple[StageFigures, ...] = ()
     unexplained: StageFigures | None = None
     churn: tuple[ChurnFigures, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,12 +443,12 @@ class CapacityPolicy:
     enforcement: _Mode = "enforce"
     slo: ServedSlo
     waiting: _Chance = 0.01
-    arrivals_per_hour: _Positive | Literal["observed"] = "observed"
+    arrivals_per_hour: _Observable = "observed"
     growth: Annotated[float, Limits(ge=0, le=100), Read(fraction_of, str)] = 0.0
     mean_call_s: _Positive | None = None
     streams_per_replica: ReplicaStreams | Literal["measured"] = "measured"
     replicas: _Least | None = None
-    ramp_per_s: _Positive | Literal["observed"] = "observed"
+    ramp_per_s: _Observable = "observed"
     startup_s: _Positive = 90.0
     session_gap: Duration = "30m"
     model: ModelMemory | None = None
