@@ -11,17 +11,20 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
+from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerFile
 
 KINDS: Mapping[str, type] = {
     "answer": AnswerLine,
+    "capacity": CapacityPolicy,
     "check": WrittenCheck,
     "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
     "drift": DriftPolicy,
     "event": ReleaseEvent,
     "gate": WrittenPolicy,
+    "health": HealthPolicy,
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerFile,
