@@ -7,6 +7,7 @@ NAMES = (
     "start_up",
     "counts",
     "score_files",
+    "telemetry_speed",
     "aggregate_speed",
     "coverage",
     "mos_speed",

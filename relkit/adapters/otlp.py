@@ -37,6 +37,7 @@ MOST_SPANS = 300_000
 """So many spans are held in memory, about 250 MB; more of them wait in temporary files."""
 
 _BUCKETS = 64
+_SIZE = 8
 _BATCH = 20_000
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _HEAD = 4096
@@ -311,8 +312,9 @@ class _Waiting:
             buckets[int(trace[-2:], 16) % _BUCKETS].extend(map(tuple, spans))
         for number, rows in enumerate(buckets):
             if rows:
+                data = marshal.dumps(rows)
                 with (self._folder / str(number)).open("ab") as file:
-                    marshal.dump(rows, file)
+                    file.write(len(data).to_bytes(_SIZE, "little") + data)
         self._held, self._spans, self._spilled = {}, 0, True
 
     def traces(self) -> Iterator[list[TraceSpan]]:
@@ -324,10 +326,10 @@ class _Waiting:
         self._spill()
         for path in self._folder.iterdir():
             traces: dict[str, list[TraceSpan]] = {}
-            size = path.stat().st_size
             with path.open("rb") as file:
-                while file.tell() < size:
-                    for row in marshal.load(file):  # noqa: S302 - we wrote it
+                while size := file.read(_SIZE):
+                    data = file.read(int.from_bytes(size, "little"))
+                    for row in marshal.loads(data):  # noqa: S302 - we wrote it
                         traces.setdefault(row[0], []).append(TraceSpan._make(row))
             path.unlink()
             yield from traces.values()

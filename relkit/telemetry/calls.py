@@ -74,8 +74,8 @@ def turns_of_call(
     """Return the turns of a finished call and the number of values that are none.
 
     Latencies are those of answered turns; the turn in which a call failed, or that its user did
-    not wait for, comes after them. A call that nobody answered has no turn, and one without an end
-    none yet.
+    not wait for, comes after them. A call in which the user spoke and nobody answered is one turn
+    without an outcome; one in which nobody spoke has no turn, and one without an end none yet.
     """
     ended = _moment(record.get("endedAt"))
     if ended is None:
@@ -90,7 +90,10 @@ def turns_of_call(
     labels: dict[str, AttributeValue] = {}
     table.fill(labels, _labels(record, table))
     turns, bad = [], 0
-    ends = _turn_ends(record, len(latencies)) or [ended] * len(latencies)
+    spoke, answers = _answers(record)
+    latencies = latencies or [{}] * len(answers)  # records of before they were published
+    timed = len(answers) == len(latencies) and None not in answers
+    ends = [end or ended for end in answers] if timed else [ended] * len(latencies)
     for i, (latency, end) in enumerate(zip(latencies, ends, strict=True)):
         values: dict[str, AttributeValue] = {"outcome": "completed", "ok": True}
         for name, column in _LATENCIES.items():
@@ -105,8 +108,10 @@ def turns_of_call(
         values = {"outcome": "failed", "ok": False}
         turns.append(_turn_of(call, len(turns), ended, values | labels))
     elif reason.startswith(_ABANDONED):
-        values = {"outcome": "abandoned"}
+        values = {"outcome": "abandoned", "ok": True}
         turns.append(_turn_of(call, len(turns), ended, values | labels))
+    elif spoke and not turns:  # and nobody answered
+        turns.append(_turn_of(call, 0, ended, labels.copy()))
     if turns:
         bad += _finish(record, turns[-1], accounting)
     return turns, bad
@@ -179,23 +184,24 @@ def _labels(record: Record, table: AttributeTable) -> dict[str, AttributeValue]:
     return labels
 
 
-def _turn_ends(record: Record, turns: int) -> list[int]:
-    """Return when the agent's answers ended, where as many of them are timed as there are turns.
+def _answers(record: Record) -> tuple[bool, list[int | None]]:
+    """Return whether the user spoke, and when the agent's answers ended, None where not timed.
 
     Only ``role`` and ``endTime`` (ms since 1970) of the messages are looked at.
     """
     messages = _inside(record, "artifact", "messages") or record.get("messages")
-    ends, asked = [], False
+    spoke = asked = False
+    ends: list[int | None] = []
     for message in messages if isinstance(messages, list) else ():
-        if not isinstance(message, Mapping):
-            continue
-        if message.get("role") == "user":
-            asked = True
-        elif message.get("role") in {"bot", "assistant"} and asked:
-            ends.append(message.get("endTime"))
+        role = message.get("role") if isinstance(message, Mapping) else None
+        if role == "user":
+            spoke = asked = True
+        elif role in {"bot", "assistant"} and asked:
+            end = read_amount(message.get("endTime"))
+            # To the microsecond: a float of nanoseconds since 1970 is not exact.
+            ends.append(1000 * round(1e3 * end) if end else None)
             asked = False
-    timed = [int(1e6 * end) for end in ends if isinstance(end, int | float) and end > 0]
-    return timed if len(timed) == len(ends) == turns and turns else []
+    return spoke, ends
 
 
 def _moment(text: object) -> int | None:

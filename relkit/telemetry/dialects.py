@@ -237,7 +237,7 @@ def _turn(
         if span.labels:
             labels = {**labels, **span.labels}
     readings.table.fill(values, labels)
-    if values.get("outcome", "abandoned") != "abandoned":
+    if "outcome" in values:
         values.setdefault("ok", values["outcome"] != "failed")
     flag_excess(values)
     return TraceTurn(

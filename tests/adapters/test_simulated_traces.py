@@ -1,280 +1,143 @@
-"""Simulated traces and calls: valid OTLP in every spelling, read back as the turns they are of."""
+"""Simulated traffic, written as traces and call records, is read back as the turns that it was."""
 
-import base64
 import json
-from collections import Counter
+import math
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from relkit.adapters.otlp import TraceTurns, read_traces
-from relkit.adapters.simulated import SimulatedFiles
-from relkit.telemetry.simulation.run import simulate
+from relkit.adapters.otlp import TraceTurns
 from relkit.telemetry.simulation.scenarios import rehearsal
-from relkit.telemetry.simulation.spans import OTLP_SPELLINGS, SimulatedSpan, Spelling, lines
-from relkit.telemetry.simulation.traces import PRIVATE, spans_of
-from relkit.telemetry.simulation.traffic import traffic
-from relkit.telemetry.simulation.types import TrafficFormat, TurnColumns
-from relkit.telemetry.types import MappedColumn, TelemetryOptions
+from relkit.telemetry.simulation.traces import PRIVATE
+from relkit.telemetry.simulation.types import TrafficFormat
+from relkit.wiring.simulation import simulate_telemetry
+from tests.trace_data import read, rows
 
-HOURS: Mapping[str, Any] = {"hours": 3, "turns_per_hour": 1500, "onset_hours": 1}
-SESSION = ("arm", "device", "channel", "region", "tenant_class", "success", "no_answer")
-MAPPINGS: Mapping[str, Mapping[str, str]] = {
-    "pipecat": {**dict(zip(SESSION, SESSION, strict=True)), "unit": "user.id"},
-    "livekit": {**dict(zip(SESSION, SESSION, strict=True)), "unit": "user.id"},
-    "genai": {
-        **dict(zip(SESSION, SESSION, strict=True)),
-        "latency_ms": "app.mouth_to_ear_ms",
-    },
-    "vapi": {
-        name: f"assistant.metadata.{name}" for name in ("arm", "release", "device", "language")
-    },
+Row = dict[str, Any]
+
+APPLICATION = ("arm", "device", "channel", "region", "tenant_class")
+MAPPING: Mapping[TrafficFormat, dict[str, str]] = {
+    "pipecat": {name: name for name in (*APPLICATION, "no_answer", "empty")},
+    "livekit": {name: name for name in (*APPLICATION, "no_answer")},
+    "genai": {name: name for name in (*APPLICATION, "no_answer", "outcome")}
+    | {"latency_ms": "app.mouth_to_ear_ms"},
+    "vapi": {name: f"assistant.metadata.{name}" for name in (*APPLICATION, "release", "language")},
 }
-"""What an application adds to its spans, and the column that it is."""
+EXTRA = ("environment", "stages_exceed", "session", "turn_id", "unit", "model", "provider")
+"""What the traces have and the turn table has not, or not for turns that nobody answered."""
 
 
-def written(folder: Path, form: TrafficFormat, name: str = "equal") -> list[Path]:
-    """Write a rehearsal, and return its files in the order in which they were written."""
-    plan = rehearsal(name, format=form, **HOURS)
-    report = simulate(plan, SimulatedFiles(folder), lambda _done, _total: None)
-    return [folder / name for name in report.files]
+def simulated(folder: Path, form: TrafficFormat, scenario: str = "equal") -> list[Path]:
+    """Write an hour of traffic; return its files."""
+    plan = rehearsal(scenario, turns=300, hours=1, seed=5, format=form)
+    simulate_telemetry(folder, plan, lambda _done, _total: None)
+    return sorted(file for file in folder.iterdir() if file.name != "scenario.json")
 
 
-def read(files: list[Path], form: str) -> TraceTurns:
-    """Return the turns that relkit reads in files."""
-    mapping = {name: MappedColumn(column=column) for name, column in MAPPINGS[form].items()}
-    options = TelemetryOptions(paths=(), now="2027-01-01T00:00:00Z", mapping=mapping)
-    turns = read_traces(files, options)
-    assert turns.dialect == form
-    assert not turns.problems
-    return turns
+def truth(folder: Path) -> list[Row]:
+    """Return the turns of the same traffic as a table."""
+    return [row for file in simulated(folder, "turns") for row in pq.read_table(file).to_pylist()]
 
 
-def total(table: pa.Table, column: str) -> float:
-    """Return the sum of a column."""
-    return float(np.nansum(np.array(table[column].to_pylist(), float)))
-
-
-@pytest.fixture(scope="module")
-def turns() -> TurnColumns:
-    """Give the turns of the rehearsal."""
-    return traffic(rehearsal("equal", **HOURS))
-
-
-def outcomes(turns: TurnColumns) -> Counter[str | None]:
-    """Return how often each outcome occurs."""
-    text = turns.texts("outcome")
-    return Counter((*text.names, None)[code] for code in text.codes.tolist())
-
-
-READ_BACK = [
-    *[("pipecat", name) for name in ("latency_ms", "asr_ms", "eou_ms", "tts_ttfb_ms")],
-    *[("pipecat", name) for name in ("audio_in_s", "tts_chars")],
-    *[("livekit", name) for name in ("tts_ttfb_ms", "retries", "tts_chars", "audio_out_s")],
-    *[("genai", name) for name in ("latency_ms", "tool_ms", "output_tokens")],
-]
-"""Dialect, and a column whose sum comes back but for the turns that have no outcome."""
-
-
-@pytest.fixture(scope="module", params=["pipecat", "livekit", "genai", "vapi"])
-def traces(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, list[Path], TraceTurns]:
-    """Give a dialect, its files, and what relkit reads in them."""
-    files = written(tmp_path_factory.mktemp("traces") / request.param, request.param)
-    return request.param, files, read(files, request.param)
-
-
-def test_what_is_written_is_read_as_the_turns_it_is_of(
-    traces: tuple[str, list[Path], TraceTurns], turns: TurnColumns
-) -> None:
-    """Outcomes, arms, usage and stages come back; every dialect leaves out what it cannot say."""
-    form, _, turns_read = traces
-    table = turns_read.table
-    expected = outcomes(turns)
-    failed = expected["failed"]
-    found = Counter(table["outcome"].to_pylist())
-    if form in {"pipecat", "livekit"}:
-        del expected[None], found[None]
-        assert found == expected
-    elif form == "genai":
-        assert (found["failed"], table.num_rows) == (failed, len(turns))
-    else:
-        answered = ~np.isnan(turns.numbers("latency_ms"))
-        assert table.num_rows == pytest.approx(answered.sum(), rel=0.02)
-    assert (turns_read.counts.get("bad_value", 0) > 0) == (form == "livekit")
-    if form != "genai":
-        assert total(table, "latency_ms") == pytest.approx(
-            np.nansum(turns.numbers("latency_ms")), rel=0.04
-        )
-    canary = turns.is_value("arm", "canary").mean()
-    arms = Counter(table["arm"].to_pylist())
-    assert arms["canary"] / (arms["canary"] + arms["control"]) == pytest.approx(canary, abs=0.02)
-    assert set(table["release"].to_pylist()) == {"1.4.0", "1.5.0"}
-    assert total(table, "input_tokens") == pytest.approx(
-        turns.numbers("input_tokens").sum(), rel=0.02
-    )
-    for dialect, column in READ_BACK:
-        if dialect == form:
-            expected_sum = np.nansum(turns.numbers(column))
-            assert total(table, column) == pytest.approx(expected_sum, rel=0.015), column
-
-
-def test_no_text_of_people_is_read(
-    traces: tuple[str, list[Path], TraceTurns],
-) -> None:
-    """It stands in most spans, and nowhere in what was read."""
-    _, files, turns_read = traces
-    table = turns_read.table
-    assert sum(file.read_text().count(PRIVATE) for file in files) > table.num_rows / 2
-    assert PRIVATE not in json.dumps(table.to_pydict(), default=str)
-
-
-def spans_in(files: list[Path]) -> list[tuple[str, int, str]]:
-    """Return file, line and trace (in hex) of every span."""
-    found = []
-    for file in files:
-        for number, line in enumerate(file.read_text().splitlines()):
-            document = json.loads(line)
-            for part in document.get("resourceSpans") or document["resource_spans"]:
-                for scope in part.get("scopeSpans") or part["scope_spans"]:
-                    for span in scope["spans"]:
-                        trace = span.get("traceId") or span["trace_id"]
-                        if len(trace) != 32:
-                            trace = base64.b64decode(trace).hex()
-                        found.append((file.name, number, trace))
-    return found
-
-
-def test_spans_of_a_session_lie_on_many_lines_and_in_several_files(tmp_path: Path) -> None:
-    """A line mixes sessions, and some exports come after the next rotation."""
-    spans = spans_in(written(tmp_path / "t", "pipecat"))
-    places: dict[str, set[tuple[str, int]]] = {}
-    for file, line, trace in spans:
-        places.setdefault(trace, set()).add((file, line))
-    assert np.mean([len(lines) for lines in places.values()]) > 5
-    assert sum(len({file for file, _ in lines}) > 1 for lines in places.values()) > 20
-    sessions = Counter((file, line) for file, line, _ in set(spans))
-    assert sum(count > 1 for count in sessions.values()) > 50
-
-
-def test_files_differ_in_their_spelling(tmp_path: Path) -> None:
-    """Keys, ids and numbers occur in every spelling, file by file."""
-    heads = [file.read_text() for file in written(tmp_path / "t", "genai")]
-    assert any('"resource_spans"' in text for text in heads)
-    assert any('"intValue":"' in text for text in heads)
-    assert any('"intValue":4' in text for text in heads)
-    assert any("STATUS_CODE_ERROR" in text for text in heads)
-
-
-def parsed(text: str, spelling: Spelling) -> TracesData:
-    """Return a line as OpenTelemetry's own protobuf reads it; OTLP's ids in hex are its own."""
-    document = json.loads(text)
-
-    def with_base64(value: Any) -> Any:  # noqa: ANN401 - JSON
-        if isinstance(value, list):
-            return [with_base64(part) for part in value]
-        if not isinstance(value, dict):
-            return value
-        return {
-            key: base64.b64encode(bytes.fromhex(part)).decode()
-            if key in {"traceId", "spanId", "parentSpanId"}
-            else with_base64(part)
-            for key, part in value.items()
-        }
-
-    traces = TracesData()
-    ParseDict(document if spelling.base64_ids else with_base64(document), traces)
-    return traces
+def agree(read_value: object, true_value: object) -> bool:
+    """Tell whether two values are the same but for the nanoseconds of a span."""
+    if isinstance(read_value, float) and isinstance(true_value, int | float):
+        return math.isclose(read_value, true_value, rel_tol=1e-5, abs_tol=1e-6)
+    return read_value == true_value
 
 
 @pytest.mark.parametrize("form", ["pipecat", "livekit", "genai"])
-def test_every_spelling_is_the_same_valid_otlp(form: TrafficFormat, turns: TurnColumns) -> None:
-    """OpenTelemetry's protobuf takes all fields, and they are equal."""
-    exports = [spans_of(form, turns.take(np.arange(40)))]
-    first, *others = [
-        [parsed(text, spelling) for text in lines(exports, spelling)] for spelling in OTLP_SPELLINGS
-    ]
-    assert sum(len(scope.spans) for scope in first[0].resource_spans[0].scope_spans) > 0
-    assert all(other == first for other in others)
+def test_traces_are_read_back_as_the_turns_that_they_were(
+    tmp_path: Path, form: TrafficFormat
+) -> None:
+    """Every turn is there once, and what is read of it is what was written."""
+    turns = read(*simulated(tmp_path / "traces", form), mapping=MAPPING[form])
+    true = truth(tmp_path / "turns")
+    assert turns.dialect == form
+    assert not turns.problems
+    assert turns.table.num_rows == len(true)
+    assert len(set(turns.table["session"].to_pylist())) == len({row["session"] for row in true})
+    by_end = {row["ts"]: row for row in true}
+    compared = 0
+    for row in rows(turns):
+        written = by_end.get(row["ts"])
+        if written is None:  # the user's turn that nobody answered ends where it was decided
+            assert (form, row["outcome"]) == ("livekit", "abandoned")
+            continue
+        compared += 1
+        wrong = {
+            name: (value, written[name])
+            for name, value in row.items()
+            if name not in EXTRA and not agree(value, written[name])
+        }
+        assert not wrong
+    assert compared > 0.95 * len(true)
 
 
-def test_children_lie_inside_the_trace_of_their_turn(turns: TurnColumns) -> None:
-    """Every parent exists, ids occur once, and no span ends before it begins."""
-    spans = spans_of("livekit", turns.take(turns.times("_number") >= 0))
-    by_id: dict[str, SimulatedSpan] = {span.id: span for span in spans}
-    assert len(by_id) == len(spans)
-    assert all(span.end >= span.start > 0 for span in spans)
-    ended = {span.trace for span in spans if not span.parent}
-    orphans = [span for span in spans if span.parent and span.parent not in by_id]
-    unanswered = [span for span in orphans if span.trace in ended]
-    assert not unanswered
-
-
-def test_pipecat_has_its_known_defects(turns: TurnColumns) -> None:
-    """Spans of speech recognition last under 1 ms, and a call's end interrupts its last turn."""
-    spans = spans_of("pipecat", turns)
-    assert max(span.end - span.start for span in spans if span.name == "stt") < 1_000_000
-    cut = [
-        span
-        for span in spans
-        if span.attributes.get("turn.ended_by_conversation_end")
-        and "turn.user_bot_latency_seconds" in span.attributes
-    ]
-    assert len(cut) > 10
-    assert all(span.attributes["turn.was_interrupted"] for span in cut)
-
-
-def test_livekit_has_the_values_of_older_versions(turns: TurnColumns) -> None:
-    """-1, 0.0, minutes and Unix times stand in delays of the control, and only there."""
-    spans = spans_of("livekit", turns)
-    odd = {
-        (span.resource["service.version"], name, kind)
-        for span in spans
-        for name in ("lk.response.ttft", "lk.e2e_latency", "lk.end_of_turn_delay")
-        if isinstance(delay := span.attributes.get(name), float)
-        for kind, is_odd in (
-            ("minus", delay == -1.0),
-            ("zero", delay == 0.0),
-            ("minutes", 60 < delay < 1e6),
-            ("unix", delay > 1e9),
+def test_delays_that_older_livekit_did_not_measure_are_missing(tmp_path: Path) -> None:
+    """The control's odd delays are no values, each is counted, and the canary lacks none."""
+    turns = read(*simulated(tmp_path / "traces", "livekit"))
+    heard = {row["ts"] for row in truth(tmp_path / "turns") if row["latency_ms"] is not None}
+    missing = {
+        arm: sum(
+            "latency_ms" not in row
+            for row in rows(turns)
+            if row["release"] == release and row["ts"] in heard
         )
-        if is_odd
+        for arm, release in (("control", "1.4.0"), ("canary", "1.5.0"))
     }
-    assert {kind for _, _, kind in odd} == {"minus", "zero", "minutes", "unix"}
-    assert {release for release, _, kind in odd if kind != "minus"} == {"1.4.0"}
+    assert missing["control"] > 0
+    assert missing["canary"] == 0
+    assert turns.counts["bad_value"] > missing["control"]
 
 
-def test_a_duplicated_file_adds_no_turn(tmp_path: Path) -> None:
-    """The copy has another name and the same spans."""
-    plan = rehearsal("duplicate-files", format="pipecat", hours=7, turns_per_hour=400)
-    report = simulate(plan, SimulatedFiles(tmp_path / "t"), lambda _done, _total: None)
-    copies = [name for name in report.files if ".again." in name]
-    assert copies
-    files = [tmp_path / "t" / name for name in report.files]
-    without = [file for file in files if file.name not in copies]
-    doubled = read(files, "pipecat")
-    assert doubled.counts["duplicate_spans"] > 100
-    assert doubled.table.num_rows == read(without, "pipecat").table.num_rows
+def test_call_records_are_read_back(tmp_path: Path) -> None:
+    """Latencies turn by turn, usage and cost call by call, failures with their turn."""
+    files = simulated(tmp_path / "calls", "vapi")
+    calls = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    turns = rows(read(*files, mapping=MAPPING["vapi"]))
+    true = {
+        round(row["latency_ms"], 6): row for row in truth(tmp_path / "turns") if row["latency_ms"]
+    }
+    answered = [row for row in turns if "latency_ms" in row]
+    assert len(answered) > 0.9 * len(true)  # calls that go on have no record yet
+    for row in answered:
+        written = true[round(row["latency_ms"], 6)]
+        for name in ("ts", "eou_ms", "asr_ms", "llm_ttft_ms", "tts_ttfb_ms", "arm", "release"):
+            assert agree(row.get(name), written[name]), name
+    for column, key in (("cost", "total"), ("input_tokens", "llmPromptTokens")):
+        written_sum = sum(call["costBreakdown"][key] for call in calls)
+        assert sum(row.get(column, 0.0) for row in turns) == pytest.approx(written_sum)
+    failed = sum("error" in call["endedReason"] for call in calls)
+    assert sum(row.get("outcome") == "failed" for row in turns) == failed
 
 
-def test_call_records_are_written_when_the_call_has_ended(tmp_path: Path) -> None:
-    """A call stands in the file of the hour in which it ended, once, with all its turns."""
-    files = written(tmp_path / "t", "vapi")
-    ids = []
-    for file, (begin, end) in zip(files, pairwise(range(4)), strict=True):
-        for line in file.read_text().splitlines():
-            call = json.loads(line)
-            ids.append(call["id"])
-            assert begin <= int(call["endedAt"][11:13]) < end
-            messages = [message["role"] for message in call["artifact"]["messages"]]
-            latencies = call["artifact"]["performanceMetrics"]["turnLatencies"]
-            assert messages.count("bot") == len(latencies)
-    assert len(ids) == len(set(ids)) > 150
+@pytest.mark.parametrize("form", ["pipecat", "livekit", "genai", "vapi"])
+def test_files_that_were_delivered_twice_change_no_turn(
+    tmp_path: Path, form: TrafficFormat
+) -> None:
+    """Copies under other names are counted as duplicates."""
+    files = simulated(tmp_path / "a", form)
+    copies = [file.with_name(f"copy-{file.name}") for file in files]
+    for file, copy in zip(files, copies, strict=True):
+        copy.write_bytes(file.read_bytes())
+    once, twice = read(*files), read(*files, *copies)
+    assert twice.table.equals(once.table)
+    assert twice.counts["duplicate"] == once.table.num_rows
+    assert once.counts["duplicate"] == 0
+
+
+@pytest.mark.parametrize("form", ["pipecat", "livekit", "genai", "vapi"])
+def test_no_made_up_person_comes_out(tmp_path: Path, form: TrafficFormat) -> None:
+    """The name that stands in every transcript, prompt and argument is nowhere in the table."""
+    files = simulated(tmp_path / "a", form)
+    assert all(PRIVATE in file.read_text() for file in files)
+    turns: TraceTurns = read(*files, mapping=MAPPING[form])
+    out = tmp_path / "out.parquet"
+    pq.write_table(turns.table, out, compression="none", use_dictionary=False)
+    said = out.read_bytes() + repr(turns).encode()
+    for word in (*PRIVATE.split(), "4930", "call-"):
+        assert word.encode() not in said

@@ -156,11 +156,23 @@ def test_vapi_calls(tmp_path: Path) -> None:
 
 
 def test_a_call_that_failed_before_a_turn_is_a_failed_turn(tmp_path: Path) -> None:
-    """Failures do not vanish with their latencies; a call that nobody answered is no turn."""
+    """Failures do not vanish with their latencies; who never spoke has no turn, who did has one."""
     reasons = ("call.start.error-get-transport", "customer-did-not-answer")
     calls = [vapi_call(reason, endedReason=reason, artifact={}) for reason in reasons]
+    unanswered = {"messages": [{"role": "bot"}, {"role": "user"}]}
+    calls.append(vapi_call("unanswered", artifact=unanswered))
     turns = rows(read(write_lines(tmp_path / "c.jsonl", calls)))
-    assert [turn["outcome"] for turn in turns] == ["failed"]
+    assert sorted(str(turn.get("outcome")) for turn in turns) == ["None", "failed"]
+
+
+def test_records_of_before_latencies_were_published_have_their_turns(tmp_path: Path) -> None:
+    """Answers are counted by role and time alone, and have no latency."""
+    call = vapi_call()
+    del call["artifact"]["performanceMetrics"]
+    turns = rows(read(write_lines(tmp_path / "c.jsonl", [call])))
+    assert [turn["outcome"] for turn in turns] == ["completed"] * 2
+    assert not any("latency_ms" in turn for turn in turns)
+    assert turns[0]["ts"] < turns[1]["ts"]
 
 
 def _respell(value: Any, draw: random.Random) -> Any:  # noqa: ANN401 - JSON
