@@ -21,7 +21,8 @@ from relkit.telemetry.usage import Accounting, TokenCounts, UsageSource, add_up
 TraceDialect = Literal["pipecat", "livekit", "genai"]
 
 _AGENT_TURNS = frozenset({"agent_turn", "assistant_turn", "realtime_assistant_turn"})
-_LIVEKIT = _AGENT_TURNS | {"agent_session", "user_turn"}
+_LIVEKIT = _AGENT_TURNS | {"agent_session", "user_turn", "llm_node", "tts_node", "stt_node"}
+_PIPECAT = frozenset({"stt", "llm", "tts"})
 _PIPECAT_TURN = frozenset({"turn.number", "turn.was_interrupted", "turn.user_bot_latency_seconds"})
 
 _PIPECAT_TOOLS = frozenset({"function_call", "tool_call", "llm_tool_call"})
@@ -42,10 +43,16 @@ class Readings:
 
 
 def detect(spans: Iterable[TraceSpan]) -> TraceDialect | None:
-    """Return the dialect of a trace by the names of its spans and their attributes."""
+    """Return the dialect of a trace by the names of its spans and their attributes.
+
+    Stages whose turn is in another file are still of the dialect that has turns: by themselves they
+    are none, and never one of another dialect.
+    """
     generative = False
     for span in spans:
-        if span.name == "turn" and not _PIPECAT_TURN.isdisjoint(span.attributes):
+        if span.name in _PIPECAT or (
+            span.name == "turn" and not _PIPECAT_TURN.isdisjoint(span.attributes)
+        ):
             return "pipecat"
         if span.name in _LIVEKIT:
             return "livekit"

@@ -56,8 +56,11 @@ OTLP_SPELLINGS = (
 _EXPORT_NS = 5_000_000_000
 """Processes send, and the collector writes, what ended in so long."""
 
-_HELD_BACK = 0.03
-"""Share of exports that is tried again after the next rotation."""
+_RETRIED_NS = 300_000_000_000
+"""The collector tries a failed export again for five minutes, and then gives it up."""
+
+_HELD_BACK = 0.25
+"""Share of the exports of the last five minutes that come after the next rotation."""
 
 
 def batches(
@@ -69,7 +72,9 @@ def batches(
     order = np.lexsort((rng.random(len(spans)), sent))
     edges = np.flatnonzero(np.diff(sent[order])) + 1
     exports = [[spans[i] for i in part] for part in np.split(order, edges) if len(part)]
-    held = rng.random(len(exports)) < _HELD_BACK
+    newest = max((span.end for span in spans), default=0) - _RETRIED_NS
+    recent = np.array([max(span.end for span in export) > newest for export in exports], np.bool_)
+    held = (rng.random(len(exports)) < _HELD_BACK) & recent
     now = [export for export, later in zip(exports, held, strict=True) if not later]
     return now, [export for export, later in zip(exports, held, strict=True) if later]
 

@@ -117,6 +117,8 @@ def test_a_circle_of_parents_ends() -> None:
     [
         ("turn", {"turn__number": 1}, "pipecat"),
         ("turn", {}, None),
+        ("llm", {"gen_ai__operation__name": "chat"}, "pipecat"),
+        ("llm_node", {"gen_ai__operation__name": "chat"}, "livekit"),
         ("agent_turn", {}, "livekit"),
         ("user_turn", {}, "livekit"),
         ("chat gpt-4o", {"gen_ai__operation__name": "chat"}, "genai"),
@@ -127,5 +129,5 @@ def test_a_circle_of_parents_ends() -> None:
 def test_dialects_are_found_by_names(
     name: str, attributes: dict[str, Any], dialect: str | None
 ) -> None:
-    """Names of spans and attributes tell who wrote a trace; others are nobody's."""
+    """Names tell who wrote a trace, of a stage too whose turn is elsewhere; others are nobody's."""
     assert detect(read(span(name, 1, **attributes))) == dialect
