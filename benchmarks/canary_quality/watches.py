@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.canary_quality.dense import (
     TRIGGERS,
@@ -91,12 +92,13 @@ def watch(line: Line, random: np.random.Generator, *, alternatives: bool = True)
             break
     exposed = np.cumsum(np.bincount(looks, weights=sessions.turns * sessions.canary))
     first = fired["evidence"]
+    earlier = _earlier(line, sessions, looks) if alternatives else (None, None)
     return Outcome(
         turns=_turns(line, first),
         exposed=None if first is None else int(exposed[first]),
         even=_turns(line, fired["even"]),
-        earlier=_earlier(line, sessions, looks, events=50) if alternatives else None,
-        earlier_with_five=_earlier(line, sessions, looks, events=5) if alternatives else None,
+        earlier=earlier[0],
+        earlier_with_five=earlier[1],
     )
 
 
@@ -133,18 +135,22 @@ def _evidences(
         before = logs[-1]
 
 
-def _earlier(line: Line, sessions: Sessions, looks: IntArray, *, events: int) -> int | None:
-    """Return the turns at which the interval with alpha / 126 lies above 0 for any trigger."""
-    count = line.earlier
-    fired = [
-        _above(cells, np.cumsum(table, axis=0), events)
-        for cells, table in histograms(sessions, looks, count)
-    ]
-    either = np.stack(fired).any(axis=(0, 2))
-    return _turns(line, int(np.argmax(either)) if bool(either.any()) else None)
+def _earlier(line: Line, sessions: Sessions, looks: IntArray) -> tuple[int | None, int | None]:
+    """Return the turns at which the interval with alpha / 126 lies above 0 for any trigger.
+
+    With at least 50 events in each arm, and with at least 5.
+    """
+    fired = np.zeros((2, line.earlier), dtype=np.bool_)
+    for cells, table in histograms(sessions, looks, line.earlier):
+        cumulative = np.cumsum(table, axis=0)
+        above, events = _above(cells, cumulative), (cumulative @ cells.events).min(axis=-1)
+        for rule, least in enumerate((50, 5)):
+            fired[rule] |= (above & (events >= least)).any(axis=-1)
+    first, second = (_turns(line, int(np.argmax(hit)) if hit.any() else None) for hit in fired)
+    return first, second
 
 
-def _above(cells: Cells, table: IntArray, least: int) -> np.ndarray:
+def _above(cells: Cells, table: IntArray) -> NDArray[np.bool_]:
     """Return (looks, 21) whether the canary's rate is above control's, always valid."""
     n, e = cells.turns, cells.events
     turns, events, units = table @ n, table @ e, table.sum(axis=-1)
@@ -163,8 +169,7 @@ def _above(cells: Cells, table: IntArray, least: int) -> np.ndarray:
         / np.maximum(seen, 1e-12)
         * np.log(np.sqrt(seen + 1) / alpha)
     )
-    enough = (events >= least).all(axis=-1)
-    return np.asarray(enough & (rate[..., 1] - rate[..., 0] > width))
+    return np.asarray(rate[..., 1] - rate[..., 0] > width)
 
 
 RARE = World(rates=(0.002, 0.001, 0.003), tails=(0.05, 0.005, 0.001))

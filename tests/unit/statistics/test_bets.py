@@ -487,12 +487,18 @@ def test_bets_on_amounts_by_hand() -> None:
 
 
 def test_a_whale_does_not_decide() -> None:
-    """One caller who costs a million times as much is five spreads, not evidence."""
-    rng = np.random.default_rng(6)
-    cost = rng.lognormal(0.0, 0.5, 400)
-    cost[0] = 1e6
-    units = UnitAmounts(canary=np.arange(400) % 2 == 0, amounts=cost, bases=np.ones(400))
-    assert evidence(step_capitals_of_amounts(units, 0.5), DELTA_WEIGHTS) < 20
+    """One caller who costs fifty times as much lies seven spreads away and counts as five."""
+    amounts = np.where(np.arange(50) == 0, 50.0, 1.0)
+    units = UnitAmounts(canary=np.arange(50) % 2 == 0, amounts=amounts, bases=np.ones(50))
+    ratio = float(amounts.mean())
+    spread = float(np.sqrt(np.mean((amounts - ratio) ** 2)))
+    assert (50.0 - ratio) / spread > 6.9
+    tilt = min(1.0, DELTAS[-1] * ratio / spread)
+    exponents = tilt * np.minimum((amounts - ratio) / spread, 5.0)
+    log = float((units.canary * exponents).sum() - np.log1p(0.5 * np.expm1(exponents)).sum())
+    capitals = step_capitals_of_amounts(units, 0.5)
+    assert capitals[-1] == pytest.approx(log)
+    assert evidence(capitals, DELTA_WEIGHTS) < 20
 
 
 def test_what_a_ratio_amounts_to() -> None:
