@@ -233,7 +233,10 @@ def test_labels_and_seasons_work_together(workspace: Workspace) -> None:
 
 def test_a_profile_without_policy_holds_every_column(workspace: Workspace) -> None:
     """All that can be frozen, by session; identifiers are passed over."""
-    path = written(workspace.folder / "w.jsonl", turns(3000, seed=1, speakers=1500))
+    rows = turns(600, seed=1, speakers=60)
+    for row in rows:
+        row["caller_no"] = 31_000_000 + len(row["speaker"])
+    path = written(workspace.folder / "w.jsonl", rows)
     said = workspace.relkit(
         "drift", "profile", str(path), "--to", str(workspace.folder / "p.json"), "--json"
     )
@@ -241,6 +244,9 @@ def test_a_profile_without_policy_holds_every_column(workspace: Workspace) -> No
     assert said.document["cluster"] == "session"
     names = [column["column"] for column in said.document["columns"]]
     assert names == ["empty", "failed", "language", "length", "ok", "snr_db"]
+    text = (workspace.folder / "p.json").read_text(encoding="utf-8")
+    assert "person" not in text
+    assert "3100000" not in text
 
 
 def test_an_empty_reference_is_no_data(workspace: Workspace) -> None:

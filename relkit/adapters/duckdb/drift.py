@@ -46,16 +46,16 @@ class DuckDBDrift:
     """Implements DriftTurns; the table stays open as long as it is used."""
 
     def __init__(self, table: TurnTable, cluster: str) -> None:
-        """Cluster by ``session``, ``unit`` or an attribute; raises InvalidInput for another.
+        """Cluster by ``session``, ``unit``, an attribute or a measure; raises InvalidInput else.
 
-        A turn whose attribute is null is a turn of its session.
+        A turn in which it is null is a turn of its session; without turns none has to be there.
         """
         self._table = table
         self.cluster = cluster
-        if cluster in {"session", "unit"}:
-            self._cluster = cluster
+        if cluster in {"session", "unit"} or self.span() is None:
+            self._cluster = cluster if cluster == "unit" else "session"
         else:
-            column = table.require(cluster, ("session", "unit", *table.attributes))
+            column = table.require(cluster, ("session", "unit", *table.attributes, *table.measures))
             self._cluster = f"CASE WHEN {column} IS NULL THEN session ELSE hash({column}) END"
         self._seconds = 0
         self._places: dict[str, int] = {}

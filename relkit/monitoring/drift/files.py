@@ -1,6 +1,7 @@
 """Drift policies (YAML) and reference profiles (JSON): text to types and back."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from relkit.core import yaml_text
@@ -8,14 +9,24 @@ from relkit.core.codec import encode, parse, parse_json, parse_yaml
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import shown, where
+from relkit.monitoring.drift.bins import is_of_persons
 from relkit.monitoring.drift.types import SLOTS, ColumnProfile, DriftPolicy, DriftProfile
 from relkit.monitoring.drift.windows import SLOT_S
+
+DRIFT = "relkit.drift/v1"
+"""The schema of a drift policy."""
 
 
 def parse_drift_policy(text: str, *, source: str) -> DriftPolicy:
     """Return a policy from YAML; raises InvalidInput with file, line and what to do."""
-    policy = parse_yaml(text, DriftPolicy, source=source)
     document, lines = yaml_text.load(text, source=source)
+    schema = document.get("schema") if isinstance(document, Mapping) else None
+    if isinstance(schema, str) and schema != DRIFT:
+        raise InvalidInput(
+            f'{where(source, lines.get(("schema",)))}: is a "{shown(schema)}"',
+            hint=f"a drift policy begins with: schema: {DRIFT}",
+        )
+    policy = parse_yaml(text, DriftPolicy, source=source)
 
     def refuse(key: str, problem: str, hint: str) -> InvalidInput:
         return InvalidInput(f"{where(source, lines.get((key,)))}: {problem}", hint=hint)
@@ -29,6 +40,18 @@ def parse_drift_policy(text: str, *, source: str) -> DriftPolicy:
         raise refuse("sustained", f"sustained: {rule.k} of {rule.of} windows", "k is at most of")
     if len(set(policy.columns)) != len(policy.columns):
         raise refuse("columns", "columns: one stands twice", "name each column once")
+    if policy.labels is not None and policy.labels.column in policy.columns:
+        raise refuse(
+            "labels",
+            f'labels: "{shown(policy.labels.column)}" is one of the columns, too',
+            "leave it out of columns: labels are judged by themselves",
+        )
+    if persons := [name for name in policy.judged if is_of_persons(name)]:
+        raise refuse(
+            "columns",
+            f'columns: "{shown(persons[0])}" names persons, whom no profile may hold',
+            "cluster by it instead",
+        )
     if policy.cluster in policy.judged:
         raise refuse(
             "cluster",
@@ -73,6 +96,8 @@ def parse_profile(text: str, *, source: str) -> DriftProfile:
                 source=source,
                 hint="make it anew: relkit drift profile PATH --to FILE",
             )
+    if all(column.labelled for column in profile.columns):
+        raise Malformed("has no column but labels", source=source, hint="make it anew")
     if len({column.column for column in profile.columns}) != len(profile.columns):
         raise Malformed("a column stands twice", source=source, hint="keep one of them")
     return replace(profile, source=source, digest=digest_of(document))

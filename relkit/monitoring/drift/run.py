@@ -15,6 +15,7 @@ from relkit.monitoring.drift.bins import (
     frozen_categories,
     frozen_numbers,
     frozen_values,
+    is_of_persons,
     thawed,
 )
 from relkit.monitoring.drift.files import check_window
@@ -80,7 +81,8 @@ def make_profile(turns: DriftTurns, policy: DriftPolicy | None) -> DriftProfile:
         raise NoData("the reference has no turns", hint="see: relkit telemetry check PATH")
     kinds = turns.kinds
     columns = []
-    for name in tuple(kinds) if policy is None else policy.judged:
+    every = tuple(name for name in kinds if name != turns.cluster and not is_of_persons(name))
+    for name in every if policy is None else policy.judged:
         if name not in kinds:
             raise _no_column(name, "the reference", kinds)
         labelled = policy is not None and policy.labels is not None and policy.labels.column == name
@@ -106,12 +108,13 @@ def _profiled(
     turns: DriftTurns, name: str, kind: str, policy: DriftPolicy | None, *, labelled: bool
 ) -> ColumnProfile:
     median = spread = None
+    empty = InvalidInput(
+        f'the reference has no value of "{shown(name)}"', hint="leave the column out"
+    )
     if kind == "number":
         median, spread = turns.moments(name)
         if median is None:
-            raise InvalidInput(
-                f'the reference has no value of "{shown(name)}"', hint="leave the column out"
-            )
+            raise empty
         values = turns.distinct(name, FEW_VALUES + 1)
         few = len(values) <= FEW_VALUES
         frozen = (
@@ -125,6 +128,8 @@ def _profiled(
         )
     else:
         counts = turns.categories(name, MOST_CATEGORIES + 1)
+        if not counts:
+            raise empty
         frozen = frozen_categories(name, counts, labelled=labelled)
     season = "none" if policy is None else policy.season
     return column_profile(

@@ -11,6 +11,7 @@ from relkit.monitoring.drift.bins import (
     frozen_categories,
     frozen_numbers,
     frozen_values,
+    is_of_persons,
     thawed,
     value_digest,
 )
@@ -88,6 +89,8 @@ def test_a_policy_says_what_the_page_says() -> None:
             "use 1h",
         ),
         ("columns: [a]\nseason: hourly\n", 'line 4: "season"', None),
+        ("columns: [a]\nlabels: {column: a}\n", 'line 4: labels: "a" is one of', "leave it out"),
+        ("columns: [speaker]\n", 'line 3: columns: "speaker" names persons', "cluster by it"),
         ("columns: [who]\ncluster: who\n", 'line 4: cluster: "who" is judged, too', "persons"),
     ],
 )
@@ -99,6 +102,30 @@ def test_a_policy_that_could_mislead_is_refused(text: str, message: str, hint: s
     assert refused.value.message.startswith("inputs.yaml")
     if hint is not None:
         assert hint in (refused.value.hint or "")
+
+
+def test_a_policy_of_another_kind_is_named() -> None:
+    """A gate's policy is refused by what it is, not by its first key."""
+    with pytest.raises(InvalidInput, match=r'line 1: is a "relkit\.gate/v1"'):
+        parse_drift_policy("schema: relkit.gate/v1\nmax_age: 3h\n", source="gate.yaml")
+
+
+@pytest.mark.parametrize(
+    ("column", "is_person"),
+    [
+        ("speaker", True),
+        ("caller no", True),
+        ("User_ID", True),
+        ("device_id", True),
+        ("customers", True),
+        ("speaker_gender", False),
+        ("grid", False),
+        ("language", False),
+    ],
+)
+def test_columns_of_persons_by_name(column: str, *, is_person: bool) -> None:
+    """Who speaks is no distribution to watch; how they speak is."""
+    assert is_of_persons(column) == is_person
 
 
 def test_a_profile_survives_its_file() -> None:
@@ -120,6 +147,8 @@ def test_a_profile_survives_its_file() -> None:
         (("columns", 0, "bins", 0, "turns"), [4, 4], "the season has 1 slots"),
         (("turns",), 11, "it has other turns than the profile"),
         (("columns", 0, "kind"), "number", "its edges do not fit its bins"),
+        (("columns", 0, "labelled"), True, "has no column but labels"),
+        (("columns",), [], "has no column but labels"),
         (("season",), "hour_of_day", "the season has 24 slots"),
         (("columns", 0, "bins", 0, "rho"), 1.5, "rho"),
         (("schema",), "relkit.profile/v2", "schema"),
