@@ -250,6 +250,31 @@ def test_the_text_fits_a_terminal_and_the_verdict_is_in_junit(
     assert "<failure" in text
 
 
+@pytest.mark.parametrize(
+    ("scenario", "now", "verdict"),
+    [
+        ("equal", "11:30", "ok"),
+        ("retry-storm", "11:30", "ok"),
+        ("retry-storm", "13:00", "storm"),
+        ("queue-collapse", "13:00", "saturated"),
+        ("tenant-spike", "12:10", "spike"),
+        ("churn", "14:00", "fail"),
+    ],
+)
+def test_simulated_faults_are_called_by_their_names(
+    workspace: Workspace, scenario: str, now: str, verdict: str
+) -> None:
+    """A day of simulated calls is ok before its fault begins at noon, and then it is that fault."""
+    folder = str(workspace.folder / "traffic")
+    made = ("--scenario", scenario, "--turns", "15000", "--seed", "2")
+    assert workspace.relkit("simulate", "telemetry", folder, *made).code == ExitCode.OK
+    policy = HEALTH.replace("budget: voice-cloud\n", "")
+    (workspace.folder / "gates" / "serving.yaml").write_text(policy, encoding="utf-8")
+    at = f"2026-01-05T{now}:00Z"
+    answer = workspace.relkit("health", "serving", "--telemetry", folder, "--now", at, "--json")
+    assert answer.document["verdict"] == verdict, answer.document["reasons"]
+
+
 def test_first_and_warm_turns_have_budgets_of_their_own(workspace: Workspace) -> None:
     """``voice-local-cpu`` judges the first turn of a session apart from the others."""
     policy = HEALTH.replace("voice-cloud", "voice-local-cpu")

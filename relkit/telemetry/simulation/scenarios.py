@@ -234,7 +234,7 @@ _ALL = (
     Scenario(
         name="churn",
         description="partial transcripts change three times as often from the onset on",
-        expected={"health": ("ok",)},
+        expected={"health": ("fail",)},
         changes=(TrafficChange(quantity="partial_changes", factor=3.0, after_onset=True),),
     ),
     Scenario(
