@@ -36,6 +36,7 @@ _ABANDONED = ("customer-ended-call-before-assistant",)
 _CALL_KEYS = frozenset({"endedReason", "costBreakdown", "artifact", "startedAt"})
 _SUCCESS = {"true": True, "pass": True, "false": False, "fail": False}
 
+_LAST_MS = 9e12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Record = Mapping[str, Any]
@@ -196,10 +197,10 @@ def _answers(record: Record) -> tuple[bool, list[int | None]]:
         role = message.get("role") if isinstance(message, Mapping) else None
         if role == "user":
             spoke = asked = True
-        elif role in {"bot", "assistant"} and asked:
+        elif asked and role in ("bot", "assistant"):
             end = read_amount(message.get("endTime"))
             # To the microsecond: a float of nanoseconds since 1970 is not exact.
-            ends.append(1000 * round(1e3 * end) if end else None)
+            ends.append(1000 * round(1e3 * end) if end and end < _LAST_MS else None)
             asked = False
     return spoke, ends
 

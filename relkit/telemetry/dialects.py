@@ -27,6 +27,9 @@ _PIPECAT_TURN = frozenset({"turn.number", "turn.was_interrupted", "turn.user_bot
 
 _PIPECAT_TOOLS = frozenset({"function_call", "tool_call", "llm_tool_call"})
 
+_LAST_NS = 2**63 - 1
+"""The last nanosecond that 64 bits can count since 1970."""
+
 _EXCESS_SHARE, _EXCESS_MS = 0.05, 20.0
 """Stages may add up to so much more than the whole: clocks are read at different moments."""
 
@@ -61,8 +64,8 @@ def detect(spans: Iterable[TraceSpan]) -> TraceDialect | None:
 
 
 def turns_of(dialect: TraceDialect, tree: SpanTree, readings: Readings) -> list[TraceTurn]:
-    """Return the turns of one trace that have an end."""
-    return [turn for turn in _DIALECTS[dialect](tree, readings) if turn.end > 0]
+    """Return the turns of one trace; ``end`` is 0 where they have none."""
+    return list(_DIALECTS[dialect](tree, readings))
 
 
 def source_of(span: TraceSpan) -> UsageSource:
@@ -247,10 +250,11 @@ def _turn(
     if "outcome" in values:
         values.setdefault("ok", values["outcome"] != "failed")
     flag_excess(values)
+    end = max(span.end for span in roots)
     return TraceTurn(
         session=str(values.pop("session", session)),
         turn=str(values.pop("turn_id", f"{root.trace}:{root.id}")),
-        end=max(span.end for span in roots) if root.end else 0,
+        end=end if root.end and end <= _LAST_NS else 0,
         values=values,
         spans=len(roots) + len(members),
         made_inclusive=made_inclusive,

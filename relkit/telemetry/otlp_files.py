@@ -5,7 +5,6 @@ Keys in camelCase or snake_case, ids in hex or base64, 64-bit integers as string
 never looked at.
 """
 
-import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -68,29 +67,27 @@ class SpanReader:
 
     def _span(self, span: Json, resource: _Labels) -> TraceSpan:
         """Return a span; raises KeyError, TypeError or ValueError for one without ids."""
-        try:
-            trace, own_id, name = span["traceId"], span["spanId"], span["name"]
-            start, end = span["startTimeUnixNano"], span["endTimeUnixNano"]
-            parent = span.get("parentSpanId") or ""
-        except KeyError:
-            get = span.get
-            trace = get("traceId") or span["trace_id"]
-            own_id = get("spanId") or span["span_id"]
-            parent = get("parentSpanId") or get("parent_span_id") or ""
-            name = get("name")
-            start = get("startTimeUnixNano") or get("start_time_unix_nano")
-            end = get("endTimeUnixNano") or get("end_time_unix_nano")
+        get = span.get
+        trace: Any = get("traceId")
+        own_id: Any = get("spanId")
+        parent: Any = get("parentSpanId")
+        start, end = get("startTimeUnixNano"), get("endTimeUnixNano")
+        if trace is None:
+            trace, own_id, parent = span["trace_id"], span["span_id"], get("parent_span_id")
+            start, end = get("start_time_unix_nano"), get("end_time_unix_nano")
+        name = get("name")
+        parent = parent or ""
         if len(trace) != _HEX_TRACE or len(own_id) != _HEX_SPAN:
             trace, own_id = _hex(trace, 16), _hex(own_id, 8)
         if parent and len(parent) != _HEX_SPAN:
             parent = _hex(parent, 8)
-        status = span.get("status") or _NO_STATUS
-        attributes, labels, counts, bad = self._attributes(span.get("attributes") or ())
+        status = get("status") or _NO_STATUS
+        attributes, labels, counts, bad = self._attributes(get("attributes") or ())
         return TraceSpan(
             trace.lower(),
             own_id.lower(),
             parent.lower(),
-            name or "",
+            name if type(name) is str else "",
             int(start or 0),
             int(end or 0),
             status.get("code") in _FAILED,
@@ -187,7 +184,7 @@ def _hex(written: str, size: int) -> str:
     if len(written) == 2 * size:
         return written
     try:
-        data = base64.b64decode(written.translate(_URL_SAFE) + "==", validate=False)
+        data = binascii.a2b_base64(written.translate(_URL_SAFE) + "==")
     except (binascii.Error, ValueError) as error:
         raise KeyError("id") from error
     if len(data) != size:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -437,3 +438,46 @@ def test_ids_are_hashed_with_the_key(tmp_path: Path) -> None:
     assert same.table["session"].equals(again.table["session"])
     assert not same.table["session"].equals(other.table["session"])
     assert len(set(other.table["session"].to_pylist())) == 1
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return the way to every value inside a JSON document."""
+    inside: list[tuple[str | int, Any]] = []
+    if isinstance(value, dict):
+        inside = list(value.items())
+    elif isinstance(value, list):
+        inside = list(enumerate(value))
+    return [path, *(place for key, inner in inside for place in _places(inner, (*path, key)))]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_whatever_stands_in_a_trace_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    """Any value in any place of a trace or call gives turns or one clear error, no traceback."""
+    kinds = (
+        document(pipecat_call()),
+        document(livekit_call()),
+        document(genai_trace()),
+        vapi_call(),
+    )
+    odd: Any = json.loads(json.dumps(data.draw(st.sampled_from(kinds))))
+    for _ in range(data.draw(st.integers(1, 3))):
+        *way, last = data.draw(st.sampled_from(_places(odd)[1:]))
+        holder = odd
+        for key in way:
+            holder = holder[key]
+        holder[last] = data.draw(JSON_VALUES)
+    file = tmp_path / "odd.jsonl"
+    write_lines(file, [odd, document(pipecat_call(trace=8))])
+    turns = read(file)
+    assert turns.table.num_rows >= 3
+    file.write_text(json.dumps(odd))
+    with suppress(InvalidInput):
+        read(file)
