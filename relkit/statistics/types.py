@@ -233,24 +233,18 @@ class UnitCounts:
 
     def __add__(self, other: "UnitCounts") -> "UnitCounts":
         """Return both together, every cell once and in ascending order, whatever the order was."""
-        canary, turns, events, units = (
-            np.concatenate(pair)
-            for pair in (
-                (self.canary, other.canary),
-                (self.turns, other.turns),
-                (self.events, other.events),
-                (self.units, other.units),
-            )
-        )
-        keys, cell = np.unique(np.stack([canary, turns, events]), axis=1, return_inverse=True)
-        sums = np.zeros(keys.shape[1], dtype=np.int64)
-        np.add.at(sums, cell.reshape(-1), units)
-        some = sums > 0
+        canary = np.concatenate((self.canary, other.canary))
+        turns = np.concatenate((self.turns, other.turns))
+        events = np.concatenate((self.events, other.events))
+        order = np.lexsort((events, turns, canary))
+        canary, turns, events = canary[order], turns[order], events[order]
+        first = np.ones(len(order), dtype=np.bool_)
+        first[1:] = (np.diff(canary) != 0) | (np.diff(turns) != 0) | (np.diff(events) != 0)
+        units = np.zeros(int(first.sum()), dtype=np.int64)
+        np.add.at(units, np.cumsum(first) - 1, np.concatenate((self.units, other.units))[order])
+        cells = np.flatnonzero(first)[units > 0]
         return UnitCounts(
-            canary=keys[0, some].astype(np.bool_),
-            turns=keys[1, some],
-            events=keys[2, some],
-            units=sums[some],
+            canary=canary[cells], turns=turns[cells], events=events[cells], units=units[units > 0]
         )
 
     def arm(self, *, canary: bool) -> ArmSums:
