@@ -41,6 +41,7 @@ def simulate(rehearsal: Rehearsal, files: TrafficFiles, progress: Progress) -> S
     files.write_lines(RECORD, [text])
     return SimulatedTraffic(
         rehearsal=rehearsal,
+        now=rehearsal.judged_at,
         files=tuple(writer.names),
         turns=sum(arms.values()),
         sessions=sessions,

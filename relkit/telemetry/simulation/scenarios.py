@@ -12,6 +12,7 @@ from relkit.core.yaml_text import shown
 from relkit.telemetry.simulation.traffic import rate_for
 from relkit.telemetry.simulation.types import (
     CategoryShift,
+    JudgedAt,
     Rehearsal,
     Scenario,
     SimulatedStep,
@@ -78,6 +79,24 @@ _ALL = (
         changes=(TrafficChange(quantity="latency_ms", factor=1.15, arm="canary"),),
     ),
     Scenario(
+        name="hang-ups",
+        description="four times as many callers of the canary hang up without an answer",
+        expected={"canary": ("roll_back",)},
+        changes=(TrafficChange(quantity="abandoned", factor=4.0, arm="canary"),),
+    ),
+    Scenario(
+        name="unsolved",
+        description="the canary solves a fifth fewer tasks, so each one costs more",
+        expected={"canary": ("roll_back",)},
+        changes=(TrafficChange(quantity="success", factor=0.8, arm="canary"),),
+    ),
+    Scenario(
+        name="dear",
+        description="a turn of the canary costs 25 % more",
+        expected={"canary": ("roll_back",)},
+        changes=(TrafficChange(quantity="price", factor=1.25, arm="canary"),),
+    ),
+    Scenario(
         name="fast-timeouts",
         description="the canary gives up fast: more failures, and the rest looks faster",
         expected={"canary": ("roll_back",)},
@@ -122,7 +141,7 @@ _ALL = (
     Scenario(
         name="unit-change",
         description="latencies are written in seconds from the onset on",
-        expected={"telemetry": ("unit_change",), "canary": ("hold", "refused")},
+        expected={"telemetry check": ("unit_change",), "canary": ("hold",)},
         defects=(TelemetryDefect(kind="seconds_for_ms", after_onset=True),),
     ),
     Scenario(
@@ -136,8 +155,8 @@ _ALL = (
     ),
     Scenario(
         name="late-rows",
-        description="3 % of the rows come an hour late, in the next file",
-        expected={"canary": ("hold",)},
+        description="3 % of the rows come an hour late, in the next file (seen with --state)",
+        expected={"canary --state": ("hold",)},
         defects=(TelemetryDefect(kind="late_rows", share=0.03),),
     ),
     Scenario(
@@ -155,7 +174,7 @@ _ALL = (
     Scenario(
         name="control-release",
         description="the control gets a hotfix at the onset, while the canary runs",
-        expected={"canary": ("hold", "refused")},
+        expected={"canary": ("hold",)},
         defects=(TelemetryDefect(kind="control_release", after_onset=True),),
     ),
     Scenario(
@@ -191,7 +210,7 @@ _ALL = (
     Scenario(
         name="new-category",
         description="2 % of the sessions come from a region never seen before (br)",
-        expected={"drift": ("drifted",)},
+        expected={"drift": ("quiet", "drifted"), "drift schema": ("new_category:region:br",)},
         shifts=(CategoryShift(column="region", value="br", share=0.02),),
     ),
     Scenario(
@@ -208,10 +227,10 @@ _ALL = (
     ),
     Scenario(
         name="token-growth",
-        description="the canary takes 2.5 times the tokens for a word of Hindi",
-        expected={"cost": ("fail", "inconclusive")},
+        description="from the onset on a word of Hindi takes 2.5 times the tokens",
+        expected={"cost": ("pass", "inconclusive", "fail")},
         changes=(
-            TrafficChange(quantity="tokens", factor=2.5, arm="canary", only={"language": "hi"}),
+            TrafficChange(quantity="tokens", factor=2.5, only={"language": "hi"}, after_onset=True),
         ),
     ),
     Scenario(
@@ -224,18 +243,21 @@ _ALL = (
             ),
             TrafficChange(quantity="failures", factor=6.0, after_onset=True, hours=2),
         ),
+        look=JudgedAt(hours=1),
     ),
     Scenario(
         name="queue-collapse",
         description="the wait for a slot grows without end from the onset on",
         expected={"health": ("saturated",)},
         changes=(TrafficChange(quantity="queue_ms", add=4000.0, after_onset=True, ramp_hours=3.0),),
+        look=JudgedAt(hours=1),
     ),
     Scenario(
         name="churn",
         description="partial transcripts change three times as often from the onset on",
         expected={"health": ("fail",)},
         changes=(TrafficChange(quantity="partial_changes", factor=3.0, after_onset=True),),
+        look=JudgedAt(hours=1),
     ),
     Scenario(
         name="tenant-spike",
@@ -250,6 +272,7 @@ _ALL = (
                 hours=1,
             ),
         ),
+        look=JudgedAt(hours=1),
     ),
     Scenario(
         name="outage",
@@ -259,14 +282,15 @@ _ALL = (
             TrafficChange(quantity="failures", factor=0.1),
             TrafficChange(quantity="failures", factor=600.0, after_onset=True, hours=0.67),
         ),
+        look=JudgedAt(hours=0.5),
     ),
     Scenario(
         name="slow-burn",
-        description="from the onset on 2 % of the turns fail, where 0.25 % did",
+        description="from the onset on 2.4 % of the turns fail, where 0.25 % did",
         expected={"slo": ("ticket",)},
         changes=(
             TrafficChange(quantity="failures", factor=0.1),
-            TrafficChange(quantity="failures", factor=10.0, after_onset=True),
+            TrafficChange(quantity="failures", factor=11.5, after_onset=True),
         ),
     ),
     Scenario(
@@ -275,6 +299,7 @@ _ALL = (
         expected={"slo": ("none", "no_data")},
         changes=(TrafficChange(quantity="failures", factor=0.1),),
         defects=(TelemetryDefect(kind="night_calls"),),
+        look=JudgedAt(hours=4, since="start"),
     ),
 )
 

@@ -280,7 +280,8 @@ def _outcomes(calls: _Calls) -> _Outcomes:
     lost = calls.happens(NO_OUTCOME_RATE * faults.factor("no_outcome"))
     no_answer = calls.happens((0.008 + 0.25 * failed) * faults.factor("no_answer"))
     empty = calls.happens(0.01 * np.exp(-0.08 * (calls.snr_db - _MEAN_SNR)))
-    solved = calls.happens(np.where(failing, 0.5, 0.88)) & ~failed & ~abandoned
+    solving = calls.happens(np.where(failing, 0.5, 0.88) * faults.factor("success"))
+    solved = solving & ~failed & ~abandoned
     codes = np.select([lost, failed, interrupted, abandoned], [-1, 1, 2, 3], 0).astype(np.int32)
     about = labels(
         calls.rehearsal,

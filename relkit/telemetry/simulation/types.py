@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from relkit.core.values import Count, Limits, Rate, Shape, Time
+from relkit.core.values import Count, Limits, Rate, Shape, Time, after
 
 Floats = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.uint64]
@@ -25,6 +25,7 @@ Quantity = Literal[
     "abandoned",
     "interrupted",
     "no_answer",
+    "success",
     "timeout_ms",
     "latency_ms",
     "slow_share",
@@ -110,12 +111,20 @@ class SimulatedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedAt:
+    """When to judge: so many hours after the start of the traffic, or after the onset."""
+
+    hours: float
+    since: Literal["start", "onset"] = "onset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A fault by name, what it does, and what a right tool says of it.
 
-    ``expected`` maps a command to the verdicts that are right (``advance`` and ``quiet`` where
-    nothing is wrong). ``steps`` is the schedule where the user asks for none, empty for an even
-    split.
+    ``expected`` maps a command, or a part of its answer, to the verdicts or codes that are right,
+    at ``look`` (None: at the end). ``steps`` is the schedule where the user asks for none, empty
+    for an even split.
     """
 
     name: str
@@ -125,6 +134,7 @@ class Scenario:
     shifts: tuple[CategoryShift, ...] = ()
     defects: tuple[TelemetryDefect, ...] = ()
     steps: tuple[SimulatedStep, ...] = ()
+    look: JudgedAt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,12 +161,25 @@ class Rehearsal:
     canary: str = "1.5.0"
     format: TrafficFormat = "turns"
 
+    @property
+    def judged_at(self) -> str:
+        """When the expected verdicts are right, as a UTC time."""
+        look = self.scenario.look
+        if look is None:
+            return after(self.start, self.hours * 3600)
+        since = self.onset_hours if look.since == "onset" else 0.0
+        return after(self.start, min(since + look.hours, self.hours) * 3600)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedTraffic:
-    """What was written: the rehearsal, its files, and how many turns and sessions are in them."""
+    """What was written: the rehearsal, its files, and how many turns and sessions are in them.
+
+    ``now`` is the time as of which the expected verdicts are right.
+    """
 
     rehearsal: Rehearsal
+    now: Time
     files: tuple[str, ...]
     turns: Count
     sessions: Count

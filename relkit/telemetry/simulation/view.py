@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from relkit.core import wording
-from relkit.core.values import after
 from relkit.telemetry.simulation.types import Scenario, SimulatedTraffic
 
 
@@ -27,7 +26,6 @@ def expected_text(scenario: Scenario) -> str:
 def traffic_text(traffic: SimulatedTraffic, folder: str) -> str:
     """Return what was written, and how to go on."""
     rehearsal = traffic.rehearsal
-    end = after(rehearsal.start, rehearsal.hours * 3600)
     arms = ", ".join(f"{wording.count(count)} {arm}" for arm, count in traffic.arms.items())
     shares = ", ".join(
         f"{wording.percent(step.share)} for {step.hours:g} h" for step in rehearsal.steps
@@ -41,6 +39,6 @@ def traffic_text(traffic: SimulatedTraffic, folder: str) -> str:
         f"scenario {rehearsal.scenario.name}: {rehearsal.scenario.description}",
         f"a right tool says: {expected_text(rehearsal.scenario)}",
         f"canary share: {shares}",
-        f"from {rehearsal.start} on; judge it with --now {end}",
+        f"from {rehearsal.start} on; judge it with --now {traffic.now}",
     ]
     return "\n".join(lines)

@@ -291,6 +291,12 @@ def heaviest(turns: TurnColumns) -> float:
     return float(counts.max() / counts.sum())
 
 
+def solved(turns: TurnColumns) -> float:
+    """Return the share of sessions that were solved."""
+    success = turns.flags("success")
+    return float((success[success >= 0] == 1).mean())
+
+
 def amplification(turns: TurnColumns) -> float:
     """Return attempts for each first attempt."""
     return 1 + mean("retries")(turns)
@@ -310,6 +316,9 @@ EFFECTS: list[tuple[str, Figure, tuple[float, float], tuple[float, float]]] = [
     ("tails", arms(quantile("latency_ms", 0.98)), (1.5, 3), (0.93, 1.07)),
     ("tails", arms(quantile("latency_ms", 0.5)), (0.97, 1.05), (0.97, 1.03)),
     ("slower", arms(quantile("latency_ms", 0.5)), (1.11, 1.18), (0.97, 1.03)),
+    ("hang-ups", arms(share("outcome", "abandoned")), (3, 5), (0.8, 1.25)),
+    ("unsolved", arms(solved), (0.75, 0.85), (0.95, 1.05)),
+    ("dear", arms(mean("cost")), (1.22, 1.28), (0.97, 1.03)),
     ("fast-timeouts", arms(failures), (3, 4.5), (0.85, 1.15)),
     ("fast-timeouts", arms(quantile("latency_ms", 0.5)), (0.9, 0.97), (0.97, 1.03)),
     ("lost-logs", arms(failures), (0, 0.1), (0.85, 1.15)),
@@ -335,10 +344,15 @@ EFFECTS: list[tuple[str, Figure, tuple[float, float], tuple[float, float]]] = [
     ("new-category", lambda t: share("region", "br")(t.take(after(t))), (0.01, 0.03), (0, 0)),
     ("missing-column", lambda t: float("confidence" in t.columns), (0, 0), (1, 1)),
     ("price-change", periods(mean("cost")), (1.27, 1.33), (0.98, 1.02)),
-    ("token-growth", only("language", "hi", arms(mean("output_tokens"))), (2.2, 2.8), (0.9, 1.1)),
     (
         "token-growth",
-        only("language", "en", arms(mean("output_tokens"))),
+        only("language", "hi", periods(mean("output_tokens"))),
+        (2.2, 2.8),
+        (0.9, 1.1),
+    ),
+    (
+        "token-growth",
+        only("language", "en", periods(mean("output_tokens"))),
         (0.97, 1.03),
         (0.97, 1.03),
     ),
@@ -348,7 +362,7 @@ EFFECTS: list[tuple[str, Figure, tuple[float, float], tuple[float, float]]] = [
     ("churn", periods(mean("partial_changes")), (2.6, 3.2), (0.95, 1.05)),
     ("tenant-spike", early(share("tenant_class", "free")), (1.8, 2.6), (0.85, 1.15)),
     ("outage", early(failures), (50, 250), (0.7, 1.4)),
-    ("slow-burn", periods(failures), (5, 12), (0.85, 1.15)),
+    ("slow-burn", periods(failures), (6, 15), (0.85, 1.15)),
     ("three-calls-at-night", at_night, (3, 3), (1000, 4000)),
 ]
 """Scenario, a figure, its range there, and its range without the fault."""
@@ -384,6 +398,20 @@ def test_every_scenario_says_what_a_right_tool_says_and_is_shown_at_work() -> No
         assert scenario.expected
         assert all(scenario.expected.values())
         assert len(scenario.description) < 78
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "at"),
+    [
+        ("harm", 24, "2026-01-06T00:00:00Z"),
+        ("retry-storm", 24, "2026-01-05T13:00:00Z"),
+        ("retry-storm", 6, "2026-01-05T04:00:00Z"),
+        ("three-calls-at-night", 24, "2026-01-05T04:00:00Z"),
+    ],
+)
+def test_a_rehearsal_says_when_to_judge_it(name: str, hours: int, at: str) -> None:
+    """While the fault is there, else at the end."""
+    assert rehearsal(name, hours=hours).judged_at == at
 
 
 def test_a_scenario_that_nobody_knows_is_named_with_the_nearest() -> None:
