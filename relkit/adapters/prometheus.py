@@ -290,6 +290,17 @@ class PrometheusLevels:
         queries = event_queries(events)
         total = self._counted(queries.total, policy, end)
         side = self._counted(queries.side, policy, end)
+        partial = self._partial(queries, total, side)
+        if total.empty or side.empty:
+            nothing = np.empty(0)
+            return EventCounts(
+                at=np.empty(0, dtype=np.int64),
+                bad=nothing,
+                total=nothing,
+                gaps=((end - history_s(policy), end),),
+                problems=tuple(_problems(policy, end, (total, side), ())),
+                partial=partial,
+            )
         sides = 1.0 if queries.bad else -1.0
         bad = side.total if queries.bad else total.total - side.total
         gaps = self._gaps(queries, policy, end, total)
@@ -303,7 +314,7 @@ class PrometheusLevels:
                 *_problems(policy, end, (total, side), gaps),
                 *_unlabelled(policy, total),
             ),
-            partial=self._partial(queries, total, side),
+            partial=partial,
         )
 
     def _counted(self, query: str, policy: SloPolicy, end: int) -> _Counted:

@@ -20,10 +20,9 @@ _MATCHER = re.compile(
     r"(\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')\s*(,|$)"
 )
 _SELECTOR = re.compile(rf"\s*({_NAME})?\s*(?:\{{(.*)\}})?\s*", re.DOTALL)
-_AGGREGATE = re.compile(
-    r"\s*sum\s*(?:(?:by|without)\s*\([^()]*\)\s*)?\((.*)\)\s*(?:(?:by|without)\s*\([^()]*\)\s*)?",
-    re.DOTALL,
-)
+_GROUPING = r"(?:by|without)\s*\([^()]*\)"
+_AGGREGATE = re.compile(rf"sum\s*(?:{_GROUPING}\s*)?\((.*)\)", re.DOTALL)
+_GROUPED_AFTER = re.compile(rf"(?<=\))\s*{_GROUPING}$")
 _DERIVED = re.compile(r"\s*(?:rate|increase|irate|delta)\s*\((.*)\)\s*", re.DOTALL)
 _RANGE = re.compile(r"\s*\[[^\[\]]*\]\s*$")
 
@@ -79,7 +78,7 @@ def selector_of(query: str) -> Selector:
     several metrics and other functions are refused.
     """
     text = query.strip()
-    if match := _AGGREGATE.fullmatch(text):
+    if match := _AGGREGATE.fullmatch(_GROUPED_AFTER.sub("", text)):
         text = match[1].strip()
     if match := _DERIVED.fullmatch(text):
         text = _RANGE.sub("", match[1])

@@ -207,8 +207,8 @@ class BurnWindow:
     FILE: ClassVar = Shape(required=True)
 
     severity: AlertSeverity
-    long: str
-    short: str
+    long: Duration
+    short: Duration
     factor: float
     burn_long: float | None
     burn_short: float | None
@@ -264,7 +264,7 @@ class SloReport:
     verdict: SloVerdict
     reason: str
     objective: float
-    window: str
+    window: Duration
     windows: tuple[BurnWindow, ...]
     budget_left: float | None
     budget: ErrorBudget
