@@ -54,11 +54,13 @@ class TraceTurns:
     ``counts`` are ``spans``, ``calls`` (records), ``turns``, ``unused`` (spans of no turn),
     ``duplicate`` (turns) and ``duplicate_spans``, ``bad_value``, ``unfinished`` (turns without an
     end), ``unreadable`` (spans without ids), ``made_inclusive`` and ``stages_exceed``.
+    ``attributes`` maps columns to the attributes that labels were read from.
     """
 
     table: "pa.Table"
     dialect: str
     counts: Mapping[str, int]
+    attributes: Mapping[str, str]
     problems: tuple[TelemetryProblem, ...]
 
 
@@ -91,11 +93,17 @@ def trace_table(
 ) -> tuple["pa.Table", str, tuple[TelemetryProblem, ...]]:
     """Return turns, dialect and problems of files; implements TraceReader.
 
-    The metadata of the table are the counts of :class:`TraceTurns`.
+    The metadata of the table are the counts of :class:`TraceTurns`, those of a column the
+    ``attribute`` that it comes from.
     """
     read = read_traces(files, options)
     counts = {name: str(number) for name, number in read.counts.items()}
-    return read.table.replace_schema_metadata(counts), read.dialect, read.problems
+    table = read.table
+    for at, column in enumerate(table.schema):
+        if attribute := read.attributes.get(column.name):
+            named = column.with_metadata({"attribute": attribute})
+            table = table.set_column(at, named, table[column.name])
+    return table.replace_schema_metadata(counts), read.dialect, read.problems
 
 
 @contextmanager
@@ -142,10 +150,15 @@ class _Reading:
             self._add("vapi", turns)
         self._counts["unreadable"] += self._reader.unreadable
         self._counts["turns"] = self._turns.rows
+        seen = self._reader.label_names
         return TraceTurns(
             table=self._turns.table(),
             dialect="+".join(sorted(self._dialects)) or "none",
             counts=dict(self._counts),
+            attributes={
+                column: next((name for name in names if name in seen), names[0])
+                for column, names in self._table.labels.items()
+            },
             problems=(*self._problems, *self._findings()),
         )
 

@@ -45,13 +45,15 @@ def is_trace_document(document: object) -> bool:
 class SpanReader:
     """Reads spans out of documents by one attribute table.
 
-    ``unreadable`` counts spans without a usable trace or span id.
+    ``unreadable`` counts spans without a usable trace or span id; ``label_names`` are the labels
+    that were on a span or a resource.
     """
 
     def __init__(self, table: AttributeTable) -> None:
         """Start with nothing read."""
         self._entry = table.entries.get
         self.unreadable = 0
+        self.label_names: set[str] = set()
 
     def spans(self, document: Json) -> Iterator[TraceSpan]:
         """Yield the spans of a document; raises ValueError where it is no OTLP."""
@@ -149,6 +151,7 @@ class SpanReader:
                     if labels is _NO_VALUES:
                         labels = {}
                     labels[attribute["key"]] = value
+                    self.label_names.add(attribute["key"])
         return read, labels, counts, bad
 
 

@@ -66,6 +66,18 @@ def test_ids_depend_on_the_key_alone(workspace: Workspace, tmp_path: Path) -> No
     assert key.read_text().strip() not in out.read_bytes().hex()
 
 
+def test_check_says_which_attributes_were_read(workspace: Workspace) -> None:
+    """The mapping that is used is shown: what was asked for, and what is read by itself."""
+    file = str(write_lines(workspace.folder / "t.jsonl", [document(pipecat_call(), app__box="b1")]))
+    said = workspace.relkit(
+        "telemetry", "check", file, "--map", "device=app.box", "--json", *NOW
+    ).document
+    assert said["mapping"] == {"release": "service.version", "device": "app.box"}
+    assert said["dialect"] == "pipecat"
+    sources = {column["name"]: column["source"] for column in said["columns"]}
+    assert (sources["release"], sources["language"]) == ("service.version", "language")
+
+
 def test_a_table_is_imported_too(workspace: Workspace) -> None:
     """JSON lines with other names become the same table, ids hashed, columns of people left out."""
     row = {"ts": "2026-02-01T10:00:00Z", "call": "c-77", "turn_id": "t", "e2e": 0.8, "ok": True}

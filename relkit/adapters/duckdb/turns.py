@@ -150,6 +150,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         self._plans: dict[str, ColumnPlan] = {}
         self.dialect = "turns"
         self.trace_counts: Mapping[str, int] = {}
+        self._attributes_of: Mapping[str, str] = {}
         files = telemetry_files(options.paths)
         self._session = Session(memory_limit=memory_limit, threads=threads)
         try:
@@ -237,6 +238,11 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             self._problems += problems
             self.trace_counts = {
                 name.decode(): int(number) for name, number in (read.schema.metadata or {}).items()
+            }
+            self._attributes_of = {
+                column.name: column.metadata[b"attribute"].decode()
+                for column in read.schema
+                if column.metadata and b"attribute" in column.metadata
             }
             self._session.register(_TRACES, read)
             types = self._session.describe(f"SELECT * FROM {_TRACES}")
@@ -439,6 +445,9 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             for name, values in {**counts, **turns}.items()
             if name not in {"low", "high"}
         }
+        sources = {name: plan.source for name, plan in self._plans.items()} | {
+            **self._attributes_of
+        }
         return Telemetry(
             dialect=self.dialect,
             rows=number["n_rows"],
@@ -452,7 +461,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             columns=tuple(
                 TelemetryColumn(
                     name=name,
-                    source=plan.source,
+                    source=sources[name],
                     unit=_unit(name),
                     missing=number["turns"] - number.get(f"has {name}", number["turns"]),
                 )
@@ -467,9 +476,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 no_outcome=number["no_outcome"],
                 bad_value=number["bad"] + self.trace_counts.get("bad_value", 0),
             ),
-            mapping={
-                name: plan.source for name, plan in self._plans.items() if plan.source != name
-            },
+            mapping={name: source for name, source in sources.items() if source != name},
             problems=(*self._problems, *self.unit_changes()),
         )
 
