@@ -18,6 +18,7 @@ NAMES = (
     "drift_quality",
     "drift_speed",
     "rollback_speed",
+    "cost_speed",
     "bisect_power",
     "structure",
     "walks",

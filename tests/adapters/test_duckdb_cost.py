@@ -15,7 +15,7 @@ from relkit.core.errors import InvalidInput
 from relkit.monitoring.cost.effects import amount_of
 from relkit.monitoring.cost.price_files import parse_cost_policy, parse_prices
 from relkit.monitoring.cost.prices import Usage, WithoutPrice, price_book, price_call
-from relkit.monitoring.cost.types import ArmUsage, ComponentModel, CostPolicy
+from relkit.monitoring.cost.types import ArmUsage, ComponentModel, CostPolicy, TurnChoice
 from relkit.telemetry.types import TelemetryOptions
 from tests.cost_data import NOW, POLICY, PRICES, Call, call, calls, write_calls
 
@@ -26,7 +26,7 @@ COST = parse_cost_policy(POLICY, source="cost.yaml")
 def usage(path: Path, rows: list[Call], policy: CostPolicy = COST) -> ArmUsage:
     """Return what calls used."""
     files = (str(write_calls(path / "calls.jsonl", rows)),)
-    return ArmUsageReader(TurnTable)(files, policy, BOOK, NOW)
+    return ArmUsageReader(TurnTable)("baseline", files, policy, BOOK, NOW)
 
 
 def of_call(row: Call) -> Usage:
@@ -155,6 +155,36 @@ def test_speech_has_models_of_its_own(tmp_path: Path) -> None:
         usage(tmp_path, rows, replace(COST, components={"tts": ComponentModel(column="vioce")}))
 
 
+def test_turns_of_one_model_need_no_column(tmp_path: Path) -> None:
+    """Where the files name no model, the policy may."""
+    rows = [row | {"model": "mini"} for row in calls("b", 30)]
+    plain = [{name: value for name, value in row.items() if name != "model"} for row in rows]
+    with pytest.raises(InvalidInput, match="no column model"):
+        usage(tmp_path, plain)
+    named = replace(COST, components={"llm": ComponentModel(model="mini")})
+    assert usage(tmp_path, plain, named).groups == usage(tmp_path, rows).groups
+
+
+def test_a_turn_that_was_broken_off_called_nobody(tmp_path: Path) -> None:
+    """No model and no tokens are nothing to pay there, and missing everywhere else."""
+    spoken = replace(COST, components={"tts": ComponentModel(model="mouth")})
+    gone: Call = {"model": None, "input_tokens": None, "output_tokens": None, "tts_chars": None}
+    rows = calls("b", 30)
+    for outcome, unpriced in (
+        ("abandoned", {}),
+        ("interrupted", {}),
+        ("failed", {(None, "no_model", None): 1}),
+        ("completed", {(None, "no_model", None): 1}),
+        (None, {(None, "no_model", None): 1}),
+    ):
+        rows[0] |= gone | {"outcome": outcome}
+        assert usage(tmp_path, rows, spoken).unpriced == unpriced
+    rows[0] = call("b", 0, tts_chars=None)
+    assert usage(tmp_path, rows, spoken).unpriced == {("large", "no_usage", "character"): 1}
+    rows[0] |= {"outcome": "failed"}
+    assert usage(tmp_path, rows, spoken).unpriced == {}
+
+
 def test_billed_cost_counts_before_a_price(tmp_path: Path) -> None:
     """It is summed exactly, in its own currency, and refused in two."""
     rows = [row | {"cost": 0.1, "currency": "USD"} for row in calls("b", 30)]
@@ -167,6 +197,19 @@ def test_billed_cost_counts_before_a_price(tmp_path: Path) -> None:
     assert usage(tmp_path, rows).unpriced == {("mini", "no_currency", None): 1}
     assert usage(tmp_path, rows, replace(COST, currency="USD")).priced == 30
     assert usage(tmp_path, rows, replace(COST, billed=False)).billed == 0
+
+
+def test_files_that_hold_both_arms_are_split_by_the_policy(tmp_path: Path) -> None:
+    """An arm's turns are those of its release, or of the column ``arm``; others are not counted."""
+    rows = [
+        row | {"arm": arm, "release": release}
+        for arm, release in (("control", "1.4"), ("canary", "1.5"))
+        for row in calls(arm, 30)
+    ]
+    for choice in (TurnChoice(arm="control"), TurnChoice(release="1.4")):
+        counted = usage(tmp_path, rows, replace(COST, baseline=choice))
+        assert (counted.calls, counted.sessions) == (30, 10)
+    assert usage(tmp_path, rows, replace(COST, baseline=TurnChoice(release="9"))).calls == 0
 
 
 def test_files_threads_and_order_change_nothing(tmp_path: Path) -> None:

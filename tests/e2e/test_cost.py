@@ -116,11 +116,11 @@ NEVER: dict[str, tuple[Arms, str, str, str, int, str]] = {
     ),
     "missing price": (
         with_calls(lambda _, new: everywhere(new, input_audio_tokens=3)),
-        POLICY, PRICES, "no_data", 4, "use audio_in, which has no price",
+        POLICY, PRICES, "no_data", 4, "use audio tokens of input, which have no price",
     ),
     "usage in part": (
         with_calls(lambda _, new: everywhere(new[:9], output_tokens=None)),
-        POLICY, PRICES, "no_data", 4, "do not say how much output they used",
+        POLICY, PRICES, "no_data", 4, "do not say how many output tokens they used",
     ),
     "negative tokens": (
         with_calls(lambda _, new: everywhere(new[:9], cache_read_tokens=-5)),
@@ -222,6 +222,17 @@ def test_people_read_it_in_80_columns(workspace: Workspace) -> None:
         "unpriced: none",
     ):
         assert part in said.out
+
+
+def test_one_folder_holds_both_arms(workspace: Workspace) -> None:
+    """The policy says which turns are whose, as a canary's does."""
+    rows = [row | {"arm": "control"} for row in calls("b")]
+    rows += [row | {"arm": "canary"} for row in calls("c")]
+    said = cost(workspace, (rows, rows), "--json")
+    assert (said.code, "160 sessions of 160" in said.document["error"]["message"]) == (2, True)
+    arms = "baseline: {arm: control}\ncandidate: {arm: canary}\n"
+    said = cost(workspace, (rows, rows), "--json", policy=POLICY.replace("10%", "100%") + arms)
+    assert (said.code, said.document["calls"]) == (0, [240, 240])
 
 
 def test_options_take_several_files(workspace: Workspace) -> None:

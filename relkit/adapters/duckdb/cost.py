@@ -1,14 +1,14 @@
 """What the turns of one arm used and cost, summed by DuckDB over the turn table.
 
-Two scans: one over few columns for what has to be known first (which models there are, which of
-them count input without the cache, which currencies were billed), and one that prices each turn
-by a join with the few price cells of those models, and sums by session, models and slice values
-into a small table, from which everything else is read.
+Three scans of few columns each: what has to be known first (which models and currencies there are,
+which sources count input without the cache), exact sums by models and slice values, and the cost
+by session. Prices are linear in what was counted, so that sums are enough; only tiers, days and
+what could be wrong are asked of every turn.
 """
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from relkit.adapters.duckdb.session import quoted
 from relkit.adapters.duckdb.turns import TurnTable
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, escape_value
@@ -26,6 +27,7 @@ from relkit.monitoring.cost.prices import COUNTED
 from relkit.monitoring.cost.types import (
     PRICE_UNITS,
     TOKEN_UNITS,
+    ArmName,
     ArmUsage,
     CostPolicy,
     GroupUsage,
@@ -33,6 +35,7 @@ from relkit.monitoring.cost.types import (
     PriceBook,
     PriceCell,
     Priced,
+    TurnChoice,
     Unit,
     UnpricedCode,
     WordCounts,
@@ -60,6 +63,12 @@ _COLUMN: Mapping[str, str] = {
     "reasoning": "reasoning_tokens",
 }
 
+_PARTS: Mapping[Unit, tuple[Unit, ...]] = {
+    "input": ("cache_read", "cache_write", "audio_in"),
+    "output": ("audio_out", "reasoning"),
+}
+"""Counts that are inside another one: what is left of it is paid by its own price."""
+
 _NET_SHARE = 0.01
 """The share of calls with cached tokens that count more of them than input, from which the source
 counts input without them; fewer such calls are mistakes of their own."""
@@ -70,219 +79,17 @@ _GRAIN = 10**9
 _MS = 1000
 """Audio is summed in whole milliseconds, for the same reason."""
 
+_BROKEN_OFF = "outcome IN ('interrupted', 'abandoned')"
+"""A turn that its user broke off, and that names no model and no token, called none."""
+
+_SPOKEN = " AND (outcome IS NULL OR outcome = 'completed')"
+"""Of a turn that did not come to its answer, no characters means that nothing was spoken."""
+
+_FEW = 1 << 15
+"""Fewer slice values than this are numbered in 16 bits, which sort in no time."""
+
 _LANGUAGE = "language"
 _ALL = "(all)"
-
-
-class _Query:
-    """The SQL of one arm: prices as a relation, quantities and reasons as expressions."""
-
-    def __init__(
-        self, policy: CostPolicy, book: PriceBook | None, table: TurnTable, net: "_Net"
-    ) -> None:
-        """Take the policy's slices and components; raises InvalidInput for an unknown column."""
-        self.book = book
-        self.net = net
-        self.slices = {
-            name: table.require(name, table.attributes, what="column to slice by")
-            for name in policy.slices
-        }
-        self.billed = policy.billed and "cost" in table.columns
-        self.needs_currency = policy.currency is None
-        self.models: dict[Payee, str] = {}
-        if book is not None:
-            self.models["llm"] = "model"
-            for component, chosen in policy.components.items():
-                self.models[component] = (
-                    _text(chosen.model)
-                    if chosen.model is not None
-                    else table.require(str(chosen.column), table.attributes)
-                )
-        self.words = ""
-        if policy.words is not None:
-            self.words = table.require(policy.words, (*table.measures, *table.columns))
-        elif "words" in table.measures:
-            self.words = quoted("words")
-        elif "partial_words" in table.columns:
-            self.words = "partial_words"
-        self.language = quoted(_LANGUAGE) if _LANGUAGE in table.attributes else _text(_ALL)
-
-    def units(self, component: Payee) -> tuple[Unit, ...]:
-        """Return the units that a component's models can be paid for."""
-        if component == "llm":
-            replaced: set[Unit] = set()
-            if "stt" in self.models:
-                replaced |= {"audio_minute", "second"}
-            if "tts" in self.models:
-                replaced.add("character")
-            return tuple(unit for unit in PRICE_UNITS if unit not in replaced)
-        return (
-            ("audio_minute", "second")
-            if component == "stt"
-            else ("audio_minute", "second", "character")
-        )
-
-    def raw(self, component: Payee, unit: Unit) -> str:
-        """Return how much a turn counted of a unit, NULL where it did not."""
-        if unit == "query":
-            return "1"
-        if unit == "character":
-            return "tts_chars"
-        if unit in {"audio_minute", "second"}:
-            column = "audio_out_s" if component == "tts" else "audio_in_s"
-            scale = _MS * 60 if unit == "audio_minute" else _MS
-            return f"(round({column} * {_MS}) / {scale})"
-        return "input" if unit == "input" else _COLUMN[unit]
-
-    def quantity(self, component: Payee, unit: Unit) -> str:
-        """Return how much of a unit a turn is paid for, each token once; see ``quantities``."""
-        raw = self.raw(component, unit)
-        if unit == "input":
-            parts = ("cache_read", "cache_write", "audio_in")
-            return " - ".join([raw, *(f"coalesce({_COLUMN[part]}, 0)" for part in parts)])
-        if unit == "output":
-            spoken = f"coalesce({_COLUMN['audio_out']}, 0)"
-            thought = f"coalesce({_COLUMN['reasoning']}, 0)"
-            own_price = f"{component}_reasoning IS NOT NULL"
-            return f"{raw} - {spoken} - CASE WHEN {own_price} THEN {thought} ELSE 0 END"
-        if unit == "reasoning":
-            return f"CASE WHEN {component}_reasoning IS NOT NULL THEN coalesce({raw}, 0) ELSE 0 END"
-        return f"coalesce({raw}, 0)"
-
-    def cells(self, component: Payee) -> tuple[PriceCell, ...]:
-        """Return the price cells that a component can be paid by."""
-        if self.book is None or component not in self.models:
-            return ()
-        return self.book.cells
-
-    def priced_units(self, component: Payee) -> tuple[Unit, ...]:
-        """Return the units that any of a component's cells prices."""
-        units = {unit for cell in self.cells(component) for unit in cell.prices}
-        return tuple(unit for unit in self.units(component) if unit in units)
-
-    def prices(self, component: Payee) -> str:
-        """Return the join with a component's price cells."""
-        rows = []
-        for cell in self.cells(component):
-            values = [
-                "NULL" if unit not in cell.prices else repr(float(cell.prices[unit]))
-                for unit in self.price_columns(component)
-            ]
-            upto = "1e300" if cell.upto is None else repr(float(cell.upto))
-            above = "-1" if not cell.above else repr(float(cell.above))
-            rows.append(
-                f"({cell.number}, {_text(cell.model)}, TIMESTAMP '{cell.start}',"
-                f" TIMESTAMP '{cell.end}', {above}, {upto}, {', '.join(values)})"
-            )
-        names = ", ".join(
-            f"{component}_{name}" for name in ("cell", "model", "start", "end", "above", "upto")
-        )
-        columns = ", ".join(f"{component}_{unit}" for unit in self.price_columns(component))
-        tokens = "coalesce(input, 0)"
-        return (
-            f" LEFT JOIN (VALUES {', '.join(rows)}) AS {component}_prices({names}, {columns})"
-            f" ON {self.models[component]} = {component}_model AND ts >= {component}_start"
-            f" AND ts < {component}_end AND {tokens} > {component}_above"
-            f" AND {tokens} <= {component}_upto"
-        )
-
-    def price_columns(self, component: Payee) -> tuple[Unit, ...]:
-        """Return the units that the relation of prices has a column for."""
-        return (
-            TOKEN_UNITS + self.units(component)[len(TOKEN_UNITS) :]
-            if component == "llm"
-            else self.units(component)
-        )
-
-    def reason(self, component: Payee) -> str:
-        """Return an expression for why a component of a turn has no price: 0, or code and unit."""
-        model = self.models[component]
-        known = ", ".join(_text(name) for name in sorted({c.model for c in self.cells(component)}))
-        price = f"{component}_cell"
-        cases = [
-            f"WHEN {model} IS NULL THEN {_number('no_model')}",
-            f"WHEN {price} IS NULL AND {model} NOT IN ({known}) THEN {_number('unknown_model')}",
-            f"WHEN {price} IS NULL THEN {_number('expired')}",
-        ]
-        if component == "llm" and len(self.models) > 1:
-            tokens = " AND ".join(f"{_COLUMN[unit]} IS NULL" for unit in ("input", "output"))
-            cases.insert(0, f"WHEN {model} IS NULL AND {tokens} THEN 0")
-        cases += [
-            f"WHEN {component}_{unit} > 0 AND {self.raw(component, unit)} IS NULL"
-            f" THEN {_number('no_usage', unit)}"
-            for unit in self.units(component)
-            if unit in COUNTED
-        ]
-        if component == "llm":
-            whole: tuple[Unit, ...] = ("input", "output")
-            cases += [
-                f"WHEN {self.quantity(component, unit)} < 0 THEN {_number('contradiction', unit)}"
-                for unit in whole
-            ]
-            cases += [
-                f"WHEN {self.quantity(component, unit)} > 0 AND {component}_{unit} IS NULL"
-                f" THEN {_number('no_price', unit)}"
-                for unit in TOKEN_UNITS
-                if unit != "reasoning"
-            ]
-        else:
-            priced = " AND ".join(f"{component}_{unit} IS NULL" for unit in self.units(component))
-            missing: Unit = "second" if component == "stt" else "character"
-            cases.append(f"WHEN {priced} THEN {_number('no_price', missing)}")
-        return f"CASE {' '.join(cases)} ELSE 0 END"
-
-    def priced_rows(self) -> str:
-        """Return a query that prices every turn: reason, cells, quantities and cost."""
-        models = list(self.models)
-        billed = "cost IS NOT NULL" if self.billed else "FALSE"
-        no_currency = (
-            f"WHEN is_billed AND currency IS NULL THEN {_number('no_currency')}"
-            if self.billed and self.needs_currency
-            else ""
-        )
-        reasons = "".join(
-            f" WHEN {component}_why <> 0 THEN {component}_why" for component in models
-        )
-        without = "" if models else f" WHEN NOT is_billed THEN {_number('no_model')}"
-        why = f"CASE {no_currency} WHEN is_billed THEN 0{reasons}{without} ELSE 0 END"
-        inner = [
-            "session",
-            "success",
-            f"{billed} AS is_billed",
-            "cost AS billed_cost",
-            "currency",
-            "model",
-            "coalesce(audio_in_s, 0) + coalesce(audio_out_s, 0) AS audio_s",
-            *(f"{sql} AS slice_{i}" for i, sql in enumerate(self.slices.values())),
-        ]
-        paid = []
-        for component in models:
-            inner.append(f"{self.reason(component)} AS {component}_why")
-            inner.append(f"{component}_cell")
-            for unit in self.priced_units(component):
-                name = f"{component}_used_{unit}"
-                inner.append(
-                    f"CASE WHEN {component}_{unit} IS NULL THEN 0"
-                    f" ELSE coalesce({self.quantity(component, unit)}, 0) END AS {name}"
-                )
-                paid.append(f"{name} * coalesce({component}_{unit}, 0)")
-                inner.append(f"{component}_{unit}")
-        inner += [
-            f"{self.models[component]} AS {component}_name"
-            for component in models
-            if component != "llm"
-        ]
-        if self.words:
-            inner.append(f"{self.language} AS language_of, {self.words} AS words_of")
-            inner.append("input AS tokens_in, output_tokens AS tokens_out")
-        joins = "".join(self.prices(component) for component in models)
-        turns = f"(SELECT *, {self.net.input_column()} AS input FROM turns)"
-        cost = " + ".join(paid) or "0"
-        amount = f"CASE WHEN is_billed THEN billed_cost ELSE {cost} END"
-        return (
-            f"SELECT *, {why} AS why, {amount} AS amount"
-            f" FROM (SELECT {', '.join(inner)} FROM {turns}{joins})"
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +114,213 @@ class _Net:
         return f"input_tokens + CASE WHEN {which} THEN {cached} ELSE 0 END"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What is known of an arm before its turns are priced."""
+
+    calls: int
+    first_day: str
+    last_day: str
+    audio_s: float
+    with_audio: bool
+    with_characters: bool
+    currency: str | None
+    net: _Net
+
+
+class _Query:
+    """The SQL of one arm: which price cell pays for a turn, why none does, and what it costs.
+
+    Expressions are written for each cell with its own prices, so that a turn is asked only what
+    can be wrong with it, and columns that the files lack are asked nothing.
+    """
+
+    def __init__(
+        self, policy: CostPolicy, book: PriceBook | None, table: TurnTable, facts: _Facts
+    ) -> None:
+        """Take the policy's slices and components; raises InvalidInput for an unknown column."""
+        self.book = book
+        self.facts = facts
+        self.columns = table.columns
+        self.slices = {
+            name: table.require(name, table.attributes, what="column to slice by")
+            for name in policy.slices
+        }
+        self.billed = "cost IS NOT NULL" if policy.billed and "cost" in table.columns else "FALSE"
+        self.needs_currency = policy.currency is None
+        self.models: dict[Payee, str] = {}
+        self.cells: dict[Payee, tuple[PriceCell, ...]] = {}
+        if book is not None:
+            self.models["llm"] = "model"
+            for component, chosen in policy.components.items():
+                self.models[component] = (
+                    _text(chosen.model)
+                    if chosen.model is not None
+                    else table.require(str(chosen.column), table.attributes)
+                )
+            for component, model in self.models.items():
+                names = table.fetch(f"SELECT DISTINCT {model} AS name FROM cost_turns LIMIT 10000")
+                present = set(_strings(names["name"]))
+                self.cells[component] = tuple(c for c in book.cells if c.model in present)
+        self.words = ""
+        if policy.words is not None:
+            self.words = table.require(policy.words, (*table.measures, *table.columns))
+        elif "words" in table.measures:
+            self.words = quoted("words")
+        elif "partial_words" in table.columns:
+            self.words = "partial_words"
+        self.language = quoted(_LANGUAGE) if _LANGUAGE in table.attributes else _text(_ALL)
+
+    def units(self, component: Payee) -> tuple[Unit, ...]:
+        """Return the units that a component's models can be paid for."""
+        if component == "stt":
+            return ("audio_minute", "second")
+        if component == "tts":
+            return ("audio_minute", "second", "character")
+        replaced: set[Unit] = set()
+        if "stt" in self.models:
+            replaced |= {"audio_minute", "second"}
+        if "tts" in self.models:
+            replaced.add("character")
+        return tuple(unit for unit in PRICE_UNITS if unit not in replaced)
+
+    def priced_units(self, component: Payee) -> tuple[Unit, ...]:
+        """Return the units that any of a component's cells prices."""
+        units = {unit for cell in self.cells[component] for unit in cell.prices}
+        return tuple(unit for unit in self.units(component) if unit in units)
+
+    def column(self, component: Payee, unit: Unit) -> str | None:
+        """Return the column that counts a unit, None where the files have none."""
+        name = _COLUMN.get(unit, "tts_chars")
+        if unit in {"audio_minute", "second"}:
+            name = "audio_out_s" if component == "tts" else "audio_in_s"
+        return name if name in self.columns else None
+
+    def raw(self, component: Payee, unit: Unit) -> str:
+        """Return how much a turn counted of a unit, NULL where it did not."""
+        if unit == "query":
+            return "1"
+        column = self.column(component, unit)
+        if column is None:
+            return "CAST(NULL AS DOUBLE)"
+        if unit in {"audio_minute", "second"}:
+            scale = _MS * 60 if unit == "audio_minute" else _MS
+            return f"(round({column} * {_MS}) / {scale})"
+        return "input" if unit == "input" else column
+
+    def quantity(self, component: Payee, unit: Unit, prices: Container[Unit]) -> str:
+        """Return how much of a unit a turn is paid for, each token once; see ``quantities``."""
+        parts = [self.raw(component, unit)]
+        for part in _PARTS.get(unit, ()):
+            column = self.column(component, part)
+            if column is not None and (part != "reasoning" or part in prices):
+                parts.append(f"coalesce({column}, 0)")
+        return f"({' - '.join(parts)})" if len(parts) > 1 else parts[0]
+
+    def cell(self, component: Payee) -> str:
+        """Return the number of the price cell that pays for a turn, NULL where none does."""
+        cases = []
+        for cell in self.cells[component]:
+            conditions = [f"{self.models[component]} = {_text(cell.model)}"]
+            if not cell.start <= self.facts.first_day:
+                conditions.append(f"ts >= TIMESTAMP '{cell.start}'")
+            if not self.facts.last_day < cell.end:
+                conditions.append(f"ts < TIMESTAMP '{cell.end}'")
+            if cell.above:
+                conditions.append(f"coalesce(input, 0) > {cell.above}")
+            if cell.upto is not None:
+                conditions.append(f"coalesce(input, 0) <= {cell.upto}")
+            cases.append(f"WHEN {' AND '.join(conditions)} THEN {cell.number}")
+        return f"CASE {' '.join(cases)} ELSE NULL END" if cases else "CAST(NULL AS INTEGER)"
+
+    def reason(self, component: Payee) -> str:
+        """Return an expression for why a component of a turn has no price: 0, or code and unit."""
+        model = self.models[component]
+        known = ", ".join(_text(n) for n in sorted({c.model for c in self.cells[component]}))
+        without = [f"WHEN {model} IS NULL THEN {_number('no_model')}"]
+        if component == "llm":
+            tokens = [f"{_COLUMN[unit]} IS NULL" for unit in ("input", "output")]
+            uncalled = " AND ".join((f"{model} IS NULL", *tokens, _BROKEN_OFF))
+            without.insert(0, f"WHEN {uncalled} THEN 0")
+        if known:
+            without.append(f"WHEN {model} IN ({known}) THEN {_number('expired')}")
+        otherwise = f"CASE {' '.join(without)} ELSE {_number('unknown_model')} END"
+        cases = [
+            f"WHEN {cell.number} THEN {self.reason_in(component, cell)}"
+            for cell in self.cells[component]
+        ]
+        return (
+            f"CASE {component}_cell {' '.join(cases)} ELSE {otherwise} END" if cases else otherwise
+        )
+
+    def reason_in(self, component: Payee, cell: PriceCell) -> str:
+        """Return why a turn has no price although a cell is its own; see ``price_call``."""
+        units = self.units(component)
+        cases = [
+            (
+                f"{self.raw(component, unit)} IS NULL{_SPOKEN if component == 'tts' else ''}",
+                _number("no_usage", unit),
+            )
+            for unit in units
+            if unit in COUNTED and cell.prices.get(unit)
+        ]
+        if component == "llm":
+            whole: tuple[Unit, ...] = ("input", "output")
+            amounts = {unit: self.quantity(component, unit, cell.prices) for unit in whole}
+            cases += [
+                (f"{amount} < 0", _number("contradiction", unit))
+                for unit, amount in amounts.items()
+                if " - " in amount
+            ]
+            cases += [
+                (f"{self.quantity(component, unit, cell.prices)} > 0", _number("no_price", unit))
+                for unit in TOKEN_UNITS
+                if unit not in {"reasoning", *cell.prices} and self.column(component, unit)
+            ]
+        elif not set(units) & set(cell.prices):
+            missing: Unit = "second" if component == "stt" else "character"
+            return str(_number("no_price", missing))
+        if not cases:
+            return "0"
+        return (
+            "CASE " + " ".join(f"WHEN {when} THEN {code}" for when, code in cases) + " ELSE 0 END"
+        )
+
+    def amount(self, component: Payee) -> str:
+        """Return what a component of a turn costs, 0 where it has no price."""
+        cases = []
+        for cell in self.cells[component]:
+            paid = [
+                f"coalesce({self.quantity(component, unit, cell.prices)}, 0)"
+                f" * {float(cell.prices[unit])!r}"
+                for unit in self.units(component)
+                if cell.prices.get(unit) and (unit == "query" or self.column(component, unit))
+            ]
+            cases.append(f"WHEN {cell.number} THEN {' + '.join(paid) or '0.0'}")
+        return f"CASE {component}_cell {' '.join(cases)} ELSE 0.0 END" if cases else "0.0"
+
+    def priced_rows(self) -> str:
+        """Return a query of all turns with their cells, why they have no price, and their cost."""
+        turns = f"(SELECT *, {self.facts.net.input_column()} AS input FROM cost_turns)"
+        cells = "".join(f", {self.cell(c)} AS {c}_cell" for c in self.models)
+        reasons = "".join(f", {self.reason(c)} AS {c}_why" for c in self.models)
+        why = [f"WHEN {component}_why <> 0 THEN {component}_why" for component in self.models]
+        if self.billed != "FALSE":
+            why.insert(0, f"WHEN {self.billed} THEN 0")
+            if self.needs_currency:
+                no_currency = _number("no_currency")
+                why.insert(0, f"WHEN {self.billed} AND currency IS NULL THEN {no_currency}")
+        otherwise = 0 if self.models else _number("no_model")
+        amounts = " + ".join(self.amount(component) for component in self.models) or "0.0"
+        return (
+            f"SELECT *, CASE {' '.join(why)} ELSE {otherwise} END AS why,"
+            f" {self.billed} AS is_billed,"
+            f" CASE WHEN {self.billed} THEN cost ELSE {amounts} END AS amount,"
+            " coalesce(audio_in_s, 0) + coalesce(audio_out_s, 0) AS audio_s"
+            f" FROM (SELECT *{reasons} FROM (SELECT *{cells} FROM {turns}))"
+        )
+
+
 def _number(code: UnpricedCode, unit: Unit | None = None) -> int:
     """Return a reason as a number: code times 100, and the unit."""
     return 100 * (1 + _CODES.index(code)) + (0 if unit is None else 1 + PRICE_UNITS.index(unit))
@@ -329,47 +343,56 @@ class ArmUsageReader:
         self._open = open_turns
 
     def __call__(
-        self, paths: tuple[str, ...], policy: CostPolicy, book: PriceBook | None, now: str
+        self,
+        arm: ArmName,
+        paths: tuple[str, ...],
+        policy: CostPolicy,
+        book: PriceBook | None,
+        now: str,
     ) -> ArmUsage:
-        """Return what the turns of some files used; see the port."""
+        """Return what an arm's turns of some files used; see the port."""
         options = TelemetryOptions(
             paths=paths, now=now, mapping=policy.mapping, dialect=policy.dialect
         )
         with self._open(options) as table:
-            return arm_usage(table, policy, book)
+            return arm_usage(table, policy, book, getattr(policy, arm))
 
 
-def arm_usage(table: TurnTable, policy: CostPolicy, book: PriceBook | None) -> ArmUsage:
-    """Return what the turns of a table used, priced by a book; raises InvalidInput."""
+def arm_usage(
+    table: TurnTable, policy: CostPolicy, book: PriceBook | None, choice: TurnChoice | None = None
+) -> ArmUsage:
+    """Return what the turns of a table (those chosen) used; raises InvalidInput."""
     _check_columns(table, policy, book)
-    facts = _facts(table)
-    currency = _currency(facts, policy, book)
-    net = _net(facts, policy)
-    query = _Query(policy, _present(book, facts, policy), table, net)
-    _sum(table, query)
+    table.execute(f"CREATE OR REPLACE TEMP VIEW cost_turns AS SELECT * FROM turns{_where(choice)}")
+    facts = _facts(table, policy, book)
+    query = _Query(policy, book, table, facts)
+    groups, unpriced, billed, words = _groups(table, query)
     sums, keys, success = _sessions(table, query)
-    groups, unpriced = _groups(table, query)
-    calls = int(_column(facts, "calls").sum())
-    last = max((str(day) for day in _strings(facts["last_day"]) if day is not None), default=None)
-    billed = "SELECT coalesce(sum(n), 0) AS n FROM cost_sums WHERE is_billed AND why = 0"
     return ArmUsage(
-        calls=calls,
+        calls=facts.calls,
         sessions=len(keys),
         priced=sum(group.calls for group in groups),
-        billed=int(table.fetch(billed)["n"][0]),
-        audio_minutes=float(_column(facts, "audio_s").sum()) / 60,
-        currency=currency,
-        last_day=last,
+        billed=billed,
+        audio_minutes=facts.audio_s / 60,
+        currency=facts.currency,
+        last_day=facts.last_day or None,
         groups=groups,
         unpriced=unpriced,
         sums=sums,
         keys=keys,
         success=success,
-        words=_words(table, query),
-        net=tuple(sorted({str(model) for _, model in net.sources})),
-        silent=tuple(_silent(facts, query)),
+        words=words,
+        net=tuple(sorted({str(model) for _, model in facts.net.sources})),
+        silent=tuple(_silent(query)),
         telemetry=table.summary(),
     )
+
+
+def _where(choice: TurnChoice | None) -> str:
+    if choice is None:
+        return ""
+    column, value = ("arm", choice.arm) if choice.arm is not None else ("release", choice.release)
+    return f" WHERE {column} = {_text(value)}"
 
 
 def _check_columns(table: TurnTable, policy: CostPolicy, book: PriceBook | None) -> None:
@@ -381,7 +404,7 @@ def _check_columns(table: TurnTable, policy: CostPolicy, book: PriceBook | None)
             "the turns have no billed cost, and there is no price table",
             hint="give one: --prices FILE, or prices: in the policy",
         )
-    if "model" not in table.columns:
+    if "model" not in table.columns and "llm" not in policy.components:
         names = (*table.attributes, *table.measures)
         hint = nearest("model", names)
         like = hint.removeprefix("did you mean ").strip('"?') if hint else ""
@@ -389,21 +412,36 @@ def _check_columns(table: TurnTable, policy: CostPolicy, book: PriceBook | None)
             "the turns have no column model, so that nothing has a price",
             hint=f"mapping: {{model: {shown(like)}}}"
             if hint and hint.startswith("did you mean")
-            else "say which column it is: mapping: {model: COLUMN}",
+            else "mapping: {model: COLUMN}, or for a single one components: {llm: NAME}",
         )
 
 
-def _facts(table: TurnTable) -> dict[str, Any]:
-    """Return what has to be known before turns are priced, by provider, model and currency."""
+def _facts(table: TurnTable, policy: CostPolicy, book: PriceBook | None) -> _Facts:
+    """Return what has to be known before turns are priced; raises InvalidInput for currencies."""
     cached = "coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)"
-    return table.fetch(
+    rows = table.fetch(
         "SELECT provider, model, CASE WHEN cost IS NOT NULL THEN coalesce(currency, '') END AS"
-        " billed_in, count(*) AS calls, strftime(max(ts), '%Y-%m-%d') AS last_day,"
+        " billed_in, count(*) AS calls, strftime(min(ts), '%Y-%m-%d') AS first_day,"
+        " strftime(max(ts), '%Y-%m-%d') AS last_day,"
         " sum(coalesce(audio_in_s, 0) + coalesce(audio_out_s, 0)) AS audio_s,"
         " count(audio_in_s) AS with_audio, count(tts_chars) AS with_chars,"
         f" count(*) FILTER (WHERE {cached} > 0) AS cached,"
         f" count(*) FILTER (WHERE {cached} > coalesce(input_tokens, 0)) AS beyond"
-        " FROM turns GROUP BY ALL ORDER BY ALL"
+        " FROM cost_turns GROUP BY ALL ORDER BY ALL"
+    )
+    days = [
+        [day for day in _strings(rows[name]) if day is not None]
+        for name in ("first_day", "last_day")
+    ]
+    return _Facts(
+        calls=int(_column(rows, "calls").sum()),
+        first_day=min(days[0], default=""),
+        last_day=max(days[1], default=""),
+        audio_s=float(_column(rows, "audio_s").sum()),
+        with_audio=bool(_column(rows, "with_audio").sum()),
+        with_characters=bool(_column(rows, "with_chars").sum()),
+        currency=_currency(rows, policy, book),
+        net=_net(rows, policy),
     )
 
 
@@ -416,8 +454,9 @@ def _strings(values: Any) -> list[str | None]:  # noqa: ANN401 - an array of Duc
     ]
 
 
-def _column(fetched: Mapping[str, Any], name: str) -> np.ndarray[Any, Any]:
-    return np.asarray(np.ma.filled(np.ma.asarray(fetched[name]).astype(np.float64), 0.0))
+def _column(fetched: Mapping[str, Any], name: str, missing: float = 0.0) -> FloatArray:
+    values = np.ma.asarray(fetched[name]).astype(np.float64)
+    return np.asarray(np.ma.filled(values, missing), dtype=np.float64)
 
 
 def _currency(facts: Mapping[str, Any], policy: CostPolicy, book: PriceBook | None) -> str | None:
@@ -460,147 +499,165 @@ def _net(facts: Mapping[str, Any], policy: CostPolicy) -> _Net:
     )
 
 
-def _present(
-    book: PriceBook | None, facts: Mapping[str, Any], policy: CostPolicy
-) -> PriceBook | None:
-    """Return the prices of the models that occur: a map has thousands of others."""
-    if book is None:
-        return None
-    if any(chosen.column is not None for chosen in policy.components.values()):
-        return book
-    models = set(_strings(facts["model"]))
-    models |= {chosen.model for chosen in policy.components.values()}
-    cells = tuple(cell for cell in book.cells if cell.model in models)
-    return PriceBook(currency=book.currency, cells=cells or book.cells[:1])
-
-
-def _sum(table: TurnTable, query: _Query) -> None:
-    """Make the table that everything is read from: sums by session, models, slices and reason."""
-    keys = ["session", "why", "is_billed", "model"]
-    keys += [f"{component}_cell" for component in query.models]
-    keys += [f"{component}_name" for component in query.models if component != "llm"]
-    keys += [f"slice_{i}" for i in range(len(query.slices))]
-    if query.words:
-        keys.append("language_of")
-    sums = [
-        "count(*) AS n",
-        "sum(amount) AS amount",
-        f"sum(CAST(round(coalesce(billed_cost, 0) * {_GRAIN}) AS BIGINT)) AS billed",
-        "sum(audio_s) AS audio_s",
-        "bool_or(success) AS solved",
-        *(
-            f"sum({component}_used_{unit}) AS {component}_used_{unit}"
-            for component in query.models
-            for unit in query.priced_units(component)
-        ),
-    ]
-    if query.words:
-        counted = "words_of > 0"
-        sums.append(f"sum(words_of) FILTER (WHERE {counted}) AS words_sum")
-        sums.append(
-            "sum(coalesce(tokens_in, 0) + coalesce(tokens_out, 0))"
-            f" FILTER (WHERE {counted}) AS tokens_sum"
-        )
-    grouped = ", ".join(keys)
-    table.execute(
-        f"CREATE OR REPLACE TEMP TABLE cost_sums AS SELECT {grouped}, {', '.join(sums)}"
-        f" FROM ({query.priced_rows()}) GROUP BY {grouped}"
-    )
-
-
 def _sessions(
     table: TurnTable, query: _Query
-) -> tuple[ClusterSums, np.ndarray[Any, Any], tuple[int, int, int]]:
-    """Return sums by slice and session, the keys of all sessions, and their success."""
-    named = [f"slice_{i}" for i in range(len(query.slices))]
-    sets = ["(session)", *(f"(session, {name})" for name in named)]
-    grouping = f"grouping({', '.join(named)})" if named else "0"
-    shown_ = "".join(f", {name}" for name in named)
+) -> tuple[ClusterSums, IntArray, tuple[int, int, int]]:
+    """Return sums by slice and session, the keys of all sessions, and their success.
+
+    Slice values are numbered in the order of their spelling.
+    """
+    named = list(enumerate(query.slices.items()))
+    values = {
+        name: sorted(
+            NO_VALUE if value is None else value
+            for value in _strings(table.fetch(f"SELECT DISTINCT {sql} AS v FROM cost_turns")["v"])
+        )
+        for name, sql in query.slices.items()
+    }
+    codes = "".join(
+        f", list_position([{', '.join(map(_text, values[name]))}]::VARCHAR[],"
+        f" coalesce(slice_{i}, {_text(NO_VALUE)})) AS code_{i}"
+        for i, (name, _) in named
+    )
+    keys = "".join(f", {sql} AS slice_{i}" for i, (_, sql) in named)
+    grouped = "".join(f", slice_{i}" for i, _ in named)
     rows = table.fetch(
-        f"SELECT session{shown_}, {grouping} AS which, sum(amount) AS cost, sum(n) AS call,"
-        " sum(audio_s) / 60 AS audio_minute, bool_or(solved) AS solved,"
-        " bool_and(why = 0) AS complete"
-        f" FROM cost_sums GROUP BY GROUPING SETS ({', '.join(sets)}) ORDER BY session"
+        f"SELECT session, amount, n, audio_s, solved, complete{codes}"
+        f" FROM (SELECT session{grouped}, sum(amount) AS amount, count(*) AS n,"
+        " sum(audio_s) AS audio_s, bool_and(why = 0) AS complete,"
+        " max(CASE WHEN success THEN 2 WHEN NOT success THEN 1 ELSE 0 END) AS solved"
+        f" FROM (SELECT *{keys} FROM ({query.priced_rows()})) GROUP BY session{grouped})"
     )
+    sums = {
+        "cost": _column(rows, "amount"),
+        "call": _column(rows, "n"),
+        "audio_minute": _column(rows, "audio_s") / 60,
+        "solved": _column(rows, "solved"),
+        "incomplete": 1.0 - _column(rows, "complete"),
+    }
     session = np.asarray(rows["session"]).astype(np.uint64).view(np.int64)
-    complete = np.asarray(rows["complete"], dtype=bool)
-    solved = np.ma.asarray(rows["solved"])
-    unsaid = np.ma.getmaskarray(solved)
-    solved_flags = np.asarray(np.ma.filled(solved, fill_value=False), dtype=bool)
-    which = _column(rows, "which").astype(np.int64)
-    full = (1 << len(named)) - 1
-    slices, indexes, positions = [OVERALL], [], []
-    overall = np.flatnonzero(which == full)
-    for number, (name, _) in enumerate(query.slices.items()):
-        here = np.flatnonzero(which == full - (1 << (len(named) - 1 - number)))
-        values = [
-            NO_VALUE if v is None else v
-            for v in _strings(np.ma.asarray(rows[f"slice_{number}"])[here])
-        ]
-        distinct = sorted(set(values))
-        place = {value: i for i, value in enumerate(distinct)}
-        index = np.array([place[value] for value in values], dtype=np.int64) + len(slices)
-        slices += [f"{name}={escape_value(value)}" for value in distinct]
-        positions.append(here)
-        indexes.append(index)
-    at = np.concatenate([overall, *positions])
-    slice_index = np.concatenate([np.zeros(len(overall), dtype=np.int64), *indexes])
-    order = np.argsort(slice_index, kind="stable")
-    order = order[complete[at[order]]]
-    at, slice_index = at[order], slice_index[order]
-    sums = ClusterSums(
-        slices=tuple(slices),
-        slice_index=slice_index,
-        cluster_index=session[at],
-        columns={
-            "cost": _column(rows, "cost")[at],
-            "call": _column(rows, "call")[at],
-            "audio_minute": _column(rows, "audio_minute")[at],
-            "success": solved_flags.astype(np.float64)[at],
-        },
+    order = np.argsort(session)
+    session, sums = session[order], {name: column[order] for name, column in sums.items()}
+    parts = [_by_session(session, np.zeros(len(session), dtype=np.int64), sums)]
+    slices = [OVERALL]
+    for i, (name, _) in named:
+        code = _column(rows, f"code_{i}").astype(np.int64)[order] - 1
+        small = np.int16 if len(values[name]) < _FEW else np.int64
+        by_code = np.argsort(code.astype(small), kind="stable")
+        of_slice = {key: column[by_code] for key, column in sums.items()}
+        parts.append(_by_session(session[by_code], code[by_code] + len(slices), of_slice))
+        slices += [f"{name}={escape_value(value)}" for value in values[name]]
+    overall = parts[0]
+    won = int(np.count_nonzero(overall.sums["solved"] == 2))  # noqa: PLR2004 - as numbered above
+    lost = int(np.count_nonzero(overall.sums["solved"] == 1))
+    index = np.concatenate([part.slice_index for part in parts])
+    joined = {name: np.concatenate([part.sums[name] for part in parts]) for name in sums}
+    complete = joined["incomplete"] == 0
+    return (
+        ClusterSums(
+            slices=tuple(slices),
+            slice_index=index[complete],
+            cluster_index=np.concatenate([part.session for part in parts])[complete],
+            columns={
+                **{name: joined[name][complete] for name in ("cost", "call", "audio_minute")},
+                "success": (joined["solved"][complete] == 2).astype(np.float64),  # noqa: PLR2004 - as above
+            },
+        ),
+        overall.session,
+        (won, lost, len(overall.session) - won - lost),
     )
-    count = len(overall)
-    none = int(unsaid[overall].sum())
-    won = int(solved_flags[overall].sum())
-    return sums, session[overall], (won, count - won - none, none)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Sums by session of some slices, sorted by slice."""
+
+    session: IntArray
+    slice_index: IntArray
+    sums: Mapping[str, FloatArray]
+
+
+def _by_session(session: IntArray, code: IntArray, sums: Mapping[str, FloatArray]) -> _Part:
+    """Return sums, and the largest of ``solved``, of rows sorted by slice and session."""
+    first = np.ones(len(session), dtype=np.bool_)
+    first[1:] = (session[1:] != session[:-1]) | (code[1:] != code[:-1])
+    if first.all():
+        return _Part(session=session, slice_index=code, sums=sums)
+    start = np.flatnonzero(first)
+    joined = {
+        name: (np.maximum if name == "solved" else np.add).reduceat(column, start)
+        for name, column in sums.items()
+    }
+    return _Part(session=session[start], slice_index=code[start], sums=joined)
+
+
+_Unpriced = dict[tuple[str | None, UnpricedCode, Unit | None], int]
 
 
 def _groups(
     table: TurnTable, query: _Query
-) -> tuple[tuple[GroupUsage, ...], dict[tuple[str | None, UnpricedCode, Unit | None], int]]:
-    """Return the usage of priced calls by models and slices, and the calls without a price."""
-    names = [f"{component}_name" for component in query.models if component != "llm"]
-    names += [f"slice_{i}" for i in range(len(query.slices))]
-    cells = [f"{component}_cell" for component in query.models]
-    used = [
-        (component, unit) for component in query.models for unit in query.priced_units(component)
-    ]
-    keys = ", ".join(["model", *names, *cells, "why", "is_billed"])
-    sums = "".join(f", sum({c}_used_{u}) AS {c}_used_{u}" for c, u in used)
-    rows = table.fetch(
-        f"SELECT {keys}, sum(n) AS n, sum(billed) AS billed{sums} FROM cost_sums"
-        f" GROUP BY {keys} ORDER BY ALL"
+) -> tuple[tuple[GroupUsage, ...], _Unpriced, int, dict[str, WordCounts]]:
+    """Return the usage of priced calls by models and slices, the others, billed ones, and words."""
+    labels = {"model": query.models.get("llm", "model")}
+    labels |= {f"{c}_name": model for c, model in query.models.items() if c != "llm"}
+    labels |= {f"slice_{i}": sql for i, sql in enumerate(query.slices.values())}
+    keys = [f"{sql} AS {name}" for name, sql in labels.items()]
+    keys += [f"{component}_cell" for component in query.models]
+    keys += ["why", "is_billed", f"{query.language} AS language_of"]
+    counted = {
+        (component, unit): query.raw(component, unit)
+        for component in query.models
+        for unit in _counted(query, component)
+    }
+    sums = [f"sum({sql}) AS {c}_{u}_sum" for (c, u), sql in counted.items()]
+    sums.append(
+        f"sum(CAST(round(cost * {_GRAIN}) AS BIGINT)) FILTER (WHERE is_billed) AS billed"
+        if query.billed != "FALSE"
+        else "0 AS billed"
     )
-    return _collect(rows, names, list(query.models), used)
+    if query.words:
+        tokens = "coalesce(input, 0) + coalesce(output_tokens, 0)"
+        sums.append(f"sum({query.words}) FILTER (WHERE {query.words} > 0) AS words_sum")
+        sums.append(f"sum({tokens}) FILTER (WHERE {query.words} > 0) AS tokens_sum")
+    rows = table.fetch(
+        f"SELECT {', '.join(keys)}, count(*) AS n, {', '.join(sums)}"
+        f" FROM ({query.priced_rows()}) GROUP BY ALL ORDER BY ALL"
+    )
+    groups, unpriced = _collect(rows, list(labels), query, tuple(counted))
+    priced = _column(rows, "why") == 0
+    billed = _column(rows, "n")[priced & np.asarray(rows["is_billed"], dtype=np.bool_)].sum()
+    return groups, unpriced, int(billed), _words(rows) if query.words else {}
+
+
+def _counted(query: _Query, component: Payee) -> Iterator[Unit]:
+    """Yield the units whose counts have to be summed to know the quantities of those priced."""
+    priced = query.priced_units(component)
+    needed = {*priced, *(part for unit in priced for part in _PARTS.get(unit, ()))}
+    for unit in query.units(component):
+        if unit in needed and (unit == "query" or query.column(component, unit)):
+            yield unit
 
 
 def _collect(
     rows: Mapping[str, Any],
-    names: Sequence[str],
-    components: Sequence[Payee],
-    used: Sequence[tuple[Payee, Unit]],
-) -> tuple[tuple[GroupUsage, ...], dict[tuple[str | None, UnpricedCode, Unit | None], int]]:
+    labels: Sequence[str],
+    query: _Query,
+    counted: Sequence[tuple[Payee, Unit]],
+) -> tuple[tuple[GroupUsage, ...], _Unpriced]:
+    """Return groups from sums by label, cell and reason.
+
+    Quantities are differences of sums, as they are of counts: all turns of a row have one cell.
+    """
+    cells = {cell.number: cell for each in query.cells.values() for cell in each}
     groups: dict[tuple[str | None, ...], tuple[int, dict[Priced, Fraction], Fraction]] = {}
-    unpriced: dict[tuple[str | None, UnpricedCode, Unit | None], int] = {}
-    labels = list(zip(*(_strings(rows[name]) for name in ("model", *names)), strict=True))
+    unpriced: _Unpriced = {}
+    named = list(zip(*(_strings(rows[name]) for name in labels), strict=True))
     why, calls = _column(rows, "why").astype(int), _column(rows, "n").astype(int)
-    is_billed = np.asarray(rows["is_billed"], dtype=bool)
-    numbers = {
-        component: _column(rows, f"{component}_cell").astype(int) for component in components
-    }
-    amounts = {key: _column(rows, f"{key[0]}_used_{key[1]}") for key in used}
+    is_billed = np.asarray(rows["is_billed"], dtype=np.bool_)
+    numbers = {c: _column(rows, f"{c}_cell", -1).astype(int) for c in query.models}
+    amounts = {(c, u): _column(rows, f"{c}_{u}_sum") for c, u in counted}
     billed = [int(value) for value in np.ma.filled(np.ma.asarray(rows["billed"]), 0)]
-    for i, label in enumerate(labels):
+    for i, label in enumerate(named):
         if why[i]:
             key = (label[0], *_reason_of(int(why[i])))
             unpriced[key] = unpriced.get(key, 0) + int(calls[i])
@@ -608,17 +665,25 @@ def _collect(
         before, paid, sum_billed = groups.get(label, (0, {}, Fraction(0)))
         if is_billed[i]:
             sum_billed += Fraction(billed[i], _GRAIN)
-        else:
-            for component, unit in used:
-                quantity = amounts[component, unit][i]
+        for component in () if is_billed[i] else query.models:
+            cell = cells.get(int(numbers[component][i]))
+            for unit in query.units(component) if cell is not None else ():
+                if cell is None or unit not in cell.prices or (component, unit) not in amounts:
+                    continue
+                quantity = _exact(amounts[component, unit][i], unit)
+                for part in _PARTS.get(unit, ()):
+                    if (component, part) in amounts and (
+                        part != "reasoning" or part in cell.prices
+                    ):
+                        quantity -= _exact(amounts[component, part][i], part)
                 if quantity:
-                    cell = (component, int(numbers[component][i]), unit)
-                    paid[cell] = paid.get(cell, Fraction(0)) + _exact(quantity, unit)
+                    place: Priced = (component, cell.number, unit)
+                    paid[place] = paid.get(place, Fraction(0)) + quantity
         groups[label] = (before + int(calls[i]), paid, sum_billed)
     return (
         tuple(
-            GroupUsage(group=label, calls=count, used=paid, billed=amount)
-            for label, (count, paid, amount) in groups.items()
+            GroupUsage(group=label, calls=number, used=paid, billed=amount)
+            for label, (number, paid, amount) in groups.items()
         ),
         unpriced,
     )
@@ -630,32 +695,26 @@ def _exact(quantity: float, unit: Unit) -> Fraction:
     return Fraction(quantity) if scale is None else Fraction(round(quantity * scale), scale)
 
 
-def _words(table: TurnTable, query: _Query) -> dict[str, WordCounts]:
-    if not query.words:
-        return {}
-    rows = table.fetch(
-        "SELECT language_of, sum(tokens_sum) AS tokens, sum(words_sum) AS words FROM cost_sums"
-        " GROUP BY language_of HAVING sum(words_sum) > 0 ORDER BY language_of"
-    )
+def _words(rows: Mapping[str, Any]) -> dict[str, WordCounts]:
+    tokens, words = _column(rows, "tokens_sum"), _column(rows, "words_sum")
+    languages = [NO_VALUE if name is None else name for name in _strings(rows["language_of"])]
+    counts: dict[str, tuple[float, float]] = {}
+    for language, more_tokens, more_words in zip(languages, tokens, words, strict=True):
+        before = counts.get(language, (0.0, 0.0))
+        counts[language] = (before[0] + float(more_tokens), before[1] + float(more_words))
     return {
-        NO_VALUE if language is None else language: WordCounts(tokens=float(t), words=float(w))
-        for language, t, w in zip(
-            _strings(rows["language_of"]),
-            _column(rows, "tokens"),
-            _column(rows, "words"),
-            strict=True,
-        )
+        language: WordCounts(tokens=total[0], words=total[1])
+        for language, total in sorted(counts.items())
+        if total[1] > 0
     }
 
 
-def _silent(facts: Mapping[str, Any], query: _Query) -> Iterator[Unit]:
+def _silent(query: _Query) -> Iterator[Unit]:
     """Yield what was used and has no price anywhere: audio, characters."""
     if query.book is None:
         return
-    units: Iterable[Unit] = [u for c in query.models for u in query.priced_units(c)]
-    if _column(facts, "with_audio").sum() and not {"second", "audio_minute", "audio_in"} & set(
-        units
-    ):
+    units = {unit for component in query.models for unit in query.priced_units(component)}
+    if query.facts.with_audio and not units & {"second", "audio_minute", "audio_in"}:
         yield "second"
-    if _column(facts, "with_chars").sum() and not {"character", "audio_out"} & set(units):
+    if query.facts.with_characters and not units & {"character", "audio_out"}:
         yield "character"

@@ -246,7 +246,10 @@ def _missing(arm: ArmUsage) -> list[tuple[str, float]]:
             f"{count(lost)} of {counted(arm.telemetry.rows, 'row')} were left out: {_LOST}",
             lost / max(1, arm.telemetry.rows),
         ),
-        (f"{bad} cannot be (negative, not a number)", dropped.bad_value / arm.calls),
+        (
+            f"{bad} cannot be (negative, not a number)",
+            dropped.bad_value / max(1, arm.telemetry.turns),
+        ),
     ]
 
 
@@ -274,16 +277,29 @@ _WHY = {
     "no_model": "name no model",
     "unknown_model": "of {model}, which no price table has",
     "expired": "of {model}, whose price does not hold on their day",
-    "no_price": "of {model} use {unit}, which has no price",
-    "no_usage": "of {model} do not say how much {unit} they used",
-    "contradiction": "of {model} count parts of {unit} that are more than all of it",
+    "no_price": "of {model} use {unit}, which have no price",
+    "no_usage": "of {model} do not say how many {unit} they used",
+    "contradiction": "of {model} count parts of their {unit} that are more than all of them",
     "no_currency": "were billed in no currency",
+}
+_COUNTED = {
+    "input": "input tokens",
+    "output": "output tokens",
+    "cache_read": "cached tokens",
+    "cache_write": "tokens written to the cache",
+    "audio_in": "audio tokens of input",
+    "audio_out": "audio tokens of output",
+    "reasoning": "reasoning tokens",
+    "audio_minute": "seconds of audio",
+    "second": "seconds of audio",
+    "character": "spoken characters",
+    "query": "queries",
 }
 
 
 def why_unpriced(model: str | None, code: str, unit: str | None) -> str:
     """Return why calls have no price, in words that follow their number."""
-    return _WHY[code].format(model=model, unit=unit)
+    return _WHY[code].format(model=model or "no model", unit=_COUNTED.get(unit or "", "units"))
 
 
 def slice_costs(

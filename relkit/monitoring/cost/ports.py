@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from relkit.monitoring.cost.types import ArmUsage, CostPolicy, PriceBook, PriceTable
+from relkit.monitoring.cost.types import ArmName, ArmUsage, CostPolicy, PriceBook, PriceTable
 
 
 class UsageReader(Protocol):
     """Reads the usage of an arm from telemetry."""
 
     def __call__(
-        self, paths: tuple[str, ...], policy: CostPolicy, book: PriceBook | None, now: str, /
+        self,
+        arm: ArmName,
+        paths: tuple[str, ...],
+        policy: CostPolicy,
+        book: PriceBook | None,
+        now: str,
+        /,
     ) -> ArmUsage:
-        """Return what the turns of some files used, priced by a book.
+        """Return what an arm's turns of some files used, priced by a book.
 
         Raises InvalidInput for a column that is not there and for billed cost of several
         currencies (or another than the book's), UsageError for no files.

@@ -80,6 +80,10 @@ def _defect(policy: CostPolicy) -> tuple[str, str, str] | None:
     for name, component in policy.components.items():
         if (component.model is None) == (component.column is None):
             return "components", f"{name} needs a model or a column", f"{name}: {{column: NAME}}"
+    for key in ("baseline", "candidate"):
+        choice = getattr(policy, key)
+        if choice is not None and (choice.release is None) == (choice.arm is None):
+            return key, f"{key} needs a release or an arm", f"{key}: {{release: NAME}}"
     for key in ("slices", "per"):
         values = getattr(policy, key)
         if len(set(values)) != len(values):

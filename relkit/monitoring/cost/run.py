@@ -55,15 +55,15 @@ def compare_costs(options: CostOptions, ports: CostPorts) -> CostReport:
         )
     _check_currency(policy, book)
     arms = (
-        ports.usage(options.baseline, policy, book, options.now),
-        ports.usage(options.candidate, policy, book, options.now),
+        ports.usage("baseline", options.baseline, policy, book, options.now),
+        ports.usage("candidate", options.candidate, policy, book, options.now),
     )
-    shared = int(np.intersect1d(arms[0].keys, arms[1].keys).size)
+    shared = int(np.intersect1d(arms[0].keys, arms[1].keys, assume_unique=True).size)
     smaller = min(arm.sessions for arm in arms)
     if shared > policy.max_unpriced * smaller:
         raise InvalidInput(
             f"{counted(shared, 'session')} of {count(smaller)} are in baseline and candidate",
-            hint="an arm compared with itself says nothing: give each its own turns",
+            hint="give each arm its own files, or choose its turns: baseline: {arm: control}",
         )
     return cost_report(policy, book, tables, arms, shared=shared)
 

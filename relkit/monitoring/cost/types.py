@@ -184,6 +184,9 @@ class PriceBook:
         return next(holding, None)
 
 
+Payee = Literal["llm", "stt", "tts"]
+"""Who is paid for a turn: its ``model``, and who recognised or spoke for it."""
+
 Denominator = Literal["call", "audio_minute", "success"]
 
 DENOMINATORS: tuple[Denominator, ...] = get_args(Denominator)
@@ -209,6 +212,16 @@ def several(written: object) -> object:
     return [written] if isinstance(written, str) else written
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnChoice:
+    """Which turns of the files are an arm's: those of a release, or of an arm."""
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    release: NonEmpty | None = None
+    arm: Literal["control", "canary"] | None = None
+
+
 _Component = Annotated[ComponentModel, Read(component_model, PricedModel)]
 
 
@@ -218,13 +231,14 @@ class CostPolicy:
 
     ``margin`` is by which fraction the cost per success may grow (per the first of ``per`` where
     that has no success). ``prices`` are price tables, by their place in the workspace.
-    ``components`` price the speech of a turn besides its ``model``: ``stt`` by the user's audio,
-    ``tts`` by the characters or the audio that are spoken. ``billed`` takes the cost that turns
-    have themselves where they have one, in their ``currency``, or in that of the policy where turns
-    do not say. ``usage`` says how input is counted: with cached and written tokens (``inclusive``),
-    without them (``net``), or as the data shows. ``max_unpriced`` is the share of calls without a
-    price above which there is no verdict. ``words`` is the column with the words that tokens are
-    counted against.
+    ``components`` price the speech of a turn besides its ``model``: ``stt`` by the user's
+    audio, ``tts`` by the characters or the audio that are spoken; ``llm`` stands for ``model``
+    itself. ``billed`` takes the cost that turns have themselves where they have one, in their
+    ``currency``, or in that of the policy where turns do not say. ``usage`` says how input is
+    counted: with cached and written tokens (``inclusive``), without them (``net``), or as the
+    data shows. ``max_unpriced`` is the share of calls without a price above which there is no
+    verdict. ``words`` is the column with the words that tokens are counted against.
+    ``baseline`` and ``candidate`` choose the turns of files that hold both.
     """
 
     FILE: ClassVar = Shape(omitted=True)
@@ -236,12 +250,14 @@ class CostPolicy:
     slices: tuple[NonEmpty, ...] = ()
     margin: Fraction
     prices: Annotated[tuple[NonEmpty, ...], Read(several, NonEmpty)] = ()
-    components: Mapping[Literal["stt", "tts"], _Component] = field(default_factory=dict)
+    components: Mapping[Payee, _Component] = field(default_factory=dict)
     billed: bool = True
     currency: Currency | None = None
     usage: Literal["auto", "inclusive", "net"] = "auto"
     max_unpriced: Fraction = 0.01
     words: NonEmpty | None = None
+    baseline: TurnChoice | None = None
+    candidate: TurnChoice | None = None
     mapping: ColumnMapping = field(default_factory=dict)
     dialect: Dialect | None = None
 
@@ -261,6 +277,8 @@ class CostOptions:
     prices: tuple[str, ...] = ()
     now: str
 
+
+ArmName = Literal["baseline", "candidate"]
 
 CostVerdict = Literal["pass", "fail", "inconclusive", "no_data"]
 
@@ -383,9 +401,6 @@ class CheckedPrices:
     models: Count
     suspicions: tuple[NotPriced, ...]
 
-
-Payee = Literal["llm", "stt", "tts"]
-"""Who is paid for a turn: its ``model``, and who recognised or spoke for it."""
 
 Priced = tuple[Payee, int, Unit]
 """Who was paid, the number of the price cell, and for what."""

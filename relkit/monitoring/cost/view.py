@@ -20,8 +20,8 @@ _MOST_SLICES = 8
 _MOST_UNPRICED = 8
 _MOST_LISTED = 20
 
-_PER = 1000
-"""Effects are shown per so many calls: those of one call are fractions of a cent."""
+_PER = (1_000, 1_000_000)
+"""Effects are shown per so many calls: those of one call, or of a few, are fractions of a cent."""
 
 _WORDS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "UNDECIDED", "no_data": "NO DATA"}
 
@@ -77,11 +77,13 @@ def _money(amount: float | None) -> str:
 
 
 def _effects(report: CostReport) -> list[str]:
-    """Return the effects per thousand calls: to the cent, they add up to the change."""
+    """Return the effects on many calls: to the cent, they add up to the change."""
     parts = (report.usage_effect, report.price_effect, report.mix_effect, report.billed_effect)
     if any(part is None for part in parts):
         return []
-    exact = [Fraction(str(part)) * _PER for part in parts]
+    largest = max(abs(part or 0.0) for part in parts)
+    per = next((n for n in _PER if largest * n >= 1), _PER[-1])
+    exact = [Fraction(str(part)) * per for part in parts]
     names = [
         "usage (at old prices and mix)",
         "price (at new usage)",
@@ -94,9 +96,9 @@ def _effects(report: CostReport) -> list[str]:
         for name, amount in zip(names, amounts, strict=True)
         if amount or not name.startswith("billed")
     ]
-    rows = [[f"why {counted(_PER, 'call')} cost more or less", report.currency]]
-    rows += [[f"  {name}", f"{amount:+.2f}"] for name, amount in shown]
-    rows.append(["  together", f"{sum(amounts):+.2f}"])
+    rows = [[f"why {counted(per, 'call')} cost more or less", report.currency]]
+    rows += [[f"  {name}", f"{amount:+,.2f}"] for name, amount in shown]
+    rows.append(["  together", f"{sum(amounts):+,.2f}"])
     return columns(rows).split("\n")
 
 
