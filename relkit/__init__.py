@@ -12,18 +12,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from relkit._version import __version__
-    from relkit.api import Run, compare, drift, evaluate, gate, load_run, rescore, score
+    from relkit.api import (
+        Run,
+        canary,
+        capacity,
+        compare,
+        cost,
+        drift,
+        evaluate,
+        gate,
+        health,
+        load_run,
+        rescore,
+        score,
+        slo,
+    )
 
 __all__ = [
     "Run",
     "__version__",
+    "canary",
+    "capacity",
     "compare",
+    "cost",
     "drift",
     "evaluate",
     "gate",
+    "health",
     "load_run",
     "rescore",
     "score",
+    "slo",
 ]
 
 

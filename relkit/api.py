@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from relkit.canary.types import CanaryReport
     from relkit.comparison.types import CompareReport
     from relkit.core.config import Workspace
     from relkit.core.ports import Progress
     from relkit.evaluation.types import EvalReport
     from relkit.gate.types import GateDecision
+    from relkit.monitoring.cost.types import CostReport
     from relkit.monitoring.drift.types import DriftReport
+    from relkit.monitoring.serving.types import CapacityReport, HealthReport
+    from relkit.monitoring.slo.types import SloReport
     from relkit.scoring.types import ScoreResult
 
 
@@ -166,33 +170,6 @@ def gate(
     return wiring.gate(_open(workspace), options).decision
 
 
-def drift(
-    policy: str | Path,
-    *,
-    reference: str | Path,
-    current: str | Path | Sequence[str | Path],
-    window: str | None = None,
-    now: str | None = None,
-    workspace: str | Path = ".",
-) -> "DriftReport":
-    """Return what windows of live traffic show against a profile; the options of ``relkit drift``.
-
-    Nothing is written. Raises InvalidInput, UsageError.
-    """
-    from relkit.monitoring.drift.run import DriftOptions
-    from relkit.wiring import monitoring as wiring
-
-    several = [current] if isinstance(current, str | Path) else current
-    options = DriftOptions(
-        policy=os.fspath(policy),
-        reference=Path(reference),
-        current=tuple(os.fspath(path) for path in several),
-        window=window,
-        now=now,
-    )
-    return wiring.drift(_open(workspace), options)
-
-
 def _runs(runs: str | Path | Mapping[str, str | Path] | None) -> tuple[str, ...]:
     """Return runs as the command line spells them."""
     if runs is None:
@@ -200,6 +177,150 @@ def _runs(runs: str | Path | Mapping[str, str | Path] | None) -> tuple[str, ...]
     if isinstance(runs, Mapping):
         return tuple(f"{part}={os.fspath(run)}" for part, run in runs.items())
     return (os.fspath(runs),)
+
+
+Paths = str | Path | Sequence[str | Path]
+"""Files, folders or globs of telemetry: one, or several."""
+
+
+def canary(
+    policy: str | Path,
+    *,
+    telemetry: Paths,
+    reference: Paths = (),
+    state: str | Path | None = None,
+    decision: str | Path | None = None,
+    key: str | Path | None = None,
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "CanaryReport":
+    """Return whether a canary may have more traffic, and why; the options of ``relkit canary``.
+
+    ``now`` is a UTC time (default: the clock). Nothing is written but ``state`` and ``decision``:
+    what a gate requires is the record of the command. Raises InvalidInput, UsageError,
+    StorageFailed.
+    """
+    from relkit.canary.run import CanaryOptions
+    from relkit.wiring import canary as wiring
+    from relkit.wiring.telemetry import as_of
+
+    opened, at = _open(workspace), as_of(now)
+    options = CanaryOptions(
+        policy=os.fspath(policy),
+        telemetry=_paths(telemetry),
+        reference=_paths(reference),
+        state=_path(state),
+        decision=_path(decision),
+        now=at,
+    )
+    judged = wiring.judge_canary_telemetry(opened, options, _path(key))
+    return judged.report
+
+
+def drift(
+    policy: str | Path,
+    *,
+    reference: str | Path,
+    current: Paths,
+    window: str | None = None,
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "DriftReport":
+    """Return whether traffic still looks like a profile; the options of ``relkit drift``."""
+    from relkit.monitoring.drift.run import DriftOptions
+    from relkit.wiring import monitoring as wiring
+    from relkit.wiring.telemetry import as_of
+
+    opened, at = _open(workspace), as_of(now)
+    options = DriftOptions(
+        policy=os.fspath(policy),
+        reference=Path(reference),
+        current=_paths(current),
+        window=window,
+        now=at,
+    )
+    return wiring.drift(opened, options)
+
+
+def cost(
+    policy: str | Path,
+    *,
+    baseline: Paths,
+    candidate: Paths,
+    prices: Paths = (),
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "CostReport":
+    """Return what two arms cost per call and success; the options of ``relkit cost``."""
+    from relkit.monitoring.cost.types import CostOptions
+    from relkit.wiring import monitoring as wiring
+    from relkit.wiring.telemetry import as_of
+
+    opened = _open(workspace)
+    options = CostOptions(
+        policy=os.fspath(policy),
+        baseline=_paths(baseline),
+        candidate=_paths(candidate),
+        prices=_paths(prices),
+        now=as_of(now),
+    )
+    return wiring.compare_costs(opened, options)
+
+
+def slo(
+    policy: str | Path,
+    *,
+    telemetry: Paths = (),
+    prometheus: str | None = None,
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "SloReport":
+    """Return whether an error budget burns too fast; the options of ``relkit slo``."""
+    from relkit.wiring import monitoring as wiring
+
+    report, _ = wiring.check_slo(
+        _open(workspace), os.fspath(policy), paths=_paths(telemetry), prometheus=prometheus, now=now
+    )
+    return report
+
+
+def health(
+    policy: str | Path,
+    *,
+    telemetry: Paths = (),
+    prometheus: str | None = None,
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "HealthReport":
+    """Return how a service bears its load; the options of ``relkit health``."""
+    from relkit.wiring import monitoring as wiring
+
+    opened, paths = _open(workspace), _paths(telemetry)
+    return wiring.check_health(opened, os.fspath(policy), paths, prometheus=prometheus, now=now)
+
+
+def capacity(
+    policy: str | Path,
+    *,
+    load_test: Paths = (),
+    telemetry: Paths = (),
+    now: str | None = None,
+    workspace: str | Path = ".",
+) -> "CapacityReport":
+    """Return what a service can bear and what it needs; the options of ``relkit capacity``."""
+    from relkit.wiring import monitoring as wiring
+
+    opened, tests = _open(workspace), [Path(path) for path in _paths(load_test)]
+    return wiring.check_capacity(opened, os.fspath(policy), tests, _paths(telemetry), now=now)
+
+
+def _paths(paths: Paths) -> tuple[str, ...]:
+    several = [paths] if isinstance(paths, str | Path) else paths
+    return tuple(os.fspath(path) for path in several)
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def load_run(path: str | Path, *, workspace: str | Path | None = None) -> Run:

@@ -39,6 +39,7 @@ def cost(
     from relkit.monitoring.cost.types import CostOptions
     from relkit.monitoring.cost.view import cost_text
     from relkit.wiring import monitoring as wiring
+    from relkit.wiring.telemetry import as_of
 
     workspace = common.open()
     for name, paths in (("--baseline", baseline), ("--candidate", candidate)):
@@ -49,7 +50,7 @@ def cost(
         baseline=tuple(baseline or ()),
         candidate=tuple(candidate or ()),
         prices=tuple(prices or ()),
-        now=wiring.time_of(now),
+        now=as_of(now),
     )
     report = wiring.compare_costs(workspace, options)
     conclude(

@@ -45,6 +45,7 @@ def drift(
     from relkit.monitoring.drift.run import DriftOptions
     from relkit.monitoring.drift.view import drift_finding, drift_text
     from relkit.wiring import monitoring as wiring
+    from relkit.wiring.telemetry import as_of
 
     options = DriftOptions(
         policy=policy,
@@ -56,7 +57,7 @@ def drift(
     workspace = common.open()
     report = wiring.drift(workspace, options)
     conclude(
-        drift_finding(report, created=wiring.time_of(now)),
+        drift_finding(report, created=as_of(now)),
         workspace,
         common,
         text=lambda _: drift_text(report),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
 from relkit.core.errors import UsageError
-from relkit.core.values import checked_time
 from relkit.wiring.stores import monitor_files
+from relkit.wiring.telemetry import as_of
 
 if TYPE_CHECKING:
     from relkit.adapters.duckdb.serving import TurnTableTraffic
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
     from relkit.monitoring.slo.ports import ServiceLevels
     from relkit.monitoring.slo.types import SloExport, SloReport
     from relkit.monitoring.types import LiveFinding
-
-
-def time_of(now: str | None) -> str:
-    """Return the time to judge at: that of ``--now``, else of the clock; raises UsageError."""
-    from relkit.adapters.workspace import SystemClock
-
-    if now is None:
-        return SystemClock().now()
-    try:
-        return checked_time(now)
-    except ValueError as error:
-        raise UsageError(f"--now: {error}", hint="write it in UTC, with Z") from error
 
 
 def _turn_traffic(paths: tuple[str, ...]) -> "TurnTableTraffic":
@@ -65,7 +53,7 @@ def check_health(
         from relkit.monitoring.serving.scraped import ScrapedTraffic
 
         traffic = ScrapedTraffic(prometheus_server(workspace, prometheus))
-    return check(policy, traffic, now=time_of(now), replayed=now is not None)
+    return check(policy, traffic, now=as_of(now), replayed=now is not None)
 
 
 def check_capacity(
@@ -82,7 +70,7 @@ def check_capacity(
 
     policy = monitor_files(workspace).read(name, parse_capacity_policy)
     telemetry = _turn_traffic(paths) if paths else None
-    return check(policy, load_tests, telemetry, now=time_of(now), replayed=now is not None)
+    return check(policy, load_tests, telemetry, now=as_of(now), replayed=now is not None)
 
 
 def drift_profile(workspace: Workspace, options: "ProfileOptions") -> "DriftProfile":
@@ -99,7 +87,7 @@ def drift_profile(workspace: Workspace, options: "ProfileOptions") -> "DriftProf
         policy = monitor_files(workspace).read(options.policy, parse_drift_policy)
     telemetry = TelemetryOptions(
         paths=options.paths,
-        now=time_of(options.now),
+        now=as_of(options.now),
         mapping={} if policy is None else policy.mapping,
     )
     with open_turns(telemetry) as table:
@@ -127,7 +115,7 @@ def drift(workspace: Workspace, options: "DriftOptions") -> "DriftReport":
     profile = parse_profile(decode(data, source=source), source=source)
     check_fit(policy, profile)
     telemetry = TelemetryOptions(
-        paths=options.current, now=time_of(options.now), mapping=policy.mapping
+        paths=options.current, now=as_of(options.now), mapping=policy.mapping
     )
     with open_turns(telemetry) as table:
         return judge_turns(DuckDBDrift(table, policy.by), policy, profile)
@@ -179,7 +167,7 @@ def import_prices(
     from relkit.monitoring.cost.price_files import import_prices as import_map
     from relkit.monitoring.cost.types import checked_currency, checked_date
 
-    day = time_of(None)[:10] if valid_from is None else valid_from
+    day = as_of(None)[:10] if valid_from is None else valid_from
     try:
         checked_date(day)
     except ValueError as error:
@@ -231,7 +219,7 @@ def check_slo(
         from relkit.wiring.telemetry import open_turns
 
         levels = TelemetryLevels(paths, open_turns)
-    return check(policy, levels, time_of(now))
+    return check(policy, levels, as_of(now))
 
 
 def export_slo(workspace: Workspace, name: str, kind: str, place: Path) -> "SloExport":

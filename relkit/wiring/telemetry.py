@@ -57,7 +57,7 @@ def as_of(now: str | None) -> str:
     try:
         return checked_time(now)
     except ValueError as error:
-        raise UsageError(f"--now: {error}") from error
+        raise UsageError(f"--now: {error}", hint="write it in UTC, with Z") from error
 
 
 def open_turns(options: "TelemetryOptions") -> "TurnTable":

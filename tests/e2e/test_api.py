@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 import relkit
-from relkit.cli import evaluate
+from relkit.cli import canary, cost, drift, evaluate, serving, slo
 from relkit.core.errors import InvalidInput, UsageError
 from tests.conftest import Workspace
 
 RENAMED = {"common", "workspace", "progress"}
+
+OF_A_COMMAND = {"more", "junit", "github", "export", "merge", "plan", "turns_per_hour"}
+"""What a command line alone has: further paths, what CI reads, and other jobs of the command."""
 
 
 @pytest.mark.parametrize(
@@ -22,12 +25,18 @@ RENAMED = {"common", "workspace", "progress"}
         (relkit.evaluate, evaluate.evaluate),
         (relkit.rescore, evaluate.rescore),
         (relkit.compare, evaluate.compare),
+        (relkit.canary, canary.canary),
+        (relkit.drift, drift.drift),
+        (relkit.cost, cost.cost),
+        (relkit.slo, slo.slo),
+        (relkit.health, serving.health),
+        (relkit.capacity, serving.capacity),
     ],
 )
 def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> None:  # noqa: ANN401  # any function
     """What can be said on the command line can be said from Python, by the same names."""
     ours = set(inspect.signature(verb).parameters) - RENAMED
-    theirs = set(inspect.signature(command).parameters) - RENAMED
+    theirs = set(inspect.signature(command).parameters) - RENAMED - OF_A_COMMAND
     assert ours == theirs
 
 
@@ -35,6 +44,7 @@ def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> Non
 def test_a_package_of_the_same_name_hides_no_verb(name: str) -> None:
     """``relkit.gate`` is called before and after the package of that name was imported."""
     importlib.import_module("relkit.gate.types")
+    importlib.import_module("relkit.canary.types")
     assert not inspect.ismodule(getattr(relkit, name))
 
 
