@@ -131,9 +131,10 @@ def without(*names: str) -> list[Row]:
         (without("tenant_class"), "tenants: tenant_class is missing"),
         (without("partial_words"), "churn: under 20 utterances"),
         (without("latency_ms"), "budget: latency_ms is missing"),
-        (without("asr_ms"), "budget: 0 turns with asr_ms"),
+        (turns(last(60, asr_ms=None)), "budget: 0 turns with asr_ms"),
+        (turns(last(MINUTES, asr_ms=-1)), "asr_ms: 2,160 of 2,160 turns without it"),
         (turns(last(5, queue_ms=None)), "queue: queue_ms is missing"),
-        (turns(last(MINUTES, queue_ms=-1)), "hold a value that cannot be"),
+        (turns(last(MINUTES, queue_ms=-1)), "queue: queue_ms is missing"),
         (turns(last(MINUTES, retries=-1)), "retries: retries is missing"),
         (turns(last(MINUTES, ts="2026-11-01T11:29:00")), "without an offset"),
         (turns(minutes=6)[:30], "the newest turn is"),
@@ -273,6 +274,16 @@ def test_simulated_faults_are_called_by_their_names(
     at = f"2026-01-05T{now}:00Z"
     answer = workspace.relkit("health", "serving", "--telemetry", folder, "--now", at, "--json")
     assert answer.document["verdict"] == verdict, answer.document["reasons"]
+
+
+def test_a_stage_that_nobody_measures_is_a_note(workspace: Workspace) -> None:
+    """Where no turn ever has a stage of a shipped budget, the whole turn speaks for it."""
+    answer = health(workspace, without("network_ms"), "--json")
+    assert answer.code == ExitCode.OK, answer.document["reasons"]
+    statuses = {line["stage"]: line["status"] for line in answer.document["budget"]}
+    assert statuses["network_ms"] == "not_measured"
+    own = HEALTH.replace("voice-cloud", "{network_ms: {target: [50, 100], limit: 150}}")
+    assert health(workspace, without("network_ms"), policy=own).code == ExitCode.NO_DATA
 
 
 def test_first_and_warm_turns_have_budgets_of_their_own(workspace: Workspace) -> None:

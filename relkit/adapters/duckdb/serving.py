@@ -72,6 +72,7 @@ class TurnTableTraffic:
                 stages=stages[1:],
                 unexplained=stages[0] if stages else None,
                 churn=tuple(_churn(table, policy, seconds)),
+                unmeasured=_unmeasured(table, since, seconds),
                 problems=tuple(_queue_in_seconds(table, policy, since, seconds)),
             )
             return figures, table.summary()
@@ -220,6 +221,13 @@ def _missing(table: TurnTable, policy: HealthPolicy, until: int) -> dict[str, fl
     answered = float(timed["turns"][0])
     missing[WHOLE_TURN] = 1.0 - float(timed["timed"][0]) / answered if answered else 1.0
     return missing
+
+
+def _unmeasured(table: TurnTable, since: float, until: int) -> frozenset[str]:
+    """Return the stages that no turn has."""
+    counts = ", ".join(f"count({stage}) AS {stage}" for stage in STAGES)
+    rows = table.fetch(f"SELECT {counts} FROM turns WHERE {_between(since, until)}")
+    return frozenset(stage for stage in STAGES if not int(rows[stage][0]))
 
 
 def _queue_in_seconds(

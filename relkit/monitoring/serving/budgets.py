@@ -4,7 +4,7 @@ The shipped budgets are what teams that build voice agents start from (docs/serv
 for ``relkit health`` and for the limits of a canary alike.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import isfinite
 
 from relkit.monitoring.serving.types import (
@@ -35,12 +35,14 @@ BUDGETS: Mapping[str, tuple[BudgetLine, ...]] = {
 """The shipped budgets by name; ``asr_ms`` counts from the end of turn that was detected."""
 
 
-def budget_findings(lines: tuple[BudgetLine, ...]) -> Iterator[str]:
+def budget_findings(
+    lines: tuple[BudgetLine, ...], unmeasured: Collection[str] = ()
+) -> Iterator[str]:
     """Yield what is wrong with a budget by itself, in words.
 
     Limits of stages may add up to more than the limit of the whole, since percentiles do not add
     up; who reads them as parts of it is told. What no line is about is named: its time is in the
-    whole all the same (docs/serving.md).
+    whole all the same (docs/serving.md). Stages that are ``unmeasured`` are not spoken of.
     """
     every = [line for line in lines if line.turns == "all"]
     totals = [line for line in every if line.stage == WHOLE_TURN]
@@ -60,7 +62,7 @@ def budget_findings(lines: tuple[BudgetLine, ...]) -> Iterator[str]:
             f"{total.most:,.0f} ms: all at their limits are too slow together"
         )
     for stage in STAGES:
-        if stage not in {line.stage for line in stages}:
+        if stage not in {line.stage for line in stages} and stage not in unmeasured:
             yield f"no line is about {stage}, whose time counts in {WHOLE_TURN}"
 
 
@@ -75,12 +77,16 @@ def budget_lines(budget: str | Mapping[str, StageBudget]) -> tuple[BudgetLine, .
 
 
 def judge_stages(
-    lines: tuple[BudgetLine, ...], figures: Iterable[StageFigures], fewest: int
+    lines: tuple[BudgetLine, ...],
+    figures: Iterable[StageFigures],
+    fewest: int,
+    unmeasured: Collection[str] = (),
 ) -> tuple[JudgedStage, ...]:
     """Return every stage against its line: p50 against the target, p95 against the limit.
 
     A stage without a line that was measured stands there without a verdict: its time is in the
-    whole. Fewer than ``fewest`` turns are no data. Percentiles of stages are never added up.
+    whole. Fewer than ``fewest`` turns are no data, but for a stage that is ``unmeasured``: what
+    sends the telemetry never knows it. Percentiles of stages are never added up.
     """
     measured = {(stage.stage, stage.of): stage for stage in figures}
     judged = []
@@ -95,7 +101,9 @@ def judge_stages(
                 p95=None if figure is None else _finite(figure.p95),
                 target=line.target,
                 limit=line.most,
-                status=_status(line, figure, fewest),
+                status="not_measured"
+                if line.stage in unmeasured and line.stage != WHOLE_TURN
+                else _status(line, figure, fewest),
             )
         )
     for (stage, of), figure in measured.items():

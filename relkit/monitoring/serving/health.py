@@ -186,19 +186,26 @@ def telemetry_defects(
 ) -> Iterator[str]:
     """Yield what makes telemetry no evidence: rows that had to be left out, values that cannot be.
 
-    Of a column that changes its unit or type only one of ``columns`` counts. Future rows are those
-    after a ``now`` that was named where ``replayed``, else of a wrong clock.
+    Only ``columns`` count where one changes its unit or type, or is missing in too many turns since
+    it holds what cannot be. Future rows are those after a ``now`` that was named where
+    ``replayed``, else of a wrong clock.
     """
-    dropped = telemetry.dropped
+    dropped, rows = telemetry.dropped, counted(telemetry.rows, "row")
     counts = {
         "have a time without an offset: mapping: {ts: {column: …, zone: UTC}}": dropped.naive,
         "have no time, session or turn_id": dropped.unnamed,
         "are of the future": 0 if replayed else dropped.future,
-        "hold a value that cannot be": dropped.bad_value,
     }
     for what, count in counts.items():
         if count > max_missing * telemetry.rows:
-            yield f"{count:,} of {counted(telemetry.rows, 'row')} {what}"
+            yield f"{count:,} of {rows} {what}"
+    if dropped.bad_value > max_missing * telemetry.rows:
+        for column in telemetry.columns:
+            if column.name in columns and column.missing > max_missing * telemetry.turns:
+                yield (
+                    f"{column.name}: {column.missing:,} of {counted(telemetry.turns, 'turn')} "
+                    "without it, and there are values that cannot be"
+                )
     for problem in telemetry.problems:
         changed = problem.code in _CHANGED and problem.where in columns
         if changed or problem.code == "unreadable":
@@ -393,7 +400,9 @@ def _budget(
     policy: HealthPolicy, figures: LiveFigures, findings: _Findings
 ) -> tuple[JudgedStage, ...]:
     lines = budget_lines(policy.budget or {})
-    judged = judge_stages(lines, figures.stages, _FEWEST_IN_BUDGET)
+    by_name = isinstance(policy.budget, str)
+    unmeasured = figures.unmeasured if by_name else frozenset[str]()
+    judged = judge_stages(lines, figures.stages, _FEWEST_IN_BUDGET, unmeasured)
     if (lacking := _lacking(policy, figures, "latency_ms")) is not None:
         findings.add("no_data", f"budget: {lacking}")
     for stage in judged:
@@ -414,7 +423,13 @@ def _budget(
                 f"budget: the median of {stage.stage}{of} is {number(stage.p50, 'ms')}, its target "
                 f"ends at {limit(stage.target[1], 'ms')}"
             )
-    findings.notes += [f"budget: {finding}" for finding in budget_findings(lines)]
+        elif stage.status == "not_measured":
+            findings.notes.append(
+                f"budget: {stage.stage} is not measured by this telemetry; its time is in "
+                f"{WHOLE_TURN}"
+            )
+    measured = tuple(line for line in lines if line.stage not in unmeasured)
+    findings.notes += [f"budget: {finding}" for finding in budget_findings(measured, unmeasured)]
     return judged
 
 

@@ -32,6 +32,7 @@ from relkit.monitoring.serving.types import (
 )
 from relkit.monitoring.slo.selectors import selector_of
 from relkit.monitoring.types import RangeSamples
+from relkit.telemetry.types import STAGES
 
 MOST_HISTORY_S = 86_400.0
 """How far back a server is asked: a day of minutes is 1,440 samples a series."""
@@ -158,6 +159,7 @@ class _Reading:
             stages=stages,
             unexplained=None,
             churn=tuple(self._churn(policy, metrics)),
+            unmeasured=frozenset(STAGES) - frozenset(metrics.stages),
             problems=tuple(self._problems),
         )
 
@@ -172,7 +174,8 @@ class _Reading:
         if samples.refused:
             self._problem(f"{counted(samples.refused, 'value')} of {shown(query)} are no numbers")
         if not samples.series:
-            self._problem(f"the server has no series {shown(query)}: is it misspelt?")
+            hint = ", or a native histogram" if "_bucket" in query else ""
+            self._problem(f"the server has no series {shown(query)}: is it misspelt{hint}?")
         return samples
 
     def _counter(self, query: str, suffix: str = "") -> _Grown:

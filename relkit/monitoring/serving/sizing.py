@@ -269,19 +269,23 @@ def _observe(
     if not len(starts):
         short.missing.append("telemetry: there is no turn until then")
         return _Observed()
-    unknown = int((ends <= starts).sum())
+    timed = ends > starts
+    unknown = len(starts) - int(timed.sum())
     if unknown:
         about = counted(unknown, "session")
-        if policy.mean_call_s is None:
+        call_s, where = policy.mean_call_s, "mean_call_s"
+        if call_s is None and unknown <= policy.max_missing * len(starts):
+            call_s, where = float((ends - starts)[timed].mean()), "the mean of the others"
+        if call_s is None:
             short.missing.append(
                 f"telemetry: {about} of one turn without times: how long they are has to be said, "
                 "mean_call_s"
             )
             return _Observed(arrivals_per_hour=steepest_hour(starts))
-        ends = np.where(ends <= starts, starts + policy.mean_call_s, ends)
+        ends = np.where(timed, ends, starts + call_s)
         short.notes.append(
-            f"{about} of {count(len(starts))} of one turn without times: {policy.mean_call_s:g} s "
-            "(mean_call_s) each"
+            f"{about} of {count(len(starts))} of one turn without times: {call_s:.3g} s ({where}) "
+            "each"
         )
     most, at = peak_of(starts, ends)
     if sessions.concurrency is not None and sessions.concurrency > most:

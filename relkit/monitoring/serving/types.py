@@ -51,8 +51,9 @@ CapacityVerdict = Literal["pass", "fail", "no_data"]
 
 Turns = Literal["all", "first", "warm"]
 
-LineStatus = Literal["ok", "over_target", "over_limit", "no_data", "no_line"]
-"""``over_target``: the median is over it; ``no_line``: measured, without a line in the budget."""
+LineStatus = Literal["ok", "over_target", "over_limit", "no_data", "no_line", "not_measured"]
+"""``over_target``: the median is over it; ``no_line``: measured, without a line in the budget;
+``not_measured``: what sends the telemetry never knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ class HealthPolicy:
     history: Duration = "7d"
     max_age: Duration = "10m"
     min_turns: _Least = 20
-    max_missing: _Share = 0.01
+    max_missing: _Share = 0.05
     dialect: Dialect | None = None
     mapping: ColumnMapping = field(default_factory=dict)
     digest: str = field(default="", metadata=OUTSIDE)
@@ -253,7 +254,8 @@ class LiveFigures:
 
     ``newest`` is the newest turn in Unix seconds. ``missing`` maps what the policy needs to the
     share of turns without it: of the last five minutes, ``latency_ms`` of ``span``. ``turns`` are
-    those of the last five minutes. ``problems`` are why the figures may be wrong.
+    those of the last five minutes. ``unmeasured`` stages are in no turn at all. ``problems`` are
+    why the figures may be wrong.
     """
 
     newest: float
@@ -263,6 +265,7 @@ class LiveFigures:
     stages: tuple[StageFigures, ...] = ()
     unexplained: StageFigures | None = None
     churn: tuple[ChurnFigures, ...] = ()
+    unmeasured: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
 
 
@@ -452,7 +455,7 @@ class CapacityPolicy:
     startup_s: _Positive = 90.0
     session_gap: Duration = "30m"
     model: ModelMemory | None = None
-    max_missing: _Share = 0.01
+    max_missing: _Share = 0.05
     dialect: Dialect | None = None
     mapping: ColumnMapping = field(default_factory=dict)
     digest: str = field(default="", metadata=OUTSIDE)

@@ -29,6 +29,7 @@ _OF_LINE: dict[LineStatus, GateWord] = {
     "over_limit": "fail",
     "no_data": "no_data",
     "no_line": "pass",
+    "not_measured": "no_data",
 }
 
 _STATUS: dict[LineStatus, str] = {
@@ -37,6 +38,7 @@ _STATUS: dict[LineStatus, str] = {
     "over_limit": "OVER LIMIT",
     "no_data": "no data",
     "no_line": "no line",
+    "not_measured": "not measured",
 }
 
 _EVERY = 1e6
@@ -97,7 +99,7 @@ def _health_checks(report: HealthReport) -> Iterator[LiveCheck]:
             verdict=_OF_LINE[stage.status],
             reason=f"p50 {number(stage.p50, 'ms')}, p95 {number(stage.p95, 'ms')}: "
             f"{_STATUS[stage.status]}",
-            advisory=stage.status == "no_line",
+            advisory=stage.status in ("no_line", "not_measured"),
         )
 
 
