@@ -2,11 +2,11 @@
 
     python -m benchmarks.drift_quality [--references 12] [--windows 100]
 
-Callers differ in how much they say, in noise, loudness and voice; each speaks one language and
-mostly uses one device. A reference of 8,000 callers is frozen, and windows of other callers are
-judged by the rules of ``relkit drift`` with their defaults: 1 % of alarms a window over all
-columns, PSI from 0.1. Beside it what is usual: chi-square and KS at 5 %, turns as if independent,
-and a PSI from 0.2 alone. Seeds are fixed.
+Callers differ in how much they say and in voice, their calls in noise; each speaks one language and
+mostly uses one device. A reference of 8,000 callers with three calls each is frozen, and windows of
+other callers, one call each, are judged by the rules of ``relkit drift`` with their defaults: 1 %
+of alarms a window over all columns, PSI from 0.1. Beside it what is usual: chi-square and KS at
+5 %, turns as if independent, and a PSI from 0.2 alone. Seeds are fixed.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from relkit.monitoring.drift.effects import effect_labels, population_stability
 from relkit.monitoring.drift.judge import CurrentCounts, bins_to_count, judge_drift
 from relkit.monitoring.drift.types import (
     CategoryCount,
+    ClusterMoments,
     ColumnCounts,
     DriftPolicy,
     DriftProfile,
@@ -45,6 +46,13 @@ NUMBERS = ("duration_s", "snr_db", "confidence", "words", "dnsmos_ovrl")
 LANGUAGES = (("en", 0.55), ("de", 0.2), ("fr", 0.12), ("es", 0.08), ("hi", 0.04), ("ta", 0.01))
 DEVICES = (("phone", 0.6), ("car", 0.2), ("speaker", 0.15), ("watch", 0.05))
 NEW_DEVICE = "glasses"
+OF_CALLER = (0.1, 0.15, 0.2, 0.1, 0.2)
+OF_CALL = (0.1, 0.45, 0.1, 0.0, 0.3)
+"""Shares of the variance of each number that belong to the caller and to the call."""
+
+CALLS = 3
+"""Calls of a caller in the reference; in a window each has one."""
+
 USUAL = 0.05
 USUAL_PSI = 0.2
 
@@ -60,9 +68,10 @@ POLICY = DriftPolicy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """Turns by column, and the caller of each."""
+    """Turns by column, and the caller and the call of each."""
 
     caller: IntArray
+    call: IntArray
     columns: Mapping[str, NDArray[np.generic]]
 
 
@@ -70,20 +79,23 @@ Change = Callable[[dict[str, NDArray[np.generic]], IntArray, np.random.Generator
 
 
 def turns_of(
-    callers: int, turns: int | None, rng: np.random.Generator, change: Change | None
+    callers: int, calls: int, rng: np.random.Generator, change: Change | None, turns: int | None
 ) -> Turns:
-    """Return turns of some callers: so many in all, or six a caller on average."""
+    """Return turns of some callers, of so many calls each: so many in all, or six a call.
+
+    A caller has a voice and a language, a call its own noise.
+    """
     weights = rng.lognormal(0.0, 0.8, callers)
-    total = 6 * callers if turns is None else turns
+    total = 6 * callers * calls if turns is None else turns
     caller = np.sort(rng.choice(callers, total, p=weights / weights.sum()))
-    own = rng.normal(size=(callers, 5))
-    rest = rng.normal(size=(total, 5))
-    mixed = own[caller] * np.sqrt([0.2, 0.5, 0.3, 0.1, 0.5])
-    mixed += rest * np.sqrt([0.8, 0.5, 0.7, 0.9, 0.5])
+    call = caller * calls + rng.integers(calls, size=total)
+    voice, noise = rng.normal(size=(callers, 5)), rng.normal(size=(callers * calls, 5))
+    mixed = voice[caller] * np.sqrt(OF_CALLER) + noise[call] * np.sqrt(OF_CALL)
+    mixed += rng.normal(size=(total, 5)) * np.sqrt(1.0 - np.array(OF_CALLER) - np.array(OF_CALL))
     languages, devices = (np.array([name for name, _ in x]) for x in (LANGUAGES, DEVICES))
     language = rng.choice(len(LANGUAGES), callers, p=[share for _, share in LANGUAGES])
     device = rng.choice(len(DEVICES), callers, p=[share for _, share in DEVICES])
-    often_empty = rng.beta(0.3, 9.7, callers)
+    often_empty = rng.beta(0.3, 9.7, callers * calls)
     columns: dict[str, NDArray[np.generic]] = {
         "duration_s": np.exp(0.7 + 0.6 * mixed[:, 0]),
         "snr_db": 18.0 + 6.0 * mixed[:, 1],
@@ -92,13 +104,15 @@ def turns_of(
         "dnsmos_ovrl": 3.2 + 0.27 * mixed[:, 4],
         "language": languages[language[caller]],
         "device": np.where(
-            rng.random(total) < 0.05, rng.choice(devices, total), devices[device[caller]]
+            rng.random(callers * calls)[call] < 0.2,
+            devices[rng.choice(len(DEVICES), callers * calls)][call],
+            devices[device[caller]],
         ),
-        "empty": np.where(rng.random(total) < often_empty[caller], "true", "false"),
+        "empty": np.where(rng.random(total) < often_empty[call], "true", "false"),
     }
     if change is not None:
         change(columns, caller, rng)
-    return Turns(caller=caller, columns=columns)
+    return Turns(caller=caller, call=call, columns=columns)
 
 
 def _quieter(columns: dict[str, NDArray[np.generic]], *_: object) -> None:
@@ -161,12 +175,23 @@ def codes(frozen: FrozenBins, values: NDArray[np.generic]) -> IntArray:
     return result
 
 
-def by_caller(turns: Turns, frozen: FrozenBins) -> IntArray:
-    """Return turns by caller and bin, callers with any turn."""
+def by_cluster(cluster: IntArray, turns: Turns, frozen: FrozenBins) -> IntArray:
+    """Return turns by cluster and bin, of clusters with any turn."""
     size = len(frozen.bins)
-    at = turns.caller * size + codes(frozen, turns.columns[frozen.column])
-    cells = np.bincount(at, minlength=(int(turns.caller.max()) + 1) * size).reshape(-1, size)
+    at = cluster * size + codes(frozen, turns.columns[frozen.column])
+    cells = np.bincount(at, minlength=(int(cluster.max()) + 1) * size).reshape(-1, size)
     return np.asarray(cells[cells.sum(axis=1) > 0], dtype=np.int64)
+
+
+def moments_of(cells: IntArray) -> ClusterMoments:
+    """Return the sums over clusters."""
+    e = cells.astype(np.float64)
+    n = e.sum(axis=1)
+    return ClusterMoments(
+        squares=(e**2).sum(axis=0),
+        products=(e * n[:, None]).sum(axis=0),
+        sizes=float((n**2).sum()),
+    )
 
 
 def profile_of(reference: Turns) -> tuple[DriftProfile, dict[str, FrozenBins]]:
@@ -174,16 +199,15 @@ def profile_of(reference: Turns) -> tuple[DriftProfile, dict[str, FrozenBins]]:
     bins = frozen_bins(reference)
     columns = []
     for name, frozen in bins.items():
-        e = by_caller(reference, frozen).astype(np.float64)
+        e = by_cluster(reference.caller, reference, frozen)
         n = e.sum(axis=1)
         totals = SlotTotals(turns=int(n.sum()), clusters=len(n), squares=int((n**2).sum()))
         sums = ReferenceSums(
-            squares=(e**2).sum(axis=0),
-            products=(e * n[:, None]).sum(axis=0),
-            by_slot=e.sum(axis=0, keepdims=True).astype(np.int64),
-            clusters=(e > 0).sum(axis=0, keepdims=True).astype(np.int64),
+            span=moments_of(e),
+            hour=moments_of(by_cluster(reference.call, reference, frozen)),
+            by_slot=e.sum(axis=0, keepdims=True),
+            clusters=(e > 0).sum(axis=0, keepdims=True),
             totals=(totals,),
-            cluster_squares=float((n**2).sum()),
         )
         values = reference.columns[name]
         spread = float(np.std(np.asarray(values, np.float64))) if name in NUMBERS else None
@@ -208,7 +232,7 @@ def counted(
     windows: list[Turns], profile: DriftProfile, bins: Mapping[str, FrozenBins]
 ) -> CurrentCounts:
     """Return windows as the adapter counts them."""
-    first = [by_caller(turns, bins["empty"]).sum(axis=1) for turns in windows]
+    first = [by_cluster(turns.caller, turns, bins["empty"]).sum(axis=1) for turns in windows]
     totals = WindowTotals(
         starts=np.arange(len(windows), dtype=np.int64) * 3600,
         turns=np.array([n.sum() for n in first]),
@@ -217,7 +241,7 @@ def counted(
     )
     columns = {}
     for column in profile.columns:
-        cells = [by_caller(turns, bins[column.column]) for turns in windows]
+        cells = [by_cluster(turns.caller, turns, bins[column.column]) for turns in windows]
         counts = ColumnCounts(
             turns=np.array([e.sum(axis=0) for e in cells]),
             clusters=np.array([(e > 0).sum(axis=0) for e in cells]),
@@ -262,6 +286,15 @@ def usual_alarms(profile: DriftProfile, counts: CurrentCounts) -> dict[str, int]
     return {name: int(flags.sum()) for name, flags in fired.items()}
 
 
+def with_one_rho(profile: DriftProfile) -> DriftProfile:
+    """Return a profile in which an hour is no more alike than the whole, for comparison."""
+    columns = tuple(
+        replace(column, bins=tuple(replace(b, rho=b.rho_span) for b in column.bins))
+        for column in profile.columns
+    )
+    return replace(profile, columns=columns)
+
+
 def in_a_row(flags: list[bool], length: int = 3) -> int:
     """Return how often so many windows in a row fire."""
     return sum(all(flags[i : i + length]) for i in range(len(flags) - length + 1))
@@ -270,21 +303,21 @@ def in_a_row(flags: list[bool], length: int = 3) -> int:
 def print_tables(references: int, windows: int) -> None:
     """Print what fires where nothing changed, and what is found."""
     frozen = [
-        profile_of(turns_of(REFERENCE_CALLERS, None, np.random.default_rng([7, seed]), None))
+        profile_of(turns_of(REFERENCE_CALLERS, CALLS, np.random.default_rng([7, seed]), None, None))
         for seed in range(references)
     ]
 
     def simulated(turns: int, seed: int, what: int, change: Change | None) -> CurrentCounts:
         rng = np.random.default_rng([seed, turns, what])
-        several = [turns_of(SIZES[turns], turns, rng, change) for _ in range(windows)]
+        several = [turns_of(SIZES[turns], 1, rng, change, turns) for _ in range(windows)]
         return counted(several, *frozen[seed])
 
     every = references * windows
     print(f"nothing changed: % of {every:,} windows a line, {references} references\n")
     print(f"{'turns':>6} {'callers':>8} {'alarm':>7} {'drifted':>8} {'3 in a row':>11}", end="")
-    print(f"   | {'chi2 5 %':>9} {'KS 5 %':>7} {'PSI 0.2':>8}")
+    print(f"   | {'one rho':>9} {'chi2 5 %':>9} {'KS 5 %':>7} {'PSI 0.2':>8}")
     for turns in SIZES:
-        alarms = effects = rows = callers = 0
+        alarms = effects = rows = callers = one_rho = 0
         usual = dict.fromkeys(("chi2", "ks", "psi"), 0)
         for seed in range(references):
             counts = simulated(turns, seed, 0, None)
@@ -293,6 +326,8 @@ def print_tables(references: int, windows: int) -> None:
             rows += in_a_row(flags)
             effects += sum(map(bool, drifted(POLICY, frozen[seed][0], counts)))
             callers += int(counts.windows.clusters.sum())
+            plain = with_one_rho(frozen[seed][0])
+            one_rho += sum(map(bool, drifted(ALARM_ALONE, plain, counts)))
             for name, fires in usual_alarms(frozen[seed][0], counts).items():
                 usual[name] += fires
         shares = " ".join(
@@ -301,7 +336,7 @@ def print_tables(references: int, windows: int) -> None:
         )
         print(
             f"{turns:>6,} {callers / every:>8.0f} {100 * alarms / every:>7.2f}"
-            f" {100 * effects / every:>8.2f} {rows:>11}   | {shares}"
+            f" {100 * effects / every:>8.2f} {rows:>11}   | {100 * one_rho / every:>9.1f} {shares}"
         )
     for policy, title in ((POLICY, "PSI from 0.1"), (LARGE_EFFECT, "PSI from 0.2")):
         print(f"\nfound, {title}: % of {every:,} windows a cell\n")

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from relkit.core.values import time_text
-from relkit.monitoring.drift.types import FrozenBins, ReferenceSums, Season, SlotTotals
+from relkit.monitoring.drift.types import (
+    ClusterMoments,
+    FrozenBins,
+    ReferenceSums,
+    Season,
+    SlotTotals,
+)
 from relkit.monitoring.drift.windows import slots_of
 
 START = 1_790_000_000 // 3600 * 3600
@@ -58,12 +64,16 @@ def slow_sums(
     """Return the sums of a reference, counted row by row."""
     bins = len(frozen.bins)
     slots = {"none": 1, "hour_of_day": 24, "hour_of_week": 168}[season]
-    turns_of = Counter(row["speaker"] for row in rows)
-    in_bin = Counter((row["speaker"], bin_of(row)) for row in rows)
-    squares, products = np.zeros(bins), np.zeros(bins)
-    for (speaker, at), e in in_bin.items():
-        squares[at] += e * e
-        products[at] += e * turns_of[speaker]
+
+    def moments(key: Callable[[Row], object]) -> ClusterMoments:
+        turns_of = Counter(key(row) for row in rows)
+        squares, products = np.zeros(bins), np.zeros(bins)
+        for (cluster, at), e in Counter((key(row), bin_of(row)) for row in rows).items():
+            squares[at] += e * e
+            products[at] += e * turns_of[cluster]
+        sizes = float(sum(n * n for n in turns_of.values()))
+        return ClusterMoments(squares=squares, products=products, sizes=sizes)
+
     by_slot = np.zeros((slots, bins), np.int64)
     having: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
     sizes: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -75,8 +85,8 @@ def slow_sums(
         sizes[slot][row["speaker"]] += 1
     clusters = np.array([[len(having[s, b]) for b in range(bins)] for s in range(slots)])
     return ReferenceSums(
-        squares=squares,
-        products=products,
+        span=moments(lambda row: row["speaker"]),
+        hour=moments(lambda row: (row["speaker"], row["ts"][:13])),
         by_slot=by_slot,
         clusters=clusters,
         totals=tuple(
@@ -87,5 +97,4 @@ def slow_sums(
             )
             for s in range(slots)
         ),
-        cluster_squares=float(sum(n * n for n in turns_of.values())),
     )

@@ -6,17 +6,16 @@ The golden file is written again with: RELKIT_GOLDEN=1 pytest tests/e2e/test_dri
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 import relkit
 from relkit.core.codec import encode
-from tests.conftest import Said, Workspace
+from tests.conftest import ROOT, Said, Workspace
 from tests.documented import assert_keys
 from tests.drift_data import START, Row, turns, written
 
-GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "drift.txt"
+GOLDEN = ROOT / "tests" / "golden" / "drift.txt"
 NOW = "2026-12-01T00:00:00Z"
 POLICY = """\
 schema: relkit.drift/v1
@@ -97,6 +96,8 @@ def test_drift_reads_like_this(workspace: Workspace) -> None:
     if os.environ.get("RELKIT_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "drift.md").read_text(encoding="utf-8")
+    assert said.out.partition("\n\n3 windows")[0] in page
 
 
 def test_in_shadow_drift_stops_nothing(workspace: Workspace) -> None:
@@ -149,6 +150,12 @@ def test_a_part_of_naive_times_is_no_verdict(workspace: Workspace) -> None:
     said = Watched(workspace).judge(rows, "--json")
     assert (said.code, said.document["verdict"]) == (4, "no_data")
     assert "without an offset" in said.document["reasons"][0]
+
+
+def test_an_empty_file_is_no_verdict(workspace: Workspace) -> None:
+    """No turn, no column, no cluster: no data, and no drift."""
+    said = Watched(workspace).judge([], "--json")
+    assert (said.code, said.document["verdict"], said.document["schema"]) == (4, "no_data", [])
 
 
 def test_too_small_a_reference_is_no_verdict(workspace: Workspace) -> None:

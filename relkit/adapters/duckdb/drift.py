@@ -15,6 +15,7 @@ from relkit.monitoring.drift.bins import value_digest
 from relkit.monitoring.drift.types import (
     SLOTS,
     CategoryCount,
+    ClusterMoments,
     ColumnCounts,
     FrozenBins,
     ReferenceSums,
@@ -26,6 +27,7 @@ from relkit.telemetry.types import COLUMNS, Telemetry
 
 _CODED = "drift_coded"
 _SIZES = "drift_sizes"
+_HOUR = "(epoch_us(ts) // 3600000000)"
 _CURRENT = "drift_current"
 _OTHERS = "drift_others"
 _QUANTITIES = frozenset({"ms", "s", "number", "count"})
@@ -138,45 +140,54 @@ class DuckDBDrift:
         slots, bins = SLOTS[season], len(frozen.bins)
         labelled = f" WHERE {quoted(frozen.column)} IS NOT NULL" if frozen.labelled else ""
         self._table.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_CODED} AS SELECT {_slot(season)} AS slot,"
+            f"CREATE OR REPLACE TEMP TABLE {_CODED} AS SELECT {_HOUR} AS hour,"
             f" {self._cluster} AS cluster, {_code(frozen)} AS code, count(*) AS e"
             f" FROM {TURNS}{labelled} GROUP BY ALL"
         )
-        self._table.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_SIZES} AS SELECT cluster, sum(e) AS n"
-            f" FROM {_CODED} GROUP BY cluster"
-        )
-        sums = self._table.fetch(
-            "SELECT code, sum(CAST(e AS DOUBLE) * e) AS squares,"
-            " sum(CAST(e AS DOUBLE) * n) AS products FROM (SELECT cluster, code, sum(e) AS e"
-            f" FROM {_CODED} GROUP BY ALL) JOIN {_SIZES} USING (cluster) GROUP BY code"
-        )
         cells = self._table.fetch(
-            "SELECT slot, code, sum(e) AS turns, count(*) AS clusters"
-            f" FROM {_CODED} GROUP BY slot, code"
+            f"SELECT {_slot(season)} AS slot, code, sum(e) AS turns,"
+            f" count(DISTINCT cluster) AS clusters FROM {_CODED} GROUP BY slot, code"
         )
         totals = self._table.fetch(
             "SELECT slot, sum(n) AS turns, count(*) AS clusters, sum(n * n) AS squares"
-            f" FROM (SELECT slot, cluster, sum(e) AS n FROM {_CODED} GROUP BY ALL) GROUP BY slot"
+            f" FROM (SELECT {_slot(season)} AS slot, cluster, sum(e) AS n FROM {_CODED}"
+            " GROUP BY ALL) GROUP BY slot"
         )
-        every = self._table.fetch(
-            f"SELECT coalesce(sum(CAST(n AS DOUBLE) * n), 0) AS squares FROM {_SIZES}"
-        )
-        code = sums["code"].astype(np.int64)
         at = (cells["slot"].astype(np.int64), cells["code"].astype(np.int64))
         by_slot = np.zeros((slots, 3), np.int64)
         for i, name in enumerate(("turns", "clusters", "squares")):
             by_slot[totals["slot"].astype(np.int64), i] = totals[name].astype(np.int64)
         return ReferenceSums(
-            squares=_filled(bins, code, sums["squares"]),
-            products=_filled(bins, code, sums["products"]),
+            span=self._moments(("cluster",), bins),
+            hour=self._moments(("cluster", "hour"), bins),
             by_slot=_filled((slots, bins), at, cells["turns"]).astype(np.int64),
             clusters=_filled((slots, bins), at, cells["clusters"]).astype(np.int64),
             totals=tuple(
                 SlotTotals(turns=turns, clusters=clusters, squares=squares)
                 for turns, clusters, squares in by_slot.tolist()
             ),
-            cluster_squares=float(every["squares"][0]),
+        )
+
+    def _moments(self, keys: Sequence[str], bins: int) -> ClusterMoments:
+        """Return the sums over what ``keys`` tell apart, of the column that was coded last."""
+        by = ", ".join(keys)
+        self._table.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_SIZES} AS SELECT {by}, sum(e) AS n"
+            f" FROM {_CODED} GROUP BY {by}"
+        )
+        sums = self._table.fetch(
+            "SELECT code, sum(CAST(e AS DOUBLE) * e) AS squares,"
+            f" sum(CAST(e AS DOUBLE) * n) AS products FROM (SELECT {by}, code, sum(e) AS e"
+            f" FROM {_CODED} GROUP BY ALL) JOIN {_SIZES} USING ({by}) GROUP BY code"
+        )
+        sizes = self._table.fetch(
+            f"SELECT coalesce(sum(CAST(n AS DOUBLE) * n), 0) AS squares FROM {_SIZES}"
+        )
+        code = sums["code"].astype(np.int64)
+        return ClusterMoments(
+            squares=_filled(bins, code, sums["squares"]),
+            products=_filled(bins, code, sums["products"]),
+            sizes=float(sizes["squares"][0]),
         )
 
     def counts(
@@ -337,11 +348,10 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _slot(season: Season) -> str:
-    """Return an expression for a turn's slot in the season, as ``slots_of`` has it."""
-    hours = "(epoch_us(ts) // 3600000000)"
+    """Return an expression for the slot of an hour in the season, as ``slots_of`` has it."""
     if season == "hour_of_day":
-        return f"({hours} % 24)"
-    return f"(({hours} + 72) % 168)" if season == "hour_of_week" else "0"
+        return "(hour % 24)"
+    return "((hour + 72) % 168)" if season == "hour_of_week" else "0"
 
 
 def _filled(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.monitoring.drift.types import (
+    ClusterMoments,
     ColumnCounts,
     ColumnProfile,
-    ReferenceSums,
     WindowTotals,
 )
 from relkit.statistics.distributions import at_least, t_beyond, t_quantile
@@ -32,19 +32,19 @@ FEWEST_CLUSTERS = 5
 """A window or reference of fewer shows nothing about others (docs/method.md, "Intervals")."""
 
 
-def correlations(sums: ReferenceSums) -> FloatArray:
+def correlations(moments: ClusterMoments, turns: IntArray) -> FloatArray:
     """Return rho by bin: how much alike turns of one cluster are, held in [0, 1].
 
     rho = ((sum (e - r n)^2 / (r (1 - r))) - sum n) / sum n (n - 1), the moment estimator of the
     intra-class correlation of a share (Ridout, Demetrio and Firth 1999, "Pearson" with weights
-    n (n - 1)); 0 where no cluster has two turns, or all turns or none are in the bin.
+    n (n - 1)); 0 where no cluster has two turns, or all turns or none are in the bin. ``turns`` are
+    the turns by bin.
     """
-    turns = sums.turns.astype(np.float64)
     total = float(turns.sum())
     rate = turns / max(total, 1.0)
-    spread = sums.squares - 2.0 * rate * sums.products + rate**2 * sums.cluster_squares
+    spread = moments.squares - 2.0 * rate * moments.products + rate**2 * moments.sizes
     chance = rate * (1.0 - rate)
-    pairs = sums.cluster_squares - total
+    pairs = moments.sizes - total
     if pairs <= 0.0:
         return np.zeros_like(rate)
     rho = np.zeros_like(rate)
@@ -57,8 +57,8 @@ def correlations(sums: ReferenceSums) -> FloatArray:
 class ReferenceArrays:
     """The profile of a column beside each window: the slot that the window is compared with.
 
-    ``turns`` and ``having`` are windows x bins, the others have one entry a window; ``rho`` one a
-    bin.
+    ``turns`` and ``having`` are windows x bins, the others have one entry a window; ``rho`` and
+    ``rho_reference`` one a bin: of the window's turns and of the reference's.
     """
 
     turns: FloatArray
@@ -67,10 +67,17 @@ class ReferenceArrays:
     clusters: FloatArray
     squares: FloatArray
     rho: FloatArray
+    rho_reference: FloatArray
 
 
 def beside(profile: ColumnProfile, slots: IntArray) -> ReferenceArrays:
-    """Return the counts of a column's profile for each window's slot of the season."""
+    """Return the counts of a column's profile for each window's slot of the season.
+
+    Turns of a cluster in a window are as alike as those in one hour, or more than that where the
+    hours of a cluster have one turn each. Those of a slot are at most as alike.
+    """
+    rho, rho_span = (np.array([getattr(b, n) for b in profile.bins]) for n in ("rho", "rho_span"))
+    rho = np.maximum(rho, rho_span)
     totals = np.array([[t.turns, t.clusters, t.squares] for t in profile.totals], np.float64)[slots]
     return ReferenceArrays(
         turns=np.array([b.turns for b in profile.bins], np.float64).T[slots],
@@ -78,7 +85,8 @@ def beside(profile: ColumnProfile, slots: IntArray) -> ReferenceArrays:
         total=totals[:, 0],
         clusters=totals[:, 1],
         squares=totals[:, 2],
-        rho=np.array([b.rho for b in profile.bins]),
+        rho=rho,
+        rho_reference=rho_span if len(profile.totals) == 1 else rho,
     )
 
 
@@ -151,10 +159,10 @@ def column_alarms(
     """Return the bin of each window that is least likely to be chance.
 
     z = (p_w - p_ref) / sqrt(p (1 - p) [(1 + (m_w - 1) rho) / N_w
-    + (1 + (m_ref - 1) rho) / N_ref]), p pooled (the two-sample test of shares with design effects
-    of Kish 1965), against t. Rare bins: P(X >= k) for the k clusters of the window that have it,
-    binomial with (K + 1) / (C + 2) of the reference's K of C clusters (Laplace's rule), times the
-    turns per cluster where the window has more; only too many of a rare bin can alarm.
+    + (1 + (m_ref - 1) rho_ref) / N_ref]), p pooled (the two-sample test of shares with the design
+    effects of Kish 1965), against t. Rare bins: P(X >= k) for the k clusters of the window that
+    have it, binomial with (K + 1) / (C + 2) of the reference's K of C clusters (Laplace's rule),
+    times the turns per cluster where the window has more; only too many of a rare bin can alarm.
     """
     turns = counts.turns.astype(np.float64)
     total = windows.turns.astype(np.float64)
@@ -163,7 +171,9 @@ def column_alarms(
 
     pooled = (turns + reference.turns) / np.maximum(total + reference.total, 1.0)[:, None]
     mean_reference = reference.squares / np.maximum(reference.total, 1.0)
-    reference_effect = 1.0 + np.maximum(mean_reference - 1.0, 0.0)[:, None] * reference.rho
+    reference_effect = (
+        1.0 + np.maximum(mean_reference - 1.0, 0.0)[:, None] * reference.rho_reference
+    )
     variance = (
         pooled
         * (1.0 - pooled)

@@ -126,7 +126,7 @@ def column_profile(
 ) -> ColumnProfile:
     """Return the profile of a column from its sums."""
     shares = sums.turns / max(int(sums.turns.sum()), 1)
-    rho = correlations(sums)
+    rho, rho_span = (correlations(x, sums.turns) for x in (sums.hour, sums.span))
     return ColumnProfile(
         column=frozen.column,
         kind=frozen.kind,
@@ -135,6 +135,7 @@ def column_profile(
                 bin=name,
                 share=float(shares[i]),
                 rho=float(rho[i]),
+                rho_span=float(rho_span[i]),
                 turns=tuple(sums.by_slot[:, i].tolist()),
                 clusters=tuple(sums.clusters[:, i].tolist()),
             )

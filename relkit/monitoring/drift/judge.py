@@ -255,6 +255,8 @@ def _column_finding(
 
 
 def _schema(policy: DriftPolicy, profile: DriftProfile, current: CurrentCounts) -> tuple[str, ...]:
+    if not len(current.windows.starts):  # no turn has no columns
+        return ()
     codes = [*column_changes(policy, profile, current.seen)]
     for name, counts in current.columns.items():
         column = profile.column(name)

@@ -79,7 +79,7 @@ def value_changes(
     if total and int(turns.max()) == total:
         only = column.bins[int(turns.argmax())]
         squares = float(windows.squares.sum())
-        effective = total / (1.0 + max(squares / total - 1.0, 0.0) * only.rho)
+        effective = total / (1.0 + max(squares / total - 1.0, 0.0) * max(only.rho, only.rho_span))
         if only.share < 1.0 and only.share**effective < _CHANCE:
             kind = "missing_column" if only.bin == MISSING else "constant"
             codes.append(f"{kind}:{column.column}")

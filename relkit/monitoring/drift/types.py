@@ -141,14 +141,17 @@ class SlotTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinProfile:
-    """One frozen bin: its share of turns, the correlation inside clusters, and counts by slot.
+    """One frozen bin: its share of turns, the correlations inside clusters, and counts by slot.
 
-    ``clusters`` counts those with at least one turn in the bin.
+    ``rho`` is that of the turns of a cluster in one hour, ``rho_span`` that of all its turns: a
+    caller's one call is more alike than all of them are. ``clusters`` counts those with at least
+    one turn in the bin.
     """
 
     bin: str
     share: Rate
     rho: Rate
+    rho_span: Rate
     turns: tuple[Count, ...]
     clusters: tuple[Count, ...]
 
@@ -241,20 +244,27 @@ class FrozenBins:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceSums:
-    """The sums of one column of the reference, one entry a bin.
-
-    Over clusters with n turns, e of them in the bin: ``turns`` is the sum of e, ``squares`` of e^2,
-    ``products`` of e n. ``by_slot`` and ``clusters`` (slots x bins) count turns and the clusters
-    with any. ``cluster_squares`` is the sum of n^2.
-    """
+class ClusterMoments:
+    """Sums over clusters with n turns, e of them in a bin: of e^2 and e n by bin, and of n^2."""
 
     squares: FloatArray
     products: FloatArray
+    sizes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceSums:
+    """The sums of one column of the reference.
+
+    ``span`` is about all turns of a cluster, ``hour`` about those of a cluster in one clock hour.
+    ``by_slot`` and ``clusters`` (slots x bins) count turns and the clusters with any.
+    """
+
+    span: ClusterMoments
+    hour: ClusterMoments
     by_slot: IntArray
     clusters: IntArray
     totals: tuple[SlotTotals, ...]
-    cluster_squares: float
 
     @property
     def turns(self) -> IntArray:

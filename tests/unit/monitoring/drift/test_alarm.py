@@ -12,26 +12,32 @@ from scipy import stats
 from relkit.core.arrays import IntArray
 from relkit.monitoring.drift.alarm import (
     ReferenceArrays,
+    beside,
     column_alarms,
     correlations,
     effective_clusters,
     rare_bins,
 )
-from relkit.monitoring.drift.types import ColumnCounts, ReferenceSums, SlotTotals, WindowTotals
+from relkit.monitoring.drift.types import (
+    BinProfile,
+    ClusterMoments,
+    ColumnCounts,
+    ColumnProfile,
+    SlotTotals,
+    WindowTotals,
+)
 
 
-def sums(clusters: list[list[int]]) -> ReferenceSums:
-    """Return the sums of clusters that are each a list of turns by bin."""
+def moments(clusters: list[list[int]]) -> tuple[ClusterMoments, IntArray]:
+    """Return the sums over clusters that are each a list of turns by bin, and the turns by bin."""
     e = np.array(clusters, dtype=np.float64)
     n = e.sum(axis=1)
-    return ReferenceSums(
+    summed = ClusterMoments(
         squares=(e**2).sum(axis=0),
         products=(e * n[:, None]).sum(axis=0),
-        by_slot=e.sum(axis=0, keepdims=True).astype(np.int64),
-        clusters=(e > 0).sum(axis=0, keepdims=True).astype(np.int64),
-        totals=(SlotTotals(turns=int(n.sum()), clusters=len(n), squares=int((n**2).sum())),),
-        cluster_squares=float((n**2).sum()),
+        sizes=float((n**2).sum()),
     )
+    return summed, e.sum(axis=0).astype(np.int64)
 
 
 def window(clusters: list[list[int]]) -> tuple[ColumnCounts, WindowTotals]:
@@ -50,14 +56,17 @@ def window(clusters: list[list[int]]) -> tuple[ColumnCounts, WindowTotals]:
 
 def reference(clusters: list[list[int]]) -> ReferenceArrays:
     """Return such clusters as the reference of one window."""
-    made = sums(clusters)
+    e = np.array(clusters, dtype=np.float64)
+    n = e.sum(axis=1)
+    rho = correlations(*moments(clusters))
     return ReferenceArrays(
-        turns=made.by_slot.astype(np.float64),
-        having=made.clusters.astype(np.float64),
-        total=np.array([made.totals[0].turns], np.float64),
-        clusters=np.array([made.totals[0].clusters], np.float64),
-        squares=np.array([made.totals[0].squares], np.float64),
-        rho=correlations(made),
+        turns=e.sum(axis=0, keepdims=True),
+        having=(e > 0).sum(axis=0, keepdims=True).astype(np.float64),
+        total=np.array([n.sum()]),
+        clusters=np.array([len(n)], np.float64),
+        squares=np.array([(n**2).sum()]),
+        rho=rho,
+        rho_reference=rho,
     )
 
 
@@ -76,7 +85,7 @@ def reference(clusters: list[list[int]]) -> ReferenceArrays:
 )
 def test_correlation_worked_out_by_hand(clusters: list[list[int]], rho: float) -> None:
     """It is 1 for clusters of one mind and 0 for independent turns, and the same for both bins."""
-    assert correlations(sums(clusters)) == pytest.approx([rho, rho])
+    assert correlations(*moments(clusters)) == pytest.approx([rho, rho])
 
 
 @given(
@@ -92,7 +101,7 @@ def test_correlation_is_that_of_its_definition(
         return
     random.shuffle(clusters)
     n = [sum(row) for row in clusters]
-    for at, rho in enumerate(correlations(sums(clusters))):
+    for at, rho in enumerate(correlations(*moments(clusters))):
         r = sum(row[at] for row in clusters) / sum(n)
         pairs = sum(size * (size - 1) for size in n)
         if not 0 < r < 1 or not pairs:
@@ -184,3 +193,24 @@ def test_the_order_of_clusters_and_bins_changes_nothing(seed: int) -> None:
     )
     assert moved.p == pytest.approx(plain.p, rel=1e-9)
     assert order[moved.bin[0]] == plain.bin[0]
+
+
+@pytest.mark.parametrize(
+    ("hour", "span", "slots", "window", "reference"),
+    [
+        (0.6, 0.1, 1, 0.6, 0.1),  # a call is more alike than all calls of its caller
+        (0.0, 0.3, 1, 0.3, 0.3),  # one turn an hour: nothing is known of more
+        (0.6, 0.1, 24, 0.6, 0.6),  # an hour of the day is more alike than the whole
+    ],
+)
+def test_a_window_is_as_alike_as_an_hour(
+    hour: float, span: float, slots: int, window: float, reference: float
+) -> None:
+    """Which correlation belongs to the window's turns, and which to the reference's."""
+    one_bin = BinProfile(
+        bin="x", share=1.0, rho=hour, rho_span=span, turns=(9,) * slots, clusters=(3,) * slots
+    )
+    totals = (SlotTotals(turns=9, clusters=3, squares=27),) * slots
+    profile = ColumnProfile(column="c", kind="flag", bins=(one_bin,), totals=totals)
+    arrays = beside(profile, np.array([0]))
+    assert (arrays.rho.tolist(), arrays.rho_reference.tolist()) == ([window], [reference])

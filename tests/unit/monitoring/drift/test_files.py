@@ -39,7 +39,14 @@ PROFILE = DriftProfile(
             column="empty",
             kind="flag",
             bins=tuple(
-                BinProfile(bin=name, share=n / 10, rho=0.1, turns=(n,), clusters=(min(n, 5),))
+                BinProfile(
+                    bin=name,
+                    share=n / 10,
+                    rho=0.1,
+                    rho_span=0.05,
+                    turns=(n,),
+                    clusters=(min(n, 5),),
+                )
                 for name, n in (("false", 8), ("true", 2), ("(missing)", 0))
             ),
             totals=(SlotTotals(turns=10, clusters=5, squares=20),),

@@ -49,6 +49,7 @@ def column(
                 bin=name,
                 share=share,
                 rho=0.5,
+                rho_span=0.5,
                 turns=(round(share * turns),),
                 clusters=(round(share * clusters),),
             )
@@ -156,6 +157,7 @@ def test_a_large_effect_alone_and_an_alarm_alone_are_quiet() -> None:
     ("counts", "reason"),
     [
         (current(), "there is no turn in the current telemetry"),
+        (current(seen={}, columns={}), "there is no turn in the current telemetry"),
         (current((20, 10, 5, 0, 0, 0)), "35 turns, 200 needed"),
         (current(OTHER, clusters=(1,)), "1 cluster, 5 needed"),
         (current(tuple(30 * n for n in SAME)), "the reference has 20,000 clusters, 30,000 needed"),
