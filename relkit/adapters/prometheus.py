@@ -141,14 +141,14 @@ class PrometheusServer:
                 else "with something that is cut off, or no answer of Prometheus"
             )
         if document["status"] != "success" or status != httpx.codes.OK:
-            said = shown(without_secrets(str(document.get("error", ""))), 200)
+            message = shown(without_secrets(str(document.get("error", ""))), 200)
             if document.get("errorType") == "bad_data":
                 raise InvalidInput(
-                    f"Prometheus refuses the query {shown(query, 120)}: {said}",
+                    f"Prometheus refuses the query {shown(query, 120)}: {message}",
                     hint="mend the query in the policy",
                 )
             raise BackendUnavailable(
-                f"Prometheus at {self.name} could not answer: {said or f'status {status}'}",
+                f"Prometheus at {self.name} could not answer: {message or f'status {status}'}",
                 hint="ask for less, or look at the server",
             )
         return document
@@ -253,8 +253,9 @@ class _Counted:
     query: str
     at: np.ndarray[Any, np.dtype[np.int64]]
     total: np.ndarray[Any, np.dtype[np.float64]]
+    parts: tuple[Increases, ...]
     by_labels: tuple[tuple[Mapping[str, str], np.ndarray[Any, np.dtype[np.float64]]], ...]
-    seen: np.ndarray[Any, np.dtype[np.int64]]
+    sampled: np.ndarray[Any, np.dtype[np.int64]]
     resets: int
     adopted: int
     warnings: tuple[str, ...]
@@ -289,7 +290,7 @@ class PrometheusLevels:
         end = last_minute(at)
         queries = event_queries(events)
         total = self._counted(queries.total, policy, end)
-        side = self._counted(queries.side, policy, end)
+        side = self._counted(queries.side, policy, end, total.parts)
         partial = self._partial(queries, total, side)
         if total.empty or side.empty:
             nothing = np.empty(0)
@@ -317,16 +318,18 @@ class PrometheusLevels:
             partial=partial,
         )
 
-    def _counted(self, query: str, policy: SloPolicy, end: int) -> _Counted:
+    def _counted(
+        self, query: str, policy: SloPolicy, end: int, beside: tuple[Increases, ...] = ()
+    ) -> _Counted:
         fine_s = int(longest_window_s(policy))
         first = end - math.ceil((history_s(policy) - fine_s) / COARSE_S) * COARSE_S - fine_s
         ranges = [(end - fine_s, end, FINE_S)]
         if first < end - fine_s:
             ranges.insert(0, (first, end - fine_s, COARSE_S))
         parts: list[tuple[RangeSamples, Increases]] = []
-        for start, stop, step in ranges:
+        for i, (start, stop, step) in enumerate(ranges):
             samples = self._server.samples(query, start=start, end=stop, step=step)
-            parts.append((samples, increases(samples)))
+            parts.append((samples, increases(samples, beside[i] if beside else None)))
         at = np.concatenate([samples.times[1:] for samples, _ in parts])
         rows: dict[tuple[tuple[str, str], ...], np.ndarray[Any, np.dtype[np.float64]]] = {}
         place = 0
@@ -336,13 +339,14 @@ class PrometheusLevels:
                 key = tuple(sorted(series.labels.items()))
                 rows.setdefault(key, np.zeros(len(at)))[place : place + width] = line[1:]
             place += width
-        coarse = [samples.times[grown.present] for samples, grown in parts]
+        sampled = [samples.times[grown.present] for samples, grown in parts]
         return _Counted(
             query=query,
             at=at,
             total=np.concatenate([grown.total[1:] for _, grown in parts]),
+            parts=tuple(grown for _, grown in parts),
             by_labels=tuple((dict(key), line) for key, line in rows.items()),
-            seen=np.unique(np.concatenate(coarse)),
+            sampled=np.unique(np.concatenate(sampled)),
             resets=sum(grown.resets for _, grown in parts),
             adopted=sum(grown.adopted for _, grown in parts),
             warnings=tuple(
@@ -363,7 +367,7 @@ class PrometheusLevels:
         if policy.since is not None:
             start = max(start, last_minute(policy.since))
         fine_from = max(start, end - longest_window_s(policy))
-        older = total.seen[total.seen <= fine_from]
+        older = total.sampled[total.sampled <= fine_from]
         gaps = list(stretches_without(older, start, fine_from, 2 * COARSE_S))
         for selector in queries.scraped:
             samples = self._server.samples(
@@ -402,10 +406,10 @@ class PrometheusLevels:
         if queries.buckets is None:
             return None
         now = int(time.time()) // FINE_S * FINE_S
-        found = self._server.samples(
+        present = self._server.samples(
             f"group by (le) ({queries.buckets.text})", start=now, end=now, step=FINE_S
         )
-        names = [series.labels.get("le", "") for series in found.series]
+        names = [series.labels.get("le", "") for series in present.series]
         return nearest("", sorted(names, key=_bound)[:20])
 
 

@@ -115,6 +115,14 @@ def test_a_restart_loses_nothing_and_is_reported(server: StandIn) -> None:
     assert report.problems[0].message == "1 restart of turns_total"
 
 
+def test_the_first_failures_of_all_are_counted(server: StandIn) -> None:
+    """A client makes the series of a label with its first event: nothing of it is lost."""
+    began = END - 240
+    server.series = bot(failed=lambda at: 9.0 + (at - began) / 60 if at >= began else None)
+    report = judged(server)
+    assert (report.windows[0].bad_short, report.budget.bad) == (13, 13)
+
+
 @pytest.mark.parametrize(
     ("start", "end", "verdict", "reason"),
     [

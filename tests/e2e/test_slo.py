@@ -1,6 +1,7 @@
 """``relkit slo`` as a user types it, with telemetry on disk and with real tools of Prometheus."""
 
 import json
+import math
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import yaml
 from relkit.core.wording import WIDTH
 from tests.conftest import Workspace
 from tests.documented import assert_keys
+from tests.prometheus import Answer, StandIn
 
 NOW = "2026-03-01T00:00:00Z"
 END = datetime(2026, 3, 1, tzinfo=UTC)
@@ -135,6 +137,42 @@ def test_a_gate_can_require_an_objective(workspace: Workspace) -> None:
     assert (reply.code, reply.document["verdict"], reply.document["freeze"]) == (0, "none", True)
     check = workspace.folder / ".relkit" / "checks" / "turns-answered.json"
     assert json.loads(check.read_text("utf-8"))["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("failing", "fault", "verdict", "code"),
+    [
+        (0.0, "", "none", 0),
+        (8.0, "", "page", 1),
+        (math.nan, "", "no_data", 4),
+        (0.0, "503", "", 5),
+        (0.0, "close", "", 5),
+        (0.0, "cut", "", 5),
+        (0.0, "bad query", "", 2),
+    ],
+    ids=["quiet", "burning", "not a number", "busy", "silent", "cut off", "refused"],
+)
+def test_a_prometheus_server_is_asked(
+    workspace: Workspace, failing: float, fault: str, verdict: str, code: int
+) -> None:
+    """Its counters decide as telemetry does; one that fails is exit 5 and shows no password."""
+    write(workspace)
+    end = int(END.timestamp())
+
+    def series(query: str) -> list[Answer]:
+        if query.startswith("max(timestamp("):
+            return [({}, float)]
+        bad: Answer = ({"outcome": "failed"}, lambda at: failing * max(0, at - end + 3600) / 60)
+        good: Answer = ({"outcome": "ok"}, lambda at: 20.0 * (at - end + 40 * 86400) / 60)
+        return [bad] if "failed" in query else [bad, good]
+
+    with StandIn(series=series, always=fault) as server:
+        url = server.url.replace("http://", "http://me:secret@")
+        run = ("slo", "turns-answered", "--prometheus", url, "--now", NOW)
+        reply, shown = workspace.relkit(*run, "--json"), workspace.relkit(*run)
+    assert (reply.code, shown.code) == (code, code)
+    assert reply.document.get("verdict", "") == verdict
+    assert "secret" not in reply.out + reply.err + shown.out + shown.err
 
 
 def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -89,7 +89,7 @@ def _counted(table: TurnTable, policy: SloPolicy, at: str) -> EventCounts:
         f" count(*) FILTER (WHERE {event.lacking}) AS lacking"
         f" FROM {TURNS} WHERE {minute} > {since} AND {minute} <= {end} GROUP BY 1 ORDER BY 1"
     )
-    seen = np.asarray(rows["at"], dtype=np.int64)
+    minutes = np.asarray(rows["at"], dtype=np.int64)
     by_slice = {}
     for name, column in columns:
         value = f"coalesce({column}, '{NO_VALUE}')"
@@ -103,12 +103,12 @@ def _counted(table: TurnTable, policy: SloPolicy, at: str) -> EventCounts:
         for text, bad, total in zip(spent["value"], spent["bad"], spent["total"], strict=True):
             by_slice[spec.key([str(text)])] = (float(bad), float(total))
     began = max(since, _began(policy))
-    gaps = stretches_without(seen, began, end, duration_s(policy.silence))
+    gaps = stretches_without(minutes, began, end, duration_s(policy.silence))
     totals = np.asarray(rows["total"], dtype=np.float64)
     left_out, lacking = int(np.sum(rows["left_out"])), int(np.sum(rows["lacking"]))
     telemetry = table.summary()
     return EventCounts(
-        at=seen,
+        at=minutes,
         bad=np.asarray(rows["bad"], dtype=np.float64),
         total=totals,
         gaps=gaps,

@@ -194,15 +194,15 @@ def budget_left(bad: Exact, total: Exact, allowed: Exact) -> Exact | None:
     return None if total <= 0 else 1 - exact(bad) / (allowed * exact(total))
 
 
-def exhausted_after_s(left: Exact, burn_day: Exact | None, window_s: float) -> float | None:
+def exhausted_after_s(remaining: Exact, burn_day: Exact | None, window_s: float) -> float | None:
     """Return in how many seconds the budget ends, linear from the last day's burn.
 
     A burn of b spends b budgets in a period. None where nothing is spent faster than it comes back
     (burn <= 1), and where it is spent already.
     """
-    if burn_day is None or burn_day <= 1 or left <= 0:
+    if burn_day is None or burn_day <= 1 or remaining <= 0:
         return None
-    return float(left * exact(window_s) / burn_day)
+    return float(remaining * exact(window_s) / burn_day)
 
 
 def spent_at(counts: EventCounts, start: float, end: float, allowed: Exact) -> float | None:

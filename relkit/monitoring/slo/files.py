@@ -50,11 +50,11 @@ def parse_slo(text: str, *, source: str) -> SloPolicy:
     is_openslo = "apiVersion" in document
     if not is_openslo and document.get("schema") != SLO_SCHEMA:
         at = where(source, lines.get(("schema",), 1))
-        given = document.get("schema")
+        schema = document.get("schema")
         problem = (
             'the key "schema" is missing'
-            if given is None
-            else f'unknown schema "{shown(str(given))}"'
+            if schema is None
+            else f'unknown schema "{shown(str(schema))}"'
         )
         raise InvalidInput(f"{at}: {problem}", hint=f'write "schema: {SLO_SCHEMA}"')
     if is_openslo:

@@ -81,7 +81,7 @@ def judge_slo(
     if verdict in {"none", "no_data"} and counts.partial is not None:
         verdict, reason = "no_data", counts.partial
     period = counts_within(counts, end - policy.window_s, end)
-    left = None if doubtful(period) else budget_left(period.bad, period.total, allowed)
+    remaining = None if doubtful(period) else budget_left(period.bad, period.total, allowed)
     day = counts_within(counts, end - DAY_S, end)
     burn_day = None if doubtful(day) else burn_of(day.bad, day.total, allowed)
     freeze, freeze_reason = _freeze(counts_within(counts, end - FREEZE_S, end), allowed)
@@ -96,7 +96,7 @@ def judge_slo(
         objective=policy.objective,
         window=policy.window,
         windows=windows,
-        budget_left=None if left is None else float(left),
+        budget_left=None if remaining is None else float(remaining),
         budget=ErrorBudget(
             allowed=float(allowed * period.total),
             bad=float(period.bad),
@@ -105,7 +105,7 @@ def judge_slo(
         ),
         spent_by_slice=_spent(counts, period, allowed),
         burn_day=None if burn_day is None else float(burn_day),
-        exhausted_at=_exhausted_at(policy, counts, end, left, burn_day),
+        exhausted_at=_exhausted_at(policy, counts, end, remaining, burn_day),
         freeze=freeze,
         freeze_reason=freeze_reason,
         problems=counts.problems,
@@ -149,10 +149,10 @@ def _spent(counts: EventCounts, period: WindowCounts, allowed: Exact) -> tuple[S
 
 
 def _freeze(weeks: WindowCounts, allowed: Exact) -> tuple[bool, str]:
-    left = budget_left(weeks.bad, weeks.total, allowed)
-    if left is None or doubtful(weeks):
+    remaining = budget_left(weeks.bad, weeks.total, allowed)
+    if remaining is None or doubtful(weeks):
         return True, "the budget of the last four weeks is not known"
-    if left <= 0:
+    if remaining <= 0:
         return True, "the budget of the last four weeks is spent: critical and security fixes only"
     if weeks.covered < LEAST_COVERED:
         days = max(0.0, weeks.covered) * FREEZE_S / DAY_S
@@ -161,15 +161,19 @@ def _freeze(weeks: WindowCounts, allowed: Exact) -> tuple[bool, str]:
 
 
 def _exhausted_at(
-    policy: SloPolicy, counts: EventCounts, end: int, left: Exact | None, burn_day: Exact | None
+    policy: SloPolicy,
+    counts: EventCounts,
+    end: int,
+    remaining: Exact | None,
+    burn_day: Exact | None,
 ) -> str | None:
     """Return when the budget ends at the last day's burn, or ended; None where it does not."""
-    if left is None:
+    if remaining is None:
         return None
-    if left <= 0:
+    if remaining <= 0:
         ended = spent_at(counts, end - policy.window_s, end, policy.allowed)
         return None if ended is None else time_text(utc_of(ended))
-    seconds = exhausted_after_s(left, burn_day, policy.window_s)
+    seconds = exhausted_after_s(remaining, burn_day, policy.window_s)
     return None if seconds is None else time_text(utc_of(end) + timedelta(seconds=seconds))
 
 

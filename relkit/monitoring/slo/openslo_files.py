@@ -183,7 +183,7 @@ def policy_of_openslo(document: Mapping[str, Any], *, source: str, lines: Lines)
     if indicator is None:
         path = (*_SPEC, "indicatorRef" if spec.indicatorRef else "indicator")
         reader.refuse(path, "the indicator stands in another file", _INSIDE)
-    own = {
+    fields: dict[str, object] = {
         "schema": "relkit.slo/v1",
         "name": written.metadata.name,
         "objective": _objective(objective, reader),
@@ -195,7 +195,7 @@ def policy_of_openslo(document: Mapping[str, Any], *, source: str, lines: Lines)
     path = ("metadata", "name")
     policy = parse(
         SloPolicy,
-        {**own, "good": {"rate": "failed"}},
+        {**fields, "good": {"rate": "failed"}},
         source=source,
         line=line_of(path, lines),
     )
@@ -229,7 +229,7 @@ def _period(spec: OpenSloSpec, reader: _Reader) -> str:
 
 def _annotated(annotations: Mapping[str, str], reader: _Reader) -> dict[str, object]:
     """Return what stands in relkit's own annotations."""
-    own: dict[str, object] = {}
+    settings: dict[str, object] = {}
     for key, value in annotations.items():
         name = key.removeprefix(_PREFIX)
         path = ("metadata", "annotations", key)
@@ -238,15 +238,15 @@ def _annotated(annotations: Mapping[str, str], reader: _Reader) -> dict[str, obj
         if name == "min_events":
             if not value.isdecimal():
                 reader.refuse(path, f'"{key}" is no number', 'for example "50"')
-            own[name] = int(value)
+            settings[name] = int(value)
         elif name == "slices":
-            own[name] = [part.strip() for part in value.split(",") if part.strip()]
+            settings[name] = [part.strip() for part in value.split(",") if part.strip()]
         elif name in {"silence", "since", "release", "enforcement"}:
-            own[name] = value
+            settings[name] = value
         else:
             hint = "known: enforcement, min_events, release, silence, since, slices"
             reader.refuse(path, f'unknown annotation "{shown(key)}"', hint)
-    return own
+    return settings
 
 
 def _good(
@@ -349,7 +349,7 @@ def render_openslo(policy: SloPolicy) -> str:
         }
     objective["target"] = policy.objective
     plain = SloPolicy(name=policy.name, objective=policy.objective, good=good)
-    kept = {
+    written = {
         "enforcement": policy.enforcement,
         "min_events": str(policy.min_events),
         "silence": policy.silence,
@@ -365,7 +365,7 @@ def render_openslo(policy: SloPolicy) -> str:
         "slices": "",
         "release": plain.release,
     }
-    annotations = {_PREFIX + key: value for key, value in kept.items() if value != usual[key]}
+    annotations = {_PREFIX + key: value for key, value in written.items() if value != usual[key]}
     metadata: dict[str, Any] = {"name": policy.name}
     if annotations:
         metadata["annotations"] = annotations

@@ -181,9 +181,9 @@ class Rules:
             steps = self._recorded(metric, f"step{_LEAST_WINDOW}")
             summed = f"sum_over_time({steps}[{period}])"
             rules.append(self._record(f"slo:{metric}:increase{period}", summed))
-        left = f"1 - {self._recorded('bad_events', f'increase{period}')}\n  / "
-        left += f"({self._allowed} * {self._recorded('events', f'increase{period}')})"
-        return [*rules, self._record("slo:budget_left:ratio", left)]
+        share_left = f"1 - {self._recorded('bad_events', f'increase{period}')}\n  / "
+        share_left += f"({self._allowed} * {self._recorded('events', f'increase{period}')})"
+        return [*rules, self._record("slo:budget_left:ratio", share_left)]
 
     def alert_rules(self) -> Iterator[dict[str, Any]]:
         """Yield the alerts: page, ticket, missing data, counts that contradict each other."""

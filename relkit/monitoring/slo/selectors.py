@@ -191,14 +191,14 @@ def event_queries(events: PrometheusEvents) -> EventQueries:
     events_total = selector_of(events.total or "")
     part = selector_of(events.bad or events.good or "")
     # A label value that has not occurred yet has no series, so the metric itself is looked at.
-    other = (
+    separate = (
         () if part.metric == events_total.metric or events.good else (Selector(metric=part.metric),)
     )
     return EventQueries(
         total=events_total.text,
         side=part.text,
         bad=events.bad is not None,
-        scraped=(events_total, *other),
+        scraped=(events_total, *separate),
     )
 
 

@@ -70,7 +70,7 @@ def _budget(report: SloReport) -> str:
     budget = report.budget
     if report.budget_left is None:
         return "not known: no event that can be counted"
-    left = (
+    remaining = (
         f"{number(report.budget_left, 'fraction')} left"
         if report.budget_left >= 0
         else f"overspent by {number(-report.budget_left, 'fraction')}"
@@ -79,7 +79,7 @@ def _budget(report: SloReport) -> str:
         "" if budget.covered >= 0.995 else f"; data for {number(budget.covered, 'fraction')}"  # noqa: PLR2004 - shown as 100 %
     )
     return (
-        f"{left}: {count(round(budget.bad))} bad of {count(round(budget.total))},"
+        f"{remaining}: {count(round(budget.bad))} bad of {count(round(budget.total))},"
         f" {count(round(budget.allowed))} allowed{covered}"
     )
 

@@ -48,6 +48,15 @@ def test_a_label_value_that_occurs_for_the_first_time_counts_from_zero() -> None
     assert (grown.began, grown.adopted) == (1, 0)
 
 
+def test_the_first_failure_of_all_counts_beside_the_traffic() -> None:
+    """Nothing ever failed, so that only the service's other counters say that it was watched."""
+    traffic = increases(samples([0, 50, 100, 150]))
+    failures = samples([GONE, GONE, 40, 45])
+    assert increases(failures, traffic).total.tolist() == [0, 0, 40, 5]
+    assert increases(failures).total.tolist() == [0, 0, 0, 5]
+    assert increases(samples([GONE, GONE, 1e6, 1e6]), traffic).total.tolist() == [0, 0, 0, 0]
+
+
 def test_an_older_counter_that_is_first_seen_brings_nothing_from_before() -> None:
     """A million events in a minute, where there are ten, happened before it was scraped."""
     grown = increases(samples([0, 10, 20, 30], [GONE, GONE, 1e6, 1e6 + 5]))
