@@ -57,10 +57,6 @@ def slo(
         return
     if more and not paths:
         raise UsageError("a PATH needs --telemetry before it", hint="see: relkit slo --help")
-    if bool(paths) == (prometheus is not None):
-        raise UsageError(
-            "needs --telemetry or --prometheus, and not both", hint="see: relkit slo --help"
-        )
     report, finding = wiring.check_slo(
         workspace, policy, paths=(*paths, *(more or ())), prometheus=prometheus, now=now
     )

@@ -12,6 +12,7 @@ from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
+from relkit.monitoring.slo.types import SloPolicy
 from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerFile
 
@@ -32,6 +33,7 @@ KINDS: Mapping[str, type] = {
     "release": Release,
     "report": EvalReport,
     "run": RunHeader,
+    "slo": SloPolicy,
     "suite": Suite,
     "workspace": WorkspaceFile,
 }

@@ -204,10 +204,17 @@ def check_slo(
     prometheus: str | None,
     now: str | None,
 ) -> "tuple[SloReport, LiveFinding]":
-    """Judge an objective; see :func:`relkit.monitoring.slo.run.check_slo`."""
+    """Judge an objective; see :func:`relkit.monitoring.slo.run.check_slo`.
+
+    Raises UsageError without a source, and with two.
+    """
     from relkit.monitoring.slo.files import parse_slo
     from relkit.monitoring.slo.run import check_slo as check
 
+    if bool(paths) == (prometheus is not None):
+        raise UsageError(
+            "needs --telemetry or --prometheus, and not both", hint="see: relkit slo --help"
+        )
     policy = monitor_files(workspace).read(name, parse_slo)
     levels: ServiceLevels
     if prometheus is not None:
