@@ -1,6 +1,6 @@
 """What goes wrong with the record of the traffic: rows lost, late, doubled or beside the truth."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from relkit.telemetry.simulation.types import (
     Bools,
     Codes,
     DefectKind,
+    Index,
     Rehearsal,
     TelemetryDefect,
     TurnColumns,
@@ -23,11 +24,9 @@ _FUTURE_US = 30 * 86_400 * 1_000_000
 _NIGHT_END, _NIGHT_CALLS_AT, _NIGHT_CALLS = 6, 3, 3
 
 
-def joined_turns(parts: list[TurnColumns]) -> TurnColumns:
-    """Return the turns of all parts, with the columns that all of them have."""
+def joined_turns(parts: Sequence[TurnColumns], rows: Index | None = None) -> TurnColumns:
+    """Return the turns of all parts, or those ``rows`` of them, with the columns all parts have."""
     first = parts[0]
-    if len(parts) == 1:
-        return first
     shared = [name for name in first.columns if all(name in part.columns for part in parts)]
     columns: dict[str, Values] = {}
     for name in shared:
@@ -35,10 +34,13 @@ def joined_turns(parts: list[TurnColumns]) -> TurnColumns:
         if isinstance(column, Codes):
             texts = [part.texts(name) for part in parts]
             names = tuple(dict.fromkeys(value for text in texts for value in text.names))
-            codes = [text.codes if text.names == names else _recoded(text, names) for text in texts]
-            columns[name] = Codes(np.concatenate(codes), names)
+            codes = np.concatenate(
+                [text.codes if text.names == names else _recoded(text, names) for text in texts]
+            )
+            columns[name] = Codes(codes if rows is None else codes[rows], names)
         else:
-            columns[name] = np.concatenate([part.columns[name] for part in parts])
+            values = np.concatenate([part.columns[name] for part in parts])
+            columns[name] = values if rows is None else values[rows]
     return TurnColumns(columns)
 
 

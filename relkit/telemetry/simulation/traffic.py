@@ -10,7 +10,7 @@ All draws of an hour are made whatever the scenario is: two scenarios with the s
 same callers, and differ in the fault alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,18 +100,19 @@ def hourly(rehearsal: Rehearsal) -> Iterator[tuple[int, TurnColumns]]:
     That is those that ended in it, but for late ones, and more than once where a file is
     duplicated.
     """
-    earlier: TurnColumns | None = None
+    going_on: TurnColumns | None = None
     held: TurnColumns | None = None
     begin = int(moment(rehearsal.start).timestamp())
     for hour in range(rehearsal.hours):
         begun = _sessions_of(rehearsal, hour)
-        both = begun if earlier is None else joined_turns([earlier, begun])
-        earlier = begun
-        ended = both.times("ts") // 1_000_000 - begin
-        rows = np.flatnonzero((ended >= hour * HOUR_S) & (ended < (hour + 1) * HOUR_S))
-        rows = rows[np.argsort(both.times("ts")[rows], kind="stable")]
-        turns = both.take(rows)
-        turns = turns.but(concurrency=_concurrency(both, turns.times("ts")))
+        parts = [begun] if going_on is None else [going_on, begun]
+        ends = np.concatenate([part.times("ts") for part in parts])
+        later = ends // 1_000_000 - begin >= (hour + 1) * HOUR_S
+        rows = np.flatnonzero(~later)
+        rows = rows[np.argsort(ends[rows], kind="stable")]
+        turns = joined_turns(parts, rows)
+        going_on = joined_turns(parts, np.flatnonzero(later))
+        turns = turns.but(concurrency=_concurrency([turns, going_on], ends[rows]))
         turns = recorded(rehearsal, hour, turns)
         if (late := defect_in(rehearsal, "late_rows", hour)) is not None:
             is_late = uniform(turns.keys("turn_id"), 50) < late.share
@@ -444,10 +445,13 @@ def _numbers(of: Index, sessions: int) -> Index:
     return np.asarray(np.arange(len(of)) - np.searchsorted(of, np.arange(sessions))[of])
 
 
-def _concurrency(sessions: TurnColumns, at: Index) -> Floats:
-    """Return how many sessions are going on at each time, that of the turn included."""
-    number, turns = sessions.times("_number"), sessions.times("_turns")
-    begins = np.sort(sessions.times("_begin")[number == 0])
-    ends = np.sort(sessions.times("ts")[number == turns - 1])
-    begun = np.searchsorted(begins, at, side="right")
-    return np.asarray(begun - np.searchsorted(ends, at, side="left"), np.float64)
+def _concurrency(parts: Sequence[TurnColumns], at: Index) -> Floats:
+    """Return how many sessions are going on at each time; of each the last turn is there."""
+    begins, ends = [], []
+    for turns in parts:
+        last = turns.times("_number") == turns.times("_turns") - 1
+        begins.append(turns.times("_begin")[last])
+        ends.append(turns.times("ts")[last])
+    begun = np.searchsorted(np.sort(np.concatenate(begins)), at, side="right")
+    ended = np.searchsorted(np.sort(np.concatenate(ends)), at, side="left")
+    return np.asarray(begun - ended, np.float64)
