@@ -12,6 +12,7 @@ from relkit.canary.types import (
     FinalRollback,
     FrozenThresholds,
     LostTurns,
+    SampledUnits,
     ServedRelease,
     StepTime,
     TimeBins,
@@ -128,3 +129,10 @@ class Ledgers(Protocol):
 
     def hold(self, model: str, version: str, report: CanaryReport, /) -> None:
         """Record that a canary is rolled back, once."""
+
+
+class SampleUnits(Protocol):
+    """Samples units of traffic before the canary."""
+
+    def __call__(self, request: FoldRequest, /) -> SampledUnits:
+        """Return units of ``paths``, whatever arm they were in; raises UsageError, InvalidInput."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relkit.canary.judge import judge_canary
+from relkit.canary.plan import assumed_units, planned_rollout
 from relkit.canary.policies import require_begun
 from relkit.canary.ports import (
     FoldedTurns,
@@ -14,6 +15,7 @@ from relkit.canary.ports import (
     KeptTurns,
     LedgerCanary,
     Ledgers,
+    SampleUnits,
     StateFiles,
     TelemetryFiles,
 )
@@ -29,6 +31,7 @@ from relkit.canary.state_files import (
 from relkit.canary.types import (
     CanaryDecision,
     CanaryLook,
+    CanaryPlan,
     CanaryPolicy,
     CanaryReport,
     CanaryState,
@@ -85,6 +88,16 @@ class MergeOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryPlanOptions:
+    """The policy, and the traffic that is planned for: telemetry, or only how much there is."""
+
+    policy: str
+    reference: tuple[str, ...] = ()
+    turns_per_hour: float | None = None
+    now: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryPorts:
     """What judging a canary needs; ``shown`` names a path without a folder of the machine.
 
@@ -93,6 +106,7 @@ class CanaryPorts:
 
     policy: Callable[[str], CanaryPolicy]
     fold: FoldTurns
+    sample: SampleUnits
     files: TelemetryFiles
     states: StateFiles
     ledgers: Ledgers
@@ -138,6 +152,29 @@ def judge_telemetry(options: CanaryOptions, ports: CanaryPorts) -> JudgedCanary:
             folded = replace(folded, lost=lost)
         seen = _Seen.of(before).after(folded, fresh)
         return _judge_and_keep(policy, subject, steps, seen, folded, options, ports, ledger_final)
+
+
+def plan_rollout(options: CanaryPlanOptions, ports: CanaryPorts) -> CanaryPlan:
+    """Return what a policy can find on this traffic; raises UsageError, InvalidInput."""
+    policy = ports.policy(options.policy)
+    if (options.turns_per_hour is None) == (not options.reference):
+        raise UsageError(
+            "a plan needs traffic to look at, or how much there is",
+            hint="--reference PATH, or --turns-per-hour N",
+        )
+    if options.turns_per_hour is not None:
+        return planned_rollout(policy, assumed_units(policy, options.turns_per_hour))
+    request = FoldRequest(
+        policy=policy,
+        steps=(),
+        control=None,
+        canary=None,
+        paths=options.reference,
+        reference=(),
+        now=options.now,
+        key=b"",
+    )
+    return planned_rollout(policy, ports.sample(request))
 
 
 def merge_states(options: MergeOptions, ports: CanaryPorts) -> JudgedCanary:

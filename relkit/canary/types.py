@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal
 
+from relkit.core.arrays import IntArray
 from relkit.core.values import (
     OPTIONAL,
     REQUIRED,
@@ -593,3 +594,76 @@ class JudgedCanary:
     state: StateName | None = None
     decision_file: str | None = None
     rollback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledUnits:
+    """Units of traffic before the canary, as a plan needs them: no ids, and no arms.
+
+    ``counts`` has (turns, events) of each unit (u,) by trigger and slice column (None: overall),
+    ``codes`` the place of each unit's value among ``labels`` of a column, -1 for none. Units stand
+    in the order of time. ``turns`` are those of each unit (u,).
+    """
+
+    turns: IntArray
+    counts: Mapping[tuple[str, str | None], tuple[IntArray, IntArray]]
+    codes: Mapping[str, IntArray] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    turns_per_hour: float
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFind:
+    """What it takes to find a harm of this ratio of odds in a step; None: it is never found."""
+
+    trigger: str
+    ratio: float
+    turns: Count | None
+    hours: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """What it takes until an equal canary leaves a step; None: it never does.
+
+    ``waits_for`` is the trigger that takes longest, None where it is the step's ``min_duration``.
+    """
+
+    share: float
+    detectable: float
+    turns: Count | None
+    hours: float | None
+    waits_for: str | None
+    finds: tuple[PlannedFind, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FalseRollback:
+    """How often the policy rolls an equal canary back: your traffic with arms drawn again.
+
+    ``rate`` of ``runs``, with the upper 95 % end ``high``; None where traffic is assumed.
+    """
+
+    rate: float
+    high: float
+    runs: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryPlan:
+    """What a policy can find, in turns and hours, before anything is shipped.
+
+    ``assumed`` says that there was no traffic to look at.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    policy: Named
+    turns_per_hour: float
+    units: Count
+    assumed: bool
+    steps: tuple[PlannedStep, ...]
+    hours: float | None
+    blind: tuple[BlindSlice, ...]
+    false_rollback: FalseRollback | None

@@ -6,6 +6,7 @@ from typing import Any
 from relkit.canary.judge import evidence_text
 from relkit.canary.types import (
     CanaryCheck,
+    CanaryPlan,
     CanaryReport,
     JudgedCanary,
     SampleRatioCheck,
@@ -203,3 +204,48 @@ def _needed(report: CanaryReport) -> Iterator[str]:
         hours = duration(max(60.0, 3600 * report.needed.hours))
         turns = counted(report.needed.turns, "turn")
         yield f"needed: about {turns} more, {hours} at today's traffic, if the arms are equal"
+
+
+def plan_text(plan: CanaryPlan) -> str:
+    """Return a plan as a table of steps, with what stays blind."""
+    return "\n".join(_plan_lines(plan))
+
+
+def _plan_lines(plan: CanaryPlan) -> Iterator[str]:
+    source = "assumed: 4 turns a session, 2 % events" if plan.assumed else "your traffic"
+    yield f"{plan.policy.name} at {plan.turns_per_hour:,.0f} turns an hour ({source})"
+    whole = "never" if plan.hours is None else duration(3600 * plan.hours)
+    yield f"an equal canary reaches the end after: {whole}"
+    rows = [("step", "rules out", "turns", "lasts", "waits for", "finds it after, at the latest")]
+    for step in plan.steps:
+        known = [find for find in step.finds if find.hours is not None]
+        slowest = max(known, key=lambda find: find.hours or 0.0, default=None)
+        found = "never" if slowest is None or len(known) < len(step.finds) else ""
+        if not found and slowest is not None:
+            found = f"{_hours(slowest.hours)} ({slowest.trigger})"
+        rows.append(
+            (
+                percent(step.share),
+                f"x {step.detectable:g}",
+                "never" if step.turns is None else count(step.turns),
+                _hours(step.hours),
+                step.waits_for or "its least time",
+                found,
+            )
+        )
+    yield columns(rows, to_left=(0, 4, 5), indent=2)
+    keys = list(dict.fromkeys(blind.slice for blind in plan.blind))
+    if keys:
+        more = f", and {len(keys) - _BLIND} more" if len(keys) > _BLIND else ""
+        named = ", ".join(map(safe, keys[:_BLIND])) + more
+        yield f"blind at the end: {counted(len(keys), 'slice')}: {named}"
+    if plan.false_rollback is not None:
+        rate = plan.false_rollback
+        yield (
+            f"an equal canary is rolled back in {number(rate.rate, 'fraction')} of "
+            f"{rate.runs:,} rollouts of this traffic (at most {number(rate.high, 'fraction')})"
+        )
+
+
+def _hours(hours: float | None) -> str:
+    return "never" if hours is None else duration(max(60.0, 3600 * hours))

@@ -7,7 +7,7 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.live import GitHub, Junit, Now, conclude
-from relkit.cli.output import say
+from relkit.cli.output import say, show
 from relkit.core.errors import UsageError
 
 
@@ -30,6 +30,13 @@ def canary(
         list[Path] | None,
         typer.Option("--merge", metavar="STATE", help="Join states of shards into --state."),
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what each step can find; judge nothing.")
+    ] = False,
+    turns_per_hour: Annotated[
+        float | None,
+        typer.Option("--turns-per-hour", metavar="N", min=1.0, help="Traffic to plan for."),
+    ] = None,
     decision: Annotated[
         Path | None, typer.Option("--decision", metavar="FILE", help="Write the decision.")
     ] = None,
@@ -47,13 +54,26 @@ def canary(
     Exits 0 to advance, 1 to roll back, 3 to hold, 4 where there is no data.
     Example: relkit canary rollout --telemetry traces/ --state rollout.state
     """
-    from relkit.canary.run import CanaryOptions, MergeOptions
-    from relkit.canary.view import canary_finding, canary_text
+    from relkit.canary.run import CanaryOptions, CanaryPlanOptions, MergeOptions
+    from relkit.canary.view import canary_finding, canary_text, plan_text
     from relkit.wiring import canary as wiring
     from relkit.wiring.telemetry import as_of
 
     workspace = common.open()
     at = as_of(now)
+    if plan:
+        if telemetry or state is not None or merge or decision is not None:
+            raise UsageError("--plan judges nothing", hint="--reference or --turns-per-hour")
+        planned = CanaryPlanOptions(
+            policy=policy,
+            reference=tuple(reference or ()),
+            turns_per_hour=turns_per_hour,
+            now=at,
+        )
+        show(wiring.plan_canary_rollout(workspace, planned), common, text=plan_text)
+        return
+    if turns_per_hour is not None:
+        raise UsageError("--turns-per-hour belongs to --plan")
     if merge:
         if state is None or telemetry or reference:
             raise UsageError(

@@ -9,15 +9,20 @@ from relkit.wiring.stores import monitor_files
 from relkit.wiring.telemetry import open_turns
 
 if TYPE_CHECKING:
-    from relkit.canary.run import CanaryOptions, CanaryPorts, MergeOptions
-    from relkit.canary.types import JudgedCanary
+    from relkit.canary.run import (
+        CanaryOptions,
+        CanaryPlanOptions,
+        CanaryPorts,
+        MergeOptions,
+    )
+    from relkit.canary.types import CanaryPlan, JudgedCanary
 
 
 def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts":
     """Return the policies, states, telemetry and ledgers of a workspace."""
     from relkit._version import __version__
     from relkit.adapters.canaries import CanaryStateFiles
-    from relkit.adapters.duckdb.canary import DigestedFiles, fold_turns
+    from relkit.adapters.duckdb.canary import DigestedFiles, fold_turns, sample_units
     from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
     from relkit.canary.policies import parse_canary_policy
     from relkit.canary.run import CanaryPorts
@@ -27,6 +32,7 @@ def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts"
     return CanaryPorts(
         policy=lambda name: monitor_files(workspace).read(name, parse_canary_policy),
         fold=partial(fold_turns, open_turns=open_turns),
+        sample=partial(sample_units, open_turns=open_turns),
         files=DigestedFiles(open_turns),
         states=CanaryStateFiles(workspace.state / "canary"),
         ledgers=LedgerCanaries(registry_ports(workspace)),
@@ -52,3 +58,10 @@ def merge_canary_states(
     from relkit.canary.run import merge_states
 
     return merge_states(options, canary_ports(workspace, key))
+
+
+def plan_canary_rollout(workspace: Workspace, options: "CanaryPlanOptions") -> "CanaryPlan":
+    """Return what a policy can find; see :func:`relkit.canary.run.plan_rollout`."""
+    from relkit.canary.run import plan_rollout
+
+    return plan_rollout(options, canary_ports(workspace))

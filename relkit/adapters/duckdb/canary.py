@@ -8,9 +8,10 @@ units. What is kept between two looks is sealed with the telemetry key.
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ from relkit.canary.types import (
     CellKey,
     FrozenThresholds,
     LostTurns,
+    SampledUnits,
     ServedRelease,
     TimeBins,
 )
@@ -44,7 +46,7 @@ from relkit.core.values import duration_s, moment
 from relkit.datasets.types import NO_VALUE
 from relkit.monitoring.serving.budgets import BUDGETS
 from relkit.statistics.types import UnitCounts
-from relkit.telemetry.types import COLUMNS, TelemetryOptions
+from relkit.telemetry.types import COLUMNS, Telemetry, TelemetryOptions
 
 _OpenTurns = Callable[[TelemetryOptions], TurnTable]
 
@@ -70,11 +72,11 @@ _JOINT = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Measure:
-    """What is counted in each turn: SQL that is 0 or 1, by the name it is kept under."""
+class _Counted:
+    """Counts that one expression gives of a turn: ``sql`` of the number that each field adds."""
 
-    name: str
-    sql: str
+    fields: tuple[str, ...]
+    sql: Callable[[Sequence[float]], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +107,25 @@ def fold_turns(request: FoldRequest, open_turns: _OpenTurns) -> FoldedTurns:
     )
     with open_turns(options) as table:
         return _Fold(request, table, open_turns).run()
+
+
+def sample_units(
+    request: FoldRequest, open_turns: _OpenTurns, *, most: int = 20_000
+) -> SampledUnits:
+    """Return units of traffic before a canary, whatever arm they were in, in the order of time.
+
+    Of more than ``most`` units those with the smallest hashes are taken. Raises UsageError,
+    InvalidInput.
+    """
+    options = TelemetryOptions(
+        paths=request.paths,
+        now=request.now,
+        mapping=request.policy.mapping,
+        dialect=request.policy.dialect,
+        key=request.key,
+    )
+    with open_turns(options) as table:
+        return _Fold(request, table, open_turns).sampled(most)
 
 
 class DigestedFiles:
@@ -141,6 +162,9 @@ class _Fold:
         self._keep = request.keep or ()
         self._labels: dict[str, tuple[str, ...]] = {}
         self._thresholds = request.thresholds
+        self._every: list[str] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        self._bits = _BITS
 
     def run(self) -> FoldedTurns:
         """Return what came of it."""
@@ -157,23 +181,16 @@ class _Fold:
         self._select_rows(before)
         first = self._freeze()
         self._label()
-        measures = tuple(self._measures())
-        bets = tuple(self._bets())
-        self._group(measures)
-        newest = self._table.fetch("SELECT epoch_us(max(ts)) AS w FROM canary_rows")["w"][0]
-        marks = [before, None if np.ma.is_masked(newest) else int(newest)]
-        watermark = max((mark for mark in marks if mark is not None), default=None)
-        self._mark_closed(watermark)
-        closed, going_on = self._histograms(bets)
-        lost = self._lost(before)
-        summary = self._table.summary()
+        newest = self._group(tuple(self._counts()))
+        watermark = max((mark for mark in (before, newest) if mark is not None), default=None)
+        self._join_kept(watermark)
+        closed, going_on = self._histograms(tuple(self._bets()))
+        summary = self._summary()
+        lost = self._lost(before, summary)
         kept = KeptTurns()
         if self._request.keep is not None:
             kept = KeptTurns(
-                open_=self._sealed(
-                    "SELECT * EXCLUDE (step, closed) FROM canary_units"
-                    " WHERE NOT closed ORDER BY unit, period"
-                ),
+                open_=self._open(),
                 recent=self._recent(watermark),
                 first=first,
                 watermark_us=watermark,
@@ -186,7 +203,7 @@ class _Fold:
             going_on=going_on,
             kept=kept,
             newest_us=watermark,
-            lost=replace(lost, duplicate=lost.duplicate + summary.dropped.duplicate),
+            lost=lost,
             served=self._served(),
             thresholds=self._thresholds,
             times=tuple(self._times()),
@@ -200,9 +217,61 @@ class _Fold:
             ),
         )
 
+    def sampled(self, most: int) -> SampledUnits:
+        """Return units with their turns and events in each trigger and slice column."""
+        self._check_columns(arms=False)
+        self._since = [0]
+        self._table.execute(
+            "CREATE VIEW canary_rows AS SELECT * REPLACE ('control' AS arm) FROM turns"
+        )
+        span = self._table.fetch(
+            "SELECT count(*) AS turns, coalesce(epoch_us(max(ts)) - epoch_us(min(ts)), 0) AS us"
+            " FROM canary_rows"
+        )
+        turns, hours = int(span["turns"][0]), int(span["us"][0]) / 3.6e9
+        if turns < self._policy.reference.min_turns or hours <= 0:
+            raise InvalidInput(
+                f"the reference has {turns:,} turns, and a plan needs "
+                f"{self._policy.reference.min_turns:,}",
+                hint="give more of it, or plan with --turns-per-hour N",
+            )
+        columns = [column for column in tails_of(self._policy) if self._has(column)]
+        self._thresholds = FrozenThresholds(
+            source="reference",
+            turns=turns,
+            values=quantiles(self._table, "canary_rows", self._policy, columns),
+        )
+        self._label()
+        self._group(tuple(self._counts()))
+        self._join_kept(None)
+        rows = self._table.fetch(
+            f"SELECT * FROM (SELECT * FROM canary_units ORDER BY hash(unit, 1) LIMIT {most})"
+            " ORDER BY begun, unit"
+        )
+        counts = {}
+        for bet in self._bets():
+            if bet.trigger == EVERY_UNIT or bet.trigger.startswith(LIMIT_FIELD):
+                continue
+            if not self._fields.issuperset((bet.turns, bet.events)):
+                continue
+            n, e = (np.asarray(rows[name], dtype=np.int64) for name in (bet.turns, bet.events))
+            n, e = _capped(n, e, per_unit=bet.per_unit)
+            counts[bet.trigger, bet.column] = (n, e)
+        codes = {
+            name: np.asarray(np.ma.filled(rows[f"c{i}"], -1), dtype=np.int64)
+            for i, name in enumerate(self._slices)
+        }
+        return SampledUnits(
+            turns=np.asarray(rows["turns"], dtype=np.int64),
+            counts=counts,
+            codes=codes,
+            labels=dict(self._labels),
+            turns_per_hour=turns / hours,
+        )
+
     # ---------------------------------------------------------------------------------- columns
 
-    def _check_columns(self) -> None:
+    def _check_columns(self, *, arms: bool = True) -> None:
         """Refuse what the policy names and the telemetry lacks, with the nearest name."""
         table = self._table
         if not self._request.paths:
@@ -219,6 +288,8 @@ class _Fold:
                 'the telemetry has no column "unit", and the policy says "unit: user"',
                 hint="map it: mapping: {unit: user_id}, or assign traffic by session",
             )
+        if not arms:
+            return
         if self._request.control is None and "arm" not in table.columns:
             raise InvalidInput(
                 'the telemetry has no column "arm", and the policy names no releases',
@@ -234,17 +305,21 @@ class _Fold:
         return {trigger.column for trigger in self._policy.watched} | self._budgeted()
 
     def _constant(self) -> Iterator[str]:
-        """Yield a code for each time that is the same in every turn: nobody measured it."""
-        for column in tails_of(self._policy):
-            if not self._has(column):
-                continue
-            time = quoted(column)
-            rows = self._table.fetch(
-                f"SELECT count({time}) AS n, coalesce(min({time}) = max({time}), FALSE) AS same"
-                " FROM canary_rows"
+        """Yield a code for each time that is the same in every turn: nobody measured it.
+
+        Some turns show that it is not, so that all are looked at only where they do not.
+        """
+        columns = [column for column in tails_of(self._policy) if self._has(column)]
+        for rows in ("(SELECT * FROM canary_rows LIMIT 2048)", "canary_rows"):
+            same = ", ".join(
+                f"count({quoted(column)}) >= {_FEWEST if rows == 'canary_rows' else 0} AND"
+                f" coalesce(min({quoted(column)}) = max({quoted(column)}), TRUE)"
+                f" AS {quoted(column)}"
+                for column in columns
             )
-            if int(rows["n"][0]) >= _FEWEST and bool(rows["same"][0]):
-                yield f"constant:{column}"
+            found = self._table.fetch(f"SELECT {same} FROM {rows}") if same else {}
+            columns = [column for column in columns if bool(found[column][0])]
+        yield from (f"constant:{column}" for column in columns)
 
     def _budgeted(self) -> set[str]:
         """Return the columns of times that limits hold to a budget."""
@@ -257,7 +332,7 @@ class _Fold:
     def _event(self, name: str) -> tuple[str, str]:
         """Return (turns that count, events among them) of a rate, as conditions."""
         if name in self._table.events:
-            return f"({quoted(name)} IS NOT NULL)", f"coalesce({quoted(name)}, FALSE)"
+            return f"({quoted(name)} IS NOT NULL)", quoted(name)
         if name == "failed":
             return "TRUE", "failed"
         if name == "no_answer":
@@ -265,7 +340,7 @@ class _Fold:
                 return "FALSE", "FALSE"
             return "TRUE", f"(latency_ms IS NULL AND NOT {_INTERRUPTED})"
         if name in TURN_RATES and self._has("outcome"):
-            return "TRUE", f"coalesce(outcome = '{name}', FALSE)"
+            return "TRUE", f"outcome = '{name}'"
         return "FALSE", "FALSE"
 
     def _no_audio(self, column: str) -> str:
@@ -321,10 +396,28 @@ class _Fold:
     def _lateness_us(self) -> int:
         return round(duration_s(self._policy.lateness) * 1e6)
 
-    def _lost(self, before: int | None) -> LostTurns:
+    def _summary(self) -> Telemetry:
+        """Return what was read; sessions are not counted again where all turns were grouped."""
+        grouped = self._table.fetch(
+            "SELECT count(*) AS units, coalesce(sum(turns), 0) AS turns FROM canary_packed"
+        )
+        turns = self._table.fetch("SELECT count(*) AS turns FROM turns")
+        if self._policy.unit != "session" or grouped["turns"][0] != turns["turns"][0]:
+            return self._table.summary()
+        return self._table.summary(sessions=int(grouped["units"][0]))
+
+    def _lost(self, before: int | None, summary: Telemetry) -> LostTurns:
         """Return what does not count as it stands, since the first step began."""
         if not self._since:
             return LostTurns()
+        first = summary.from_
+        used = self._table.fetch(
+            "SELECT coalesce(sum(turns) FILTER (WHERE arms < 3), 0) AS used,"
+            " coalesce(sum(turns) FILTER (WHERE arms = 3), 0) AS both_arms FROM canary_packed"
+        )
+        if before is None and first is not None and _micros(first) >= self._since[0]:
+            counts = {name: getattr(summary.dropped, name) for name in _DROPPED}
+            return LostTurns(**counts, **{name: int(values[0]) for name, values in used.items()})
         since = f"(ts IS NULL OR ts >= {timestamp(self._since[0])})"
         now = timestamp(_micros(self._request.now))
         every = self._table.fetch(
@@ -334,21 +427,17 @@ class _Fold:
             " coalesce(sum(bad_values), 0) AS bad_value"
             f" FROM {EVERY} WHERE {since}"
         )
-        late = f"({self._late})" if before is not None else "FALSE"
         turns = self._table.fetch(
             f"SELECT count(*) FILTER (WHERE {self._seen}) AS duplicate,"
-            f" count(*) FILTER (WHERE {late} AND NOT ({self._seen})) AS late,"
+            f" count(*) FILTER (WHERE {self._late} AND NOT ({self._seen})) AS late,"
             " count(*) FILTER (WHERE arm IS NULL) AS unknown_arm,"
             " count(*) FILTER (WHERE ok IS NULL AND outcome IS NULL) AS no_outcome"
             f" FROM turns WHERE {since}"
         )
-        used = self._table.fetch(
-            "SELECT coalesce(sum(turns) FILTER (WHERE arms < 3), 0) AS used,"
-            " coalesce(sum(turns) FILTER (WHERE arms = 3), 0) AS both_arms FROM canary_new"
-        )
-        return LostTurns(
+        lost = LostTurns(
             **{name: int(values[0] or 0) for name, values in {**every, **turns, **used}.items()}
         )
+        return replace(lost, duplicate=lost.duplicate + summary.dropped.duplicate)
 
     def _served(self) -> tuple[ServedRelease, ...]:
         """Return which releases served in each step, where the arms are told by ``arm``."""
@@ -476,42 +565,39 @@ class _Fold:
                     ]
             self._table.register(f"canary_labels_{i}", columns_table(columns))
 
-    def _measures(self) -> Iterator[_Measure]:
-        """Yield what is counted in each turn."""
-        counted: set[str] = set()
-        pairs = [(t.id, t.column) for t in self._policy.watched if t.kind == "rate"]
-        pairs += [
-            (LIMIT_FIELD + limit.id, limit.rate)
-            for limit in self._policy.limits
-            if limit.rate is not None
-        ]
-        for name, column in pairs:
+    def _counts(self) -> Iterator[_Counted]:
+        """Yield what is counted in each turn; what is true of every turn is not counted again."""
+        rates = [t.column for t in self._policy.watched if t.kind == "rate"]
+        rates += [limit.rate for limit in self._policy.limits if limit.rate is not None]
+        for column in dict.fromkeys(rates):
             turns, events = self._event(column)
-            if f"n:{column}" not in counted:
-                counted.add(f"n:{column}")
-                yield _Measure(name=f"n:{column}", sql=turns)
-            yield _Measure(name=f"e:{name}", sql=events)
+            if turns == "TRUE":
+                self._every.append(f"n:{column}")
+                yield _Counted(fields=(f"e:{column}",), sql=partial(_event, None, events))
+            else:
+                both = (f"n:{column}", f"e:{column}")
+                yield _Counted(fields=both, sql=partial(_event, turns, events))
         if self._thresholds.source == "none":
             return
         after = self._thresholds.after_us
-        held = "TRUE" if after is None else f"ts > {timestamp(after)}"
+        held = None if after is None else f"ts > {timestamp(after)}"
         overall = {
             (t.column, t.percentile): t.value for t in self._thresholds.values if t.slice == OVERALL
         }
         for column, levels in tails_of(self._policy).items():
             if not self._has(column) or (column, levels[0][1]) not in overall:
                 continue
-            silent, time = self._no_audio(column), quoted(column)
-            counts = f"({held} AND ({time} IS NOT NULL OR ({silent} AND NOT {_INTERRUPTED})))"
-            yield _Measure(name=f"n:{column}", sql=counts)
-            for trigger, level in levels:
-                limits = {"": repr(overall[column, level])}
-                for i, name in enumerate(self._slices):
-                    own = f"l{i}.{quoted('t:' + trigger)}"
-                    limits[f":{name}"] = f"coalesce({own}, {limits['']})"
-                for suffix, limit in limits.items():
-                    slow = f"coalesce({time} > {limit}, TRUE) OR {silent}"
-                    yield _Measure(name=f"e:{trigger}{suffix}", sql=f"({counts} AND ({slow}))")
+            limits = [repr(overall[column, level]) for _, level in levels]
+            names = [f"e:{trigger}" for trigger, _ in levels]
+            counted = partial(_tail, quoted(column), self._no_audio(column), held)
+            yield _Counted(fields=(f"n:{column}", *names), sql=partial(counted, limits))
+            for i, name in enumerate(self._slices):
+                own = [
+                    f"coalesce(l{i}.{quoted('t:' + trigger)}, {limit})"
+                    for (trigger, _), limit in zip(levels, limits, strict=True)
+                ]
+                fields = tuple(f"{field}:{name}" for field in (f"n:{column}", *names))
+                yield _Counted(fields=fields, sql=partial(counted, own))
 
     def _bets(self) -> Iterator[_Bet]:
         """Yield the histograms to make: units, every trigger and limit, overall and by slice."""
@@ -525,7 +611,7 @@ class _Fold:
                         trigger=trigger.id,
                         column=column,
                         turns=f"n:{trigger.column}",
-                        events=f"e:{trigger.id}",
+                        events=f"e:{trigger.column}",
                         per_unit=trigger.per_unit,
                     )
                 elif trigger.kind == "tail":
@@ -533,82 +619,83 @@ class _Fold:
                     yield _Bet(
                         trigger=trigger.id,
                         column=column,
-                        turns=f"n:{trigger.column}",
+                        turns=f"n:{trigger.column}{suffix}",
                         events=f"e:{trigger.id}{suffix}",
                     )
         for limit in self._policy.limits:
             if limit.rate is not None:
                 name = LIMIT_FIELD + limit.id
-                yield _Bet(trigger=name, column=None, turns=f"n:{limit.rate}", events=f"e:{name}")
+                yield _Bet(
+                    trigger=name, column=None, turns=f"n:{limit.rate}", events=f"e:{limit.rate}"
+                )
 
-    def _group(self, measures: Sequence[_Measure]) -> None:
-        """Make the table of units: of these turns (``canary_new``), with those that were kept."""
-        names = [measure.name for measure in measures]
+    def _group(self, counts: Sequence[_Counted]) -> int | None:
+        """Add up the turns of each unit (``canary_new``); return the time of the newest turn."""
         bits = _BITS
         while True:
-            packed = list(self._packed(measures, bits))
-            self._table.execute(f"CREATE OR REPLACE TABLE canary_packed AS {self._grouped(packed)}")
-            rows = self._table.fetch("SELECT coalesce(max(turns), 0) AS most FROM canary_packed")
+            terms, places = _packed(counts, bits)
+            self._table.execute(f"CREATE OR REPLACE TABLE canary_packed AS {self._grouped(terms)}")
+            rows = self._table.fetch(
+                "SELECT max(turns) AS most, max(ended) AS ended FROM canary_packed"
+            )
+            if np.ma.is_masked(rows["most"][0]):
+                newest = None
+                break
+            newest = int(rows["ended"][0])
             if int(rows["most"][0]) < 1 << bits or bits > 26:  # noqa: PLR2004 - one count a number
                 break
             bits *= 2
-        per = 52 // bits
+        self._places, self._bits = places, bits
         unpacked = [
-            f"(CAST(p{i // per} AS BIGINT) >> {bits * (i % per)}) & {(1 << bits) - 1}"
-            f" AS {quoted(name)}"
-            for i, name in enumerate(names)
+            f"(CAST(p{number} AS BIGINT) >> {bits * place}) & {(1 << bits) - 1} AS {quoted(name)}"
+            for name, (number, place) in places.items()
         ]
-        slices = [f"l{i}.value AS {quoted('s:' + name)}" for i, name in enumerate(self._slices)]
-        joins = " ".join(
-            f"LEFT JOIN canary_labels_{i} l{i} ON l{i}.code = c{i}"
-            for i in range(len(self._slices))
-        )
-        shown = ", ".join(["unit", "period", "begun", "ended", "arms", "turns", *slices, *unpacked])
-        self._table.execute(f"CREATE TABLE canary_new AS SELECT {shown} FROM canary_packed {joins}")
-        self._table.execute("DROP TABLE canary_packed")
-        kept = self._kept_tables("open")
-        source = "canary_new"
+        unpacked += [f"turns AS {quoted(name)}" for name in self._every]
+        codes = [f"c{i}" for i in range(len(self._slices))]
+        shown = ", ".join(["unit", "period", "begun", "ended", "arms", "turns", *codes, *unpacked])
+        numbers = "".join(f", p{i}" for i in range(len(terms)))
+        self._table.execute(f"CREATE VIEW canary_new AS SELECT {shown}{numbers} FROM canary_packed")
+        return newest
+
+    def _join_kept(self, watermark: int | None) -> None:
+        """Make the relation of all units: of these turns, and of those that were kept."""
+        source, kept = "canary_new", self._kept_tables("open")
         if kept:
-            union = " UNION ALL BY NAME ".join(f"SELECT * FROM {name}" for name in (source, *kept))
+            joins = " ".join(
+                f"LEFT JOIN canary_labels_{i} l{i} ON k.{quoted('s:' + name)} = l{i}.value"
+                for i, name in enumerate(self._slices)
+            )
+            codes = "".join(f", l{i}.code AS c{i}" for i in range(len(self._slices)))
+            without = ", ".join(quoted("s:" + name) for name in self._slices)
+            excluded = f" EXCLUDE ({without})" if without else ""
+            parts = [f"SELECT k.*{excluded}{codes} FROM {name} k {joins}" for name in kept]
+            union = " UNION ALL BY NAME ".join([f"SELECT * FROM {source}", *parts])
             columns = {
                 name: None
                 for relation in (source, *kept)
                 for name in columns_of_relation(self._table, relation)
                 if name.startswith(("n:", "e:"))
             }
+            self._every.clear()
             summed = ", ".join(
                 f"CAST(sum({quoted(name)}) AS BIGINT) AS {quoted(name)}"
                 for name in ("turns", *columns)
             )
-            chosen = "".join(
-                f", min({quoted('s:' + n)}) AS {quoted('s:' + n)}" for n in self._slices
+            chosen = "".join(f", min(c{i}) AS c{i}" for i in range(len(self._slices)))
+            self._table.execute(
+                "CREATE TABLE canary_joined AS SELECT unit, period, min(begun) AS begun,"
+                f" max(ended) AS ended, bit_or(arms) AS arms{chosen}, {summed} FROM ({union})"
+                " GROUP BY unit, period"
             )
-            source = (
-                "(SELECT unit, period, min(begun) AS begun, max(ended) AS ended,"
-                " bit_or(arms) AS arms"
-                f"{chosen}, {summed} FROM ({union}) GROUP BY unit, period)"
-            )
+            source = "canary_joined"
         step = "period" if self._policy.unit == "user" else self._step_of("begun")
         self._table.execute(
-            f"CREATE TABLE canary_units AS SELECT *, CAST({step} AS INTEGER) AS step,"
-            f" FALSE AS closed FROM {source}"
+            f"CREATE VIEW canary_units AS SELECT *, CAST({step} AS INTEGER) AS step,"
+            f" {self._closed(watermark)} AS closed FROM {source}"
         )
-        self._fields = {
-            name
-            for name in columns_of_relation(self._table, "canary_units")
-            if name.startswith(("n:", "e:", "turns"))
-        }
+        self._fields = set(columns_of_relation(self._table, "canary_units"))
 
-    def _packed(self, measures: Sequence[_Measure], bits: int) -> Iterator[str]:
-        per = 52 // bits
-        for start in range(0, len(measures), per):
-            terms = [
-                f"CASE WHEN {measure.sql} THEN {float(1 << bits * i)!r} ELSE 0.0 END"
-                for i, measure in enumerate(measures[start : start + per])
-            ]
-            yield f"sum({' + '.join(terms)}) AS p{start // per}"
-
-    def _grouped(self, packed: Iterable[str]) -> str:
+    def _grouped(self, terms: Sequence[str]) -> str:
         """Return the query that adds up the turns of each unit."""
         period = self._step_of("epoch_us(ts)") if self._policy.unit == "user" else "0"
         codes = [f"min(l{i}.code) AS c{i}" for i in range(len(self._slices))]
@@ -626,27 +713,24 @@ class _Fold:
                 "bit_or(CASE arm WHEN 'control' THEN 1 ELSE 2 END) AS arms",
                 "count(*) AS turns",
                 *codes,
-                *packed,
+                *(f"sum({term}) AS p{i}" for i, term in enumerate(terms)),
             ]
         )
         return f"SELECT {shown} FROM canary_rows r {joins} GROUP BY ALL"
 
-    def _mark_closed(self, watermark: int | None) -> None:
-        """Close the units that cannot go on: sessions after their gap, users with their step."""
+    def _closed(self, watermark: int | None) -> str:
+        """Return which units cannot go on: sessions after their gap, users with their step."""
         if self._request.keep is None or watermark is None:
-            self._table.execute("UPDATE canary_units SET closed = TRUE")
-            return
+            return "TRUE"
         if self._policy.unit == "user":
-            steps = [
+            over = [
                 i
                 for i, since in enumerate(self._since[1:], 1)
                 if watermark - self._lateness_us >= since
             ]
-            condition = f"period <= {max(steps, default=0)}"
-        else:
-            gap = round(duration_s(self._policy.session_gap) * 1e6)
-            condition = f"ended < {watermark - gap - self._lateness_us}"
-        self._table.execute(f"UPDATE canary_units SET closed = TRUE WHERE {condition}")
+            return f"period <= {max(over, default=0)}"
+        gap = round(duration_s(self._policy.session_gap) * 1e6)
+        return f"ended < {watermark - gap - self._lateness_us}"
 
     # --------------------------------------------------------------------------------- histograms
 
@@ -655,34 +739,85 @@ class _Fold:
     ) -> tuple[dict[CellKey, UnitCounts], dict[CellKey, UnitCounts]]:
         """Return the histograms of the closed units, and of those that may go on."""
         made: tuple[dict[CellKey, UnitCounts], dict[CellKey, UnitCounts]] = ({}, {})
-        for bet in bets:
-            if bet.turns not in self._fields or (bet.events and bet.events not in self._fields):
-                continue
-            turns = quoted(bet.turns)
-            events = quoted(bet.events) if bet.events else "0"
-            n, e = (
-                f"least({turns}, {CAP})",
-                (
-                    f"CASE WHEN {turns} > {CAP} THEN"
-                    f" CAST(ceil({events} * {CAP}.0 / {turns}) AS BIGINT) ELSE {events} END"
+        codes = ", ".join(f"coalesce(c{i}, -1) AS c{i}" for i in range(len(self._slices)))
+        head = ", ".join(filter(None, ["closed", "step", "arms = 2 AS canary", codes]))
+        for fields, columns in self._tables(bets):
+            rows = self._table.fetch(
+                f"SELECT {head}, {columns}, count(*) AS units FROM canary_units WHERE arms < 3"
+                " GROUP BY ALL"
+            )
+            values = self._values(rows, fields)
+            for bet in bets:
+                counted, events = values.get(bet.turns), values.get(bet.events)
+                if counted is None or (events is None if bet.events else fields):
+                    continue
+                for (closed, step, code), counts in self._cells(bet, rows, counted, events):
+                    value = NO_VALUE if code < 0 else self._labels[bet.column or ""][code]
+                    cell = (step, bet.trigger, slice_key(bet.column, value))
+                    made[0 if closed else 1][cell] = counts
+        return made
+
+    def _tables(self, bets: Sequence[_Bet]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield the fields that a query gives, and the columns that it asks for.
+
+        Where nothing was kept, the counts that stand in one number are grouped as they are: a
+        thousand different numbers are taken apart afterwards, and not each unit's.
+        """
+        yield (), "turns"
+        if not self._kept_tables("open"):
+            for number in sorted({number for number, _ in self._places.values()}):
+                here = tuple(name for name, (n, _) in self._places.items() if n == number)
+                yield here, f"turns, CAST(p{number} AS BIGINT) AS packed"
+            return
+        for pair in dict.fromkeys((bet.turns, bet.events) for bet in bets if bet.events):
+            if self._fields.issuperset(pair):
+                yield pair, ", ".join(["turns", *map(quoted, pair)])
+
+    def _values(self, rows: Mapping[str, _Column], fields: Sequence[str]) -> dict[str, Integers]:
+        """Return the counts of each field in grouped rows."""
+        turns = np.asarray(rows["turns"], dtype=np.int64)
+        values = {"turns": turns, **dict.fromkeys(self._every, turns)}
+        if "packed" not in rows:
+            for name in fields:
+                values[name] = np.asarray(np.ma.filled(rows[name], 0), dtype=np.int64)
+            return values
+        packed, most = np.asarray(rows["packed"], dtype=np.int64), (1 << self._bits) - 1
+        for name in fields:
+            values[name] = (packed >> (self._bits * self._places[name][1])) & most
+        return values
+
+    def _cells(
+        self, bet: _Bet, rows: Mapping[str, _Column], turns: Integers, events: Integers | None
+    ) -> Iterator[tuple[tuple[bool, int, int], UnitCounts]]:
+        """Yield the histogram of each (closed, step, code) in grouped rows."""
+        counts = turns > 0
+        e = np.zeros_like(turns) if events is None else events
+        n, e = _capped(turns[counts], e[counts], per_unit=bet.per_unit)
+        code = np.full_like(n, -1)
+        if bet.column is not None:
+            code = np.asarray(rows[f"c{self._slices.index(bet.column)}"], dtype=np.int64)[counts]
+        closed = np.asarray(rows["closed"], dtype=np.int64)[counts]
+        step = np.asarray(rows["step"], dtype=np.int64)[counts]
+        canary = np.asarray(rows["canary"], dtype=np.int64)[counts]
+        units = np.asarray(rows["units"], dtype=np.int64)[counts]
+        group = (step * 2 + closed) * (_MOST_SLICES + 2) + code + 1
+        cell = ((group * 2 + canary) * (CAP + 1) + n) * (CAP + 1) + e
+        keys, place = np.unique(cell, return_inverse=True)
+        sums = np.bincount(place, weights=units).astype(np.int64)
+        groups = keys // (2 * (CAP + 1) ** 2)
+        for number in np.unique(groups):
+            here = groups == number
+            inside = keys[here] % (2 * (CAP + 1) ** 2)
+            first, coded = divmod(int(number), _MOST_SLICES + 2)
+            yield (
+                (bool(first % 2), first // 2, coded - 1),
+                UnitCounts(
+                    canary=inside // (CAP + 1) ** 2 == 1,
+                    turns=inside // (CAP + 1) % (CAP + 1),
+                    events=inside % (CAP + 1),
+                    units=sums[here],
                 ),
             )
-            if bet.per_unit:
-                n, e = "1", f"least({events}, 1)"
-            key = (
-                "''"
-                if bet.column is None
-                else f"coalesce({quoted('s:' + bet.column)}, '{NO_VALUE}')"
-            )
-            rows = self._table.fetch(
-                f"SELECT closed, step, {key} AS key, arms = 2 AS canary, {n} AS n, {e} AS e,"
-                f" count(*) AS units FROM canary_units WHERE arms < 3 AND {turns} > 0"
-                " GROUP BY ALL ORDER BY ALL"
-            )
-            for (closed, step, value), counts in _split(rows):
-                cell = (step, bet.trigger, slice_key(bet.column, value))
-                made[0 if closed else 1][cell] = counts
-        return made
 
     def _times(self) -> Iterator[TimeBins]:
         """Yield the canary's times of this look, in bins, for what budgets are about."""
@@ -700,6 +835,24 @@ class _Fold:
                 yield TimeBins(step=int(step), column=column, bins=tuple(bins))
 
     # --------------------------------------------------------------------------- what is kept
+
+    def _open(self) -> bytes:
+        """Return the units that may go on, with the values of their slices."""
+        codes = ", ".join(f"c{i}" for i in range(len(self._slices)))
+        values = "".join(
+            f", l{i}.value AS {quoted('s:' + name)}" for i, name in enumerate(self._slices)
+        )
+        joins = " ".join(
+            f"LEFT JOIN canary_labels_{i} l{i} ON l{i}.code = u.c{i}"
+            for i in range(len(self._slices))
+        )
+        numbers = [f"p{n}" for n in sorted({number for number, _ in self._places.values()})]
+        packed = [] if self._kept_tables("open") else numbers
+        excluded = ", ".join(filter(None, ["step", "closed", codes, *packed]))
+        return self._sealed(
+            f"SELECT u.* EXCLUDE ({excluded}){values} FROM canary_units u {joins}"
+            " WHERE NOT closed ORDER BY unit, period"
+        )
 
     def _recent(self, watermark: int | None) -> bytes:
         if watermark is None:
@@ -721,29 +874,79 @@ class _Fold:
 
 
 _INTERRUPTED = "coalesce(outcome = 'interrupted', FALSE)"
+_DROPPED = (
+    "duplicate",
+    "future",
+    "naive",
+    "unnamed",
+    "unknown_arm",
+    "no_outcome",
+    "bad_value",
+)
 
 
-def _split(rows: Mapping[str, _Column]) -> Iterator[tuple[tuple[bool, int, str], UnitCounts]]:
-    """Yield the histogram of each (closed, step, key) of sorted rows."""
-    if not len(rows["units"]):
-        return
-    heads = [np.asarray(rows[name]) for name in ("closed", "step", "key")]
-    changes = np.zeros(len(heads[0]), dtype=bool)
-    changes[0] = True
-    for head in heads:
-        changes[1:] |= head[1:] != head[:-1]
-    starts = np.flatnonzero(changes)
-    for start, end in zip(starts, [*starts[1:], len(changes)], strict=True):
-        part = slice(int(start), int(end))
-        yield (
-            (bool(heads[0][start]), int(heads[1][start]), str(heads[2][start])),
-            UnitCounts(
-                canary=np.asarray(rows["canary"][part], dtype=np.bool_),
-                turns=np.asarray(rows["n"][part], dtype=np.int64),
-                events=np.asarray(rows["e"][part], dtype=np.int64),
-                units=np.asarray(rows["units"][part], dtype=np.int64),
-            ),
-        )
+def _double(number: float) -> str:
+    """Return a whole number as SQL of a double: without an exponent it would be a decimal."""
+    return f"{number:.0f}e0"
+
+
+def _event(counts: str | None, event: str, weights: Sequence[float]) -> str:
+    """Return what a turn adds: that it counts, where not every turn does, and that it is one."""
+    if counts is None:
+        return f"CASE WHEN {event} THEN {_double(weights[0])} ELSE 0e0 END"
+    turn, both = _double(weights[0]), _double(weights[0] + weights[1])
+    return f"CASE WHEN NOT {counts} THEN 0e0 WHEN {event} THEN {both} ELSE {turn} END"
+
+
+def _tail(
+    time: str, silent: str, held: str | None, limits: Sequence[str], weights: Sequence[float]
+) -> str:
+    """Return what a turn adds: that it counts, and for each percentile that it is slower.
+
+    The commonest case stands first: a turn that was answered in time is looked at once.
+    """
+    counts, *levels = weights
+    sums = [counts + sum(levels[:i]) for i in range(len(levels) + 1)]
+    within = " ".join(
+        f"WHEN {time} <= {limit} THEN {_double(total)}"
+        for limit, total in zip(limits[1:], sums[1:], strict=False)
+    )
+    quiet = f"WHEN NOT ({silent}) AND {time} <= {limits[0]} THEN {_double(sums[0])}"
+    absent = f"WHEN {time} IS NULL AND (NOT ({silent}) OR {_INTERRUPTED}) THEN 0e0"
+    before = "" if held is None else f"WHEN NOT ({held}) THEN 0e0"
+    worst = f"WHEN {silent} THEN {_double(sums[-1])}"
+    return f"CASE {before} {quiet} {absent} {worst} {within} ELSE {_double(sums[-1])} END"
+
+
+def _packed(counts: Sequence[_Counted], bits: int) -> tuple[list[str], dict[str, tuple[int, int]]]:
+    """Return the numbers to add up, and where in them each field stands: (number, place)."""
+    per = 52 // bits
+    terms: list[list[str]] = []
+    places: dict[str, tuple[int, int]] = {}
+    used = per
+    for counted in counts:
+        left = list(counted.fields)
+        while left:
+            if used == per or (used + len(left) > per >= len(left)):
+                terms.append([])
+                used = 0
+            chunk = left[: per - used]
+            weights = [0.0] * len(counted.fields)
+            for i, name in enumerate(chunk):
+                places[name] = (len(terms) - 1, used + i)
+                weights[counted.fields.index(name)] = float(1 << bits * (used + i))
+            terms[-1].append(counted.sql(weights))
+            used += len(chunk)
+            left = left[len(chunk) :]
+    return [" + ".join(parts) for parts in terms], places
+
+
+def _capped(turns: Integers, events: Integers, *, per_unit: bool) -> tuple[Integers, Integers]:
+    """Return the turns and events of units, at most 63, in proportion; or whether there is any."""
+    if per_unit:
+        return np.minimum(turns, 1), np.minimum(events, 1)
+    held = np.where(turns > CAP, -(-events * CAP // np.maximum(turns, 1)), events)
+    return np.minimum(turns, CAP), held
 
 
 def _micros(time: str) -> int:

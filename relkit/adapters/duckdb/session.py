@@ -94,6 +94,8 @@ class Session:
         self._spill = tempfile.TemporaryDirectory(prefix="relkit-duckdb-")
         self._connection = duckdb.connect(":memory:")
         try:
+            # A bar would stand on standard output, where results go.
+            self._connection.execute("SET enable_progress_bar = false")
             self._connection.execute("SET temp_directory = $1", [self._spill.name])
             self._connection.execute("SET memory_limit = $1", [memory_limit])
             if threads is not None:
