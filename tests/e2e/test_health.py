@@ -286,6 +286,22 @@ def test_a_stage_that_nobody_measures_is_a_note(workspace: Workspace) -> None:
     assert health(workspace, without("network_ms"), policy=own).code == ExitCode.NO_DATA
 
 
+@pytest.mark.parametrize("form", ["pipecat", "livekit"])
+def test_traces_of_voice_frameworks_have_a_budget_on_the_first_day(
+    workspace: Workspace, form: str
+) -> None:
+    """A policy of one line judges what their spans know, sentinels and missing stages included."""
+    folder = str(workspace.folder / "traffic")
+    made = ("--scenario", "equal", "--turns", "12000", "--seed", "1", "--format", form)
+    assert workspace.relkit("simulate", "telemetry", folder, *made).code == ExitCode.OK
+    policy = "schema: relkit.health/v1\nname: serving\nbudget: voice-cloud\n"
+    (workspace.folder / "gates" / "serving.yaml").write_text(policy, encoding="utf-8")
+    now = ("--now", "2026-01-05T12:00:00Z")
+    answer = workspace.relkit("health", "serving", "--telemetry", folder, *now, "--json")
+    assert answer.code == ExitCode.OK, answer.document["reasons"]
+    assert answer.document["budget"][-3]["p95"] == pytest.approx(1070, abs=10)
+
+
 def test_first_and_warm_turns_have_budgets_of_their_own(workspace: Workspace) -> None:
     """``voice-local-cpu`` judges the first turn of a session apart from the others."""
     policy = HEALTH.replace("voice-cloud", "voice-local-cpu")

@@ -107,7 +107,8 @@ def judge_health(
     """
     findings = _Findings()
     if telemetry is not None:
-        used = (WHOLE_TURN, *STAGES) if policy.budget is not None else (WHOLE_TURN,)
+        stages = {*STAGES} - {"tool_ms"} if policy.budget is not None else set()
+        used = {WHOLE_TURN, *stages}  # few turns call a tool
         for reason in telemetry_defects(telemetry, used, policy.max_missing, replayed=replayed):
             findings.add("no_data", reason)
     if figures is None:
@@ -186,9 +187,9 @@ def telemetry_defects(
 ) -> Iterator[str]:
     """Yield what makes telemetry no evidence: rows that had to be left out, values that cannot be.
 
-    Only ``columns`` count where one changes its unit or type, or is missing in too many turns since
-    it holds what cannot be. Future rows are those after a ``now`` that was named where
-    ``replayed``, else of a wrong clock.
+    Only ``columns`` count where one changes its unit or type, or is missing in most turns while
+    there are values that cannot be: a sender's stand-ins for "not measured" are fewer. Future rows
+    are those after a ``now`` that was named where ``replayed``, else of a wrong clock.
     """
     dropped, rows = telemetry.dropped, counted(telemetry.rows, "row")
     counts = {
@@ -201,7 +202,7 @@ def telemetry_defects(
             yield f"{count:,} of {rows} {what}"
     if dropped.bad_value > max_missing * telemetry.rows:
         for column in telemetry.columns:
-            if column.name in columns and column.missing > max_missing * telemetry.turns:
+            if column.name in columns and column.missing > telemetry.turns / 2:
                 yield (
                     f"{column.name}: {column.missing:,} of {counted(telemetry.turns, 'turn')} "
                     "without it, and there are values that cannot be"
