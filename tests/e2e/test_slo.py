@@ -196,7 +196,7 @@ good: {prometheus: {histogram: 'turn_seconds{job="bot"}', below: 1}}
     )
     + """\
 alerts:
-  - {severity: page, budget: 3%, short: 10m, long: 2h}
+  - {severity: page, budget: 3%, short: 10m, long: 1.5h}
   - {severity: ticket, budget: 20%, short: 1h, long: 2d}
 """,
 }

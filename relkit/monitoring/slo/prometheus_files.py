@@ -8,7 +8,7 @@ level:metric:operations.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction as Exact
 from typing import Any
 
@@ -24,7 +24,7 @@ from relkit.monitoring.slo.selectors import (
     example_labels,
     selector_of,
 )
-from relkit.monitoring.slo.types import DAY_S, AlertSeverity, BurnAlert, PrometheusEvents, SloPolicy
+from relkit.monitoring.slo.types import AlertSeverity, BurnAlert, PrometheusEvents, SloPolicy
 
 _LEAST_WINDOW = "5m"
 _ABSENT_FOR = "10m"
@@ -87,6 +87,18 @@ def prometheus_export(policy: SloPolicy) -> tuple[dict[str, str], tuple[str, ...
     return files, tuple(notes)
 
 
+_UNITS_S = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def promql_duration(written: str) -> str:
+    """Return a duration as PromQL reads it, in whole units: ``1.5h`` is ``90m``."""
+    seconds = round(duration_s(written))
+    if written[:-1].isdecimal():
+        return written
+    unit, size = next(pair for pair in _UNITS_S if seconds % pair[1] == 0)
+    return f"{seconds // size}{unit}"
+
+
 def _decimal(value: Exact) -> str:
     """Return a number as PromQL reads it: 0.005, 14.4."""
     return f"{float(value):.15g}"
@@ -101,8 +113,11 @@ class Rules:
 
     @property
     def alerts(self) -> tuple[BurnAlert, ...]:
-        """The pairs of windows."""
-        return alerts_of(self.policy.window_s, self.policy.alerts)
+        """The pairs of windows, spelt as PromQL reads them."""
+        return tuple(
+            replace(alert, short=promql_duration(alert.short), long=promql_duration(alert.long))
+            for alert in alerts_of(self.policy.window_s, self.policy.alerts)
+        )
 
     def alert_name(self, what: str) -> str:
         """Return the name of an alert: ``TurnsAnsweredPage``."""
@@ -169,7 +184,7 @@ class Rules:
 
         The group's interval is the window that is summed, so that none is counted twice.
         """
-        period = f"{int(self.policy.window_s // DAY_S)}d"
+        period = promql_duration(self.policy.window)
         rules = []
         for metric in ("bad_events", "events"):
             rules.append(
@@ -434,7 +449,8 @@ def _dashboard(rules: Rules) -> dict[str, Any]:
             12,
         ),
     ]
-    for i, name in enumerate((*policy.slices, policy.release)[: _MOST_PANEL_SLICES + 1]):
+    labels = [name for name in (*policy.slices, policy.release) if "." not in name]
+    for i, name in enumerate(labels[: _MOST_PANEL_SLICES + 1]):
         bad, total = rules.counts("1d", by=name)
         expression = f"({bad}) / ({total}) / {_decimal(policy.allowed)}"
         panels.append(

@@ -11,7 +11,10 @@ from relkit.core.codec import encode
 from relkit.core.errors import InvalidInput
 from relkit.monitoring.slo.files import parse_slo
 from relkit.monitoring.slo.openslo_files import render_openslo
-from relkit.monitoring.slo.prometheus_files import prometheus_export
+from relkit.monitoring.slo.prometheus_files import (
+    prometheus_export,
+    promql_duration,
+)
 from relkit.monitoring.slo.types import GoodEvents, PrometheusEvents, SloPolicy, exact
 from tests.conftest import ROOT
 
@@ -270,6 +273,14 @@ def test_what_openslo_cannot_say_is_refused(policy: SloPolicy) -> None:
     files, notes = prometheus_export(native)
     assert sorted(files) == ["turns-answered.dashboard.json", "turns-answered.rules.yaml"]
     assert notes == ("no rule tests: promtool has no native histograms",)
+
+
+@pytest.mark.parametrize(
+    ("written", "spelt"), [("5m", "5m"), ("1.5h", "90m"), ("0.5d", "12h"), ("1.0d", "1d")]
+)
+def test_durations_are_whole_in_promql(written: str, spelt: str) -> None:
+    """Prometheus reads no fraction of an hour."""
+    assert promql_duration(written) == spelt
 
 
 def test_selectors_that_nothing_can_match_have_no_tests() -> None:
