@@ -73,9 +73,10 @@ def test_a_profile_is_what_a_slow_count_gives(tmp_path: Path, season: Season) ->
     with TurnTable(TelemetryOptions(paths=(str(path),), now=NOW)) as table:
         counted = DuckDBDrift(table, "speaker")
         profile = make_profile(counted, policy)
-        for column in profile.columns:
-            frozen = thawed(column)
-            fast = counted.reference_sums(frozen, season)
+        bins = [thawed(column) for column in profile.columns]
+        sums = counted.reference_sums(bins, season)
+        for frozen in bins:
+            fast = sums[frozen.column]
             slow = slow_sums(frozen, rows, partial(bin_of, frozen), season)
             assert np.array_equal(fast.by_slot, slow.by_slot)
             assert np.array_equal(fast.clusters, slow.clusters)
@@ -213,3 +214,30 @@ def test_turns_without_speaker_are_turns_of_their_session(tmp_path: Path) -> Non
         row["speaker"] = None if row["session"].endswith(("1", "3")) else row["speaker"]
     profile = profile_of([written(tmp_path / "a.jsonl", rows)], policy_of())
     assert profile.totals[0].clusters == len({row["session"] for row in rows})
+
+
+def test_labels_are_counted_among_labelled_turns(tmp_path: Path) -> None:
+    """Sums, windows and coverage are of the turns with a label; the others are no bin."""
+    rows = turns(900, seed=8, speakers=90, hours=3)
+    for number, row in enumerate(rows):
+        row["label"] = None if number % 3 == 0 else ("yes" if number % 2 else "no")
+    labelled = [row for row in rows if row["label"]]
+    text = policy_of(labels={"column": "label"})
+    path = written(tmp_path / "a.jsonl", rows)
+    profile = profile_of([path], text)
+    column = profile.column("label")
+    assert column is not None
+    frozen = thawed(column)
+    slow = slow_sums(frozen, labelled, partial(bin_of, frozen), "none")
+    with TurnTable(TelemetryOptions(paths=(str(path),), now=NOW)) as table:
+        counter = DuckDBDrift(table, "speaker")
+        fast = counter.reference_sums([frozen, thawed(profile.columns[0])], "none")["label"]
+        windows, counts = counter.counts([frozen], 3600)
+    assert fast.totals == slow.totals == column.totals
+    assert fast.span.squares.tolist() == slow.span.squares.tolist()
+    assert fast.hour.products.tolist() == slow.hour.products.tolist()
+    totals = counts["label"].totals
+    assert totals is not None
+    assert totals.turns.sum() == counts["label"].turns.sum() == len(labelled)
+    assert windows.turns.sum() == len(rows)
+    assert counts["label"].turns[:, -1].tolist() == [0, 0, 0]

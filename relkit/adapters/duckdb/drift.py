@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relkit.adapters.duckdb.session import quoted
-from relkit.adapters.duckdb.turns import TURNS, TurnTable
+from relkit.adapters.duckdb.turns import TURNS, Columns, TurnTable
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.monitoring.drift.bins import value_digest
 from relkit.monitoring.drift.types import (
@@ -26,7 +26,7 @@ from relkit.monitoring.drift.types import (
 from relkit.telemetry.types import COLUMNS, Telemetry
 
 _CODED = "drift_coded"
-_SIZES = "drift_sizes"
+_CELLS = "drift_cells"
 _HOUR = "(epoch_us(ts) // 3600000000)"
 _CURRENT = "drift_current"
 _OTHERS = "drift_others"
@@ -135,59 +135,95 @@ class DuckDBDrift:
             )
         )
 
-    def reference_sums(self, frozen: FrozenBins, season: Season) -> ReferenceSums:
-        """Return the sums by bin that a profile is made of."""
-        slots, bins = SLOTS[season], len(frozen.bins)
-        labelled = f" WHERE {quoted(frozen.column)} IS NOT NULL" if frozen.labelled else ""
-        self._table.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_CODED} AS SELECT {_HOUR} AS hour,"
-            f" {self._cluster} AS cluster, {_code(frozen)} AS code, count(*) AS e"
-            f" FROM {TURNS}{labelled} GROUP BY ALL"
-        )
-        cells = self._table.fetch(
-            f"SELECT {_slot(season)} AS slot, code, sum(e) AS turns,"
-            f" count(DISTINCT cluster) AS clusters FROM {_CODED} GROUP BY slot, code"
-        )
-        totals = self._table.fetch(
-            "SELECT slot, sum(n) AS turns, count(*) AS clusters, sum(n * n) AS squares"
-            f" FROM (SELECT {_slot(season)} AS slot, cluster, sum(e) AS n FROM {_CODED}"
-            " GROUP BY ALL) GROUP BY slot"
-        )
-        at = (cells["slot"].astype(np.int64), cells["code"].astype(np.int64))
-        by_slot = np.zeros((slots, 3), np.int64)
-        for i, name in enumerate(("turns", "clusters", "squares")):
-            by_slot[totals["slot"].astype(np.int64), i] = totals[name].astype(np.int64)
-        return ReferenceSums(
-            span=self._moments(("cluster",), bins),
-            hour=self._moments(("cluster", "hour"), bins),
-            by_slot=_filled((slots, bins), at, cells["turns"]).astype(np.int64),
-            clusters=_filled((slots, bins), at, cells["clusters"]).astype(np.int64),
-            totals=tuple(
-                SlotTotals(turns=turns, clusters=clusters, squares=squares)
-                for turns, clusters, squares in by_slot.tolist()
-            ),
-        )
+    def reference_sums(
+        self, columns: Sequence[FrozenBins], season: Season
+    ) -> dict[str, ReferenceSums]:
+        """Return the sums by bin that a profile is made of, of each column."""
+        labelled = [frozen for frozen in columns if frozen.labelled]
+        result = self._sums([frozen for frozen in columns if not frozen.labelled], season, "")
+        for frozen in labelled:
+            rows = f" WHERE {quoted(frozen.column)} IS NOT NULL"
+            result |= self._sums([frozen], season, rows)
+        return result
 
-    def _moments(self, keys: Sequence[str], bins: int) -> ClusterMoments:
-        """Return the sums over what ``keys`` tell apart, of the column that was coded last."""
-        by = ", ".join(keys)
+    def _sums(
+        self, columns: Sequence[FrozenBins], season: Season, rows: str
+    ) -> dict[str, ReferenceSums]:
+        """Return the sums of columns that are judged on the same rows."""
+        if not columns:
+            return {}
+        codes = [f", CAST({_code(x)} AS UTINYINT) AS k{i}" for i, x in enumerate(columns)]
         self._table.execute(
-            f"CREATE OR REPLACE TEMP TABLE {_SIZES} AS SELECT {by}, sum(e) AS n"
-            f" FROM {_CODED} GROUP BY {by}"
+            f"CREATE OR REPLACE TEMP TABLE {_CODED} AS SELECT *, {_slot(season)} AS slot,"
+            " count(*) OVER (PARTITION BY cluster) AS n_span,"
+            " count(*) OVER (PARTITION BY cluster, hour) AS n_hour FROM"
+            f" (SELECT {_HOUR} AS hour, {self._cluster} AS cluster{''.join(codes)}"
+            f" FROM {TURNS}{rows})"
         )
-        sums = self._table.fetch(
-            "SELECT code, sum(CAST(e AS DOUBLE) * e) AS squares,"
-            f" sum(CAST(e AS DOUBLE) * n) AS products FROM (SELECT {by}, code, sum(e) AS e"
-            f" FROM {_CODED} GROUP BY ALL) JOIN {_SIZES} USING ({by}) GROUP BY code"
+        fetched = self._table.fetch(
+            "SELECT slot, sum(n) AS turns, count(*) AS clusters, sum(n * n) AS squares FROM"
+            f" (SELECT slot, cluster, count(*) AS n FROM {_CODED} GROUP BY ALL) GROUP BY slot"
         )
         sizes = self._table.fetch(
-            f"SELECT coalesce(sum(CAST(n AS DOUBLE) * n), 0) AS squares FROM {_SIZES}"
+            "SELECT coalesce(sum(CAST(n_span AS DOUBLE)), 0) AS span,"
+            f" coalesce(sum(CAST(n_hour AS DOUBLE)), 0) AS hour FROM {_CODED}"
         )
-        code = sums["code"].astype(np.int64)
-        return ClusterMoments(
-            squares=_filled(bins, code, sums["squares"]),
-            products=_filled(bins, code, sums["products"]),
-            sizes=float(sizes["squares"][0]),
+        by_slot = np.zeros((SLOTS[season], 3), np.int64)
+        for i, name in enumerate(("turns", "clusters", "squares")):
+            by_slot[fetched["slot"].astype(np.int64), i] = fetched[name].astype(np.int64)
+        totals = tuple(
+            SlotTotals(turns=turns, clusters=clusters, squares=squares)
+            for turns, clusters, squares in by_slot.tolist()
+        )
+        return {
+            frozen.column: self._column_sums(
+                f"k{i}", (SLOTS[season], len(frozen.bins)), totals, sizes
+            )
+            for i, frozen in enumerate(columns)
+        }
+
+    def _column_sums(
+        self, code: str, shape: tuple[int, int], totals: tuple[SlotTotals, ...], sizes: Columns
+    ) -> ReferenceSums:
+        """Return the sums of one column of the coded turns; ``shape`` is slots and bins."""
+        self._table.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_CELLS} AS SELECT slot, cluster, {code} AS code,"
+            " sum(e) AS e, sum(CAST(e AS DOUBLE) * e) AS hour_squares FROM (SELECT slot, hour,"
+            f" cluster, {code}, count(*) AS e FROM {_CODED} GROUP BY ALL) GROUP BY ALL"
+        )
+        cells = self._table.fetch(
+            "SELECT slot, code, sum(e) AS turns, count(*) AS clusters,"
+            f" sum(hour_squares) AS hour FROM {_CELLS} GROUP BY slot, code"
+        )
+        spans = f"(SELECT code, sum(e) AS e FROM {_CELLS} GROUP BY cluster, code)"
+        squares = self._table.fetch(
+            f"SELECT code, sum(CAST(e AS DOUBLE) * e) AS span FROM {spans} GROUP BY code"
+        )
+        products = self._table.fetch(
+            f"SELECT {code} AS code, sum(CAST(n_span AS DOUBLE)) AS span,"
+            f" sum(CAST(n_hour AS DOUBLE)) AS hour FROM {_CODED} GROUP BY {code}"
+        )
+        at = (cells["slot"].astype(np.int64), cells["code"].astype(np.int64))
+        by_bin = {
+            name: _filled(shape[1], fetched["code"].astype(np.int64), fetched[column])
+            for name, fetched, column in (
+                ("squares", squares, "span"),
+                ("span", products, "span"),
+                ("hour", products, "hour"),
+            )
+        }
+        return ReferenceSums(
+            span=ClusterMoments(
+                squares=by_bin["squares"], products=by_bin["span"], sizes=float(sizes["span"][0])
+            ),
+            hour=ClusterMoments(
+                squares=_filled(shape, at, cells["hour"]).sum(axis=0),
+                products=by_bin["hour"],
+                sizes=float(sizes["hour"][0]),
+            ),
+            by_slot=_filled(shape, at, cells["turns"]).astype(np.int64),
+            clusters=_filled(shape, at, cells["clusters"]).astype(np.int64),
+            totals=totals,
         )
 
     def counts(

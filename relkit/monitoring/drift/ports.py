@@ -53,8 +53,10 @@ class DriftTurns(Protocol):
         """Return the values of a column with turns and clusters, at most so many."""
         ...
 
-    def reference_sums(self, frozen: FrozenBins, season: Season) -> ReferenceSums:
-        """Return the sums by bin that a profile is made of."""
+    def reference_sums(
+        self, columns: Sequence[FrozenBins], season: Season
+    ) -> dict[str, ReferenceSums]:
+        """Return the sums by bin that a profile is made of, of each column."""
         ...
 
     def counts(

@@ -80,61 +80,63 @@ def make_profile(turns: DriftTurns, policy: DriftPolicy | None) -> DriftProfile:
     if span is None:
         raise NoData("the reference has no turns", hint="see: relkit telemetry check PATH")
     kinds = turns.kinds
-    columns = []
+    labels = None if policy is None or policy.labels is None else policy.labels.column
     every = tuple(name for name in kinds if name != turns.cluster and not is_of_persons(name))
+    frozen = []
+    moments: dict[str, tuple[float | None, float | None]] = {}
     for name in every if policy is None else policy.judged:
         if name not in kinds:
             raise _no_column(name, "the reference", kinds)
-        labelled = policy is not None and policy.labels is not None and policy.labels.column == name
         try:
-            columns.append(_profiled(turns, name, kinds[name], policy, labelled=labelled))
+            frozen.append(_frozen(turns, name, kinds[name], moments, labelled=name == labels))
         except InvalidInput:
             if policy is not None:
                 raise
-    first = columns[0].totals
+    season = "none" if policy is None else policy.season
+    sums = turns.reference_sums(frozen, season)
+    columns = []
+    for bins in frozen:
+        median, spread = moments.get(bins.column, (None, None))
+        columns.append(column_profile(bins, sums[bins.column], median=median, spread=spread))
     return DriftProfile(
         schema="relkit.profile/v1",
         from_=window_time(span[0]),
         to=window_time(span[1]),
         cluster=turns.cluster,
-        season="none" if policy is None else policy.season,
-        turns=sum(total.turns for total in first),
+        season=season,
+        turns=sum(total.turns for total in columns[0].totals),
         columns_seen=kinds,
         columns=tuple(columns),
     )
 
 
-def _profiled(
-    turns: DriftTurns, name: str, kind: str, policy: DriftPolicy | None, *, labelled: bool
-) -> ColumnProfile:
-    median = spread = None
+def _frozen(
+    turns: DriftTurns,
+    name: str,
+    kind: str,
+    moments: dict[str, tuple[float | None, float | None]],
+    *,
+    labelled: bool,
+) -> FrozenBins:
+    """Return the bins of a column; median and spread of numbers go into ``moments``."""
+    if kind == "flag":
+        categories = ("false", "true")
+        return FrozenBins(column=name, kind="flag", categories=categories, labelled=labelled)
     empty = InvalidInput(
         f'the reference has no value of "{shown(name)}"', hint="leave the column out"
     )
-    if kind == "number":
-        median, spread = turns.moments(name)
-        if median is None:
-            raise empty
-        values = turns.distinct(name, FEW_VALUES + 1)
-        few = len(values) <= FEW_VALUES
-        frozen = (
-            frozen_values(name, values, labelled=labelled)
-            if few
-            else frozen_numbers(name, turns.deciles(name), labelled=labelled)
-        )
-    elif kind == "flag":
-        frozen = FrozenBins(
-            column=name, kind="flag", categories=("false", "true"), labelled=labelled
-        )
-    else:
+    if kind == "category":
         counts = turns.categories(name, MOST_CATEGORIES + 1)
         if not counts:
             raise empty
-        frozen = frozen_categories(name, counts, labelled=labelled)
-    season = "none" if policy is None else policy.season
-    return column_profile(
-        frozen, turns.reference_sums(frozen, season), median=median, spread=spread
-    )
+        return frozen_categories(name, counts, labelled=labelled)
+    moments[name] = turns.moments(name)
+    if moments[name][0] is None:
+        raise empty
+    values = turns.distinct(name, FEW_VALUES + 1)
+    if len(values) <= FEW_VALUES:
+        return frozen_values(name, values, labelled=labelled)
+    return frozen_numbers(name, turns.deciles(name), labelled=labelled)
 
 
 def judge_turns(turns: DriftTurns, policy: DriftPolicy, profile: DriftProfile) -> DriftReport:
