@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import relkit
+from relkit.core.codec import encode
 from tests.conftest import Said, Workspace
 from tests.cost_data import NOW, POLICY, PRICES, Call, calls, write_calls
 
+ARMS = {"baseline": "old", "candidate": "new"}
 Arms = tuple[list[Call], list[Call]]
 
 
@@ -22,7 +25,7 @@ def cost(
     (folder / "prices.yaml").write_text(prices, encoding="utf-8")
     baseline, candidate = (
         str(write_calls(folder / f"{name}.jsonl", rows))
-        for name, rows in zip(("old", "new"), arms, strict=True)
+        for name, rows in zip(ARMS.values(), arms, strict=True)
     )
     files = ("--baseline", baseline, "--candidate", candidate)
     return workspace.relkit("cost", "cost", *files, "--now", NOW, *options)
@@ -222,6 +225,16 @@ def test_people_read_it_in_80_columns(workspace: Workspace) -> None:
         "unpriced: none",
     ):
         assert part in said.out
+
+
+def test_a_notebook_gets_the_same_report(workspace: Workspace) -> None:
+    """``relkit.cost`` returns what the command prints, and a gate can require what it kept."""
+    document = cost(workspace, dearer(30.0), "--json").document
+    files = {name: workspace.folder / f"{path}.jsonl" for name, path in ARMS.items()}
+    report = relkit.cost("cost", **files, now=NOW, workspace=workspace.folder)
+    assert encode(report) == document
+    check = workspace.folder / ".relkit" / "checks" / "cost.json"
+    assert json.loads(check.read_text(encoding="utf-8"))["verdict"] == document["verdict"]
 
 
 def test_one_folder_holds_both_arms(workspace: Workspace) -> None:

@@ -303,15 +303,15 @@ def why_unpriced(model: str | None, code: str, unit: str | None) -> str:
 
 
 def slice_costs(
-    found: Mapping[str, Growth], margin: float, what: str, *, decided: bool
+    by_slice: Mapping[str, Growth], margin: float, what: str, *, decided: bool
 ) -> tuple[CostSlice, ...]:
     """Return the slices, the one with the largest growth first; those without one last.
 
     Without ``decided`` (nothing can be said about the whole) none of them passes.
     """
-    total = found[OVERALL].totals
+    total = by_slice[OVERALL].totals
     slices = []
-    for name, growth in found.items():
+    for name, growth in by_slice.items():
         if name == OVERALL:
             continue
         status, reason = judge_growth(growth, margin, what)

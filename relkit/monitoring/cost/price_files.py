@@ -210,10 +210,10 @@ def import_prices(
                 f'{source}: no model "{shown(name)}"',
                 hint=f'did you mean "{close[0]}"?' if close else "leave --models out to see all",
             )
-    wanted_models = models or tuple(entries)
+    chosen = models or tuple(entries)
     priced: dict[str, ModelPrice] = {}
     not_priced: list[NotPriced] = []
-    for name in wanted_models:
+    for name in chosen:
         price, listed = entries[name]
         not_priced += listed
         if price is not None:
@@ -229,7 +229,7 @@ def import_prices(
         )
     return ImportedPrices(
         format=kind,
-        entries=len(wanted_models),
+        entries=len(chosen),
         table=PriceTable(currency=currency, valid=Validity(from_=valid_from), models=priced),
         not_priced=tuple(not_priced),
     )
@@ -273,7 +273,7 @@ def _litellm_model(name: str, entry: Mapping[str, Any]) -> _Entry:
         unit = _LITELLM.get(key[: context.start()] if context else key)
         if unit is None or (unit in _ONLY_FOR and entry.get("mode") != _ONLY_FOR[unit]):
             if value != 0:
-                reason = "no unit of relkit" if unit is None else "means something else here"
+                reason = _NO_UNIT if unit is None else "means something else here"
                 reason = next((text for part, text in _REASONS.items() if part in key), reason)
                 listed.append(NotPriced(model=name, key=key, reason=reason))
             continue
@@ -353,6 +353,14 @@ _LANGFUSE: Mapping[str, Unit] = {
     "thoughtsTokenCount": "reasoning",
 }
 
+_NO_UNIT = "no unit of relkit"
+_OTHERS = {
+    "_1h": "price of a longer cache",
+    "cached_audio": "cached audio is not counted apart",
+    "queries": "searches are not counted",
+    "Queries": "searches are not counted",
+}
+
 _OF_INPUT = re.compile(r"\^?\(?input(\|prompt)?(\|cached)?\)?")
 """Patterns of usage keys that add up to all of the input."""
 
@@ -428,8 +436,8 @@ def _langfuse_prices(
         unit = _LANGFUSE.get(key)
         if unit is None:
             if value != 0:
-                hour = "price of a longer cache" if key.endswith("_1h") else "no unit of relkit"
-                listed.append(NotPriced(model=name, key=key, reason=hour))
+                reason = next((text for part, text in _OTHERS.items() if part in key), _NO_UNIT)
+                listed.append(NotPriced(model=name, key=key, reason=reason))
             continue
         amount = _amount(value, unit)
         if isinstance(amount, str):

@@ -207,6 +207,16 @@ LARGE = {
     "caseSensitive": False,
 }
 TWICE = {key: 2 * price for key, price in SONNET.items()}
+SPOKEN = {
+    "input_text_tokens": 5e-6,
+    "input_cached_text_tokens": 2.5e-6,
+    "output_text_tokens": 2e-5,
+    "input_audio_tokens": 1e-4,
+    "input_audio": 1e-4,
+    "input_cached_audio_tokens": 2e-5,
+    "output_audio_tokens": 2e-4,
+    "output_audio": 2e-4,
+}
 FLASH = {
     "input": 3e-7,
     "promptTokenCount": 3e-7,
@@ -224,6 +234,7 @@ def test_langfuse_names_a_unit_many_ways() -> None:
     document = [
         entry("sonnet", tier(SONNET), tier(TWICE, LARGE)),
         entry("flash", tier(FLASH), tier(FLASH | {"output": 5e-6}, by_prompt)),
+        entry("realtime", tier(SPOKEN)),
         entry("ada", tier({"total": 4e-6})),
     ]
     imported = litellm(document)
@@ -235,7 +246,11 @@ def test_langfuse_names_a_unit_many_ways() -> None:
     assert models["flash"].tiers == (PriceTier(above=199_999, output=5e-6),)
     assert (models["flash"].audio_in, models["flash"].reasoning) == (1e-6, 2.5e-6)
     assert reasons(imported, "sonnet") == {"input_cache_creation_1h": "price of a longer cache"}
-    assert reasons(imported, "flash") == {"grounding_queries": "no unit of relkit"}
+    assert reasons(imported, "flash") == {"grounding_queries": "searches are not counted"}
+    assert models["realtime"] == ModelPrice(
+        input=5e-6, output=2e-5, cache_read=2.5e-6, audio_in=1e-4, audio_out=2e-4
+    )
+    assert list(reasons(imported, "realtime")) == ["input_cached_audio_tokens"]
     assert reasons(imported, "ada") == {
         "total": "no unit of relkit",
         None: "no price that relkit knows",
