@@ -295,11 +295,20 @@ def _verdict(
         )
     missing = []
     judged = sum(finding.status != "no_data" for finding in findings)
+    # Those with turns enough that are not judged may hold most of the traffic.
+    unjudged = [x for x in findings if x.status == "no_data" and x.rows >= policy.min_rows]
+    rows_judged = sum(finding.rows for finding in findings if finding.status != "no_data")
     if not findings:
         missing.append("there is no turn in the current telemetry")
     elif not judged:
         reason, times = Counter(finding.reason for finding in findings).most_common(1)[0]
         missing.append(f"no window could be judged; {reason} (in {times} of {len(findings)})")
+    elif sum(finding.rows for finding in unjudged) > rows_judged:
+        reason, _ = Counter(finding.reason for finding in unjudged).most_common(1)[0]
+        missing.append(
+            f"most turns are in {counted(len(unjudged), 'window')} that could not be judged;"
+            f" {reason}"
+        )
     elif sustained.pending and judged < policy.sustained.among:
         missing.append(
             f"{sustained.pending} of {counted(judged, 'window')} drifted, and"

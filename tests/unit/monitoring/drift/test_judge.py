@@ -161,6 +161,10 @@ def test_a_large_effect_alone_and_an_alarm_alone_are_quiet() -> None:
         (current((20, 10, 5, 0, 0, 0)), "35 turns, 200 needed"),
         (current(OTHER, clusters=(1,)), "1 cluster, 5 needed"),
         (current(tuple(30 * n for n in SAME)), "the reference has 20,000 clusters, 30,000 needed"),
+        (
+            current(SAME, tuple(30 * n for n in OTHER)),
+            "most turns are in 1 window that could not be judged; the reference has 20,000",
+        ),
         (current(OTHER), "1 of 1 window drifted, and 3 have to: more windows are needed"),
         (current(OTHER, OTHER), "2 of 2 windows drifted"),
     ],
