@@ -313,7 +313,9 @@ def _capitals(
             rates[key] = rate
         if rate is None or not counts.units.sum():
             continue
-        x = unit_scores(turns[part], events[part], rate=rate, correlation=correlation(counts, rate))
+        # A unit without such a turn has no score, and none is computed.
+        some = np.maximum(turns[part], 1)
+        x = unit_scores(some, events[part], rate=rate, correlation=correlation(counts, rate))
         x = np.where(turns[part] > 0, x, 0.0)
         scores[:, place] = x
         paid[place] = log_odds_paid(x[:, None] * logs, share).sum(axis=0)
