@@ -55,6 +55,12 @@ from relkit.statistics.bets import (
     step_capitals,
     trigger_weights,
 )
+from relkit.statistics.measured_bets import (
+    DELTA_WEIGHTS,
+    DELTAS,
+    UnitAmounts,
+    step_capitals_of_amounts,
+)
 from relkit.statistics.types import UnitCounts
 
 LIMIT = "limit."
@@ -63,14 +69,20 @@ LIMIT = "limit."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bet:
-    """A trigger in a slice: log capitals, evidence, and its units by step and all together."""
+    """A trigger in a slice: log capitals of the bets on ``ratios``, evidence, and both arms.
+
+    ``steps`` are its units by step, and ``units`` all together; none of a mean.
+    """
 
     trigger: Trigger
     slice: str
     capitals: FloatArray
+    ratios: tuple[float, ...]
     evidence: float
     steps: tuple[UnitCounts, ...]
     units: UnitCounts
+    control: ArmFigures
+    canary: ArmFigures
     mode: TriggerMode
 
     @property
@@ -80,19 +92,30 @@ class _Bet:
 
     @property
     def measured(self) -> bool:
-        """Whether there is a turn that the trigger could have seen."""
-        return bool(self.units.units.sum())
+        """Whether there is a unit that the trigger could have seen."""
+        return self.control.units + self.canary.units > 0
+
+    @property
+    def both_arms(self) -> bool:
+        """Whether both arms have units."""
+        return self.control.units > 0 and self.canary.units > 0
 
     @property
     def below_floor(self) -> bool:
         """Whether the canary's rate is shown to be small enough by itself."""
-        if self.trigger.kind == "mean" or not self.units.both_arms:
+        if self.trigger.kind == "mean" or not self.both_arms:
             return False
         return floor_evidence(self.units, self.trigger.floor) >= RULED_OUT
 
+    def required(self, detectable: float) -> float:
+        """Return the ratio to rule out: that of the step, or the mean's own change."""
+        own = self.trigger.detectable
+        return detectable if self.trigger.kind != "mean" or own is None else own
+
     def done(self, detectable: float) -> bool:
         """Return whether the harm of a step is ruled out, or the rate too small to matter."""
-        return rules_out(self.capitals, detectable) or self.below_floor
+        ruled_out = rules_out(self.capitals, self.required(detectable), self.ratios)
+        return ruled_out or self.below_floor
 
 
 def judge_canary(policy: CanaryPolicy, look: CanaryLook) -> CanaryReport:
@@ -180,6 +203,8 @@ def _bets(policy: CanaryPolicy, look: CanaryLook) -> Iterator[_Bet]:
 
 
 def _bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Bet:
+    if trigger.kind == "mean":
+        return _mean_bet(look, trigger, key, mode)
     capitals = np.zeros(len(THETAS))
     counts = []
     for i, step in enumerate(look.steps, 1):
@@ -189,13 +214,59 @@ def _bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Be
         if key != OVERALL:
             toward = pooled_rate(step_counts(look, i, trigger.id, OVERALL))
         capitals = capitals + step_capitals(here, step.share, toward=toward)
+    units = reduce(add, counts, no_units())
     return _Bet(
         trigger=trigger,
         slice=key,
         capitals=capitals,
+        ratios=THETAS,
         evidence=evidence(capitals),
         steps=tuple(counts),
-        units=reduce(add, counts, no_units()),
+        units=units,
+        control=_figures(units, canary=False),
+        canary=_figures(units, canary=True),
+        mode=mode,
+    )
+
+
+def _mean_bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Bet:
+    capitals = np.zeros(len(DELTAS))
+    sums = {False: [0, 0, 0.0], True: [0, 0, 0.0]}
+    for i, step in enumerate(look.steps, 1):
+        counts = look.amounts.get((i, trigger.id, key))
+        if counts is None:
+            continue
+        amounts = counts.amounts
+        each = UnitAmounts(
+            canary=np.repeat(counts.canary, counts.units),
+            amounts=np.repeat(amounts, counts.units),
+            bases=np.repeat(counts.bases.astype(np.float64), counts.units),
+        )
+        capitals = capitals + step_capitals_of_amounts(each, step.share)
+        for arm, total in sums.items():
+            units = np.where(counts.canary == arm, counts.units, 0)
+            total[0] += int(units.sum())
+            total[1] += int((units * counts.bases).sum())
+            total[2] += float((units * amounts).sum())
+    control, canary = (
+        ArmFigures(
+            units=int(total[0]),
+            turns=int(total[1]),
+            events=0,
+            value=total[2] / total[1] if total[1] else None,
+        )
+        for total in (sums[False], sums[True])
+    )
+    return _Bet(
+        trigger=trigger,
+        slice=key,
+        capitals=capitals,
+        ratios=DELTAS,
+        evidence=evidence(capitals, DELTA_WEIGHTS),
+        steps=(),
+        units=no_units(),
+        control=control,
+        canary=canary,
         mode=mode,
     )
 
@@ -282,26 +353,30 @@ def _check(
     *,
     fired: bool,
 ) -> CanaryCheck:
-    control, canary = (_figures(bet.units, canary=canary) for canary in (False, True))
+    control, canary = bet.control, bet.canary
     shown = difference_of_rates(bet.steps)
-    smallest = smallest_ruled_out(bet.capitals)
+    difference = shown.difference
+    if bet.trigger.kind == "mean" and control.value is not None and canary.value is not None:
+        difference = canary.value - control.value
+    smallest = smallest_ruled_out(bet.capitals, bet.ratios)
     below = bet.below_floor
     status: CheckStatus = "quiet"
     if fired:
         status = "harm"
-    elif not bet.units.both_arms:
+    elif not bet.both_arms:
         status = "no_data"
-    elif below or (smallest is not None and step is not None and smallest <= step.detectable):
+    elif step is not None and bet.done(step.detectable):
         status = "ruled_out"
     return CanaryCheck(
         trigger=bet.trigger.id,
         slice=bet.slice,
         metric=bet.trigger.metric,
+        unit="amount" if bet.trigger.kind == "mean" else "fraction",
         mode=bet.mode,
         status=status,
         control=control,
         canary=canary,
-        difference=shown.difference,
+        difference=difference,
         low=_finite(shown.low),
         high=_finite(shown.high),
         evidence=bet.evidence,
@@ -322,18 +397,20 @@ def _check_reason(
     if status == "no_data":
         if not bet.measured:
             return "no turn has what it is measured by"
-        arm = "canary" if bet.units.arm(canary=True).units else "control"
+        arm = "canary" if bet.canary.units else "control"
         return f"only the {arm} has units here"
     if status == "harm":
         return (
             f"evidence {evidence_text(bet.evidence)}: an equal canary would reach "
             f"{policy.threshold:g} over all triggers in one rollout of {policy.threshold:.0f}"
         )
-    if below:
-        return f"the canary's rate is below {number(bet.trigger.floor, 'fraction')}"
-    if smallest is None:
-        return "no harm that is bet on is ruled out yet"
-    return f"odds {smallest:g} times those of control, or more, are ruled out"
+    if below or smallest is None:
+        floor = number(bet.trigger.floor, "fraction")
+        small = f"the canary's rate is below {floor}"
+        return small if below else "no harm that is bet on is ruled out yet"
+    odds = f"odds {smallest:g} times those of control, or more, are"
+    more = f"{percent(smallest)} more than control, or more, is"
+    return f"{more if bet.trigger.kind == 'mean' else odds} ruled out"
 
 
 def _blind(bets: Sequence[_Bet], step: CanaryStep | None) -> Iterator[BlindSlice]:
@@ -344,8 +421,8 @@ def _blind(bets: Sequence[_Bet], step: CanaryStep | None) -> Iterator[BlindSlice
     for bet in bets:
         if bet.slice == OVERALL or bet.mode == "advisory" or bet.below_floor:
             continue
-        smallest = smallest_ruled_out(bet.capitals)
-        if smallest is None or smallest > step.detectable:
+        smallest = smallest_ruled_out(bet.capitals, bet.ratios)
+        if smallest is None or smallest > bet.required(step.detectable):
             hidden.append(BlindSlice(slice=bet.slice, trigger=bet.trigger.id, could_hide=smallest))
     yield from sorted(hidden, key=lambda blind: (-(blind.could_hide or math.inf), blind.slice))
 
@@ -464,7 +541,14 @@ def _needed(look: CanaryLook, step: CanaryStep | None, bets: Sequence[_Bet]) -> 
     for bet in bets:
         if bet.mode != "required" or bet.slice != OVERALL or bet.done(step.detectable):
             continue
-        capital = float(bet.capitals[THETAS.index(step.detectable)])
+        ratio = bet.required(step.detectable)
+        capital = float(bet.capitals[bet.ratios.index(ratio)])
+        if bet.trigger.kind == "mean":
+            # So far it has lost so much a unit: it goes on like that.
+            if capital >= 0:
+                return None
+            most = max(most, units * (math.log(RULED_OUT) / -capital - 1))
+            continue
         needed = [
             units_to_rule_out(bet.now, share, step.detectable, capital=capital),
             units_to_show_floor(bet.now, bet.units, share, bet.trigger.floor),
@@ -516,14 +600,22 @@ def _harm_sentence(report: CanaryReport, look: CanaryLook) -> str:
     harm = next((check for check in report.checks if check.status == "harm"), None)
     if harm is not None:
         return final + (
-            f"{harm.trigger}{on_slice(harm.slice)} in {harm.canary.events:,} of "
-            f"{harm.canary.turns:,} canary turns ({number(harm.canary.value, 'fraction')}), "
-            f"control {number(harm.control.value, 'fraction')}; evidence "
+            f"{harm.trigger}{on_slice(harm.slice)} {_compared(harm)}; evidence "
             f"{evidence_text(report.evidence)}, needed {report.threshold:g}; an equal canary would "
             f"reach {report.threshold:g} by chance in one rollout of {report.threshold:.0f}"
         )
     broken = "; ".join(limit.reason for limit in report.limits if limit.broken)
     return final + broken if broken else final.removesuffix("; ")
+
+
+def _compared(check: CanaryCheck) -> str:
+    """Return what both arms had: ``in 26 of 530 canary turns (4.9 %), control 2.0 %``."""
+    if check.unit == "amount":
+        value, control = (f"{arm.value or 0:.4g}" for arm in (check.canary, check.control))
+        return f"is {value} in the canary ({check.metric}), control {control}"
+    rate, control = (number(arm.value, "fraction") for arm in (check.canary, check.control))
+    counts = f"{check.canary.events:,} of {check.canary.turns:,}"
+    return f"in {counts} canary turns ({rate}), control {control}"
 
 
 def evidence_text(value: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relkit.canary.types import (
+    AmountHistogram,
     CanaryPolicy,
     CanaryReport,
     FinalRollback,
@@ -67,6 +68,8 @@ class FoldedTurns:
 
     closed: UnitHistogram
     going_on: UnitHistogram
+    closed_amounts: AmountHistogram
+    amounts_going_on: AmountHistogram
     kept: KeptTurns
     newest_us: int | None
     lost: LostTurns

@@ -21,6 +21,9 @@ from relkit.canary.ports import (
 )
 from relkit.canary.state_files import (
     added_up,
+    amount_entries,
+    amounts_added_up,
+    amounts_of,
     check_steps,
     histogram_entries,
     histogram_of,
@@ -29,6 +32,8 @@ from relkit.canary.state_files import (
     render_state,
 )
 from relkit.canary.types import (
+    AMOUNT_BIN,
+    AmountHistogram,
     CanaryDecision,
     CanaryLook,
     CanaryPlan,
@@ -54,7 +59,6 @@ from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import Named, duration_s, seconds_between
 from relkit.core.wording import duration, percent, short_digest
 
-_BIN = 1.02
 _STALE_S = 3600.0
 _NO_DIGEST = f"sha256:{'0' * 64}"
 
@@ -221,6 +225,7 @@ class _Seen:
     """What all looks so far add up to, the units that may go on aside."""
 
     closed: UnitHistogram
+    amounts: AmountHistogram
     lost: LostTurns
     served: tuple[ServedRelease, ...]
     files: tuple[ReadFile, ...]
@@ -236,6 +241,7 @@ class _Seen:
         if state is None:
             return cls(
                 closed={},
+                amounts={},
                 lost=LostTurns(),
                 served=(),
                 files=(),
@@ -247,6 +253,7 @@ class _Seen:
             )
         return cls(
             closed=histogram_of(state.histogram, source="the state"),
+            amounts=amounts_of(state.amounts),
             lost=state.lost,
             served=state.served,
             files=state.files,
@@ -262,6 +269,7 @@ class _Seen:
         return replace(
             self,
             closed=added_up(self.closed, folded.closed),
+            amounts=amounts_added_up(self.amounts, folded.closed_amounts),
             lost=self.lost + folded.lost,
             served=_added(self.served, folded.served),
             files=tuple(sorted({*self.files, *files}, key=lambda file: file.digest)),
@@ -274,6 +282,7 @@ class _Seen:
         return replace(
             self,
             closed=added_up(self.closed, shard.closed),
+            amounts=amounts_added_up(self.amounts, shard.amounts),
             lost=self.lost + shard.lost,
             served=_added(self.served, shard.served),
             files=tuple(sorted({*self.files, *shard.files}, key=lambda file: file.digest)),
@@ -460,6 +469,7 @@ def _judge_and_keep(  # noqa: PLR0913, PLR0917 - what a look is made of
     look = CanaryLook(
         steps=steps,
         histogram=added_up(seen.closed, folded.going_on),
+        amounts=amounts_added_up(seen.amounts, folded.amounts_going_on),
         elapsed_s=_elapsed(steps, folded.newest_us, options.now),
         lost=seen.lost,
         served=seen.served,
@@ -484,6 +494,7 @@ def _judge_and_keep(  # noqa: PLR0913, PLR0917 - what a look is made of
             report=report,
             steps=steps,
             histogram=histogram_entries(look.histogram),
+            amounts=amount_entries(look.amounts),
             state=state,
             tool_version=ports.tool_version,
         )
@@ -543,7 +554,7 @@ def _percentiles(
             for place, turns in entry.bins:
                 reached += turns
                 if reached >= level * total:
-                    found[entry.column, level] = _BIN**place
+                    found[entry.column, level] = AMOUNT_BIN**place
                     break
     return found
 
@@ -583,6 +594,7 @@ def _write_state(  # noqa: PLR0913, PLR0917 - as above
         files=seen.files,
         times=seen.times,
         histogram=histogram_entries(seen.closed),
+        amounts=amount_entries(seen.amounts),
         open_=folded.kept.open_,
         recent=folded.kept.recent,
         first=folded.kept.first,

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from relkit.canary.types import (
+    AmountCounts,
+    AmountHistogram,
     CanaryDecision,
     CanaryPolicy,
     CanaryState,
@@ -105,6 +107,44 @@ def histogram_of(entries: Iterable[HistogramEntry], *, source: str) -> dict[Cell
             raise InvalidInput(f"{source}: {entry.trigger} on {entry.slice}: {error}") from error
         histogram[entry.step, entry.trigger, entry.slice] = counts
     return histogram
+
+
+def amount_entries(histogram: AmountHistogram) -> tuple[HistogramEntry, ...]:
+    """Return a histogram of amounts as files have it, sorted."""
+    entries = []
+    for (step, trigger, key), counts in sorted(histogram.items(), key=lambda entry: entry[0]):
+        rows = np.stack([counts.bases, counts.bins, counts.units], axis=1)
+        control, canary = (
+            tuple((int(a), int(b), int(c)) for a, b, c in rows[counts.canary == arm].tolist())
+            for arm in (False, True)
+        )
+        entries.append(
+            HistogramEntry(step=step, trigger=trigger, slice=key, control=control, canary=canary)
+        )
+    return tuple(entries)
+
+
+def amounts_of(entries: Iterable[HistogramEntry]) -> dict[CellKey, AmountCounts]:
+    """Return the histogram of amounts of a file."""
+    histogram = {}
+    for entry in entries:
+        cells = np.array([*entry.control, *entry.canary], dtype=np.int64).reshape(-1, 3)
+        histogram[entry.step, entry.trigger, entry.slice] = AmountCounts(
+            canary=np.arange(len(cells)) >= len(entry.control),
+            bases=cells[:, 0],
+            bins=cells[:, 1],
+            units=cells[:, 2],
+        )
+    return histogram
+
+
+def amounts_added_up(*histograms: AmountHistogram) -> dict[CellKey, AmountCounts]:
+    """Return histograms of amounts added up."""
+    total: dict[CellKey, AmountCounts] = {}
+    for histogram in histograms:
+        for key, counts in histogram.items():
+            total[key] = total[key] + counts if key in total else counts
+    return total
 
 
 def added_up(*histograms: UnitHistogram) -> dict[CellKey, UnitCounts]:

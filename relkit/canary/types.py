@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal
 
-from relkit.core.arrays import IntArray
+import numpy as np
+
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.values import (
     OPTIONAL,
     REQUIRED,
@@ -23,7 +25,7 @@ from relkit.core.values import (
     duration_s,
 )
 from relkit.gate.types import Enforcement, Verdict
-from relkit.statistics.types import UnitCounts
+from relkit.statistics.types import BoolArray, UnitCounts
 from relkit.telemetry.types import ColumnMapping, Dialect, Telemetry
 
 TriggerMode = Literal["required", "watch", "advisory"]
@@ -227,13 +229,57 @@ CellKey = tuple[int, str, str]
 UnitHistogram = Mapping[CellKey, UnitCounts]
 """Units by step, trigger and slice: all that the evidence is made of."""
 
+AMOUNT_BIN = 1.02
+"""The ratio of the ends of a bin of amounts, or of times."""
+
+NO_AMOUNT = -100_000
+"""The bin of an amount of nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmountCounts:
+    """The units of one step, mean and slice, as a histogram of k cells.
+
+    ``units`` (k,) have the arm ``canary`` (k,), the base ``bases`` (k,) that their amount is
+    divided by (turns, successes, 1), and an amount in the bin ``bins`` (k,): 1.02**bin.
+    """
+
+    canary: BoolArray
+    bases: IntArray
+    bins: IntArray
+    units: IntArray
+
+    def __add__(self, added: "AmountCounts") -> "AmountCounts":
+        """Return both together, every cell once and in ascending order."""
+        cells = np.concatenate([np.stack([c.canary, c.bases, c.bins]) for c in (self, added)], 1)
+        units = np.concatenate([self.units, added.units])
+        keys, place = np.unique(cells.astype(np.int64), axis=1, return_inverse=True)
+        sums = np.bincount(place.reshape(-1), weights=units, minlength=keys.shape[1])
+        return AmountCounts(
+            canary=keys[0] == 1, bases=keys[1], bins=keys[2], units=sums.astype(np.int64)
+        )
+
+    @property
+    def amounts(self) -> FloatArray:
+        """The amount in each bin (k,)."""
+        values = AMOUNT_BIN ** np.maximum(self.bins, NO_AMOUNT + 1).astype(np.float64)
+        return np.asarray(np.where(self.bins == NO_AMOUNT, 0.0, values), dtype=np.float64)
+
+
+AmountHistogram = Mapping[CellKey, AmountCounts]
+"""Units by step, mean and slice."""
+
+
 UnitCells = tuple[tuple[int, int, int], ...]
 """(turns, events, units) each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramEntry:
-    """The histogram of one step, trigger and slice as files have it."""
+    """The histogram of one step, trigger and slice as files have it.
+
+    A cell is (turns, events, units), or (base, bin, units) of a mean.
+    """
 
     step: int
     trigger: str
@@ -370,6 +416,7 @@ class CanaryState:
     files: tuple[ReadFile, ...]
     times: tuple[TimeBins, ...]
     histogram: tuple[HistogramEntry, ...]
+    amounts: tuple[HistogramEntry, ...]
     open_: Base64
     recent: Base64
     first: Base64
@@ -391,6 +438,7 @@ class CanaryLook:
     histogram: UnitHistogram
     elapsed_s: float
     lost: LostTurns
+    amounts: AmountHistogram = field(default_factory=dict)
     served: tuple[ServedRelease, ...] = ()
     thresholds: FrozenThresholds = FrozenThresholds()
     final: FinalRollback | None = None
@@ -401,7 +449,10 @@ class CanaryLook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmFigures:
-    """Units, turns and events of an arm, and the rate: None without a turn."""
+    """Units, turns and events of an arm, and the rate: None without a turn.
+
+    Of a mean ``turns`` are what the amounts are divided by, ``events`` 0, ``value`` the mean.
+    """
 
     units: Count
     turns: Count
@@ -426,6 +477,7 @@ class CanaryCheck:
     trigger: str
     slice: str
     metric: str
+    unit: Literal["fraction", "amount"]
     mode: TriggerMode
     status: CheckStatus
     control: ArmFigures
@@ -579,6 +631,7 @@ class CanaryDecision:
     report: CanaryReport
     steps: tuple[StepTime, ...]
     histogram: tuple[HistogramEntry, ...]
+    amounts: tuple[HistogramEntry, ...]
     state: StateName | None
     tool_version: str
 

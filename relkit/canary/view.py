@@ -153,6 +153,8 @@ def _rate(check: CanaryCheck, *, canary: bool) -> str:
     figures = check.canary if canary else check.control
     if figures.value is None:
         return "no turn"
+    if check.unit == "amount":
+        return f"{figures.value:.4g} of {count(figures.turns)}"
     return f"{number(figures.value, 'fraction')} of {count(figures.turns)}"
 
 
@@ -165,6 +167,8 @@ def _status(check: CanaryCheck) -> str:
         return "small enough"
     if check.smallest_ruled_out is None:
         return "open"
+    if check.unit == "amount":
+        return f"under +{percent(check.smallest_ruled_out)}"
     return f"under x {check.smallest_ruled_out:g}"
 
 

@@ -25,7 +25,17 @@ from tests.canary_data import (
 )
 
 REFERENCE = turns(700, seed=9, share=0.0, began="2026-02-28T12:00:00Z")
-TURNS = turns(260, seed=3, fail=(0.03, 0.12))
+TURNS = [
+    row | {"cost": 0.002 * (1 + i % 7), "success": i % 3 > 0}
+    for i, row in enumerate(turns(260, seed=3, fail=(0.03, 0.12)))
+]
+RICH = POLICY.replace(
+    "limits:",
+    """\
+  - {id: cost, mean: cost, per: success, detectable: 20%, mode: watch}
+  - {id: length, mean: turns, per: session, detectable: 50%, mode: watch}
+limits:""",
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ports(folder: Path) -> CanaryPorts:
     """Give the ports of a workspace."""
-    return ports_in(folder / "ws")
+    return ports_in(folder / "ws", RICH)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +109,7 @@ def test_any_split_into_files_and_looks_gives_the_same_evidence(
 ) -> None:
     """Turns out of order within ``lateness``, in several files a look, over several looks."""
     run = Path(tempfile.mkdtemp(dir=folder))
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     late = [data.draw(st.floats(0, 9)) for _ in range(40)]
     arrived = sorted(range(len(TURNS)), key=lambda i: TURNS[i]["ts"] + minutes(late[i % len(late)]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(TURNS)), min_size=1, max_size=3)))
@@ -130,7 +140,7 @@ def test_shards_joined_give_the_same_evidence(
 ) -> None:
     """Each session is seen by one shard; a session that may go on is joined, too."""
     run = Path(tempfile.mkdtemp(dir=folder))
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     shard = {row["session"]: data.draw(st.integers(0, 1)) for row in TURNS}
     states = []
     for k in (0, 1):
@@ -149,7 +159,7 @@ def test_shards_joined_give_the_same_evidence(
 def test_a_file_read_twice_changes_only_the_duplicates(folder: Path, whole: JudgedCanary) -> None:
     """The same bytes, under the same name or another, are counted and not used."""
     run = folder / "twice"
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     path, again = (write_turns(run / f"{name}.parquet", TURNS) for name in "ab")
     options = {"state": run / "s.json", "reference": (str(folder / "reference.parquet"),)}
     look_at(ports, path, **options)
@@ -161,7 +171,7 @@ def test_a_file_read_twice_changes_only_the_duplicates(folder: Path, whole: Judg
 def test_the_same_turns_in_another_file_are_duplicates(folder: Path, whole: JudgedCanary) -> None:
     """Turns of the last ``lateness`` are known by their ids, those before as late."""
     run = folder / "newest"
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     newest = max(row["ts"] for row in TURNS)
     tail = [row for row in TURNS if row["ts"] > newest - minutes(9)]
     options = {"state": run / "s.json", "reference": (str(folder / "reference.parquet"),)}
@@ -173,7 +183,7 @@ def test_the_same_turns_in_another_file_are_duplicates(folder: Path, whole: Judg
 
 def first_turns(folder: Path, looks: Sequence[Sequence[Row]], **options: object) -> JudgedCanary:
     """Judge looks without a reference."""
-    ports = ports_in(folder, POLICY.replace("limits:", "reference: {min_turns: 300}\nlimits:"))
+    ports = ports_in(folder, RICH.replace("limits:", "reference: {min_turns: 300}\nlimits:"))
     judged = None
     for k, rows in enumerate(looks):
         path = write_turns(folder / f"{k}.parquet", rows)
@@ -199,7 +209,7 @@ def test_without_a_reference_the_first_turns_give_the_thresholds(folder: Path) -
 def test_late_turns_are_counted_and_not_used(folder: Path) -> None:
     """A turn more than ``lateness`` behind the newest of the look before comes too late."""
     run = folder / "late"
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     old = TURNS[:50]
     options = {"state": run / "s.json", "reference": (str(folder / "reference.parquet"),)}
     look_at(ports, write_turns(run / "a.parquet", TURNS[50:]), **options)
@@ -213,10 +223,10 @@ def test_another_key_does_not_open_a_state(folder: Path, tmp_path: Path) -> None
     """Ids are kept as bytes that only the key opens."""
     run = folder / "keys"
     path = write_turns(run.parent / "keys.parquet", TURNS)
-    ports = ports_in(run)
+    ports = ports_in(run, RICH)
     look_at(ports, path, state=run / "s.json")
     state = (run / "s.json").read_text()
     assert not any(row["session"] in state for row in TURNS[-20:])
-    other = ports_in(tmp_path)
+    other = ports_in(tmp_path, RICH)
     with pytest.raises(InvalidInput, match="another telemetry key"):
         look_at(other, path, state=run / "s.json")

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from relkit.adapters.ledgers import LedgerFiles
+from relkit.registry.types import EventKind
 from tests.canary_data import NOW, POLICY, Row, at, minutes, turns, write_turns
 from tests.conftest import Workspace
+from tests.release_data import DIGEST, event
 
 EASY = POLICY.replace("detectable: 2,", "detectable: 3,")
 REFERENCE = turns(700, seed=9, share=0.0, began="2026-02-28T12:00:00Z")
@@ -322,3 +325,71 @@ def test_late_rows_hold_look_by_look(rollout: Rollout) -> None:
         )
     assert said.document["turns"]["late"] > 0
     assert said.document["verdict"] == "hold"
+
+
+def served(rollout: Rollout, *steps: tuple[str, float]) -> LedgerFiles:
+    """Write a ledger in which 1.5.0 is a canary of 1.4.0 with these steps."""
+    folder = rollout.workspace.folder
+    ledger = LedgerFiles(folder / "registry" / "events", locks=folder / ".relkit" / "locks")
+    events = [
+        event(EventKind.REGISTERED, "1.4.0", at="2026-02-01T00:00:00Z", release=DIGEST),
+        event(EventKind.REGISTERED, "1.5.0", at="2026-02-28T00:00:00Z", release=DIGEST),
+        event(EventKind.PROMOTED, "1.4.0", at="2026-02-28T01:00:00Z", traffic=1.0, decision=DIGEST),
+        *(
+            event(EventKind.CANARY, "1.5.0", at=since, traffic=share, decision=DIGEST)
+            for since, share in steps
+        ),
+    ]
+    for number, each_event in enumerate(events):
+        ledger.append(each_event, expected=number)
+    rollout.policy(
+        EASY.replace("control: {arm: control}\ncanary: {arm: canary}\n", "model: asr\n").replace(
+            ", from: 2026-03-01T12:00:00Z", ""
+        )
+    )
+    return ledger
+
+
+def with_release(rows: list[Row]) -> list[Row]:
+    """Return turns that name their release."""
+    return [row | {"release": "1.5.0" if row["arm"] == "canary" else "1.4.0"} for row in rows]
+
+
+def test_the_ledger_says_step_and_releases_and_takes_the_verdict(rollout: Rollout) -> None:
+    """A rollback is recorded once, is final, and prints the command with the slice that fails."""
+    ledger = served(rollout, ("2026-03-01T12:00:00Z", 0.25))
+    only = [
+        row | ({"ok": False, "outcome": "failed", "latency_ms": None} if i % 4 == 0 else {})
+        if row["arm"] == "canary" and row["language"] == "fr"
+        else row
+        for i, row in enumerate(EQUAL)
+    ]
+    code, document = rollout.canary(with_release(only))
+    assert (code, document["verdict"]) == (1, "roll_back")
+    assert document["rollback"] == "relkit rollback asr --bad 1.5.0 --slice language=fr"
+    assert document["subject"] == {"model": "asr", "control": "1.4.0", "canary": "1.5.0"}
+    last = ledger.events("asr")[-1]
+    assert (last.kind, last.version, last.traffic) == (EventKind.HELD, "1.5.0", 0.25)
+    assert last.reason.startswith("canary rolled back: harm:")
+    code, document = rollout.canary(with_release(EQUAL))
+    assert (code, document["verdict"]) == (1, "roll_back")
+    assert "final" in document["reason_codes"]
+    assert len(ledger.events("asr")) == 5
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ((), "asr has no release in canary"),
+        ((("2026-03-01T12:00:00Z", 0.3),), "which is no step of the policy"),
+    ],
+)
+def test_a_ledger_that_does_not_fit_the_policy_is_refused(
+    steps: tuple[tuple[str, float], ...], message: str, rollout: Rollout
+) -> None:
+    """No canary, or a share that is no step: exit 2, with what to do."""
+    served(rollout, *steps)
+    code, document = rollout.canary(with_release(EQUAL))
+    assert code == 2
+    assert message in document["error"]["message"]
+    assert document["error"]["hint"]

@@ -30,14 +30,18 @@ from relkit.adapters.duckdb.turns import EVERY, TurnTable, telemetry_files
 from relkit.canary.policies import TURN_RATES
 from relkit.canary.ports import FoldedTurns, FoldRequest, KeptTurns
 from relkit.canary.types import (
+    AMOUNT_BIN,
     CAP,
     EVERY_UNIT,
+    NO_AMOUNT,
+    AmountCounts,
     CellKey,
     FrozenThresholds,
     LostTurns,
     SampledUnits,
     ServedRelease,
     TimeBins,
+    Trigger,
 )
 from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput
@@ -52,9 +56,6 @@ _OpenTurns = Callable[[TelemetryOptions], TurnTable]
 
 _Column = npt.NDArray[np.generic]
 Integers = npt.NDArray[np.int64]
-
-BIN = 1.02
-"""The ratio of the ends of a bin of times."""
 
 LIMIT_FIELD = "limit."
 """Before the id of a limit, where its events are counted like those of a trigger."""
@@ -185,6 +186,7 @@ class _Fold:
         watermark = max((mark for mark in (before, newest) if mark is not None), default=None)
         self._join_kept(watermark)
         closed, going_on = self._histograms(tuple(self._bets()))
+        closed_amounts, amounts_going_on = self._amount_histograms()
         summary = self._summary()
         lost = self._lost(before, summary)
         kept = KeptTurns()
@@ -201,6 +203,8 @@ class _Fold:
         return FoldedTurns(
             closed=closed,
             going_on=going_on,
+            closed_amounts=closed_amounts,
+            amounts_going_on=amounts_going_on,
             kept=kept,
             newest_us=watermark,
             lost=lost,
@@ -654,6 +658,7 @@ class _Fold:
         codes = [f"c{i}" for i in range(len(self._slices))]
         shown = ", ".join(["unit", "period", "begun", "ended", "arms", "turns", *codes, *unpacked])
         numbers = "".join(f", p{i}" for i in range(len(terms)))
+        numbers += "".join(f", {sql.rpartition(' AS ')[2]}" for sql in self._sums())
         self._table.execute(f"CREATE VIEW canary_new AS SELECT {shown}{numbers} FROM canary_packed")
         return newest
 
@@ -674,13 +679,20 @@ class _Fold:
                 name: None
                 for relation in (source, *kept)
                 for name in columns_of_relation(self._table, relation)
-                if name.startswith(("n:", "e:"))
+                if name.startswith(("n:", "e:", "k:", "w:"))
             }
             self._every.clear()
+            amounts = {
+                name: None
+                for relation in (source, *kept)
+                for name in columns_of_relation(self._table, relation)
+                if name.startswith("y:")
+            }
             summed = ", ".join(
                 f"CAST(sum({quoted(name)}) AS BIGINT) AS {quoted(name)}"
                 for name in ("turns", *columns)
             )
+            summed += "".join(f", sum({quoted(name)}) AS {quoted(name)}" for name in amounts)
             chosen = "".join(f", min(c{i}) AS c{i}" for i in range(len(self._slices)))
             self._table.execute(
                 "CREATE TABLE canary_joined AS SELECT unit, period, min(begun) AS begun,"
@@ -714,6 +726,7 @@ class _Fold:
                 "count(*) AS turns",
                 *codes,
                 *(f"sum({term}) AS p{i}" for i, term in enumerate(terms)),
+                *self._sums(),
             ]
         )
         return f"SELECT {shown} FROM canary_rows r {joins} GROUP BY ALL"
@@ -819,13 +832,76 @@ class _Fold:
                 ),
             )
 
+    def _means(self) -> list[Trigger]:
+        """Return the means whose column is there."""
+        return [
+            trigger
+            for trigger in self._policy.watched
+            if trigger.kind == "mean"
+            and (trigger.column == "turns" or self._has(trigger.column) or not self._request.paths)
+        ]
+
+    def _sums(self) -> Iterator[str]:
+        """Yield what is added up for means: the amount, how often it was measured, success."""
+        for trigger in self._means():
+            if trigger.column == "turns":
+                continue
+            column = quoted(trigger.column)
+            yield f"coalesce(sum({column}), 0) AS {quoted('y:' + trigger.id)}"
+            yield f"count({column}) AS {quoted('k:' + trigger.id)}"
+            if trigger.per == "success":
+                yield (
+                    "CAST(coalesce(bool_or(success), FALSE) AS BIGINT)"
+                    f" AS {quoted('w:' + trigger.id)}"
+                )
+
+    def _amount_histograms(
+        self,
+    ) -> tuple[dict[CellKey, AmountCounts], dict[CellKey, AmountCounts]]:
+        """Return the histograms of amounts of the closed units, and of those that may go on."""
+        made: tuple[dict[CellKey, AmountCounts], dict[CellKey, AmountCounts]] = ({}, {})
+        for trigger in self._means():
+            amount, measured = quoted("y:" + trigger.id), quoted("k:" + trigger.id)
+            if trigger.column == "turns":
+                amount = measured = "turns"
+            base = {
+                "turn": measured,
+                "session": "1",
+                "success": f"least({quoted('w:' + trigger.id)}, 1)",
+            }[trigger.per]
+            place = (
+                f"CASE WHEN {amount} > 0 THEN"
+                f" CAST(round(ln({amount}) / ln({AMOUNT_BIN})) AS BIGINT) ELSE {NO_AMOUNT} END"
+            )
+            for column in (None, *(self._slices if trigger.mode != "advisory" else ())):
+                code = "-1" if column is None else f"c{self._slices.index(column)}"
+                rows = self._table.fetch(
+                    f"SELECT closed, step, coalesce({code}, -1) AS code, arms = 2 AS canary,"
+                    f" {base} AS base, {place} AS bin, count(*) AS units FROM canary_units"
+                    f" WHERE arms < 3 AND {measured} > 0 GROUP BY ALL ORDER BY ALL"
+                )
+                heads = np.stack(
+                    [np.asarray(rows[name], dtype=np.int64) for name in ("closed", "step", "code")]
+                )
+                for closed, step, number in np.unique(heads, axis=1).T.tolist():
+                    here = np.all(heads == [[closed], [step], [number]], axis=0)
+                    value = NO_VALUE if number < 0 else self._labels[column or ""][number]
+                    key = (int(step), trigger.id, slice_key(column, value))
+                    made[0 if closed else 1][key] = AmountCounts(
+                        canary=np.asarray(rows["canary"][here], dtype=np.bool_),
+                        bases=np.asarray(rows["base"][here], dtype=np.int64),
+                        bins=np.asarray(rows["bin"][here], dtype=np.int64),
+                        units=np.asarray(rows["units"][here], dtype=np.int64),
+                    )
+        return made
+
     def _times(self) -> Iterator[TimeBins]:
         """Yield the canary's times of this look, in bins, for what budgets are about."""
         for column in sorted(self._budgeted() & self._table.columns):
             time = quoted(column)
             rows = self._table.fetch(
                 f"SELECT {self._step_of('epoch_us(ts)')} AS step,"
-                f" CAST(ceil(ln(greatest({time}, 1e-3)) / ln({BIN})) AS INTEGER) AS bin,"
+                f" CAST(ceil(ln(greatest({time}, 1e-3)) / ln({AMOUNT_BIN})) AS INTEGER) AS bin,"
                 f" count(*) AS n FROM canary_rows WHERE arm = 'canary' AND {time} IS NOT NULL"
                 " GROUP BY ALL ORDER BY ALL"
             )
