@@ -35,7 +35,6 @@ UnitKind = Literal["session", "user"]
 TriggerId = Annotated[str, Limits(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 ColumnName = Annotated[str, Limits(min_length=1, max_length=64)]
 PercentileName = Annotated[str, Limits(pattern=r"^p[0-9]{1,2}$")]
-Positive = Annotated[float, Limits(gt=0, le=1e9)]
 
 EVERY_UNIT = "units"
 """The pseudo trigger whose histogram counts every unit and turn, whatever went wrong in it."""
@@ -219,7 +218,7 @@ class StepTime:
     """A step that has begun: its place in the policy (from 1), share of traffic, and since when."""
 
     index: Annotated[int, Limits(ge=1, le=1000)]
-    share: Annotated[float, Limits(gt=0, lt=1)]
+    share: Rate
     since: Time
 
 

@@ -16,6 +16,7 @@ from relkit.attestation.statements import WrittenStatement
 from relkit.audio.types import Quality
 from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.comparison.types import CompareReport
+from relkit.canary.types import CanaryDecision, CanaryState, WrittenCanaryPolicy
 from relkit.core.codec import defects, encode, parse, parse_yaml, schema
 from relkit.core.config import WorkspaceFile
 from relkit.core.digests import digest_of
@@ -196,6 +197,9 @@ FILES: tuple[type, ...] = (
     DriftProfile,
     DriftReport,
     LiveFinding,
+    CanaryState,
+    CanaryDecision,
+    WrittenCanaryPolicy,
     HealthPolicy,
     HealthReport,
     CapacityPolicy,
