@@ -34,6 +34,7 @@ from typing import Any
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PREDICATE = "urn:relkit:gate-decision:v1"
+CANARY = "urn:relkit:canary-decision:v1"
 STATEMENT = "https://in-toto.io/Statement/v1"
 MAX_BYTES, MAX_SIGNATURES, MAX_DEPTH = 256 * 2**20, 64, 100
 SKEW_S = 60
@@ -1591,6 +1592,216 @@ class Audit:
         return None
 
 
+# -- canary decisions: bets on the arm of each unit --------------------------------------------
+
+THETAS, STAKES = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0), (0.15, 0.20, 0.25, 0.20, 0.10, 0.10)
+DELTAS = (0.05, 0.1, 0.2, 0.5, 1.0)
+LARGEST = 1e300
+Cell = tuple[bool, int, int, int]  # canary, turns (or base), events (or bin), units
+
+
+def paid(z: float, share: float) -> float:
+    """Return ln(1 + p (e^z - 1)), the fair price of a bet."""
+    held = min(z, 600.0)
+    return math.log1p(share * math.expm1(held)) + (z - held)
+
+
+def rate_of(cells: list[Cell], toward: float | None) -> float | None:
+    """Return the rate of both arms together; a slice's with 300 turns at the overall one."""
+    turns = sum(n * u for _, n, _, u in cells)
+    events = sum(e * u for _, _, e, u in cells)
+    if toward is not None:
+        return (events + 300.0 * toward) / (turns + 300.0)
+    return events / turns if turns else None
+
+
+def bets_on_events(cells: list[Cell], share: float, toward: float | None) -> list[float]:
+    """Return the log capital of the bet on each odds ratio in one step."""
+    rate = rate_of(cells, toward)
+    if rate is None or {c for c, *_ in cells} != {True, False}:
+        return [0.0] * len(THETAS)
+    pairs = sum(n * (n - 1) * u for _, n, _, u in cells)
+    rho = 0.0
+    if pairs and 0.0 < rate < 1.0:
+        squares = math.fsum(u * (e - rate * n) ** 2 for _, n, e, u in cells)
+        turns = sum(n * u for _, n, _, u in cells)
+        rho = min(1.0, max(0.0, (squares / (rate * (1.0 - rate)) - turns) / pairs))
+    scores = [(c, (e - rate * n) / (1.0 + (n - 1) * rho), u) for c, n, e, u in cells]
+    return [
+        math.fsum(u * (c * x * math.log(t) - paid(x * math.log(t), share)) for c, x, u in scores)
+        for t in THETAS
+    ]
+
+
+def bets_on_amounts(cells: list[Cell], share: float) -> list[float]:
+    """Return the log capital of the bet on each relative change in one step."""
+    if {c for c, *_ in cells} != {True, False}:
+        return [0.0] * len(DELTAS)
+    rows = [(c, float(d), 0.0 if b <= -100_000 else 1.02**b, u) for c, d, b, u in cells]
+    units, bases = sum(u for *_, u in rows), math.fsum(d * u for _, d, _, u in rows)
+    if not bases:
+        return [0.0] * len(DELTAS)
+    ratio = math.fsum(y * u for _, _, y, u in rows) / bases
+    apart = [(c, y - ratio * d, u) for c, d, y, u in rows]
+    spread_of = math.sqrt(math.fsum(u * x * x for _, x, u in apart) / units)
+    size = abs(ratio) * bases / units
+    if spread_of <= 1e-9 * max(size, *(abs(y) for _, _, y, _ in rows)):
+        return [0.0] * len(DELTAS)
+    logs = []
+    for delta in DELTAS:
+        tilt = min(1.0, delta * size / spread_of)
+        held = [(c, max(-5.0, min(5.0, x / spread_of)) * tilt, u) for c, x, u in apart]
+        logs.append(math.fsum(u * (c * z - paid(z, share)) for c, z, u in held))
+    return logs
+
+
+def mixed(capitals: list[float], stakes: Iterable[float]) -> float:
+    """Return the evidence of a trigger from the log capitals of its bets."""
+    terms = [capital + math.log(stake) for capital, stake in zip(capitals, stakes, strict=True)]
+    log = max(terms) + math.log(math.fsum(math.exp(term - max(terms)) for term in terms))
+    return min(LARGEST, math.exp(min(log, math.log(LARGEST))))
+
+
+class CanaryAudit:
+    """A canary decision, judged again from the histogram of units inside."""
+
+    def __init__(self, predicate: Json) -> None:
+        """Compare every check's evidence, that of all, and the verdict."""
+        self.predicate = predicate
+        self.problems: list[str] = []
+        self.lines: list[tuple[str, str, str, str, str, str]] = []
+        self.believed: list[str] = []
+        report, document = predicate["report"], predicate["policy"]["document"]
+        if digest(document) != predicate["policy"]["digest"]:
+            self.problems.append("the policy is not the one of its digest")
+        self.shares = [step["share"] for step in predicate["steps"]]
+        self.cells: dict[tuple[str, str], list[list[Cell]]] = {}
+        for name in ("histogram", "amounts"):
+            for entry in predicate[name]:
+                steps = self.cells.setdefault(
+                    (entry["trigger"], entry["slice"]), [[] for _ in self.shares]
+                )
+                for arm in ("control", "canary"):
+                    steps[entry["step"] - 1] += [(arm == "canary", *row) for row in entry[arm]]
+        counted: dict[bool, list[float]] = {True: [], False: []}
+        done: dict[tuple[str, str], float | None] = {}
+        for check in report["checks"]:
+            capitals = self._capitals(check)
+            amount = check["unit"] == "amount"
+            stakes = [0.2] * 5 if amount else STAKES
+            evidence = mixed(capitals, stakes)
+            key = (check["trigger"], check["slice"])
+            agrees = math.isclose(evidence, check["evidence"], rel_tol=RELATIVE)
+            self._line(key, check["evidence"], evidence, agrees=agrees)
+            if check["mode"] != "advisory" and any(self.cells.get(key, [])):
+                counted[check["slice"] == "overall"].append(evidence)
+            done[key] = self._least(capitals, amount=amount)
+            if done[key] != check["smallest_ruled_out"]:
+                self.problems.append(f"{key[0]} on {key[1]}: what is ruled out differs")
+        halves = [sum(values) / len(values) for values in counted.values() if values]
+        evidence = min(LARGEST, sum(halves) / len(halves)) if halves else 1.0
+        agrees = math.isclose(evidence, report["evidence"], rel_tol=RELATIVE)
+        self._line(("evidence", "policy"), report["evidence"], evidence, agrees=agrees)
+        self._verdict(report, document, evidence, done)
+
+    def _line(self, key: tuple[str, str], theirs: float, ours: float, *, agrees: bool) -> None:
+        told = "agrees" if agrees else "DIFFERS"
+        self.lines.append((*key, f"{theirs:.6g}", f"{ours:.6g}", told, ""))
+        if not agrees:
+            self.problems.append(f"{key[0]} on {key[1]}: {theirs:.6g} is recorded, not {ours:.6g}")
+
+    def _capitals(self, check: Json) -> list[float]:
+        amount = check["unit"] == "amount"
+        total = [0.0] * len(DELTAS if amount else THETAS)
+        none: list[list[Cell]] = [[] for _ in self.shares]
+        steps = self.cells.get((check["trigger"], check["slice"]), none)
+        overall = self.cells.get((check["trigger"], "overall"), none)
+        for cells, whole, share in zip(steps, overall, self.shares, strict=True):
+            toward = None if check["slice"] == "overall" else rate_of(whole, None)
+            logs = bets_on_amounts(cells, share) if amount else bets_on_events(cells, share, toward)
+            total = [a + b for a, b in zip(total, logs, strict=True)]
+        return total
+
+    @staticmethod
+    def _least(capitals: list[float], *, amount: bool) -> float | None:
+        ratios = DELTAS if amount else THETAS
+        lost = zip(ratios, capitals, strict=True)
+        return next((ratio for ratio, capital in lost if capital <= -math.log(50.0)), None)
+
+    def _split(self) -> float:
+        """Return the evidence that units were not split as the steps say."""
+        log = 0.0
+        for cells, share in zip(self.cells.get(("units", "overall"), []), self.shares, strict=True):
+            canary = sum(u for c, *_, u in cells if c)
+            others = sum(u for c, *_, u in cells if not c)
+            a, b = 1000.0 * share, 1000.0 * (1.0 - share)
+            log += math.lgamma(a + canary) + math.lgamma(b + others)
+            log -= math.lgamma(a + b + canary + others)
+            log -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+            log -= canary * math.log(share) + others * math.log1p(-share)
+        return math.exp(min(log, 600.0))
+
+    def _verdict(
+        self,
+        report: Json,
+        document: Json,
+        evidence: float,
+        done: dict[tuple[str, str], float | None],
+    ) -> None:
+        """Say where the verdict does not follow from the evidence."""
+        alpha = fraction(document.get("alpha", 0.05))
+        fired = evidence >= 1.0 / alpha
+        broken = any(limit["broken"] for limit in report["limits"])
+        final = "final" in report["reason_codes"]
+        if (report["verdict"] == "roll_back") != (fired or broken or final):
+            self.problems.append(f"the verdict {report['verdict']} does not follow")
+        if report["limits"]:
+            self.believed.append("limits: what was measured")
+        if report["verdict"] != "advance":
+            return
+        step = document["steps"][report["step"]["index"] - 1]
+        for check in report["checks"]:
+            if check["mode"] != "required" or check["slice"] != "overall":
+                continue
+            needed = step["detectable"]
+            if check["unit"] == "amount":
+                own = next(t for t in document["triggers"] if t["id"] == check["trigger"])
+                needed = fraction(own["detectable"])
+            least = done[check["trigger"], "overall"]
+            if check["below_floor"]:
+                self.believed.append(f"{check['trigger']}: its rate is below the floor")
+            elif least is None or least > needed:
+                self.problems.append(f"{check['trigger']} is not ruled out, and it advances")
+        ratio = report["sample_ratio"]
+        if max(self._split(), 0.0 if ratio is None else ratio["evidence"]) >= 1000.0:
+            self.problems.append("the split of traffic is not the step's, and it advances")
+
+
+def fraction(written: Any) -> float:  # noqa: ANN401 - as YAML has it
+    """Return a fraction that may be written in percent."""
+    if isinstance(written, str):
+        return float(Decimal(written.rstrip("% ")) / 100)
+    return float(written)
+
+
+def canary_problems(statement: Json, payload: bytes, expected: Json) -> Iterator[str]:
+    """Yield what is wrong with a canary decision apart from its numbers."""
+    predicate = statement["predicate"]
+    judged = digest(predicate["subject"])
+    if canonical(statement).encode() != payload:
+        yield "it is not written in the one canonical form"
+    if ["sha256:" + s["digest"]["sha256"] for s in statement["subject"]] != [judged]:
+        yield "the subject is not the canary that was judged"
+    if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
+        yield f"it was issued in the future, at {predicate['created']}"
+    if expected["artifact"] is not None and expected["artifact"] != judged:
+        yield "it is about another canary"
+    if expected["policy"] not in (None, predicate["policy"]["digest"]):
+        yield "it was decided by another policy"
+    if expected["serial"] is not None:
+        yield "a canary decision has no serial"
+
+
 def label(check: Json) -> str:
     """Return what a check is called in words."""
     part = "" if check["part"] is None else f"{check['part']}: "
@@ -1867,12 +2078,15 @@ def load_keys(paths: Iterable[str]) -> dict[str, Any]:
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
-def audit(data: bytes, keys: dict[str, Any], expected: Json) -> tuple[list[str], Audit | None]:
+def audit(
+    data: bytes, keys: dict[str, Any], expected: Json
+) -> tuple[list[str], Audit | CanaryAudit | None]:
     """Return (problems, what came of the checks); None where nothing could be believed."""
     try:
         payload, _ = unpack(data, keys)
         statement = strict(payload)
-        if statement["predicateType"] != PREDICATE:
+        kind = statement["predicateType"]
+        if kind not in (PREDICATE, CANARY):
             raise Refused("it is no gate decision")  # noqa: TRY301 - one place says what is wrong
         subjects = [
             {"name": str(subject["name"]), "digest": {"sha256": subject["digest"]["sha256"]}}
@@ -1881,12 +2095,17 @@ def audit(data: bytes, keys: dict[str, Any], expected: Json) -> tuple[list[str],
         if statement != {
             "_type": STATEMENT,
             "subject": subjects,
-            "predicateType": PREDICATE,
+            "predicateType": kind,
             "predicate": statement["predicate"],
         }:
             raise Refused("it is no in-toto statement")  # noqa: TRY301 - as above
-        problems = list(statement_problems(statement, payload, expected))
-        checked = Audit(statement["predicate"])
+        checked: Audit | CanaryAudit
+        if kind == CANARY:
+            problems = list(canary_problems(statement, payload, expected))
+            checked = CanaryAudit(statement["predicate"])
+        else:
+            problems = list(statement_problems(statement, payload, expected))
+            checked = Audit(statement["predicate"])
     except Refused as error:
         return [str(error)], None
     except MALFORMED as error:
@@ -1899,7 +2118,7 @@ def safe(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def report(problems: list[str], checked: Audit | None) -> str:
+def report(problems: list[str], checked: Audit | CanaryAudit | None) -> str:
     """Return the table of checks, and every problem below it."""
     head = ("rule", "slice", "recorded", "recomputed", "", "")
     rows = [head, *(checked.lines if checked else [])]
@@ -1909,9 +2128,11 @@ def report(problems: list[str], checked: Audit | None) -> str:
     lines += [f"problem: {safe(problem)}" for problem in problems]
     if checked:
         lines += [f"believed: {safe(problem)}" for problem in checked.believed]
-        shadow = checked.predicate["policy"]["enforcement"] == "shadow"
+        inner = checked.predicate.get("report", checked.predicate)
+        enforced = inner if inner is not checked.predicate else inner["policy"]
+        shadow = enforced["enforcement"] == "shadow"
         lines += ["shadow: it can never promote"] if shadow else []
-        lines.append(f"verdict: {checked.predicate['verdict']}")
+        lines.append(f"verdict: {inner['verdict']}")
     return "\n".join([*lines, "NOT VALID" if problems else "valid"]) + "\n"
 
 

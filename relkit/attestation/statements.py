@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+from relkit.canary.types import CanaryDecision
 from relkit.core.codec import as_type, decode, encode, parse, parse_json
 from relkit.core.digests import PREFIX, JsonValue, canonical, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput
@@ -26,13 +27,14 @@ from relkit.gate.types import (
     WrittenOverride,
 )
 
-Content = GateDecision | Override | CheckRecord
-C = TypeVar("C", GateDecision, Override, CheckRecord)
+Content = GateDecision | Override | CheckRecord | CanaryDecision
+C = TypeVar("C", GateDecision, Override, CheckRecord, CanaryDecision)
 
 PREDICATES: Mapping[str, tuple[str, type[Content], type]] = {
     "urn:relkit:gate-decision:v1": ("decision", GateDecision, GateDecision),
     "urn:relkit:override:v1": ("override", Override, WrittenOverride),
     "urn:relkit:check:v1": ("check", CheckRecord, WrittenCheck),
+    "urn:relkit:canary-decision:v1": ("canary decision", CanaryDecision, CanaryDecision),
 }
 """Predicate type to (what people call it, its type, the type of what is signed)."""
 
@@ -117,6 +119,8 @@ def parse_statement(payload: bytes, *, source: str) -> Statement:
             raise InvalidInput(f"{source}: the subject is not what was checked")
     elif isinstance(content, GateDecision):
         _check_decision(content, statement, source)
+    elif statement.subject != _subjects(content):
+        raise InvalidInput(f"{source}: the subject is not the canary that was judged")
     return Statement(
         kind=kind, content=content, subjects=subjects, document=document, payload=payload
     )
@@ -147,7 +151,8 @@ def _check_decision(decision: GateDecision, statement: WrittenStatement, source:
 def _subjects(content: Content) -> tuple[Subject, ...]:
     """Return what a statement is about.
 
-    A check is about the candidate, or about itself where it is about none.
+    A check is about the candidate, or about itself where it is about none; a canary decision about
+    the releases of both arms.
     """
     if isinstance(content, GateDecision):
         named_digests = [(name, digest) for name, digest, _ in content.subjects]
@@ -155,6 +160,8 @@ def _subjects(content: Content) -> tuple[Subject, ...]:
         named_digests = [
             (f"candidate-{i}", subject) for i, subject in enumerate(content.subjects, 1)
         ]
+    elif isinstance(content, CanaryDecision):
+        named_digests = [("canary", digest_of(encode(content.subject)))]
     elif content.candidate is not None:
         named_digests = [("candidate", content.candidate)]
     else:

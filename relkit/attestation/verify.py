@@ -12,6 +12,7 @@ from relkit.attestation import auditor
 from relkit.attestation.envelopes import Envelope, parse_envelope
 from relkit.attestation.statements import Content, Statement, parse_statement
 from relkit.attestation.types import TrustedKey
+from relkit.canary.types import CanaryDecision
 from relkit.core.errors import InvalidInput
 from relkit.core.values import moment
 from relkit.gate.types import CheckRecord, GateDecision, Override
@@ -80,7 +81,7 @@ def verify(
     except InvalidInput as error:
         return Verification(problems=(error.message,), digest=envelope.digest, signers=signers)
     content = statement.content
-    if not isinstance(content, GateDecision):
+    if isinstance(content, Override | CheckRecord):
         content = replace(content, key=signers[0] if signers else None)
     verification = Verification(
         problems=general,
@@ -90,6 +91,8 @@ def verify(
         signers=signers,
         notes=() if signers else ("it is not signed: nobody vouches for it",),
     )
+    if isinstance(content, CanaryDecision):
+        return _rejudged(verification, statement)
     return _decided(verification, statement) if isinstance(content, GateDecision) else verification
 
 
@@ -131,13 +134,17 @@ def _generally(statement: Statement, now: str, options: VerifyOptions) -> Iterat
     content = statement.content
     if not statement.canonical:
         yield "it is not written in the one canonical form"
-    yield from _times(content.created, content.expires, now)
+    expires = None if isinstance(content, CanaryDecision) else content.expires
+    yield from _times(content.created, expires, now)
     if options.artifact is not None and options.artifact not in statement.subjects:
         yield "it is about another artifact"
     if isinstance(content, CheckRecord):
         return
-    if isinstance(content, Override):
-        policy, serial = content.decision.policy_digest, None
+    serial: int | None = None
+    if isinstance(content, CanaryDecision):
+        policy = content.policy.digest
+    elif isinstance(content, Override):
+        policy = content.decision.policy_digest
     else:
         policy, serial = content.policy.digest, content.serial
     if options.policy not in (None, policy):
@@ -145,7 +152,11 @@ def _generally(statement: Statement, now: str, options: VerifyOptions) -> Iterat
     if options.serial is None:
         return
     if serial is None:
-        yield "an override has no serial: verify the decision it names"
+        yield (
+            "a canary decision has no serial: its state is chained instead"
+            if isinstance(content, CanaryDecision)
+            else "an override has no serial: verify the decision it names"
+        )
     elif serial < options.serial:
         yield f"it is decision {serial}, older than {options.serial}: replayed"
 
@@ -159,6 +170,21 @@ def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
         yield "it expires before it was issued"
     if moment(expires) <= moment(now):
         yield f"it expired at {expires}"
+
+
+def _rejudged(verification: Verification, statement: Statement) -> Verification:
+    """Return the verification of a canary decision, judged again from its histogram."""
+    try:
+        audit = auditor.CanaryAudit(statement.document["predicate"])
+    except auditor.MALFORMED as error:
+        problem = f"its histogram is malformed ({type(error).__name__})"
+        return replace(verification, problems=(*verification.problems, problem))
+    return replace(
+        verification,
+        problems=(*verification.problems, *audit.problems),
+        agreed=sum(line[4] == "agrees" for line in audit.lines),
+        believed=tuple(audit.believed),
+    )
 
 
 def _decided(verification: Verification, statement: Statement) -> Verification:

@@ -1,6 +1,7 @@
 """How the verification of a signed file is shown: JSON for programs, text for people."""
 
 from relkit.attestation.verify import Verification
+from relkit.canary.types import CanaryDecision
 from relkit.core.digests import JsonValue
 from relkit.core.wording import counted, safe
 from relkit.gate.types import GateDecision
@@ -29,6 +30,15 @@ def verify_document(verification: Verification) -> dict[str, JsonValue]:
             "recomputed": verification.agreed,
             "believed": list(verification.believed),
         }
+    if isinstance(decision, CanaryDecision):
+        facts |= {
+            "verdict": decision.report.verdict,
+            "enforcement": decision.report.enforcement,
+            "policy": decision.policy.name,
+            "policy_digest": decision.policy.digest,
+            "recomputed": verification.agreed,
+            "believed": list(verification.believed),
+        }
     return facts
 
 
@@ -44,6 +54,11 @@ def verify_text(verification: Verification, name: str) -> str:
         lines.append(
             f"  {decision.verdict} by {safe(decision.policy.name)}, decision {decision.serial}, "
             f"until {decision.expires}; {counted(verification.agreed, 'check')} recomputed"
+        )
+    if isinstance(decision, CanaryDecision):
+        lines.append(
+            f"  {decision.report.verdict} by {safe(decision.policy.name)} at {decision.created}; "
+            f"{counted(verification.agreed, 'evidence')} recomputed"
         )
     lines += [f"  signed by {key}" for key in verification.signers]
     return "\n".join(lines)

@@ -28,7 +28,6 @@ from relkit.canary.state_files import (
     histogram_entries,
     histogram_of,
     parse_state,
-    render_decision,
     render_state,
 )
 from relkit.canary.types import (
@@ -105,7 +104,7 @@ class CanaryPlanOptions:
 class CanaryPorts:
     """What judging a canary needs; ``shown`` names a path without a folder of the machine.
 
-    ``signed`` writes a decision that is signed with a private key.
+    ``sealed`` gives the file of a decision, signed where a private key is named.
     """
 
     policy: Callable[[str], CanaryPolicy]
@@ -117,7 +116,7 @@ class CanaryPorts:
     key: Callable[[], bytes]
     shown: Callable[[Path], str]
     tool_version: str
-    signed: Callable[[CanaryDecision, Path], bytes] | None = None
+    sealed: Callable[[CanaryDecision, Path | None], bytes]
 
 
 def judge_telemetry(options: CanaryOptions, ports: CanaryPorts) -> JudgedCanary:
@@ -498,10 +497,7 @@ def _judge_and_keep(  # noqa: PLR0913, PLR0917 - what a look is made of
             state=state,
             tool_version=ports.tool_version,
         )
-        data = render_decision(decision)
-        if options.sign is not None and ports.signed is not None:
-            data = ports.signed(decision, options.sign)
-        storage.write_bytes(options.decision, data)
+        storage.write_bytes(options.decision, ports.sealed(decision, options.sign))
         decision_file = ports.shown(options.decision)
     if report.verdict == "roll_back" and policy.model is not None and subject.canary is not None:
         ports.ledgers.hold(policy.model, subject.canary, report)

@@ -8,7 +8,6 @@ import numpy as np
 from relkit.canary.types import (
     AmountCounts,
     AmountHistogram,
-    CanaryDecision,
     CanaryPolicy,
     CanaryState,
     CellKey,
@@ -160,15 +159,3 @@ def _cells(counts: UnitCounts, *, canary: bool) -> UnitCells:
     here = counts.canary == canary
     rows = np.stack([counts.turns[here], counts.events[here], counts.units[here]], axis=1)
     return tuple((int(turns), int(events), int(units)) for turns, events, units in rows.tolist())
-
-
-def render_decision(decision: CanaryDecision) -> bytes:
-    """Return a decision's file."""
-    return json.dumps(encode(decision), ensure_ascii=False, indent=1).encode() + b"\n"
-
-
-def parse_decision(data: bytes, *, source: str) -> CanaryDecision:
-    """Return the decision in a file; raises InvalidInput."""
-    return parse(
-        CanaryDecision, parse_json(decode(data, source=source), source=source), source=source
-    )

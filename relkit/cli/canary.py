@@ -40,6 +40,9 @@ def canary(
     decision: Annotated[
         Path | None, typer.Option("--decision", metavar="FILE", help="Write the decision.")
     ] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private key.")
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option("--key", metavar="FILE", help="Key of ids (default: the workspace's)."),
@@ -72,6 +75,8 @@ def canary(
         )
         show(wiring.plan_canary_rollout(workspace, planned), common, text=plan_text)
         return
+    if sign is not None and decision is None:
+        raise UsageError("--sign signs a decision", hint="--decision FILE")
     if turns_per_hour is not None:
         raise UsageError("--turns-per-hour belongs to --plan")
     if merge:
@@ -81,7 +86,12 @@ def canary(
                 hint="relkit canary POLICY --merge A --merge B --state OUT",
             )
         merged = MergeOptions(
-            policy=policy, states=tuple(merge), state=state, decision=decision, now=at
+            policy=policy,
+            states=tuple(merge),
+            state=state,
+            decision=decision,
+            sign=sign,
+            now=at,
         )
         judged = wiring.merge_canary_states(workspace, merged, key)
     else:
@@ -93,6 +103,7 @@ def canary(
             reference=tuple(reference or ()),
             state=state,
             decision=decision,
+            sign=sign,
             now=at,
         )
         judged = wiring.judge_canary_telemetry(workspace, options, key)

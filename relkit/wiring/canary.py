@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         CanaryPorts,
         MergeOptions,
     )
-    from relkit.canary.types import CanaryPlan, JudgedCanary
+    from relkit.canary.types import CanaryDecision, CanaryPlan, JudgedCanary
 
 
 def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts":
@@ -39,6 +39,7 @@ def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts"
         key=partial(telemetry_key, key or workspace.state / TELEMETRY_KEY, make=key is None),
         shown=workspace.shown,
         tool_version=__version__,
+        sealed=_sealed,
     )
 
 
@@ -65,3 +66,17 @@ def plan_canary_rollout(workspace: Workspace, options: "CanaryPlanOptions") -> "
     from relkit.canary.run import plan_rollout
 
     return plan_rollout(options, canary_ports(workspace))
+
+
+def _sealed(decision: "CanaryDecision", key: Path | None) -> bytes:
+    """Return the envelope of a decision, signed where a key is named."""
+    import os
+
+    from relkit.adapters.signing import load_private
+    from relkit.attestation.envelopes import Envelope, render_envelope
+    from relkit.attestation.statements import render_statement
+
+    envelope = Envelope(payload=render_statement(decision))
+    if key is not None:
+        envelope = load_private(key, os.environ).sign(envelope)
+    return render_envelope(envelope)

@@ -1,7 +1,10 @@
 """``relkit canary`` as users type it: verdicts, exit codes, and telemetry that is not fit."""
 
+import base64
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 
 from relkit.adapters.ledgers import LedgerFiles
+from relkit.core.digests import canonical
 from relkit.registry.types import EventKind
 from tests.canary_data import NOW, POLICY, Row, at, minutes, turns, write_turns
 from tests.conftest import Workspace
@@ -52,7 +56,7 @@ def test_an_equal_canary_advances(rollout: Rollout) -> None:
     code, document = rollout.canary(EQUAL, "--decision", str(rollout.folder / "decision.json"))
     assert (code, document["verdict"], document["gate_verdict"]) == (0, "advance", "pass")
     assert document["next_step"] == {"index": 2, "share": 0.5}
-    decision = json.loads((rollout.folder / "decision.json").read_text())
+    decision = opened(rollout.folder / "decision.json")["predicate"]
     cells = [
         entry
         for entry in decision["histogram"]
@@ -87,6 +91,52 @@ def test_shadow_shows_the_verdict_and_exits_0(rollout: Rollout) -> None:
     code, document = rollout.canary(HARM)
     assert (code, document["verdict"], document["enforcement"]) == (0, "roll_back", "shadow")
 
+
+def opened(path: Path) -> Any:  # noqa: ANN401 - a statement
+    """Return the statement in an envelope."""
+    return json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+
+
+def test_a_signed_decision_is_judged_again_by_others(rollout: Rollout) -> None:
+    """``verify`` recomputes all evidence from the histogram, and so does the auditors' file."""
+    pytest.importorskip("cryptography")
+    folder, relkit = rollout.folder, rollout.workspace.relkit
+    assert relkit("doctor", "--make-key", str(folder)).code in {0, 1, 3}
+    decision = folder / "decision.json"
+    signed = ("--decision", str(decision), "--sign", str(folder / "relkit.key"))
+    rollout.policy(EASY.replace("limits:", COST))
+    rows = [row | {"cost": 0.001 * (1 + i % 5)} for i, row in enumerate(EQUAL)]
+    assert rollout.canary(rows, *signed)[1]["verdict"] == "advance"
+    verify = ("verify", str(decision), "--key", str(folder / "relkit.pub"), "--json")
+    document = relkit(*verify).document
+    assert document["problems"] == []
+    assert (document["kind"], document["recomputed"]) == ("canary decision", 21)
+    verifier = folder / "verifier.py"
+    verifier.write_text(relkit("verify", "--print-verifier").out)
+    audited = subprocess.run(
+        [sys.executable, verifier, decision, "--key", folder / "relkit.pub"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (audited.returncode, audited.stdout.splitlines()[-2:]) == (
+        0,
+        ["verdict: advance", "valid"],
+    )
+    statement = opened(decision)
+    entries = statement["predicate"]["histogram"]
+    next(e for e in entries if e["trigger"] == "failures")["canary"][0][2] += 40
+    payload = base64.b64encode(canonical(statement)).decode()
+    forged = json.loads(decision.read_text()) | {"payload": payload, "signatures": []}
+    decision.write_text(json.dumps(forged))
+    document = relkit("verify", str(decision), "--allow-unsigned", "--json").document
+    assert not document["valid"]
+    assert "is recorded, not" in document["problems"][0]
+
+
+COST = """\
+  - {id: cost, mean: cost, per: session, detectable: 50%}
+limits:"""
 
 Change = Callable[[list[Row]], list[Row]]
 

@@ -39,7 +39,7 @@ KEYS = {"k": _AnyKey()}
 WANTED = {"now": auditor.moment(LATER), "serial": None, "artifact": None, "policy": None}
 
 
-def audited(payload: bytes) -> tuple[list[str], auditor.Audit | None]:
+def audited(payload: bytes) -> tuple[list[str], auditor.Audit | auditor.CanaryAudit | None]:
     """Return what the auditor says about a payload."""
     document = json.loads(render_envelope(Envelope(payload=payload)))
     document["signatures"] = [{"keyid": "k", "sig": "AAAA"}]

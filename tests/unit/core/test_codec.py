@@ -15,8 +15,8 @@ from relkit.attestation.envelopes import Envelope
 from relkit.attestation.statements import WrittenStatement
 from relkit.audio.types import Quality
 from relkit.bisect.types import CommandAnswer, LogHead
-from relkit.comparison.types import CompareReport
 from relkit.canary.types import CanaryDecision, CanaryState, WrittenCanaryPolicy
+from relkit.comparison.types import CompareReport
 from relkit.core.codec import defects, encode, parse, parse_yaml, schema
 from relkit.core.config import WorkspaceFile
 from relkit.core.digests import digest_of
