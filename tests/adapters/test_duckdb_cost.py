@@ -150,7 +150,7 @@ def test_speech_has_models_of_its_own(tmp_path: Path) -> None:
     assert together.silent == ()
     rows[0] |= {"voice": "nobody"}
     counted = usage(tmp_path, rows, spoken)
-    assert counted.unpriced == {("large", "unknown_model", None): 1}
+    assert counted.unpriced == {("nobody", "unknown_model", None): 1}
     with pytest.raises(InvalidInput, match='no column "vioce"'):
         usage(tmp_path, rows, replace(COST, components={"tts": ComponentModel(column="vioce")}))
 
@@ -180,7 +180,7 @@ def test_a_turn_that_was_broken_off_called_nobody(tmp_path: Path) -> None:
         rows[0] |= gone | {"outcome": outcome}
         assert usage(tmp_path, rows, spoken).unpriced == unpriced
     rows[0] = call("b", 0, tts_chars=None)
-    assert usage(tmp_path, rows, spoken).unpriced == {("large", "no_usage", "character"): 1}
+    assert usage(tmp_path, rows, spoken).unpriced == {("mouth", "no_usage", "character"): 1}
     rows[0] |= {"outcome": "failed"}
     assert usage(tmp_path, rows, spoken).unpriced == {}
 

@@ -209,6 +209,17 @@ def test_a_few_unpriced_calls_are_listed(workspace: Workspace) -> None:
     assert "of unheard-of, which no price table has" in said.out
 
 
+def test_the_nearest_priced_model_is_named(workspace: Workspace) -> None:
+    """A map has its providers before the names of models: the note says what to write."""
+    prices = PRICES.replace("  ears:", "  deepgram/ears:")
+    policy = f"{POLICY}components: {{stt: ears}}\n"
+    said = cost(workspace, dearer(1), policy=policy, prices=prices)
+    flat = " ".join(said.out.split())
+    assert (said.code, "240 of ears, which no price table has" in flat) == (4, True)
+    assert 'note: ears has no price; did you mean "deepgram/ears"?' in flat
+    assert "0.00" not in said.out
+
+
 def test_people_read_it_in_80_columns(workspace: Workspace) -> None:
     """Verdict, figures, the three effects, slices, words, and what has no price, in one screen."""
     policy = f"{POLICY}components: {{stt: ears, tts: mouth}}\n"

@@ -79,6 +79,9 @@ _GRAIN = 10**9
 _MS = 1000
 """Audio is summed in whole milliseconds, for the same reason."""
 
+_OF_PAYEE = 1000
+"""Reasons of the second component are numbered from this on."""
+
 _BROKEN_OFF = "outcome IN ('interrupted', 'abandoned')"
 """A turn that its user broke off, and that names no model and no token, called none."""
 
@@ -304,7 +307,10 @@ class _Query:
         turns = f"(SELECT *, {self.facts.net.input_column()} AS input FROM cost_turns)"
         cells = "".join(f", {self.cell(c)} AS {c}_cell" for c in self.models)
         reasons = "".join(f", {self.reason(c)} AS {c}_why" for c in self.models)
-        why = [f"WHEN {component}_why <> 0 THEN {component}_why" for component in self.models]
+        why = [
+            f"WHEN {component}_why <> 0 THEN {component}_why + {i * _OF_PAYEE}"
+            for i, component in enumerate(self.models)
+        ]
         if self.billed != "FALSE":
             why.insert(0, f"WHEN {self.billed} THEN 0")
             if self.needs_currency:
@@ -326,9 +332,11 @@ def _number(code: UnpricedCode, unit: Unit | None = None) -> int:
     return 100 * (1 + _CODES.index(code)) + (0 if unit is None else 1 + PRICE_UNITS.index(unit))
 
 
-def _reason_of(number: int) -> tuple[UnpricedCode, Unit | None]:
-    unit = number % 100
-    return _CODES[number // 100 - 1], PRICE_UNITS[unit - 1] if unit else None
+def _reason_of(number: int) -> tuple[int, UnpricedCode, Unit | None]:
+    """Return whose reason it is (the how many-th component), the code and the unit."""
+    payee, reason = divmod(number, _OF_PAYEE)
+    unit = reason % 100
+    return payee, _CODES[reason // 100 - 1], PRICE_UNITS[unit - 1] if unit else None
 
 
 def _text(value: str | None) -> str:
@@ -659,7 +667,8 @@ def _collect(
     billed = [int(value) for value in np.ma.filled(np.ma.asarray(rows["billed"]), 0)]
     for i, label in enumerate(named):
         if why[i]:
-            key = (label[0], *_reason_of(int(why[i])))
+            payee, code, unit_of = _reason_of(int(why[i]))
+            key = (label[payee], code, unit_of)
             unpriced[key] = unpriced.get(key, 0) + int(calls[i])
             continue
         before, paid, sum_billed = groups.get(label, (0, {}, Fraction(0)))
@@ -714,7 +723,9 @@ def _silent(query: _Query) -> Iterator[Unit]:
     if query.book is None:
         return
     units = {unit for component in query.models for unit in query.priced_units(component)}
-    if query.facts.with_audio and not units & {"second", "audio_minute", "audio_in"}:
+    recognised, spoken = "stt" in query.models, "tts" in query.models
+    recognised = recognised or bool(units & {"second", "audio_minute", "audio_in"})
+    if query.facts.with_audio and not recognised:
         yield "second"
-    if query.facts.with_characters and not units & {"character", "audio_out"}:
+    if query.facts.with_characters and not spoken and not units & {"character", "audio_out"}:
         yield "character"

@@ -5,12 +5,12 @@ audio part of output (docs/cost.md, section "Each token once"). A price is looke
 name of the model and by the day; what has none is never free.
 """
 
+import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from fractions import Fraction
 
-from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown
 from relkit.monitoring.cost.types import (
@@ -257,6 +257,7 @@ def _defect(price: ModelPrice) -> tuple[str, str] | None:
 
 
 def nearest_model(name: str, names: Sequence[str]) -> str | None:
-    """Return a hint with the model of a table that a name may mean."""
-    hint = nearest(name, names)
-    return hint if hint and hint.startswith("did you mean") else None
+    """Return the model of a table that a name may mean: with a provider before it, or misspelt."""
+    of_provider = [other for other in names if other.rpartition("/")[2] == name]
+    close = min(of_provider, key=len, default=None)
+    return close or next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.8)), None)

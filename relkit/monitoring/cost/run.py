@@ -20,7 +20,7 @@ from relkit.monitoring.cost.judging import (
     slice_costs,
 )
 from relkit.monitoring.cost.ports import CostPorts
-from relkit.monitoring.cost.prices import price_book, suspicions
+from relkit.monitoring.cost.prices import nearest_model, price_book, suspicions
 from relkit.monitoring.cost.types import (
     ArmUsage,
     CheckedPrices,
@@ -116,7 +116,9 @@ def cost_report(
         sessions=(arms[0].sessions, arms[1].sessions),
         successes=(arms[0].success[0], arms[1].success[0]),
         audio_minutes=_each(arm.audio_minutes if arm.audio_minutes > 0 else None for arm in arms),
-        cost=_each(map(float, amounts)),
+        cost=_each(
+            float(amount) if arm.priced else None for amount, arm in zip(amounts, arms, strict=True)
+        ),
         cost_per_call=_each(
             _per(amount, arm.priced) for amount, arm in zip(amounts, arms, strict=True)
         ),
@@ -131,7 +133,7 @@ def cost_report(
         slices=slice_costs(growth, policy.margin, DENOMINATOR_NAMES[policy.gated], decided=decided),
         tokens_per_word=_tokens_per_word(arms),
         unpriced=_unpriced(arms),
-        notes=tuple(_notes(policy, tables, arms, shared)),
+        notes=(*_notes(policy, tables, arms, shared), *_hints(arms, book)),
     )
 
 
@@ -141,7 +143,7 @@ def _effects(arms: tuple[ArmUsage, ArmUsage], book: PriceBook | None) -> Effects
     return split_change(arms[0].groups, arms[1].groups, book, day=arms[0].last_day)
 
 
-def _each(values: "Iterator[float | None] | map[float]") -> Two:
+def _each(values: Iterator[float | None]) -> Two:
     first, second = values
     return first, second
 
@@ -206,6 +208,15 @@ def _notes(
         yield f"{counted(shared, 'session')} are in both arms and count in both"
     for name, arm in zip(ARM_NAMES, arms, strict=True):
         yield from _arm_notes(name, arm, policy)
+
+
+def _hints(arms: Sequence[ArmUsage], book: PriceBook | None) -> Iterator[str]:
+    """Yield which models of the tables those without a price may be."""
+    unknown = {model for arm in arms for model, code, _ in arm.unpriced if code == "unknown_model"}
+    for model in sorted(name for name in unknown if name is not None):
+        near = nearest_model(model, sorted(book.models) if book is not None else ())
+        if near is not None:
+            yield f'{model} has no price; did you mean "{near}"?'
 
 
 def _arm_notes(name: str, arm: ArmUsage, policy: CostPolicy) -> Iterator[str]:

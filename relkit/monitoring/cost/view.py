@@ -103,16 +103,17 @@ def _effects(report: CostReport) -> list[str]:
 
 
 def _slices(report: CostReport) -> list[str]:
-    if not report.slices:
+    slices = [part for part in report.slices if part.cost != (None, None)]
+    if not slices:
         return []
     head = [f"slices by cost per {DENOMINATOR_NAMES[report.gated]}", "baseline", "candidate"]
     rows = [[*head, "change", "95 % interval"]]
     rows += [
         [part.slice, _money(part.cost[0]), _money(part.cost[1]), _change(part), _ends(part)]
-        for part in report.slices[:_MOST_SLICES]
+        for part in slices[:_MOST_SLICES]
     ]
     lines = columns(rows).split("\n")
-    hidden = len(report.slices) - _MOST_SLICES
+    hidden = len(slices) - _MOST_SLICES
     return [*lines, "they advise: the verdict is about all sessions"] + (
         [f"{count(hidden)} more: --json has all"] if hidden > 0 else []
     )
