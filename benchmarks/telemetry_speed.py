@@ -179,7 +179,7 @@ def write(path: Path, calls: int, rng: random.Random) -> int:
 
 def cost(command: list[str], folder: Path) -> tuple[float, float]:
     """Return CPU seconds and peak MB of a process; raises CalledProcessError where it fails."""
-    process = subprocess.Popen(command, cwd=folder)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -33,11 +33,15 @@ from relkit.telemetry.usage import Accounting
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MOST_SPANS = 300_000
-"""So many spans are held in memory, about 250 MB; more of them wait in temporary files."""
+MOST_SPANS = 100_000
+"""So many spans are held in memory, about 100 MB; more of them wait in temporary files.
+
+Larger pieces take longer to write and to read back than small ones do.
+"""
 
 _BUCKETS = 64
 _SIZE = 8
+_BUFFER = 1 << 20
 _BATCH = 20_000
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _HEAD = 4096
@@ -171,7 +175,7 @@ class _Reading:
             if is_trace_document(document):
                 try:
                     self._add_spans(document)
-                except (ValueError, AttributeError, TypeError):
+                except (ValueError, KeyError, AttributeError, TypeError):
                     documents.unreadable(line, "no OTLP: its lists hold something else")
                 continue
             records = list(call_records(document))
@@ -429,7 +433,7 @@ def _shown(path: Path) -> str:
 def _opened(path: Path) -> BinaryIO:
     """Return the bytes of a file, unpacked where it is gzip or zstd."""
     try:
-        file = path.open("rb")
+        file = io.BufferedReader(io.FileIO(path), _BUFFER)
     except OSError as error:
         reason = os.strerror(error.errno or 5)
         raise InvalidInput(f"{_shown(path)}: cannot be read: {reason}") from error
@@ -442,7 +446,8 @@ def _opened(path: Path) -> BinaryIO:
 
         file.close()
         stream = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
-        return cast("BinaryIO", io.BufferedReader(stream, 1 << 18))
+        # What was read before a cut is lost with the piece that ends there.
+        return cast("BinaryIO", io.BufferedReader(stream, _BUFFER >> 5))
     return file
 
 
