@@ -23,6 +23,7 @@ from relkit.monitoring.drift.types import (
     DriftProfile,
     SlotTotals,
 )
+from tests.conftest import ROOT
 
 HEAD = "schema: relkit.drift/v1\nname: inputs\n"
 
@@ -56,7 +57,11 @@ PROFILE = DriftProfile(
 
 
 def test_a_policy_says_what_the_page_says() -> None:
-    """The example of the page is read, 1% and 0.01 alike; the rest has its defaults."""
+    """The example of the page is read, 1% and 0.01 are the same, the rest has its defaults."""
+    page = (ROOT / "docs" / "drift.md").read_text(encoding="utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    shown = parse_drift_policy(example, source="inputs.yaml")
+    assert (shown.by, shown.sustained.needed, shown.threshold.psi) == ("speaker", 3, 0.2)
     policy = parse_drift_policy(
         HEAD + "cluster: speaker\nwindow: 30m\nmin_rows: 100\nalarm: 1%\nsustained: {k: 3, of: 5}\n"
         "season: hour_of_day\ncolumns: [snr_db, language]\nthreshold: {psi: 0.2}\n"
