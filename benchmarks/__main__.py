@@ -17,6 +17,7 @@ NAMES = (
     "canary_quality",
     "drift_quality",
     "drift_speed",
+    "canary_speed",
     "rollback_speed",
     "cost_speed",
     "bisect_power",

@@ -592,16 +592,22 @@ class _Fold:
             if not self._has(column) or (column, levels[0][1]) not in overall:
                 continue
             limits = [repr(overall[column, level]) for _, level in levels]
-            names = [f"e:{trigger}" for trigger, _ in levels]
             counted = partial(_tail, quoted(column), self._no_audio(column), held)
-            yield _Counted(fields=(f"n:{column}", *names), sql=partial(counted, limits))
-            for i, name in enumerate(self._slices):
+            for i, name in enumerate(self._slices or ("",)):
                 own = [
-                    f"coalesce(l{i}.{quoted('t:' + trigger)}, {limit})"
+                    f"coalesce(l{i}.{quoted('t:' + trigger)}, {limit})" if name else limit
                     for (trigger, _), limit in zip(levels, limits, strict=True)
                 ]
-                fields = tuple(f"{field}:{name}" for field in (f"n:{column}", *names))
+                names = (f"n:{column}", *(f"e:{trigger}" for trigger, _ in levels))
+                fields = tuple(f"{field}{self._suffix(name)}" for field in names)
                 yield _Counted(fields=fields, sql=partial(counted, own))
+
+    def _suffix(self, column: str | None) -> str:
+        """Return what tells the counts of tails in a slice column apart; none in the first one.
+
+        Overall, a turn is held against the threshold of its value of the first column as well.
+        """
+        return f":{column}" if column and column != self._slices[0] else ""
 
     def _bets(self) -> Iterator[_Bet]:
         """Yield the histograms to make: units, every trigger and limit, overall and by slice."""
@@ -619,7 +625,7 @@ class _Fold:
                         per_unit=trigger.per_unit,
                     )
                 elif trigger.kind == "tail":
-                    suffix = "" if column is None else f":{column}"
+                    suffix = self._suffix(column)
                     yield _Bet(
                         trigger=trigger.id,
                         column=column,

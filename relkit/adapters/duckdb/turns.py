@@ -69,6 +69,9 @@ _HEAD_BYTES = 1 << 16
 _SAMPLE = 20_000
 """Turns that a change of unit is looked for in."""
 
+_SORTED = 12_000_000
+"""Turn ids that are sorted at once, in memory."""
+
 _FEWEST = 20
 """Turns that a median has to rest on to be compared with others."""
 
@@ -392,13 +395,23 @@ class TurnTable(AbstractContextManager["TurnTable"]):
     def _repeated(self) -> bool:
         """Make a table of the turns that are there twice; return whether there are any.
 
-        Turn ids that are unique by themselves are the rule, and half as dear to count.
+        Turn ids that are unique by themselves are the rule. Their hashes sorted, some millions at a
+        time, say so at a fifth of what a hash table of them costs.
         """
-        alone = self.fetch(
-            f"SELECT count(*) AS n, count(DISTINCT hash(turn_text)) AS ids FROM {EVERY}"
-            f" WHERE named AND NOT naive AND ts <= {self._now}"
-        )
-        if alone["n"][0] == alone["ids"][0]:
+        usable = f"{EVERY} WHERE named AND NOT naive AND ts <= {self._now}"
+        rows = int(self.fetch(f"SELECT count(*) AS n FROM {usable}")["n"][0])
+        parts = 1 + rows // _SORTED
+        for part in range(parts):
+            ids = np.asarray(
+                self.fetch(
+                    f"SELECT hash(turn_text) AS id FROM {usable}"
+                    f" AND hash(turn_text) % {parts} = {part}"
+                )["id"]
+            )
+            ids.sort()
+            if bool(np.any(ids[1:] == ids[:-1])):
+                break
+        else:
             return False
         self._session.execute(
             f"CREATE TABLE turn_repeated AS SELECT turn FROM ({self._usable})"
@@ -587,7 +600,8 @@ def _full_columns(files: Sequence[Path]) -> frozenset[str]:
                     or not statistics.has_null_count
                     or statistics.null_count
                     or not statistics.has_min_max
-                    or statistics.min in ("", b"")
+                    # The least of a time would import pandas.
+                    or (column.physical_type == "BYTE_ARRAY" and statistics.min in ("", b""))
                 ):
                     doubtful.add(column.path_in_schema)
         file_full = frozenset(names - doubtful)
