@@ -608,12 +608,24 @@ def _harm_sentence(report: CanaryReport, look: CanaryLook) -> str:
     return final + broken if broken else final.removesuffix("; ")
 
 
+def control_beside(check: CanaryCheck) -> float | None:
+    """Return control's value where the canary was: never pooled over steps whose shares differ.
+
+    It is the canary's less the difference, which compares both arms step by step.
+    """
+    if check.canary.value is None or check.difference is None:
+        return check.control.value
+    return max(0.0, check.canary.value - check.difference)
+
+
 def _compared(check: CanaryCheck) -> str:
     """Return what both arms had: ``in 26 of 530 canary turns (4.9 %), control 2.0 %``."""
     if check.unit == "amount":
         value, control = (f"{arm.value or 0:.4g}" for arm in (check.canary, check.control))
         return f"is {value} in the canary ({check.metric}), control {control}"
-    rate, control = (number(arm.value, "fraction") for arm in (check.canary, check.control))
+    rate, control = (
+        number(value, "fraction") for value in (check.canary.value, control_beside(check))
+    )
     counts = f"{check.canary.events:,} of {check.canary.turns:,}"
     return f"in {counts} canary turns ({rate}), control {control}"
 

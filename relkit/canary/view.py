@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from relkit.canary.judge import evidence_text
+from relkit.canary.judge import control_beside, evidence_text
 from relkit.canary.types import (
     CanaryCheck,
     CanaryPlan,
@@ -30,6 +30,7 @@ from relkit.statistics.bets import SUSPECT_RATIO
 _WORDS = {"advance": "ADVANCE", "hold": "HOLD", "roll_back": "ROLL BACK"}
 _SHOWN = 4
 _BLIND = 4
+_SOON = 1 / 60
 
 
 def canary_document(judged: JudgedCanary) -> dict[str, Any]:
@@ -151,11 +152,11 @@ def _checks(report: CanaryReport) -> Iterator[str]:
 
 def _rate(check: CanaryCheck, *, canary: bool) -> str:
     figures = check.canary if canary else check.control
-    if figures.value is None:
+    value = figures.value if canary else control_beside(check)
+    if value is None:
         return "no turn"
-    if check.unit == "amount":
-        return f"{figures.value:.4g} of {count(figures.turns)}"
-    return f"{number(figures.value, 'fraction')} of {count(figures.turns)}"
+    shown = f"{value:.4g}" if check.unit == "amount" else number(value, "fraction")
+    return f"{shown} of {count(figures.turns)}"
 
 
 def _status(check: CanaryCheck) -> str:
@@ -201,6 +202,8 @@ def _blind(report: CanaryReport) -> Iterator[str]:
 
 def _needed(report: CanaryReport) -> Iterator[str]:
     if report.verdict != "hold":
+        return
+    if report.needed is not None and not report.needed.turns and report.needed.hours < _SOON:
         return
     if report.needed is None:
         yield "needed: not known yet from this traffic"

@@ -318,6 +318,12 @@ def test_states_that_are_not_this_rollouts_are_refused(rollout: Rollout) -> None
         return message
 
     newest = path.read_bytes()
+    (anchor,) = (rollout.workspace.folder / ".relkit" / "canary").glob("*.json")
+    remembered = anchor.read_text()
+    anchor.write_text(json.dumps({"sequence": 1, "digest": json.loads(first)["digest"]}))
+    assert rollout.canary(EQUAL, "--state", str(path))[0] in {0, 3}  # killed between two writes
+    path.write_bytes(newest)
+    anchor.write_text(remembered)
     assert "is older than the state" in refused(first)
     assert "was edited" in refused(newest.replace(b'"used": ', b'"used": 9'))
     assert "s.json" in refused(newest[: len(newest) // 2])

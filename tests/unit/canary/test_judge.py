@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relkit.canary.judge import judge_canary
+from relkit.canary.judge import control_beside, judge_canary
 from relkit.canary.types import (
     CanaryLook,
     CellKey,
@@ -226,3 +226,17 @@ def test_the_look_is_judged_without_a_clock() -> None:
     """The same look gives the same report."""
     assert judged(only(HARM)) == judged(only(HARM))
     assert isinstance(look(only(HARM)), CanaryLook)
+
+
+def test_control_is_shown_at_the_shares_of_the_canary() -> None:
+    """Rates that double between steps make no difference that is not there."""
+    first = counts({(4, 0): 9520, (4, 1): 380}, {(4, 0): 96, (4, 1): 4})
+    second = counts({(4, 0): 4600, (4, 1): 400}, {(4, 0): 4600, (4, 1): 400})
+    steps = (
+        StepTime(index=1, share=0.01, since=BEGAN),
+        StepTime(index=2, share=0.5, since="2026-03-01T16:00:00Z"),
+    )
+    cells = {(1, "failures", "overall"): first, (2, "failures", "overall"): second}
+    check = judged(cells, steps=steps, elapsed_h=9).checks[0]
+    assert check.canary.value - check.control.value > 0.005
+    assert abs(check.canary.value - control_beside(check)) < 0.0005
