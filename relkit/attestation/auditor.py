@@ -1615,11 +1615,16 @@ def rate_of(cells: list[Cell], toward: float | None) -> float | None:
     return events / turns if turns else None
 
 
-def bets_on_events(cells: list[Cell], share: float, toward: float | None) -> list[float]:
-    """Return the log capital of the bet on each odds ratio in one step."""
+def bets_on_events(
+    cells: list[Cell], share: float, toward: float | None
+) -> tuple[list[float], list[float]]:
+    """Return the log capital of the bet on each odds ratio in one step, and the likelihood ratio.
+
+    A bet is the first order of the ratio; a harm is ruled out where both have lost.
+    """
     rate = rate_of(cells, toward)
     if rate is None or {c for c, *_ in cells} != {True, False}:
-        return [0.0] * len(THETAS)
+        return [0.0] * len(THETAS), [0.0] * len(THETAS)
     pairs = sum(n * (n - 1) * u for _, n, _, u in cells)
     rho = 0.0
     if pairs and 0.0 < rate < 1.0:
@@ -1627,10 +1632,21 @@ def bets_on_events(cells: list[Cell], share: float, toward: float | None) -> lis
         turns = sum(n * u for _, n, _, u in cells)
         rho = min(1.0, max(0.0, (squares / (rate * (1.0 - rate)) - turns) / pairs))
     scores = [(c, (e - rate * n) / (1.0 + (n - 1) * rho), u) for c, n, e, u in cells]
-    return [
+    bets = [
         math.fsum(u * (c * x * math.log(t) - paid(x * math.log(t), share)) for c, x, u in scores)
         for t in THETAS
     ]
+    exact = []
+    for t in THETAS:
+        # Control's rate if the canary's odds are t times as high and both pool to the rate.
+        square, linear = (1.0 - share) * (t - 1.0), 1.0 - share + share * t - rate * (t - 1.0)
+        control = 2.0 * rate / (linear + math.sqrt(linear * linear + 4.0 * square * rate))
+        penalty = math.log1p(control * (t - 1.0))
+        tilts = [
+            (c, (e * math.log(t) - n * penalty) / (1.0 + (n - 1) * rho), u) for c, n, e, u in cells
+        ]
+        exact.append(math.fsum(u * (c * z - paid(z, share)) for c, z, u in tilts))
+    return bets, exact
 
 
 def bets_on_amounts(cells: list[Cell], share: float) -> list[float]:
@@ -1686,7 +1702,7 @@ class CanaryAudit:
         counted: dict[bool, list[float]] = {True: [], False: []}
         done: dict[tuple[str, str], float | None] = {}
         for check in report["checks"]:
-            capitals = self._capitals(check)
+            capitals, exact = self._capitals(check)
             amount = check["unit"] == "amount"
             stakes = [0.2] * 5 if amount else STAKES
             evidence = mixed(capitals, stakes)
@@ -1695,7 +1711,7 @@ class CanaryAudit:
             self._line(key, check["evidence"], evidence, agrees=agrees)
             if check["mode"] != "advisory" and any(self.cells.get(key, [])):
                 counted[check["slice"] == "overall"].append(evidence)
-            done[key] = self._least(capitals, amount=amount)
+            done[key] = self._least(list(map(max, capitals, exact)), amount=amount)
             if done[key] != check["smallest_ruled_out"]:
                 self.problems.append(f"{key[0]} on {key[1]}: what is ruled out differs")
         halves = [sum(values) / len(values) for values in counted.values() if values]
@@ -1710,17 +1726,21 @@ class CanaryAudit:
         if not agrees:
             self.problems.append(f"{key[0]} on {key[1]}: {theirs:.6g} is recorded, not {ours:.6g}")
 
-    def _capitals(self, check: Json) -> list[float]:
+    def _capitals(self, check: Json) -> tuple[list[float], list[float]]:
         amount = check["unit"] == "amount"
-        total = [0.0] * len(DELTAS if amount else THETAS)
+        total = ratios = [0.0] * len(DELTAS if amount else THETAS)
         none: list[list[Cell]] = [[] for _ in self.shares]
         steps = self.cells.get((check["trigger"], check["slice"]), none)
         overall = self.cells.get((check["trigger"], "overall"), none)
         for cells, whole, share in zip(steps, overall, self.shares, strict=True):
             toward = None if check["slice"] == "overall" else rate_of(whole, None)
-            logs = bets_on_amounts(cells, share) if amount else bets_on_events(cells, share, toward)
+            if amount:
+                logs = exact = bets_on_amounts(cells, share)
+            else:
+                logs, exact = bets_on_events(cells, share, toward)
             total = [a + b for a, b in zip(total, logs, strict=True)]
-        return total
+            ratios = [a + b for a, b in zip(ratios, exact, strict=True)]
+        return total, ratios
 
     @staticmethod
     def _least(capitals: list[float], *, amount: bool) -> float | None:

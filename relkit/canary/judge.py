@@ -53,6 +53,7 @@ from relkit.statistics.bets import (
     sample_ratio,
     smallest_ruled_out,
     step_capitals,
+    step_likelihoods,
     trigger_weights,
 )
 from relkit.statistics.measured_bets import (
@@ -71,12 +72,15 @@ LIMIT = "limit."
 class _Bet:
     """A trigger in a slice: log capitals of the bets on ``ratios``, evidence, and both arms.
 
-    ``steps`` are its units by step, and ``units`` all together; none of a mean.
+    ``ruling`` are the logs that a harm is ruled out by: of events the exact likelihood ratios where
+    they have lost less than the bets. ``steps`` are its units by step, and ``units`` all together;
+    none of a mean.
     """
 
     trigger: Trigger
     slice: str
     capitals: FloatArray
+    ruling: FloatArray
     ratios: tuple[float, ...]
     evidence: float
     steps: tuple[UnitCounts, ...]
@@ -114,7 +118,7 @@ class _Bet:
 
     def done(self, detectable: float) -> bool:
         """Return whether the harm of a step is ruled out, or the rate too small to matter."""
-        ruled_out = rules_out(self.capitals, self.required(detectable), self.ratios)
+        ruled_out = rules_out(self.ruling, self.required(detectable), self.ratios)
         return ruled_out or self.below_floor
 
 
@@ -205,7 +209,7 @@ def _bets(policy: CanaryPolicy, look: CanaryLook) -> Iterator[_Bet]:
 def _bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Bet:
     if trigger.kind == "mean":
         return _mean_bet(look, trigger, key, mode)
-    capitals = np.zeros(len(THETAS))
+    capitals, likelihoods = np.zeros(len(THETAS)), np.zeros(len(THETAS))
     counts = []
     for i, step in enumerate(look.steps, 1):
         here = step_counts(look, i, trigger.id, key)
@@ -214,11 +218,13 @@ def _bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Be
         if key != OVERALL:
             toward = pooled_rate(step_counts(look, i, trigger.id, OVERALL))
         capitals = capitals + step_capitals(here, step.share, toward=toward)
+        likelihoods = likelihoods + step_likelihoods(here, step.share, toward=toward)
     units = reduce(add, counts, no_units())
     return _Bet(
         trigger=trigger,
         slice=key,
         capitals=capitals,
+        ruling=np.maximum(capitals, likelihoods),
         ratios=THETAS,
         evidence=evidence(capitals),
         steps=tuple(counts),
@@ -261,6 +267,7 @@ def _mean_bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -
         trigger=trigger,
         slice=key,
         capitals=capitals,
+        ruling=capitals,
         ratios=DELTAS,
         evidence=evidence(capitals, DELTA_WEIGHTS),
         steps=(),
@@ -358,7 +365,7 @@ def _check(
     difference = shown.difference
     if bet.trigger.kind == "mean" and control.value is not None and canary.value is not None:
         difference = canary.value - control.value
-    smallest = smallest_ruled_out(bet.capitals, bet.ratios)
+    smallest = smallest_ruled_out(bet.ruling, bet.ratios)
     below = bet.below_floor
     status: CheckStatus = "quiet"
     if fired:
@@ -421,7 +428,7 @@ def _blind(bets: Sequence[_Bet], step: CanaryStep | None) -> Iterator[BlindSlice
     for bet in bets:
         if bet.slice == OVERALL or bet.mode == "advisory" or bet.below_floor:
             continue
-        smallest = smallest_ruled_out(bet.capitals, bet.ratios)
+        smallest = smallest_ruled_out(bet.ruling, bet.ratios)
         if smallest is None or smallest > bet.required(step.detectable):
             hidden.append(BlindSlice(slice=bet.slice, trigger=bet.trigger.id, could_hide=smallest))
     yield from sorted(hidden, key=lambda blind: (-(blind.could_hide or math.inf), blind.slice))
@@ -542,7 +549,7 @@ def _needed(look: CanaryLook, step: CanaryStep | None, bets: Sequence[_Bet]) -> 
         if bet.mode != "required" or bet.slice != OVERALL or bet.done(step.detectable):
             continue
         ratio = bet.required(step.detectable)
-        capital = float(bet.capitals[bet.ratios.index(ratio)])
+        capital = float(bet.ruling[bet.ratios.index(ratio)])
         if bet.trigger.kind == "mean":
             # So far it has lost so much a unit: it goes on like that.
             if capital >= 0:
