@@ -18,7 +18,7 @@ from relkit.canary.types import (
 )
 from relkit.core import yaml_text
 from relkit.core.codec import Lines, as_type, line_of, nearest, parse
-from relkit.core.digests import digest_of
+from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import KeyPath, shown, where
 from relkit.monitoring.serving.budgets import BUDGETS
@@ -80,10 +80,23 @@ def parse_canary_policy(text: str, *, source: str) -> CanaryPolicy:
         CanaryPolicy,
         written,
         digest=digest_of(document),
+        rollout=digest_of(_without_times(document)),
         watched=tuple(_spelled_out(written, lines)),
         source=source,
         document=document,
     )
+
+
+def _without_times(document: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return a policy without when its steps began, which is written down as they do."""
+    steps = document.get("steps")
+    listed = steps if isinstance(steps, list) else []
+    plain = [
+        {key: value for key, value in step.items() if key != "from"}
+        for step in listed
+        if isinstance(step, Mapping)
+    ]
+    return {**document, "steps": plain}
 
 
 def sliced_triggers(policy: CanaryPolicy) -> tuple[Trigger, ...]:

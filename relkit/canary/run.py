@@ -574,7 +574,7 @@ def _write_state(  # noqa: PLR0913, PLR0917 - as above
             at=options.now, evidence=report.evidence, reason_codes=report.reason_codes
         )
     state = CanaryState(
-        policy=Named(name=policy.name, digest=policy.digest),
+        policy=Named(name=policy.name, digest=policy.rollout),
         control=subject.control,
         canary=subject.canary,
         key=sha256_bytes(ports.key()),

@@ -49,11 +49,11 @@ def parse_state(
             f"{source}: was edited: its digest is not that of its content",
             hint=f"restore it, or {_ANEW}",
         )
-    if state.policy.digest != policy.digest:
+    if state.policy.digest != policy.rollout:
         raise InvalidInput(
             f"{source}: is of another policy: {state.policy.name} "
             f"({short_digest(state.policy.digest)}), not {policy.name} "
-            f"({short_digest(policy.digest)})",
+            f"({short_digest(policy.rollout)})",
             hint=f"a policy that is changed begins a new rollout: {_ANEW}",
         )
     if newest is not None:

@@ -199,10 +199,12 @@ class Trigger:
 class CanaryPolicy(WrittenCanaryPolicy):
     """A policy that can be judged: ``watched`` has what is bet on, tails spelled out.
 
-    ``digest`` is that of the document the policy was read from.
+    ``digest`` is that of the document the policy was read from, ``rollout`` that of the document
+    without the times at which steps began: it stays the same all through a rollout.
     """
 
     digest: str
+    rollout: str = ""
     watched: tuple[Trigger, ...]
     source: str = ""
     document: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
@@ -325,6 +327,10 @@ class ReadFile:
     digest: Digest
 
 
+MISSING = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")
+"""The counts of :class:`LostTurns` that are turns which were lost."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostTurns:
     """Turns that did not count as they stand, since the first step began.
@@ -353,8 +359,7 @@ class LostTurns:
     @property
     def missing(self) -> float:
         """The share of turns that were lost: late, unreadable, armless, or of both arms."""
-        names = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")
-        lost: int = sum(getattr(self, name) for name in names)
+        lost: int = sum(getattr(self, name) for name in MISSING)
         return lost / (lost + self.used) if lost else 0.0
 
 

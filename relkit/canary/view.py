@@ -5,6 +5,7 @@ from typing import Any
 
 from relkit.canary.judge import control_beside, evidence_text
 from relkit.canary.types import (
+    MISSING,
     CanaryCheck,
     CanaryPlan,
     CanaryReport,
@@ -105,7 +106,9 @@ def _lines(judged: JudgedCanary) -> Iterator[str]:
     if report.sample_ratio is not None:
         yield _split(report.sample_ratio)
     if report.missing:
-        yield f"missing: {number(report.missing, 'fraction')} of the turns"
+        lost = {name: turns for name in MISSING if (turns := encode(report.lost)[name])}
+        of = ", ".join(f"{name.replace('_', ' ')} {count(turns)}" for name, turns in lost.items())
+        yield f"missing: {number(report.missing, 'fraction')} of the turns ({of})"
     yield from _blind(report)
     yield from _needed(report)
     for note in report.notes:
@@ -134,7 +137,7 @@ def _checks(report: CanaryReport) -> Iterator[str]:
     shown = [*overall, *sliced[:_SHOWN]]
     if not shown:
         return
-    rows = [("", "canary", "control", "evidence", "")]
+    rows = [("", "canary", "control", "evidence", "rules out")]
     rows += [
         (
             f"{check.trigger}{on_slice(safe(check.slice))}",
@@ -167,19 +170,19 @@ def _status(check: CanaryCheck) -> str:
     if check.below_floor:
         return "small enough"
     if check.smallest_ruled_out is None:
-        return "open"
+        return "nothing yet"
     if check.unit == "amount":
-        return f"under +{percent(check.smallest_ruled_out)}"
-    return f"under x {check.smallest_ruled_out:g}"
+        return f"+{percent(check.smallest_ruled_out)}"
+    return f"x {check.smallest_ruled_out:g}"
 
 
 def _split(ratio: SampleRatioCheck) -> str:
-    of = "" if ratio.slice is None else f" by {ratio.slice}"
     told = "MISMATCH" if ratio.mismatch else "as it was set"
+    of = f", by {ratio.slice}" if ratio.slice is not None and ratio.mismatch else ""
     return (
-        f"split{of}: {number(ratio.observed, 'fraction')} of {counted(ratio.units, 'unit')} in "
-        f"the canary, {percent(ratio.expected)} expected: {told} (evidence "
-        f"{evidence_text(ratio.evidence)}, {SUSPECT_RATIO:g} is a mismatch)"
+        f"split: {number(ratio.observed, 'fraction')} of {counted(ratio.units, 'unit')} in the "
+        f"canary, {percent(ratio.expected)} set: {told} (evidence "
+        f"{evidence_text(ratio.evidence)}{of}, {SUSPECT_RATIO:,.0f} is a mismatch)"
     )
 
 
@@ -201,16 +204,18 @@ def _blind(report: CanaryReport) -> Iterator[str]:
 
 
 def _needed(report: CanaryReport) -> Iterator[str]:
-    if report.verdict != "hold":
+    """Yield what more traffic would change; of a hold for other reasons nothing."""
+    codes = {code.partition(":")[0] for code in report.reason_codes}
+    if report.verdict != "hold" or codes.isdisjoint({"not_ruled_out", "min_duration"}):
         return
     if report.needed is not None and not report.needed.turns and report.needed.hours < _SOON:
         return
     if report.needed is None:
         yield "needed: not known yet from this traffic"
-    else:
-        hours = duration(max(60.0, 3600 * report.needed.hours))
-        turns = counted(report.needed.turns, "turn")
-        yield f"needed: about {turns} more, {hours} at today's traffic, if the arms are equal"
+        return
+    hours = duration(max(60.0, 3600 * report.needed.hours))
+    turns = f"about {counted(report.needed.turns, 'turn')} more, " if report.needed.turns else ""
+    yield f"needed: {turns}{hours} at today's traffic, if the arms are equal"
 
 
 def plan_text(plan: CanaryPlan) -> str:

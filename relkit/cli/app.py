@@ -42,24 +42,21 @@ COMMANDS = {
     "override": ("gate:override", "Let a candidate go although its gate did not pass, signed."),
     "approve": ("gate:approve", "Sign a named check or approval that a policy requires."),
     "verify": ("gate:verify", "Verify a signed decision, override or check, offline."),
-    "health": ("serving:health", "Say how a service bears its load, from live traffic."),
-    "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
-    "cost": ("cost:cost", "Compare what two arms cost per call, audio minute and success."),
     "dataset": ("", "Check, version, compare and import datasets."),
     "registry": ("", "Keep releases and the ledger of what was served when."),
     "telemetry": ("", "Look at what a served assistant sent."),
     "simulate": ("", "Make traffic with a fault that is known, to rehearse with."),
-    "drift": (
-        "drift:drift",
-        "Judge windows of live traffic against a frozen reference.",
-    ),
     "canary": ("canary:canary", "Judge a canary on live traffic: advance, hold or roll back."),
+    "drift": ("drift:drift", "Judge windows of live traffic against a frozen reference."),
+    "cost": ("cost:cost", "Compare what two arms cost per call, audio minute and success."),
+    "slo": ("slo:slo", "Say whether an error budget burns too fast, and who spent it."),
+    "health": ("serving:health", "Say how a service bears its load, from live traffic."),
+    "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
         "Find the first bad release, or the set that cannot be told apart.",
     ),
-    "slo": ("slo:slo", "Say whether an error budget burns too fast, and who spent it."),
 }
 """Command name to the function that is the command (``module:function``), and its one-line help.
 
@@ -120,7 +117,7 @@ GROUPS = {
     "simulate": {
         "telemetry": (
             "simulate:telemetry",
-            "Write turns of simulated calls with a named fault; --list shows the faults.",
+            "Write turns of simulated calls with a named fault.",
         ),
     },
     "drift": {

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.live import GitHub, Junit, Now, conclude
+from relkit.cli.live import GitHub, Junit, Now, TelemetryPaths, conclude
 from relkit.cli.output import say, show
 from relkit.core.errors import UsageError
 
@@ -14,13 +14,10 @@ from relkit.core.errors import UsageError
 def canary(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="A policy's name, or a path.")],
     *,
-    telemetry: Annotated[
-        list[str] | None,
-        typer.Option("--telemetry", metavar="PATH", help="Turns: files, folders, globs."),
-    ] = None,
+    telemetry: TelemetryPaths = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option("--reference", metavar="PATH", help="Control's turns before the canary."),
+        typer.Option("--reference", metavar="PATH…", help="Control's turns before the canary."),
     ] = None,
     state: Annotated[
         Path | None,
@@ -28,7 +25,7 @@ def canary(
     ] = None,
     merge: Annotated[
         list[Path] | None,
-        typer.Option("--merge", metavar="STATE", help="Join states of shards into --state."),
+        typer.Option("--merge", metavar="STATE…", help="Join states of shards into --state."),
     ] = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what each step can find; judge nothing.")

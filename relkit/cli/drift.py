@@ -15,9 +15,6 @@ def drift(
     policy: Annotated[
         str, typer.Argument(metavar="POLICY", help="A drift policy, by name or path.")
     ],
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH", help="Further telemetry to judge.")
-    ] = None,
     *,
     reference: Annotated[
         Path,
@@ -26,7 +23,7 @@ def drift(
     current: Annotated[
         list[str],
         typer.Option(
-            "--current", metavar="PATH", help="Telemetry to judge: files, folders, globs."
+            "--current", metavar="PATH…", help="Telemetry to judge: files, folders, globs."
         ),
     ],
     window: Annotated[
@@ -50,7 +47,7 @@ def drift(
     options = DriftOptions(
         policy=policy,
         reference=reference,
-        current=(*current, *(more or ())),
+        current=tuple(current),
         window=window,
         now=now,
     )

@@ -20,6 +20,13 @@ Junit = Annotated[
 GitHub = Annotated[
     bool, typer.Option("--github", help="Write GitHub's step summary and annotations.")
 ]
+TelemetryPaths = Annotated[
+    list[str] | None,
+    typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
+]
+Prometheus = Annotated[
+    str | None, typer.Option("--prometheus", metavar="URL", help="A Prometheus server to ask.")
+]
 Now = Annotated[
     str | None, typer.Option("--now", metavar="TIME", help="Decide as of this UTC time.")
 ]

@@ -61,9 +61,10 @@ def telemetry(
     list_: Annotated[bool, typer.Option("--list", help="Show the faults, and no more.")] = False,
     common: Common,
 ) -> None:
-    """Write turns of simulated calls with a fault that is known.
+    """Write turns of simulated calls with a named fault.
 
-    The same seed gives the same files. Example: relkit simulate telemetry traffic --scenario harm
+    --list shows the faults; the same seed gives the same files.
+    Example: relkit simulate telemetry traffic --scenario harm
     """
     from relkit.telemetry.simulation import scenarios
     from relkit.telemetry.simulation.view import scenarios_text, traffic_text

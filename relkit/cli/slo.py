@@ -6,25 +6,16 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.live import GitHub, Junit, Now, conclude
+from relkit.cli.live import GitHub, Junit, Now, Prometheus, TelemetryPaths, conclude
 from relkit.cli.output import result_is_stored, show
 from relkit.core.errors import UsageError
 
 
 def slo(
     policy: Annotated[str, typer.Argument(metavar="SLO", help="An objective, by name or path.")],
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH", help="Further telemetry.")
-    ] = None,
     *,
-    telemetry: Annotated[
-        list[str] | None,
-        typer.Option("--telemetry", metavar="PATH", help="Turns: files, folders, globs."),
-    ] = None,
-    prometheus: Annotated[
-        str | None,
-        typer.Option("--prometheus", metavar="URL", help="A Prometheus server to ask."),
-    ] = None,
+    telemetry: TelemetryPaths = None,
+    prometheus: Prometheus = None,
     now: Now = None,
     export: Annotated[
         tuple[str, Path] | None,
@@ -47,7 +38,7 @@ def slo(
     workspace = common.open()
     paths = tuple(telemetry or ())
     if export is not None:
-        if paths or more or prometheus is not None or now is not None:
+        if paths or prometheus is not None or now is not None:
             raise UsageError(
                 "--export needs no source", hint="relkit slo SLO --export openslo FILE"
             )
@@ -55,10 +46,8 @@ def slo(
         result_is_stored()
         show(exported, common, text=exported_text)
         return
-    if more and not paths:
-        raise UsageError("a PATH needs --telemetry before it", hint="see: relkit slo --help")
     report, finding = wiring.check_slo(
-        workspace, policy, paths=(*paths, *(more or ())), prometheus=prometheus, now=now
+        workspace, policy, paths=paths, prometheus=prometheus, now=now
     )
     conclude(
         finding,

@@ -215,7 +215,7 @@ def test_several_load_tests_count_with_their_worst(workspace: Workspace) -> None
     again = {"concurrency": 4, "throughput": 7.9, "p95_ms": 1300, "error_rate": 0, "duration_s": 60}
     path = workspace.folder / "again.jsonl"
     path.write_text(json.dumps(again) + "\n", encoding="utf-8")
-    answer = capacity(workspace, str(path), "--json")
+    answer = capacity(workspace, "--load-test", str(path), "--json")
     assert (answer.document["knee"], answer.document["safe"]) == (4, 2)
 
 
