@@ -327,7 +327,7 @@ class ReadFile:
     digest: Digest
 
 
-MISSING = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")
+LOST_KINDS = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")
 """The counts of :class:`LostTurns` that are turns which were lost."""
 
 
@@ -359,7 +359,7 @@ class LostTurns:
     @property
     def missing(self) -> float:
         """The share of turns that were lost: late, unreadable, armless, or of both arms."""
-        lost: int = sum(getattr(self, name) for name in MISSING)
+        lost: int = sum(getattr(self, name) for name in LOST_KINDS)
         return lost / (lost + self.used) if lost else 0.0
 
 

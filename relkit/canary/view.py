@@ -5,7 +5,7 @@ from typing import Any
 
 from relkit.canary.judge import control_beside, evidence_text
 from relkit.canary.types import (
-    MISSING,
+    LOST_KINDS,
     CanaryCheck,
     CanaryPlan,
     CanaryReport,
@@ -106,7 +106,7 @@ def _lines(judged: JudgedCanary) -> Iterator[str]:
     if report.sample_ratio is not None:
         yield _split(report.sample_ratio)
     if report.missing:
-        lost = {name: turns for name in MISSING if (turns := encode(report.lost)[name])}
+        lost = {name: turns for name in LOST_KINDS if (turns := encode(report.lost)[name])}
         of = ", ".join(f"{name.replace('_', ' ')} {count(turns)}" for name, turns in lost.items())
         yield f"missing: {number(report.missing, 'fraction')} of the turns ({of})"
     yield from _blind(report)

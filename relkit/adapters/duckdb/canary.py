@@ -8,7 +8,7 @@ units. What is kept between two looks is sealed with the telemetry key.
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -50,7 +50,7 @@ from relkit.core.values import duration_s, moment
 from relkit.datasets.types import NO_VALUE
 from relkit.monitoring.serving.budgets import BUDGETS
 from relkit.statistics.types import UnitCounts
-from relkit.telemetry.types import COLUMNS, Telemetry, TelemetryOptions
+from relkit.telemetry.types import COLUMNS, Telemetry, TelemetryOptions, TelemetryProblem
 
 _OpenTurns = Callable[[TelemetryOptions], TurnTable]
 
@@ -216,9 +216,7 @@ class _Fold:
                 *(f"unit_change:{p.where}" for p in changed if p.where in used),
                 *self._constant(),
             ),
-            warnings=tuple(
-                f"{p.where}: {p.message}" for p in summary.problems if p.code != "other"
-            ),
+            warnings=tuple(_warnings(summary.problems)),
         )
 
     def sampled(self, most: int) -> SampledUnits:
@@ -1034,3 +1032,13 @@ def _capped(turns: Integers, events: Integers, *, per_unit: bool) -> tuple[Integ
 def _micros(time: str) -> int:
     at = moment(time).replace(tzinfo=UTC)
     return round((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000
+
+
+def _warnings(problems: Iterable[TelemetryProblem]) -> Iterator[str]:
+    """Yield what people should know of the telemetry, changes of unit on one line."""
+    listed = list(problems)
+    if moved := [problem.where for problem in listed if problem.code == "unit_change"]:
+        yield f"{', '.join(moved)}: the median moves as between units (1,000, 60) half-way"
+    for problem in listed:
+        if problem.code not in {"other", "unit_change", "left_out"}:
+            yield f"{problem.where}: {problem.message}"
