@@ -293,7 +293,8 @@ def _holds(
     yield from _unfit(policy, look, ratio, now)
     required = [bet for bet in bets if bet.mode == "required" and bet.slice == OVERALL]
     for bet in required:
-        if not bet.measured:
+        waits = bet.trigger.kind == "tail" and look.thresholds.source == "none"
+        if not bet.measured and not waits:
             yield f"no_data:{bet.trigger.id}"
         elif not bet.done(step.detectable):
             yield f"not_ruled_out:{bet.trigger.id}"
@@ -649,6 +650,10 @@ def evidence_text(value: float) -> str:
 _HUGE, _TINY = 1e6, 0.01
 
 
+def _measured(report: CanaryReport, trigger: str) -> bool:
+    return any(check.trigger == trigger and check.control.turns for check in report.checks)
+
+
 def _hold_words(code: str, report: CanaryReport, look: CanaryLook) -> str:
     name, _, about = code.partition(":")
     ratio = report.sample_ratio
@@ -670,6 +675,8 @@ def _hold_words(code: str, report: CanaryReport, look: CanaryLook) -> str:
             f"the canary has {number(ratio.observed, 'fraction')} of the units{of}, "
             f"{percent(ratio.expected)} was set"
         )
+    if name == "not_ruled_out" and report.thresholds == "none" and not _measured(report, about):
+        return f"{about} waits for the turns that it is held against"
     if name == "min_duration" and report.step is not None:
         return f"the step has lasted {duration(report.step.elapsed_s)} only"
     return words.get(name, code)

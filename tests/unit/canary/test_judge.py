@@ -135,10 +135,19 @@ def test_no_step_has_begun() -> None:
 
 def test_a_trigger_that_nothing_measures_holds() -> None:
     """A required trigger without a turn is no data, and never ruled out."""
-    report = judge_canary(policy(POLICY), look(only(QUIET)))
+    held = FrozenThresholds(source="reference", turns=5000)
+    report = judge_canary(policy(POLICY), look(only(QUIET), thresholds=held))
     assert report.verdict == "hold"
     assert "no_data:latency.p95" in report.reason_codes
     assert report.gate_verdict == "no_data"
+
+
+def test_tails_wait_for_what_they_are_held_against() -> None:
+    """While the first turns are still coming in, the canary is on hold and not without data."""
+    report = judge_canary(policy(POLICY), look(only(QUIET)))
+    assert (report.verdict, report.gate_verdict) == ("hold", "inconclusive")
+    assert report.reason_codes == ("not_ruled_out:latency.p95", "not_ruled_out:latency.p99")
+    assert report.reason.startswith("latency.p95 waits for the turns")
 
 
 def test_a_rare_event_may_be_shown_to_be_below_the_floor() -> None:
