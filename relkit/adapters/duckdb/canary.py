@@ -555,7 +555,11 @@ class _Fold:
                     hint="slice by what has a few, such as language or device",
                 )
             self._labels[name] = labels
-            columns = {"value": list(labels), "code": list(range(len(labels)))}
+            # A turn without a value has a row of its own: no threshold is ever missing.
+            columns: dict[str, list[object]] = {
+                "value": [*labels, ""],
+                "code": [*range(len(labels)), None],
+            }
             for column, levels in tails_of(self._policy).items():
                 for trigger, level in levels:
                     columns[f"t:{trigger}"] = [
@@ -563,7 +567,7 @@ class _Fold:
                             (column, level, slice_key(name, value)),
                             own.get((column, level, OVERALL)),
                         )
-                        for value in labels
+                        for value in (*labels, None)
                     ]
             self._table.register(f"canary_labels_{i}", columns_table(columns))
 
@@ -593,7 +597,7 @@ class _Fold:
             counted = partial(_tail, quoted(column), self._no_audio(column), held)
             for i, name in enumerate(self._slices or ("",)):
                 own = [
-                    f"coalesce(l{i}.{quoted('t:' + trigger)}, {limit})" if name else limit
+                    f"l{i}.{quoted('t:' + trigger)}" if name else limit
                     for (trigger, _), limit in zip(levels, limits, strict=True)
                 ]
                 names = (f"n:{column}", *(f"e:{trigger}" for trigger, _ in levels))
@@ -716,7 +720,7 @@ class _Fold:
         period = self._step_of("epoch_us(ts)") if self._policy.unit == "user" else "0"
         codes = [f"min(l{i}.code) AS c{i}" for i in range(len(self._slices))]
         joins = " ".join(
-            f"LEFT JOIN canary_labels_{i} l{i} ON r.{quoted(name)} = l{i}.value"
+            f"JOIN canary_labels_{i} l{i} ON coalesce(r.{quoted(name)}, '') = l{i}.value"
             for i, name in enumerate(self._slices)
         )
         unit = "unit" if self._policy.unit == "user" else "session"

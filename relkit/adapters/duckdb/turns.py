@@ -443,6 +443,8 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         turns = self.fetch(
             "SELECT count(*) AS turns, CAST(min(ts) AS VARCHAR) AS low,"
             " CAST(max(ts) AS VARCHAR) AS high, count(*) FILTER (WHERE arm IS NULL) AS armless,"
+            " count(*) FILTER (WHERE arm = 'control') AS control,"
+            " count(*) FILTER (WHERE arm = 'canary') AS canary,"
             " count(*) FILTER (WHERE ok IS NULL AND outcome IS NULL) AS no_outcome"
             + "".join(f", {part}" for part in present)
             + f" FROM {TURNS}"
@@ -469,7 +471,11 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             units=units,
             from_=_written(turns["low"][0]),
             to=_written(turns["high"][0]),
-            arms=self._counted("arm"),
+            arms={
+                arm: number[arm]
+                for arm in sorted(("canary", "control"), key=lambda arm: -number[arm])
+                if number[arm]
+            },
             releases=self._counted("release"),
             columns=tuple(
                 TelemetryColumn(
