@@ -219,7 +219,7 @@ def _bet(look: CanaryLook, trigger: Trigger, key: str, mode: TriggerMode) -> _Be
             toward = pooled_rate(step_counts(look, i, trigger.id, OVERALL))
         capitals = capitals + step_capitals(here, step.share, toward=toward)
         likelihoods = likelihoods + step_likelihoods(here, step.share, toward=toward)
-    units = reduce(add, counts, no_units())
+    units = reduce(add, counts) if counts else no_units()
     return _Bet(
         trigger=trigger,
         slice=key,

@@ -20,7 +20,6 @@ from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import canonical, sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.wording import short_digest
-from relkit.statistics.bets import no_units
 from relkit.statistics.types import UnitCounts
 
 _ANEW = "begin a new state, with all of the step's turns"
@@ -151,7 +150,7 @@ def added_up(*histograms: UnitHistogram) -> dict[CellKey, UnitCounts]:
     total: dict[CellKey, UnitCounts] = {}
     for histogram in histograms:
         for key, counts in histogram.items():
-            total[key] = total.get(key, no_units()) + counts
+            total[key] = total[key] + counts if key in total else counts
     return total
 
 

@@ -697,7 +697,7 @@ class _Fold:
                 if name.startswith("y:")
             }
             summed = ", ".join(
-                f"CAST(sum({quoted(name)}) AS BIGINT) AS {quoted(name)}"
+                f"CAST(sum(CAST({quoted(name)} AS DOUBLE)) AS BIGINT) AS {quoted(name)}"
                 for name in ("turns", *columns)
             )
             summed += "".join(f", sum({quoted(name)}) AS {quoted(name)}" for name in amounts)
