@@ -1,12 +1,14 @@
-"""Verify a signed relkit gate decision without relkit, and judge it again from the sums inside.
+"""Verify a signed relkit decision without relkit, and judge it again from the sums inside.
 
 One file for auditors: Python 3.11's standard library, and `cryptography` for the signature (numpy,
 where it is installed, makes it faster and changes nothing). It was written apart from relkit's own
 rules and shares no code with them: where the two disagree, one is wrong. What it checks: the
 Ed25519 signature over the DSSE envelope, times, subject, serial, policy digest, that the rules are
 those of the policy, every check's numbers from the per-cluster sums, each verdict, and the verdict
-of all. What it cannot know has to be believed: that the sums are those of the runs, and which
-measurements stand at the ranks of a percentile.
+of all. Of a canary's decision: every bet from the histogram of units, the evidence, what is ruled
+out, the split of traffic, and the verdict. What it cannot know has to be believed: that the sums
+are those of the runs or of the traffic, which measurements stand at the ranks of a percentile, how
+long a step has lasted and how many turns were lost.
 
     python verify_decision.py decision.json --key relkit.pub [--min-serial N] [--artifact D]
 
@@ -1263,6 +1265,16 @@ class Audit:
         self._whole()
 
     @property
+    def verdict(self) -> str:
+        """The verdict as it is recorded."""
+        return str(self.predicate["verdict"])
+
+    @property
+    def shadow(self) -> bool:
+        """Whether it can never promote."""
+        return bool(self.predicate["policy"]["enforcement"] == "shadow")
+
+    @property
     def believed(self) -> list[str]:
         """The checks that pass and cannot be judged again."""
         return [label(check) for check in self.unchecked if check["verdict"] == "pass"]
@@ -1592,236 +1604,6 @@ class Audit:
         return None
 
 
-# -- canary decisions: bets on the arm of each unit --------------------------------------------
-
-THETAS, STAKES = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0), (0.15, 0.20, 0.25, 0.20, 0.10, 0.10)
-DELTAS = (0.05, 0.1, 0.2, 0.5, 1.0)
-LARGEST = 1e300
-Cell = tuple[bool, int, int, int]  # canary, turns (or base), events (or bin), units
-
-
-def paid(z: float, share: float) -> float:
-    """Return ln(1 + p (e^z - 1)), the fair price of a bet."""
-    held = min(z, 600.0)
-    return math.log1p(share * math.expm1(held)) + (z - held)
-
-
-def rate_of(cells: list[Cell], toward: float | None) -> float | None:
-    """Return the rate of both arms together; a slice's with 300 turns at the overall one."""
-    turns = sum(n * u for _, n, _, u in cells)
-    events = sum(e * u for _, _, e, u in cells)
-    if toward is not None:
-        return (events + 300.0 * toward) / (turns + 300.0)
-    return events / turns if turns else None
-
-
-def bets_on_events(
-    cells: list[Cell], share: float, toward: float | None
-) -> tuple[list[float], list[float]]:
-    """Return the log capital of the bet on each odds ratio in one step, and the likelihood ratio.
-
-    A bet is the first order of the ratio; a harm is ruled out where both have lost.
-    """
-    rate = rate_of(cells, toward)
-    if rate is None or {c for c, *_ in cells} != {True, False}:
-        return [0.0] * len(THETAS), [0.0] * len(THETAS)
-    pairs = sum(n * (n - 1) * u for _, n, _, u in cells)
-    rho = 0.0
-    if pairs and 0.0 < rate < 1.0:
-        squares = math.fsum(u * (e - rate * n) ** 2 for _, n, e, u in cells)
-        turns = sum(n * u for _, n, _, u in cells)
-        rho = min(1.0, max(0.0, (squares / (rate * (1.0 - rate)) - turns) / pairs))
-    scores = [(c, (e - rate * n) / (1.0 + (n - 1) * rho), u) for c, n, e, u in cells]
-    bets = [
-        math.fsum(u * (c * x * math.log(t) - paid(x * math.log(t), share)) for c, x, u in scores)
-        for t in THETAS
-    ]
-    exact = []
-    for t in THETAS:
-        # Control's rate if the canary's odds are t times as high and both pool to the rate.
-        square, linear = (1.0 - share) * (t - 1.0), 1.0 - share + share * t - rate * (t - 1.0)
-        control = 2.0 * rate / (linear + math.sqrt(linear * linear + 4.0 * square * rate))
-        penalty = math.log1p(control * (t - 1.0))
-        tilts = [
-            (c, (e * math.log(t) - n * penalty) / (1.0 + (n - 1) * rho), u) for c, n, e, u in cells
-        ]
-        exact.append(math.fsum(u * (c * z - paid(z, share)) for c, z, u in tilts))
-    return bets, exact
-
-
-def bets_on_amounts(cells: list[Cell], share: float) -> list[float]:
-    """Return the log capital of the bet on each relative change in one step."""
-    if {c for c, *_ in cells} != {True, False}:
-        return [0.0] * len(DELTAS)
-    rows = [(c, float(d), 0.0 if b <= -100_000 else 1.02**b, u) for c, d, b, u in cells]
-    units, bases = sum(u for *_, u in rows), math.fsum(d * u for _, d, _, u in rows)
-    if not bases:
-        return [0.0] * len(DELTAS)
-    ratio = math.fsum(y * u for _, _, y, u in rows) / bases
-    apart = [(c, y - ratio * d, u) for c, d, y, u in rows]
-    spread_of = math.sqrt(math.fsum(u * x * x for _, x, u in apart) / units)
-    size = abs(ratio) * bases / units
-    if spread_of <= 1e-9 * max(size, *(abs(y) for _, _, y, _ in rows)):
-        return [0.0] * len(DELTAS)
-    logs = []
-    for delta in DELTAS:
-        tilt = min(1.0, delta * size / spread_of)
-        held = [(c, max(-5.0, min(5.0, x / spread_of)) * tilt, u) for c, x, u in apart]
-        logs.append(math.fsum(u * (c * z - paid(z, share)) for c, z, u in held))
-    return logs
-
-
-def mixed(capitals: list[float], stakes: Iterable[float]) -> float:
-    """Return the evidence of a trigger from the log capitals of its bets."""
-    terms = [capital + math.log(stake) for capital, stake in zip(capitals, stakes, strict=True)]
-    log = max(terms) + math.log(math.fsum(math.exp(term - max(terms)) for term in terms))
-    return min(LARGEST, math.exp(min(log, math.log(LARGEST))))
-
-
-class CanaryAudit:
-    """A canary decision, judged again from the histogram of units inside."""
-
-    def __init__(self, predicate: Json) -> None:
-        """Compare every check's evidence, that of all, and the verdict."""
-        self.predicate = predicate
-        self.problems: list[str] = []
-        self.lines: list[tuple[str, str, str, str, str, str]] = []
-        self.believed: list[str] = []
-        report, document = predicate["report"], predicate["policy"]["document"]
-        if digest(document) != predicate["policy"]["digest"]:
-            self.problems.append("the policy is not the one of its digest")
-        self.shares = [step["share"] for step in predicate["steps"]]
-        self.cells: dict[tuple[str, str], list[list[Cell]]] = {}
-        for name in ("histogram", "amounts"):
-            for entry in predicate[name]:
-                steps = self.cells.setdefault(
-                    (entry["trigger"], entry["slice"]), [[] for _ in self.shares]
-                )
-                for arm in ("control", "canary"):
-                    steps[entry["step"] - 1] += [(arm == "canary", *row) for row in entry[arm]]
-        counted: dict[bool, list[float]] = {True: [], False: []}
-        done: dict[tuple[str, str], float | None] = {}
-        for check in report["checks"]:
-            capitals, exact = self._capitals(check)
-            amount = check["unit"] == "amount"
-            stakes = [0.2] * 5 if amount else STAKES
-            evidence = mixed(capitals, stakes)
-            key = (check["trigger"], check["slice"])
-            agrees = math.isclose(evidence, check["evidence"], rel_tol=RELATIVE)
-            self._line(key, check["evidence"], evidence, agrees=agrees)
-            if check["mode"] != "advisory" and any(self.cells.get(key, [])):
-                counted[check["slice"] == "overall"].append(evidence)
-            done[key] = self._least(list(map(max, capitals, exact)), amount=amount)
-            if done[key] != check["smallest_ruled_out"]:
-                self.problems.append(f"{key[0]} on {key[1]}: what is ruled out differs")
-        halves = [sum(values) / len(values) for values in counted.values() if values]
-        evidence = min(LARGEST, sum(halves) / len(halves)) if halves else 1.0
-        agrees = math.isclose(evidence, report["evidence"], rel_tol=RELATIVE)
-        self._line(("evidence", "policy"), report["evidence"], evidence, agrees=agrees)
-        self._verdict(report, document, evidence, done)
-
-    def _line(self, key: tuple[str, str], theirs: float, ours: float, *, agrees: bool) -> None:
-        told = "agrees" if agrees else "DIFFERS"
-        self.lines.append((*key, f"{theirs:.6g}", f"{ours:.6g}", told, ""))
-        if not agrees:
-            self.problems.append(f"{key[0]} on {key[1]}: {theirs:.6g} is recorded, not {ours:.6g}")
-
-    def _capitals(self, check: Json) -> tuple[list[float], list[float]]:
-        amount = check["unit"] == "amount"
-        total = ratios = [0.0] * len(DELTAS if amount else THETAS)
-        none: list[list[Cell]] = [[] for _ in self.shares]
-        steps = self.cells.get((check["trigger"], check["slice"]), none)
-        overall = self.cells.get((check["trigger"], "overall"), none)
-        for cells, whole, share in zip(steps, overall, self.shares, strict=True):
-            toward = None if check["slice"] == "overall" else rate_of(whole, None)
-            if amount:
-                logs = exact = bets_on_amounts(cells, share)
-            else:
-                logs, exact = bets_on_events(cells, share, toward)
-            total = [a + b for a, b in zip(total, logs, strict=True)]
-            ratios = [a + b for a, b in zip(ratios, exact, strict=True)]
-        return total, ratios
-
-    @staticmethod
-    def _least(capitals: list[float], *, amount: bool) -> float | None:
-        ratios = DELTAS if amount else THETAS
-        lost = zip(ratios, capitals, strict=True)
-        return next((ratio for ratio, capital in lost if capital <= -math.log(50.0)), None)
-
-    def _split(self) -> float:
-        """Return the evidence that units were not split as the steps say."""
-        log = 0.0
-        for cells, share in zip(self.cells.get(("units", "overall"), []), self.shares, strict=True):
-            canary = sum(u for c, *_, u in cells if c)
-            others = sum(u for c, *_, u in cells if not c)
-            a, b = 1000.0 * share, 1000.0 * (1.0 - share)
-            log += math.lgamma(a + canary) + math.lgamma(b + others)
-            log -= math.lgamma(a + b + canary + others)
-            log -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-            log -= canary * math.log(share) + others * math.log1p(-share)
-        return math.exp(min(log, 600.0))
-
-    def _verdict(
-        self,
-        report: Json,
-        document: Json,
-        evidence: float,
-        done: dict[tuple[str, str], float | None],
-    ) -> None:
-        """Say where the verdict does not follow from the evidence."""
-        alpha = fraction(document.get("alpha", 0.05))
-        fired = evidence >= 1.0 / alpha
-        broken = any(limit["broken"] for limit in report["limits"])
-        final = "final" in report["reason_codes"]
-        if (report["verdict"] == "roll_back") != (fired or broken or final):
-            self.problems.append(f"the verdict {report['verdict']} does not follow")
-        if report["limits"]:
-            self.believed.append("limits: what was measured")
-        if report["verdict"] != "advance":
-            return
-        step = document["steps"][report["step"]["index"] - 1]
-        for check in report["checks"]:
-            if check["mode"] != "required" or check["slice"] != "overall":
-                continue
-            needed = step["detectable"]
-            if check["unit"] == "amount":
-                own = next(t for t in document["triggers"] if t["id"] == check["trigger"])
-                needed = fraction(own["detectable"])
-            least = done[check["trigger"], "overall"]
-            if check["below_floor"]:
-                self.believed.append(f"{check['trigger']}: its rate is below the floor")
-            elif least is None or least > needed:
-                self.problems.append(f"{check['trigger']} is not ruled out, and it advances")
-        ratio = report["sample_ratio"]
-        if max(self._split(), 0.0 if ratio is None else ratio["evidence"]) >= 1000.0:
-            self.problems.append("the split of traffic is not the step's, and it advances")
-
-
-def fraction(written: Any) -> float:  # noqa: ANN401 - as YAML has it
-    """Return a fraction that may be written in percent."""
-    if isinstance(written, str):
-        return float(Decimal(written.rstrip("% ")) / 100)
-    return float(written)
-
-
-def canary_problems(statement: Json, payload: bytes, expected: Json) -> Iterator[str]:
-    """Yield what is wrong with a canary decision apart from its numbers."""
-    predicate = statement["predicate"]
-    judged = digest(predicate["subject"])
-    if canonical(statement).encode() != payload:
-        yield "it is not written in the one canonical form"
-    if ["sha256:" + s["digest"]["sha256"] for s in statement["subject"]] != [judged]:
-        yield "the subject is not the canary that was judged"
-    if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
-        yield f"it was issued in the future, at {predicate['created']}"
-    if expected["artifact"] is not None and expected["artifact"] != judged:
-        yield "it is about another canary"
-    if expected["policy"] not in (None, predicate["policy"]["digest"]):
-        yield "it was decided by another policy"
-    if expected["serial"] is not None:
-        yield "a canary decision has no serial"
-
-
 def label(check: Json) -> str:
     """Return what a check is called in words."""
     part = "" if check["part"] is None else f"{check['part']}: "
@@ -1897,6 +1679,671 @@ def span(result: Json) -> str:
 
 
 SHOWN = ("observed", "low", "high")
+
+
+# -- canaries: bets on which arm a unit of traffic was in ---------------------------------------
+
+# A unit (session, user) was in the canary with the chance of the step's share, whatever went wrong
+# in it. Whoever bets on its arm from that, at fair odds, wins only if the arms differ.
+
+RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)  # odds of the canary over those of control
+STAKES = (0.15, 0.20, 0.25, 0.20, 0.10, 0.10)
+CHANGES = (0.05, 0.1, 0.2, 0.5, 1.0)  # of a mean, with equal stakes
+NOTHING = -100_000  # the bin of an amount of 0; others are 1.02**bin
+EVERY = "units"  # the histogram of all units, whatever was measured of them
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LIMITS_MS = {
+    "voice-cloud": {
+        "asr_ms": 500.0,
+        "llm_ttft_ms": 400.0,
+        "tts_ttfb_ms": 250.0,
+        "network_ms": 150.0,
+        "latency_ms": 1100.0,
+    },
+    "voice-local-cpu": {"latency_ms": 1500.0},
+}
+
+Cell = tuple[bool, int, int, int]
+"""In the canary, turns (or base), events (or bin of the amount), and how many such units."""
+
+
+def fraction(written: Any) -> float:  # noqa: ANN401 - as YAML has it
+    """Return ``5%`` and 0.05 alike."""
+    if isinstance(written, str):
+        return float(Decimal(written.removesuffix("%").strip()) / 100)
+    return float(written)
+
+
+def paid(exponent: float, share: float) -> float:
+    """Return ln(1 + p (e^z - 1)): what a fair bet of e^z on an arm of chance p costs."""
+    if exponent > 30:
+        return exponent + math.log(share + (1 - share) * math.exp(-exponent))
+    return math.log1p(share * math.expm1(exponent))
+
+
+def of_arm(cells: Iterable[Cell], *, canary: bool) -> list[Cell]:
+    """Return the cells of one arm."""
+    return [cell for cell in cells if cell[0] is canary]
+
+
+def units_in(cells: Iterable[Cell]) -> int:
+    """Return how many units there are."""
+    return sum(cell[3] for cell in cells)
+
+
+def both(cells: Iterable[Cell]) -> bool:
+    """Return whether both arms have units."""
+    return len({cell[0] for cell in cells if cell[3]}) == 2
+
+
+def rate_of(cells: Iterable[Cell]) -> float | None:
+    """Return events over turns."""
+    sums = [(e * u, n * u) for _, n, e, u in cells]
+    turns = sum(n for _, n in sums)
+    return sum(e for e, _ in sums) / turns if turns else None
+
+
+def event_capitals(
+    cells: list[Cell], share: float, toward: float | None
+) -> tuple[list[float], list[float]]:
+    """Return the log capital of the bet on each ratio of odds, of one step's units, and log ratios.
+
+    ``toward``: the rate of all units, of which a slice gets 300 turns. What the bets are tuned with
+    (rate, likeness of the turns of a unit) comes from both arms together. A bet is the first order
+    of the likelihood ratio, which comes second: a harm is ruled out where both have lost.
+    """
+    if not both(cells):
+        return [0.0] * len(RATIOS), [0.0] * len(RATIOS)
+    turns = sum(n * u for _, n, _, u in cells)
+    events = sum(e * u for _, _, e, u in cells)
+    rate = events / turns if toward is None else (events + 300 * toward) / (turns + 300)
+    pairs = sum(n * (n - 1) * u for _, n, _, u in cells)
+    likeness = 0.0
+    if pairs and 0 < rate < 1:
+        spread_of_units = math.fsum(u * (e - rate * n) ** 2 for _, n, e, u in cells)
+        likeness = (spread_of_units / (rate * (1 - rate)) - turns) / pairs
+        likeness = min(1.0, max(0.0, likeness))
+    alike = [1 + (n - 1) * likeness for _, n, _, _ in cells]
+    bets, exact = [], []
+    for ratio in RATIOS:
+        log, penalty = math.log(ratio), math.log1p(controls_rate(rate, share, ratio) * (ratio - 1))
+        scores = [log * (c[2] - rate * c[1]) / a for c, a in zip(cells, alike, strict=True)]
+        tilts = [(c[2] * log - c[1] * penalty) / a for c, a in zip(cells, alike, strict=True)]
+        bets.append(gain(cells, scores, share))
+        exact.append(gain(cells, tilts, share))
+    return bets, exact
+
+
+def controls_rate(rate: float, share: float, ratio: float) -> float:
+    """Return control's rate if the canary's odds are this ratio of it and both pool to ``rate``.
+
+    It solves (1 - p) r + p t r / (1 + (t - 1) r) = rate.
+    """
+    square, linear = (1 - share) * (ratio - 1), 1 - share + share * ratio - rate * (ratio - 1)
+    return 2 * rate / (linear + math.sqrt(linear * linear + 4 * square * rate))
+
+
+def amount_capitals(cells: list[Cell], share: float) -> list[float]:
+    """Return the log capital of the bet on each relative change of a mean, of one step's units."""
+    bases = sum(d * u for _, d, _, u in cells)
+    if not both(cells) or not bases:
+        return [0.0] * len(CHANGES)
+    amounts = [amount(place) for _, _, place, _ in cells]
+    ratio = math.fsum(y * c[3] for y, c in zip(amounts, cells, strict=True)) / bases
+    away = [y - ratio * c[1] for y, c in zip(amounts, cells, strict=True)]
+    units = units_in(cells)
+    wide = math.sqrt(math.fsum(x * x * c[3] for x, c in zip(away, cells, strict=True)) / units)
+    size = abs(ratio) * bases / units
+    if wide <= 1e-9 * max(size, *amounts):
+        return [0.0] * len(CHANGES)
+    scores = [min(5.0, max(-5.0, x / wide)) for x in away]
+    tilts = [min(1.0, change * size / wide) for change in CHANGES]
+    return [gain(cells, [x * tilt for x in scores], share) for tilt in tilts]
+
+
+def amount(place: int) -> float:
+    """Return the amount in a bin."""
+    return 0.0 if place == NOTHING else float(1.02**place)
+
+
+def gain(cells: list[Cell], exponents: list[float], share: float) -> float:
+    """Return what a bet has won: ln of e^(A z) over its price, of all units."""
+    return math.fsum(
+        cell[3] * (cell[0] * z - paid(z, share)) for cell, z in zip(cells, exponents, strict=True)
+    )
+
+
+def mixed(capitals: list[float], stakes: Iterable[float]) -> float:
+    """Return the evidence: the capital of all bets together, at most 1e300."""
+    logs = [log + math.log(stake) for log, stake in zip(capitals, stakes, strict=True)]
+    most = max(logs)
+    log = most + math.log(math.fsum(math.exp(one - most) for one in logs))
+    return min(1e300, math.exp(min(log, math.log(1e300))))
+
+
+def excluded(capitals: list[float], ratios: tuple[float, ...]) -> float | None:
+    """Return the smallest ratio that is ruled out with all above it: each lost 50 to 1."""
+    smallest = None
+    for log, ratio in reversed(list(zip(capitals, ratios, strict=True))):
+        if log > -math.log(50):
+            break
+        smallest = ratio
+    return smallest
+
+
+@cache
+def legendre(count: int) -> list[tuple[float, float]]:
+    """Return nodes and weights of Gauss and Legendre within (0, 1), by Newton's method."""
+    made = []
+    for k in range(1, count + 1):
+        x = math.cos(math.pi * (k - 0.25) / (count + 0.5))
+        for _ in range(20):
+            before, here = 1.0, x
+            for n in range(2, count + 1):
+                before, here = here, ((2 * n - 1) * x * here - (n - 1) * before) / n
+            slope = count * (x * here - before) / (x * x - 1)
+            x -= here / slope
+        made.append(((x + 1) / 2, 1 / ((1 - x * x) * slope * slope)))
+    return made
+
+
+def rarer(cells: list[Cell], floor: float) -> bool:
+    """Return whether the canary's rate is shown to be below a floor, 50 to 1.
+
+    The likelihood of k hit among m units, mixed over chances u = v^2 q below that at the floor, q.
+    """
+    here = of_arm(cells, canary=True)
+    if not both(cells):
+        return False
+    units = units_in(here)
+    hit = sum(u for _, _, e, u in here if e)
+    free = sum(n * u for _, n, _, u in here) / units * math.log1p(-floor)
+    chance = -math.expm1(free)
+    logs = [
+        hit * math.log(v * v) + (units - hit) * (math.log1p(-chance * v * v) - free)
+        for v, _ in legendre(64)
+    ]
+    return mixed(logs, [weight for _, weight in legendre(64)]) >= 50
+
+
+def uneven(splits: list[tuple[int, int, float]]) -> float:
+    """Return the evidence that units were not split at the shares, of (canary, all, share)."""
+    log = 0.0
+    for canary, units, share in splits:
+        a, b = 1000 * share, 1000 * (1 - share)
+        rest = units - canary
+        mix = math.lgamma(a + canary) + math.lgamma(b + rest) - math.lgamma(a + b + units)
+        log += mix - math.lgamma(a) - math.lgamma(b) + math.lgamma(a + b)
+        log -= canary * math.log(share) + rest * math.log1p(-share)
+    return math.exp(min(log, math.log(1e300)))
+
+
+class Watched:
+    """A trigger as the policy spells it out: tails have one for each time and percentile."""
+
+    def __init__(self, written: Json, name: str) -> None:
+        """Take the defaults where the policy says nothing."""
+        self.name = name
+        self.mean, self.tail = (written.get(key) is not None for key in ("mean", "tail"))
+        self.mode = written.get("mode", "required")
+        floor = written.get("floor")
+        self.floor = 0.001 if floor is None else fraction(floor)
+        detectable = written.get("detectable")
+        self.detectable = None if detectable is None else fraction(detectable)
+        self.ratios = CHANGES if self.mean else RATIOS
+
+    def needed(self, detectable: float) -> float:
+        """Return the ratio to rule out: the step's, or the mean's own change."""
+        return self.detectable if self.mean and self.detectable is not None else detectable
+
+
+def watched_of(document: Json) -> list[Watched]:
+    """Return all that a policy bets on."""
+    every = []
+    for written in document["triggers"]:
+        name, times = written["id"], written.get("tail")
+        if times is None:
+            every.append(Watched(written, name))
+            continue
+        times = [times] if isinstance(times, str) else times
+        every += [
+            Watched(written, f"{name}{'' if len(times) == 1 else '.' + time}.{at}")
+            for time in times
+            for at in written.get("at") or ["p95"]
+        ]
+    return every
+
+
+class Judged:
+    """A trigger in a slice, judged from the histogram of all steps."""
+
+    def __init__(self, audit: "CanaryAudit", trigger: Watched, name: str, mode: str) -> None:
+        """Bet in each step, and add up."""
+        self.trigger, self.slice, self.mode = trigger, name, mode
+        self.capitals = exact = [0.0] * len(trigger.ratios)
+        self.cells: list[Cell] = []
+        for i, share in enumerate(audit.shares, 1):
+            cells = audit.cells(i, trigger.name, name, amounts=trigger.mean)
+            toward = None
+            if name != "overall" and not trigger.mean:
+                toward = rate_of(audit.cells(i, trigger.name, "overall"))
+            if trigger.mean:
+                won = ratios = amount_capitals(cells, share)
+            else:
+                won, ratios = event_capitals(cells, share, toward)
+            self.capitals = [a + b for a, b in zip(self.capitals, won, strict=True)]
+            exact = [a + b for a, b in zip(exact, ratios, strict=True)]
+            self.cells += cells
+        stakes = [0.2] * len(CHANGES) if trigger.mean else STAKES
+        self.evidence = mixed(self.capitals, stakes)
+        self.ruling = [max(pair) for pair in zip(self.capitals, exact, strict=True)]
+        self.smallest = excluded(self.ruling, trigger.ratios)
+        self.below = not trigger.mean and rarer(self.cells, trigger.floor)
+        self.measured = bool(units_in(self.cells))
+
+    def done(self, detectable: float) -> bool:
+        """Return whether the harm to rule out is ruled out, or the rate too small to matter."""
+        place = self.trigger.ratios.index(self.trigger.needed(detectable))
+        return self.below or self.ruling[place] <= -math.log(50)
+
+    def figures(self, *, canary: bool) -> Json:
+        """Return units, turns and events of an arm, and the rate or the mean."""
+        here = of_arm(self.cells, canary=canary)
+        turns = sum(n * u for _, n, _, u in here)
+        events, value = 0, None
+        if self.trigger.mean:
+            summed = math.fsum(amount(place) * u for _, _, place, u in here)
+            value = summed / turns if turns else None
+        else:
+            events = sum(e * u for _, _, e, u in here)
+            value = events / turns if turns else None
+        return {"units": units_in(here), "turns": turns, "events": events, "value": value}
+
+    def result(self, step: Json | None, weight: float, total: float, threshold: float) -> Json:
+        """Return what a decision has to say of it."""
+        harmful = weight > 0 and total >= threshold and self.evidence >= threshold
+        status = "quiet"
+        if harmful:
+            status = "harm"
+        elif not both(self.cells):
+            status = "no_data"
+        elif step is not None and self.done(step["detectable"]):
+            status = "ruled_out"
+        return {
+            "mode": self.mode,
+            "status": status,
+            "control": self.figures(canary=False),
+            "canary": self.figures(canary=True),
+            "evidence": self.evidence,
+            "share_of_evidence": weight * self.evidence / total,
+            "smallest_ruled_out": self.smallest,
+            "below_floor": self.below,
+        }
+
+
+class CanaryAudit:
+    """What came of judging a canary again, by the bets that its histogram gives.
+
+    ``lines`` are the rows of the table of checks. ``believed`` is what the verdict rests on and no
+    histogram shows: how long the step has lasted, turns that were lost, an earlier rollback.
+    """
+
+    def __init__(self, predicate: Json) -> None:
+        """Judge the whole; raises Refused, or one of MALFORMED."""
+        self.predicate, self.report = predicate, predicate["report"]
+        self.document = predicate["policy"]["document"]
+        self.problems: list[str] = []
+        self.believed: list[str] = []
+        self.lines: list[tuple[str, ...]] = []
+        self.verdict = str(self.report["verdict"])
+        self.shadow = self.report["enforcement"] == "shadow"
+        self.relative = RELATIVE
+        self._policy()
+        self.shares: list[float] = [step["share"] for step in predicate["steps"]]
+        self._histograms = {
+            False: self._read(predicate["histogram"], events=True),
+            True: self._read(predicate["amounts"], events=False),
+        }
+        # Sums over very many units have fewer digits that are certain.
+        every = [self.cells(i, EVERY, "overall") for i in range(1, len(self.shares) + 1)]
+        self.relative = max(RELATIVE, 1e-15 * sum(map(units_in, every)))
+        self._judge()
+
+    def cells(self, step: int, trigger: str, name: str, *, amounts: bool = False) -> list[Cell]:
+        """Return the units of a step, trigger and slice."""
+        return self._histograms[amounts].get((step, trigger, name), [])
+
+    def _problem(self, what: str, theirs: object, ours: object) -> None:
+        self.problems.append(f"{what} is {theirs}, recomputed {ours}")
+
+    def _equal(self, what: str, theirs: Any, ours: Any) -> None:  # noqa: ANN401 - any value
+        if not agrees(theirs, ours, self.relative):
+            self._problem(what, theirs, ours)
+
+    def _policy(self) -> None:
+        """The policy has its digest, and the steps that had begun are its steps."""
+        policy, document, made = self.predicate["policy"], self.document, self.predicate["created"]
+        if digest(document) != policy["digest"]:
+            self.problems.append(f"the document of the policy {policy['name']} is another one")
+        if document["name"] != policy["name"] or document["schema"] != "relkit.canary/v1":
+            self.problems.append("the policy calls itself otherwise")
+        alpha = fraction(document.get("alpha", 0.05))
+        self._equal(
+            "enforcement", self.report["enforcement"], document.get("enforcement", "enforce")
+        )
+        self._equal("alpha", self.report["alpha"], alpha)
+        self._equal("threshold", self.report["threshold"], 1 / alpha)
+        steps, planned = self.predicate["steps"], document["steps"]
+        for step in steps:
+            if not 0 < step["index"] <= len(planned):
+                raise Refused(f"the policy has no step {step['index']}")
+            share = fraction(planned[step["index"] - 1]["share"])
+            self._equal(f"the share of step {step['index']}", step["share"], share)
+        times = [moment(step["since"]) for step in steps]
+        if times != sorted(set(times)) or (times and times[-1] > moment(made)):
+            self.problems.append("the steps did not begin one after the other, before the decision")
+        began = [step.get("from") for step in planned if step.get("from") is not None]
+        past = [time for time in began if moment(time) <= moment(made)]
+        if document.get("model") is None and (
+            [step["since"] for step in steps] != past
+            or [step["index"] for step in steps] != list(range(1, len(past) + 1))
+        ):
+            self.problems.append("the steps are not those that the policy says had begun")
+        if self.predicate["subject"]["model"] != document.get("model"):
+            self.problems.append("it is about another model than the policy")
+        self.alpha = alpha
+
+    def _read(self, entries: list[Json], *, events: bool) -> dict[tuple[int, str, str], list[Cell]]:
+        """Return a histogram by step, trigger and slice; raises Refused for what cannot be."""
+        read: dict[tuple[int, str, str], list[Cell]] = {}
+        for entry in entries:
+            key = (entry["step"], entry["trigger"], entry["slice"])
+            if key in read or not 0 < entry["step"] <= len(self.shares):
+                raise Refused(f"the histogram of {key[1]} on {key[2]} stands twice, or in no step")
+            cells = [
+                (arm == "canary", *cell) for arm in ("control", "canary") for cell in entry[arm]
+            ]
+            for _, first, second, units in cells:
+                if any(type(n) is not int for n in (first, second, units)) or units < 0:
+                    raise Refused(f"the histogram of {key[1]} on {key[2]} counts no units")
+                if events and not (0 <= second <= first and first > 0):
+                    raise Refused(f"a unit of {key[1]} on {key[2]} has more events than turns")
+                if not events and (first < 0 or abs(second) > -NOTHING):
+                    raise Refused(f"an amount of {key[1]} on {key[2]} is none")
+            read[key] = cells
+        return read
+
+    def _bets(self) -> list[Judged]:
+        """Return every trigger, overall and in each slice that any unit belongs to."""
+        modes = {}
+        for column in self.document.get("slices") or []:
+            written = {"column": column} if isinstance(column, str) else column
+            modes[written["column"]] = written.get("mode", "watch")
+        watched = watched_of(self.document)
+        bets = [Judged(self, trigger, "overall", trigger.mode) for trigger in watched]
+        self.slices = sorted(
+            {name for _, what, name in self._histograms[False] if what == EVERY} - {"overall"}
+        )
+        for name in self.slices:
+            mode = modes.get(name.partition("=")[0])
+            if mode is None:
+                self.problems.append(f"the policy does not watch {name}")
+            for trigger in watched:
+                if trigger.mode != "advisory":
+                    watch = trigger.mode == "watch" or mode is None
+                    bets.append(Judged(self, trigger, name, "watch" if watch else str(mode)))
+        self._unknown({trigger.name for trigger in watched})
+        return bets
+
+    def _unknown(self, watched: set[str]) -> None:
+        """Find units of what the policy does not watch, and more of them than there are."""
+        known = (
+            watched | {EVERY} | {f"limit.{one['id']}" for one in self.document.get("limits") or []}
+        )
+        for histogram in self._histograms.values():
+            for (step, name, where), cells in histogram.items():
+                if name not in known or where not in ("overall", *self.slices):
+                    self.problems.append(f"the policy does not watch {name} on {where}")
+                for canary in (False, True):
+                    every = units_in(of_arm(self.cells(step, EVERY, where), canary=canary))
+                    if units_in(of_arm(cells, canary=canary)) > every:
+                        self.problems.append(f"{name} on {where} has more units than there are")
+
+    def _judge(self) -> None:
+        """Judge by harm, then by what is unfit, then by what is not ruled out."""
+        report, steps, planned = self.report, self.predicate["steps"], self.document["steps"]
+        step = None if not steps else planned[steps[-1]["index"] - 1]
+        bets = self._bets()
+        counting = [bet for bet in bets if bet.mode != "advisory" and bet.measured]
+        overall = [bet.evidence for bet in counting if bet.slice == "overall"]
+        sliced = [bet.evidence for bet in counting if bet.slice != "overall"]
+        halves = 0.5 if overall and sliced else 1.0
+        each = {True: halves / max(1, len(overall)), False: halves / max(1, len(sliced))}
+        total = each[True] * math.fsum(overall) + each[False] * math.fsum(sliced)
+        total = min(1e300, total) if counting else 1.0
+        self._equal("the evidence", report["evidence"], total)
+        results = {}
+        for bet in bets:
+            weight = each[bet.slice == "overall"] if bet in counting else 0.0
+            key = bet.trigger.name, bet.slice
+            results[key] = bet.result(step, weight, total, 1 / self.alpha)
+        self._checks(results)
+        ratio = self._sample_ratio()
+        harms = {f"harm:{name}" for (name, _), r in results.items() if r["status"] == "harm"}
+        harms |= {f"limit:{one}" for one in self._limits()}
+        self._verdict(harms, [] if step is None else self._holds(step, bets, ratio=ratio))
+        self._outlook(step, bets)
+
+    def _checks(self, results: dict[tuple[str, str], Json]) -> None:
+        """Hold every recorded check against the recomputed one."""
+        recorded = {(one["trigger"], one["slice"]): one for one in self.report["checks"]}
+        if len(recorded) != len(self.report["checks"]) or set(recorded) != set(results):
+            self.problems.append("the checks are not those that the policy and histogram give")
+        for key, ours in results.items():
+            theirs = recorded.get(key)
+            if theirs is None:
+                continue
+            off = [
+                name
+                for name, value in ours.items()
+                if not agrees(theirs.get(name), value, self.relative)
+            ]
+            for name in off:
+                self._problem(f"{key[0]} on {key[1]}: {name}", theirs.get(name), ours[name])
+            texts = [f"{one['evidence']:.6g} {one['status']}" for one in (theirs, ours)]
+            said = "differs" if off else "agrees"
+            self.lines.append((*map(str, key), *texts, said, str(ours["mode"])))
+
+    def _sample_ratio(self) -> bool:
+        """Recompute whether units were split as the steps say; return whether they were not."""
+        theirs = self.report["sample_ratio"]
+        if not self.shares:
+            self._equal("the sample ratio", theirs, None)
+            return False
+        splits = {name: self._splits(name) for name in ("overall", *self.slices)}
+        evidence = {"overall": uneven(splits["overall"])}
+        columns = defaultdict(list)
+        for name in self.slices:
+            columns[name.partition("=")[0]].append(uneven(splits[name]))
+        evidence |= {column: sum(values) / len(values) for column, values in columns.items()}
+        worst = max(evidence, key=lambda name: (evidence[name], name == "overall"))
+        canary, units, share = splits["overall"][-1]
+        ours = {
+            "expected": share,
+            "observed": canary / units if units else None,
+            "units": units,
+            "mismatch": evidence[worst] >= 1000,
+            "slice": None if worst == "overall" else worst,
+        }
+        for name, value in ours.items():
+            self._equal(f"the sample ratio's {name}", theirs.get(name), value)
+        # A logarithm of a factorial of millions has fewer digits after the point.
+        if not math.isclose(theirs["evidence"], evidence[worst], rel_tol=1e-6):
+            self._problem("the sample ratio's evidence", theirs["evidence"], evidence[worst])
+        return bool(ours["mismatch"])
+
+    def _splits(self, name: str) -> list[tuple[int, int, float]]:
+        splits = []
+        for i, share in enumerate(self.shares, 1):
+            cells = self.cells(i, EVERY, name)
+            splits.append((units_in(of_arm(cells, canary=True)), units_in(cells), share))
+        return splits
+
+    def _limits(self) -> list[str]:
+        """Return the limits that are broken; times of a budget have to be believed."""
+        written = self.document.get("limits") or []
+        if [one["id"] for one in written] != [one["id"] for one in self.report["limits"]]:
+            self.problems.append("the limits are not those of the policy")
+            return []
+        broken = []
+        for limit, theirs in zip(written, self.report["limits"], strict=True):
+            name, least = limit["id"], limit.get("min_units", 50)
+            budget = limit.get("budget")
+            cells = self.cells(len(self.shares), EVERY if budget else f"limit.{name}", "overall")
+            here = of_arm(cells, canary=True)
+            value = theirs["value"] if budget else rate_of(here)
+            most = fraction(limit.get("max") or 0)
+            if budget is not None:
+                allowed = LIMITS_MS[budget]
+                stage = theirs["what"].rpartition(" ")[2]
+                most = allowed[stage] if value is not None else min(allowed.values())
+            over = units_in(here) >= least and value is not None and value > most
+            ours = {"value": value, "max": most, "units": units_in(here), "broken": over}
+            for key, our in ours.items():
+                self._equal(f"limit {name}: {key}", theirs[key], our)
+            if over:
+                broken.append(name)
+                if budget:
+                    self.believed.append(f"limit {name}: {theirs['what']} is {value:.6g} ms")
+        return broken
+
+    def _holds(self, step: Json, bets: list[Judged], *, ratio: bool) -> list[str]:
+        """Return what keeps the canary from its next step, as far as it can be recomputed."""
+        report, last = self.report, len(self.shares)
+        now = self.cells(last, EVERY, "overall")
+        if not units_in(now):
+            return ["no_data"]
+        lost = report["lost"]
+        names = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")
+        gone = sum(lost[name] for name in names)
+        missing = gone / (gone + lost["used"]) if gone else 0.0
+        self._equal("the share of turns that are missing", report["missing"], missing)
+        holds = [] if both(now) else ["one_arm"]
+        if missing > fraction(self.document.get("max_missing", 0.01)):
+            holds.append("missing_data")
+        if ratio:
+            holds.append("sample_ratio")
+        for bet in bets:
+            if bet.mode == "required" and bet.slice == "overall":
+                # A tail waits for the turns it is held against.
+                waits = bet.trigger.tail and report["thresholds"] == "none"
+                if not bet.measured and not waits:
+                    holds.append(f"no_data:{bet.trigger.name}")
+                elif not bet.done(step["detectable"]):
+                    holds.append(f"not_ruled_out:{bet.trigger.name}")
+        if self.predicate["steps"][-1]["index"] == len(self.document["steps"]):
+            holds += self._slices_to_wait_for(step, bets)
+        if report["step"]["elapsed_s"] < duration_s(step["min_duration"]):
+            holds.append("min_duration")
+        return holds
+
+    def _slices_to_wait_for(self, step: Json, bets: list[Judged]) -> Iterator[str]:
+        """Yield what the last step waits for in slices that are required."""
+        for column in self.document.get("slices") or []:
+            if isinstance(column, str) or column.get("mode", "watch") != "required":
+                continue
+            name = column["column"]
+            inside = [bet for bet in bets if bet.slice.startswith(f"{name}=")]
+            if not inside:
+                yield f"no_data:{name}"
+            for bet in inside:
+                if bet.mode == "required" and not bet.done(
+                    column.get("detectable") or step["detectable"]
+                ):
+                    yield f"not_ruled_out:{bet.trigger.name}:{bet.slice}"
+
+    def _verdict(self, harms: set[str], holds: list[str]) -> None:
+        """Hold verdict and reason codes against what came of the histogram."""
+        report = self.report
+        codes = report["reason_codes"]
+        # What telemetry looked like, and an earlier rollback, leave nothing in a histogram.
+        seen = ("control_changed", "canary_changed", "unit_change", "constant", "stale")
+        unfit = [code for code in codes if code.partition(":")[0] in seen]
+        remembers = self.predicate["state"] is not None or self.document.get("model") is not None
+        verdict = "advance" if self.shares and not holds else "hold"
+        if harms or ("final" in codes and remembers):
+            verdict = "roll_back"
+        elif unfit:
+            verdict = "hold"
+        self._equal("the verdict", report["verdict"], verdict)
+        if verdict == "roll_back":
+            earlier = set(codes) - harms
+            if not harms <= set(codes) or ("final" not in codes and earlier):
+                self._problem("the reasons", ", ".join(codes), ", ".join(sorted(harms)))
+            if not harms:
+                self.believed.append("an earlier rollback of this canary is final")
+        elif sorted(codes) != sorted([*unfit, *(holds or ([] if self.shares else ["no_data"]))]):
+            self._problem("the reasons", ", ".join(codes), ", ".join([*unfit, *holds]))
+        elif verdict == "advance":
+            last, lost = report["step"]["elapsed_s"], report["lost"]
+            self.believed += [
+                f"the step has lasted {last:.0f} s",
+                f"{lost['used']} turns were used and {report['missing']:.4%} of all are missing",
+                "no arm changed its release, and no time its unit",
+            ]
+        else:
+            self.believed += unfit
+        empty = any(code.partition(":")[0] == "no_data" for code in codes)
+        words = {
+            "advance": "pass",
+            "roll_back": "fail",
+            "hold": "no_data" if empty else "inconclusive",
+        }
+        self._equal("the gate's verdict", report["gate_verdict"], words[verdict])
+
+    def _outlook(self, step: Json | None, bets: list[Judged]) -> None:
+        """Recompute the step, the next one, and what could still hide in slices."""
+        report, steps, planned = self.report, self.predicate["steps"], self.document["steps"]
+        last = steps[-1] if steps else None
+        if last is None:
+            self._equal("the step", report["step"], None)
+        else:
+            for key in ("index", "share", "since"):
+                self._equal(f"the step's {key}", report["step"][key], last[key])
+            most = (moment(self.predicate["created"]) - moment(last["since"])).total_seconds()
+            if not 0 <= report["step"]["elapsed_s"] <= most:
+                self.problems.append("the step has lasted longer than there was time")
+        after = last["index"] if last else 0
+        ahead = None
+        if after < len(planned):
+            ahead = {"index": after + 1, "share": fraction(planned[after]["share"])}
+        self._equal("the next step", report["next_step"], ahead)
+        hidden = {
+            (bet.slice, bet.trigger.name): bet.smallest
+            for bet in bets
+            if step is not None
+            and bet.slice != "overall"
+            and bet.mode != "advisory"
+            and not bet.below
+            and (bet.smallest is None or bet.smallest > bet.trigger.needed(step["detectable"]))
+        }
+        blind = {(one["slice"], one["trigger"]): one["could_hide"] for one in report["blind"]}
+        if blind != hidden or len(blind) != len(report["blind"]):
+            self.problems.append("the harms that slices could hide are not those recorded")
+
+
+def duration_s(text: str) -> float:
+    """Return seconds from ``90s``, ``30m``, ``24h`` or ``7d``."""
+    return float(text[:-1]) * SECONDS[text[-1]]
+
+
+def agrees(theirs: Any, ours: Any, relative: float = RELATIVE) -> bool:  # noqa: ANN401 - any JSON
+    """Return whether values are the same; numbers that are no counts to 1e-9."""
+    if isinstance(ours, dict):
+        return isinstance(theirs, dict) and all(agrees(theirs.get(k), v) for k, v in ours.items())
+    if isinstance(ours, float) and type(theirs) in (int, float):
+        return math.isclose(theirs, ours, rel_tol=relative, abs_tol=1e-300)
+    return bool(theirs == ours)
 
 
 # -- bytes to a statement ----------------------------------------------------------------------
@@ -2015,6 +2462,17 @@ def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON
     return json.dumps(value, ensure_ascii=False)
 
 
+def doubles(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON in which large whole numbers are the doubles whose canonical form they are."""
+    if isinstance(value, dict):
+        return {key: doubles(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [doubles(inner) for inner in value]
+    if type(value) is int and 2**53 <= abs(value) < 10**21 and number(float(value)) == str(value):
+        return float(value)
+    return value
+
+
 def number(value: float) -> str:
     """Return a number as ECMAScript writes it."""
     if value == 0:
@@ -2078,6 +2536,30 @@ def statement_problems(statement: Json, payload: bytes, expected: Json) -> Itera
         yield "it was decided by another policy"
 
 
+def canary_problems(statement: Json, payload: bytes, expected: Json) -> Iterator[str]:
+    """Yield what is wrong with a canary's decision apart from its numbers."""
+    predicate = statement["predicate"]
+    about = predicate["subject"]
+    name = about["canary"] or "canary"
+    # A release that only has a name is named with the policy that says which traffic it is.
+    called = {"policy": predicate["policy"]["digest"], "release": name}
+    artifact = about.get("artifact") or digest(called)
+    if canonical(statement).encode() != payload:
+        yield "it is not written in the one canonical form"
+    if [(s["name"], "sha256:" + s["digest"]["sha256"]) for s in statement["subject"]] != [
+        (name, artifact)
+    ]:
+        yield "the subject is not the canary that was judged"
+    if moment(predicate["created"]) > expected["now"] + timedelta(seconds=SKEW_S):
+        yield f"it was issued in the future, at {predicate['created']}"
+    if expected["serial"] is not None:
+        yield "a canary decision has no serial: its state and its time say which look it is"
+    if expected["artifact"] not in (None, artifact):
+        yield "it is about another artifact"
+    if expected["policy"] not in (None, predicate["policy"]["digest"]):
+        yield "it was decided by another policy"
+
+
 def load_keys(paths: Iterable[str]) -> dict[str, Any]:
     """Return public keys by id: the SHA-256 of their DER."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - said if missing
@@ -2107,7 +2589,7 @@ def audit(
         statement = strict(payload)
         kind = statement["predicateType"]
         if kind not in (PREDICATE, CANARY):
-            raise Refused("it is no gate decision")  # noqa: TRY301 - one place says what is wrong
+            raise Refused("it is no decision")  # noqa: TRY301 - one place says what is wrong
         subjects = [
             {"name": str(subject["name"]), "digest": {"sha256": subject["digest"]["sha256"]}}
             for subject in statement["subject"]
@@ -2121,6 +2603,8 @@ def audit(
             raise Refused("it is no in-toto statement")  # noqa: TRY301 - as above
         checked: Audit | CanaryAudit
         if kind == CANARY:
+            # Evidence may be a whole number beyond those that are counts.
+            statement["predicate"] = doubles(statement["predicate"])
             problems = list(canary_problems(statement, payload, expected))
             checked = CanaryAudit(statement["predicate"])
         else:
@@ -2148,17 +2632,14 @@ def report(problems: list[str], checked: Audit | CanaryAudit | None) -> str:
     lines += [f"problem: {safe(problem)}" for problem in problems]
     if checked:
         lines += [f"believed: {safe(problem)}" for problem in checked.believed]
-        inner = checked.predicate.get("report", checked.predicate)
-        enforced = inner if inner is not checked.predicate else inner["policy"]
-        shadow = enforced["enforcement"] == "shadow"
-        lines += ["shadow: it can never promote"] if shadow else []
-        lines.append(f"verdict: {inner['verdict']}")
+        lines += ["shadow: it can never promote"] if checked.shadow else []
+        lines.append(f"verdict: {checked.verdict}")
     return "\n".join([*lines, "NOT VALID" if problems else "valid"]) + "\n"
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Verify a signed relkit gate decision.")
+    parser = argparse.ArgumentParser(description="Verify a signed relkit decision.")
     parser.add_argument("file")
     parser.add_argument("--key", action="append", required=True, metavar="PUB")
     parser.add_argument("--min-serial", type=int, metavar="N")

@@ -15,7 +15,7 @@ from relkit.attestation.checks import (
 )
 from relkit.attestation.envelopes import Envelope, parse_envelope, render_envelope
 from relkit.attestation.exceptions import OverrideOptions, plan_approval, plan_override
-from relkit.attestation.statements import parse_content, render_statement
+from relkit.attestation.statements import Content, parse_content, render_statement
 from relkit.attestation.sums import decision_evidence
 from relkit.attestation.types import TrustedKey
 from relkit.attestation.verify import Verification, VerifyOptions, signed_by, verify
@@ -169,6 +169,12 @@ def write_decision(
     )
     written, entry = ports.decisions.append(facts, make, path=path)
     return written, replace(decision, serial=entry.serial, previous=entry.previous)
+
+
+def statement_file(content: Content, signer: Signer | None) -> bytes:
+    """Return the file of a statement, signed where there is a key."""
+    envelope = Envelope(payload=render_statement(content))
+    return render_envelope(envelope if signer is None else signer.sign(envelope))
 
 
 def overrides_of(ports: SigningPorts, decision: GateDecision) -> tuple[Override, ...]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from relkit.canary.types import CanaryDecision
 from relkit.core.codec import as_type, decode, encode, parse, parse_json
-from relkit.core.digests import PREFIX, JsonValue, canonical, digest_of, sha256_bytes
+from relkit.core.digests import MOST_WHOLE, PREFIX, JsonValue, canonical, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Limits, NonEmpty, Shape, named
 from relkit.gate.types import (
@@ -106,7 +106,9 @@ def parse_statement(payload: bytes, *, source: str) -> Statement:
     statement = parse(WrittenStatement, document, source=source)
     if statement.predicate_type not in PREDICATES:
         raise InvalidInput(f"{source}: is of an unknown predicate type")
-    kind, _, written = PREDICATES[statement.predicate_type]
+    kind, content_type, written = PREDICATES[statement.predicate_type]
+    if content_type is CanaryDecision:
+        document["predicate"] = _with_doubles(document["predicate"])
     content: Any = parse(written, document["predicate"], source=source)
     subjects = tuple(PREFIX + subject.digest.sha256 for subject in statement.subject)
     if isinstance(content, WrittenOverride):
@@ -124,6 +126,25 @@ def parse_statement(payload: bytes, *, source: str) -> Statement:
     return Statement(
         kind=kind, content=content, subjects=subjects, document=document, payload=payload
     )
+
+
+def _with_doubles(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON in which large whole numbers are the doubles whose canonical form they are.
+
+    RFC 8785 writes evidence of 1e17 as a whole number; read as one, it is beyond those that are
+    written. Others than those of a double stay what they are, and are refused.
+    """
+    if isinstance(value, dict):
+        return {key: _with_doubles(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_doubles(inner) for inner in value]
+    if type(value) is int and MOST_WHOLE < abs(value) < _EXPONENT_FROM:
+        return float(value) if canonical(float(value)) == str(value).encode() else value
+    return value
+
+
+_EXPONENT_FROM = 10**21
+"""RFC 8785 writes doubles with an exponent from here on."""
 
 
 def parse_content(payload: bytes, kind: type[C], *, source: str) -> C:
@@ -151,8 +172,9 @@ def _check_decision(decision: GateDecision, statement: WrittenStatement, source:
 def _subjects(content: Content) -> tuple[Subject, ...]:
     """Return what a statement is about.
 
-    A check is about the candidate, or about itself where it is about none; a canary decision about
-    the releases of both arms.
+    A check is about the candidate, or about itself where it is about none. A canary that is only
+    called by a name in telemetry has no bytes whose digest anyone knows: its name stands in, with
+    the policy that says which traffic it is.
     """
     if isinstance(content, GateDecision):
         named_digests = [(name, digest) for name, digest, _ in content.subjects]
@@ -161,7 +183,9 @@ def _subjects(content: Content) -> tuple[Subject, ...]:
             (f"candidate-{i}", subject) for i, subject in enumerate(content.subjects, 1)
         ]
     elif isinstance(content, CanaryDecision):
-        named_digests = [("canary", digest_of(encode(content.subject)))]
+        release = content.subject.canary or "canary"
+        called: JsonValue = {"policy": content.policy.digest, "release": release}
+        named_digests = [(release, content.subject.artifact or digest_of(called))]
     elif content.candidate is not None:
         named_digests = [("candidate", content.candidate)]
     else:

@@ -92,7 +92,7 @@ def verify(
         notes=() if signers else ("it is not signed: nobody vouches for it",),
     )
     if isinstance(content, CanaryDecision):
-        return _rejudged(verification, statement)
+        return _rejudged(verification, statement, content)
     return _decided(verification, statement) if isinstance(content, GateDecision) else verification
 
 
@@ -153,7 +153,7 @@ def _generally(statement: Statement, now: str, options: VerifyOptions) -> Iterat
         return
     if serial is None:
         yield (
-            "a canary decision has no serial: its state is chained instead"
+            "a canary decision has no serial: its state and its time say which look it is"
             if isinstance(content, CanaryDecision)
             else "an override has no serial: verify the decision it names"
         )
@@ -172,18 +172,28 @@ def _times(created: str, expires: str | None, now: str) -> Iterator[str]:
         yield f"it expired at {expires}"
 
 
-def _rejudged(verification: Verification, statement: Statement) -> Verification:
+def _rejudged(
+    verification: Verification, statement: Statement, decision: CanaryDecision
+) -> Verification:
     """Return the verification of a canary decision, judged again from its histogram."""
     try:
         audit = auditor.CanaryAudit(statement.document["predicate"])
+    except auditor.Refused as error:
+        return replace(verification, problems=(*verification.problems, str(error)))
     except auditor.MALFORMED as error:
         problem = f"its histogram is malformed ({type(error).__name__})"
         return replace(verification, problems=(*verification.problems, problem))
+    notes = [*verification.notes, *(f"to be believed: {claim}" for claim in audit.believed)]
+    if decision.report.enforcement == "shadow":
+        notes.append("shadow: it shows a verdict and can never promote")
+    if decision.subject.artifact is None:
+        notes.append("the canary is known by its name only: no registry has a digest of it")
     return replace(
         verification,
         problems=(*verification.problems, *audit.problems),
         agreed=sum(line[4] == "agrees" for line in audit.lines),
         believed=tuple(audit.believed),
+        notes=tuple(notes),
     )
 
 

@@ -34,8 +34,11 @@ def verify_document(verification: Verification) -> dict[str, JsonValue]:
         facts |= {
             "verdict": decision.report.verdict,
             "enforcement": decision.report.enforcement,
+            "promotable": verification.valid and bool(verification.signers) and decision.promotes,
             "policy": decision.policy.name,
             "policy_digest": decision.policy.digest,
+            "canary": decision.subject.canary,
+            "created": decision.created,
             "recomputed": verification.agreed,
             "believed": list(verification.believed),
         }
@@ -56,9 +59,13 @@ def verify_text(verification: Verification, name: str) -> str:
             f"until {decision.expires}; {counted(verification.agreed, 'check')} recomputed"
         )
     if isinstance(decision, CanaryDecision):
-        lines.append(
-            f"  {decision.report.verdict} by {safe(decision.policy.name)} at {decision.created}; "
-            f"{counted(verification.agreed, 'evidence')} recomputed"
-        )
+        about = decision.subject.canary or "the canary"
+        lines += [
+            f"  {decision.report.verdict} {safe(about)} by {safe(decision.policy.name)}",
+            f"  made at {decision.created}",
+            f"  {counted(verification.agreed, 'check')} recomputed from the histogram",
+        ]
+        if decision.promotes and verification.signers:
+            lines.append("  it promotes the canary to its next step")
     lines += [f"  signed by {key}" for key in verification.signers]
     return "\n".join(lines)

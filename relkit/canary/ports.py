@@ -116,12 +116,16 @@ class StateFiles(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerCanary:
-    """What the ledger of a model says of its canary: releases, and (share, since) of its steps."""
+    """What the ledger of a model says of its canary: releases, and (share, since) of its steps.
+
+    ``artifact`` is the digest of the canary's artifact, None for what has none.
+    """
 
     control: str
     canary: str
     shares: tuple[tuple[float, str], ...]
     rolled_back: FinalRollback | None = None
+    artifact: str | None = None
 
 
 class Ledgers(Protocol):

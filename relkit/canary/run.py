@@ -74,7 +74,6 @@ class CanaryOptions:
     reference: tuple[str, ...] = ()
     state: Path | None = None
     decision: Path | None = None
-    sign: Path | None = None
     now: str = ""
 
 
@@ -86,7 +85,6 @@ class MergeOptions:
     states: tuple[Path, ...]
     state: Path
     decision: Path | None = None
-    sign: Path | None = None
     now: str = ""
 
 
@@ -104,7 +102,7 @@ class CanaryPlanOptions:
 class CanaryPorts:
     """What judging a canary needs; ``shown`` names a path without a folder of the machine.
 
-    ``sealed`` gives the file of a decision, signed where a private key is named.
+    ``sealed`` gives the file of a decision, signed where it has a private key.
     """
 
     policy: Callable[[str], CanaryPolicy]
@@ -116,7 +114,7 @@ class CanaryPorts:
     key: Callable[[], bytes]
     shown: Callable[[Path], str]
     tool_version: str
-    sealed: Callable[[CanaryDecision, Path | None], bytes]
+    sealed: Callable[[CanaryDecision], bytes]
 
 
 def judge_telemetry(options: CanaryOptions, ports: CanaryPorts) -> JudgedCanary:
@@ -343,7 +341,12 @@ def _begun(
                 f"{policy.model} it is {version}",
                 hint=f'leave "{name}" out of the policy, or correct it',
             )
-    subject = CanarySubject(model=policy.model, control=ledger.control, canary=ledger.canary)
+    subject = CanarySubject(
+        model=policy.model,
+        control=ledger.control,
+        canary=ledger.canary,
+        artifact=ledger.artifact,
+    )
     return subject, _ledger_steps(policy, ledger), ledger.rolled_back
 
 
@@ -497,7 +500,7 @@ def _judge_and_keep(  # noqa: PLR0913, PLR0917 - what a look is made of
             state=state,
             tool_version=ports.tool_version,
         )
-        storage.write_bytes(options.decision, ports.sealed(decision, options.sign))
+        storage.write_bytes(options.decision, ports.sealed(decision))
         decision_file = ports.shown(options.decision)
     if report.verdict == "roll_back" and policy.model is not None and subject.canary is not None:
         ports.ledgers.hold(policy.model, subject.canary, report)

@@ -601,11 +601,15 @@ class StateName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanarySubject:
-    """What a decision is about: the model and the releases of both arms, None where not named."""
+    """What a decision is about: the model and the releases of both arms, None where not named.
+
+    ``artifact`` is the digest of the canary's artifact, None where no registry knows it.
+    """
 
     model: str | None
     control: str | None
     canary: str | None
+    artifact: Digest | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -638,6 +642,11 @@ class CanaryDecision:
     amounts: tuple[HistogramEntry, ...]
     state: StateName | None
     tool_version: str
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the canary may have the next step's share; a shadow decision never says so."""
+        return self.report.verdict == "advance" and self.report.enforcement == "enforce"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

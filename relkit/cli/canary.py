@@ -87,10 +87,9 @@ def canary(
             states=tuple(merge),
             state=state,
             decision=decision,
-            sign=sign,
             now=at,
         )
-        judged = wiring.merge_canary_states(workspace, merged, key)
+        judged = wiring.merge_canary_states(workspace, merged, key, sign)
     else:
         if not telemetry:
             raise UsageError("no telemetry was named", hint="--telemetry PATH")
@@ -100,10 +99,9 @@ def canary(
             reference=tuple(reference or ()),
             state=state,
             decision=decision,
-            sign=sign,
             now=at,
         )
-        judged = wiring.judge_canary_telemetry(workspace, options, key)
+        judged = wiring.judge_canary_telemetry(workspace, options, key, sign)
     if judged.decision_file is not None:
         say(f"decision: {judged.decision_file}", quiet=common.quiet)
     conclude(

@@ -1,6 +1,8 @@
 """What the ledger says of a canary: its releases and steps; and that it was rolled back."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 from relkit.canary.ports import LedgerCanary
 from relkit.canary.types import CanaryReport, FinalRollback
@@ -24,7 +26,11 @@ class LedgerCanaries:
     def canary(self, model: str) -> LedgerCanary:
         """Return the canary of a model; raises UsageError where none is served."""
         events, state = read_history(self._ports, model)
-        return canary_of(state, events)
+        canary = canary_of(state, events)
+        with suppress(UsageError):  # a ledger whose release record lies elsewhere
+            release = self._ports.releases.read(model, canary.canary)
+            return replace(canary, artifact=release.artifact_digest)
+        return canary
 
     def hold(self, model: str, version: str, report: CanaryReport) -> None:
         """Record that a canary is rolled back, once; it keeps its share until that is done."""

@@ -15,11 +15,17 @@ if TYPE_CHECKING:
         CanaryPorts,
         MergeOptions,
     )
-    from relkit.canary.types import CanaryDecision, CanaryPlan, JudgedCanary
+    from relkit.canary.types import CanaryPlan, JudgedCanary
 
 
-def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts":
-    """Return the policies, states, telemetry and ledgers of a workspace."""
+def canary_ports(
+    workspace: Workspace, key: Path | None = None, sign: Path | None = None
+) -> "CanaryPorts":
+    """Return the policies, states, telemetry and ledgers of a workspace.
+
+    Decisions are signed with the private key ``sign``. It is read here, before any turn is: a
+    decision that cannot be signed as asked is not made, and no state goes on without it.
+    """
     from relkit._version import __version__
     from relkit.adapters.canaries import CanaryStateFiles
     from relkit.adapters.duckdb.canary import DigestedFiles, fold_turns, sample_units
@@ -27,6 +33,7 @@ def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts"
     from relkit.canary.policies import parse_canary_policy
     from relkit.canary.run import CanaryPorts
     from relkit.registry.canary import LedgerCanaries
+    from relkit.wiring.gate import decision_sealer
     from relkit.wiring.registry import registry_ports
 
     return CanaryPorts(
@@ -39,26 +46,26 @@ def canary_ports(workspace: Workspace, key: Path | None = None) -> "CanaryPorts"
         key=partial(telemetry_key, key or workspace.state / TELEMETRY_KEY, make=key is None),
         shown=workspace.shown,
         tool_version=__version__,
-        sealed=_sealed,
+        sealed=decision_sealer(sign),
     )
 
 
 def judge_canary_telemetry(
-    workspace: Workspace, options: "CanaryOptions", key: Path | None
+    workspace: Workspace, options: "CanaryOptions", key: Path | None, sign: Path | None = None
 ) -> "JudgedCanary":
     """Judge telemetry; see :func:`relkit.canary.run.judge_telemetry`."""
     from relkit.canary.run import judge_telemetry
 
-    return judge_telemetry(options, canary_ports(workspace, key))
+    return judge_telemetry(options, canary_ports(workspace, key, sign))
 
 
 def merge_canary_states(
-    workspace: Workspace, options: "MergeOptions", key: Path | None
+    workspace: Workspace, options: "MergeOptions", key: Path | None, sign: Path | None = None
 ) -> "JudgedCanary":
     """Join the states of shards; see :func:`relkit.canary.run.merge_states`."""
     from relkit.canary.run import merge_states
 
-    return merge_states(options, canary_ports(workspace, key))
+    return merge_states(options, canary_ports(workspace, key, sign))
 
 
 def plan_canary_rollout(workspace: Workspace, options: "CanaryPlanOptions") -> "CanaryPlan":
@@ -66,17 +73,3 @@ def plan_canary_rollout(workspace: Workspace, options: "CanaryPlanOptions") -> "
     from relkit.canary.run import plan_rollout
 
     return plan_rollout(options, canary_ports(workspace))
-
-
-def _sealed(decision: "CanaryDecision", key: Path | None) -> bytes:
-    """Return the envelope of a decision, signed where a key is named."""
-    import os
-
-    from relkit.adapters.signing import load_private
-    from relkit.attestation.envelopes import Envelope, render_envelope
-    from relkit.attestation.statements import render_statement
-
-    envelope = Envelope(payload=render_statement(decision))
-    if key is not None:
-        envelope = load_private(key, os.environ).sign(envelope)
-    return render_envelope(envelope)

@@ -1,7 +1,7 @@
 """Builds what a gate judges, plans and signs with; ``cryptography`` only when it is needed."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from relkit.attestation.run import ApproveOptions, Decided, SigningPorts
     from relkit.attestation.types import TrustedKey
     from relkit.attestation.verify import Verification, VerifyOptions
+    from relkit.canary.types import CanaryDecision
     from relkit.gate.plan_run import MarginPorts, PlanOptions
     from relkit.gate.plan_types import GatePlan
     from relkit.gate.run import GateOptions
@@ -87,6 +88,18 @@ def verify_file(
     from relkit.attestation import run
 
     return run.verify_file(path, options, keys, now=SystemClock().now())
+
+
+def decision_sealer(key: Path | None) -> "Callable[[CanaryDecision], bytes]":
+    """Return what makes the file of a canary decision, signed where a private key is named.
+
+    The key is read now: raises InvalidInput, MissingDependency.
+    """
+    from relkit.adapters.signing import load_private
+    from relkit.attestation.run import statement_file
+
+    signer = None if key is None else load_private(key, environment=os.environ)
+    return partial(statement_file, signer=signer)
 
 
 def trusted_keys(workspace: Workspace) -> "tuple[TrustedKey, ...]":

@@ -110,7 +110,7 @@ def test_a_signed_decision_is_judged_again_by_others(rollout: Rollout) -> None:
     verify = ("verify", str(decision), "--key", str(folder / "relkit.pub"), "--json")
     document = relkit(*verify).document
     assert document["problems"] == []
-    assert (document["kind"], document["recomputed"]) == ("canary decision", 21)
+    assert (document["kind"], document["recomputed"]) == ("canary decision", 20)
     verifier = folder / "verifier.py"
     verifier.write_text(relkit("verify", "--print-verifier").out)
     audited = subprocess.run(
@@ -131,7 +131,19 @@ def test_a_signed_decision_is_judged_again_by_others(rollout: Rollout) -> None:
     decision.write_text(json.dumps(forged))
     document = relkit("verify", str(decision), "--allow-unsigned", "--json").document
     assert not document["valid"]
-    assert "is recorded, not" in document["problems"][0]
+    assert any("failures on language=de: evidence is" in said for said in document["problems"])
+
+
+def test_a_decision_that_cannot_be_signed_is_not_made(rollout: Rollout) -> None:
+    """The key is read before any turn is: no state goes on without its decision."""
+    pytest.importorskip("cryptography")
+    folder = rollout.folder
+    files = ("--state", str(folder / "s.state"), "--decision", str(folder / "d.json"))
+    key = folder / "none.key"
+    code, document = rollout.canary(EQUAL, *files, "--sign", str(key))
+    assert (code, "none.key" in document["error"]["message"]) == (2, True)
+    assert not (folder / "s.state").exists()
+    assert not (folder / "d.json").exists()
 
 
 COST = """\
@@ -423,7 +435,8 @@ def test_the_ledger_says_step_and_releases_and_takes_the_verdict(rollout: Rollou
     code, document = rollout.canary(with_release(only))
     assert (code, document["verdict"]) == (1, "roll_back")
     assert document["rollback"] == "relkit rollback asr --bad 1.5.0 --slice language=fr"
-    assert document["subject"] == {"model": "asr", "control": "1.4.0", "canary": "1.5.0"}
+    about = {"model": "asr", "control": "1.4.0", "canary": "1.5.0", "artifact": None}
+    assert document["subject"] == about
     last = ledger.events("asr")[-1]
     assert (last.kind, last.version, last.traffic) == (EventKind.HELD, "1.5.0", 0.25)
     assert last.reason.startswith("canary rolled back: harm:")
