@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, cast
 
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.wording import count
 from relkit.core.yaml_text import shown
 from relkit.telemetry.types import COLUMNS, ColumnMapping, ColumnUnit, MappedColumn
 
@@ -39,6 +41,11 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "release": ("version", "service_version", "deployment"),
 }
 """Names under which others keep the same; they are named in a hint and never taken unasked."""
+
+_RESERVED = frozenset(
+    {*COLUMNS, "turn", "failed", "naive", "named", "bad_values", "turn_text"},
+)
+"""Names that the turn table uses itself, however they are spelled."""
 
 _OF_PEOPLE = re.compile(
     r"transcript|text|utterance|prompt|messages?$|content|query|question|answer|response|arguments?"
@@ -86,6 +93,11 @@ def plan_columns(
                 f'{source}: no column "{shown(mapped.column)}" for mapping: {shown(name)}',
                 hint=hint,
             )
+        if _is_reserved(name):
+            raise InvalidInput(
+                f'mapping: "{shown(name)}" is a name that the turn table uses itself',
+                hint=nearest(name, tuple(COLUMNS)) or "give it another",
+            )
         used.add(mapped.column)
         role = _role(name, types[mapped.column], mapped=True)
         plans.append(ColumnPlan(name=name, source=mapped.column, role=role, mapped=mapped))
@@ -97,7 +109,9 @@ def plan_columns(
         why = ""
         if role == "left_out":
             why = (
-                "it may hold text of people"
+                "the turn table uses this name itself: give it another under mapping:"
+                if _is_reserved(column)
+                else "it may hold text of people"
                 if _OF_PEOPLE.search(column)
                 else "a list, an object or a time"
             )
@@ -109,9 +123,15 @@ def plan_columns(
     return tuple(plans)
 
 
+def _is_reserved(name: str) -> bool:
+    return name not in COLUMNS and name.casefold() in _RESERVED
+
+
 def _role(name: str, kind: Held, *, mapped: bool) -> Role:
     if name in COLUMNS:
         return "own"
+    if _is_reserved(name):
+        return "left_out"
     if kind == "flag":
         return "event"
     if kind == "number":
@@ -123,13 +143,17 @@ def _role(name: str, kind: Held, *, mapped: bool) -> Role:
 
 def _hint(required: str, types: Mapping[str, str]) -> str:
     lower = {column.lower(): column for column in types}
-    for alias in _ALIASES.get(required, ()):
+    for alias in (required, *_ALIASES.get(required, ())):
         if alias in lower:
             return f"say where it is: mapping: {{{required}: {lower[alias]}}}"
     return f"columns: {_listed(types)}; say which one it is under mapping:"
 
 
 def _listed(types: Mapping[str, str], most: int = 12) -> str:
+    """Return the columns of a file, unless they look like values: a table without a header."""
+    lower = {column.lower() for column in types}
+    if types and not lower & {*COLUMNS, *chain.from_iterable(_ALIASES.values())}:
+        return f"none of {count(len(types))} has a known name (is the first line a header?)"
     names = [shown(column, 40) for column in types]
     return ", ".join(names[:most]) + (", …" if len(names) > most else "") or "none"
 

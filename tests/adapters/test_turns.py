@@ -102,6 +102,12 @@ def test_turn_numbers_that_begin_anew_in_each_session_are_no_duplicates(tmp_path
         ({"latency_ms": 1.7e12}, "bad_value", 9),
         ({"latency_ms": "soon"}, "bad_value", 9),
         ({"ok": "perhaps", "outcome": "completed"}, "bad_value", 9),
+        ({"latency_ms": 0}, "bad_value", 9),
+        ({"outcome": "FAILED"}, "bad_value", 9),
+        ({"ok": None, "outcome": "timeout"}, "no_outcome", 9),
+        ({"ts": "1969-12-31T23:59:59Z"}, "unnamed", 8),
+        ({"ts": "3000-01-01 (BC) 00:00:00+00"}, "unnamed", 8),
+        ({"ts": "-infinity"}, "naive", 8),
     ],
 )
 def test_what_cannot_be_is_counted(tmp_path: Path, change: Row, count: str, turns: int) -> None:
@@ -115,9 +121,100 @@ def test_what_cannot_be_is_counted(tmp_path: Path, change: Row, count: str, turn
 def test_no_outcome_has_failed(tmp_path: Path) -> None:
     """A turn that says nothing of its outcome counts as failed."""
     rows = [turn(0), turn(1, ok=None), turn(2, ok=None, outcome="completed"), turn(3, ok=False)]
+    rows += [turn(4, ok=None, outcome="Completed"), turn(5, outcome="failed")]
     with opened(json_lines(tmp_path / "a.jsonl", rows)) as table:
         failed = table.fetch("SELECT failed FROM turns ORDER BY ts")["failed"]
-    assert failed.tolist() == [False, True, False, True]
+    assert failed.tolist() == [False, True, False, True, True, True]
+
+
+@pytest.mark.parametrize("least", [-(2**63) + 1, -90_000_000_000_000_000, -1])
+def test_times_that_nobody_measured_are_no_times(tmp_path: Path, least: int) -> None:
+    """A Parquet time before 1970, -infinity or one before the year 1, leaves its row out."""
+    columns = pa.Table.from_pylist([turn(n) for n in range(3)])
+    times = pa.array([least, 1_769_940_000_000_000, 1_769_940_001_000_000])
+    stamps = times.cast(pa.timestamp("us", tz="UTC"))
+    pq.write_table(columns.set_column(0, "ts", stamps), tmp_path / "a.parquet")
+    read = summary(tmp_path / "a.parquet")
+    assert (read.turns, read.dropped.unnamed) == (2, 1)
+    assert read.from_ == "2026-02-01T10:00:00Z"
+
+
+@pytest.mark.parametrize("number", [-1, 1e300, float("nan"), float("inf")])
+def test_numbers_that_are_no_times_leave_their_rows_out(tmp_path: Path, number: float) -> None:
+    """A Unix time that a mapping converts and that cannot be one is a missing time."""
+    rows = [{**turn(n), "ts": 1_769_940_000.0 + n} for n in range(3)]
+    columns = pa.Table.from_pylist([*rows, {**turn(3), "ts": number}])
+    pq.write_table(columns, tmp_path / "a.parquet")
+    read = summary(tmp_path / "a.parquet", mapping={"ts": MappedColumn(column="ts", unit="s")})
+    assert (read.turns, read.dropped.unnamed) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["turn", "failed", "Naive", "named", "bad_values", "turn_text", "OK", "Latency_MS"]
+)
+def test_columns_named_as_the_turn_table_names_its_own_are_left_out(
+    tmp_path: Path, name: str
+) -> None:
+    """A column of such a name changes nothing, and the summary says so; it can be renamed."""
+    rows = [turn(n, outcome="completed") for n in range(4)]
+    for n, row in enumerate(rows):
+        row.pop(name.casefold(), None)  # of two such in one file the reader renames the second
+        row[name] = n % 2 == 0
+    file = json_lines(tmp_path / "a.jsonl", rows)
+    read = summary(file)
+    assert (read.turns, read.dropped.no_outcome) == (4, 0)
+    assert [problem.where for problem in read.problems] == [name]
+    with opened(file, mapping={"seen": MappedColumn(column=name)}) as table:
+        assert table.events == ("seen",)
+        assert table.fetch("SELECT sum(CAST(seen AS INTEGER)) AS n FROM turns")["n"][0] == 2
+    with pytest.raises(InvalidInput, match="uses itself"):
+        summary(file, mapping={name: MappedColumn(column="session")})
+
+
+def test_columns_that_differ_in_case_alone_are_not_mixed(tmp_path: Path) -> None:
+    """Where files spell a column differently the first spelling counts, and that is said."""
+    first = json_lines(tmp_path / "a.jsonl", [turn(0, language="en")])
+    second = json_lines(tmp_path / "b.jsonl", [turn(1, Language="de")])
+    with opened(first, second) as table:
+        assert len(table.attributes) == 1
+        (problem,) = table.summary().problems
+    assert problem.code == "left_out"
+    assert problem.where.casefold() == "language"
+
+
+def test_values_where_a_header_should_be_are_not_repeated(tmp_path: Path) -> None:
+    """A table without a header is refused without a word of its first row."""
+    file = tmp_path / "a.csv"
+    file.write_text("2026-02-01T10:00:00Z,s-maria,1,true\n2026-02-01T10:00:01Z,s-jose,2,true\n")
+    with pytest.raises(InvalidInput) as caught:
+        summary(file)
+    assert "maria" not in f"{caught.value.message} {caught.value.hint}"
+    assert "header" in str(caught.value.hint)
+
+
+def test_json_lines_without_objects_are_refused(tmp_path: Path) -> None:
+    """A list of turns in one line is named for what it is."""
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps([turn(0), turn(1)]))
+    with pytest.raises(InvalidInput, match="no objects"):
+        summary(file)
+
+
+def test_a_damaged_footer_is_a_damaged_file(tmp_path: Path) -> None:
+    """Parquet whose end cannot be read is refused, whatever the library calls it."""
+    file = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist([turn(n) for n in range(3)]), file)
+    data = bytearray(file.read_bytes())
+    data[-200:-8] = b"\xff" * 192
+    file.write_bytes(data)
+    with pytest.raises(InvalidInput, match=r"a\.parquet"):
+        summary(file)
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in() -> None:
+    """A variable that is not set does not read everything."""
+    with pytest.raises(UsageError, match="empty"):
+        TurnTable(TelemetryOptions(paths=("",), now=NOW))
 
 
 def test_releases_stand_for_arms(tmp_path: Path) -> None:

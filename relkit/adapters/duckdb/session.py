@@ -241,12 +241,16 @@ def _blaming(source: str) -> Iterator[None]:
 
     try:
         yield
-    except (
-        duckdb.ConversionException,
-        duckdb.IOException,
-        duckdb.InvalidInputException,
-        duckdb.SerializationException,
-    ) as error:
+    except duckdb.Error as error:
+        unreadable = (
+            duckdb.ConversionException,
+            duckdb.IOException,
+            duckdb.InvalidInputException,
+            duckdb.SerializationException,
+        )
+        # A damaged Parquet footer is an error of no class.
+        if type(error) is not duckdb.Error and not isinstance(error, unreadable):
+            raise
         first = str(error).split("\n", 1)[0].partition(": ")[2] or "cannot be read"
         # Files are named without their folders.
         words = re.sub(r"(?:[^\s\"']*/)+", "", first)

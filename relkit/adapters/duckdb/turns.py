@@ -29,6 +29,7 @@ from relkit.telemetry.columns import (
 )
 from relkit.telemetry.types import (
     COLUMNS,
+    OUTCOMES,
     ColumnMapping,
     Dropped,
     Kind,
@@ -66,6 +67,12 @@ _OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _TRACE = re.compile(rb'"(resourceSpans|resource_spans|turnLatencies|costBreakdown|artifact)"')
 _HEAD_BYTES = 1 << 16
 
+_EPOCH = "TIMESTAMP '1970-01-01'"
+"""No turn is older: an earlier time is one that nobody measured, -infinity among them."""
+
+_LAST_US = 253_402_300_799_000_000
+"""The end of the year 9999 in microseconds since 1970."""
+
 _SAMPLE = 20_000
 """Turns that a change of unit is looked for in."""
 
@@ -81,8 +88,8 @@ class _Source:
     """Files with the same columns of the same types, and the SQL that reads them.
 
     ``types`` are those that columns are read as, ``held`` says what the files hold. ``full`` are
-    columns of which the files say that no value is missing and none an empty text: nothing has to
-    be read to know it.
+    columns of which the files say that no value is missing, none an empty text and none a time
+    before 1970: nothing has to be read to know it.
     """
 
     label: str
@@ -100,6 +107,10 @@ def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
     files: dict[Path, None] = {}
     for text in paths:
         path = Path(text)
+        if not text.strip():  # of a variable that is not set; it would be the folder one is in
+            raise UsageError(
+                "a path of telemetry is empty", hint="name files, folders or globs of telemetry"
+            )
         if path.is_file():
             matched = [path]
         elif path.is_dir():
@@ -258,14 +269,17 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             )
             for source in sources
         ]
+        spellings: dict[str, str] = {}  # SQL takes names that differ in case for the same
         for _, plans in planned:
             for plan in plans:
-                if plan.role != "left_out":
+                spelled = spellings.setdefault(plan.name.casefold(), plan.name)
+                if plan.role != "left_out" and spelled == plan.name:
                     self._plans.setdefault(plan.name, plan)
                 elif plan.name not in {problem.where for problem in self._problems}:
+                    why = plan.why or f"it is {shown(spelled)} but for its case"
                     self._problems.append(
                         TelemetryProblem(
-                            code="left_out", where=plan.name, message=f"not read: {plan.why}"
+                            code="left_out", where=plan.name, message=f"not read: {why}"
                         )
                     )
         selects = [self._select(source, plans) for source, plans in planned]
@@ -292,6 +306,10 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             sniffed = self._session.describe(
                 f"SELECT * FROM {_reading(kind, [file], None)}", blamed=file.name
             )
+            if kind == "jsonl" and tuple(sniffed) == ("json",):
+                raise InvalidInput(
+                    f"{file.name}: its lines are no objects", hint="JSON lines: one object a line"
+                )
             described.append((kind, tuple(sniffed.items()), file))
         mapping = self._options.mapping
         mapped = {column.column for name, column in mapping.items() if name in COLUMNS}
@@ -373,7 +391,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         unit = "coalesce(unit, session)" if "unit" in self._plans else "session"
         rows = (
             f"SELECT * REPLACE ({arm} AS arm, {unit} AS unit), hash(session, turn_text) AS turn,"
-            " coalesce(NOT ok, outcome IS NULL OR outcome = 'failed') AS failed"
+            " coalesce(NOT ok, outcome IS NULL) OR coalesce(outcome = 'failed', FALSE) AS failed"
             f" FROM {ROWS}"
         )
         self._session.execute(f"CREATE VIEW {EVERY} AS {rows}")
@@ -589,7 +607,10 @@ def _written(value: object) -> str | None:
 
 
 def _full_columns(files: Sequence[Path]) -> frozenset[str]:
-    """Return columns of Parquet files in which, by the statistics, no value is missing or empty."""
+    """Return columns of Parquet files whose values are all there, by the statistics.
+
+    None is missing or an empty text, and no time is one before 1970.
+    """
     from pyarrow import parquet as pq
 
     full: frozenset[str] | None = None
@@ -608,6 +629,7 @@ def _full_columns(files: Sequence[Path]) -> frozenset[str]:
                     or not statistics.has_min_max
                     # The least of a time would import pandas.
                     or (column.physical_type == "BYTE_ARRAY" and statistics.min in ("", b""))
+                    or (statistics.logical_type.type == "TIMESTAMP" and statistics.min_raw < 0)
                 ):
                     doubtful.add(column.path_in_schema)
         file_full = frozenset(names - doubtful)
@@ -624,7 +646,8 @@ def _plain(plan: ColumnPlan, source: _Source) -> str:
 
 def _there(plan: ColumnPlan, source: _Source) -> str:
     """Return a condition for values that are not missing."""
-    if plan.source in source.full and (plan.name != "ts" or source.types[plan.source] != "VARCHAR"):
+    timed = source.types[plan.source].startswith("TIMESTAMP")
+    if plan.source in source.full and (plan.name != "ts" or timed):
         return "TRUE"
     if plan.name == "ts":
         return f"({_expression(plan, 'time', source)[0]}) IS NOT NULL"
@@ -647,24 +670,38 @@ def _naive(plan: ColumnPlan, source: _Source) -> str:
     )
 
 
+def _time(plan: ColumnPlan, source: _Source) -> str:
+    """Return the value of a time, NULL before 1970; raises InvalidInput for what is none."""
+    column, sql = quoted(plan.source), source.types[plan.source]
+    if plan.mapped is not None and plan.mapped.unit is not None:
+        micros = f"(TRY_CAST({column} AS DOUBLE) * {SECONDS[plan.mapped.unit] * 1e6!r})"
+        possible = f"isfinite({micros}) AND {micros} BETWEEN 0 AND {_LAST_US!r}"
+        return f"make_timestamp(CASE WHEN {possible} THEN CAST(round({micros}) AS BIGINT) END)"
+    if sql.startswith("TIMESTAMP") and "ZONE" not in sql:
+        value = f"CAST({column} AS TIMESTAMP)"
+    elif sql == "VARCHAR" or sql.startswith("TIMESTAMP"):
+        value = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
+    elif sql == "DATE":
+        raise InvalidInput(
+            f'"{shown(plan.source)}" holds days, and no time of day',
+            hint="a turn has a time, in UTC with its offset: 2026-11-01T10:00:00Z",
+        )
+    else:
+        raise InvalidInput(
+            f'"{shown(plan.source)}" holds numbers, and no unit says since when they count',
+            hint=f"mapping: {{{plan.name}: {{column: {plan.source}, unit: s}}}} (since 1970)",
+        )
+    return (
+        value if plan.source in source.full else f"CASE WHEN {value} >= {_EPOCH} THEN {value} END"
+    )
+
+
 def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str]:
     """Return the value of a column, and a condition for values that cannot be."""
     column, sql, text = quoted(plan.source), source.types[plan.source], _plain(plan, source)
     unit = None if plan.mapped is None else plan.mapped.unit
     if kind == "time":
-        if unit is not None:
-            micros = f"round(TRY_CAST({column} AS DOUBLE) * {SECONDS[unit] * 1e6!r})"
-            value = f"make_timestamp(CAST({micros} AS BIGINT))"
-        elif sql.startswith("TIMESTAMP") and "ZONE" not in sql:
-            value = f"CAST({column} AS TIMESTAMP)"
-        elif sql == "VARCHAR" or sql.startswith("TIMESTAMP"):
-            value = f"make_timestamp(epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)))"
-        else:
-            raise InvalidInput(
-                f'"{shown(plan.source)}" holds numbers, and no unit says since when they count',
-                hint=f"mapping: {{{plan.name}: {{column: {plan.source}, unit: s}}}} (since 1970)",
-            )
-        return value, ""
+        return _time(plan, source), ""
     if kind == "key":
         traced = source.reading == _TRACES  # hashed when they were read
         hashed = column if traced else f"hash({text})"  # NULL has a hash, too
@@ -674,13 +711,15 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
             else f"CASE WHEN {text} IS NOT NULL THEN {hashed} END",
             "",
         )
-    if kind == "text":
+    if kind == "text" and plan.name != "outcome":
         return text, ""
-    if kind == "flag":
-        if sql == "BOOLEAN":
-            return column, ""
+    if kind in {"text", "flag"}:
+        outcomes = ", ".join(map(_text, OUTCOMES))
         value = f"TRY_CAST({text} AS BOOLEAN)"
-        return value, f"({text} IS NOT NULL AND {value} IS NULL)"
+        if kind == "text":
+            value = f"CASE WHEN {text} IN ({outcomes}) THEN {text} END"
+        refused = f"({text} IS NOT NULL AND {value} IS NULL)"
+        return (column, "") if sql == "BOOLEAN" else (value, refused)
     try:
         times = factor(kind, unit)
     except ValueError as error:
@@ -691,8 +730,11 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
     number = f"TRY_CAST({plain} AS DOUBLE)"
     scaled = number if times == 1.0 else f"({number} * {times!r})"
     most = {"ms": LONGEST_S * 1e3, "s": LONGEST_S}.get(kind, 1e15)
+    # Nobody is answered in no time: 0 stands for what was not measured.
+    over = f" AND {scaled} > 0" if plan.name == "latency_ms" else ""
     # Statistics of Parquet leave NaN out, and DuckDB would take the range for granted.
-    value = f"CASE WHEN isfinite({scaled}) AND {scaled} BETWEEN 0 AND {most!r} THEN {scaled} END"
+    possible = f"isfinite({scaled}) AND {scaled} BETWEEN 0 AND {most!r}{over}"
+    value = f"CASE WHEN {possible} THEN {scaled} END"
     return value, f"({plain} IS NOT NULL AND ({value}) IS NULL)"
 
 
