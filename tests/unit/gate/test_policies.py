@@ -1,16 +1,23 @@
 """Gate policies: every key, every refusal with its line, and a digest that knows no comments."""
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relkit.canary.policies import parse_canary_policy
 from relkit.core.errors import InvalidInput
 from relkit.core.values import duration_s
 from relkit.gate.policies import SCHEMA, parse_policy, policy_digest, with_numbers
 from relkit.gate.types import GatePolicy, Requirement
+from relkit.monitoring.cost.price_files import parse_cost_policy
+from relkit.monitoring.drift.files import parse_drift_policy
+from relkit.monitoring.serving.files import parse_capacity_policy, parse_health_policy
+from relkit.monitoring.slo.files import parse_slo
 
 ROOT = Path(__file__).resolve().parents[3]
 HEAD = "schema: relkit.gate/v1\nname: p\n"
@@ -338,9 +345,22 @@ def test_two_rules_in_one_line_are_not_guessed_at() -> None:
         with_numbers(text, "margin", {"a": 0.2}, source="p.yaml")
 
 
+PARSERS: Mapping[str, Callable[..., Any]] = {
+    "gate": parse_policy,
+    "canary": parse_canary_policy,
+    "drift": parse_drift_policy,
+    "cost": parse_cost_policy,
+    "slo": parse_slo,
+    "health": parse_health_policy,
+    "capacity": parse_capacity_policy,
+}
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "gates").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_the_policies_that_ship_can_be_read(path: Path) -> None:
-    """The reference workspace is the first user of its policies."""
-    assert parse_policy(path.read_text(encoding="utf-8"), source=path.name).name == path.stem
+    """The reference workspace is the first user of its policies, of every kind."""
+    text = path.read_text(encoding="utf-8")
+    parse = PARSERS[text.split("schema: relkit.")[1].split("/")[0]]
+    assert parse(text, source=path.name).name == path.stem
