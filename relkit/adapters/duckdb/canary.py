@@ -16,6 +16,14 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from relkit.adapters.duckdb.canary_counts import (
+    INTERRUPTED,
+    TurnCount,
+    capped_counts,
+    event_sql,
+    packed_counts,
+    tail_sql,
+)
 from relkit.adapters.duckdb.canary_thresholds import (
     columns_of_relation,
     frozen_from,
@@ -70,14 +78,6 @@ _FEWEST = 50
 
 _JOINT = 400
 """Combinations of slice values that one query groups by."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Counted:
-    """Counts that one expression gives of a turn: ``sql`` of the number that each field adds."""
-
-    fields: tuple[str, ...]
-    sql: Callable[[Sequence[float]], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +257,7 @@ class _Fold:
             if not self._fields.issuperset((bet.turns, bet.events)):
                 continue
             n, e = (np.asarray(rows[name], dtype=np.int64) for name in (bet.turns, bet.events))
-            n, e = _capped(n, e, per_unit=bet.per_unit)
+            n, e = capped_counts(n, e, per_unit=bet.per_unit)
             counts[bet.trigger, bet.column] = (n, e)
         codes = {
             name: np.asarray(np.ma.filled(rows[f"c{i}"], -1), dtype=np.int64)
@@ -340,7 +340,7 @@ class _Fold:
         if name == "no_answer":
             if not self._has("latency_ms"):
                 return "FALSE", "FALSE"
-            return "TRUE", f"(latency_ms IS NULL AND NOT {_INTERRUPTED})"
+            return "TRUE", f"(latency_ms IS NULL AND NOT {INTERRUPTED})"
         if name in TURN_RATES and self._has("outcome"):
             return "TRUE", f"outcome = '{name}'"
         return "FALSE", "FALSE"
@@ -571,7 +571,7 @@ class _Fold:
                     ]
             self._table.register(f"canary_labels_{i}", columns_table(columns))
 
-    def _counts(self) -> Iterator[_Counted]:
+    def _counts(self) -> Iterator[TurnCount]:
         """Yield what is counted in each turn; what is true of every turn is not counted again."""
         rates = [t.column for t in self._policy.watched if t.kind == "rate"]
         rates += [limit.rate for limit in self._policy.limits if limit.rate is not None]
@@ -579,10 +579,10 @@ class _Fold:
             turns, events = self._event(column)
             if turns == "TRUE":
                 self._every.append(f"n:{column}")
-                yield _Counted(fields=(f"e:{column}",), sql=partial(_event, None, events))
+                yield TurnCount(fields=(f"e:{column}",), sql=partial(event_sql, None, events))
             else:
                 both = (f"n:{column}", f"e:{column}")
-                yield _Counted(fields=both, sql=partial(_event, turns, events))
+                yield TurnCount(fields=both, sql=partial(event_sql, turns, events))
         if self._thresholds.source == "none":
             return
         after = self._thresholds.after_us
@@ -594,7 +594,7 @@ class _Fold:
             if not self._has(column) or (column, levels[0][1]) not in overall:
                 continue
             limits = [repr(overall[column, level]) for _, level in levels]
-            counted = partial(_tail, quoted(column), self._no_audio(column), held)
+            counted = partial(tail_sql, quoted(column), self._no_audio(column), held)
             for i, name in enumerate(self._slices or ("",)):
                 own = [
                     f"l{i}.{quoted('t:' + trigger)}" if name else limit
@@ -602,7 +602,7 @@ class _Fold:
                 ]
                 names = (f"n:{column}", *(f"e:{trigger}" for trigger, _ in levels))
                 fields = tuple(f"{field}{self._suffix(name)}" for field in names)
-                yield _Counted(fields=fields, sql=partial(counted, own))
+                yield TurnCount(fields=fields, sql=partial(counted, own))
 
     def _suffix(self, column: str | None) -> str:
         """Return what tells the counts of tails in a slice column apart; none in the first one.
@@ -641,11 +641,11 @@ class _Fold:
                     trigger=name, column=None, turns=f"n:{limit.rate}", events=f"e:{limit.rate}"
                 )
 
-    def _group(self, counts: Sequence[_Counted]) -> int | None:
+    def _group(self, counts: Sequence[TurnCount]) -> int | None:
         """Add up the turns of each unit (``canary_new``); return the time of the newest turn."""
         bits = _BITS
         while True:
-            terms, places = _packed(counts, bits)
+            terms, places = packed_counts(counts, bits)
             self._table.execute(f"CREATE OR REPLACE TABLE canary_packed AS {self._grouped(terms)}")
             rows = self._table.fetch(
                 "SELECT max(turns) AS most, max(ended) AS ended FROM canary_packed"
@@ -813,7 +813,7 @@ class _Fold:
         """Yield the histogram of each (closed, step, code) in grouped rows."""
         counts = turns > 0
         e = np.zeros_like(turns) if events is None else events
-        n, e = _capped(turns[counts], e[counts], per_unit=bet.per_unit)
+        n, e = capped_counts(turns[counts], e[counts], per_unit=bet.per_unit)
         code = np.full_like(n, -1)
         if bet.column is not None:
             code = np.asarray(rows[f"c{self._slices.index(bet.column)}"], dtype=np.int64)[counts]
@@ -957,7 +957,6 @@ class _Fold:
         return sealed_table(columns_table(self._table.fetch(sql)), self._request.key)
 
 
-_INTERRUPTED = "coalesce(outcome = 'interrupted', FALSE)"
 _DROPPED = (
     "duplicate",
     "future",
@@ -967,70 +966,6 @@ _DROPPED = (
     "no_outcome",
     "bad_value",
 )
-
-
-def _double(number: float) -> str:
-    """Return a whole number as SQL of a double: without an exponent it would be a decimal."""
-    return f"{number:.0f}e0"
-
-
-def _event(counts: str | None, event: str, weights: Sequence[float]) -> str:
-    """Return what a turn adds: that it counts, where not every turn does, and that it is one."""
-    if counts is None:
-        return f"CASE WHEN {event} THEN {_double(weights[0])} ELSE 0e0 END"
-    turn, both = _double(weights[0]), _double(weights[0] + weights[1])
-    return f"CASE WHEN NOT {counts} THEN 0e0 WHEN {event} THEN {both} ELSE {turn} END"
-
-
-def _tail(
-    time: str, silent: str, held: str | None, limits: Sequence[str], weights: Sequence[float]
-) -> str:
-    """Return what a turn adds: that it counts, and for each percentile that it is slower.
-
-    The commonest case stands first: a turn that was answered in time is looked at once.
-    """
-    counts, *levels = weights
-    sums = [counts + sum(levels[:i]) for i in range(len(levels) + 1)]
-    within = " ".join(
-        f"WHEN {time} <= {limit} THEN {_double(total)}"
-        for limit, total in zip(limits[1:], sums[1:], strict=False)
-    )
-    quiet = f"WHEN NOT ({silent}) AND {time} <= {limits[0]} THEN {_double(sums[0])}"
-    absent = f"WHEN {time} IS NULL AND (NOT ({silent}) OR {_INTERRUPTED}) THEN 0e0"
-    before = "" if held is None else f"WHEN NOT ({held}) THEN 0e0"
-    worst = f"WHEN {silent} THEN {_double(sums[-1])}"
-    return f"CASE {before} {quiet} {absent} {worst} {within} ELSE {_double(sums[-1])} END"
-
-
-def _packed(counts: Sequence[_Counted], bits: int) -> tuple[list[str], dict[str, tuple[int, int]]]:
-    """Return the numbers to add up, and where in them each field stands: (number, place)."""
-    per = 52 // bits
-    terms: list[list[str]] = []
-    places: dict[str, tuple[int, int]] = {}
-    used = per
-    for counted in counts:
-        left = list(counted.fields)
-        while left:
-            if used == per or (used + len(left) > per >= len(left)):
-                terms.append([])
-                used = 0
-            chunk = left[: per - used]
-            weights = [0.0] * len(counted.fields)
-            for i, name in enumerate(chunk):
-                places[name] = (len(terms) - 1, used + i)
-                weights[counted.fields.index(name)] = float(1 << bits * (used + i))
-            terms[-1].append(counted.sql(weights))
-            used += len(chunk)
-            left = left[len(chunk) :]
-    return [" + ".join(parts) for parts in terms], places
-
-
-def _capped(turns: Integers, events: Integers, *, per_unit: bool) -> tuple[Integers, Integers]:
-    """Return the turns and events of units, at most 63, in proportion; or whether there is any."""
-    if per_unit:
-        return np.minimum(turns, 1), np.minimum(events, 1)
-    held = np.where(turns > CAP, -(-events * CAP // np.maximum(turns, 1)), events)
-    return np.minimum(turns, CAP), held
 
 
 def _micros(time: str) -> int:
