@@ -1998,6 +1998,7 @@ class CanaryAudit:
         self.verdict = str(self.report["verdict"])
         self.shadow = self.report["enforcement"] == "shadow"
         self.relative = RELATIVE
+        self.times: dict[str, str] = {}
         self._policy()
         self.shares: list[float] = [step["share"] for step in predicate["steps"]]
         self._histograms = {
@@ -2211,10 +2212,9 @@ class CanaryAudit:
             ours = {"value": value, "max": most, "units": units_in(here), "broken": over}
             for key, our in ours.items():
                 self._equal(f"limit {name}: {key}", theirs[key], our)
-            if over:
-                broken.append(name)
-                if budget:
-                    self.believed.append(f"limit {name}: {theirs['what']} is {value:.6g} ms")
+            broken += [name] if over else []
+            if budget is not None and value is not None:
+                self.times[f"limit:{name}"] = f"limit {name}: {theirs['what']} is {value:.6g} ms"
         return broken
 
     def _holds(self, step: Json, bets: list[Judged], *, ratio: bool) -> list[str]:
@@ -2282,17 +2282,13 @@ class CanaryAudit:
                 self._problem("the reasons", ", ".join(codes), ", ".join(sorted(harms)))
             if not harms:
                 self.believed.append("an earlier rollback of this canary is final")
-        elif sorted(codes) != sorted([*unfit, *(holds or ([] if self.shares else ["no_data"]))]):
-            self._problem("the reasons", ", ".join(codes), ", ".join([*unfit, *holds]))
-        elif verdict == "advance":
-            last, lost = report["step"]["elapsed_s"], report["lost"]
-            self.believed += [
-                f"the step has lasted {last:.0f} s",
-                f"{lost['used']} turns were used and {report['missing']:.4%} of all are missing",
-                "no arm changed its release, and no time its unit",
-            ]
+            elif harms <= set(self.times):
+                self.believed += [self.times[code] for code in sorted(harms)]
         else:
-            self.believed += unfit
+            ours = [*unfit, *(holds if self.shares else ["no_data"])]
+            if sorted(codes) != sorted(ours):
+                self._problem("the reasons", ", ".join(codes), ", ".join(ours))
+            self._believe(verdict, codes, unfit)
         empty = any(code.partition(":")[0] == "no_data" for code in codes)
         words = {
             "advance": "pass",
@@ -2300,6 +2296,19 @@ class CanaryAudit:
             "hold": "no_data" if empty else "inconclusive",
         }
         self._equal("the gate's verdict", report["gate_verdict"], words[verdict])
+
+    def _believe(self, verdict: str, codes: list[str], unfit: list[str]) -> None:
+        """Say what a verdict rests on that the histogram does not show."""
+        report, advances = self.report, verdict == "advance"
+        if advances or "min_duration" in codes:
+            self.believed.append(f"the step has lasted {report['step']['elapsed_s']:.0f} s")
+        if advances or "missing_data" in codes:
+            used, missing = report["lost"]["used"], report["missing"]
+            self.believed.append(f"{used} turns were used and {missing:.4%} of all are missing")
+        if advances:
+            self.believed.append("no arm changed its release, and no time its unit")
+            self.believed += self.times.values()
+        self.believed += unfit
 
     def _outlook(self, step: Json | None, bets: list[Judged]) -> None:
         """Recompute the step, the next one, and what could still hide in slices."""

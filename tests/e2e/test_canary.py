@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from relkit.adapters.ledgers import LedgerFiles
+from relkit.adapters.releases import ReleaseFiles
 from relkit.core.digests import canonical
-from relkit.registry.types import EventKind
+from relkit.registry.types import Artifact, EventKind
 from tests.canary_data import NOW, POLICY, Row, at, minutes, turns, write_turns
 from tests.conftest import Workspace
-from tests.release_data import DIGEST, event
+from tests.release_data import DIGEST, OTHER, event, release
 
 EASY = POLICY.replace("detectable: 2,", "detectable: 3,")
 REFERENCE = turns(700, seed=9, share=0.0, began="2026-02-28T12:00:00Z")
@@ -444,6 +445,21 @@ def test_the_ledger_says_step_and_releases_and_takes_the_verdict(rollout: Rollou
     assert (code, document["verdict"]) == (1, "roll_back")
     assert "final" in document["reason_codes"]
     assert len(ledger.events("asr")) == 5
+
+
+def test_the_subject_is_the_artifact_that_the_registry_knows(rollout: Rollout) -> None:
+    """Who has the artifact finds the decision about it."""
+    served(rollout, ("2026-03-01T12:00:00Z", 0.25))
+    releases = ReleaseFiles(rollout.workspace.folder / "registry" / "releases")
+    artifact = Artifact(digest=OTHER, reference=f"ghcr.io/acme/asr@{OTHER}")
+    releases.write(release("1.5.0", artifact=artifact))
+    file = rollout.folder / "d.json"
+    _, document = rollout.canary(with_release(EQUAL), "--decision", str(file))
+    assert document["subject"]["artifact"] == OTHER
+    digest = {"sha256": OTHER.removeprefix("sha256:")}
+    assert opened(file)["subject"] == [{"name": "1.5.0", "digest": digest}]
+    verify = ("verify", str(file), "--allow-unsigned", "--artifact", OTHER, "--json")
+    assert rollout.workspace.relkit(*verify).document["problems"] == []
 
 
 @pytest.mark.parametrize(

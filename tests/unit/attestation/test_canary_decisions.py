@@ -44,6 +44,7 @@ from relkit.canary.types import (
 )
 from relkit.core.digests import canonical, digest_of
 from relkit.core.errors import InvalidInput
+from relkit.monitoring.serving.budgets import BUDGETS
 from relkit.statistics import bets, measured_bets
 from relkit.statistics.bets import no_units
 from relkit.statistics.types import UnitCounts
@@ -68,6 +69,7 @@ triggers:
   - {id: stages, tail: [asr_ms, llm_ttft_ms], at: [p50, p95], mode: watch}
 limits:
   - {id: hard, rate: failed, max: 20%}
+  - {id: budget, budget: voice-cloud, at: p95}
 """
 KEY = TrustedKey(key="k", made=lambda _, __: True)
 CODES = ("harm:failures", "limit:hard")
@@ -132,6 +134,7 @@ def decision(
             amounts={(2, "cost", key): COSTS for key in KEYS},
             elapsed_s=5.0 * 3600,
             lost=LostTurns(used=1000, late=3),
+            tails={("latency_ms", 0.95): 900.0, ("asr_ms", 0.95): 300.0},
         ),
         **changes,
     )
@@ -207,7 +210,7 @@ def auditor_override() -> Any:  # noqa: ANN401 - a type
     return Override
 
 
-@pytest.mark.parametrize(("content", "believed"), [(ADVANCE, 3), (ROLL_BACK, 0), (HOLD, 0)])
+@pytest.mark.parametrize(("content", "believed"), [(ADVANCE, 4), (ROLL_BACK, 0), (HOLD, 1)])
 def test_both_verifiers_agree_with_the_judge(content: CanaryDecision, believed: int) -> None:
     """All checks are recomputed; an advance rests on time and lost turns as well, and says so."""
     data = file_of(render_statement(content))
@@ -235,6 +238,7 @@ def test_the_judge_says_the_same_of_what_is_in_the_file() -> None:
         amounts=amounts_of(content.amounts),
         elapsed_s=content.report.step.elapsed_s if content.report.step else 0.0,
         lost=content.report.lost,
+        tails={("latency_ms", 0.95): 900.0, ("asr_ms", 0.95): 300.0},
     )
     assert judge_canary(policy(RULES), look) == content.report
 
@@ -311,6 +315,25 @@ def test_an_earlier_rollback_has_to_be_believed() -> None:
     assert verification.valid
     assert verification.believed == ("an earlier rollback of this canary is final",)
     assert not verified(file_of(render_statement(replace(content, state=None)))).valid
+
+
+def test_a_budget_that_is_broken_rests_on_a_percentile() -> None:
+    """The limit is the shipped one, what was measured has to be believed."""
+    content = decision(QUIET, tails={("latency_ms", 0.95): 1200.0})
+    assert content.report.reason_codes == ("limit:budget",)
+    verification = verified(file_of(render_statement(content)))
+    assert verification.problems == ()
+    assert verification.believed == ("limit budget: p95 of latency_ms is 1200 ms",)
+
+
+def test_its_budgets_are_the_shipped_ones() -> None:
+    """Those of the auditor are written apart from relkit's."""
+    ours: dict[str, dict[str, float]] = {}
+    for name, lines in BUDGETS.items():
+        for line in lines:
+            stages = ours.setdefault(name, {})
+            stages[line.stage] = max(line.most, stages.get(line.stage, 0.0))
+    assert ours == auditor.LIMITS_MS
 
 
 @pytest.mark.parametrize(
@@ -435,6 +458,8 @@ MUTATIONS: dict[str, tuple[CanaryDecision, Callable[[Any], None]]] = {
     "a check gone": (ADVANCE, _drop("report", "checks")),
     "a limit": (ADVANCE, _set("report", "limits", 0, "value", to=0.3)),
     "a broken limit": (ADVANCE, _set("report", "limits", 0, "broken", to=True)),
+    "a budget": (ADVANCE, _set("report", "limits", 1, "value", to=1200.0)),
+    "a budget's limit": (ADVANCE, _set("report", "limits", 1, "max", to=5000.0)),
     "a limit gone": (ADVANCE, _drop("report", "limits")),
     "the split": (ADVANCE, _set("report", "sample_ratio", "observed", to=0.2)),
     "the split's evidence": (ADVANCE, _set("report", "sample_ratio", "evidence", to=2.0)),
