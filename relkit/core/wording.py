@@ -303,8 +303,17 @@ def _ends(low: float | None, high: float | None, unit: str, more: int) -> str:
     return " to ".join(OPEN if end is None else _digits(end, unit, more) for end in (low, high))
 
 
-def safe(text: str) -> str:
-    """Return text from data without control characters, so that it cannot steer a terminal."""
+SHORT = 40
+"""Characters of a name or value from data in a line or a table with others."""
+
+
+def safe(text: str, limit: int | None = None) -> str:
+    """Return text from data without control characters, so that it cannot steer a terminal.
+
+    Of a text over ``limit`` characters the beginning is returned.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

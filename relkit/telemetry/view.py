@@ -30,21 +30,25 @@ def _lines(telemetry: Telemetry) -> Iterator[str]:
     for name, counts in (("arms", telemetry.arms), ("releases", telemetry.releases)):
         if counts:
             shown = ", ".join(
-                f"{wording.safe(value)} {wording.count(turns)}" for value, turns in counts.items()
+                f"{_short(value)} {wording.count(turns)}" for value, turns in counts.items()
             )
             yield f"{name}: {shown}"
     yield ""
     rows = [["column", "from", "unit", "missing"]]
     for column in telemetry.columns:
         share = column.missing / telemetry.turns if telemetry.turns else 0.0
-        source = "" if column.source == column.name else column.source
+        source = "" if column.source == column.name else _short(column.source)
         missing = wording.number(share, "fraction") if column.missing else ""
-        rows.append([column.name, source, column.unit or "", missing])
+        rows.append([_short(column.name), source, column.unit or "", missing])
     yield wording.columns(rows, to_left=(0, 1, 2))
     yield ""
     yield from dropped_lines(telemetry.dropped)
     for problem in telemetry.problems:
         yield f"{wording.safe(problem.where)}: {wording.safe(problem.message)}"
+
+
+def _short(text: str) -> str:
+    return wording.safe(text, wording.SHORT)
 
 
 def dropped_lines(dropped: Dropped) -> Iterator[str]:

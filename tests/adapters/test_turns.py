@@ -12,6 +12,7 @@ import pytest
 from relkit.adapters.duckdb.turns import TurnTable
 from relkit.core.errors import InvalidInput, RelkitError, UsageError
 from relkit.telemetry.types import MappedColumn, Telemetry, TelemetryOptions
+from relkit.telemetry.view import telemetry_text
 
 NOW = "2026-03-01T00:00:00Z"
 Row = Mapping[str, object]
@@ -343,3 +344,11 @@ def test_what_is_no_turn_table_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04")
     with pytest.raises(RelkitError, match="unknown kind of file"):
         summary(path)
+
+
+def test_a_summary_cuts_long_names_and_stays_on_their_lines(tmp_path: Path) -> None:
+    """A value or column as long as a text, or of several lines, keeps within its line."""
+    row = turn(0, release="x" * 5000, arm="control") | {"a\nb" * 50: "en"}
+    text = telemetry_text(summary(json_lines(tmp_path / "a.jsonl", [row])))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\nb" not in text

@@ -276,6 +276,12 @@ def test_options_take_several_files(workspace: Workspace) -> None:
     said = workspace.relkit("cost", "cost", *arguments, "--now", NOW, "--json")
     assert (said.code, said.document["calls"]) == (0, [240, 240])
     assert said.document["price_effect"] == 0
+    euros = folder / "elsewhere" / "october.yaml"
+    euros.parent.mkdir()
+    euros.write_text(PRICES.replace("USD", "EUR"), encoding="utf-8")
+    said = workspace.relkit("cost", "cost", *arguments, "--prices", str(euros), "--now", NOW)
+    assert said.code == 2
+    assert str(folder) not in said.err
 
 
 def test_prices_are_checked(workspace: Workspace) -> None:

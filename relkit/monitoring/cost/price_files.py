@@ -235,6 +235,8 @@ def import_prices(
     )
 
 
+_MOST_AMOUNT = 10**15
+
 _Entry = tuple[ModelPrice | None, list[NotPriced]]
 
 
@@ -242,6 +244,8 @@ def _amount(value: object, unit: Unit) -> float | str:
     """Return a price, or why it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is no number but {type(value).__name__}"
+    if not -_MOST_AMOUNT < value < _MOST_AMOUNT:  # JSON has integers of any length, and 1e999
+        return "is larger than any price"
     if value < 0:
         return f"is negative: {value:g}"
     if unit not in {"second", "audio_minute", "query"} and value > MOST_PER_TOKEN:

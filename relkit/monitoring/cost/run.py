@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import PurePath
 
 import numpy as np
 
@@ -46,7 +47,13 @@ def compare_costs(options: CostOptions, ports: CostPorts) -> CostReport:
     """
     policy = ports.policy(options.policy)
     names = options.prices or policy.prices
-    tables = {name: ports.table(name) for name in names}
+    tables: dict[str, PriceTable] = {}
+    for name in dict.fromkeys(names):
+        place = PurePath(name)
+        label = place.name if place.is_absolute() else name  # no folder beyond the workspace
+        while label in tables:
+            label += "'"
+        tables[label] = ports.table(name)
     book = price_book(tables) if tables else None
     if book is None and not policy.billed:
         raise InvalidInput(

@@ -408,7 +408,7 @@ class ServedSlo:
 class ReplicaStreams:
     """How many streams a replica serves: real-time factor of one, and how busy it may be."""
 
-    rtf: _Positive
+    rtf: Annotated[float, Limits(ge=1e-4, le=1e9)]
     utilisation: Annotated[float, Limits(gt=0, le=1), Read(fraction_of, str)] = 0.7
 
 

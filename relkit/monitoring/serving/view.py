@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from relkit.core.codec import encode
 from relkit.core.slices import OVERALL
-from relkit.core.wording import NONE, columns, count, counted, number, percent, safe, times
+from relkit.core.wording import NONE, SHORT, columns, count, counted, number, percent, safe, times
 from relkit.monitoring.serving.types import (
     CapacityReport,
     HealthReport,
@@ -125,7 +125,7 @@ def health_text(report: HealthReport) -> str:
         rows += [
             (
                 "",
-                f"{safe(item.language)} {number(item.value, 'fraction')}, "
+                f"{safe(item.language, SHORT)} {number(item.value, 'fraction')}, "
                 + counted(item.utterances, "utterance"),
             )
             for item in churn.languages
@@ -141,7 +141,7 @@ def health_text(report: HealthReport) -> str:
         head = ("tenant class", "calls", "usual", "evidence")
         body = [
             (
-                safe(tenant.class_),
+                safe(tenant.class_, SHORT),
                 count(tenant.calls),
                 _usual(tenant.expected),
                 _evidence(tenant.evidence),

@@ -78,8 +78,11 @@ def judge_slo(
     )
     verdict = verdict_of(windows)
     reason = _reason(verdict, windows)
-    if verdict in {"none", "no_data"} and counts.partial is not None:
-        verdict, reason = "no_data", counts.partial
+    partial = counts.partial
+    if policy.since is not None and last_minute(policy.since) >= end:
+        partial = f"since: {policy.since} is not over at {at}"
+    if verdict in {"none", "no_data"} and partial is not None:
+        verdict, reason = "no_data", partial
     period = counts_within(counts, end - policy.window_s, end)
     remaining = None if doubtful(period) else budget_left(period.bad, period.total, allowed)
     day = counts_within(counts, end - DAY_S, end)

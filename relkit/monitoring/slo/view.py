@@ -6,6 +6,7 @@ from relkit.core.slices import slice_parts
 from relkit.core.values import duration_s
 from relkit.core.wording import (
     NONE,
+    SHORT,
     columns,
     count,
     duration,
@@ -91,7 +92,7 @@ def _spent(report: SloReport) -> Iterator[str]:
         (column, value), *_ = slice_parts(row.slice)
         spenders.setdefault(column, [])
         if row.bad > 0:
-            spenders[column].append(f"{safe(value)} {number(row.share, 'fraction')}")
+            spenders[column].append(f"{safe(value, SHORT)} {number(row.share, 'fraction')}")
     for column, values in spenders.items():
         rest = len(values) - _MOST_SLICES
         more = f", {count(rest)} more" if rest > 0 else ""

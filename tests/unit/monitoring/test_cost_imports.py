@@ -114,6 +114,7 @@ def test_what_has_no_unit_is_listed() -> None:
         ({"input_cost_per_token": True}, "is no number but bool"),
         ({"output_cost_per_token": -1e-05}, "is negative: -1e-05"),
         ({"output_cost_per_token": 10}, "10 is no price per token or character"),
+        ({"output_cost_per_token": 10**400}, "is larger than any price"),
         ({"input_cost_per_token": 0.0025}, "is it one per thousand, or per million?"),
         ({"input_cost_per_token": 1e-05, "output_cost_per_token": 2.5e-06}, "are they swapped?"),
         ({"cache_read_input_token_cost": 1}, "per token"),

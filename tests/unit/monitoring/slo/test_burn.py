@@ -323,3 +323,10 @@ def test_a_budget_is_counted_and_not_averaged() -> None:
     """A busy minute weighs by its events: averaging ratios would say 50 % here."""
     left = budget_left(Exact(100), Exact(1010), 1 - exact(0.5))
     assert left == 1 - Exact(100, 505)
+
+
+def test_a_service_that_has_not_begun_is_not_quiet() -> None:
+    """A beginning after the time of judgement explains no silence: no data, unless it burns."""
+    ahead = {"since": "2999-01-01T00:00:00Z"}
+    assert judged(steady(0, 100), **ahead).verdict == "no_data"
+    assert judged(steady(50, 100), **ahead).verdict == "page"
