@@ -260,15 +260,17 @@ def test_text_of_people_is_no_attribute(tmp_path: Path) -> None:
 
 
 def test_a_unit_that_changes_half_way_is_seen(tmp_path: Path) -> None:
-    """Seconds after milliseconds are a problem, a slow hour is none."""
+    """Seconds after milliseconds are a problem; a slow hour, and slow growth, are none."""
     steady = [turn(n) for n in range(600)]
     slower = [turn(n, latency_ms=2100 + n if n > 300 else 700) for n in range(600)]
+    growing = [turn(n, latency_ms=10 * 1.007**n) for n in range(600)]
+    growing = [turn(n, latency_ms=10 * 1.007**n) for n in range(600)]
     changed = [turn(n, latency_ms=0.7 if n > 300 else 700) for n in range(600)]
     codes = [
         [problem.code for problem in summary(json_lines(tmp_path / "a.jsonl", rows)).problems]
-        for rows in (steady, slower, changed)
+        for rows in (steady, slower, growing, changed)
     ]
-    assert codes == [[], [], ["unit_change"]]
+    assert codes == [[], [], [], ["unit_change"]]
 
 
 def test_a_type_that_changes_between_files_is_seen(tmp_path: Path) -> None:
@@ -330,6 +332,15 @@ def test_a_mapping_of_an_unknown_column_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as refused:
         summary(path, mapping={"asr_ms": MappedColumn(column="latencyms")})
     assert "latency_ms" in (refused.value.hint or "")
+
+
+def test_a_mapped_column_that_older_files_lack_is_missing_in_them(tmp_path: Path) -> None:
+    """A column that came later is missing before, and no reason to refuse everything."""
+    older = json_lines(tmp_path / "a.jsonl", [turn(0)])
+    newer = json_lines(tmp_path / "b.jsonl", [turn(1, version="1.4.0")])
+    read = summary(older, newer, mapping={"release": MappedColumn(column="version")})
+    assert read.releases == {"1.4.0": 1}
+    assert {column.name: column.missing for column in read.columns}["release"] == 1
 
 
 def test_a_path_without_telemetry_is_refused(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ from relkit.adapters.duckdb.canary_thresholds import (
 )
 from relkit.adapters.duckdb.sealed import columns_table, sealed_table, unsealed_table
 from relkit.adapters.duckdb.session import quoted
-from relkit.adapters.duckdb.turns import EVERY, TurnTable, telemetry_files
+from relkit.adapters.duckdb.turn_files import telemetry_files
+from relkit.adapters.duckdb.turns import EVERY, TurnTable
 from relkit.canary.policies import TURN_RATES
 from relkit.canary.ports import FoldedTurns, FoldRequest, KeptTurns
 from relkit.canary.types import (

@@ -2,12 +2,9 @@
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
-import glob
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,15 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from relkit.adapters.duckdb.session import Session, quoted
+from relkit.adapters.duckdb.turn_files import (
+    AlikeFiles,
+    held_by,
+    is_trace,
+    literal,
+    sources_of,
+    telemetry_files,
+    type_changes,
+)
 from relkit.core.codec import nearest
-from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown
 from relkit.telemetry.columns import (
     LONGEST_S,
     REQUIRED_COLUMNS,
     SECONDS,
     ColumnPlan,
-    Held,
     factor,
     plan_columns,
 )
@@ -60,12 +65,8 @@ _SQL: Mapping[Kind, str] = {
     "flag": "BOOLEAN",
     **dict.fromkeys(("ms", "s", "number", "count"), "DOUBLE"),
 }
-_QUANTITIES = frozenset({"ms", "s", "number", "count"})
 _FURTHER: Mapping[str, str] = {"attribute": "VARCHAR", "event": "BOOLEAN", "measure": "DOUBLE"}
-_ENDING = re.compile(r"\.(parquet|csv|tsv|jsonl|ndjson|json)(\.(gz|zst))?$", re.IGNORECASE)
 _OFFSET = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-_TRACE = re.compile(rb'"(resourceSpans|resource_spans|turnLatencies|costBreakdown|artifact)"')
-_HEAD_BYTES = 1 << 16
 
 _EPOCH = "TIMESTAMP '1970-01-01'"
 """No turn is older: an earlier time is one that nobody measured, -infinity among them."""
@@ -81,57 +82,6 @@ _SORTED = 12_000_000
 
 _FEWEST = 20
 """Turns that a median has to rest on to be compared with others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """Files with the same columns of the same types, and the SQL that reads them.
-
-    ``types`` are those that columns are read as, ``held`` says what the files hold. ``full`` are
-    columns of which the files say that no value is missing, none an empty text and none a time
-    before 1970: nothing has to be read to know it.
-    """
-
-    label: str
-    reading: str
-    types: Mapping[str, str]
-    held: Mapping[str, str]
-    full: frozenset[str] = frozenset()
-
-
-def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
-    """Return the telemetry files among paths, folders and globs, sorted and each once.
-
-    Raises UsageError where a path gives none.
-    """
-    files: dict[Path, None] = {}
-    for text in paths:
-        path = Path(text)
-        if not text.strip():  # of a variable that is not set; it would be the folder one is in
-            raise UsageError(
-                "a path of telemetry is empty", hint="name files, folders or globs of telemetry"
-            )
-        if path.is_file():
-            matched = [path]
-        elif path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file())
-            matched = [
-                file
-                for file in inside
-                if _ENDING.search(file.name)
-                and not file.name.startswith(".")
-                and file.name != "scenario.json"
-            ]
-        else:
-            matched = [Path(name) for name in glob.glob(text, recursive=True)]  # noqa: PTH207 - it may begin at the root
-            matched = [file for file in matched if file.is_file()]
-        if not matched:
-            raise UsageError(
-                f"no telemetry at {shown(path.name or text)}",
-                hint="name files, folders or globs of Parquet, CSV, JSON lines or OTLP JSON",
-            )
-        files.update(dict.fromkeys(sorted(matched)))
-    return tuple(files)
 
 
 class TurnTable(AbstractContextManager["TurnTable"]):
@@ -234,14 +184,14 @@ class TurnTable(AbstractContextManager["TurnTable"]):
 
     def _open(self, files: Sequence[Path], traces: "TraceReader | None") -> None:
         """Make the relation of all rows."""
-        tables = [file for file in files if not _is_trace(file)]
+        tables = [file for file in files if not is_trace(file)]
         others = [file for file in files if file not in set(tables)]
         dialect = self._options.dialect
         if dialect is not None and dialect != "turns":
             tables, others = [], list(files)
         elif dialect == "turns":
             tables, others = list(files), []
-        sources = list(self._sources(tables))
+        sources = list(sources_of(self._session, tables, self._options.mapping, self._problems))
         if others:
             if traces is None:
                 raise InvalidInput(
@@ -260,12 +210,15 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             }
             self._session.register(_TRACES, read)
             types = self._session.describe(f"SELECT * FROM {_TRACES}")
-            sources.append(_Source(label="traces", reading=_TRACES, types=types, held=types))
-        self._find_type_changes(sources)
+            sources.append(AlikeFiles(label="traces", reading=_TRACES, types=types, held=types))
+        self._problems += type_changes(sources)
+        every = {column for source in sources for column in source.types}
         planned = [
             (
                 source,
-                plan_columns(_held(source.types), self._mapping(source), source=source.label),
+                plan_columns(
+                    held_by(source.types), self._mapping(source, every), source=source.label
+                ),
             )
             for source in sources
         ]
@@ -285,66 +238,25 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         selects = [self._select(source, plans) for source, plans in planned]
         if not selects:
             selects = [
-                self._select(_Source(label="", reading="(SELECT 1)", types={}, held={}), ())
+                self._select(AlikeFiles(label="", reading="(SELECT 1)", types={}, held={}), ())
                 + " WHERE FALSE"
             ]
         self._session.execute(f"CREATE VIEW {ROWS} AS {' UNION ALL '.join(selects)}")
 
-    def _mapping(self, source: _Source) -> ColumnMapping:
-        """Return the mapping as far as it is about this source; traces were mapped when read."""
-        return {} if source.reading == _TRACES else self._options.mapping
+    def _mapping(self, source: AlikeFiles, columns: AbstractSet[str]) -> ColumnMapping:
+        """Return the mapping as far as it is about this source; traces were mapped when read.
 
-    def _sources(self, files: Sequence[Path]) -> Iterable[_Source]:
-        described = []
-        for file in files:
-            if file.stat().st_size == 0:
-                self._problems.append(
-                    TelemetryProblem(code="unreadable", where=file.name, message="is empty")
-                )
-                continue
-            kind = _kind(file)
-            sniffed = self._session.describe(
-                f"SELECT * FROM {_reading(kind, [file], None)}", blamed=file.name
-            )
-            if kind == "jsonl" and tuple(sniffed) == ("json",):
-                raise InvalidInput(
-                    f"{file.name}: its lines are no objects", hint="JSON lines: one object a line"
-                )
-            described.append((kind, tuple(sniffed.items()), file))
-        mapping = self._options.mapping
-        mapped = {column.column for name, column in mapping.items() if name in COLUMNS}
-        for (kind, sniffed_types), group in groupby(sorted(described), key=lambda entry: entry[:2]):
-            held = dict(sniffed_types)
-            # As text, so that no offset of a time, no zero of an id and no bad value is lost.
-            types = {
-                name: "VARCHAR"
-                if kind != "parquet" and (name in COLUMNS or (name in mapped and sql != "BOOLEAN"))
-                else sql
-                for name, sql in held.items()
-            }
-            files_alike = [file for _, _, file in group]
-            reading = _reading(kind, files_alike, types)
-            yield _Source(
-                label=files_alike[0].name,
-                reading=reading,
-                types=types,
-                held=held,
-                full=_full_columns(files_alike) if kind == "parquet" else frozenset(),
-            )
+        What only some of the files have is missing in the others; what none has is a mistake.
+        """
+        if source.reading == _TRACES:
+            return {}
+        return {
+            name: mapped
+            for name, mapped in self._options.mapping.items()
+            if mapped.column in source.types or mapped.column not in columns
+        }
 
-    def _find_type_changes(self, sources: Sequence[_Source]) -> None:
-        first: dict[str, str] = {}
-        for source in sources:
-            for name, kind in _held(source.held).items():
-                if COLUMNS.get(name, "number") not in _QUANTITIES:
-                    continue
-                if first.setdefault(name, kind) != kind:
-                    message = f"holds {_WORDS[first[name]]} in some files, {_WORDS[kind]} in others"
-                    self._problems.append(
-                        TelemetryProblem(code="type_change", where=name, message=message)
-                    )
-
-    def _select(self, source: _Source, plans: Sequence[ColumnPlan]) -> str:
+    def _select(self, source: AlikeFiles, plans: Sequence[ColumnPlan]) -> str:
         """Return a query of one source in the columns of the turn table."""
         by_name = {plan.name: plan for plan in plans if plan.role != "left_out"}
         parts = []
@@ -383,7 +295,7 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         arm = "CASE WHEN arm IN ('control', 'canary') THEN arm END"
         if control is not None or canary is not None:
             cases = [
-                f"WHEN release = {_text(version)} THEN '{name}'"
+                f"WHEN release = {literal(version)} THEN '{name}'"
                 for name, version in (("control", control), ("canary", canary))
                 if version is not None
             ]
@@ -531,10 +443,10 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         return {str(value): int(n) for value, n in zip(rows["value"], rows["n"], strict=True)}
 
     def unit_changes(self) -> tuple[TelemetryProblem, ...]:
-        """Return durations whose median moves by a factor near 1,000 or 60, or between releases.
+        """Return durations whose median moves at once by a factor near 1,000 or 60.
 
-        Looked for in a sample of turns that depends on the turns alone, by release, arm and a
-        twentieth of the time.
+        Looked for in a sample of turns that depends on the turns alone, between neighbouring
+        twentieths of the time of an arm and release, and between these.
         """
         names = [n for n, kind in COLUMNS.items() if kind in {"ms", "s"} and n in self._plans]
         if not names:
@@ -557,46 +469,38 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             f" AS part, {medians} FROM {TURNS} WHERE hash(ts) % {max(1, count // _SAMPLE)} = 0"
             " GROUP BY ALL ORDER BY part"
         )
+        series: dict[tuple[str, str], list[int]] = {}
+        keys = [np.ma.filled(rows[name], "").tolist() for name in ("arm", "release")]
+        for place, (arm, release) in enumerate(zip(*keys, strict=True)):
+            series.setdefault((str(arm), str(release)), []).append(place)
         changed = []
         for name in names:
             counts = np.asarray(np.ma.filled(rows[f"n {name}"], 0), dtype=np.int64)
-            medians_of = np.asarray(np.ma.filled(rows[f"m {name}"], np.nan), dtype=np.float64)
-            values = medians_of[counts >= _FEWEST]
-            if values.size and (ratio := _unit_ratio(values)):
+            every = np.asarray(np.ma.filled(rows[f"m {name}"], np.nan), dtype=np.float64)
+            each = [every[places][counts[places] >= _FEWEST] for places in series.values()]
+            arms = np.array([np.median(values) for values in each if values.size])
+            if ratio := _unit_ratio([arms, *each]):
                 message = f"its median moves by a factor of {ratio:,.0f}: it may be in another unit"
                 changed.append(TelemetryProblem(code="unit_change", where=name, message=message))
         return tuple(changed)
 
 
-def _unit_ratio(medians: npt.NDArray[np.float64]) -> float | None:
-    """Return a factor near 60 or 1,000 between medians, None where there is none."""
-    ratio = float(np.max(medians) / np.min(medians))
-    return ratio if any(unit / 1.6 <= ratio <= unit * 1.6 for unit in (60.0, 1e3, 1e6)) else None
+def _unit_ratio(series: Iterable[npt.NDArray[np.float64]]) -> float | None:
+    """Return a factor near 60 or 1,000 between neighbours, None where there is none.
 
-
-_WORDS = {"text": "text", "flag": "true and false", "number": "numbers", "other": "something else"}
-_NUMBERS = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$")
-_HOLDS: Mapping[str, Held] = {"VARCHAR": "text", "BOOLEAN": "flag"}
-
-
-def _held(types: Mapping[str, str]) -> dict[str, Held]:
-    return {
-        name: "text"
-        if sql.startswith("ENUM")
-        else "number"
-        if _NUMBERS.match(sql)
-        else _HOLDS.get(sql, "other")
-        for name, sql in types.items()
-    }
+    What grows and falls with the day does so little by little; a unit changes at once.
+    """
+    for values in series:
+        low, high = np.minimum(values[1:], values[:-1]), np.maximum(values[1:], values[:-1])
+        for ratio in (high / low).tolist():
+            if any(unit / 1.6 <= ratio <= unit * 1.6 for unit in (60.0, 1e3, 1e6)):
+                return float(ratio)
+    return None
 
 
 def _unit(name: str) -> str | None:
     kind = COLUMNS.get(name)
     return kind if kind in {"ms", "s"} else None
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
 
 
 def _written(value: object) -> str | None:
@@ -606,45 +510,14 @@ def _written(value: object) -> str | None:
     )
 
 
-def _full_columns(files: Sequence[Path]) -> frozenset[str]:
-    """Return columns of Parquet files whose values are all there, by the statistics.
-
-    None is missing or an empty text, and no time is one before 1970.
-    """
-    from pyarrow import parquet as pq
-
-    full: frozenset[str] | None = None
-    for file in files:
-        metadata = pq.read_metadata(file)
-        doubtful, names = set(), set()
-        for group in range(metadata.num_row_groups):
-            for index in range(metadata.num_columns):
-                column = metadata.row_group(group).column(index)
-                names.add(column.path_in_schema)
-                statistics = column.statistics
-                if (
-                    statistics is None
-                    or not statistics.has_null_count
-                    or statistics.null_count
-                    or not statistics.has_min_max
-                    # The least of a time would import pandas.
-                    or (column.physical_type == "BYTE_ARRAY" and statistics.min in ("", b""))
-                    or (statistics.logical_type.type == "TIMESTAMP" and statistics.min_raw < 0)
-                ):
-                    doubtful.add(column.path_in_schema)
-        file_full = frozenset(names - doubtful)
-        full = file_full if full is None else full & file_full
-    return full or frozenset()
-
-
-def _plain(plan: ColumnPlan, source: _Source) -> str:
+def _plain(plan: ColumnPlan, source: AlikeFiles) -> str:
     """Return a column as text, NULL where it is an empty one."""
     column = quoted(plan.source)
     text = column if source.types[plan.source] == "VARCHAR" else f"CAST({column} AS VARCHAR)"
     return text if plan.source in source.full else f"nullif({text}, '')"
 
 
-def _there(plan: ColumnPlan, source: _Source) -> str:
+def _there(plan: ColumnPlan, source: AlikeFiles) -> str:
     """Return a condition for values that are not missing."""
     timed = source.types[plan.source].startswith("TIMESTAMP")
     if plan.source in source.full and (plan.name != "ts" or timed):
@@ -654,7 +527,7 @@ def _there(plan: ColumnPlan, source: _Source) -> str:
     return f"{_plain(plan, source)} IS NOT NULL"
 
 
-def _naive(plan: ColumnPlan, source: _Source) -> str:
+def _naive(plan: ColumnPlan, source: AlikeFiles) -> str:
     """Return a condition for times that have no offset and were not said to be in UTC."""
     sql = source.types[plan.source]
     if plan.mapped is not None and (plan.mapped.zone or plan.mapped.unit):
@@ -670,7 +543,7 @@ def _naive(plan: ColumnPlan, source: _Source) -> str:
     )
 
 
-def _time(plan: ColumnPlan, source: _Source) -> str:
+def _time(plan: ColumnPlan, source: AlikeFiles) -> str:
     """Return the value of a time, NULL before 1970; raises InvalidInput for what is none."""
     column, sql = quoted(plan.source), source.types[plan.source]
     if plan.mapped is not None and plan.mapped.unit is not None:
@@ -696,7 +569,7 @@ def _time(plan: ColumnPlan, source: _Source) -> str:
     )
 
 
-def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str]:
+def _expression(plan: ColumnPlan, kind: Kind, source: AlikeFiles) -> tuple[str, str]:
     """Return the value of a column, and a condition for values that cannot be."""
     column, sql, text = quoted(plan.source), source.types[plan.source], _plain(plan, source)
     unit = None if plan.mapped is None else plan.mapped.unit
@@ -714,7 +587,7 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
     if kind == "text" and plan.name != "outcome":
         return text, ""
     if kind in {"text", "flag"}:
-        outcomes = ", ".join(map(_text, OUTCOMES))
+        outcomes = ", ".join(map(literal, OUTCOMES))
         value = f"TRY_CAST({text} AS BOOLEAN)"
         if kind == "text":
             value = f"CASE WHEN {text} IN ({outcomes}) THEN {text} END"
@@ -736,77 +609,3 @@ def _expression(plan: ColumnPlan, kind: Kind, source: _Source) -> tuple[str, str
     possible = f"isfinite({scaled}) AND {scaled} BETWEEN 0 AND {most!r}{over}"
     value = f"CASE WHEN {possible} THEN {scaled} END"
     return value, f"({plain} IS NOT NULL AND ({value}) IS NULL)"
-
-
-def _reading(kind: str, files: Sequence[Path], types: Mapping[str, str] | None) -> str:
-    """Return what reads files of one kind; ``types`` None finds them out."""
-    # No character of a path is a wildcard.
-    names = ", ".join(_text(re.sub(r"[*?[]", r"[\g<0>]", str(file))) for file in files)
-    if kind == "parquet":
-        return f"read_parquet([{names}])"
-    struct = "" if types is None else ", ".join(f"{_text(n)}: {_text(t)}" for n, t in types.items())
-    if kind == "jsonl":
-        chosen = f", columns = {{{struct}}}" if struct else ", sample_size = -1"
-        return f"read_json([{names}], format = 'newline_delimited'{chosen})"
-    chosen = f", types = {{{struct}}}" if struct else ", sample_size = -1"
-    return f"read_csv([{names}], delim = {_text(_delimiter(files[0]))}, header = true{chosen})"
-
-
-def _kind(file: Path) -> str:
-    with file.open("rb") as opened:
-        if opened.read(4) == b"PAR1":
-            return "parquet"
-    match = _ENDING.search(file.name)
-    ending = match[1].lower() if match else ""
-    if ending == "parquet":
-        raise InvalidInput(f"{file.name}: is no Parquet file, or was cut", hint="write it anew")
-    if ending in {"csv", "tsv"}:
-        return "csv"
-    if ending:
-        return "jsonl"
-    raise InvalidInput(
-        f"{file.name}: unknown kind of file",
-        hint="Parquet, .csv, .jsonl or OTLP .json, or .gz, .zst",
-    )
-
-
-def _head(file: Path) -> bytes:
-    """Return the first bytes of a file, decompressed."""
-    import gzip
-
-    with file.open("rb") as raw:
-        magic = raw.read(4)
-        raw.seek(0)
-        if magic[:2] == b"\x1f\x8b":
-            try:
-                return gzip.GzipFile(fileobj=raw).read(_HEAD_BYTES)
-            except (EOFError, OSError):
-                return b""
-        if magic == b"\x28\xb5\x2f\xfd":
-            import pyarrow as pa
-
-            try:
-                with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
-                    return bytes(stream.read(_HEAD_BYTES))
-            except OSError:
-                return b""
-        return raw.read(_HEAD_BYTES)
-
-
-def _is_trace(file: Path) -> bool:
-    """Return whether a file holds traces or call records, by what stands at its beginning.
-
-    The collector's exporter writes messages with their length before them where it compresses.
-    """
-    match = _ENDING.search(file.name)
-    ending = "" if match is None else match[1].lower()
-    if ending in {"parquet", "csv", "tsv"}:
-        return False
-    head = _head(file)
-    framed = head[:1] == b"\0" and head[4:5] in {b"\x28", b"\n", b"{"}
-    return framed or bool(_TRACE.search(head)) or (ending == "json" and b'"ts"' not in head)
-
-
-def _delimiter(file: Path) -> str:
-    first = _head(file).split(b"\n", 1)[0].decode(errors="replace")
-    return max(",;\t|", key=first.count)
