@@ -13,6 +13,7 @@ import pytest
 
 from relkit.adapters.ledgers import LedgerFiles
 from relkit.adapters.releases import ReleaseFiles
+from relkit.attestation.auditor import CanaryAudit
 from relkit.core.digests import canonical
 from relkit.registry.types import Artifact, EventKind
 from tests.canary_data import NOW, POLICY, Row, at, minutes, turns, write_turns
@@ -39,10 +40,19 @@ class Rollout:
         (self.workspace.folder / "gates" / "rollout.yaml").write_text(text, encoding="utf-8")
 
     def canary(self, rows: list[Row] | str, *options: str) -> tuple[int, dict[str, Any]]:
-        """Judge turns, or a file; return exit code and document."""
+        """Judge turns, or a file; return exit code and document.
+
+        Whatever was decided, the auditors' file comes to the same from the decision.
+        """
         path = rows if isinstance(rows, str) else write_turns(self.folder / "turns.parquet", rows)
         arguments = ("--telemetry", path, "--reference", self.reference, "--now", NOW, *options)
+        decision = self.folder / "every.json"
+        if "--decision" not in options:
+            arguments += ("--decision", str(decision))
         said = self.workspace.relkit("canary", "rollout", *arguments, "--json")
+        if decision.is_file():
+            assert CanaryAudit(opened(decision)["predicate"]).problems == []
+            decision.unlink()
         return said.code, said.document
 
 
@@ -372,8 +382,10 @@ def test_simulated_faults_get_the_verdict_they_should(scenario: str, rollout: Ro
     options = ("--scenario", scenario, "--turns", "20000", "--seed", "1")
     assert rollout.workspace.relkit("simulate", "telemetry", str(folder), *options).code == 0
     rollout.policy(SIM)
+    file = rollout.folder / "decision.json"
     arguments = ("--telemetry", str(folder), "--now", "2026-01-06T00:00:00Z", "--json")
-    said = rollout.workspace.relkit("canary", "rollout", *arguments)
+    said = rollout.workspace.relkit("canary", "rollout", *arguments, "--decision", str(file))
+    assert CanaryAudit(opened(file)["predicate"]).problems == []
     expected = json.loads((folder / "scenario.json").read_text())["scenario"]["expected"]["canary"]
     assert said.document["verdict"] in expected, said.document["reason_codes"]
     assert said.code == {"advance": 0, "roll_back": 1, "hold": 3}[said.document["verdict"]]
