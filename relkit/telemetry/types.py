@@ -175,6 +175,15 @@ class Telemetry:
     mapping: Mapping[str, str]
     problems: tuple[TelemetryProblem, ...] = ()
 
+    @property
+    def unreadable(self) -> str | None:
+        """What could not be read, in words: what was read may be a part of what happened."""
+        lost = [problem for problem in self.problems if problem.code == "unreadable"]
+        if not lost:
+            return None
+        more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+        return f"{lost[0].where}: {lost[0].message}{more}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetryImport:

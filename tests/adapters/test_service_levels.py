@@ -130,6 +130,15 @@ def test_a_quiet_week_is_none(tmp_path: Path) -> None:
     assert (report.verdict, counts.problems) == ("none", ())
 
 
+def test_a_file_that_cannot_be_read_is_never_none(tmp_path: Path) -> None:
+    """A quiet week of which a file is empty or cut may be the quiet part of it."""
+    counted(tmp_path, week())
+    (tmp_path / "more.jsonl").touch()
+    counts = TelemetryLevels((str(tmp_path),), TurnTable).counts(objective(), NOW)
+    report = judge_slo(objective(), counts, NOW, "telemetry")
+    assert (report.verdict, report.reason) == ("no_data", "more.jsonl: is empty")
+
+
 def test_who_spent_it_is_counted_by_slice_and_release(tmp_path: Path) -> None:
     """Both are over the period, and turns without a value have a row of their own."""
     rows = [

@@ -276,6 +276,10 @@ def test_options_take_several_files(workspace: Workspace) -> None:
     said = workspace.relkit("cost", "cost", *arguments, "--now", NOW, "--json")
     assert (said.code, said.document["calls"]) == (0, [240, 240])
     assert said.document["price_effect"] == 0
+    empty = folder / "4.jsonl"
+    empty.touch()
+    said = workspace.relkit("cost", "cost", *arguments, "--candidate", str(empty), "--now", NOW)
+    assert (said.code, "candidate: 4.jsonl: is empty" in said.out + said.err) == (4, True)
     euros = folder / "elsewhere" / "october.yaml"
     euros.parent.mkdir()
     euros.write_text(PRICES.replace("USD", "EUR"), encoding="utf-8")

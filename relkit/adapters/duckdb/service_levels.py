@@ -210,6 +210,8 @@ def _partial(telemetry: Telemetry, lacking: int, turns: int) -> str | None:
     unusable = dropped.naive + dropped.unnamed
     if unusable > MOST_UNUSABLE * telemetry.rows:
         return f"{counted(unusable, 'row')} of {telemetry.rows:,} could not be used"
+    if telemetry.unreadable is not None:
+        return shown(telemetry.unreadable, 200)
     if lacking > MOST_WITHOUT_STAGE * turns:
         return f"{counted(lacking, 'turn')} of {turns:,} lack the duration"
     return None

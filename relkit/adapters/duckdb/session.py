@@ -247,8 +247,9 @@ def _blaming(source: str) -> Iterator[None]:
             duckdb.IOException,
             duckdb.InvalidInputException,
             duckdb.SerializationException,
+            duckdb.InternalException,
         )
-        # A damaged Parquet footer is an error of no class.
+        # A damaged Parquet footer is an error of no class, or an assertion inside of DuckDB.
         if type(error) is not duckdb.Error and not isinstance(error, unreadable):
             raise
         first = str(error).split("\n", 1)[0].partition(": ")[2] or "cannot be read"

@@ -152,30 +152,33 @@ def _full_columns(files: Sequence[Path]) -> frozenset[str]:
 
     None is missing or an empty text, and no time is one before 1970.
     """
+    try:
+        return frozenset.intersection(*(_full_columns_of(file) for file in files))
+    except (ValueError, OSError):  # a damaged footer, of which DuckDB has more to say
+        return frozenset()
+
+
+def _full_columns_of(file: Path) -> frozenset[str]:
     from pyarrow import parquet as pq
 
-    full: frozenset[str] | None = None
-    for file in files:
-        metadata = pq.read_metadata(file)
-        doubtful, names = set(), set()
-        for group in range(metadata.num_row_groups):
-            for index in range(metadata.num_columns):
-                column = metadata.row_group(group).column(index)
-                names.add(column.path_in_schema)
-                statistics = column.statistics
-                if (
-                    statistics is None
-                    or not statistics.has_null_count
-                    or statistics.null_count
-                    or not statistics.has_min_max
-                    # The least of a time would import pandas.
-                    or (column.physical_type == "BYTE_ARRAY" and statistics.min in ("", b""))
-                    or (statistics.logical_type.type == "TIMESTAMP" and statistics.min_raw < 0)
-                ):
-                    doubtful.add(column.path_in_schema)
-        file_full = frozenset(names - doubtful)
-        full = file_full if full is None else full & file_full
-    return full or frozenset()
+    metadata = pq.read_metadata(file)
+    doubtful, names = set(), set()
+    for group in range(metadata.num_row_groups):
+        for index in range(metadata.num_columns):
+            column = metadata.row_group(group).column(index)
+            names.add(column.path_in_schema)
+            statistics = column.statistics
+            if (
+                statistics is None
+                or not statistics.has_null_count
+                or statistics.null_count
+                or not statistics.has_min_max
+                # The least of a time would import pandas.
+                or (column.physical_type == "BYTE_ARRAY" and statistics.min in ("", b""))
+                or (statistics.logical_type.type == "TIMESTAMP" and statistics.min_raw < 0)
+            ):
+                doubtful.add(column.path_in_schema)
+    return frozenset(names - doubtful)
 
 
 def _reading(kind: str, files: Sequence[Path], types: Mapping[str, str] | None) -> str:

@@ -208,6 +208,8 @@ def _obstacle(
     for name, arm in zip(ARM_NAMES, arms, strict=True):
         if not arm.calls:
             return "no_data", f"the {name} has no turn"
+        if arm.telemetry.unreadable is not None:
+            return "no_data", f"{name}: {arm.telemetry.unreadable}"
     if policy.gated == "success":
         obstacle = _without_success(policy, arms)
         if obstacle is not None:

@@ -1,7 +1,7 @@
 """Judges the windows of current telemetry against a frozen reference: a pure function of counts."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,6 +279,20 @@ def _schema(policy: DriftPolicy, profile: DriftProfile, current: CurrentCounts) 
     return tuple(dict.fromkeys(codes))
 
 
+def _lost(telemetry: Telemetry) -> Iterator[str]:
+    """Yield what of the telemetry could not be judged: it may be what drifted."""
+    if telemetry.unreadable is not None:
+        yield telemetry.unreadable
+    dropped = telemetry.dropped
+    lost = dropped.naive + dropped.unnamed + dropped.future
+    if lost > MOST_DROPPED * telemetry.rows:
+        yield (
+            f"{count(lost)} of {counted(telemetry.rows, 'row')} do not count: {dropped.naive}"
+            f" without an offset in their time, {dropped.future} of the future,"
+            f" {dropped.unnamed} without time, session or turn_id"
+        )
+
+
 def _verdict(
     policy: DriftPolicy,
     current: CurrentCounts,
@@ -317,16 +331,7 @@ def _verdict(
     if judged:
         never = [name for name, column in columns.items() if not column.judged.any()]
         missing += [f"{name} could not be judged in any window" for name in never]
-    telemetry = current.telemetry
-    if telemetry is not None and telemetry.rows:
-        dropped = telemetry.dropped
-        lost = dropped.naive + dropped.unnamed + dropped.future
-        if lost > MOST_DROPPED * telemetry.rows:
-            missing.append(
-                f"{count(lost)} of {counted(telemetry.rows, 'row')} do not count: {dropped.naive}"
-                f" without an offset in their time, {dropped.future} of the future,"
-                f" {dropped.unnamed} without time, session or turn_id"
-            )
+    missing += [] if current.telemetry is None else _lost(current.telemetry)
     if drifted:
         return "drifted", (*drifted, *missing)
     return ("no_data", tuple(missing)) if missing else ("quiet", ())

@@ -295,6 +295,15 @@ def test_rows_that_do_not_count_are_no_verdict(dropped: Dropped, verdict: str) -
     assert verdict_of(counts).verdict == verdict
 
 
+def test_what_cannot_be_read_is_no_verdict() -> None:
+    """What was in a file that is cut off may be what drifted; drift that is seen is drift."""
+    cut = TelemetryProblem(code="unreadable", where="a.jsonl, line 3", message="is cut off")
+    quiet = current(SAME, SAME, SAME, telemetry=telemetry(problems=(cut, cut)))
+    report = verdict_of(quiet)
+    assert report.verdict == "no_data"
+    assert "a.jsonl, line 3: is cut off (and 1 more)" in report.reasons[0]
+
+
 def test_what_telemetry_noticed_is_schema_drift() -> None:
     """A unit that changed half-way is named for the column that it is about, and no other."""
     noticed = tuple(
