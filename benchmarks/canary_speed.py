@@ -161,9 +161,15 @@ def _run(folder: Path, turns: int, runs: int) -> None:
         write_scaffold(workspace, scaffold_source())
     (workspace / "gates" / "speed.yaml").write_text(POLICY, encoding="utf-8")
     if not old.exists():
-        write_turns(old, turns, first="2026-03-01 12:00:00+00", hours=8.0, seed=1)
-        write_turns(new, NEW, first="2026-03-01 20:00:00+00", hours=1.0, seed=2)
-        write_turns(folder / "before", NEW, first="2026-02-28 12:00:00+00", hours=1.0, seed=3)
+        # In processes of their own: those that are measured take over the peak of this one.
+        for part, number, first, hours, seed in (
+            (old, turns, "2026-03-01 12:00:00+00", 8.0, 1),
+            (new, NEW, "2026-03-01 20:00:00+00", 1.0, 2),
+            (folder / "before", NEW, "2026-02-28 12:00:00+00", 1.0, 3),
+        ):
+            call = f"Path({str(part)!r}), {number}, first={first!r}, hours={hours}, seed={seed}"
+            code = "from pathlib import Path\nfrom benchmarks.canary_speed import write_turns\n"
+            subprocess.run([sys.executable, "-c", f"{code}write_turns({call})"], check=True)
     reference = ("--reference", str(folder / "before"))
     at = ("--now", "2026-03-01T20:10:00Z")
     scans, decisions = [], []

@@ -77,7 +77,7 @@ _LAST_US = 253_402_300_799_000_000
 _SAMPLE = 20_000
 """Turns that a change of unit is looked for in."""
 
-_SORTED = 12_000_000
+_SORTED = 26_000_000
 """Turn ids that are sorted at once, in memory."""
 
 _FEWEST = 20
@@ -313,7 +313,8 @@ class TurnTable(AbstractContextManager["TurnTable"]):
             f" WHERE named AND NOT naive AND ts <= {now}"
         )
         self._usable, self._now = usable, now
-        if duplicates == "remove" and self._repeated():
+        self._removed = duplicates == "remove" and self._repeated()
+        if self._removed:
             order = "ts, ok, outcome, latency_ms"
             usable = (
                 f"SELECT * FROM ({usable}) WHERE turn NOT IN (FROM turn_repeated)"
@@ -359,31 +360,38 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         return self._summary
 
     def _count(self, sessions: int | None, units: int | None) -> Telemetry:
+        good = f"named AND NOT naive AND ts <= {self._now}"
+        counted = [
+            "count(*) AS turns, CAST(min(ts) AS VARCHAR) AS low, CAST(max(ts) AS VARCHAR) AS high",
+            *(
+                f"count(*) FILTER (WHERE {condition}) AS {name}"
+                for name, condition in (
+                    ("armless", "arm IS NULL"),
+                    ("control", "arm = 'control'"),
+                    ("canary", "arm = 'canary'"),
+                    ("no_outcome", "ok IS NULL AND outcome IS NULL"),
+                )
+            ),
+            *(
+                f"count({quoted(name)}) AS {quoted('has ' + name)}"
+                for name in self._plans
+                if name not in REQUIRED_COLUMNS
+            ),
+        ]
         counts = self.fetch(
             "SELECT count(*) AS n_rows, count(*) FILTER (WHERE naive) AS naive,"
             " count(*) FILTER (WHERE NOT naive AND NOT named) AS unnamed,"
             f" count(*) FILTER (WHERE NOT naive AND named AND ts > {self._now}) AS future,"
-            f" coalesce(sum(bad_values), 0) AS bad FROM {EVERY}"
+            f" count(*) FILTER (WHERE {good}) AS usable,"
+            f" coalesce(sum(bad_values), 0) AS bad, {', '.join(counted)} FROM {EVERY}"
         )
-        present = [
-            f"count({quoted(name)}) AS {quoted('has ' + name)}"
-            for name in self._plans
-            if name not in REQUIRED_COLUMNS
-        ]
-        turns = self.fetch(
-            "SELECT count(*) AS turns, CAST(min(ts) AS VARCHAR) AS low,"
-            " CAST(max(ts) AS VARCHAR) AS high, count(*) FILTER (WHERE arm IS NULL) AS armless,"
-            " count(*) FILTER (WHERE arm = 'control') AS control,"
-            " count(*) FILTER (WHERE arm = 'canary') AS canary,"
-            " count(*) FILTER (WHERE ok IS NULL AND outcome IS NULL) AS no_outcome"
-            + "".join(f", {part}" for part in present)
-            + f" FROM {TURNS}"
-        )
+        # Where every row counts, one pass has counted the turns, too.
+        alone = not self._removed and int(counts["usable"][0]) == int(counts["n_rows"][0])
+        turns = counts if alone else self.fetch(f"SELECT {', '.join(counted)} FROM {TURNS}")
         if sessions is None:
             sessions = self._distinct("session")
         if units is None:
             units = self._distinct("unit") if "unit" in self._plans else sessions
-        usable = self.fetch(f"SELECT count(*) AS n FROM ({self._usable})")["n"][0]
         with_arms = "arm" in self._plans or self._options.control or self._options.canary
         number = {
             name: int(values[0] or 0)
@@ -417,7 +425,9 @@ class TurnTable(AbstractContextManager["TurnTable"]):
                 for name, plan in self._plans.items()
             ),
             dropped=Dropped(
-                duplicate=int(usable) - number["turns"] + self.trace_counts.get("duplicate", 0),
+                duplicate=number["usable"]
+                - number["turns"]
+                + self.trace_counts.get("duplicate", 0),
                 future=number["future"],
                 naive=number["naive"],
                 unnamed=number["unnamed"],
