@@ -93,6 +93,7 @@ def write_turns(folder: Path, turns: int, *, first: str, hours: float, seed: int
     folder.mkdir(parents=True, exist_ok=True)
     sessions = turns // 5
     connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
     connection.execute(f"SELECT setseed({seed / 1000})")
     connection.execute("SET memory_limit = '3GiB'")
     for part in range(FILES):
