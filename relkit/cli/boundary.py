@@ -31,18 +31,33 @@ def run(arguments: list[str]) -> int:
 
 
 def _checked(arguments: list[str]) -> int:
+    _arrived.clear()
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         return _run(arguments)
     except _Terminated as error:
-        words = "terminated", "ended by SIGTERM", _with_notes(error), ExitCode.TERMINATED
+        words = _ended(error, signal.SIGTERM)
     except (KeyboardInterrupt, Interrupted) as error:
-        words = "interrupted", "interrupted", _with_notes(error), ExitCode.INTERRUPTED
+        words = _ended(error, signal.SIGINT)
     except Exception as error:  # noqa: BLE001  # the last resort: a defect must read as one, not as "blocked"
         if "--debug" in arguments:
             traceback.print_exc()
-        words = _worded(error)
+        # DuckDB turns what a signal raises inside of a query into an error of its own.
+        words = _ended(error, _arrived[0]) if _arrived else _worded(error)
     return _say(*words, as_json="--json" in arguments)
+
+
+_arrived: list[int] = []
+"""Signals that asked this command to end."""
+
+
+def _ended(error: BaseException, number: int) -> tuple[str, str, str | None, ExitCode]:
+    """Return (code, message, hint, exit code) of a signal that ended the command."""
+    if number == signal.SIGTERM:
+        return "terminated", "ended by SIGTERM", _with_notes(error), ExitCode.TERMINATED
+    return "interrupted", "interrupted", _with_notes(error), ExitCode.INTERRUPTED
 
 
 def _worded(error: Exception) -> tuple[str, str, str | None, ExitCode]:
@@ -113,6 +128,12 @@ def _say(code: str, message: str, hint: str | None, exit_code: ExitCode, *, as_j
     return exit_code
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    _arrived.append(number)
+    raise KeyboardInterrupt
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    _arrived.append(number)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough, and what follows ends soon
     raise _Terminated

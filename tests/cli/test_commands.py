@@ -4,10 +4,12 @@ import importlib
 import inspect
 import json
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
+from relkit.cli import boundary
 from relkit.cli.app import COMMANDS, GROUPS
 from relkit.cli.boundary import run
 from tests.builders import git
@@ -210,3 +212,34 @@ def test_runs_are_listed_and_named_by_their_place(workspace: Workspace) -> None:
     resumed = workspace.relkit("eval", suite, "--resume", "@latest")
     assert resumed.code == 2
     assert "there is no interrupted run" in resumed.err
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "name"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_inside_of_a_library_is_no_defect(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    code: int,
+    name: str,
+) -> None:
+    """DuckDB turns what a signal raises in a query into an error: the signal counts all the same."""
+
+    def query(_arguments: list[str]) -> int:
+        try:
+            signal.raise_signal(number)
+        except BaseException:  # noqa: BLE001 - as a native library does
+            raise RuntimeError("Query interrupted") from None
+        raise AssertionError("no signal arrived")
+
+    monkeypatch.setattr(boundary, "_run", query)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(["slo", "--json"]) == code
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == name

@@ -91,8 +91,8 @@ class Session:
         """Start the database."""
         import duckdb
 
+        self._connection = duckdb.connect(":memory:")  # takes long enough to be interrupted in it
         self._spill = tempfile.TemporaryDirectory(prefix="relkit-duckdb-")
-        self._connection = duckdb.connect(":memory:")
         try:
             # A bar would stand on standard output, where results go.
             self._connection.execute("SET enable_progress_bar = false")
