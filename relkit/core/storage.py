@@ -12,6 +12,7 @@ from typing import Self
 
 from relkit.core.codec import decode
 from relkit.core.errors import Busy, InvalidInput, StorageFailed
+from relkit.core.yaml_text import shown
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as mkstemp names it
 
@@ -119,6 +120,13 @@ def read_bytes(path: Path, *, what: str, hint: str | None = None) -> bytes:
     except OSError as error:
         reason = os.strerror(error.errno or errno.EIO)
         raise InvalidInput(f"{what}: cannot be read: {reason}", hint=hint) from error
+
+
+def unreadable(error: OSError, *, among: str) -> InvalidInput:
+    """Return that one of some files cannot be read: its name, where the error has it, and why."""
+    name = Path(os.fsdecode(error.filename)).name if error.filename else among
+    reason = os.strerror(error.errno or errno.EIO)
+    return InvalidInput(f"{shown(name)}: cannot be read: {reason}")
 
 
 class AppendLog:

@@ -1,9 +1,12 @@
 """The turn table that DuckDB makes of telemetry files."""
 
+import errno
 import gzip
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -363,3 +366,31 @@ def test_a_summary_cuts_long_names_and_stays_on_their_lines(tmp_path: Path) -> N
     text = telemetry_text(summary(json_lines(tmp_path / "a.jsonl", [row])))
     assert max(map(len, text.splitlines())) <= 80
     assert "\nb" not in text
+
+
+@pytest.mark.parametrize("place", ["a.jsonl", "more", "x" * 300])
+def test_what_may_not_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A file or folder without permission, or a name too long, is refused and never left out."""
+    json_lines(tmp_path / "a.jsonl", [turn(0)])
+    (tmp_path / "more").mkdir()
+    opened_before, listed_before = Path.open, os.scandir
+
+    def refuse(path: object) -> None:  # a folder may be a number, too
+        if isinstance(path, Path | str) and Path(path).name == place:
+            raise PermissionError(errno.EACCES, "no", str(path))
+
+    def open_file(path: Path, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401
+        refuse(path)
+        return opened_before(path, *arguments, **named)
+
+    def list_folder(path: str) -> Any:  # noqa: ANN401
+        refuse(path)
+        return listed_before(path)
+
+    monkeypatch.setattr(Path, "open", open_file)
+    monkeypatch.setattr(os, "scandir", list_folder)
+    with pytest.raises(InvalidInput, match="cannot be read") as caught:
+        summary(tmp_path if len(place) < 100 else tmp_path / place)
+    assert str(tmp_path) not in caught.value.message

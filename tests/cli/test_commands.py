@@ -225,7 +225,7 @@ def test_a_signal_inside_of_a_library_is_no_defect(
     code: int,
     name: str,
 ) -> None:
-    """DuckDB turns what a signal raises in a query into an error: the signal counts all the same."""
+    """What a signal raises in a query DuckDB turns into an error: the signal still counts."""
 
     def query(_arguments: list[str]) -> int:
         try:

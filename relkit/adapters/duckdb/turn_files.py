@@ -1,11 +1,13 @@
 """Files of telemetry: which they are, of what kind, and the SQL that reads them."""
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NoReturn
 
 from relkit.adapters.duckdb.session import Session
 from relkit.core.errors import InvalidInput, UsageError
@@ -58,11 +60,16 @@ def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
         if path.is_file():
             matched = [path]
         elif path.is_dir():
-            inside = (file for file in path.rglob("*") if file.is_file())
+            inside = (
+                Path(folder, name)
+                for folder, _, names in os.walk(path, onerror=_refuse)
+                for name in names
+            )
             matched = [
                 file
                 for file in inside
                 if _ENDING.search(file.name)
+                and file.is_file()
                 and not file.name.startswith(".")
                 and file.name != "scenario.json"
             ]
@@ -76,6 +83,11 @@ def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:
             )
         files.update(dict.fromkeys(sorted(matched)))
     return tuple(files)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """Refuse a folder that cannot be listed: what is in it would be missing unseen."""
+    raise error
 
 
 def sources_of(

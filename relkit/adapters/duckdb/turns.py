@@ -21,6 +21,7 @@ from relkit.adapters.duckdb.turn_files import (
     telemetry_files,
     type_changes,
 )
+from relkit.core import storage
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown
@@ -115,15 +116,20 @@ class TurnTable(AbstractContextManager["TurnTable"]):
         self.dialect = "turns"
         self.trace_counts: Mapping[str, int] = {}
         self._attributes_of: Mapping[str, str] = {}
-        files = telemetry_files(options.paths)
+        try:
+            files = telemetry_files(options.paths)
+        except OSError as error:
+            raise storage.unreadable(error, among="the telemetry") from error
         self._session = Session(memory_limit=memory_limit, threads=threads)
         try:
             self._session.execute("SET TimeZone = 'UTC'")
             self._session.execute("SET preserve_insertion_order = false")
             self._open(files, traces)
             self._drop(duplicates)
-        except BaseException:
+        except BaseException as error:
             self._session.close()
+            if isinstance(error, OSError):  # a file that may not be read, or that has gone since
+                raise storage.unreadable(error, among="the telemetry") from error
             raise
 
     def __exit__(self, *_exit: object) -> None:
