@@ -196,9 +196,10 @@ def canary(
 ) -> "CanaryReport":
     """Return whether a canary may have more traffic, and why; the options of ``relkit canary``.
 
-    ``now`` is a UTC time (default: the clock). Nothing is written but ``state`` and ``decision``:
-    what a gate requires is the record of the command. Raises InvalidInput, UsageError,
-    StorageFailed.
+    ``report.verdict`` is ``advance``, ``hold`` or ``roll_back``, ``report.reason`` a sentence.
+    ``now`` is a UTC time such as ``2026-01-06T00:00:00Z`` (default: the clock). Nothing is written
+    but ``state`` and ``decision``: what a gate requires is the record of the command. Raises
+    InvalidInput, UsageError, StorageFailed.
     """
     from relkit.canary.run import CanaryOptions
     from relkit.wiring import canary as wiring
@@ -226,7 +227,11 @@ def drift(
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "DriftReport":
-    """Return whether traffic still looks like a profile; the options of ``relkit drift``."""
+    """Return whether traffic still looks like a profile; the options of ``relkit drift``.
+
+    ``reference`` is the file of ``relkit drift profile``; ``report.verdict`` is ``quiet``,
+    ``drifted`` or ``no_data``. No record is written. Raises InvalidInput, UsageError.
+    """
     from relkit.monitoring.drift.run import DriftOptions
     from relkit.wiring import monitoring as wiring
     from relkit.wiring.telemetry import as_of
@@ -251,7 +256,12 @@ def cost(
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "CostReport":
-    """Return what two arms cost per call and success; the options of ``relkit cost``."""
+    """Return what two arms cost per call and success; the options of ``relkit cost``.
+
+    ``report.verdict`` is ``pass``, ``fail``, ``inconclusive`` or ``no_data``; costs are pairs of
+    baseline and candidate in ``report.currency``. No record is written. Raises InvalidInput,
+    UsageError.
+    """
     from relkit.monitoring.cost.types import CostOptions
     from relkit.wiring import monitoring as wiring
     from relkit.wiring.telemetry import as_of
@@ -275,7 +285,12 @@ def slo(
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "SloReport":
-    """Return whether an error budget burns too fast; the options of ``relkit slo``."""
+    """Return whether an error budget burns too fast; the options of ``relkit slo``.
+
+    Give ``telemetry`` or the address of a ``prometheus``; ``report.verdict`` is ``page``,
+    ``ticket``, ``none`` or ``no_data``. No record is written. Raises InvalidInput, UsageError,
+    BackendUnavailable.
+    """
     from relkit.wiring import monitoring as wiring
 
     report, _ = wiring.check_slo(
@@ -292,7 +307,12 @@ def health(
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "HealthReport":
-    """Return how a service bears its load; the options of ``relkit health``."""
+    """Return how a service bears its load; the options of ``relkit health``.
+
+    Give ``telemetry`` or the address of a ``prometheus``; ``report.verdict`` is ``ok``,
+    ``saturated``, ``storm``, ``spike``, ``fail`` or ``no_data``. No record is written. Raises
+    InvalidInput, UsageError, BackendUnavailable.
+    """
     from relkit.wiring import monitoring as wiring
 
     opened, paths = _open(workspace), _paths(telemetry)
@@ -307,7 +327,11 @@ def capacity(
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "CapacityReport":
-    """Return what a service can bear and what it needs; the options of ``relkit capacity``."""
+    """Return what a service can bear and what it needs; the options of ``relkit capacity``.
+
+    Give ``load_test``, ``telemetry`` or both; ``report.verdict`` is ``pass``, ``fail`` or
+    ``no_data``. No record is written. Raises InvalidInput, UsageError.
+    """
     from relkit.wiring import monitoring as wiring
 
     opened, tests = _open(workspace), [Path(path) for path in _paths(load_test)]

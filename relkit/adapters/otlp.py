@@ -133,6 +133,7 @@ class _Reading:
         self._reader = SpanReader(self._table)
         self._accounting = Accounting()
         self._forced = options.dialect
+        self._mapping = options.mapping
         self._waiting = _Waiting(folder)
         self._calls: dict[str, _Call] = {}
         self._turns = _TurnColumns(options.key or b"")
@@ -154,16 +155,16 @@ class _Reading:
             self._add("vapi", turns)
         self._counts["unreadable"] += self._reader.unreadable
         self._counts["turns"] = self._turns.rows
-        seen = self._reader.label_names
+        seen, table = self._reader.label_names, self._turns.table()
         return TraceTurns(
-            table=self._turns.table(),
+            table=table,
             dialect="+".join(sorted(self._dialects)) or "none",
             counts=dict(self._counts),
             attributes={
                 column: next((name for name in names if name in seen), names[0])
                 for column, names in self._table.labels.items()
             },
-            problems=(*self._problems, *self._findings()),
+            problems=(*self._problems, *self._findings(), *self._not_there(table.column_names)),
         )
 
     def _read_file(self, path: Path) -> None:
@@ -265,6 +266,13 @@ class _Reading:
                 " LiveKit's `agent_turn` nor GenAI's attributes are in them"
             )
             yield _problem("spans", message)
+
+    def _not_there(self, columns: Sequence[str]) -> Iterator[TelemetryProblem]:
+        """Yield what the mapping names and no turn has; a session that goes on may lack it."""
+        for column, mapped in self._mapping.items():
+            if self._counts["turns"] and column not in columns:
+                message = f"no turn has {shown(mapped.column)}, which the mapping names"
+                yield TelemetryProblem(code="other", where=column, message=message)
 
 
 def _problem(where: str, message: str) -> TelemetryProblem:

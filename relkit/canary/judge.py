@@ -36,7 +36,7 @@ from relkit.canary.types import (
 )
 from relkit.core.arrays import FloatArray
 from relkit.core.slices import OVERALL, columns_of
-from relkit.core.wording import counted, duration, number, on_slice, percent
+from relkit.core.wording import counted, lasted, number, on_slice, percent
 from relkit.gate.types import Verdict
 from relkit.monitoring.serving.budgets import BUDGETS
 from relkit.statistics.arm_differences import difference_of_rates
@@ -678,5 +678,5 @@ def _hold_words(code: str, report: CanaryReport, look: CanaryLook) -> str:
     if name == "not_ruled_out" and report.thresholds == "none" and not _measured(report, about):
         return f"{about} waits for the turns that it is held against"
     if name == "min_duration" and report.step is not None:
-        return f"the step has lasted {duration(report.step.elapsed_s)} only"
+        return f"the step has lasted {lasted(report.step.elapsed_s)} only"
     return words.get(name, code)

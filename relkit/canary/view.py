@@ -20,6 +20,7 @@ from relkit.core.wording import (
     count,
     counted,
     duration,
+    lasted,
     number,
     on_slice,
     percent,
@@ -109,6 +110,10 @@ def _lines(judged: JudgedCanary) -> Iterator[str]:
         lost = {name: turns for name in LOST_KINDS if (turns := encode(report.lost)[name])}
         of = ", ".join(f"{name.replace('_', ' ')} {count(turns)}" for name, turns in lost.items())
         yield f"missing: {number(report.missing, 'fraction')} of the turns ({of})"
+        late = "missing_data" in report.reason_codes and max(lost, key=lost.__getitem__) == "late"
+        if late and judged.state is not None:
+            yield "  turns of a file that has grown since it was read count as late, too: give it"
+            yield "  once it is complete"
     yield from _blind(report)
     yield from _needed(report)
     for note in report.notes:
@@ -125,7 +130,7 @@ def _step(judged: JudgedCanary) -> Iterator[str]:
     steps = judged.policy.steps
     minimum = duration(steps[step.index - 1].min_duration_s)
     of = f"step {step.index} of {len(steps)}: {percent(step.share)} of the traffic"
-    yield f"{of}, for {duration(step.elapsed_s)} (at least {minimum})"
+    yield f"{of}, for {lasted(step.elapsed_s)} (at least {minimum})"
     needed = f"{report.threshold:g} rolls back, by chance in {percent(report.alpha)} of rollouts"
     yield f"evidence {evidence_text(report.evidence)} ({needed})"
 

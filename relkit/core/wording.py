@@ -221,6 +221,11 @@ def duration(seconds: float) -> str:
     return f"{_digits(seconds, 'ratio', 0)} seconds"
 
 
+def lasted(seconds: float) -> str:
+    """Return how long something has lasted, in whole minutes: it never rounds up to a bound."""
+    return duration(seconds // 60 * 60 or seconds)
+
+
 def setting_change(setting: str, before: object, after: object) -> str:
     """Return a changed setting: ``beam_size 1 -> 5``; where neither value is shown, its name."""
     if before is None and after is None:

@@ -412,6 +412,14 @@ def test_mapping_reads_from_span_conversation_and_resource(tmp_path: Path) -> No
     assert "host.name" not in turns.table.column_names
 
 
+def test_what_a_mapping_names_and_no_turn_has_is_said(tmp_path: Path) -> None:
+    """A misspelt attribute is a problem of its column; one that is there is none."""
+    file = write_lines(tmp_path / "t.jsonl", [document(pipecat_call(), app__build=7)])
+    turns = read(file, mapping={"arm": "app.amr", "release": "app.build"})
+    said = [(problem.where, problem.message) for problem in turns.problems]
+    assert said == [("arm", "no turn has app.amr, which the mapping names")]
+
+
 def test_nothing_that_people_said_or_are_called_comes_out(tmp_path: Path) -> None:
     """A canary in every text, name and id of the traces is nowhere in the written bytes."""
     files = [

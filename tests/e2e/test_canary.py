@@ -391,6 +391,18 @@ def test_simulated_faults_get_the_verdict_they_should(scenario: str, rollout: Ro
     assert said.code == {"advance": 0, "roll_back": 1, "hold": 3}[said.document["verdict"]]
 
 
+def test_a_file_that_grows_between_looks_is_said(rollout: Rollout) -> None:
+    """Its turns that were seen count as late, which people are told how to avoid."""
+    path = rollout.folder / "grows.parquet"
+    arguments = ["--telemetry", str(path), "--reference", rollout.reference, "--now", NOW]
+    arguments += ["--state", str(rollout.folder / "rollout.state")]
+    for rows in (EQUAL[: len(EQUAL) // 2], EQUAL):
+        write_turns(path, rows)
+        said = rollout.workspace.relkit("canary", "rollout", *arguments)
+    assert said.code == 3
+    assert "of a file that has grown since it was read count as late" in said.out
+
+
 def test_late_rows_hold_look_by_look(rollout: Rollout) -> None:
     """Rows that come an hour late are counted, not used, and are too many to advance."""
     folder = rollout.folder / "traffic"

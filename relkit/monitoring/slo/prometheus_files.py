@@ -64,7 +64,7 @@ def prometheus_export(policy: SloPolicy) -> tuple[dict[str, str], tuple[str, ...
     if events is None:
         raise UsageError(
             f'"{policy.name}" says nothing about Prometheus',
-            hint='add to its good: prometheus: {bad: turns_total{outcome="failed"}, total: …}',
+            hint='add to its good: prometheus: {bad: "turns_total{…}", total: turns_total}',
         )
     rules = Rules(policy=policy, events=events)
     head = f"# Made by: relkit slo {policy.name} --export prometheus"

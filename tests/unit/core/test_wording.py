@@ -162,6 +162,11 @@ def test_other_things_have_one_wording_too() -> None:
     seconds = (30.0, 600.0, 26 * 3600.0, 3 * 86400.0)
     words = ["30 seconds", "10 minutes", "26 hours", "3 days"]
     assert [wording.duration(s) for s in seconds] == words
+    assert [wording.lasted(s) for s in (45.0, 3599.9, 14399.9)] == [
+        "45 seconds",
+        "59 minutes",
+        "3.98 hours",
+    ]
     assert wording.short_digest("sha256:" + "ab" * 32) == "sha256:abababababab"
     assert wording.metric_name("wer_capped") == "wer_capped"
     assert wording.metric_name("dnsmos_ovrl.mean") == "dnsmos_ovrl.mean (predicted MOS)"
