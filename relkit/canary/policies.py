@@ -24,6 +24,7 @@ from relkit.core.yaml_text import KeyPath, shown, where
 from relkit.monitoring.serving.budgets import BUDGETS
 from relkit.statistics.bets import THETAS
 from relkit.statistics.measured_bets import DELTAS
+from relkit.telemetry.columns import NAMES_PERSONS, RENAME_IT, is_of_persons
 from relkit.telemetry.types import COLUMNS
 
 CANARY_SCHEMA = "relkit.canary/v1"
@@ -229,6 +230,8 @@ def _columns(policy: WrittenCanaryPolicy) -> Iterator[CanaryDefect]:
             yield CanaryDefect(path, f'"{shown(watched.column)}" stands twice')
         if COLUMNS.get(watched.column, "text") != "text" or watched.column in {"arm", "outcome"}:
             yield CanaryDefect(path, f'"{watched.column}" is no attribute to slice by')
+        if is_of_persons(watched.column):
+            yield CanaryDefect(path, f'"{shown(watched.column)}" {NAMES_PERSONS}', RENAME_IT)
         yield from _ratio(watched.detectable, (*path, "detectable"))
         yield from _waits(watched, path)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
+from relkit.canary.types import WrittenCanaryPolicy
 from relkit.core.codec import schema
 from relkit.core.config import WorkspaceFile
 from relkit.datasets.files import ManifestRow
@@ -10,6 +11,7 @@ from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
+from relkit.monitoring.cost.types import CostPolicy, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
 from relkit.monitoring.slo.types import SloPolicy
@@ -18,8 +20,10 @@ from relkit.scoring.normalizers import NormalizerFile
 
 KINDS: Mapping[str, type] = {
     "answer": AnswerLine,
+    "canary": WrittenCanaryPolicy,
     "capacity": CapacityPolicy,
     "check": WrittenCheck,
+    "cost": CostPolicy,
     "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
     "drift": DriftPolicy,
@@ -29,6 +33,7 @@ KINDS: Mapping[str, type] = {
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerFile,
+    "prices": PriceTable,
     "profile": DriftProfile,
     "release": Release,
     "report": EvalReport,

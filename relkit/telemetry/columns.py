@@ -54,6 +54,12 @@ _OF_PEOPLE = re.compile(
     re.IGNORECASE,
 )
 
+_PERSON = "speaker|user|caller|customer|client|person|patient|contact|account|subscriber|member"
+_OF_PERSONS = re.compile(
+    rf"(?:{_PERSON})s?(?:[_ .-]?(?:id|no|number|key|hash|name))?|(?:.*[_ .-])?(?:id|uuid|guid)",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnPlan:
@@ -190,3 +196,12 @@ def parse_mapping(texts: Iterable[str]) -> dict[str, MappedColumn]:
         else:
             mapping[name] = MappedColumn(column=source)
     return mapping
+
+
+NAMES_PERSONS = "names persons, whom no result may hold"
+RENAME_IT = "slice by what they have in common; a column that only sounds so is renamed by mapping:"
+
+
+def is_of_persons(column: str) -> bool:
+    """Return whether a column by its name holds persons or identifiers, and not what they do."""
+    return _OF_PERSONS.fullmatch(column) is not None

@@ -28,6 +28,7 @@ from relkit.monitoring.cost.types import (
     Unit,
     Validity,
 )
+from relkit.telemetry.columns import NAMES_PERSONS, RENAME_IT, is_of_persons
 
 SCHEMAS = {"relkit.prices/v1": PriceTable, "relkit.cost/v1": CostPolicy}
 
@@ -49,7 +50,7 @@ def parse_cost_policy(text: str, *, source: str) -> CostPolicy:
     document, lines = yaml_text.load(text, source=source)
     _check_schema(document, "relkit.cost/v1", source, lines)
     policy = parse(CostPolicy, document, source=source, lines=lines)
-    defect = _defect(policy)
+    defect = next(_defects(policy), None)
     if defect is not None:
         key, problem, hint = defect
         raise Malformed(problem, source=source, line=line_of((key,), lines), hint=hint)
@@ -71,24 +72,25 @@ def _check_schema(document: object, schema: str, source: str, lines: Lines) -> N
         )
 
 
-def _defect(policy: CostPolicy) -> tuple[str, str, str] | None:
-    """Return the (key, defect, hint) of a policy that makes no sense."""
+def _defects(policy: CostPolicy) -> Iterator[tuple[str, str, str]]:
+    """Yield (key, defect, hint) of what makes no sense in a policy."""
     if policy.margin >= 10:  # noqa: PLR2004 - eleven times the cost
-        return "margin", f"a margin of {policy.margin:g} can never fail", "10% or 0.1 is a tenth"
+        yield "margin", f"a margin of {policy.margin:g} can never fail", "10% or 0.1 is a tenth"
     if policy.max_unpriced >= 1:
-        return "max_unpriced", "all calls may be without a price", "the default is 1%"
+        yield "max_unpriced", "all calls may be without a price", "the default is 1%"
     for name, component in policy.components.items():
         if (component.model is None) == (component.column is None):
-            return "components", f"{name} needs a model or a column", f"{name}: {{column: NAME}}"
+            yield "components", f"{name} needs a model or a column", f"{name}: {{column: NAME}}"
     for key in ("baseline", "candidate"):
         choice = getattr(policy, key)
         if choice is not None and (choice.release is None) == (choice.arm is None):
-            return key, f"{key} needs a release or an arm", f"{key}: {{release: NAME}}"
+            yield key, f"{key} needs a release or an arm", f"{key}: {{release: NAME}}"
+    if persons := next(filter(is_of_persons, policy.slices), None):
+        yield "slices", f'"{shown(persons)}" {NAMES_PERSONS}', RENAME_IT
     for key in ("slices", "per"):
         values = getattr(policy, key)
         if len(set(values)) != len(values):
-            return key, f"{key} has an entry twice", "name each once"
-    return None
+            yield key, f"{key} has an entry twice", "name each once"
 
 
 def render_prices(table: PriceTable, *, comment: str) -> str:

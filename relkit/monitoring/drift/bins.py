@@ -1,7 +1,6 @@
 """How the bins of a column are frozen from the reference, and what a profile keeps of it."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -89,18 +88,6 @@ def frozen_categories(
         ),
         labelled=labelled,
     )
-
-
-_PERSON = "speaker|user|caller|customer|client|person|patient|contact|account|subscriber|member"
-_OF_PERSONS = re.compile(
-    rf"(?:{_PERSON})s?(?:[_ .-]?(?:id|no|number|key|hash|name))?|(?:.*[_ .-])?(?:id|uuid|guid)",
-    re.IGNORECASE,
-)
-
-
-def is_of_persons(column: str) -> bool:
-    """Return whether a column by its name holds persons or identifiers, and not what they do."""
-    return _OF_PERSONS.fullmatch(column) is not None
 
 
 def value_digest(column: str, value: str) -> str:

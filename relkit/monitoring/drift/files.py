@@ -9,9 +9,9 @@ from relkit.core.codec import encode, parse, parse_json, parse_yaml
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput, Malformed
 from relkit.core.yaml_text import shown, where
-from relkit.monitoring.drift.bins import is_of_persons
 from relkit.monitoring.drift.types import SLOTS, ColumnProfile, DriftPolicy, DriftProfile
 from relkit.monitoring.drift.windows import SLOT_S
+from relkit.telemetry.columns import is_of_persons
 
 DRIFT = "relkit.drift/v1"
 """The schema of a drift policy."""

@@ -15,7 +15,6 @@ from relkit.monitoring.drift.bins import (
     frozen_categories,
     frozen_numbers,
     frozen_values,
-    is_of_persons,
     thawed,
 )
 from relkit.monitoring.drift.files import check_window
@@ -32,6 +31,7 @@ from relkit.monitoring.drift.types import (
     WindowTotals,
 )
 from relkit.monitoring.drift.windows import window_time
+from relkit.telemetry.columns import is_of_persons
 
 MOST_WINDOWS = 20_000
 """Windows of one judgement, over two years of hours."""

@@ -14,6 +14,7 @@ from relkit.monitoring.slo.burn import alerts_of
 from relkit.monitoring.slo.openslo_files import OPENSLO, policy_of_openslo
 from relkit.monitoring.slo.selectors import WRITE_A_COUNTER, selector_of
 from relkit.monitoring.slo.types import GoodEvents, PrometheusEvents, SloPolicy
+from relkit.telemetry.columns import NAMES_PERSONS, RENAME_IT, is_of_persons
 from relkit.telemetry.types import COLUMNS
 
 SLO_SCHEMA = "relkit.slo/v1"
@@ -73,6 +74,8 @@ def parse_slo(text: str, *, source: str) -> SloPolicy:
 def _defects(policy: SloPolicy) -> Iterator[_Defect]:
     """Yield what makes an objective senseless."""
     yield from _events(policy.good)
+    if persons := next(filter(is_of_persons, policy.slices), None):
+        yield _Defect(("slices",), f'"{shown(persons)}" {NAMES_PERSONS}', RENAME_IT)
     if policy.good.prometheus is not None:
         yield from _prometheus(policy.good.prometheus)
     try:

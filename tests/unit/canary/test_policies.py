@@ -41,6 +41,7 @@ def test_several_times_of_a_tail_name_their_stage() -> None:
         ("{arm: canary}", "{}", 'line 4: "canary" has either a release or an arm'),
         ("slices: [language]", "slices: [language, language]", 'line 5: "language" stands twice'),
         ("slices: [language]", "slices: [latency_ms]", "line 5: .* no attribute to slice by"),
+        ("slices: [language]", "slices: [user_id]", 'line 5: "user_id" names persons'),
         (
             "slices: [language]",
             "slices: [{column: language, detectable: 3}]",

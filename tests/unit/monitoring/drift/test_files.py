@@ -11,7 +11,6 @@ from relkit.monitoring.drift.bins import (
     frozen_categories,
     frozen_numbers,
     frozen_values,
-    is_of_persons,
     thawed,
     value_digest,
 )
@@ -23,6 +22,7 @@ from relkit.monitoring.drift.types import (
     DriftProfile,
     SlotTotals,
 )
+from relkit.telemetry.columns import is_of_persons
 from tests.conftest import ROOT
 
 HEAD = "schema: relkit.drift/v1\nname: inputs\n"
