@@ -159,7 +159,8 @@ def price_import_text(imported: ImportedPrices) -> str:
     table = imported.table
     head = (
         f"{imported.format}: {counted(len(table.models), 'model')} of {count(imported.entries)}"
-        f" have a price in {table.currency} from {table.valid.from_} on;"
+        f" {'has' if len(table.models) == 1 else 'have'} a price in {table.currency}"
+        f" from {table.valid.from_} on;"
         f" {count(imported.entries - len(table.models))} were left out"
     )
     lines = [head]
