@@ -1,6 +1,6 @@
 """What judging a canary needs from outside: turns folded into histograms, states, the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from relkit.canary.types import (
     AmountHistogram,
     CanaryPolicy,
     CanaryReport,
+    FileBytes,
     FinalRollback,
     FrozenThresholds,
     LostTurns,
@@ -91,8 +92,14 @@ class FoldTurns(Protocol):
 class TelemetryFiles(Protocol):
     """The files of telemetry that paths name."""
 
-    def digests(self, paths: tuple[str, ...], /) -> Mapping[str, str]:
-        """Return path to digest of the bytes of every file; raises UsageError."""
+    def digests(self, paths: tuple[str, ...], lengths: Sequence[int], /) -> Mapping[str, FileBytes]:
+        """Return path to digest of every file, and of its first ``lengths`` bytes; UsageError.
+
+        Beginnings are those of files of lines, as far as they end with a line.
+        """
+
+    def after(self, path: str, length: int, /) -> str:
+        """Return a path to what a file holds beyond its first bytes; raises StorageFailed."""
 
     def turns(self, paths: tuple[str, ...], now: str, /) -> int:
         """Return how many turns files hold; raises InvalidInput."""

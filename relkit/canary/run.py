@@ -445,16 +445,22 @@ def _unread(
     """Return the files that were not read before, their digests, and the turns of the others."""
     if options.state is None:
         return options.telemetry, (), 0
-    seen = {file.digest for file in before.files} if before is not None else set()
-    fresh: dict[str, str] = {}
+    read = {} if before is None else {file.digest: file for file in before.files}
+    lengths = sorted({file.length for file in read.values() if file.length})
+    fresh: dict[str, tuple[str, ReadFile]] = {}
     again = []
-    for path, digest in ports.files.digests(options.telemetry).items():
-        if digest in seen or digest in fresh:
+    for path, content in ports.files.digests(options.telemetry, lengths).items():
+        digest = content.file.digest
+        if digest in read or digest in fresh:
             again.append(path)
-        else:
-            fresh[digest] = path
+            continue
+        # A file that has grown is read from where it ended: what was seen is not seen again.
+        earlier = [length for length, begun in content.beginnings.items() if begun in read]
+        rest = ports.files.after(path, max(earlier)) if earlier else path
+        fresh[digest] = rest, content.file
     repeated = ports.files.turns(tuple(again), options.now) if again else 0
-    return tuple(fresh.values()), tuple(ReadFile(digest=digest) for digest in fresh), repeated
+    paths = tuple(path for path, _ in fresh.values())
+    return paths, tuple(file for _, file in fresh.values()), repeated
 
 
 def _judge_and_keep(  # noqa: PLR0913, PLR0917 - what a look is made of

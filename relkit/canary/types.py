@@ -322,9 +322,21 @@ class FrozenThresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFile:
-    """A file of telemetry that was read whole, by the digest of its bytes."""
+    """A file of telemetry that was read whole, by the digest of its bytes and their number.
+
+    ``length`` is 0 where the file cannot have grown since: of lines alone more can come.
+    """
 
     digest: Digest
+    length: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileBytes:
+    """A file as it lies there: ``beginnings`` are the digests of its first bytes, by length."""
+
+    file: ReadFile
+    beginnings: Mapping[int, str] = field(default_factory=dict)
 
 
 LOST_KINDS = ("late", "future", "naive", "unnamed", "unknown_arm", "both_arms", "bad_value")

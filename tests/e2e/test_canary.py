@@ -403,6 +403,24 @@ def test_a_file_that_grows_between_looks_is_said(rollout: Rollout) -> None:
     assert "of a file that has grown since it was read count as late" in said.out
 
 
+def test_lines_that_are_appended_are_read_from_where_they_began(rollout: Rollout) -> None:
+    """A file of JSON lines that grows gives what two files give, and nothing counts twice."""
+    path, reports = rollout.folder / "grows.jsonl", []
+    half = len(EQUAL) // 2
+    for name, parts in {"whole": [EQUAL], "grows": [EQUAL[:half], EQUAL]}.items():
+        for rows in parts:
+            lines = (json.dumps(row, default=str) for row in rows)
+            path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+            said = rollout.workspace.relkit(
+                *("canary", "rollout", "--telemetry", str(path), "--now", NOW, "--json"),
+                *("--reference", rollout.reference, "--state", str(rollout.folder / name)),
+            )
+        reports.append(said.document)
+    assert reports[0]["evidence"] == pytest.approx(reports[1]["evidence"], rel=1e-9)
+    assert reports[0]["turns"] == reports[1]["turns"]
+    assert reports[1]["turns"]["late"] == reports[1]["turns"]["duplicate"] == 0
+
+
 def test_late_rows_hold_look_by_look(rollout: Rollout) -> None:
     """Rows that come an hour late are counted, not used, and are too many to advance."""
     folder = rollout.folder / "traffic"

@@ -8,10 +8,14 @@ units. What is kept between two looks is sealed with the telemetry key.
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
 import hashlib
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +49,10 @@ from relkit.canary.types import (
     NO_AMOUNT,
     AmountCounts,
     CellKey,
+    FileBytes,
     FrozenThresholds,
     LostTurns,
+    ReadFile,
     SampledUnits,
     ServedRelease,
     TimeBins,
@@ -136,19 +142,52 @@ class DigestedFiles:
     def __init__(self, open_turns: _OpenTurns) -> None:
         """Open files in this way where their turns are counted."""
         self._open_turns = open_turns
+        self._rests: str | None = None
 
-    def digests(self, paths: tuple[str, ...]) -> dict[str, str]:
-        """Return path to digest of the bytes of every file; raises UsageError."""
-        digests = {}
-        for path in telemetry_files(paths):
-            with path.open("rb") as file:
-                digests[str(path)] = PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
-        return digests
+    def digests(self, paths: tuple[str, ...], lengths: Sequence[int]) -> dict[str, FileBytes]:
+        """Return path to digest of every file, and of its beginnings; raises UsageError."""
+        return {str(path): _file_bytes(path, lengths) for path in telemetry_files(paths)}
+
+    def after(self, path: str, length: int) -> str:
+        """Return a temporary file of the same name with what comes after so many bytes."""
+        if self._rests is None:
+            self._rests = tempfile.mkdtemp(prefix="relkit-canary-")
+            weakref.finalize(self, shutil.rmtree, self._rests, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=self._rests))
+        rest = folder / Path(path).name
+        with Path(path).open("rb") as whole, rest.open("wb") as copy:
+            whole.seek(length)
+            shutil.copyfileobj(whole, copy)
+        return str(rest)
 
     def turns(self, paths: tuple[str, ...], now: str) -> int:
         """Return how many turns files hold; raises InvalidInput."""
         with self._open_turns(TelemetryOptions(paths=paths, now=now)) as table:
             return int(table.fetch("SELECT count(*) AS n FROM turns")["n"][0])
+
+
+_CHUNK = 1 << 20
+
+
+def _file_bytes(path: Path, lengths: Sequence[int]) -> FileBytes:
+    """Return the digest of a file, and of its first ``lengths`` bytes where a line ends there."""
+    lines = path.suffix.lower() in {".json", ".jsonl", ".ndjson"}
+    size = path.stat().st_size
+    ends = [length for length in lengths if length < size] if lines else []
+    digest, read, beginnings = hashlib.sha256(), 0, {}
+    with path.open("rb") as file:
+        for end in (*ends, None):
+            last = b""
+            while end is None or read < end:
+                chunk = file.read(_CHUNK if end is None else min(_CHUNK, end - read))
+                if not chunk:
+                    break
+                digest.update(chunk)
+                read, last = read + len(chunk), chunk[-1:]
+            if end is not None and last == b"\n":
+                beginnings[end] = PREFIX + digest.hexdigest()
+    whole = ReadFile(digest=PREFIX + digest.hexdigest(), length=read if lines else 0)
+    return FileBytes(file=whole, beginnings=beginnings)
 
 
 class _Fold:
