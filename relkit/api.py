@@ -190,6 +190,7 @@ def canary(
     reference: Paths = (),
     state: str | Path | None = None,
     decision: str | Path | None = None,
+    sign: str | Path | None = None,
     key: str | Path | None = None,
     now: str | None = None,
     workspace: str | Path = ".",
@@ -202,9 +203,12 @@ def canary(
     InvalidInput, UsageError, StorageFailed.
     """
     from relkit.canary.run import CanaryOptions
+    from relkit.core.errors import UsageError
     from relkit.wiring import canary as wiring
     from relkit.wiring.telemetry import as_of
 
+    if sign is not None and decision is None:
+        raise UsageError("sign signs a decision", hint="decision=FILE")
     opened, at = _open(workspace), as_of(now)
     options = CanaryOptions(
         policy=os.fspath(policy),
@@ -214,8 +218,7 @@ def canary(
         decision=_path(decision),
         now=at,
     )
-    judged = wiring.judge_canary_telemetry(opened, options, _path(key))
-    return judged.report
+    return wiring.judge_canary_telemetry(opened, options, _path(key), _path(sign)).report
 
 
 def drift(
