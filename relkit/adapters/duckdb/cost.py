@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from relkit.adapters.duckdb.session import quoted
+from relkit.adapters.duckdb.session import literal, quoted
 from relkit.adapters.duckdb.turns import TurnTable
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.codec import nearest
@@ -110,8 +110,8 @@ class _Net:
         if not self.sources:
             return "input_tokens"
         which = " OR ".join(
-            f"(provider IS NOT DISTINCT FROM {_text(provider)} AND model IS NOT DISTINCT FROM"
-            f" {_text(model)})"
+            f"(provider IS NOT DISTINCT FROM {literal(provider)} AND model IS NOT DISTINCT FROM"
+            f" {literal(model)})"
             for provider, model in self.sources
         )
         return f"input_tokens + CASE WHEN {which} THEN {cached} ELSE 0 END"
@@ -157,7 +157,7 @@ class _Query:
             self.models["llm"] = "model"
             for component, chosen in policy.components.items():
                 self.models[component] = (
-                    _text(chosen.model)
+                    literal(chosen.model)
                     if chosen.model is not None
                     else table.require(str(chosen.column), table.attributes)
                 )
@@ -172,7 +172,7 @@ class _Query:
             self.words = quoted("words")
         elif "partial_words" in table.columns:
             self.words = "partial_words"
-        self.language = quoted(_LANGUAGE) if _LANGUAGE in table.attributes else _text(_ALL)
+        self.language = quoted(_LANGUAGE) if _LANGUAGE in table.attributes else literal(_ALL)
 
     def units(self, component: Payee) -> tuple[Unit, ...]:
         """Return the units that a component's models can be paid for."""
@@ -224,7 +224,7 @@ class _Query:
         """Return the number of the price cell that pays for a turn, NULL where none does."""
         cases = []
         for cell in self.cells[component]:
-            conditions = [f"{self.models[component]} = {_text(cell.model)}"]
+            conditions = [f"{self.models[component]} = {literal(cell.model)}"]
             if not cell.start <= self.facts.first_day:
                 conditions.append(f"ts >= TIMESTAMP '{cell.start}'")
             if not self.facts.last_day < cell.end:
@@ -239,7 +239,7 @@ class _Query:
     def reason(self, component: Payee) -> str:
         """Return an expression for why a component of a turn has no price: 0, or code and unit."""
         model = self.models[component]
-        known = ", ".join(_text(n) for n in sorted({c.model for c in self.cells[component]}))
+        known = ", ".join(literal(n) for n in sorted({c.model for c in self.cells[component]}))
         without = [f"WHEN {model} IS NULL THEN {_number('no_model')}"]
         if component == "llm":
             tokens = [f"{_COLUMN[unit]} IS NULL" for unit in ("input", "output")]
@@ -339,10 +339,6 @@ def _reason_of(number: int) -> tuple[int, UnpricedCode, Unit | None]:
     return payee, _CODES[reason // 100 - 1], PRICE_UNITS[unit - 1] if unit else None
 
 
-def _text(value: str | None) -> str:
-    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
-
-
 class ArmUsageReader:
     """Implements UsageReader: the files of an arm as turns of DuckDB."""
 
@@ -400,7 +396,7 @@ def _where(choice: TurnChoice | None) -> str:
     if choice is None:
         return ""
     column, value = ("arm", choice.arm) if choice.arm is not None else ("release", choice.release)
-    return f" WHERE {column} = {_text(value)}"
+    return f" WHERE {column} = {literal(value)}"
 
 
 def _check_columns(table: TurnTable, policy: CostPolicy, book: PriceBook | None) -> None:
@@ -523,8 +519,8 @@ def _sessions(
         for name, sql in query.slices.items()
     }
     codes = "".join(
-        f", list_position([{', '.join(map(_text, values[name]))}]::VARCHAR[],"
-        f" coalesce(slice_{i}, {_text(NO_VALUE)})) AS code_{i}"
+        f", list_position([{', '.join(map(literal, values[name]))}]::VARCHAR[],"
+        f" coalesce(slice_{i}, {literal(NO_VALUE)})) AS code_{i}"
         for i, (name, _) in named
     )
     keys = "".join(f", {sql} AS slice_{i}" for i, (_, sql) in named)

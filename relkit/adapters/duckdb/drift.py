@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from relkit.adapters.duckdb.session import quoted
+from relkit.adapters.duckdb.session import literal, quoted
 from relkit.adapters.duckdb.turns import TURNS, Columns, TurnTable
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.monitoring.drift.bins import value_digest
@@ -356,7 +356,7 @@ def _code(frozen: FrozenBins, others: _Others | None = None) -> str:
         )
         return f"CASE {cases} WHEN isfinite({name}) THEN {last - 1} ELSE {last} END"
     cases = " ".join(
-        f"WHEN {name} = {_literal(value)} THEN {i}" for i, value in enumerate(frozen.categories)
+        f"WHEN {name} = {literal(value)} THEN {i}" for i, value in enumerate(frozen.categories)
     )
     if others is None:
         return f"CASE {cases} WHEN {name} IS NULL THEN {last} ELSE {last - 2} END"
@@ -375,12 +375,8 @@ def _search(name: str, edges: Sequence[float], first: int = 0) -> str:
     return f"CASE WHEN {name} <= {edge} THEN {below} ELSE {above} END"
 
 
-def _literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
 def _listed(values: Sequence[str]) -> str:
-    return ", ".join(map(_literal, values))
+    return ", ".join(map(literal, values))
 
 
 def _slot(season: Season) -> str:

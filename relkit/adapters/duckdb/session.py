@@ -266,6 +266,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(value: str | None) -> str:
+    """Return text as SQL spells it; None is NULL."""
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
 def _unreadable(shown: str) -> InvalidInput:
     return InvalidInput(f"{shown}: cannot be read as results", hint=_HINT)
 

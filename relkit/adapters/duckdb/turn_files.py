@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NoReturn
 
-from relkit.adapters.duckdb.session import Session
+from relkit.adapters.duckdb.session import Session, literal
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.telemetry.columns import Held
@@ -38,11 +38,6 @@ class AlikeFiles:
     types: Mapping[str, str]
     held: Mapping[str, str]
     full: frozenset[str] = frozenset()
-
-
-def literal(value: str) -> str:
-    """Return text as SQL spells it."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 def telemetry_files(paths: Iterable[str]) -> tuple[Path, ...]:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from relkit.adapters.duckdb.session import Session, quoted
+from relkit.adapters.duckdb.session import Session, literal, quoted
 from relkit.adapters.duckdb.turn_files import (
     AlikeFiles,
     held_by,
     is_trace,
-    literal,
     sources_of,
     telemetry_files,
     type_changes,
