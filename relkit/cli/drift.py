@@ -44,17 +44,14 @@ def drift(
     from relkit.wiring import monitoring as wiring
     from relkit.wiring.telemetry import as_of
 
+    at = as_of(now)
     options = DriftOptions(
-        policy=policy,
-        reference=reference,
-        current=tuple(current),
-        window=window,
-        now=now,
+        policy=policy, reference=reference, current=tuple(current), window=window, now=at
     )
     workspace = common.open()
     report = wiring.drift(workspace, options)
     conclude(
-        drift_finding(report, created=as_of(now)),
+        drift_finding(report, created=at),
         workspace,
         common,
         text=lambda _: drift_text(report),

@@ -83,9 +83,6 @@ _MOST_SLICES = 1000
 _FEWEST = 50
 """Turns with a time below which all of them may be the same by chance."""
 
-_JOINT = 400
-"""Combinations of slice values that one query groups by."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Bet:

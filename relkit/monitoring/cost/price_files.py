@@ -30,8 +30,6 @@ from relkit.monitoring.cost.types import (
 )
 from relkit.telemetry.columns import NAMES_PERSONS, RENAME_IT, is_of_persons
 
-SCHEMAS = {"relkit.prices/v1": PriceTable, "relkit.cost/v1": CostPolicy}
-
 
 def parse_prices(text: str, *, source: str) -> PriceTable:
     """Return a price table from YAML; raises InvalidInput with file, line and what to do."""

@@ -1,7 +1,6 @@
 """How the bins of a column are frozen from the reference, and what a profile keeps of it."""
 
 import hashlib
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,8 +17,6 @@ from relkit.monitoring.drift.types import (
     FrozenBins,
     ReferenceSums,
 )
-
-DECILES = tuple(i / 10 for i in range(1, 10))
 
 RARE_SHARE = 0.005
 """Categories under this share of the reference's turns are ``(other)``."""
@@ -140,8 +137,3 @@ def column_profile(
 def _finite(value: float | None) -> float | None:
     """Return a moment to nine digits: the last ones depend on the order of the turns."""
     return None if value is None or not np.isfinite(value) else float(f"{value:.9g}")
-
-
-def unknown_columns(columns: tuple[str, ...], seen: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the columns that a profile or table lacks, in order."""
-    return tuple(column for column in columns if column not in seen)
