@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from relkit.core import storage
+from relkit.core.arrays import Codes
 from relkit.core.errors import UsageError
-from relkit.telemetry.simulation.types import Codes, TurnColumns
+from relkit.telemetry.simulation.types import TurnColumns
 from relkit.telemetry.types import COLUMNS
 
 if TYPE_CHECKING:

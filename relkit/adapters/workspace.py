@@ -22,6 +22,7 @@ from relkit.core.codec import decode, parse_yaml
 from relkit.core.config import (
     MARKER,
     MlflowSettings,
+    Privacy,
     Tracking,
     Workspace,
     WorkspaceFile,
@@ -394,7 +395,7 @@ def read_workspace(folder: Path, environment: Mapping[str, str]) -> Workspace:
         name=written.name,
         **folders,
         trusted_keys=() if written.signing is None else written.signing.keys,
-        profile="default" if written.privacy is None else written.privacy.profile,
+        privacy=written.privacy or Privacy(),
         mlflow=_mlflow(written, environment),
         environment=dict(environment),
     )

@@ -6,7 +6,9 @@ The workspace of one command, frozen: where it is and what its relkit.yaml says.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from relkit.core.values import Read
 
 MARKER = "relkit.yaml"
 """The file that makes a folder a workspace."""
@@ -20,14 +22,40 @@ class MlflowSettings:
     experiment: str = "relkit"
 
 
+Profile = Literal["default", "health"]
+"""A disclosure profile: 10 people per cell, or 11."""
+
+
+def _listed(written: object) -> object:
+    """Return the values of a shared column as a list; a file may say ``*`` for all of them."""
+    return [written] if isinstance(written, str) else written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privacy:
+    """What may leave the team (section *Privacy* of docs/privacy.md).
+
+    ``unit`` is what is counted as a person: ``session`` only where it is said. With ``ci`` shared
+    reports, summaries and comments obey the same rules as packets. ``share`` maps a column to those
+    of its values that are named in shared documents, ``*`` for those the dataset was locked with.
+    """
+
+    profile: Profile = "default"
+    unit: Literal["user", "session"] = "user"
+    ci: Literal["internal", "shared"] = "internal"
+    share: Mapping[str, Annotated[tuple[str, ...], Read(_listed, str)]] = field(
+        default_factory=dict
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
     """Everything a command needs to know beyond its own options.
 
     ``folder`` is the absolute folder with ``relkit.yaml``. ``mlflow`` is None where tracking is not
     configured. ``trusted_keys`` are the public keys whose signatures count: PEM files relative to
-    the workspace, or ``ed25519:<base64>``. ``profile`` is the disclosure profile of shared
-    documents. ``environment`` is a copy of the variables the process was started with.
+    the workspace, or ``ed25519:<base64>``. ``privacy`` says what shared documents may
+    show. ``environment`` is a copy of the variables the process was started with.
     """
 
     folder: Path
@@ -37,7 +65,7 @@ class Workspace:
     normalizers: Path
     gates: Path
     trusted_keys: tuple[str, ...] = ()
-    profile: Literal["default", "health"] = "default"
+    privacy: Privacy = Privacy()
     mlflow: MlflowSettings | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -91,13 +119,6 @@ class Signing:
     """Public keys that are trusted."""
 
     keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Privacy:
-    """The disclosure profile of shared documents."""
-
-    profile: Literal["default", "health"] = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ _OF_PEOPLE = re.compile(
     re.IGNORECASE,
 )
 
+_SOFTWARE = "client"
+"""The program that a person speaks to, not the person."""
+
 _PERSON = "speaker|user|caller|customer|client|person|patient|contact|account|subscriber|member"
 _OF_PERSONS = re.compile(
     rf"(?:{_PERSON})s?(?:[_ .-]?(?:id|no|number|key|hash|name))?|(?:.*[_ .-])?(?:id|uuid|guid)",
@@ -204,4 +207,4 @@ RENAME_IT = "slice by what they have in common; a column that only sounds so is 
 
 def is_of_persons(column: str) -> bool:
     """Return whether a column by its name holds persons or identifiers, and not what they do."""
-    return _OF_PERSONS.fullmatch(column) is not None
+    return column != _SOFTWARE and _OF_PERSONS.fullmatch(column) is not None

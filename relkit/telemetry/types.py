@@ -17,6 +17,7 @@ COLUMNS: Mapping[str, Kind] = {
     "session": "key",
     "turn_id": "key",
     "unit": "key",
+    "user": "key",
     "arm": "text",
     "release": "text",
     "ok": "flag",
@@ -48,7 +49,8 @@ COLUMNS: Mapping[str, Kind] = {
 """The columns that mean something to relkit, in the order in which they are written.
 
 ``ts`` is the end of the turn in UTC. ``session`` and ``turn_id`` are required; ``unit`` is what
-traffic was assigned by, the session where there is none. ``arm`` is ``control`` or ``canary``.
+traffic was assigned by, the session where there is none; ``user`` is whose turn it was.
+``arm`` is ``control`` or ``canary``.
 ``outcome`` is ``completed``, ``failed``, ``interrupted`` or ``abandoned``. Usage is inclusive:
 cached, written and audio tokens are inside input, reasoning inside output. Any other column of text
 is a slice attribute, any other of true and false an event, any other number a measure.

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (
     "statistics",
+    "disclosure",
     "datasets",
     "telemetry",
     "audio",
@@ -27,6 +28,7 @@ PACKAGES = (
     "registry",
     "rollback",
     "bisect",
+    "incident",
 )
 """Those below ``adapters`` and above ``core``."""
 

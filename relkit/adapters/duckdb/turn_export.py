@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BATCH = 100_000
-_KEYS = ("session", "turn_id", "unit")
+_KEYS = ("session", "turn_id", "unit", "user")
 
 
 def write_turns(turns: TurnTable, path: Path, key: bytes) -> None:

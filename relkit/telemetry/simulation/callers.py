@@ -9,10 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from relkit.core.arrays import Codes
 from relkit.core.values import moment
 from relkit.telemetry.simulation.types import (
     Bools,
-    Codes,
     Floats,
     Keys,
     Quantity,

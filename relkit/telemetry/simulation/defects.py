@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from relkit.core.arrays import Codes
 from relkit.core.values import moment
 from relkit.telemetry.simulation.callers import mixed, uniform
 from relkit.telemetry.simulation.types import (
     Bools,
-    Codes,
     DefectKind,
     Index,
     Rehearsal,

@@ -34,8 +34,9 @@ from typing import Any
 
 import numpy as np
 
+from relkit.core.arrays import Codes
 from relkit.telemetry.simulation.spans import SimulatedSpan, SpanValue
-from relkit.telemetry.simulation.types import Codes, TrafficFormat, TurnColumns
+from relkit.telemetry.simulation.types import TrafficFormat, TurnColumns
 
 PRIVATE = "Erika Mustermann"
 """A made-up person whose name stands in every text that must not be read."""

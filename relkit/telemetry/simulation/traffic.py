@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from relkit.core.arrays import Codes
 from relkit.core.values import moment
 from relkit.telemetry.simulation.callers import (
     CATEGORIES,
@@ -31,7 +32,6 @@ from relkit.telemetry.simulation.callers import (
 from relkit.telemetry.simulation.defects import defect_in, joined_turns, recorded
 from relkit.telemetry.simulation.types import (
     Bools,
-    Codes,
     Floats,
     Index,
     Keys,
@@ -425,7 +425,7 @@ def _turns_of(calls: _Calls) -> TurnColumns:
         "_naive": np.zeros(calls.total, np.int8),
     }
     order = dict.fromkeys((*COLUMNS, *_ATTRIBUTES, *_MEASURES, *columns))
-    return TurnColumns({name: columns[name] for name in order})
+    return TurnColumns({name: columns[name] for name in order if name in columns})
 
 
 def _constant(text: str, count: int) -> Codes:

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
+from relkit.core.arrays import Codes
 from relkit.core.values import Count, Limits, Rate, Shape, Time, after
 
 Floats = npt.NDArray[np.float64]
@@ -184,14 +185,6 @@ class SimulatedTraffic:
     turns: Count
     sessions: Count
     arms: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Codes:
-    """A column of text with few values: their numbers, -1 for none, and the values."""
-
-    codes: npt.NDArray[np.int32]
-    names: tuple[str, ...]
 
 
 Values = Codes | npt.NDArray[np.generic]

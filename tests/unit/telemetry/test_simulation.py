@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relkit.core.arrays import Codes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.telemetry.simulation.scenarios import (
     ROLLOUT,
@@ -16,7 +17,7 @@ from relkit.telemetry.simulation.scenarios import (
     rehearsal,
 )
 from relkit.telemetry.simulation.traffic import PRICES, hourly, traffic
-from relkit.telemetry.simulation.types import Codes, SimulatedStep, TurnColumns
+from relkit.telemetry.simulation.types import SimulatedStep, TurnColumns
 from relkit.telemetry.types import COLUMNS, OUTCOMES, STAGES
 
 SMALL: dict[str, Any] = {"turns_per_hour": 400.0, "hours": 6}

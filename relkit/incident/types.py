@@ -1,0 +1,157 @@
+"""What triage reads and what it says (docs/incidents.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from relkit.core.arrays import Codes, FloatArray, IntArray
+from relkit.core.values import Count, NonEmpty, Shape, Time
+from relkit.disclosure.types import Cause, Evidence
+from relkit.rollback.types import Refused
+
+TriageVerdict = Literal["nothing", "release", "not_release", "undetermined", "no_data"]
+
+BIN_S = 300
+"""Seconds of a bin: an onset is told to five minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Something that can go wrong with a turn: a yes or no, and the components that can cause it.
+
+    ``column`` is a flag of the turn table (an event where it is ``bad``), a quantity that is bad
+    above its reference's ``above`` quantile, or a count of which more than ``over`` is bad.
+    """
+
+    name: NonEmpty
+    column: NonEmpty
+    components: tuple[str, ...] = ()
+    bad: bool = True
+    above: float | None = None
+    over: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentCounts:
+    """Turns counted by five-minute bin and everything they can be cut by; one value per cell.
+
+    ``start`` is the time of bin 0, ``bins`` the bin of each cell. ``columns`` are slice columns,
+    ``releases`` maps a component to the version of each cell, its ``names`` in the order in which
+    they were released. ``turns`` counts turns; ``measured`` and ``events`` count per signal.
+    ``dispersion`` is by how much events of one session come together, 1 for not at all.
+    """
+
+    start: Time
+    bins: IntArray = field(repr=False)
+    columns: Mapping[str, Codes] = field(repr=False)
+    releases: Mapping[str, Codes] = field(repr=False)
+    turns: IntArray = field(repr=False)
+    measured: Mapping[str, IntArray] = field(repr=False)
+    events: Mapping[str, IntArray] = field(repr=False)
+    dispersion: Mapping[str, float] = field(default_factory=dict)
+    sums: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
+    """Quantities summed per cell, for what no yes or no says: ``cost``, ``tokens``, ``nulls``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherEvent:
+    """What changed elsewhere: a line of ``--events``."""
+
+    FILE: ClassVar = Shape(open=True)
+
+    at: Time
+    kind: Literal["config", "flag", "dependency", "price", "client", "traffic", "infrastructure"]
+    name: NonEmpty
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onset:
+    """Between which times it began."""
+
+    from_: Time
+    to: Time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """How often it was seen and was to be expected, as shares of turns, with the interval."""
+
+    observed: float
+    expected: float
+    low: float | None
+    high: float | None
+    turns: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A hypothesis, and by how much it explains the counts better than its rivals."""
+
+    cause: Cause | None
+    component: str | None
+    version: str | None
+    slice: str | None
+    log_odds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuledOut:
+    """What it was not, and why."""
+
+    cause: Cause
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Which share of traffic, on which version, would decide, and in how many minutes."""
+
+    component: str
+    version: str
+    share: float
+    minutes: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriageRead:
+    """What was read, how long it took, and what was not used."""
+
+    turns: Count
+    seconds: float
+    late: Count
+    future: Count
+    duplicates: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriageReport:
+    """What broke, since when, for whom, by what, and where to go back to.
+
+    ``cause`` is None where nothing is wrong or it cannot be told. ``reason`` says in one sentence
+    why this verdict. ``command`` is what to run next.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    verdict: TriageVerdict
+    reason: str
+    cause: Cause | None
+    evidence: Evidence | None
+    component: str | None
+    first_bad: str | None
+    slice: str | None
+    metric: str | None
+    onset: Onset | None
+    ended: Time | None
+    effect: Effect | None
+    log_odds: float | None
+    target: str | None
+    target_verified: bool
+    refused: tuple[Refused, ...]
+    command: str | None
+    candidates: tuple[Candidate, ...]
+    ruled_out: tuple[RuledOut, ...]
+    probe: Probe | None
+    packet: str | None
+    read: TriageRead
