@@ -416,6 +416,7 @@ def _turns_of(calls: _Calls) -> TurnColumns:
         "session": sessions,
         "turn_id": mixed(sessions + calls.number.astype(np.uint64), 3),
         "unit": calls.units[calls.of],
+        "user": mixed(calls.users, 7)[calls.of],
         "speaker": mixed(calls.users, 5)[calls.of],
         "arm": Codes(arm, ("control", "canary")),
         "release": Codes(arm, (rehearsal.control, rehearsal.canary)),
@@ -425,7 +426,7 @@ def _turns_of(calls: _Calls) -> TurnColumns:
         "_naive": np.zeros(calls.total, np.int8),
     }
     order = dict.fromkeys((*COLUMNS, *_ATTRIBUTES, *_MEASURES, *columns))
-    return TurnColumns({name: columns[name] for name in order if name in columns})
+    return TurnColumns({name: columns[name] for name in order})
 
 
 def _constant(text: str, count: int) -> Codes:
