@@ -15,10 +15,10 @@ from relkit.core.arrays import Codes, FloatArray, IntArray
 from relkit.core.config import Profile
 from relkit.core.values import OMITTED, REQUIRED, Count, Digest, Limits, NonEmpty, Rate, Shape, Time
 
-NAME = r"^[A-Za-z0-9._+-]{1,64}$"
+NAME_FORM = r"^[A-Za-z0-9._+-]{1,64}$"
 """The form of versions, models, policies and rule ids in what is shared."""
 
-SharedName = Annotated[str, Limits(pattern=NAME)]
+SharedName = Annotated[str, Limits(pattern=NAME_FORM)]
 
 Band = Annotated[tuple[int, ...], Limits(min_length=2, max_length=2)]
 """Lowest and highest of a count, both included: 10 and 19, 20 and 49, 50 and 99, 100 and 199."""
@@ -26,16 +26,16 @@ Band = Annotated[tuple[int, ...], Limits(min_length=2, max_length=2)]
 Subjects = Literal["people", "public", "synthetic"]
 """Whose data it is; control applies to people."""
 
-Stage = Literal["initial", "update", "final"]
-Status = Literal["open", "mitigated", "resolved"]
-Severity = Literal["low", "medium", "high", "critical"]
+PacketStage = Literal["initial", "update", "final"]
+IncidentStatus = Literal["open", "mitigated", "resolved"]
+IncidentSeverity = Literal["low", "medium", "high", "critical"]
 
 Cause = Literal[
     "release", "dependency", "region", "client", "tenant", "load", "price", "mix", "measurement"
 ]
 """What a change for the worse can come from."""
 
-Evidence = Literal["concurrent", "temporal"]
+CauseEvidence = Literal["concurrent", "temporal"]
 """``concurrent``: the old version served beside it; ``temporal``: only the time of the switch."""
 
 Mitigation = Literal[
@@ -154,7 +154,7 @@ class PacketCause:
     """What broke, as far as it is known, with no effect and no odds; ``onset`` in whole hours."""
 
     cause: Cause | None
-    evidence: Evidence | None
+    evidence: CauseEvidence | None
     component: SharedName | None
     first_bad: SharedName | None
     slice: str | None
@@ -254,7 +254,7 @@ class Packet:
 
     schema: Literal["relkit.packet/v1"] = field(default="relkit.packet/v1", metadata=REQUIRED)
     incident: SharedName
-    stage: Stage
+    stage: PacketStage
     previous: Digest | None
     profile: Profile
     k: Count
@@ -263,8 +263,8 @@ class Packet:
     window: HourSpan
     created: Time
     tool_version: NonEmpty
-    status: Status
-    severity: Severity | None
+    status: IncidentStatus
+    severity: IncidentSeverity | None
     cause: PacketCause
     mitigations: tuple[Mitigation, ...]
     impact: Impact

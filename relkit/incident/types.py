@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from relkit.core.arrays import Codes, FloatArray, IntArray
 from relkit.core.values import Count, NonEmpty, Shape, Time
-from relkit.disclosure.types import Cause, Evidence
+from relkit.disclosure.types import Cause, CauseEvidence
 from relkit.rollback.types import Refused
 
 TriageVerdict = Literal["nothing", "release", "not_release", "undetermined", "no_data"]
@@ -137,7 +137,7 @@ class TriageReport:
     verdict: TriageVerdict
     reason: str
     cause: Cause | None
-    evidence: Evidence | None
+    evidence: CauseEvidence | None
     component: str | None
     first_bad: str | None
     slice: str | None
