@@ -1,6 +1,7 @@
-"""In-toto statements: a decision, an override or a check, and what it is about (docs/evidence.md).
+"""In-toto statements: decisions, overrides, checks, packets, and what each is about.
 
-A new kind of statement is a line of :data:`PREDICATES`, and what it is about in :func:`_subjects`.
+docs/evidence.md describes them. A new kind of statement is a line of :data:`PREDICATES`, and what
+it is about in :func:`_subjects`.
 
 The document that ``relkit gate --json`` prints (docs/cli.md, section "What --json prints").
 """
@@ -10,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
+from relkit.attestation.types import DigestSet, VerificationSummary
 from relkit.canary.types import CanaryDecision
 from relkit.core.codec import as_type, decode, encode, parse, parse_json
 from relkit.core.digests import MOST_WHOLE, PREFIX, JsonValue, canonical, digest_of, sha256_bytes
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Limits, NonEmpty, Shape, named
+from relkit.disclosure.names import page_name
+from relkit.disclosure.types import Packet
 from relkit.gate.types import (
     CheckRecord,
     Coverage,
@@ -27,23 +31,26 @@ from relkit.gate.types import (
     WrittenOverride,
 )
 
-Content = GateDecision | Override | CheckRecord | CanaryDecision
-C = TypeVar("C", GateDecision, Override, CheckRecord, CanaryDecision)
+Content = GateDecision | Override | CheckRecord | CanaryDecision | Packet | VerificationSummary
+C = TypeVar("C", GateDecision, Override, CheckRecord, CanaryDecision, Packet, VerificationSummary)
 
 PREDICATES: Mapping[str, tuple[str, type[Content], type]] = {
     "urn:relkit:gate-decision:v1": ("decision", GateDecision, GateDecision),
     "urn:relkit:override:v1": ("override", Override, WrittenOverride),
     "urn:relkit:check:v1": ("check", CheckRecord, WrittenCheck),
     "urn:relkit:canary-decision:v1": ("canary decision", CanaryDecision, CanaryDecision),
+    "urn:relkit:incident-packet:v1": ("incident packet", Packet, Packet),
+    "https://slsa.dev/verification_summary/v1": (
+        "verification summary",
+        VerificationSummary,
+        VerificationSummary,
+    ),
 }
 """Predicate type to (what people call it, its type, the type of what is signed)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DigestSet:
-    """Digests of a subject by algorithm; there is one."""
-
-    sha256: Annotated[str, Limits(pattern=r"^[0-9a-f]{64}$")]
+ARTIFACT_URI = "urn:relkit:artifact:sha256:"
+"""What the resource of a verification summary is called by; the hexadecimal digest follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +129,17 @@ def parse_statement(payload: bytes, *, source: str) -> Statement:
     elif isinstance(content, GateDecision):
         _check_decision(content, statement, source)
     elif statement.subject != _subjects(content):
-        raise InvalidInput(f"{source}: the subject is not the canary that was judged")
+        raise InvalidInput(f"{source}: the subject is not {_ABOUT[content_type]}")
     return Statement(
         kind=kind, content=content, subjects=subjects, document=document, payload=payload
     )
+
+
+_ABOUT: Mapping[type, str] = {
+    CanaryDecision: "the canary that was judged",
+    Packet: "the page of the packet",
+    VerificationSummary: "the artifact that was verified",
+}
 
 
 def _with_doubles(value: Any) -> Any:  # noqa: ANN401 - any JSON
@@ -186,6 +200,10 @@ def _subjects(content: Content) -> tuple[Subject, ...]:
         release = content.subject.canary or "canary"
         called: JsonValue = {"policy": content.policy.digest, "release": release}
         named_digests = [(release, content.subject.artifact or digest_of(called))]
+    elif isinstance(content, Packet):
+        named_digests = [(page_name(content), content.page)]
+    elif isinstance(content, VerificationSummary):
+        named_digests = [("artifact", content.resource_uri.removeprefix(ARTIFACT_URI))]
     elif content.candidate is not None:
         named_digests = [("candidate", content.candidate)]
     else:

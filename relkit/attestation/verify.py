@@ -1,7 +1,7 @@
-"""Is a signed decision, override or check to be believed? Bytes to problems: no I/O, no clock.
+"""Is a signed decision, override, check or packet to be believed? Bytes to problems: no I/O.
 
-Only verified bytes are read: the payload is parsed after a signature over it was found good, and
-nothing outside it counts.
+There is no clock here, either. Only verified bytes are read: the payload is parsed after a
+signature over it was found good, and nothing outside it counts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,10 +11,12 @@ from datetime import timedelta
 from relkit.attestation import auditor
 from relkit.attestation.envelopes import Envelope, parse_envelope
 from relkit.attestation.statements import Content, Statement, parse_statement
-from relkit.attestation.types import TrustedKey
+from relkit.attestation.types import TrustedKey, VerificationSummary
 from relkit.canary.types import CanaryDecision
+from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput
 from relkit.core.values import moment
+from relkit.disclosure.types import Packet
 from relkit.gate.types import CheckRecord, GateDecision, Override
 
 SKEW_S = 60.0
@@ -134,31 +136,43 @@ def _generally(statement: Statement, now: str, options: VerifyOptions) -> Iterat
     content = statement.content
     if not statement.canonical:
         yield "it is not written in the one canonical form"
-    expires = None if isinstance(content, CanaryDecision) else content.expires
-    yield from _times(content.created, expires, now)
+    expires = getattr(content, "expires", None)
+    created = content.time_verified if isinstance(content, VerificationSummary) else content.created
+    yield from _times(created, expires, now)
     if options.artifact is not None and options.artifact not in statement.subjects:
         yield "it is about another artifact"
     if isinstance(content, CheckRecord):
         return
-    serial: int | None = None
-    if isinstance(content, CanaryDecision):
-        policy = content.policy.digest
-    elif isinstance(content, Override):
-        policy = content.decision.policy_digest
-    else:
-        policy, serial = content.policy.digest, content.serial
+    policy, serial = _decided_by(content)
     if options.policy not in (None, policy):
         yield "it was decided by another policy"
     if options.serial is None:
         return
     if serial is None:
-        yield (
-            "a canary decision has no serial: its state and its time say which look it is"
-            if isinstance(content, CanaryDecision)
-            else "an override has no serial: verify the decision it names"
-        )
+        yield _NO_SERIAL[type(content)]
     elif serial < options.serial:
         yield f"it is decision {serial}, older than {options.serial}: replayed"
+
+
+def _decided_by(content: Content) -> tuple[str | None, int | None]:
+    """Return (digest of the policy behind a statement, its serial), None for what it has not."""
+    if isinstance(content, GateDecision):
+        return content.policy.digest, content.serial
+    if isinstance(content, CanaryDecision):
+        return content.policy.digest, None
+    if isinstance(content, Override):
+        return content.decision.policy_digest, None
+    if isinstance(content, VerificationSummary):
+        return PREFIX + content.policy.digest.sha256, None
+    return None, None
+
+
+_NO_SERIAL = {
+    CanaryDecision: "a canary decision has no serial: its state and its time say which look it is",
+    Override: "an override has no serial: verify the decision it names",
+    Packet: "a packet has no serial: it names the one before",
+    VerificationSummary: "a verification summary has no serial",
+}
 
 
 def _times(created: str, expires: str | None, now: str) -> Iterator[str]:

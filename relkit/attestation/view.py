@@ -2,8 +2,10 @@
 
 from relkit.attestation.verify import Verification
 from relkit.canary.types import CanaryDecision
+from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import counted, safe
+from relkit.disclosure.types import Packet
 from relkit.gate.types import GateDecision
 
 
@@ -42,6 +44,14 @@ def verify_document(verification: Verification) -> dict[str, JsonValue]:
             "recomputed": verification.agreed,
             "believed": list(verification.believed),
         }
+    if isinstance(decision, Packet):
+        facts |= {
+            "incident": decision.incident,
+            "stage": decision.stage,
+            "window": encode(decision.window),
+            "previous": decision.previous,
+            "created": decision.created,
+        }
     return facts
 
 
@@ -67,5 +77,11 @@ def verify_text(verification: Verification, name: str) -> str:
         ]
         if decision.promotes and verification.signers:
             lines.append("  it promotes the canary to its next step")
+    if isinstance(decision, Packet):
+        window = f"{decision.window.from_} to {decision.window.to}"
+        lines += [
+            f"  {decision.stage} packet of {safe(decision.incident)}, {window}",
+            "  what it shows was not checked: relkit incident verify",
+        ]
     lines += [f"  signed by {key}" for key in verification.signers]
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from relkit.attestation.checks import LoggedDecision
 from relkit.attestation.envelopes import Envelope
 from relkit.attestation.statements import WrittenStatement
+from relkit.attestation.types import VerificationSummary
 from relkit.audio.types import Quality
 from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.canary.types import CanaryDecision, CanaryState, WrittenCanaryPolicy
@@ -41,6 +42,7 @@ from relkit.core.values import (
 from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
+from relkit.disclosure.types import Packet
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
@@ -200,6 +202,8 @@ FILES: tuple[type, ...] = (
     CanaryState,
     CanaryDecision,
     WrittenCanaryPolicy,
+    Packet,
+    VerificationSummary,
     HealthPolicy,
     HealthReport,
     CapacityPolicy,
