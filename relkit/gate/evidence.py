@@ -4,8 +4,10 @@ Which slices a rule is judged in and which have to be there, and the A/A certifi
 gate's own data would block a candidate that is as good.
 """
 
+import hashlib
+import hmac
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relkit.core.metrics import metric_of
@@ -107,6 +109,27 @@ class Evidence:
         baseline_digest = "" if self.baseline is None else self.baseline.report.candidate.digest
         parts = (self.candidate.dataset.digest, self.candidate.candidate.digest, baseline_digest)
         return "\n".join(parts)
+
+
+ClusterOrder = Callable[[str], bytes]
+"""What clusters are sorted by, of the name of each."""
+
+
+def cluster_order(key: bytes, inputs: Sequence[str]) -> ClusterOrder:
+    """Return the order of a decision's clusters: HMAC-SHA-256(key, inputs, name).
+
+    ``inputs`` are the digests that the decision rests on. The same ones give the same order;
+    without the key it tells nothing about a name or about the order of another decision.
+    """
+    listed = hashlib.sha256("\n".join(inputs).encode("utf-8", "surrogatepass")).digest()
+    keyed = hmac.new(key, listed, hashlib.sha256)
+
+    def place(cluster: str) -> bytes:
+        of_cluster = keyed.copy()
+        of_cluster.update(cluster.encode("utf-8", "surrogatepass"))
+        return of_cluster.digest()
+
+    return place
 
 
 def comparing_rules(policy: GatePolicy) -> tuple[Rule, ...]:

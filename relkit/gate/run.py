@@ -5,7 +5,8 @@ What a policy is judged on is collected from the runs' reports and results, part
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,8 +27,10 @@ from relkit.gate.decide import (
     warnings,
 )
 from relkit.gate.evidence import (
+    ClusterOrder,
     Compared,
     Evidence,
+    cluster_order,
     comparing_rules,
     family_count,
     replay,
@@ -52,9 +55,14 @@ from relkit.statistics.percentiles import TimingEvidence
 
 
 class OpenSlices(Protocol):
-    """Opens the results of a run; with ``utterances`` each of them is a cluster."""
+    """Opens the results of a run; with ``utterances`` each of them is a cluster.
 
-    def __call__(self, results: Path, /, *, utterances: bool = False) -> SliceAggregator:
+    ``order`` is what clusters are numbered by.
+    """
+
+    def __call__(
+        self, results: Path, /, *, utterances: bool = False, order: ClusterOrder | None = None
+    ) -> SliceAggregator:
         """Return the aggregator."""
 
 
@@ -62,7 +70,13 @@ class OpenPairs(Protocol):
     """Opens the results of a candidate and of what it is compared with, in the same way."""
 
     def __call__(
-        self, candidate: Path, baseline: Path, /, *, utterances: bool = False
+        self,
+        candidate: Path,
+        baseline: Path,
+        /,
+        *,
+        utterances: bool = False,
+        order: ClusterOrder | None = None,
     ) -> PairAggregator:
         """Return the aggregator."""
 
@@ -83,7 +97,10 @@ class Policies(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatePorts:
-    """What a gate needs from the outside; ``now`` is the UTC time of the decision."""
+    """What a gate needs from the outside; ``now`` is the UTC time of the decision.
+
+    ``key`` is the workspace's secret that the clusters of its decisions are ordered by.
+    """
 
     policies: Policies
     runs: RunStore
@@ -91,6 +108,7 @@ class GatePorts:
     pairs: OpenPairs
     records: Records
     now: str
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +266,16 @@ def collect(policy: GatePolicy, runs: Runs, ports: GatePorts) -> Evidence:
     """Return what a policy is judged on; raises InvalidInput for runs that cannot be read.
 
     Runs that are known not to measure the same are not compared: the decision says so instead.
+    Clusters are numbered in the order of this decision's inputs under the workspace's key.
     """
     candidate, baseline_run, anchor_run = runs
+    reports = [ports.runs.read_header(run).outputs.get("report.json", run) for run in runs if run]
+    order = cluster_order(ports.key, (policy.digest, *reports))
+    ports = replace(
+        ports,
+        aggregators=partial(ports.aggregators, order=order),
+        pairs=partial(ports.pairs, order=order),
+    )
     report, results = ports.runs.read_report(candidate), ports.runs.results(candidate)
     baseline, anchor = (
         None if run is None else Compared(report=ports.runs.read_report(run))

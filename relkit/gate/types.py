@@ -417,8 +417,9 @@ class SumsTable:
 
     A row is (slice number, cluster number, the candidate's sums, then those of what it is compared
     with): slices are numbered as in ``slices``, sums stand in the order of ``columns``. Without
-    ``against`` the candidate stands alone. Clusters are numbered from 0 in the order they were
-    aggregated in: the numbers lead back to nobody, and mean nothing in another table. In a table
+    ``against`` the candidate stands alone. Clusters are numbered from 0 in an order that the
+    workspace's key makes of the decision's inputs: it tells no name, and another decision has
+    another one. In a table
     ``by`` repeat the second number is the repeat of the run, in one ``by`` prompt that of a prompt
     that several clusters read. In one ``by`` cell it is the place k of a sum x_k in the row, and
     the row holds sum x_k x_j over the cells (cluster by shared prompt) for each j.

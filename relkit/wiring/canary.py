@@ -29,7 +29,7 @@ def canary_ports(
     from relkit._version import __version__
     from relkit.adapters.canaries import CanaryStateFiles
     from relkit.adapters.duckdb.canary import DigestedFiles, fold_turns, sample_units
-    from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
+    from relkit.adapters.secret_keys import TELEMETRY_KEY, secret_key
     from relkit.canary.policies import parse_canary_policy
     from relkit.canary.run import CanaryPorts
     from relkit.registry.canary import LedgerCanaries
@@ -43,7 +43,7 @@ def canary_ports(
         files=DigestedFiles(open_turns),
         states=CanaryStateFiles(workspace.state / "canary"),
         ledgers=LedgerCanaries(registry_ports(workspace)),
-        key=partial(telemetry_key, key or workspace.state / TELEMETRY_KEY, make=key is None),
+        key=partial(secret_key, key or workspace.state / TELEMETRY_KEY, make=key is None),
         shown=workspace.shown,
         tool_version=__version__,
         sealed=decision_sealer(sign),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def gate(workspace: Workspace, options: "GateOptions") -> "Decided":
     """Judge runs by a policy and write the decision; see :func:`relkit.attestation.run.decide`."""
     from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
+    from relkit.adapters.secret_keys import EVIDENCE_KEY, secret_key
     from relkit.attestation import run
     from relkit.gate.run import GatePorts
 
@@ -44,6 +45,7 @@ def gate(workspace: Workspace, options: "GateOptions") -> "Decided":
         pairs=DuckDBPairs,
         records=partial(run.read_checks, signing),
         now=signing.clock.now(),
+        key=secret_key(workspace.state / EVIDENCE_KEY, make=True),
     )
     return run.decide_and_write(options, ports, signing)
 

@@ -75,10 +75,10 @@ def import_turns(
     from functools import partial
 
     from relkit.adapters.duckdb.turn_export import write_turns
-    from relkit.adapters.telemetry_key import TELEMETRY_KEY, telemetry_key
+    from relkit.adapters.secret_keys import TELEMETRY_KEY, secret_key
     from relkit.telemetry import run as workflow
 
-    secret = telemetry_key(key or workspace.state / TELEMETRY_KEY, make=key is None)
+    secret = secret_key(key or workspace.state / TELEMETRY_KEY, make=key is None)
     with open_turns(replace(options, key=secret)) as turns:
         write = partial(write_turns, turns, to, secret)
         return workflow.import_turns(turns, workspace.shown(to), write)

@@ -401,6 +401,24 @@ def test_with_utterances_each_is_a_cluster() -> None:
         assert each.columns[name].sum() == clustered.columns[name].sum()
 
 
+def test_clusters_are_numbered_by_the_order_they_are_given() -> None:
+    """The sums of a cluster stay its own, of slices, cells and single measurements alike."""
+    rows = make_rows(4, 40, clusters=3, repeats=2)
+    needed = sums_needed(["wer"])
+    with DuckDBSlices(table_of(rows)) as slices:
+        spelt = slices.sums(["overall"], needed), slices.values(["overall"], "latency_ms")
+    with DuckDBSlices(
+        table_of(rows), order=lambda name: bytes(255 - ord(c) for c in name)
+    ) as turned:
+        others = turned.sums(["overall"], needed), turned.values(["overall"], "latency_ms")
+    assert others[0].cluster_index.tolist() == [0, 1, 2]
+    for name in needed:
+        assert others[0].columns[name].tolist() == spelt[0].columns[name].tolist()[::-1]
+    assert others[1].cluster_index.tolist() == (2 - spelt[1].cluster_index).tolist()
+    with DuckDBSlices(table_of([]), order=str.encode) as nothing:
+        assert nothing.sums(["overall"], needed).slices == ()
+
+
 def test_results_file_of_any_name_gives_what_the_table_gives(tmp_path: Path) -> None:
     """Wildcards in a folder's name are no wildcards."""
     rows = make_rows(5, 60, clusters=6)

@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote or made up
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -74,8 +74,9 @@ class DuckDBSlices(_Opened):
     """The slices of one file or table of results; close it, or use it in a ``with`` block.
 
     Slice values and clusters are numbered in the order of their spelling, so that the same data
-    gives the same arrays whatever the number of threads. Memory is bounded by ``memory_limit``
-    (in DuckDB's spelling); what does not fit is spilled to a temporary folder.
+    gives the same arrays whatever the number of threads; clusters by ``order`` where there is one.
+    Memory is bounded by ``memory_limit`` (in DuckDB's spelling); what does not fit is spilled to a
+    temporary folder.
     """
 
     def __init__(
@@ -83,12 +84,13 @@ class DuckDBSlices(_Opened):
         source: "Path | pa.Table",
         *,
         utterances: bool = False,
+        order: Callable[[str], bytes] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
         """Open the source; raises InvalidInput where it does not hold results.
 
-        With ``utterances`` each of them is a cluster.
+        With ``utterances`` each of them is a cluster; ``order`` is what clusters are sorted by.
         """
         super().__init__(memory_limit=memory_limit, threads=threads)
         try:
@@ -100,7 +102,7 @@ class DuckDBSlices(_Opened):
             self.close()
             raise
         self._columns = tuple(relation.slice_columns)
-        self._queries = SliceQueries(self._session, relation)
+        self._queries = SliceQueries(self._session, relation, order)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -124,7 +126,7 @@ class DuckDBPairs(_Opened):
     Rows pair where their id and repeat stand once in each run. Clusters, prompts and slice values
     are the candidate's. A row is unusable in both where it is in either. Where the baseline failed
     it counts as perfect; single measurements count where both rows have a finite one. Clusters are
-    numbered in the order of their spelling, as in :class:`DuckDBSlices`. Memory as there.
+    numbered as in :class:`DuckDBSlices`. Memory as there.
     """
 
     def __init__(
@@ -133,12 +135,13 @@ class DuckDBPairs(_Opened):
         baseline: Path,
         *,
         utterances: bool = False,
+        order: Callable[[str], bytes] | None = None,
         memory_limit: str = "1GB",
         threads: int | None = None,
     ) -> None:
         """Open and pair both files; raises InvalidInput where one does not hold results.
 
-        With ``utterances`` each of them is a cluster.
+        With ``utterances`` each of them is a cluster; ``order`` is what clusters are sorted by.
         """
         super().__init__(memory_limit=memory_limit, threads=threads)
         try:
@@ -154,7 +157,7 @@ class DuckDBPairs(_Opened):
             self.close()
             raise
         paired = replace(self._candidate, name="candidate_side")
-        self._queries = SliceQueries(self._session, paired)
+        self._queries = SliceQueries(self._session, paired, order)
 
     def pairing(self, slices: Sequence[str] | None = None) -> Pairing:
         """Return how the rows of the two runs match; failures are those of compared rows.

@@ -7,7 +7,7 @@ Queries are about whatever relation the rows are in.
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,13 +322,19 @@ class SliceQueries:
     """Asks a relation of results for sums and measurements by slice.
 
     Slice values and clusters are numbered in the order of their spelling, so that the same data
-    gives the same arrays whatever the number of threads.
+    gives the same arrays whatever the number of threads; clusters by ``order`` where there is one.
     """
 
-    def __init__(self, session: Session, relation: Relation) -> None:
+    def __init__(
+        self,
+        session: Session,
+        relation: Relation,
+        order: Callable[[str], bytes] | None = None,
+    ) -> None:
         """Number the values of ``relation``; rows may come from others with the same columns."""
         self._session = session
         self._relation = relation
+        self._order = order
         self._labels: dict[str, tuple[str, ...]] = {}
         self._shared: bool | None = None
 
@@ -517,12 +523,23 @@ class SliceQueries:
         name = self._relation.expression(column)
         text = f"coalesce(CAST({name} AS VARCHAR), '{NO_VALUE}')"
         if column not in self._labels:
-            self._fetch(
-                f"CREATE TYPE labels_{name} AS ENUM"
-                f" (SELECT DISTINCT {text} FROM {self._relation.name} ORDER BY 1)"
-            )
+            values = f"SELECT DISTINCT {text} AS label FROM {self._relation.name} ORDER BY 1"
+            if column == "cluster" and self._order is not None:
+                values = self._ordered(values, self._order)
+            self._fetch(f"CREATE TYPE labels_{name} AS ENUM ({values})")
             self._labels[column] = ()
         return f"CAST(enum_code(CAST({text} AS labels_{name})) AS BIGINT)"
+
+    def _ordered(self, values: str, order: Callable[[str], bytes]) -> str:
+        """Return a query for the labels that ``values`` gives, in another order."""
+        labels = sorted(map(str, self._fetch(values)["label"]), key=order)
+        self._session.execute(
+            "CREATE TABLE ordered_labels AS SELECT unnest($labels::VARCHAR[]) AS label,"
+            " generate_subscripts($labels::VARCHAR[], 1) AS place",
+            {"labels": labels},
+            blamed=self._relation.source,
+        )
+        return "SELECT label FROM ordered_labels ORDER BY place"
 
     def _labels_of(self, column: str) -> tuple[str, ...]:
         """Return the column's values in the order of their codes."""
