@@ -52,6 +52,7 @@ COMMANDS = {
     "slo": ("slo:slo", "Say whether an error budget burns too fast, and who spent it."),
     "health": ("serving:health", "Say how a service bears its load, from live traffic."),
     "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
+    "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -118,6 +119,12 @@ GROUPS = {
         "telemetry": (
             "simulate:telemetry",
             "Write turns of simulated calls with a named fault.",
+        ),
+    },
+    "incident": {
+        "packet": (
+            "incident:packet",
+            "Write a signed packet about an incident: aggregates only.",
         ),
     },
     "drift": {
