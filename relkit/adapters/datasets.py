@@ -378,7 +378,7 @@ class _Content:
     @property
     def stale(self) -> bool:
         """Whether the lock was written before the files changed."""
-        return self.lock is not None and self.lock.digest != self.digest
+        return self.lock is not None and not self.lock.describes(self.digest, self.settings)
 
     def dataset(self, commit: str | None, *, dirty: bool | None) -> Dataset:
         return Dataset(
@@ -388,6 +388,7 @@ class _Content:
                 dirty=dirty,
                 digest=self.digest,
                 utterances=len(self.utterances),
+                subjects=self.settings.subjects,
             ),
             root=str(self.root),
             settings=self.settings,

@@ -89,6 +89,7 @@ def lock(
                 "name": lock.name,
                 "digest": lock.digest,
                 "utterances": lock.utterances,
+                "subjects": lock.subjects,
                 "slices": encode(lock.slices),
                 "audio": dict(lock.audio.dvc),
                 "changed": outcome.changed,
@@ -99,7 +100,7 @@ def lock(
         return
     put(
         f"{safe(name)}: {counted(lock.utterances, 'utterance')}, "
-        f"{len(lock.audio.sha256)} audio files\n"
+        f"{len(lock.audio.sha256)} audio files, subjects: {lock.subjects}\n"
         f"{lock.digest}" + ("" if outcome.changed else "\nunchanged: the lock said so already")
     )
     folder = workspace.datasets.relative_to(workspace.folder) / name

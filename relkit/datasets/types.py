@@ -6,7 +6,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
-from relkit.core.values import OMITTED, OUTSIDE, Checked, Digest, Limits, Shape, named
+from relkit.core.values import OMITTED, OPTIONAL, OUTSIDE, Checked, Digest, Limits, Shape, named
+from relkit.disclosure.types import Subjects
 
 Text = Annotated[str, Limits(min_length=1)]
 
@@ -203,7 +204,8 @@ class DatasetSettings:
 
     ``cluster`` is the column whose values are the independent units (speakers, conversations).
     ``audio_roots`` are further folders that audio may lie in. ``consent`` says whether an utterance
-    needs its speaker's consent to be used.
+    needs its speaker's consent to be used. ``subjects`` is whose data it is: what is shared about
+    ``people`` tells of no few of them.
     """
 
     schema: Literal["relkit.dataset/v1"] = "relkit.dataset/v1"
@@ -213,6 +215,7 @@ class DatasetSettings:
     audio_roots: tuple[str, ...] = ()
     cluster: str = "speaker"
     consent: Literal["optional", "required"] = "optional"
+    subjects: Subjects = "people"
     slices: tuple[str, ...] = ()
     bins: tuple[Bins, ...] = ()
 
@@ -223,7 +226,8 @@ class DatasetVersion:
 
     ``revision`` is a git commit or None for the working tree; ``dirty`` says that the working tree
     differs from its commit (None where that cannot be known). ``digest`` does not depend on file
-    order or machine. ``contract`` is the outcome of the dataset's contract.
+    order or machine. ``contract`` is the outcome of the dataset's contract, ``subjects`` whose data
+    it is.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -234,6 +238,7 @@ class DatasetVersion:
     digest: Digest
     utterances: int
     contract: str = "not_checked"
+    subjects: Subjects = field(default="people", metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,7 +290,10 @@ class LockedAudio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetLock:
-    """What ``lock.json`` records of one version; ``slices`` maps each column to its values."""
+    """What ``lock.json`` records of one version; ``slices`` maps each column to its values.
+
+    ``subjects`` is whose data the version was said to be.
+    """
 
     FILE: ClassVar = Shape(required=True)
 
@@ -295,6 +303,11 @@ class DatasetLock:
     utterances: Annotated[int, Limits(ge=1)]
     slices: Mapping[str, tuple[str, ...]]
     audio: LockedAudio
+    subjects: Subjects = field(default="people", metadata=OPTIONAL | OMITTED)
+
+    def describes(self, digest: str, settings: DatasetSettings) -> bool:
+        """Return whether it is about a dataset of this digest, and says the same of its people."""
+        return (self.digest, self.subjects) == (digest, settings.subjects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +330,8 @@ class DatasetSnapshot:
         """Whether the lock still says what the dataset is."""
         if self.lock is None:
             return "none"
-        return "fresh" if self.lock.digest == self.dataset.version.digest else "stale"
+        of_this = self.lock.describes(self.dataset.version.digest, self.dataset.settings)
+        return "fresh" if of_this else "stale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ def compare_snapshots(before: DatasetSnapshot, after: DatasetSnapshot) -> Datase
         audio=_audio(before, after, both),
         settings=tuple(
             key
-            for key in ("cluster", "slices", "bins")
+            for key in ("cluster", "slices", "bins", "subjects")
             if getattr(before.dataset.settings, key) != getattr(after.dataset.settings, key)
         ),
         coverage=_moves(coverage(before.dataset), coverage(after.dataset)),
@@ -194,6 +194,7 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
             dvc=tracked.outs,
             sha256={path: digest for path, digest in digests.items() if digest is not None},
         ),
+        subjects=dataset.settings.subjects,
     )
     return LockOutcome(
         lock=written,

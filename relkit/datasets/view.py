@@ -43,6 +43,7 @@ def stats_document(outcome: StatsOutcome) -> dict[str, JsonValue]:
         "utterances": version.utterances,
         "clusters": overall.clusters,
         "cluster": outcome.snapshot.dataset.settings.cluster,
+        "subjects": version.subjects,
         "hours": outcome.seconds / 3600 if outcome.timed else None,
         "without_duration": version.utterances - outcome.timed,
         "words": outcome.text.words,
@@ -70,6 +71,7 @@ def stats_text(outcome: StatsOutcome) -> str:
     without = f" ({untimed} without a duration)" if untimed else ""
     column = safe(outcome.snapshot.dataset.settings.cluster)
     clusters = f"{counted(outcome.coverage[0].clusters, 'cluster')} ({column})"
+    subjects = f"subjects: {version.subjects}"
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None
     words = counted(text.words, "word")
     lines = [
@@ -78,6 +80,7 @@ def stats_text(outcome: StatsOutcome) -> str:
         f"lock: {_LOCKS[outcome.snapshot.state]}"
         + ("" if outcome.snapshot.present else "; the audio is not here"),
         f"{counted(version.utterances, 'utterance')}, {length}{without}, {clusters}",
+        subjects,
         f"{words}, {text.shortest} to {text.longest} a reference, {text.empty} empty",
         "",
         columns([["slice", "utterances", "clusters", "minutes"], *map(_row, outcome.coverage)]),

@@ -26,6 +26,7 @@ from relkit.core.values import (
     duration_s,
     named,
 )
+from relkit.disclosure.types import Subjects
 from relkit.evaluation.types import ChangedSetting
 from relkit.statistics.types import NullReplay
 
@@ -281,11 +282,15 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedDataset:
-    """The dataset a candidate was judged on; ``revision`` is the commit, None without one."""
+    """The dataset a candidate was judged on; ``revision`` is the commit, None without one.
+
+    ``subjects`` is whose data it is, None in decisions that do not say: they are taken for people.
+    """
 
     name: str
     revision: str | None
     digest: Digest
+    subjects: Subjects | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
