@@ -1,4 +1,4 @@
-"""Simulated traffic as Arrow tables and files."""
+"""Simulated traffic as Arrow tables and files, and incidents as workspaces."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +10,9 @@ import numpy.typing as npt
 from relkit.core import storage
 from relkit.core.arrays import Codes
 from relkit.core.errors import UsageError
+from relkit.registry.ledger_files import render_anchor, render_ledger
+from relkit.registry.release_files import render_release
+from relkit.registry.types import Release, ReleaseEvent
 from relkit.telemetry.simulation.types import TurnColumns
 from relkit.telemetry.types import COLUMNS
 
@@ -45,6 +48,25 @@ class SimulatedFiles:
             temporary.open("w", encoding="utf-8") as file,
         ):
             file.writelines(line + "\n" for line in lines)
+
+
+class SimulatedWorkspace(SimulatedFiles):
+    """A folder that becomes a workspace with a registry; implements IncidentFiles."""
+
+    def write_artifact(self, name: str, data: bytes) -> None:
+        """Write a file of a release; raises StorageFailed."""
+        storage.write_bytes(self._folder / name, data)
+
+    def write_release(self, release: Release) -> None:
+        """Write a release into the registry; raises StorageFailed."""
+        folder = self._folder / "registry" / "releases" / release.model / release.version
+        storage.write_text(folder / "release.json", render_release(release))
+
+    def write_ledger(self, model: str, events: tuple[ReleaseEvent, ...]) -> None:
+        """Write a model's ledger and its anchor; raises StorageFailed."""
+        folder = self._folder / "registry" / "events"
+        storage.write_bytes(folder / f"{model}.jsonl", render_ledger(events))
+        storage.write_text(folder / f"{model}.head", render_anchor(events))
 
 
 def arrow_table(turns: TurnColumns) -> "pa.Table":

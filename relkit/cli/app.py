@@ -120,6 +120,10 @@ GROUPS = {
             "simulate:telemetry",
             "Write turns of simulated calls with a named fault.",
         ),
+        "incident": (
+            "simulate:incident",
+            "Write an incident with its answer: telemetry, ledgers, events elsewhere.",
+        ),
     },
     "incident": {
         "packet": (

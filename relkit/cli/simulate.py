@@ -1,4 +1,4 @@
-"""``relkit simulate telemetry``."""
+"""``relkit simulate telemetry`` and ``relkit simulate incident``."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -109,3 +109,59 @@ def telemetry(
         traffic = simulate_telemetry(folder, plan, progress)
     result_is_stored()
     show(traffic, common, text=lambda result: traffic_text(result, folder.name))
+
+
+def incident(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="The kind of incident; see --list.")
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="A new or empty folder for the incident."),
+    ] = None,
+    turns_per_hour: Annotated[
+        float,
+        typer.Option("--turns-per-hour", metavar="N", min=1, help="Mean over a week."),
+    ] = 800.0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="Another seed, other traffic.")
+    ] = 0,
+    list_: Annotated[bool, typer.Option("--list", help="Show the kinds, and no more.")] = False,
+    common: Common,
+) -> None:
+    """Write an incident with its answer: telemetry, ledgers, events elsewhere.
+
+    Eight days of traffic; the incident is in the last two. The same seed gives the same files.
+    Example: relkit simulate incident noise --out incident
+    """
+    from relkit.incident.simulation import kinds
+    from relkit.incident.simulation.view import incident_text, kind_right, kinds_text
+    from relkit.wiring.simulation import simulate_incident
+
+    if list_:
+        show(
+            tuple(kinds.INCIDENT_KINDS.values()),
+            common,
+            text=kinds_text,
+            document=lambda every: {
+                "kinds": [
+                    {
+                        "name": kind_.name,
+                        "description": kind_.description,
+                        "right": kind_right(kind_),
+                    }
+                    for kind_ in every
+                ]
+            },
+        )
+        return
+    if kind is None or out is None:
+        raise UsageError(
+            "needs KIND and --out", hint="see the kinds: relkit simulate incident --list"
+        )
+    plan = kinds.incident(kind, seed=seed, turns_per_hour=turns_per_hour)
+    with progress_bar("hours", quiet=common.quiet) as progress:
+        written = simulate_incident(out, plan, progress)
+    result_is_stored()
+    show(written, common, text=lambda result: incident_text(result, out.name))

@@ -47,6 +47,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.incident.simulation.types import IncidentAnswer
 from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
@@ -213,6 +214,7 @@ FILES: tuple[type, ...] = (
     WrittenOverride,
     WrittenPolicy,
     WrittenStatement,
+    IncidentAnswer,
     WorkspaceFile,
 )
 """Every type that is a file or a line of one."""
