@@ -142,6 +142,23 @@ class Disclosed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearSystem:
+    """Linear bounds on V unknown counts: ``lower`` and ``upper`` (V,) of each, and R rows.
+
+    A row says that the sum of ``coefficient`` (E,) times the unknown ``column`` (E,), over the
+    entries whose ``row`` (E,) it is, lies from ``low`` to ``high`` (R,); infinite where it is open.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    row: IntArray
+    column: IntArray
+    coefficient: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HourSpan:
     """A span in whole UTC hours, or to the minute for system events."""
 
