@@ -43,7 +43,7 @@ def cell(slice_: str, people: Band, utterances: Band, **metrics: ShownMetric) ->
 
 def grid_ms(n: int) -> float:
     """Return the n-th value of the 5 % logarithmic grid."""
-    return float(f"{1.05**n:.3g}")
+    return float(f"{1.05**n:.4g}")
 
 
 def percentile(slice_: str, metric: str, p: int, n: int | None) -> ShownPercentile:

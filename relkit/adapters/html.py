@@ -11,10 +11,12 @@ from relkit.comparison.rows import align_row, explorer_columns, most_errors_firs
 from relkit.comparison.types import CompareReport
 from relkit.core.charts import histogram, waterfall
 from relkit.core.slices import OVERALL
-from relkit.core.wording import amount, code, count, interval, markdown, number
+from relkit.core.wording import amount, code, count, interval, markdown, number, safe
+from relkit.disclosure.types import Packet
 from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
 from relkit.evaluation.view import answered_words
 from relkit.gate.view import GateView
+from relkit.incident.received.view import PacketView
 from relkit.report.types import Page
 from relkit.report.view import ReportView, compared_view
 from relkit.scoring.alignment import confusions
@@ -111,6 +113,30 @@ class JinjaPages:
                 script_digest=_digest(script),
             )
         )
+
+
+class PacketPages:
+    """Draws packets: from the packet alone, so that a receiver can draw the same page again.
+
+    Neither tells of ``page``, which is the digest of what this returns.
+    """
+
+    def html(self, packet: Packet) -> str:
+        """Return a packet as one HTML document: no script, nothing fetched, data stays text."""
+        style = _asset("packet.css")
+        environment = _environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.filters["plain"] = safe
+        page = environment.get_template("packet.html.j2").render(
+            packet=packet, view=PacketView(packet), style=style, style_digest=_digest(style)
+        )
+        return page.lstrip()
+
+    def markdown(self, packet: Packet) -> str:
+        """Return a packet as Markdown; data stays text."""
+        environment = _environment(autoescape=False, keep_trailing_newline=True)
+        environment.filters |= {"md": markdown, "code": code}
+        view = PacketView(packet)
+        return environment.get_template("packet.md.j2").render(packet=packet, view=view)
 
 
 def _asset(name: str) -> str:

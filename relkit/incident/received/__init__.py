@@ -1,0 +1,1 @@
+"""Packets of incidents as those read and check them who receive one."""

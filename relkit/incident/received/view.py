@@ -1,0 +1,474 @@
+"""A packet in words: what its page, its Markdown and its text say, all from the packet alone.
+
+Tables and bars are made of the numbers that are shown; there is nothing else to make them of.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relkit.attestation.envelopes import Envelope
+from relkit.attestation.statements import ARTIFACT_URI, parse_content
+from relkit.attestation.types import VerificationSummary
+from relkit.core.charts import Scale, nice_scale
+from relkit.core.codec import parse
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import OVERALL
+from relkit.core.wording import NONE, columns, count, counted, number, percent, safe, short_digest
+from relkit.disclosure.names import packet_stem
+from relkit.disclosure.types import (
+    Packet,
+    ShownCell,
+    ShownMetric,
+    ShownPercentile,
+    ShownRate,
+)
+from relkit.incident.received.words import (
+    CAUSE_WORDS,
+    EVIDENCE_WORDS,
+    LINK_WORDS,
+    METRIC_WORDS,
+    MITIGATION_WORDS,
+    NOT_READABLE,
+    NOT_SHOWN,
+    NOT_STATED,
+    REFUSAL_WORDS,
+    STAGE_WORDS,
+    SUBJECT_WORDS,
+    TIMELINE_WORDS,
+    band_words,
+    metric_name_words,
+    metric_words,
+    slice_words,
+    span_words,
+    time_words,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnRange:
+    """Where a value and the ends of its interval lie on an axis, in percent of its width."""
+
+    at: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLine:
+    """A slice in a table: its words, what is shown of it, and its bar where it has one.
+
+    ``failing`` marks the slice that the incident is about, ``overall`` the window itself.
+    """
+
+    slice: str
+    failing: bool
+    overall: bool
+    people: str
+    turns: str
+    value: str
+    interval: str
+    bar: DrawnRange | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricTable:
+    """One metric over all slices of the window: the failing one first, then the whole."""
+
+    metric: str
+    help: str
+    lines: tuple[ShownLine, ...]
+    ticks: tuple[tuple[float, str], ...]
+    overall_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantityTable:
+    """One quantity: its percentiles (``p95``), and per slice what is shown of each with its bar."""
+
+    metric: str
+    percentiles: tuple[str, ...]
+    lines: tuple[tuple[str, bool, tuple[tuple[str, str, DrawnRange | None], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSummary:
+    """What a verification summary inside a packet says, as far as it can be read."""
+
+    artifact: str
+    result: str
+    policy: str
+    at: str
+
+
+class PacketView:
+    """A packet as people read it."""
+
+    def __init__(self, packet: Packet) -> None:
+        """Show a packet, believed or not: whoever shows it says which."""
+        self.packet = packet
+        self.noun = "people" if packet.unit == "user" else "sessions"
+
+    @property
+    def stage(self) -> str:
+        """``Initial report``, ``Update``, ``Final report``."""
+        return STAGE_WORDS[self.packet.stage]
+
+    @property
+    def headline(self) -> str:
+        """What broke, in one sentence."""
+        cause = self.packet.cause
+        on = "" if cause.slice in (None, OVERALL) else f" on {slice_words(cause.slice)}"
+        if cause.cause is None:
+            return f"Worse{on}: the cause is not known" if on else "The cause is not known"
+        if cause.cause != "release":
+            return f"{CAUSE_WORDS[cause.cause]}{f': worse{on}' if on else ''}"
+        who = " ".join(filter(None, (cause.component, cause.first_bad)))
+        return f"{f'Release {who}' if who else 'A release'} made it worse{on}"
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What, since when, for whom, what was done, where it stands: (what, words)."""
+        packet, cause, impact = self.packet, self.packet.cause, self.packet.impact
+        whom = [slice_words(cause.slice) if cause.slice else "all traffic"]
+        if impact.people is not None:
+            whom.append(f"{band_words(impact.people)} {self.noun}")
+        since = NOT_STATED if cause.onset is None else f"between {span_words(cause.onset, 'and')}"
+        done = ", ".join(MITIGATION_WORDS[item] for item in packet.mitigations) or NOT_STATED
+        went = []
+        if packet.rollback is not None and packet.rollback.target is not None:
+            went = [("Target", f"{packet.rollback.target}, {self.target_note}")]
+        return (
+            ("Status", packet.status),
+            ("Severity", packet.severity or NOT_STATED),
+            ("Since", since),
+            ("For whom", ", ".join(whom)),
+            ("Seen in", metric_name_words(cause.metric) if cause.metric else NOT_STATED),
+            ("Evidence", EVIDENCE_WORDS[cause.evidence] if cause.evidence else NOT_STATED),
+            ("Done", done),
+            *went,
+            ("Window", span_words(packet.window)),
+            *((("Follows", short_digest(packet.previous)),) if packet.previous else ()),
+        )
+
+    @property
+    def target_note(self) -> str:
+        """Whether the release to go back to was verified."""
+        rollback = self.packet.rollback
+        return "verified" if rollback is not None and rollback.verified else "not verified"
+
+    @property
+    def impact(self) -> tuple[tuple[str, str], ...]:
+        """How many were affected, for how long, and what of the error budget is spent."""
+        impact = self.packet.impact
+        minutes = NOT_STATED if impact.minutes is None else counted(impact.minutes, "minute")
+        spent = impact.budget_spent
+        budget = NOT_STATED if spent is None else f"{band_words(spent)} %"
+        return (
+            (f"{self.noun} affected", band_words(impact.people)),
+            ("turns affected", band_words(impact.turns)),
+            ("lasted", minutes),
+            ("error budget spent", budget),
+        )
+
+    @property
+    def metrics(self) -> tuple[MetricTable, ...]:
+        """A table per metric that is shown anywhere, the one that the incident is about first."""
+        names = dict.fromkeys(name for cell in self.packet.cells for name in cell.metrics)
+        first = self.packet.cause.metric
+        ordered = sorted(names, key=lambda name: name != first)
+        tables = (self._metric(name) for name in ordered)
+        return tuple(table for table in tables if table is not None)
+
+    def _cells(self) -> list[ShownCell]:
+        failing = self.packet.cause.slice
+        return sorted(
+            self.packet.cells, key=lambda cell: (cell.slice != failing, cell.slice != OVERALL)
+        )
+
+    def _metric(self, name: str) -> MetricTable | None:
+        shown = [(cell, cell.metrics.get(name)) for cell in self._cells()]
+        if all(metric is None for _, metric in shown):
+            return None
+        rates = [metric for _, metric in shown if isinstance(metric, ShownRate)]
+        scale = nice_scale(0.0, max((rate.high for rate in rates), default=1.0))
+        overall = next((metric for cell, metric in shown if cell.slice == OVERALL), None)
+        return MetricTable(
+            metric=name,
+            help=METRIC_WORDS.get(name, ""),
+            lines=tuple(self._line(cell, metric, scale) for cell, metric in shown),
+            ticks=tuple((scale.at(tick), percent(tick)) for tick in scale.ticks) if rates else (),
+            overall_at=scale.at(overall.value) if isinstance(overall, ShownRate) else None,
+        )
+
+    def _line(self, cell: ShownCell, metric: ShownMetric, scale: Scale) -> ShownLine:
+        value, interval = metric_words(metric)
+        bar = None
+        if isinstance(metric, ShownRate):
+            at, low, high = (scale.at(end) for end in (metric.value, metric.low, metric.high))
+            bar = DrawnRange(at=at, low=low, high=high)
+        return ShownLine(
+            slice=slice_words(cell.slice),
+            failing=cell.slice == self.packet.cause.slice,
+            overall=cell.slice == OVERALL,
+            people=band_words(cell.people),
+            turns=band_words(cell.utterances),
+            value=value,
+            interval=interval,
+            bar=bar,
+        )
+
+    @property
+    def percentiles(self) -> tuple[QuantityTable, ...]:
+        """A table per quantity that percentiles are shown of, in the order of the packet."""
+        names = dict.fromkeys(item.metric for item in self.packet.percentiles)
+        return tuple(self._percentiles(name) for name in names)
+
+    def _percentiles(self, name: str) -> QuantityTable:
+        items = [item for item in self.packet.percentiles if item.metric == name]
+        ranks = sorted({item.percentile for item in items})
+        ends = [item.high or item.value or 0.0 for item in items]
+        scale = nice_scale(0.0, max(ends, default=1.0))
+        failing = self.packet.cause.slice
+        keys = sorted(
+            dict.fromkeys(item.slice for item in items),
+            key=lambda key: (key != failing, key != OVERALL),
+        )
+        by_place = {(item.slice, item.percentile): item for item in items}
+        return QuantityTable(
+            metric=name,
+            percentiles=tuple(f"p{rank}" for rank in ranks),
+            lines=tuple(
+                (
+                    slice_words(key),
+                    key == failing,
+                    tuple(_percentile(by_place.get((key, rank)), scale) for rank in ranks),
+                )
+                for key in keys
+            ),
+        )
+
+    @property
+    def findings(self) -> tuple[tuple[str, str, str, str, str], ...]:
+        """What monitors said: (what they watch, policy, verdict, when, slices)."""
+        packet = self.packet
+        watched = (("cost", packet.cost), ("drift", packet.drift), ("error budget", packet.burn))
+        return tuple(
+            (
+                what,
+                item.policy,
+                item.verdict.replace("_", " "),
+                time_words(item.at),
+                ", ".join(map(slice_words, item.slices)) or NONE,
+            )
+            for what, items in watched
+            for item in items
+        )
+
+    @property
+    def served(self) -> tuple[tuple[str, str, str, str, str], ...]:
+        """What had traffic: (component, version, from, to, its last share)."""
+        return tuple(
+            (
+                item.component,
+                item.version,
+                time_words(item.from_),
+                "still" if item.to is None else time_words(item.to),
+                NONE if item.share is None else percent(item.share),
+            )
+            for item in self.packet.served
+        )
+
+    @property
+    def refused(self) -> tuple[tuple[str, str], ...]:
+        """Releases that may not be gone back to, and why in words."""
+        rollback = self.packet.rollback
+        refused = () if rollback is None else rollback.refused
+        return tuple((item.version, REFUSAL_WORDS.get(item.code, item.code)) for item in refused)
+
+    @property
+    def timeline(self) -> tuple[tuple[str, str, str], ...]:
+        """What happened: (time, what, component and version)."""
+        return tuple(
+            (
+                time_words(event.at),
+                TIMELINE_WORDS[event.kind],
+                " ".join(filter(None, (event.component, event.version))) or NONE,
+            )
+            for event in self.packet.timeline
+        )
+
+    @property
+    def form(self) -> tuple[tuple[str, str], ...]:
+        """What incident forms ask for: (field, answer), to be copied."""
+        packet, form = self.packet, self.packet.form
+        moments = {
+            "aware": form.aware,
+            "onset": form.onset,
+            "ended": form.ended,
+        }
+        times = {name: NOT_STATED if at is None else at for name, at in moments.items()}
+        parts = dict.fromkeys(f"{item.component} {item.version}" for item in packet.served)
+        return (
+            ("incident", packet.incident),
+            ("report", packet.stage),
+            ("status", packet.status),
+            ("severity", packet.severity or NOT_STATED),
+            ("aware since", times["aware"]),
+            ("began", times["onset"]),
+            ("ended", times["ended"]),
+            ("affected groups", ", ".join(map(slice_words, form.affected_groups)) or NOT_STATED),
+            (f"{self.noun} affected", band_words(packet.impact.people)),
+            ("system", ", ".join(parts) or NOT_STATED),
+            ("causal link", LINK_WORDS[form.causal_link]),
+            (
+                "corrective measures",
+                ", ".join(MITIGATION_WORDS[item] for item in form.corrective) or NOT_STATED,
+            ),
+        )
+
+    @property
+    def summaries(self) -> tuple[DecisionSummary, ...]:
+        """What the verification summaries say; their details stay with the sender."""
+        return tuple(map(_summary, self.packet.summaries))
+
+    @property
+    def commitments(self) -> tuple[tuple[str, str], ...]:
+        """What stays at home: (kind, commitment)."""
+        return tuple((item.kind, item.sha256) for item in self.packet.commitments)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not shown of this window."""
+        packet = self.packet
+        notes = []
+        if packet.pooled:
+            names = ", ".join(map(safe, packet.pooled))
+            notes.append(f'Values of {names} with too few {self.noun} are counted as "(other)".')
+        if packet.hidden:
+            be = "is" if packet.hidden == 1 else "are"
+            notes.append(f"{counted(packet.hidden, 'slice')} {be} not shown at all.")
+        return tuple(notes)
+
+    @property
+    def method(self) -> tuple[str, ...]:
+        """How the numbers were made, and what they do not protect against."""
+        packet, k = self.packet, count(self.packet.k)
+        whom = f"Every cell holds at least {k} people and ten turns."
+        if packet.unit == "session":
+            whom = f"Counted are sessions, not people: at least {k} of them in every cell."
+        return (
+            whom,
+            f'"Fewer than {k} events" may be none, or more of fewer than three {self.noun}.',
+            "Counts are bands. A rate and its 95 % interval are as coarse as the evidence.",
+            "The ends of intervals are rounded outward; percentiles lie on a grid of 5 %.",
+            f"A number is not shown where one or two {self.noun} make most of it.",
+            "Turns are told in whole hours (UTC), events of the system to the minute.",
+            "Names that are not shared are pseudonyms such as tenant-3fa2, of this incident alone.",
+            "The sender can translate pseudonyms back, and nobody else.",
+            f"Whose data: {SUBJECT_WORDS[packet.subjects]}.",
+            "It does not protect against somebody who holds all other records of this window.",
+        )
+
+    @property
+    def checks(self) -> tuple[tuple[str, str], ...]:
+        """How a receiver verifies it: (why, command)."""
+        packet = self.packet
+        stem = packet_stem(packet.incident, packet.stage, packet.window.from_)
+        version = safe(packet.tool_version)
+        return (
+            (
+                "Offline, with a public key of the sender that came by another way than this file:",
+                f"relkit incident verify {stem}.packet.json {stem}.html --key SENDER.pub",
+            ),
+            (
+                f"relkit {version} draws this page again from the signed file, byte for byte:",
+                f"relkit incident show {stem}.packet.json --html again.html",
+            ),
+        )
+
+
+def _percentile(item: ShownPercentile | None, scale: Scale) -> tuple[str, str, DrawnRange | None]:
+    """Return (value, interval, bar) of a percentile."""
+    if item is None or item.value is None:
+        return NOT_SHOWN, "", None
+    unit = "ms" if item.metric.endswith("_ms") else "ratio"
+    low, high = item.low, item.high
+    ends = f"{NONE if low is None else number(low, unit).removesuffix(' ms')} to "
+    ends += NONE if high is None else number(high, unit)
+    bar = DrawnRange(
+        at=scale.at(item.value),
+        low=scale.at(item.value if low is None else low),
+        high=scale.at(item.value if high is None else high),
+    )
+    return number(item.value, unit), "" if low is None and high is None else ends, bar
+
+
+def _summary(document: Mapping[str, Any]) -> DecisionSummary:
+    """Return what a verification summary says; one that cannot be read says nothing."""
+    source = "summary"
+    try:
+        envelope = parse(Envelope, document, source=source)
+        summary = parse_content(envelope.payload, VerificationSummary, source=source)
+    except InvalidInput:
+        return DecisionSummary(artifact=NONE, result=NOT_READABLE, policy=NONE, at=NONE)
+    return DecisionSummary(
+        artifact=summary.resource_uri.removeprefix(ARTIFACT_URI),
+        result=summary.verification_result,
+        policy=summary.policy.uri.rpartition(":")[2],
+        at=time_words(summary.time_verified),
+    )
+
+
+def packet_text(packet: Packet) -> str:
+    """Return a packet for a terminal: what, since when, for whom, then every table."""
+    view = PacketView(packet)
+    return "\n\n".join(_blocks(view)) + "\n"
+
+
+def _blocks(view: PacketView) -> Iterator[str]:
+    packet = view.packet
+    yield (
+        f"{view.headline}\n{packet.incident}: {view.stage.lower()}, made "
+        f"{time_words(packet.created)}"
+    )
+    yield columns([(what.lower(), words) for what, words in view.facts], to_left=(0, 1), indent=2)
+    for i, table in enumerate(view.metrics):
+        sizes = (view.noun, "turns") if i == 0 else ()
+        rows = [
+            (
+                f"{'>' if line.failing else ' '} {line.slice}",
+                *((line.people, line.turns) if sizes else ()),
+                line.value + (f" ({line.interval})" if line.interval else ""),
+            )
+            for line in table.lines
+        ]
+        yield columns([("  slice", *sizes, table.metric), *rows])
+    if view.notes:
+        yield "\n".join(view.notes)
+    for quantity in view.percentiles:
+        rows_of = [(name, *(value for value, _, _ in cells)) for name, _, cells in quantity.lines]
+        yield columns([(quantity.metric, *quantity.percentiles), *rows_of])
+    if view.findings:
+        head_of = ("monitor", "policy", "verdict", "at", "slices")
+        yield columns([head_of, *view.findings], to_left=(0, 1, 2, 3, 4))
+    if view.served:
+        served = ("component", "version", "from", "to", "share")
+        yield columns([served, *view.served], to_left=(0, 1, 2, 3))
+    if packet.rollback is not None:
+        target = packet.rollback.target
+        went = f"go back to: {target} ({view.target_note})" if target else "no target to go back to"
+        refused = [(f"  {version}", why) for version, why in view.refused]
+        yield "\n".join([went, *([columns(refused, to_left=(0, 1))] if refused else [])])
+    if view.timeline:
+        yield columns(view.timeline, to_left=(0, 1, 2))
+    yield "impact\n" + columns(view.impact, to_left=(0, 1), indent=2)
+    yield "for forms\n" + columns(view.form, to_left=(0, 1), indent=2)
+    decided = [(item.result, item.policy, item.at, item.artifact[:12]) for item in view.summaries]
+    if decided:
+        head_of_them = ("decision", "policy", "verified", "artifact")
+        yield columns([head_of_them, *decided], to_left=(0, 1, 2, 3))
+    if view.commitments:
+        committed = [(kind, digest[:12] + "…") for kind, digest in view.commitments]
+        yield columns([("stays at home", "commitment"), *committed], to_left=(0, 1))
+    yield "\n".join(view.method)
