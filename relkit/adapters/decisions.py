@@ -18,7 +18,7 @@ from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.bisect.run import parse_answers
 from relkit.bisect.types import CommandAnswer, LogHead
 from relkit.core import storage
-from relkit.core.codec import decode, encode
+from relkit.core.codec import decode, encode, parse, parse_json
 from relkit.core.digests import PREFIX, sha256_bytes
 from relkit.core.errors import Busy, InvalidInput
 from relkit.curation.files import (
@@ -182,6 +182,13 @@ class FindingFiles:
         written = check(sha256_bytes(data))
         storage.write_bytes(self._checks / f"{written.name}.json", _document(written))
         return path
+
+    def recorded(self) -> Iterator[tuple[str, str, LiveFinding]]:
+        """Yield (name, digest, finding) of every look, by name; raises InvalidInput."""
+        for path in sorted(self._folder.glob("*/*.json")):
+            data = storage.read_bytes(path, what=path.name)
+            document = parse_json(decode(data, source=path.name), source=path.name)
+            yield path.name, sha256_bytes(data), parse(LiveFinding, document, source=path.name)
 
 
 def _document(record: LiveFinding | WrittenCheck) -> bytes:

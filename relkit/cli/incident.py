@@ -109,4 +109,4 @@ def packet(
     written = wiring.build_packet(common.open(), options, sign)
     result_is_stored()
     show(written, common, text=built_text, document=built_document)
-    say(f"wrote {written.packet_name} and {written.page_name}", quiet=common.quiet)
+    say(f"wrote {written.packet} and {written.page}", quiet=common.quiet)

@@ -11,9 +11,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from relkit.core.arrays import Codes
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import escape_value
 from relkit.disclosure.types import NAME_FORM, Packet, PacketStage
@@ -103,18 +100,6 @@ class SharedNames:
         named = column == TENANT or (column in self.share and is_name(column))
         prefix = column[:_LONGEST_PREFIX] if named else "value"
         return self.pseudonyms.of(prefix, f"{column}={escape_value(value)}")
-
-    def renamed(self, column: str, codes: Codes) -> Codes:
-        """Return a column with the names that its values have outside, in order of those names.
-
-        The order of the names of the team would say which pseudonym is whose.
-        """
-        names = [self.value(column, value) for value in codes.names]
-        order = sorted(range(len(names)), key=names.__getitem__)
-        place = np.empty(len(names) + 1, dtype=np.int32)
-        place[order] = np.arange(len(names), dtype=np.int32)
-        place[-1] = -1  # of the code -1: none
-        return Codes(place[codes.codes], tuple(names[i] for i in order))
 
 
 def shared_values(

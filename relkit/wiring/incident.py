@@ -1,19 +1,77 @@
 """Builds what triage, packets and drills need."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from relkit.core.config import Workspace
-from relkit.core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from relkit.adapters.duckdb.window_turns import TurnTableWindow
+    from relkit.incident.packets.run import PacketPorts
     from relkit.incident.packets.types import BuiltPacket, PacketOptions
 
 
-def build_packet(
-    workspace: Workspace,  # noqa: ARG001 - unfinished
-    options: "PacketOptions",  # noqa: ARG001
-    sign: Path,  # noqa: ARG001
-) -> "BuiltPacket":
-    """Write a packet."""
-    raise InvalidInput("packets are not built yet", hint="this state of relkit is unfinished")
+def build_packet(workspace: Workspace, options: "PacketOptions", sign: Path) -> "BuiltPacket":
+    """Write a packet and its page; see :func:`relkit.incident.packets.run.build_packet`."""
+    from relkit.incident.packets.run import build_packet as build
+
+    return build(options, packet_ports(workspace, sign))
+
+
+def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
+    """Return what making a packet needs; the private key is read now, before any turn is."""
+    import os
+    import secrets
+
+    from relkit._version import __version__
+    from relkit.adapters.decisions import FindingFiles
+    from relkit.adapters.incidents import IncidentStateFiles
+    from relkit.adapters.linear import HighsBounds
+    from relkit.adapters.signing import load_private
+    from relkit.incident.packets.run import PacketPorts
+    from relkit.incident.packets.view import plain_page
+    from relkit.wiring.stores import decision_files, ledger_files, release_files
+
+    return PacketPorts(
+        open=_open_window,
+        incidents=IncidentStateFiles(workspace.state / "incidents"),
+        ledger=ledger_files(workspace),
+        releases=release_files(workspace),
+        findings=FindingFiles(workspace.state / "findings", workspace.state / "checks"),
+        decisions=decision_files(workspace),
+        locked=lambda: _locked_values(workspace),
+        linear=HighsBounds(),
+        signer=load_private(sign, environment=os.environ),
+        page=plain_page,
+        check=lambda _name, _data: None,
+        shown=workspace.shown,
+        random=lambda: secrets.token_bytes(32),
+        privacy=workspace.privacy,
+        tool_version=__version__,
+    )
+
+
+@contextmanager
+def _open_window(options: "PacketOptions") -> "Iterator[TurnTableWindow]":
+    """Give the telemetry that was named, open."""
+    from relkit.adapters.duckdb.window_turns import TurnTableWindow
+    from relkit.wiring.telemetry import open_turns, telemetry_options
+
+    reading = telemetry_options(options.telemetry, now=options.now)
+    with open_turns(reading) as table:
+        yield TurnTableWindow(table, reading)
+
+
+def _locked_values(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+    """Return the values of each column that the workspace's datasets were locked with."""
+    from relkit.adapters.datasets import read_lock
+
+    values: dict[str, tuple[str, ...]] = {}
+    if workspace.datasets.is_dir():
+        for folder in sorted(workspace.datasets.iterdir()):
+            lock = read_lock(folder, folder.name) if folder.is_dir() else None
+            for column, named in ({} if lock is None else lock.slices).items():
+                values[column] = (*values.get(column, ()), *named)
+    return values

@@ -19,6 +19,9 @@ from relkit.disclosure.types import (
     Subjects,
 )
 
+PACKET_ENDING = ".packet.json"
+"""What the name of a signed packet ends in; that of its page ends in ``.html``."""
+
 Material = Literal["telemetry", "triage", "decision", "finding", "ledger"]
 """What stays at home, and is committed to."""
 
@@ -102,13 +105,13 @@ class IssuedPacket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltPacket:
-    """What was written: the names of both files and what is in them, in numbers.
+    """What was written: both files and what is in them, in numbers.
 
     ``again`` says that the packet was out already, as it is.
     """
 
-    packet_name: str
-    page_name: str
+    packet: str
+    page: str
     incident: SharedName
     stage: PacketStage
     window: HourSpan

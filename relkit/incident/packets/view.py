@@ -1,16 +1,25 @@
 """What ``relkit incident packet`` says it has written."""
 
+import html
+
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import counted, safe
+from relkit.disclosure.types import Packet
 from relkit.incident.packets.types import BuiltPacket
+
+
+def plain_page(packet: Packet) -> bytes:
+    """Return a page that says which packet it belongs to."""
+    title = f"{packet.incident}: {packet.stage}, {packet.window.from_} to {packet.window.to}"
+    return f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>\n".encode()
 
 
 def built_document(built: BuiltPacket) -> dict[str, JsonValue]:
     """Return what was written as ``--json`` prints it."""
     return {
-        "packet": built.packet_name,
-        "page": built.page_name,
+        "packet": built.packet,
+        "page": built.page,
         "incident": built.incident,
         "window": encode(built.window),
         "cells": built.cells,
@@ -24,13 +33,13 @@ def built_text(built: BuiltPacket) -> str:
     again = " (issued before, and the same)" if built.again else ""
     lines = [
         f"{built.stage} packet of {built.incident}, {built.window.from_} to {built.window.to}",
-        f"  {built.packet_name}{again}",
-        f"  {built.page_name}",
+        f"  {built.packet}{again}",
+        f"  {built.page}",
         f"  {counted(built.cells, 'cell')} shown",
     ]
     if built.pooled:
         lines.append(f"  some values pooled as (other): {', '.join(built.pooled)}")
     if built.hidden:
         lines.append(f"  {counted(built.hidden, 'cell')} not shown: too few people, or too alike")
-    lines.append("  look at it as a receiver: relkit incident show " + built.packet_name)
+    lines.append("  look at it as a receiver: relkit incident show " + built.packet)
     return "\n".join(map(safe, lines))

@@ -2,10 +2,8 @@
 
 import re
 
-import numpy as np
 import pytest
 
-from relkit.core.arrays import Codes
 from relkit.core.errors import InvalidInput
 from relkit.disclosure.names import (
     PSEUDONYM,
@@ -84,19 +82,6 @@ def test_pseudonyms_that_collide_are_longer() -> None:
     assert longer.startswith(taken)
     reserved = IncidentPseudonyms(KEY, reserved=frozenset({taken}))
     assert SharedNames({}, reserved).value("tenant", "acme") == longer
-
-
-def test_the_order_of_the_names_is_lost() -> None:
-    """Values are renamed turn by turn, and stand in the order of their pseudonyms."""
-    codes = Codes(
-        np.array([0, 1, -1, 2, 1], dtype=np.int32), tuple(f"tenant {i}" for i in range(3))
-    )
-    shared = names()
-    renamed = shared.renamed("tenant", codes)
-    assert list(renamed.names) == sorted(renamed.names)
-    back = [shared.pseudonyms.issued[renamed.names[code]] for code in renamed.codes if code >= 0]
-    assert back == [f"tenant=tenant {i}" for i in (0, 1, 2, 1)]
-    assert renamed.codes[2] == -1
 
 
 def test_an_asterisk_shares_what_was_locked() -> None:

@@ -1,0 +1,342 @@
+"""``relkit incident packet``, from telemetry on disk to two files that may leave the team."""
+
+import base64
+import hashlib
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relkit.attestation.envelopes import parse_envelope
+from relkit.attestation.statements import parse_content
+from relkit.disclosure.types import Packet
+from relkit.incident.types import Onset
+from tests.conftest import Workspace
+from tests.packet_turns import REPORT, Responder, turns, written
+
+FIRST = "incident-20261101T03Z"
+SECOND = FIRST + "-update-20261101T09Z"
+
+
+def read(responder: Responder, name: str = FIRST) -> Packet:
+    """Return a packet that was written."""
+    data = (responder.out / f"{name}.packet.json").read_bytes()
+    return parse_content(parse_envelope(data, source=name).payload, Packet, source=name)
+
+
+def files(responder: Responder) -> dict[str, bytes]:
+    """Return everything that went out, by name."""
+    return {path.name: path.read_bytes() for path in sorted(responder.out.iterdir())}
+
+
+@pytest.fixture
+def responder(workspace: Workspace) -> Responder:
+    """Give a workspace whose owner sends packets."""
+    return Responder(workspace)
+
+
+def test_a_packet_tells_of_the_failing_slice_and_of_nobody(responder: Responder) -> None:
+    """Cells, cause and target are in it, signed; ids, tenants, names and reasons are not."""
+    answer = responder.packet("--aware", "2026-11-01T08:01:59Z", "--mitigation", "rolled_back")
+    assert answer.code == 0, answer.err
+    packet = read(responder)
+    cells = {cell.slice: cell for cell in packet.cells}
+    failed: Any = cells["accent=scottish"].metrics["failed"]
+    healthy: Any = cells["accent=american"].metrics["failed"]
+    assert failed.low > healthy.high
+    assert packet.cause.slice == "accent=scottish"
+    assert packet.cause.onset is not None
+    assert packet.cause.onset.to == "2026-11-01T04:00:00Z"
+    assert (packet.form.aware, packet.form.causal_link) == ("2026-11-01T08:01:00Z", "established")
+    assert packet.rollback is not None
+    assert [refused.code for refused in packet.rollback.refused] == ["yanked"]
+    assert {served.version for served in packet.served} == {"2.3", "2.4"}
+    assert (packet.status, packet.k, packet.unit) == ("mitigated", 10, "user")
+    out = b"".join(files(responder).values()) + base64.b64decode(
+        json.loads(files(responder)[f"{FIRST}.packet.json"])["payload"]
+    )
+    tokens = (b"acme", b"user ", b"session ", b"turn ", b"british", b"Bob", b"day.parquet")
+    assert not [token for token in (*tokens, str(responder.folder).encode()) if token in out]
+
+
+def test_it_is_signed_and_the_page_belongs_to_it(responder: Responder) -> None:
+    """``relkit verify`` believes it by the public key, and its subject is the page's digest."""
+    assert responder.packet().code == 0
+    file = responder.out / f"{FIRST}.packet.json"
+    answer = responder.workspace.relkit("verify", str(file), "--key", str(responder.public))
+    assert answer.code == 0, answer
+    page = (responder.out / f"{FIRST}.html").read_bytes()
+    assert read(responder).page == hashlib.sha256(page).hexdigest()
+    changed = file.read_bytes().replace(b'"payload":"e', b'"payload":"f', 1)
+    file.write_bytes(changed)
+    answer = responder.workspace.relkit("verify", str(file), "--key", str(responder.public))
+    assert answer.code == 1
+
+
+def test_the_same_window_again_is_the_same_bytes(responder: Responder) -> None:
+    """Later, too: pseudonyms, openings and the time it was made stay what they were."""
+    assert responder.packet("--slice", "accent", "tenant").code == 0
+    before = files(responder)
+    answer = responder.packet("--slice", "accent", "tenant", now="2026-11-03T00:00:00Z")
+    assert answer.code == 0, answer.err
+    assert "issued before" in answer.out
+    assert files(responder) == before
+
+
+def test_the_same_window_again_may_have_more_cells(responder: Responder) -> None:
+    """Those that are out stay as they are; other statements are refused."""
+    assert responder.packet("--slice", "accent").code == 0
+    before = read(responder)
+    assert responder.packet("--slice", "accent", "region").code == 0
+    after = read(responder)
+    assert after.cells[: len(before.cells)] == before.cells
+    assert {cell.slice for cell in after.cells} >= {"region=eu", "region=us"}
+    assert after.created == before.created
+    answer = responder.packet("--severity", "high")
+    assert answer.code == 2
+    assert "severity" in answer.err
+
+
+def test_packets_of_an_incident_are_a_chain(responder: Responder) -> None:
+    """Each names the one before by digest and begins where it ended; pseudonyms agree."""
+    assert responder.packet("--slice", "tenant").code == 0
+    answer = responder.update(FIRST, "2026-11-01T09Z/2026-11-01T12Z", "--slice", "tenant")
+    assert answer.code == 0, answer.err
+    answer = responder.update(
+        SECOND, "2026-11-01T12Z/2026-11-01T15Z", "--slice", "tenant", "--stage", "final"
+    )
+    assert answer.code == 0, answer.err
+    third = FIRST + "-final-20261101T12Z"
+    packets = [read(responder, name) for name in (FIRST, SECOND, third)]
+    assert [packet.stage for packet in packets] == ["initial", "update", "final"]
+    digests = [
+        parse_envelope((responder.out / f"{n}.packet.json").read_bytes(), source=n).digest
+        for n in (FIRST, SECOND, third)
+    ]
+    assert [packet.previous for packet in packets] == [None, *digests[:2]]
+    named = [{c.slice for c in p.cells if c.slice.startswith("tenant=")} for p in packets]
+    assert named[0] == named[1] == named[2]
+    assert len(named[0]) == 5
+    answer = responder.update(third, "2026-11-01T15Z/2026-11-01T16Z")
+    assert answer.code == 2
+    assert "final" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("window", "words"),
+    [
+        ("2026-11-01T09:30Z/2026-11-01T12Z", "2026-11-01T09Z/2026-11-01T12Z"),
+        ("2026-11-01T08Z/2026-11-01T12Z", "2026-11-01T09Z/2026-11-01T12Z"),
+        ("2026-11-01T10Z/2026-11-01T12Z", "2026-11-01T09Z/2026-11-01T12Z"),
+        ("2026-11-01T09Z/2026-11-02T09Z", "2026-11-01T09Z/2026-11-02T00Z"),
+        ("2026-11-01T09Z", "2026-11-01T03Z/2026-11-01T09Z"),
+        ("2026-11-01T12Z/2026-11-01T09Z", "ends before it begins"),
+        ("2026-11-01T09:00:00/2026-11-01T12Z", "no time in UTC"),
+    ],
+    ids=["half-hour", "overlap", "gap", "future", "one-time", "backward", "naive"],
+)
+def test_a_window_that_cannot_be_is_refused(responder: Responder, window: str, words: str) -> None:
+    """With the window that would be right, and nothing is written."""
+    assert responder.packet().code == 0
+    before = files(responder)
+    answer = responder.update(FIRST, window)
+    assert answer.code == 2
+    assert words in answer.err
+    assert files(responder) == before
+
+
+def test_windows_of_other_incidents_do_not_overlap_either(responder: Responder) -> None:
+    """A window that slides would tell what its edges hold, whatever the incident is called."""
+    assert responder.packet().code == 0
+    answer = responder.packet(window="2026-11-01T04Z/2026-11-01T10Z")
+    assert answer.code == 2
+    assert "overlaps" in answer.err
+
+
+def test_a_packet_that_was_changed_is_not_gone_on_from(responder: Responder) -> None:
+    """One bit in its signature or payload, or another workspace's, and it is refused."""
+    assert responder.packet().code == 0
+    file = responder.out / f"{FIRST}.packet.json"
+    document = json.loads(file.read_bytes())
+    signature = document["signatures"][0]["sig"]
+    document["signatures"][0]["sig"] = ("A" if signature[0] != "A" else "B") + signature[1:]
+    file.write_text(json.dumps(document))
+    answer = responder.update(FIRST, "2026-11-01T09Z/2026-11-01T12Z")
+    assert answer.code == 2
+    assert "changed since" in answer.err
+
+
+def test_only_the_last_packet_is_gone_on_from(responder: Responder) -> None:
+    """A chain does not fork, and an incident that has begun is not begun again."""
+    assert responder.packet().code == 0
+    assert responder.update(FIRST, "2026-11-01T09Z/2026-11-01T10Z").code == 0
+    answer = responder.update(FIRST, "2026-11-01T10Z/2026-11-01T12Z")
+    assert answer.code == 2
+    assert f"--update {SECOND}.packet.json" in answer.err
+    assert responder.packet("--stage", "update").code == 2
+    assert responder.update(SECOND, "2026-11-01T10Z/2026-11-01T11Z", "--stage", "initial").code == 2
+
+
+def test_without_people_to_count_nothing_is_told(workspace: Workspace) -> None:
+    """No user column is refused with the way out, which counts sessions, 50 to a cell."""
+    responder = Responder(workspace, user=None)
+    answer = responder.packet()
+    assert answer.code == 2
+    assert "unit: session" in answer.err
+    assert not responder.out.exists()
+    with (responder.folder / "relkit.yaml").open("a") as file:
+        file.write("  unit: session\n")
+    assert responder.packet().code == 0
+    packet = read(responder)
+    assert (packet.unit, packet.k) == ("session", 50)
+
+
+def test_users_may_be_missing_in_few_turns_only(workspace: Workspace) -> None:
+    """Under 1 % of the turns are left out without a user; with more the packet is refused."""
+    responder = Responder(workspace)
+    for missing, code in ((20, 0), (200, 2)):
+        table = turns()
+        users = table["user"]
+        table["user"] = [
+            None if n % (4800 // missing) == 0 else user for n, user in enumerate(users)
+        ]
+        written(responder.telemetry, table)
+        answer = responder.packet(window=f"2026-11-01T0{3 + code}Z/2026-11-01T0{4 + code}Z")
+        assert answer.code == code, answer.err
+
+
+def test_one_user_is_told_nothing_of(workspace: Workspace) -> None:
+    """The whole window is refused, by its slice and without a count."""
+    responder = Responder(workspace, user=["only one"] * 4800)
+    answer = responder.packet()
+    assert answer.code == 2
+    assert "overall" in answer.err
+    assert not any(digit.isdigit() for digit in answer.err.split("overall")[1])
+    assert not responder.out.exists()
+
+
+def test_a_window_without_a_turn_has_no_packet(responder: Responder) -> None:
+    """A packet from nothing would say that nothing happened."""
+    answer = responder.packet(window="2026-10-01T03Z/2026-10-01T09Z")
+    assert answer.code == 4
+    assert not responder.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--slice", "acent"), "accent"),
+        (("--slice", "turn_text"), "no column"),
+        (("--mitigation", "rolled_bak"), "rolled_back"),
+        (("--aware", "yesterday"), "UTC"),
+        (("nosuch",), "no model"),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    responder: Responder, options: tuple[str, ...], words: str
+) -> None:
+    """A column, kind, time or model that is not there: one message with the nearest name."""
+    answer = responder.packet(*options)
+    assert answer.code == 2
+    assert words in answer.err
+    assert not responder.out.exists()
+
+
+def test_a_column_of_ids_is_no_slice(workspace: Workspace) -> None:
+    """More values than a slice column can have are refused before anything is pooled."""
+    responder = Responder(workspace, order=[f"order {n}" for n in range(4800)])
+    answer = responder.packet("--slice", "order")
+    assert answer.code == 2
+    assert "order 1" not in answer.err
+
+
+INJECTIONS = ["{{7*7}}", "<script>x</script>", "[a](b)|c|", "\x1b[2Jx", "=1+1", "::error::x"]
+
+
+@pytest.mark.parametrize("text", INJECTIONS, ids=list("jhmtcg"))
+def test_text_from_data_steers_nothing(workspace: Workspace, text: str) -> None:
+    """A slice value gets a pseudonym even where it is shared; a version is refused."""
+    quoted = json.dumps(text)
+    privacy = f"privacy:\n  share: {{accent: [american, {quoted}]}}\n"
+    responder = Responder(workspace, privacy=privacy)
+    table = turns()
+    table["accent"] = [text if accent == "welsh" else accent for accent in table["accent"]]
+    written(responder.telemetry, table)
+    answer = responder.packet("--slice", "accent")
+    assert answer.code == 0, answer.err
+    payload = json.loads(files(responder)[f"{FIRST}.packet.json"])["payload"]
+    out = base64.b64decode(payload).decode() + (responder.out / f"{FIRST}.html").read_text()
+    assert text not in out + answer.out + answer.err
+    table["release_asr"] = [text if v == "2.4" else v for v in table["release_asr"]]
+    written(responder.telemetry, table)
+    answer = responder.packet("--slice", "release_asr", window="2026-11-01T09Z/2026-11-01T12Z")
+    assert answer.code == 2
+    assert "no packet may hold" in answer.err
+    assert text not in answer.err
+
+
+def test_a_slice_whose_cell_is_hidden_is_not_the_cause(responder: Responder) -> None:
+    """To name it would tell that something happened to the few people in it."""
+    table = turns()
+    table["accent"] = ["rare" if n % 960 == 0 else a for n, a in enumerate(table["accent"])]
+    written(responder.telemetry, table)
+    responder.say(replace(REPORT, slice="accent=rare"))
+    answer = responder.packet()
+    assert answer.code == 0, answer.err
+    packet = read(responder)
+    assert packet.cause.slice is None
+    assert packet.form.affected_groups == ()
+    assert packet.impact.people is None
+
+
+def test_what_stays_at_home_is_its_owners_alone(responder: Responder) -> None:
+    """Key, names and openings can be read by nobody else, and commitments open."""
+    assert responder.packet().code == 0
+    folder = responder.folder / ".relkit/incidents" / FIRST
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name in ("key", "names.json", "openings.json"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
+    openings = json.loads((folder / "openings.json").read_text())["openings"]
+    telemetry = next(opening for opening in openings if opening["kind"] == "telemetry")
+    digest = hashlib.sha256(responder.telemetry.read_bytes()).digest()
+    assert telemetry["digest"] == "sha256:" + digest.hex()
+    committed = hashlib.sha256(bytes.fromhex(telemetry["random"]) + digest).hexdigest()
+    assert committed in {commitment.sha256 for commitment in read(responder).commitments}
+    (folder / "key").chmod(0o644)
+    assert responder.packet(window="2026-11-01T03Z/2026-11-01T09Z").code == 2
+
+
+def test_telemetry_that_changed_gives_no_second_packet(responder: Responder) -> None:
+    """Two packets of one window that differ would tell by what."""
+    assert responder.packet("--slice", "accent").code == 0
+    written(responder.telemetry, turns(seed=1))
+    answer = responder.packet("--slice", "accent")
+    assert answer.code == 2
+    assert "changed since" in answer.err
+
+
+def test_json_says_what_was_written(responder: Responder) -> None:
+    """Both files, relative to the workspace, the window, and how much is in them."""
+    document = responder.packet("--json").document
+    assert document["packet"] == f"out/{FIRST}.packet.json"
+    assert document["window"] == {"from": "2026-11-01T03:00:00Z", "to": "2026-11-01T09:00:00Z"}
+    assert document["cells"] == len(read(responder).cells)
+    assert Path(responder.folder / document["page"]).is_file()
+
+
+def test_a_temporal_cause_is_only_suspected(responder: Responder) -> None:
+    """Where the old version did not serve beside it the form says so; it ended in whole hours."""
+    onset = Onset(from_="2026-11-01T03:55:00Z", to="2026-11-01T04:05:00Z")
+    responder.say(replace(REPORT, evidence="temporal", onset=onset, ended="2026-11-01T07:20:00Z"))
+    assert responder.packet("--profile", "health").code == 0
+    packet = read(responder)
+    assert packet.form.causal_link == "suspected"
+    assert packet.form.ended == "2026-11-01T08:00:00Z"
+    assert (packet.impact.minutes, packet.k, packet.profile) == (300, 11, "health")
+    assert [(event.kind, event.at) for event in packet.timeline] == [
+        ("onset", "2026-11-01T03:00:00Z"),
+        ("ended", "2026-11-01T08:00:00Z"),
+    ]
