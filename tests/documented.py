@@ -68,6 +68,7 @@ def _document_name(arguments: Sequence[str]) -> str | None:
     beginnings = (" ".join(words[:length]) for length in (3, 2, 1))
     name = next((name for name in beginnings if (name, "") in keys()), words[0])
     option = next(
-        (option for option in ("--plan", "--list", "--export") if option in arguments), ""
+        (option for option in ("--plan", "--list", "--export", "--leaks") if option in arguments),
+        "",
     )
     return f"{name} {option}".rstrip()

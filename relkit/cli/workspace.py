@@ -9,7 +9,7 @@ import typer
 from relkit.adapters.health import Health
 from relkit.cli.app import Common
 from relkit.cli.output import print_json, put, say, show
-from relkit.core.errors import ExitCode
+from relkit.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from relkit.adapters.workspace import Workflow
@@ -73,11 +73,19 @@ def doctor(
     make_key: Annotated[
         Path | None, typer.Option("--make-key", metavar="DIR", help="Make a signing key there.")
     ] = None,
+    leaks: Annotated[
+        Path | None,
+        typer.Option("--leaks", metavar="PATH", help="Scan a file or folder for secrets."),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", metavar="FILE", help="What --leaks looks for, one a line."),
+    ] = None,
     common: Common,
 ) -> None:
     """Look at this machine and workspace, and say how to mend what is missing.
 
-    Example: relkit doctor --make-key ~/.config/relkit
+    Example: relkit doctor --leaks public --tokens honeytokens.txt
     """
     from relkit.wiring.stores import workspace_if_any
     from relkit.wiring.workspace import health
@@ -85,10 +93,32 @@ def doctor(
     if make_key is not None:
         _make_key(make_key, common)
         return
+    if leaks is not None:
+        _scan_for_leaks(leaks, tokens, common)
+        return
+    if tokens is not None:
+        raise UsageError("--tokens: says what --leaks looks for", hint="add --leaks PATH")
     checks = health(workspace_if_any(common.start))
     show(checks, common, text=doctor_text, document=_doctor_json)
     if any(item.state == "missing" for item in checks):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _scan_for_leaks(path: Path, tokens: Path | None, common: Common) -> None:
+    from relkit.core.wording import counted
+    from relkit.disclosure.leaks_view import leaks_text
+    from relkit.wiring.stores import workspace_if_any
+    from relkit.wiring.workspace import scan_for_leaks
+
+    workspace = None if tokens is not None else workspace_if_any(common.start)
+    scan, names, too_short = scan_for_leaks(path, tokens, workspace)
+    show(scan, common, text=lambda scan: leaks_text(scan, names=names, too_short=too_short))
+    if common.as_json:
+        say(f"looked for {counted(len(names), 'secret')}: {', '.join(names)}", quiet=common.quiet)
+    if scan.hits:
+        raise typer.Exit(ExitCode.FAILED)
+    if scan.skipped:
+        raise typer.Exit(ExitCode.INCONCLUSIVE)
 
 
 def _make_key(folder: Path, common: Common) -> None:

@@ -10,6 +10,7 @@ from relkit.core.config import Workspace
 if TYPE_CHECKING:
     from relkit.adapters.health import Health
     from relkit.adapters.workspace import Workflow
+    from relkit.disclosure.types import LeakScan
 
 
 def init_workspace(folder: Path) -> "tuple[list[str], tuple[str, ...], Workflow | None]":
@@ -64,3 +65,34 @@ def make_key(folder: Path, workspace: Workspace | None) -> tuple[Path, Path]:
 
     keep_from_git(folder / signing.PRIVATE_NAME, None if workspace is None else workspace.folder)
     return signing.make_key(folder, os.environ)
+
+
+def scan_for_leaks(
+    path: Path, tokens: Path | None, workspace: Workspace | None
+) -> "tuple[LeakScan, tuple[str, ...], tuple[str, ...]]":
+    """Scan a file or folder; return what was found, what was looked for, what is too short for it.
+
+    Looked for are the tokens of a file, else what the workspace knows to be secret. Raises
+    InvalidInput, NoData, UsageError.
+    """
+    from relkit.adapters.leaks import LeakFiles, workspace_secrets
+    from relkit.core.codec import decode
+    from relkit.core.errors import UsageError
+    from relkit.core.storage import read_bytes
+    from relkit.disclosure.leaks import LeakSearch, parse_tokens
+
+    files: tuple[Path, ...] = () if tokens is None else (tokens,)
+    too_short: tuple[str, ...] = ()
+    if tokens is not None:
+        text = decode(read_bytes(tokens, what=tokens.name), source=tokens.name)
+        searched = parse_tokens(text, source=tokens.name)
+    elif workspace is not None:
+        secrets = workspace_secrets(workspace)
+        searched, files, too_short = secrets.tokens, secrets.files, secrets.too_short
+    else:
+        raise UsageError(
+            "--leaks: no workspace here whose secrets could be looked for",
+            hint="say what to look for: --tokens FILE, one a line",
+        )
+    scan = LeakFiles(LeakSearch(searched), left_out=files).scan(path)
+    return scan, tuple(dict.fromkeys(item.shown for item in searched)), too_short

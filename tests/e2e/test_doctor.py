@@ -11,6 +11,7 @@ from relkit.cli.workspace import doctor_text
 from relkit.core import config
 from tests.builders import commit_all, git
 from tests.conftest import Workspace
+from tests.documented import assert_keys
 
 
 def test_every_line_is_ok_or_says_what_mends_it(workspace: Workspace) -> None:
@@ -120,3 +121,61 @@ def test_the_summary_shows_the_mending_command(state: str) -> None:
     """A newcomer copies the line below what is missing."""
     item = Health(name="x", state=state, detail="not there", remedy="pip install x")  # type: ignore[arg-type]  # one of the states
     assert "-> pip install x" in doctor_text([item])
+
+
+def test_leaks_are_found_named_and_fail(workspace: Workspace, tmp_path: Path) -> None:
+    """A planted token is a hit in each encoding, by its label, and exit 1; without it, 0."""
+    tokens, shared = tmp_path / "tokens.txt", tmp_path / "shared"
+    tokens.write_text("speaker=zq7x kite 40\n4155550142\n")
+    shared.mkdir()
+    (shared / "page.html").write_text("<p>nothing</p>")
+    arguments = ("doctor", "--leaks", str(shared), "--tokens", str(tokens))
+    said = workspace.relkit(*arguments)
+    assert (said.code, said.out.split("\n")[0]) == (0, "no leak in 1 file")
+    assert "looked for: speaker, line 2" in said.out
+    (shared / "log.txt").write_text("call four one double five double five oh one four two")
+    (shared / "page.html").write_text("<p>zq7x&nbsp;kite&nbsp;&#52;&#48;</p>")
+    said = workspace.relkit(*arguments, "--json")
+    assert said.code == 1
+    assert said.document == {
+        "scanned": 2,
+        "hits": [
+            {
+                "path": "log.txt",
+                "member": None,
+                "token": "line 2",
+                "encoding": "spoken digits",
+                "offset": 5,
+            },
+            {
+                "path": "page.html",
+                "member": None,
+                "token": "speaker",
+                "encoding": "html",
+                "offset": 3,
+            },
+        ],
+    }
+    assert_keys("doctor --leaks", "hits[]", said.document["hits"][0])
+    said = workspace.relkit(*arguments)
+    assert said.code == 1
+    assert "zq7x" not in said.out
+    assert "4155550142" not in said.out
+
+
+def test_what_could_not_be_scanned_is_no_pass(workspace: Workspace, tmp_path: Path) -> None:
+    """A PDF exits 3, an empty folder 4, no token or no workspace 2."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    assert workspace.relkit("doctor", "--leaks", str(shared)).code == 4
+    (shared / "page.pdf").write_bytes(b"%PDF-1.7")
+    said = workspace.relkit("doctor", "--leaks", str(shared), "--json")
+    assert (said.code, said.document["hits"]) == (3, [])
+    assert said.document["skipped"] == ["page.pdf: PDF: its text cannot be read"]
+    assert "private key" in said.err
+    (shared / "t").write_text("name=anna\n")
+    said = workspace.relkit("doctor", "--leaks", str(shared), "--tokens", str(shared / "t"))
+    assert (said.code, "t, line 1: too short to be told from chance" in said.err) == (2, True)
+    assert workspace.relkit("doctor", "--tokens", str(shared / "t")).code == 2
+    outside = Workspace(folder=tmp_path, capture=workspace.capture)
+    assert outside.relkit("doctor", "--leaks", str(shared)).code == 2
