@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from relkit.attestation.envelopes import render_envelope
 from relkit.core.digests import PREFIX, digest_of, sha256_bytes
 from relkit.core.values import after
+from relkit.incident.simulation.decision_files import passed_gate
 from relkit.incident.simulation.kinds import VERSIONS
 from relkit.incident.simulation.people import PEOPLE_SHARES
 from relkit.incident.simulation.rollouts import rollout_share, versions_in
@@ -66,11 +68,11 @@ def incident_history(incident: SimulatedIncident) -> IncidentHistory:
                 if begins is None
                 else _time(incident, begins, -_REGISTERED_BEFORE_S)
             )
-            decision = f'{{"made_up": true, "release": "{component} {version}"}}\n'.encode()
-            digest = sha256_bytes(decision)
-            name = f"decision-{digest.removeprefix(PREFIX)[:16]}.json"
-            artifacts[f"registry/releases/{component}/{version}/{name}"] = decision
-            records[version] = _release(component, version, created, root, files, digest)
+            artifact = Artifact(digest=tree_digest(files), root=root, files=files)
+            decision = passed_gate(artifact.digest, created)
+            name = f"decision-{decision.digest.removeprefix(PREFIX)[:16]}.json"
+            artifacts[f"registry/releases/{component}/{version}/{name}"] = render_envelope(decision)
+            records[version] = _release(component, version, created, artifact, decision.digest)
         releases += records.values()
         events[component] = _chained(_events(incident, component, records))
     return IncidentHistory(releases=tuple(releases), events=events, artifacts=artifacts)
@@ -80,8 +82,7 @@ def _release(
     component: IncidentComponent,
     version: str,
     created: str,
-    root: str,
-    files: Mapping[str, str],
+    artifact: Artifact,
     decision: str,
 ) -> Release:
     return sealed(
@@ -92,7 +93,7 @@ def _release(
             created=created,
             owner="simulation",
             licence="CC0-1.0",
-            artifact=Artifact(digest=tree_digest(files), root=root, files=files),
+            artifact=artifact,
             decision=decision,
             attested="gate",
             interface=Interface(api_version="1"),

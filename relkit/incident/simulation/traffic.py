@@ -59,6 +59,7 @@ _MEDIANS: Mapping[str, float] = {
     "network_ms": 60.0,
 }
 _TAIL = 6.0
+_QUEUE_MS = 9.0
 _ERRORS = {"internal": 0.5, "timeout": 0.35, "upstream_error": 0.15}
 _PRICES = {"input": 1.5e-7, "output": 6e-7, "character": 1.2e-5}
 _LONGEST_S, _MOST_TURNS, _CHANCE = 1500.0, 40, 0.95
@@ -105,8 +106,7 @@ class _Sessions:
     """Sessions of an hour, and their turns as they are planned.
 
     Of each turn: its session ``of``, its ``number`` there, when it ends (``hours`` from the start),
-    what its session is by column (``texts``), how prone to bad events it is
-    against others, and the ``load`` of the hour against the mean.
+    what its session is by column (``texts``), and how prone to bad events it is against others.
     """
 
     incident: SimulatedIncident
@@ -118,7 +118,6 @@ class _Sessions:
     hours: Floats
     texts: Mapping[str, Codes]
     prone: Floats
-    load: float
 
     @property
     def total(self) -> int:
@@ -196,7 +195,6 @@ def _sessions(
         hours=start_h[of] + ends / HOUR_S,
         texts={name: Codes(text.codes[of], text.names) for name, text in texts.items()},
         prone=proneness(people, sessions)[of],
-        load=usual_load(incident, hour),
     )
 
 
@@ -275,7 +273,7 @@ def _stages(calls: _Sessions) -> dict[str, Values]:
     stages["tts_ttfb_ms"] *= calls.factor("tts_ttfb_ms")
     stages["tts_ttfb_ms"] *= np.where(calls.bad("tts_tail", 1.0), _TAIL, 1.0)
     stages["tool_ms"][~calls.happens(MEASURED["tool_args_ok"])] = np.nan
-    queue_ms = rng.exponential(1.0, total) * 6.0 * calls.load * calls.factor("queue_ms")
+    queue_ms = rng.exponential(1.0, total) * _QUEUE_MS * calls.factor("queue_ms")
     latency_ms = queue_ms + 12.0 + rng.exponential(14.0, total)
     for name in STAGES:
         latency_ms += np.nan_to_num(stages[name])
