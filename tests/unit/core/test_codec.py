@@ -47,6 +47,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.incident.packets.types import IncidentNames, IncidentOpenings
 from relkit.incident.simulation.types import IncidentAnswer
 from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
@@ -203,6 +204,8 @@ FILES: tuple[type, ...] = (
     CanaryState,
     CanaryDecision,
     WrittenCanaryPolicy,
+    IncidentNames,
+    IncidentOpenings,
     Packet,
     VerificationSummary,
     HealthPolicy,
