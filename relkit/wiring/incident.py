@@ -27,11 +27,12 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
 
     from relkit._version import __version__
     from relkit.adapters.decisions import FindingFiles
+    from relkit.adapters.html import PacketPages
     from relkit.adapters.incidents import IncidentStateFiles
+    from relkit.adapters.leaks import workspace_secrets
     from relkit.adapters.linear import HighsBounds
     from relkit.adapters.signing import load_private
     from relkit.incident.packets.run import PacketPorts
-    from relkit.incident.packets.view import plain_page
     from relkit.wiring.stores import decision_files, ledger_files, release_files
 
     return PacketPorts(
@@ -44,8 +45,8 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
         locked=lambda: _locked_values(workspace),
         linear=HighsBounds(),
         signer=load_private(sign, environment=os.environ),
-        page=plain_page,
-        check=lambda _name, _data: None,
+        page=lambda packet: PacketPages().html(packet).encode(),
+        secrets=lambda: workspace_secrets(workspace).tokens,
         shown=workspace.shown,
         random=lambda: secrets.token_bytes(32),
         privacy=workspace.privacy,

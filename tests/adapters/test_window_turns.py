@@ -81,7 +81,7 @@ def test_columns_flags_and_times_belong_to_their_turns(tmp_path: Path) -> None:
         row = rows[n]
         assert accents.codes[place] == {"irish": 0, "welsh": 1}.get(str(row["accent"]), -1)
         assert turns.flags["failed"][place] == (not row["ok"])
-        assert turns.flags["reprompt"][place] == {True: 1, False: 0, None: -1}[row["reprompt"]]  # type: ignore[index]
+        assert turns.flags["reprompt"][place] == {True: 1, False: 0, None: -1}[row["reprompt"]]
         assert turns.flags["interrupted"][place] == (row["outcome"] == "interrupted")
         assert turns.flags["retried"][place] == row["retries"]
         assert np.isnan(turns.quantities["asr_ms"][place]) == (row["asr_ms"] is None)

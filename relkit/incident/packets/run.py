@@ -4,7 +4,7 @@ The key, the names and the openings are safe before anything goes out, and so is
 same command again, after a kill too, writes the same bytes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +22,7 @@ from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.values import checked_time, moment, time_text
 from relkit.core.yaml_text import shown
 from relkit.disclosure.disclose import disclose
+from relkit.disclosure.leaks import LeakToken
 from relkit.disclosure.names import (
     IncidentPseudonyms,
     SharedNames,
@@ -51,6 +52,7 @@ from relkit.incident.packets.ports import (
     RenderPage,
     WindowTelemetry,
 )
+from relkit.incident.packets.scan import hidden_names, refuse_leaks, unsaid_of
 from relkit.incident.packets.types import (
     PACKET_ENDING,
     BuiltPacket,
@@ -85,8 +87,8 @@ class PacketPorts:
     """What making a packet needs; ``open`` gives the telemetry, open.
 
     ``locked`` gives the values of each column that datasets were locked with. ``random`` gives 32
-    bytes. ``check`` raises InvalidInput where a file that is about to go out holds what must stay.
-    ``shown`` spells a path without a folder of the machine.
+    bytes. ``secrets`` gives what must never be in a file that goes out. ``shown`` spells a path
+    without a folder of the machine.
     """
 
     open: Callable[[PacketOptions], Any]
@@ -99,7 +101,7 @@ class PacketPorts:
     linear: "LinearBounds"
     signer: Signer
     page: RenderPage
-    check: Callable[[str, bytes], None]
+    secrets: Callable[[], Sequence[LeakToken]]
     random: Callable[[], bytes]
     shown: Callable[[Path], str]
     privacy: Privacy
@@ -150,7 +152,24 @@ def build_packet(options: PacketOptions, ports: PacketPorts) -> BuiltPacket:
         packet = packet_of(facts)
         if earlier is not None:
             packet = again(earlier, packet, last=earlier is issued[-1])
-        return _write(packet, options, ports, earlier)
+        unsaid = (
+            *hidden_names(ports.incidents.names(incident)),
+            *unsaid_of(
+                event for name in ports.ledger.models() for event in ports.ledger.events(name)
+            ),
+        )
+        return _write(packet, options, ports, earlier, unsaid)
+
+
+def _said(packet: Packet) -> Iterator[str]:
+    """Yield the names that a packet shows on purpose; each has been checked by itself."""
+    yield packet.incident
+    yield from (cell.slice for cell in packet.cells)
+    yield from (
+        version for served in packet.served for version in (served.component, served.version)
+    )
+    yield from (event.version or "" for event in packet.timeline)
+    yield from (finding.policy for finding in (*packet.cost, *packet.drift, *packet.burn))
 
 
 def _check_time(text: str) -> None:
@@ -402,7 +421,11 @@ class _Ledgers:
 
 
 def _write(
-    packet: Packet, options: PacketOptions, ports: PacketPorts, earlier: IssuedPacket | None
+    packet: Packet,
+    options: PacketOptions,
+    ports: PacketPorts,
+    earlier: IssuedPacket | None,
+    unsaid: Iterable[tuple[str, str]],
 ) -> BuiltPacket:
     """Render, sign, scan and write a packet; what is out already is written as it is."""
     stem = packet_stem(packet.incident, packet.stage, packet.window.from_)
@@ -420,7 +443,7 @@ def _write(
                 f"{name}: would be larger than 1 MiB",
                 hint="cut by fewer columns (--slice), or name fewer files of telemetry",
             )
-        ports.check(name, content)
+    refuse_leaks(files, ports.secrets(), unsaid, _said(packet))
     ports.incidents.keep_issued(packet.incident, stem, data, page)
     for name, content in files.items():
         storage.write_bytes(options.out / name, content)

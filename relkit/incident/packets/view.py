@@ -1,18 +1,9 @@
 """What ``relkit incident packet`` says it has written."""
 
-import html
-
 from relkit.core.codec import encode
 from relkit.core.digests import JsonValue
 from relkit.core.wording import counted, safe
-from relkit.disclosure.types import Packet
 from relkit.incident.packets.types import BuiltPacket
-
-
-def plain_page(packet: Packet) -> bytes:
-    """Return a page that says which packet it belongs to."""
-    title = f"{packet.incident}: {packet.stage}, {packet.window.from_} to {packet.window.to}"
-    return f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>\n".encode()
 
 
 def built_document(built: BuiltPacket) -> dict[str, JsonValue]:
