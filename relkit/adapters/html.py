@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -15,9 +15,10 @@ from relkit.core.wording import amount, code, count, interval, markdown, number,
 from relkit.disclosure.types import Packet
 from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_first
 from relkit.evaluation.view import answered_words
-from relkit.gate.view import GateView
+from relkit.gate.view import WORDS, GateView
 from relkit.incident.received.view import PacketView
-from relkit.report.types import Page
+from relkit.report.github_view import shared_headline, shared_slice
+from relkit.report.types import Page, SharedDocument
 from relkit.report.view import ReportView, compared_view
 from relkit.scoring.alignment import confusions
 
@@ -112,6 +113,15 @@ class JinjaPages:
                 style_digest=_digest(style),
                 script_digest=_digest(script),
             )
+        )
+
+    def shared_html(self, documents: Sequence[SharedDocument]) -> str:
+        """Return what may leave the team of a run as one HTML document, without a script."""
+        environment = _environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        environment.filters |= {"headline": shared_headline, "slice_name": shared_slice}
+        style = _asset("report.css")
+        return environment.get_template("shared.html.j2").render(
+            documents=documents, words=WORDS, style=style, style_digest=_digest(style)
         )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -365,6 +365,9 @@ def _processor() -> str:
 
 _HINT = "make one with: relkit init DIR"
 
+PRIVACY_VARIABLE = "RELKIT_PRIVACY_CI"
+"""With ``shared`` what CI systems show may be read by anybody, whatever relkit.yaml says."""
+
 
 def workspace_folder(start: Path) -> Path | None:
     """Return the nearest folder upward with a ``relkit.yaml``, or None."""
@@ -395,10 +398,21 @@ def read_workspace(folder: Path, environment: Mapping[str, str]) -> Workspace:
         name=written.name,
         **folders,
         trusted_keys=() if written.signing is None else written.signing.keys,
-        privacy=written.privacy or Privacy(),
+        privacy=stricter(written.privacy or Privacy(), environment),
         mlflow=_mlflow(written, environment),
         environment=dict(environment),
     )
+
+
+def stricter(privacy: Privacy, environment: Mapping[str, str]) -> Privacy:
+    """Return what may leave the team, with ``ci: shared`` where ``RELKIT_PRIVACY_CI`` says so.
+
+    Nothing in the environment allows more than relkit.yaml. Raises UsageError for another word.
+    """
+    word = environment.get(PRIVACY_VARIABLE, "")
+    if word not in {"", "internal", "shared"}:
+        raise UsageError(f"{PRIVACY_VARIABLE}: shared or internal was expected")
+    return replace(privacy, ci="shared") if word == "shared" else privacy
 
 
 def _inside(root: Path, relative: str, key: str) -> Path:

@@ -1,5 +1,6 @@
 """``relkit eval``, ``rescore``, ``score``, ``report``, ``runs`` and ``compare``."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.evaluation.evaluate import EvalResult
     from relkit.report.run import ReportOptions
+    from relkit.report.types import SharedDocument
 
 
 def evaluate(
@@ -220,6 +222,17 @@ def report(
 
     workspace = common.open()
     page_only = bool(baseline or with_text or with_audio)
+    sharing = None if common.as_json else evaluation.sharing_of(workspace)
+    if sharing is not None:
+        if page_only:
+            raise UsageError(
+                "privacy.ci is shared: a report has no transcripts, no audio and no baseline",
+                hint="leave them out, or make the page where ci is internal",
+            )
+        documents = evaluation.shared_documents(workspace, run, decision, sharing)
+        form = "junit" if junit else "markdown" if markdown else "page"
+        _shared_report(documents, junit or output, common, workspace, form)
+        return
     if junit is not None:
         if page_only or markdown or common.as_json or output is not None:
             raise UsageError(
@@ -249,6 +262,33 @@ def report(
         run=run, baseline=baseline, decision=decision, with_text=with_text, with_audio=with_audio
     )
     _html(options, workspace, output, quiet=common.quiet)
+
+
+def _shared_report(
+    documents: "Sequence[SharedDocument]",
+    path: Path | None,
+    common: Common,
+    workspace: "Workspace",
+    form: str,
+) -> None:
+    """Write or print what may leave the team of a run: ``page``, ``markdown`` or ``junit``."""
+    from relkit.core import storage
+    from relkit.report.github_view import shared_markdown
+    from relkit.report.junit_view import shared_junit
+    from relkit.wiring.evaluation import renderer
+
+    if form == "junit":
+        data = shared_junit(documents[-1])
+    elif form == "markdown":
+        data = "\n".join(map(shared_markdown, documents)).encode("utf-8", "replace")
+    else:
+        data = renderer().shared_html(documents).encode("utf-8", "replace")
+    if path is None and form == "markdown":
+        put(data.decode())
+        return
+    target = path or workspace.state / "reports" / "shared.html"
+    storage.write_bytes(target, data)
+    say(f"report: {workspace.shown(target)} (privacy.ci: shared)", quiet=common.quiet)
 
 
 def _html(

@@ -127,9 +127,16 @@ def _gate(
     decision, overrides = decided.decision, decided.decision.overrides
     if junit is not None or github:
         from relkit.report.run import publish
+        from relkit.wiring.evaluation import sharing_of
 
-        environment = workspace.environment
-        for line in publish(decision, environment, junit=junit, github=github, overrides=overrides):
+        for line in publish(
+            decision,
+            workspace.environment,
+            junit=junit,
+            github=github,
+            overrides=overrides,
+            sharing=sharing_of(workspace, [part.candidate.run for part in decision.parts]),
+        ):
             annotate(line)
     shown = workspace.shown(decided.path)
     show(

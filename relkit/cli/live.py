@@ -64,8 +64,12 @@ def conclude(
         result_is_stored()
     if junit is not None or github:
         from relkit.report.run import publish_finding
+        from relkit.wiring.evaluation import sharing_of
 
-        for line in publish_finding(finding, os.environ, junit=junit, github=github):
+        sharing = sharing_of(workspace)
+        for line in publish_finding(
+            finding, os.environ, junit=junit, github=github, sharing=sharing
+        ):
             annotate(line)
     show(finding, common, text=text, document=lambda kept: dict(kept.report))  # type: ignore[arg-type]
     if workspace is not None:

@@ -7,10 +7,18 @@ in tables as code or Markdown text that mentions nobody, in workflow commands as
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from relkit.core.wording import code, command_data, command_property, count, github_markdown
+from relkit.core.wording import (
+    code,
+    command_data,
+    command_property,
+    count,
+    counted,
+    github_markdown,
+)
 from relkit.gate.types import GateDecision, JudgedPart, Override, Verdict
-from relkit.gate.view import GateView, ShownResult
+from relkit.gate.view import WORDS, GateView, ShownResult
 from relkit.monitoring.types import LiveCheck, LiveFinding
+from relkit.report.types import SharedDocument, SharedRow
 
 SUMMARY_BYTES = 1 << 20
 """A step's summary may be 1 MiB; a longer one is not shown at all."""
@@ -31,6 +39,7 @@ _HEAD = (
     "| | check | slice | observed | 95 % interval | allowed | why |\n"
     "|---|---|---|---|---|---|---|\n"
 )
+_SHARED_HEAD = "| | check | slice | observed | allowed | of |\n|---|---|---|---|---|---|\n"
 _FINDING_HEAD = "| | check | slice | why |\n|---|---|---|---|\n"
 
 
@@ -124,6 +133,58 @@ def finding_annotations(finding: LiveFinding) -> tuple[str, ...]:
     remarks = [(headline, title, f"{_said(finding)}: {finding.reason}")]
     remarks += [(blocks, c.name, f"{c.slice}: {c.reason}") for c in finding.checks if _blocks(c)]
     return _commands(title, remarks)
+
+
+def shared_headline(document: SharedDocument) -> str:
+    """Return what may be shown of something in one line."""
+    return document.title if document.verdict is None else f"{document.title}: {document.verdict}"
+
+
+def shared_slice(row: SharedRow) -> str:
+    """Return the slice of a row, and how many slices without a name it stands for."""
+    return row.slice if row.slices == 1 else f"{row.slice}: {counted(row.slices, 'slice')}"
+
+
+def shared_markdown(document: SharedDocument, *, limit: int = SUMMARY_BYTES) -> str:
+    """Return what may be shown of something as Markdown of at most ``limit`` bytes of UTF-8."""
+    first = f"{document.marker}\n" if document.marker else ""
+    head = f"{first}## {_words(shared_headline(document))}\n"
+    notes = "".join(f"- {_words(remark)}\n" for remark in document.remarks)
+    room = limit - _size(head) - _size(notes) - _RESERVE
+    rows = _fitting(map(_shared_row, document.rows), room)
+    title = f"Shown ({count(len(document.rows))})"
+    table = _table(title, rows, len(document.rows), folded=False, head=_SHARED_HEAD)
+    return f"{head}{table}\n{notes}"
+
+
+def _shared_row(row: SharedRow) -> str:
+    mode = f" ({row.mode})" if row.mode else ""
+    reason = f" {_span(row.code)}" if row.code else ""
+    cells: Iterable[str] = (
+        "" if row.verdict is None else f"**{WORDS[row.verdict]}**{mode}{reason}",
+        _span(row.name),
+        _span(shared_slice(row)),
+        _words(row.observed),
+        _words(row.allowed),
+        _words(row.basis),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def shared_annotations(document: SharedDocument) -> tuple[str, ...]:
+    """Return what may be shown of something as workflow commands, at most ten of each kind."""
+    blocks = "error" if document.blocks else "notice"
+    remarks = [(blocks, document.title, shared_headline(document))]
+    remarks += [
+        (
+            "notice" if row.mode else blocks,
+            f"{WORDS[row.verdict]} {row.name}",
+            f"{shared_slice(row)}: {row.observed}; allowed {row.allowed}; {row.basis}",
+        )
+        for row in document.rows
+        if row.verdict is not None and row.verdict is not Verdict.PASS
+    ]
+    return _commands(document.title, remarks)
 
 
 def _said(finding: LiveFinding) -> str:

@@ -13,6 +13,8 @@ from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.gate.view import GateView, ShownResult
 from relkit.monitoring.types import LiveCheck, LiveFinding
+from relkit.report.github_view import shared_headline, shared_slice
+from relkit.report.types import SharedDocument
 
 _NOT_JUDGED = "measured, judged by no gate"
 
@@ -95,6 +97,42 @@ def report_junit(report: EvalReport) -> bytes:
     else:
         _add(case, "error", type="no_data", message=text)
     return _document(suite)
+
+
+def shared_junit(document: SharedDocument) -> bytes:
+    """Return what may be shown of something as JUnit XML, UTF-8: its verdict, then every row."""
+    suite = _suite(document.title, document.created)
+    _properties(
+        suite,
+        [
+            ("verdict", document.verdict or "not_judged"),
+            ("subjects", document.subjects),
+            ("hidden", str(document.hidden)),
+            *(("remark", remark) for remark in document.remarks),
+        ],
+    )
+    if document.outcome is not None:
+        _shared_case(
+            _testcase(suite, "gate", "verdict"),
+            document.outcome,
+            shared_headline(document),
+            skipped="" if document.blocks or document.outcome is Verdict.PASS else "shadow",
+        )
+    for row in document.rows:
+        case = _testcase(suite, row.name, f"{shared_slice(row)} {row.metric}")
+        words = f"{row.observed}; allowed {row.allowed}; {row.basis}"
+        shadow = document.outcome is not None and not document.blocks
+        aside = row.mode or ("shadow" if shadow and row.verdict is not Verdict.PASS else "")
+        _shared_case(case, row.verdict, words, skipped=aside)
+    return _document(suite)
+
+
+def _shared_case(case: ET.Element, verdict: Verdict | None, message: str, *, skipped: str) -> None:
+    if verdict is None or skipped:
+        _add(case, "skipped", message=f"{skipped or _NOT_JUDGED}: {message}")
+    elif verdict is not Verdict.PASS:
+        _blocked(case, verdict, message)
+    _add(case, "system-out", text=message)
 
 
 def _case(suite: ET.Element, item: ShownResult, *, shadow: bool) -> None:

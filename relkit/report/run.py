@@ -4,7 +4,7 @@ And what other systems read of a decision: JUnit XML, GitHub's summary and comme
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -15,23 +15,31 @@ from relkit.comparison.rows import most_errors_first
 from relkit.comparison.types import CompareReport, Row
 from relkit.core import storage
 from relkit.core.errors import InvalidInput, NoData, UsageError
+from relkit.core.slices import spec_of
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.types import Clip, Consent, Unusable, Utterance
-from relkit.evaluation.ports import ReportRenderer, RunStore
-from relkit.evaluation.types import EvalReport, RunHeader, check_same_measure
+from relkit.evaluation.ports import ReportRenderer, RunStore, SliceAggregator
+from relkit.evaluation.types import EvalReport, RunHeader, check_same_measure, overall
 from relkit.gate.types import GateDecision, Override
 from relkit.monitoring.types import LiveFinding
 from relkit.report.github_view import (
+    COMMENT_BYTES,
     SUMMARY_BYTES,
     annotations,
     comment,
     finding_annotations,
     finding_summary,
+    marker,
+    shared_annotations,
+    shared_markdown,
     step_summary,
 )
-from relkit.report.junit_view import decision_junit, finding_junit, report_junit
-from relkit.report.types import EmbeddedAudio, Page
+from relkit.report.junit_view import decision_junit, finding_junit, report_junit, shared_junit
+from relkit.report.shared_view import Sharing, shared_decision, shared_finding, shared_report
+from relkit.report.types import EmbeddedAudio, Page, SharedDocument
 from relkit.report.view import overrides_markdown
+from relkit.statistics.estimates import sums_needed
+from relkit.statistics.rates import RATE_METRICS
 
 MOST_AUDIO_BYTES = 16 << 20
 """Encoded audio that one page carries at most; clips with the most errors come first."""
@@ -56,7 +64,8 @@ class PagePorts:
     """What a page is made from; ``encode`` turns a clip into bytes of ``media_type``.
 
     ``decision`` gives the decision about a run from a file, or the newest one without a file;
-    ``overrides`` those about a run or its candidate; ``compare`` compares it with a baseline.
+    ``overrides`` those about a run or its candidate; ``compare`` compares it with a baseline;
+    ``slices`` opens its results.
     """
 
     runs: RunStore
@@ -68,6 +77,7 @@ class PagePorts:
     decision: Callable[[str, Path | None], GateDecision | None]
     overrides: Callable[[EvalReport], tuple[Override, ...]]
     compare: Callable[[CompareOptions], CompareReport]
+    slices: Callable[[Path], SliceAggregator]
 
 
 def report_page(options: ReportOptions, ports: PagePorts) -> Page:
@@ -120,6 +130,28 @@ def junit_xml(run: str, decision: Path | None, ports: PagePorts) -> bytes:
     report = ports.runs.read_report(run)
     judged = None if decision is None else ports.decision(report.run, decision)
     return report_junit(report) if judged is None else decision_junit(judged)
+
+
+def shared_documents(
+    run: str, decision: Path | None, ports: PagePorts, sharing: Sharing
+) -> tuple[SharedDocument, ...]:
+    """Return what may leave the team of a run, and of the decision about it where there is one.
+
+    Nothing is taken over from a page: no row, no clip, no transcript. Raises InvalidInput.
+    """
+    report = ports.runs.read_report(run)
+    sharing = replace(sharing, registered={report.run: report.registered or {}})
+    results, sums = ports.runs.results(run), None
+    if results is not None and report.slices:
+        metrics = [name for name in overall(report).metrics if name in RATE_METRICS]
+        specs = dict.fromkeys(spec_of(item.slice).name for item in report.slices)
+        with ports.slices(results) as slices:
+            sums = slices.sums(tuple(specs), sums_needed(metrics))
+    documents = [shared_report(report, sums, sharing)]
+    judged = ports.decision(report.run, decision)
+    if judged is not None:
+        documents.append(shared_decision(judged, ports.overrides(report), sharing))
+    return tuple(documents)
 
 
 def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:
@@ -180,13 +212,20 @@ def publish(
     junit: Path | None = None,
     github: bool = False,
     overrides: Sequence[Override] = (),
+    sharing: Sharing | None = None,
 ) -> tuple[str, ...]:
     """Write what was asked for; return the lines to print to stderr, GitHub's annotations.
+
+    With ``sharing`` nothing is written that may not leave the team.
 
     A runner reads workflow commands on stderr, too, so stdout stays free for ``--json``. With
     ``github`` the summary goes to the file of ``GITHUB_STEP_SUMMARY`` and a comment's body to that
     of ``RELKIT_GITHUB_COMMENT``, where they are set. Raises StorageFailed.
     """
+    if sharing is not None:
+        line = marker(decision.policy.name)
+        shared = _shared(shared_decision(decision, overrides, sharing, marker=line))
+        return _write(environment, shared, junit=junit, github=github)
     return _write(
         environment,
         _Published(
@@ -206,8 +245,12 @@ def publish_finding(
     *,
     junit: Path | None = None,
     github: bool = False,
+    sharing: Sharing | None = None,
 ) -> tuple[str, ...]:
     """Write what was asked for of a look at live traffic, as :func:`publish` does."""
+    if sharing is not None:
+        shared = _shared(shared_finding(finding, sharing))
+        return _write(environment, shared, junit=junit, github=github)
     page = partial(finding_summary, finding)
     published = _Published(
         junit=partial(finding_junit, finding),
@@ -230,6 +273,16 @@ class _Published:
     summary: _Summary
     comment: Callable[[], str]
     annotations: Callable[[], tuple[str, ...]]
+
+
+def _shared(document: SharedDocument) -> _Published:
+    page = partial(shared_markdown, document)
+    return _Published(
+        junit=partial(shared_junit, document),
+        summary=page,
+        comment=partial(page, limit=COMMENT_BYTES),
+        annotations=partial(shared_annotations, document),
+    )
 
 
 def _write(

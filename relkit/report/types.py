@@ -1,11 +1,16 @@
-"""What a page for people is made from: a report, its rows, and what may be shown of them."""
+"""What a page for people is made from: a report, its rows, and what may be shown of them.
+
+And what is made of it for those outside of the team.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relkit.comparison.types import CompareReport, Row
+from relkit.core.values import Count
+from relkit.disclosure.types import Subjects
 from relkit.evaluation.types import EvalReport, RunHeader
-from relkit.gate.types import GateDecision, Override
+from relkit.gate.types import GateDecision, Override, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +43,53 @@ class Page:
     decision: GateDecision | None = None
     overrides: tuple[Override, ...] = ()
     compared: CompareReport | str | None = None
+
+
+NOT_SHARED = "(not shared)"
+"""Stands for the values of a column, and for names, that relkit.yaml does not share."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedRow:
+    """A number or a check that may leave the team, in words.
+
+    ``verdict`` is None where nothing was judged, ``mode`` empty where a check is required.
+    ``basis`` says in bands how much is in it, ``observed`` on a grid what was measured, "-" where
+    that is not shown. ``slices`` is how many slices the row stands for: those without a name are
+    one row.
+    """
+
+    name: str
+    metric: str
+    slice: str
+    verdict: Verdict | None = None
+    mode: str = ""
+    code: str = ""
+    observed: str = "-"
+    allowed: str = "-"
+    basis: str = "-"
+    slices: Count = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedDocument:
+    """What leaves the team of a report, a decision or a look at live traffic.
+
+    ``verdict`` is in the words of the command, ``outcome`` in a gate's; both are None for a report.
+    ``blocks`` says whether it stops anything. ``subjects`` is whose data it is, ``k`` the fewest
+    people of a number. ``hidden`` counts numbers and checks that are not shown, for they are of
+    fewer people, or nobody knows of how many.
+    ``marker`` is the hidden line by which a comment is found again.
+    """
+
+    title: str
+    created: str
+    verdict: str | None
+    outcome: Verdict | None
+    blocks: bool
+    subjects: Subjects
+    k: Count
+    rows: tuple[SharedRow, ...]
+    hidden: Count
+    remarks: tuple[str, ...] = ()
+    marker: str = ""

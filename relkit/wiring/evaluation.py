@@ -1,7 +1,8 @@
 """Builds what evaluating, scoring, showing and comparing runs need."""
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from relkit.evaluation.types import EvalReport
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
-    from relkit.report.types import Page
+    from relkit.report.shared_view import Sharing
+    from relkit.report.types import Page, SharedDocument
     from relkit.scoring.run import ScoreOptions
     from relkit.scoring.types import ScoreResult
 
@@ -169,8 +171,39 @@ def junit_xml(workspace: Workspace, run: str, decision: Path | None) -> bytes:
     return workflow.junit_xml(run, decision, _page_ports(workspace))
 
 
+def sharing_of(workspace: Workspace | None, runs: "Sequence[str]" = ()) -> "Sharing | None":
+    """Return what may leave the team of some runs; None where CI systems are the team's own.
+
+    Outside of a workspace nothing has a name. A run that cannot be read has no locked values.
+    """
+    from relkit.adapters.workspace import stricter
+    from relkit.core.config import Privacy
+    from relkit.core.errors import InvalidInput
+    from relkit.report.shared_view import Sharing
+
+    privacy = stricter(Privacy(), os.environ) if workspace is None else workspace.privacy
+    if privacy.ci == "internal":
+        return None
+    registered = {}
+    for run in runs:
+        if workspace is not None:
+            with suppress(InvalidInput):
+                registered[run] = read_report(workspace, run).registered or {}
+    return Sharing(privacy=privacy, registered=registered)
+
+
+def shared_documents(
+    workspace: Workspace, run: str, decision: Path | None, sharing: "Sharing"
+) -> "tuple[SharedDocument, ...]":
+    """Return what may leave the team of a run; see :func:`relkit.report.run.shared_documents`."""
+    from relkit.report import run as workflow
+
+    return workflow.shared_documents(run, decision, _page_ports(workspace), sharing)
+
+
 def _page_ports(workspace: Workspace) -> "PagePorts":
     from relkit.adapters.audio import MEDIA_TYPE, SoundfileReader, flac
+    from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.attestation.run import decision_about, overrides_of_run
     from relkit.report.run import PagePorts
     from relkit.wiring.gate import signing_ports
@@ -187,6 +220,7 @@ def _page_ports(workspace: Workspace) -> "PagePorts":
         decision=partial(decision_about, signing),
         overrides=partial(overrides_of_run, signing),
         compare=partial(compare, workspace),
+        slices=DuckDBSlices,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relkit.adapters.duckdb.results import DuckDBSlices
 from relkit.comparison.compare import CompareOptions
 from relkit.comparison.types import CompareReport, Row
 from relkit.core.errors import InvalidInput, UsageError
@@ -191,6 +192,7 @@ def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = 
         decision=lambda _run, _path: None,
         overrides=lambda _report: (),
         compare=_not_comparable,
+        slices=DuckDBSlices,
     )
 
 
