@@ -1,9 +1,13 @@
 """What `relkit doctor` looks at: Python, packages, weights, programs, MLflow, DVC, keys, disk."""
 
+import base64
 import importlib.util
+import json
 import platform
 import re
+import shlex
 import shutil
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -18,6 +22,7 @@ from typing import Literal
 from relkit._version import DISTRIBUTION, __version__, with_extra
 from relkit.core.config import Workspace
 from relkit.core.values import named
+from relkit.core.wording import counted
 
 HealthState = Literal["ok", "missing", "absent"]
 """``missing`` is needed here and not there; ``absent`` is optional, and nothing here needs it."""
@@ -89,11 +94,63 @@ def look(workspace: Workspace | None) -> Iterator[Health]:
     yield _ok("workspace", workspace.name)
     yield _mlflow(workspace)
     yield _dvc_remote(workspace)
+    yield _evidence(workspace)
     if workspace.trusted_keys:
         yield _ok("signing keys", f"{len(workspace.trusted_keys)} trusted")
     else:
         detail = "none trusted: decisions cannot be verified here"
         yield _lacking("signing keys", detail, _trusting(workspace.folder))
+
+
+_DECISIONS = (b'"urn:relkit:gate-decision:v1"', b'"urn:relkit:canary-decision:v1"')
+
+
+def _evidence(workspace: Workspace) -> Health:
+    """Ask git whether it has decisions, or the keys that hide whose sums are in them.
+
+    Whether a repository is public nobody can tell offline: with ``privacy.ci: shared`` it is
+    taken for one.
+    """
+    name, folder = "evidence", workspace.folder
+    git = shutil.which("git")
+    if git is None:
+        return _lacking(name, "nobody can say whether git has decisions", "install git")
+    state = _listed(git, folder, "ls-files", "-z", "--", ".relkit")
+    if state is None:
+        return _ok(name, "not in a git repository")
+    envelope = "application/vnd.in-toto+json"
+    sealed = _listed(git, folder, "grep", "-lzF", envelope, "--", "*.json") or []
+    keys = [path for path in state if path.endswith(".key")]
+    paths = {path for path in state if path.startswith(".relkit/decisions/")}
+    paths |= {path for path in sealed if _is_decision(folder / path)}
+    if not keys and not paths:
+        return _ok(name, "git has no decision")
+    first = min([*keys, *paths])
+    detail = f"git has {counted(len(paths), 'decision')}, with sums of single speakers"
+    if keys:
+        detail = f"git has {counted(len(keys), 'key')} of .relkit: make new ones"
+    public = workspace.privacy.ci == "shared"
+    if public:
+        detail += "; with privacy.ci: shared everybody reads them"
+    remedy = f"git rm --cached {shlex.quote(first)} …, and know that its history keeps them"
+    return _lacking(name, detail, remedy, needed=public or bool(keys))
+
+
+def _listed(git: str, folder: Path, *arguments: str) -> list[str] | None:
+    """Return the paths that git printed, ended by NUL; None where it failed, or printed none."""
+    done = subprocess.run(
+        [git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False
+    )
+    return None if done.returncode else [path for path in done.stdout.split("\0") if path]
+
+
+def _is_decision(path: Path) -> bool:
+    """Tell whether a file is a statement about a gate's or a canary's decision."""
+    try:
+        payload = base64.b64decode(json.loads(path.read_bytes())["payload"], validate=True)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return any(predicate in payload for predicate in _DECISIONS)
 
 
 def _trusting(folder: Path) -> str:

@@ -7,10 +7,13 @@ import pytest
 
 from relkit.adapters.health import Health, look
 from relkit.adapters.workspace import read_workspace
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import render_statement
 from relkit.cli.workspace import doctor_text
 from relkit.core import config
 from tests.builders import commit_all, git
 from tests.conftest import Workspace
+from tests.decisions import statement
 from tests.documented import assert_keys
 
 
@@ -114,6 +117,44 @@ def test_a_key_that_git_would_take_is_not_made(workspace: Workspace, tmp_path: P
     assert (workspace.folder / ".gitignore").read_text() == before
     (other / ".gitignore").write_text("*.key\n")
     assert workspace.relkit("doctor", "--make-key", str(other / "new")).code == 0
+
+
+def _evidence(workspace: Workspace) -> Health:
+    """Return what doctor says of decisions in git."""
+    settings = read_workspace(workspace.folder, {})
+    (item,) = [item for item in look(settings) if item.name == "evidence"]
+    return item
+
+
+def test_decisions_that_git_has_are_said(workspace: Workspace) -> None:
+    """By their place or by what they are, wherever they lie; strongly where everybody reads CI."""
+    folder = workspace.folder
+    assert _evidence(workspace).state == "ok"
+    git(folder, "init", "--quiet")
+    commit_all(folder)
+    assert _evidence(workspace).state == "ok"
+    envelope = Envelope(payload=render_statement(statement(2)))
+    (folder / "released.json").write_bytes(render_envelope(envelope))
+    (folder / "other.json").write_text('{"payloadType": "application/vnd.in-toto+json"}')
+    commit_all(folder)
+    said = _evidence(workspace)
+    assert (said.state, "git has 1 decision" in said.detail) == ("absent", True)
+    assert "released.json" in said.remedy
+    with (folder / "relkit.yaml").open("a", encoding="utf-8") as file:
+        file.write("privacy: {ci: shared}\n")
+    said = _evidence(workspace)
+    assert (said.state, "everybody reads them" in said.detail) == ("missing", True)
+
+
+def test_a_key_that_git_has_is_no_secret(workspace: Workspace) -> None:
+    """With it the numbers in every decision are names again."""
+    git(workspace.folder, "init", "--quiet")
+    key = workspace.folder / ".relkit" / "evidence.key"
+    key.parent.mkdir(exist_ok=True)
+    key.write_text("00" * 32)
+    git(workspace.folder, "add", "--force", str(key))
+    said = _evidence(workspace)
+    assert (said.state, "make new ones" in said.detail) == ("missing", True)
 
 
 @pytest.mark.parametrize("state", ["missing", "absent"])
