@@ -231,7 +231,8 @@ def report(
             )
         documents = evaluation.shared_documents(workspace, run, decision, sharing)
         form = "junit" if junit else "markdown" if markdown else "page"
-        _shared_report(documents, junit or output, common, workspace, form)
+        name = evaluation.read_report(workspace, run).run
+        _shared_report(name, documents, junit or output, common, workspace, form)
         return
     if junit is not None:
         if page_only or markdown or common.as_json or output is not None:
@@ -265,6 +266,7 @@ def report(
 
 
 def _shared_report(
+    run: str,
     documents: "Sequence[SharedDocument]",
     path: Path | None,
     common: Common,
@@ -286,7 +288,7 @@ def _shared_report(
     if path is None and form == "markdown":
         put(data.decode())
         return
-    target = path or workspace.state / "reports" / "shared.html"
+    target = path or workspace.state / "reports" / f"{run}-shared.html"
     storage.write_bytes(target, data)
     say(f"report: {workspace.shown(target)} (privacy.ci: shared)", quiet=common.quiet)
 

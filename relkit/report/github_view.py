@@ -148,7 +148,8 @@ def shared_slice(row: SharedRow) -> str:
 def shared_markdown(document: SharedDocument, *, limit: int = SUMMARY_BYTES) -> str:
     """Return what may be shown of something as Markdown of at most ``limit`` bytes of UTF-8."""
     first = f"{document.marker}\n" if document.marker else ""
-    head = f"{first}## {_words(shared_headline(document))}\n"
+    about = "".join(f"\n{_words(line)}\n" for line in document.about)
+    head = f"{first}## {_words(shared_headline(document))}\n{about}"
     notes = "".join(f"- {_words(remark)}\n" for remark in document.remarks)
     room = limit - _size(head) - _size(notes) - _RESERVE
     rows = _fitting(map(_shared_row, document.rows), room)

@@ -108,6 +108,7 @@ def shared_junit(document: SharedDocument) -> bytes:
             ("verdict", document.verdict or "not_judged"),
             ("subjects", document.subjects),
             ("hidden", str(document.hidden)),
+            *(("about", line) for line in document.about),
             *(("remark", remark) for remark in document.remarks),
         ],
     )

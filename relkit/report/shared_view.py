@@ -221,6 +221,7 @@ def shared_report(report: EvalReport, sums: ClusterSums | None, sharing: Sharing
         k=scope.k,
         rows=shown,
         hidden=hidden,
+        about=(f"run {shared_name(report.run)} on {shared_name(report.dataset.name)}",),
         remarks=tuple(_remarks(report.dataset.subjects, scope.k, hidden, unnamed)),
     )
 
@@ -275,6 +276,7 @@ def shared_decision(
         k=k,
         rows=(*shown_rows, *records),
         hidden=hidden,
+        about=tuple(_about(part) for part in decision.parts),
         remarks=tuple(
             remark
             for remark in (
@@ -291,6 +293,14 @@ def shared_decision(
 def _scope_of(part: JudgedPart, sharing: Sharing) -> _Scope:
     cluster = "utterance" if part.population is not None else part.cluster
     return _scope(sharing, part.candidate.run, part.dataset.subjects, cluster)
+
+
+def _about(part: JudgedPart) -> str:
+    """Return what was judged: runs and dataset, by the names that may be shared."""
+    named = f"{shared_name(part.name)}: " if part.name else ""
+    against = f" against {shared_name(part.baseline.run)}" if part.baseline else ", alone"
+    candidate = f"candidate {shared_name(part.candidate.run)}{against}"
+    return f"{named}{candidate}, on {shared_name(part.dataset.name)}"
 
 
 def _subjects(said: Iterable[Subjects | None]) -> Subjects:

