@@ -2,42 +2,37 @@
 
 import numpy as np
 
-from relkit.core.arrays import FloatArray, IntArray
+from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
 from relkit.disclosure.types import LinearSystem
 
-_INFEASIBLE = 2
 _SOLVED = 0
+_INFEASIBLE = 2
 
 
-class HighsBounds:
-    """The least and the most of unknown counts, by two programs each."""
+class HighsPrograms:
+    """Linear programs of disclosure control."""
 
-    def bounds(self, system: LinearSystem, targets: IntArray) -> FloatArray | None:
-        """Return the least and the most (T, 2) that each target can be; None: nothing fits.
+    def least(self, system: LinearSystem, weights: FloatArray) -> FloatArray | None:
+        """Return unknowns (V,) that fit the system and make ``weights @ unknowns`` least.
 
-        Raises InvalidInput where a program has no answer: what cannot be audited is not shown.
+        None where nothing fits the system. Raises InvalidInput where a program has no answer for
+        another reason: what cannot be audited is not shown.
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
         from scipy.sparse import csr_array
 
-        unknowns = len(system.lower)
-        matrix = csr_array(
-            (system.coefficient, (system.row, system.column)), shape=(len(system.low), unknowns)
+        shape = (len(system.low), len(system.lower))
+        matrix = csr_array((system.coefficient, (system.row, system.column)), shape=shape)
+        answer = milp(
+            weights,
+            constraints=LinearConstraint(matrix, system.low, system.high),
+            bounds=Bounds(system.lower, system.upper),
         )
-        limits = Bounds(system.lower, system.upper)
-        rows = LinearConstraint(matrix, system.low, system.high) if len(system.low) else ()
-        ends = np.empty((len(targets), 2))
-        for place, target in enumerate(targets.tolist()):
-            for end, sign in enumerate((1.0, -1.0)):
-                objective = np.zeros(unknowns)
-                objective[target] = sign
-                answer = milp(objective, constraints=rows, bounds=limits)
-                if answer.status == _INFEASIBLE:
-                    return None
-                if answer.status != _SOLVED:
-                    raise InvalidInput(
-                        "what would be shown could not be audited", hint="show fewer columns"
-                    )
-                ends[place, end] = sign * answer.fun
-        return ends
+        if answer.status == _INFEASIBLE:
+            return None
+        if answer.status != _SOLVED:
+            raise InvalidInput(
+                "what would be shown could not be audited", hint="show fewer columns or metrics"
+            )
+        return np.asarray(answer.x, dtype=np.float64)

@@ -1,35 +1,43 @@
 """Which cells of a window are shown, pooled or hidden, and in which numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-from relkit.core.arrays import Codes, IntArray
+from relkit.core.arrays import IntArray
 from relkit.core.errors import InvalidInput, NoData
-from relkit.core.slices import OVERALL, SliceSpec, slice_parts
+from relkit.core.slices import OVERALL, SliceSpec, columns_of
+from relkit.disclosure.audit import POOL_VALUE, ShownTable
 from relkit.disclosure.counts import PersonSums, holdings, merge_cells, sum_by_person
 from relkit.disclosure.names import SharedNames
 from relkit.disclosure.numbers import band_of
-from relkit.disclosure.ports import LinearBounds
+from relkit.disclosure.percentiles import shown_percentiles
+from relkit.disclosure.ports import LinearPrograms
 from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
-from relkit.disclosure.types import Disclosed, ShownCell, WindowTurns
-from relkit.statistics.types import BoolArray
-
-POOL_VALUE: Final = "(other)"
-"""The value of a column under which those that do not pass are pooled."""
+from relkit.disclosure.types import Disclosed, ShownCell, ShownPercentile, WindowTurns
+from relkit.disclosure.widening import Draft, widen_until_safe
 
 _NOT_THERE = "columns of the turn table that turns are cut by"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Partition:
-    """The cells of one column, or of a crossing: those shown, in order, and the others' number."""
+    """The cells of one column, or of a crossing, that pass.
 
+    ``column`` is what it is called outside. ``keys`` are the shown slices, in order, and ``cell``
+    (N,) says for each turn in which of them it is, -1 for none. ``hidden`` counts values that are
+    not shown, ``pooled`` names those in the pool, by their own names. ``complete``: nothing is
+    hidden. ``exclusive``: nobody has two values.
+    """
+
+    column: str
     keys: tuple[str, ...]
+    cell: IntArray
     sums: PersonSums
     hidden: int
+    complete: bool
+    exclusive: bool
     pooled: tuple[str, ...] = ()
 
 
@@ -38,76 +46,110 @@ def disclose(
     *,
     slices: Sequence[str],
     k: int,
-    linear: LinearBounds,
+    linear: LinearPrograms,
     names: SharedNames | None = None,
     percentiles: Sequence[int] = (50, 95),
     earlier: Disclosed | None = None,
 ) -> Disclosed:
     """Return what may be shown of a window: ``overall``, and the cells of ``slices``.
 
-    ``slices`` are columns, and at most one crossing of two of them (``accent&noise``). ``k`` is the
-    fewest people of a cell (:func:`relkit.disclosure.thresholds.fewest_people`). ``names`` are what
-    columns and values are called outside, their own where it is None. ``earlier`` is
-    what is already out about the same window: it stays as it is, and what is added is audited
-    together with it.
+    ``slices`` are columns, and at most one crossing of two of them (``accent&noise``), of which
+    those cells are shown that pass and whose two values are shown. ``k`` is the fewest people of a
+    cell (:func:`relkit.disclosure.thresholds.fewest_people`). ``names`` are what columns and values
+    are called outside, their own where it is None. ``percentiles`` of every quantity are shown
+    where their tails bear it. ``earlier`` is what is already out about the same window: it stays
+    as it is, and what is added is audited together with it.
 
     The same turns give the same cells. Raises NoData for a window without a turn, InvalidInput
     where a slice cannot be shown without telling of fewer than k people.
     """
-    del linear, percentiles, earlier  # the audit, which needs them, is not here yet
     if not len(turns):
         raise NoData("there is no turn in the window", hint="choose another window")
-    columns, _crossing = _requested(turns, slices)
     if int(turns.persons.min()) < 0:
         raise InvalidInput("turns without a user cannot be shown", hint="see privacy.unit")
-    everything = sum_by_person(turns, np.zeros(len(turns), dtype=np.int64), 1)
-    held = holdings(everything, everything.turns)
-    if not enough(held, k)[0]:
+    columns, crossing = _requested(turns, slices)
+    of_window = np.zeros(len(turns), dtype=np.int64)
+    everything = sum_by_person(turns, of_window, 1)
+    if not enough(holdings(everything, everything.turns), k)[0]:
         raise InvalidInput(
             f"{OVERALL}: too few people, or one of them makes most of it: nothing can be shown",
             hint="choose a longer window",
         )
-    partitions = [_of_column(turns, column, names, k) for column in columns]
-    window = {name: shown_metrics(everything, name, k, None) for name in turns.flags}
-    totals = {name: metric[1] for name, metric in window.items()}
-    cells = _cells((OVERALL,), everything, k, None)
-    for partition in partitions:
-        cells += _cells(partition.keys, partition.sums, k, totals)
+    by_column = {column: _of_column(turns, column, names, k) for column in columns}
+    partitions = sorted(by_column.values(), key=lambda partition: partition.column)
+    if crossing is not None:
+        left, right = (by_column[column] for column in crossing.columns)
+        partitions.append(_of_crossing(turns, left, right, k))
+    window = _Partition(
+        column=OVERALL,
+        keys=(OVERALL,),
+        cell=of_window,
+        sums=everything,
+        hidden=0,
+        complete=True,
+        exclusive=True,
+    )
+    widened = widen_until_safe(_draft(window, partitions, k, earlier), linear)
+    order = [key for partition in (window, *partitions) for key in partition.keys]
+    order += [key for key in widened.cells if key not in order]
+    cells = tuple(widened.cells[key] for key in order if key in widened.cells)
+    of_quantities = shown_percentiles(
+        turns.quantities,
+        turns.persons,
+        [(partition.keys, partition.cell) for partition in (window, *partitions)],
+        k=k,
+        percentiles=percentiles,
+    )
     return Disclosed(
-        cells=tuple(cells),
+        cells=cells,
+        percentiles=_with_earlier(of_quantities, widened.cells, earlier),
         pooled=tuple(key for partition in partitions for key in partition.pooled),
-        hidden=sum(partition.hidden for partition in partitions),
+        hidden=widened.hidden,
+        widened=widened.widened,
     )
 
 
-def _requested(turns: WindowTurns, slices: Sequence[str]) -> tuple[list[str], list[SliceSpec]]:
+def _with_earlier(
+    of_quantities: Sequence[ShownPercentile],
+    cells: Mapping[str, ShownCell],
+    earlier: Disclosed | None,
+) -> tuple[ShownPercentile, ...]:
+    """Return the percentiles of shown cells; those that are out already stay as they are."""
+    shown = {
+        (percentile.slice, percentile.metric, percentile.percentile): percentile
+        for percentile in (*of_quantities, *(earlier.percentiles if earlier else ()))
+        if percentile.slice in cells
+    }
+    return tuple(shown.values())
+
+
+def _requested(turns: WindowTurns, slices: Sequence[str]) -> tuple[list[str], SliceSpec | None]:
     """Return the columns and the crossing to show; raises InvalidInput for what is neither."""
-    specs = [SliceSpec.parse(text) for text in dict.fromkeys(slices)]
-    for spec in specs:
-        for column in spec.columns:
-            if column not in turns.columns:
-                raise InvalidInput(f"{column}: is no column of these turns", hint=_NOT_THERE)
+    specs = list(dict.fromkeys(SliceSpec.parse(text) for text in slices))
+    columns = sorted({column for spec in specs for column in spec.columns})
+    for column in columns:
+        if column not in turns.columns:
+            raise InvalidInput(f"{column}: is no column of these turns", hint=_NOT_THERE)
     crossings = [spec for spec in specs if len(spec.columns) > 1]
     if len(crossings) > 1 or any(len(spec.columns) != 2 for spec in crossings):  # noqa: PLR2004
         raise InvalidInput(
             "a packet shows at most one crossing of two columns", hint="leave the others out"
         )
-    columns = {column for spec in specs for column in spec.columns}
-    return sorted(columns), crossings
+    return columns, crossings[0] if crossings else None
 
 
 def _of_column(turns: WindowTurns, column: str, names: SharedNames | None, k: int) -> _Partition:
     """Return the cells of a column: the values that pass, and the others in one pool.
 
-    Turns without a value are pooled, and so is a value that is called like the pool.
+    Turns without a value are pooled, and so is a value that is called like the pool. A pool that
+    does not pass is hidden; it takes no other value with it.
     """
-    codes: Codes = turns.columns[column]
+    codes = turns.columns[column]
     count = len(codes.names)
     cell = np.where(codes.codes < 0, count, codes.codes).astype(np.int64)
     sums = sum_by_person(turns, cell, count + 1)
-    passing: BoolArray = enough(holdings(sums, sums.turns), k)
+    passing = enough(holdings(sums, sums.turns), k)
     passing[count] = False
-    present = np.bincount(sums.cell, minlength=count + 1) > 0
     spec = SliceSpec(columns=(names.column(column) if names else column,))
     keys = {
         spec.key((names.value(column, value) if names else value,)): place
@@ -116,44 +158,134 @@ def _of_column(turns: WindowTurns, column: str, names: SharedNames | None, k: in
     }
     order = sorted(keys)
     shown = [keys[key] for key in order]
-    to: IntArray = np.full(count + 1, len(shown), dtype=np.int64)
-    to[shown] = np.arange(len(shown))
-    merged = merge_cells(sums, to, len(shown) + 1)
-    pool_passes = bool(enough(holdings(merged, merged.turns), k)[len(shown)])
-    rest = [place for place in np.flatnonzero(present).tolist() if to[place] == len(shown)]
+    pool = len(shown)
+    to = np.full(count + 1, pool, dtype=np.int64)
+    to[shown] = np.arange(pool)
+    merged = merge_cells(sums, to, pool + 1)
+    pool_passes = bool(enough(holdings(merged, merged.turns), k)[pool])
+    # A value that no turn has counts as hidden, too: else the number would say which ones exist.
+    without_value = bool(np.any(sums.cell == count))
+    rest = [place for place in range(count) if to[place] == pool]
     if pool_passes:
         order.append(spec.key((POOL_VALUE,)))
     else:
-        merged = merge_cells(sums, np.where(to == len(shown), -1, to), len(shown))
+        to = np.where(to == pool, -1, to)
+        merged = merge_cells(sums, to, pool)
     own = SliceSpec(columns=(column,))
-    named = tuple(own.key((codes.names[place],)) for place in rest if place < count)
+    named = tuple(own.key((codes.names[place],)) for place in rest)
+    hidden = 0 if pool_passes else len(rest) + without_value
     return _Partition(
+        column=spec.name,
         keys=tuple(order),
+        cell=to[cell],
         sums=merged,
-        hidden=0 if pool_passes else len(rest),
+        hidden=hidden,
+        complete=not hidden,
+        exclusive=len(sums.person) == len(np.unique(sums.person)),
         pooled=named if pool_passes else (),
     )
 
 
+def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int) -> _Partition:
+    """Return those cells of two columns that pass and whose own values are shown."""
+    first, second = sorted((left, right), key=lambda partition: partition.column)
+    sides = [[key for key in side.keys if not _is_pool(key)] for side in (first, second)]
+    rows, across = (len(side) for side in sides)
+    inside = (first.cell >= 0) & (first.cell < rows) & (second.cell >= 0) & (second.cell < across)
+    cell = np.where(inside, first.cell * across + second.cell, -1)
+    sums = sum_by_person(turns, cell, rows * across)
+    shown = np.flatnonzero(enough(holdings(sums, sums.turns), k))
+    to = np.full(rows * across + 1, -1, dtype=np.int64)
+    to[shown] = np.arange(len(shown))
+    keys = tuple(f"{sides[0][i // across]}&{sides[1][i % across]}" for i in shown.tolist())
+    hidden = rows * across - len(keys)
+    sides_complete = all(
+        side.complete and not any(map(_is_pool, side.keys)) for side in (first, second)
+    )
+    return _Partition(
+        column=f"{first.column}&{second.column}",
+        keys=keys,
+        cell=to[cell],
+        sums=merge_cells(sums, to[:-1], len(keys)),
+        hidden=hidden,
+        complete=not hidden and sides_complete,
+        exclusive=first.exclusive and second.exclusive,
+    )
+
+
+def _is_pool(key: str) -> bool:
+    return key.endswith(f"={POOL_VALUE}")
+
+
+def _draft(
+    window: _Partition, partitions: Sequence[_Partition], k: int, earlier: Disclosed | None
+) -> Draft:
+    """Return the cells as thresholds and intervals alone would show them, and those already out.
+
+    A column of which cells are already out stays as it is: no value joins it.
+    """
+    out = {cell.slice: cell for cell in earlier.cells} if earlier is not None else {}
+    columns_out = {"&".join(columns_of(key)) or OVERALL for key in out}
+    measured = {
+        metric
+        for metric, amounts in window.sums.measured.items()
+        if int(amounts.sum()) == int(window.sums.turns.sum())
+    }
+    cells = dict(out)
+    rates: dict[tuple[str, str], float] = {}
+    totals: dict[str, MetricTotals] | None = None
+    hidden, complete = 0, set()
+    for partition in (window, *partitions):
+        drafted, drafted_totals = _cells(partition, k, totals)
+        totals = drafted_totals if totals is None else totals
+        same = set(partition.keys) == {
+            key for key in out if ("&".join(columns_of(key)) or OVERALL) == partition.column
+        }
+        hidden += partition.hidden
+        if partition.column in columns_out and not same:
+            hidden += 1  # the turns have changed since: what is hidden now is not what was
+        elif partition.complete:
+            complete.add(partition.column)
+        if partition.column in columns_out:
+            continue
+        for place, cell in enumerate(drafted):
+            cells[cell.slice] = cell
+            for metric, counted in drafted_totals.items():
+                if counted.measured[place]:
+                    rates[cell.slice, metric] = float(
+                        counted.events[place] / counted.measured[place]
+                    )
+    return Draft(
+        table=ShownTable(
+            cells=cells,
+            k=k,
+            complete=frozenset(complete),
+            exclusive=frozenset(part.column for part in partitions if part.exclusive),
+            measured=frozenset(measured),
+        ),
+        hidden=hidden,
+        rates=rates,
+        frozen=frozenset(out),
+    )
+
+
 def _cells(
-    keys: Sequence[str], sums: PersonSums, k: int, overall: dict[str, MetricTotals] | None
-) -> list[ShownCell]:
+    partition: _Partition, k: int, window: dict[str, MetricTotals] | None
+) -> tuple[list[ShownCell], dict[str, MetricTotals]]:
+    """Return the cells of a partition, and the exact totals of its metrics."""
+    sums = partition.sums
     held = holdings(sums, sums.turns)
     metrics = {
-        name: shown_metrics(sums, name, k, None if overall is None else overall[name])[0]
+        name: shown_metrics(sums, name, k, None if window is None else window[name])
         for name in sorted(sums.events)
     }
-    return [
+    cells = [
         ShownCell(
             slice=key,
             people=band_of(int(held.people[cell])),
             utterances=band_of(int(held.total[cell])),
-            metrics={name: shown[cell] for name, shown in metrics.items()},
+            metrics={name: shown[cell] for name, (shown, _) in metrics.items()},
         )
-        for cell, key in enumerate(keys)
+        for cell, key in enumerate(partition.keys)
     ]
-
-
-def parts_of(cell: ShownCell) -> tuple[tuple[str, str], ...]:
-    """Return the shown columns and values of a cell; none for ``overall``."""
-    return slice_parts(cell.slice)
+    return cells, {name: totals for name, (_, totals) in metrics.items()}

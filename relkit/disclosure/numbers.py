@@ -85,15 +85,12 @@ def _on_grid(value: float, low: float, high: float, step: Decimal) -> ShownRate:
     )
 
 
-def coarser_rate(rate: ShownRate) -> ShownRate | None:
-    """Return a shown rate on the next coarser grid; None where there is none.
-
-    Made from what is shown, so that it says nothing that the finer one would not have said.
-    """
+def coarser_rate(rate: ShownRate, value: float) -> ShownRate | None:
+    """Return a shown rate of this exact ``value`` on the next coarser grid; None: there is none."""
     place = _STEPS.index(_decimal(rate.step)) + 1
     if place == len(_STEPS):
         return None
-    return _on_grid(rate.value, rate.low, rate.high, _STEPS[place])
+    return _on_grid(value, rate.low, rate.high, _STEPS[place])
 
 
 def is_shown_rate(rate: ShownRate) -> bool:

@@ -2,16 +2,16 @@
 
 from typing import Protocol
 
-from relkit.core.arrays import FloatArray, IntArray
+from relkit.core.arrays import FloatArray
 from relkit.disclosure.types import LinearSystem
 
 
-class LinearBounds(Protocol):
+class LinearPrograms(Protocol):
     """Solves linear programs."""
 
-    def bounds(self, system: LinearSystem, targets: IntArray) -> FloatArray | None:
-        """Return the least and the most (T, 2) that each target can be; None: nothing fits.
+    def least(self, system: LinearSystem, weights: FloatArray) -> FloatArray | None:
+        """Return unknowns (V,) that fit the system and make ``weights @ unknowns`` least.
 
-        ``targets`` (T,) number unknowns of the system.
+        None where nothing fits the system.
         """
         ...

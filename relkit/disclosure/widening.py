@@ -1,0 +1,300 @@
+"""Widens bands and grids until no hidden count of a window can be worked out from what is shown."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from relkit.core.errors import InvalidInput
+from relkit.core.slices import OVERALL
+from relkit.disclosure.audit import (
+    SLACK,
+    Audit,
+    HiddenCount,
+    ShownTable,
+    audit_of,
+    excess,
+    outside_view,
+    propagate,
+)
+from relkit.disclosure.numbers import coarser_rate, wider_band
+from relkit.disclosure.ports import LinearPrograms
+from relkit.disclosure.types import ShownBand, ShownCell, ShownRate
+
+_MOST_MOVES: Final = 300
+_TOGETHER: Final = 3
+_BETTER: Final = 1e-6
+
+Cells = Mapping[str, ShownCell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """Cells that are to be shown, with what is known at home.
+
+    ``table`` is the attacker's view at its strongest. ``hidden`` is how many slices will be said
+    not to be shown, ``rates`` the exact rate by slice and metric, ``frozen`` the slices that are
+    out already and stay as they are.
+    """
+
+    table: ShownTable
+    hidden: int
+    rates: Mapping[tuple[str, str], float]
+    frozen: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widened:
+    """The cells that may be shown, how many of their numbers had to be widened, what was hidden."""
+
+    cells: Cells
+    widened: int
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pinned:
+    """A hidden count that is pinned, and by how much, as the check that found it measures it."""
+
+    count: HiddenCount
+    excess: float
+    measure: Callable[[Cells], float]
+
+
+def widen_until_safe(draft: Draft, programs: LinearPrograms) -> Widened:
+    """Return cells of which no audit finds a hidden count pinned.
+
+    The bands of the cells around a pinned count widen by a step, and rates take the next coarser
+    grid, one at a time, the one that helps most first. Where that does not help, the metric is
+    hidden around it, and then the crossing is. Raises InvalidInput, which names the slice and no
+    count, where that does not help either.
+    """
+    shown: dict[str, ShownCell] = dict(draft.table.cells)
+    hidden = draft.hidden
+    together: dict[tuple[str, str, str | None], int] = {}
+    where = OVERALL
+    for _ in range(_MOST_MOVES):
+        pinned = _first_pinned(draft, shown, hidden, programs)
+        if pinned is None:
+            widened = sum(_differences(draft.table.cells[key], cell) for key, cell in shown.items())
+            return Widened(cells=shown, widened=widened, hidden=hidden)
+        moves = list(_moves(draft, shown, pinned.count))
+        measured = [pinned.measure({**shown, cell.slice: cell}) for cell in moves]
+        best = int(np.argmin(measured)) if measured else -1
+        if measured and measured[best] < pinned.excess - _BETTER:
+            shown[moves[best].slice] = moves[best]
+            continue
+        count, where = pinned.count, pinned.count.slice
+        name = (count.slice, count.quantity, count.metric)
+        together[name] = together.get(name, 0) + 1
+        if moves and together[name] <= _TOGETHER:
+            _move_together(draft, shown, count)
+        elif not _hide_metric(draft, shown, count):
+            crossed = [key for key in shown if "&" in key and key not in draft.frozen]
+            if not crossed:
+                break
+            hidden += len(crossed)
+            for key in crossed:
+                del shown[key]
+    raise InvalidInput(
+        f"{where}: what would be shown around it would tell of fewer than {draft.table.k} people",
+        hint="show fewer columns, or a longer window",
+    )
+
+
+def _first_pinned(
+    draft: Draft, shown: Cells, hidden: int, programs: LinearPrograms
+) -> _Pinned | None:
+    """Return the hidden count that is pinned most, by the first check that finds any."""
+
+    def at_home(cells: Cells) -> ShownTable:
+        return replace(draft.table, cells=cells)
+
+    def outside(cells: Cells) -> ShownTable:
+        return outside_view(cells.values(), draft.table.k, hidden)
+
+    for view in (at_home, outside):
+        audit = audit_of(view(shown))
+        bounds = propagate(audit.system)
+        amounts = [excess(count, *bounds[count.unknown].tolist()) for count in audit.hidden]
+        if amounts and max(amounts) > 0:
+            place = int(np.argmax(amounts))
+            return _Pinned(audit.hidden[place], amounts[place], _by_propagation(view, place))
+    for view in (at_home, outside):
+        audit = audit_of(view(shown))
+        checked = _by_programs(audit, programs)
+        if checked is None:
+            continue  # not even the data fits what an attacker may suppose
+        if max(checked, default=0.0) > 0:
+            place = int(np.argmax(checked))
+            return _Pinned(audit.hidden[place], checked[place], _by_program(view, place, programs))
+        return None
+    raise InvalidInput(
+        "what is already out about this window does not fit its turns any more",
+        hint="choose a window that is complete",
+    )
+
+
+def _by_propagation(view: Callable[[Cells], ShownTable], place: int) -> Callable[[Cells], float]:
+    def measure(cells: Cells) -> float:
+        audit = audit_of(view(cells))
+        count = audit.hidden[place]
+        return excess(count, *propagate(audit.system)[count.unknown].tolist())
+
+    return measure
+
+
+def _by_program(
+    view: Callable[[Cells], ShownTable], place: int, programs: LinearPrograms
+) -> Callable[[Cells], float]:
+    def measure(cells: Cells) -> float:
+        audit = audit_of(view(cells))
+        ends = _ends(audit, audit.hidden[place], programs)
+        return math.inf if ends is None else excess(audit.hidden[place], *ends)
+
+    return measure
+
+
+def _ends(audit: Audit, count: HiddenCount, programs: LinearPrograms) -> tuple[float, float] | None:
+    weights = np.zeros(len(audit.system.lower))
+    weights[count.unknown] = 1.0
+    least, most = programs.least(audit.system, weights), programs.least(audit.system, -weights)
+    if least is None or most is None:
+        return None
+    return float(least[count.unknown]), float(most[count.unknown])
+
+
+def _by_programs(audit: Audit, programs: LinearPrograms) -> list[float] | None:
+    """Return by how much each hidden count is pinned, None where nothing fits.
+
+    Every answer is a point that fits: where it shows that a count can be 0, or large enough, no
+    program of its own is needed.
+    """
+    targets = audit.targets
+    if not len(targets):
+        return []
+    needed = np.array([count.at_least for count in audit.hidden], dtype=np.float64)
+    can_be_zero = np.zeros(len(targets), dtype=np.bool_)
+    can_be_large = np.zeros(len(targets), dtype=np.bool_)
+    everything = np.zeros(len(audit.system.lower))
+    everything[targets] = 1.0
+    for weights in (everything, -everything):
+        point = programs.least(audit.system, weights)
+        if point is None:
+            return None
+        can_be_zero |= point[targets] <= SLACK
+        can_be_large |= point[targets] >= needed - SLACK
+    amounts = [0.0] * len(targets)
+    for place, count in enumerate(audit.hidden):
+        if can_be_zero[place] and can_be_large[place]:
+            continue
+        weights = np.zeros(len(audit.system.lower))
+        weights[count.unknown] = 1.0
+        for sign, done in ((1.0, can_be_zero), (-1.0, can_be_large)):
+            if done[place]:
+                continue
+            point = programs.least(audit.system, sign * weights)
+            if point is None:
+                return None
+            can_be_zero |= point[targets] <= SLACK
+            can_be_large |= point[targets] >= needed - SLACK
+            end = float(point[count.unknown])
+            amounts[place] += excess(count, end, math.inf) if sign > 0 else excess(count, 0.0, end)
+    return amounts
+
+
+def _moves(draft: Draft, shown: Cells, count: HiddenCount) -> Iterator[ShownCell]:
+    """Yield each cell around a count with one of its numbers a step wider."""
+    for key in count.around:
+        cell = shown.get(key)
+        if cell is None or key in draft.frozen:
+            continue
+        most = shown[OVERALL].people if count.quantity == "people" else shown[OVERALL].utterances
+        for up in (True, False):
+            band = cell.people if count.quantity == "people" else cell.utterances
+            if up and key != OVERALL and band[1] >= most[1]:
+                continue
+            wider = wider_band(band, up=up)
+            if wider == band:
+                continue
+            if count.quantity == "people":
+                yield replace(cell, people=wider)
+            else:
+                yield replace(cell, utterances=wider)
+        if count.quantity != "people":
+            yield from _coarser(draft, cell, count.metric)
+
+
+def _coarser(draft: Draft, cell: ShownCell, metric: str | None) -> Iterator[ShownCell]:
+    """Yield a cell with one metric, or each of its metrics where it is None, a step coarser."""
+    for name in cell.metrics if metric is None else (metric,):
+        shown = cell.metrics.get(name)
+        if isinstance(shown, ShownRate):
+            coarser = coarser_rate(shown, draft.rates[cell.slice, name])
+            if coarser is not None:
+                yield replace(cell, metrics={**cell.metrics, name: coarser})
+        elif isinstance(shown, ShownBand):
+            for up in (True, False):
+                events = wider_band(shown.events, up=up)
+                if events != shown.events:
+                    wider = replace(shown, events=events)
+                    yield replace(cell, metrics={**cell.metrics, name: wider})
+
+
+def _move_together(draft: Draft, shown: dict[str, ShownCell], count: HiddenCount) -> None:
+    """Widen every number of the cells around a count a step, since none alone helps."""
+    for key in count.around:
+        while_wider = [move for move in _moves(draft, shown, count) if move.slice == key]
+        if not while_wider:
+            continue
+        cell = shown[key]
+        for move in while_wider:
+            people = (min(cell.people[0], move.people[0]), max(cell.people[1], move.people[1]))
+            turns = (
+                min(cell.utterances[0], move.utterances[0]),
+                max(cell.utterances[1], move.utterances[1]),
+            )
+            changed = {
+                name: metric
+                for name, metric in move.metrics.items()
+                if metric != shown[key].metrics[name]
+            }
+            metrics = {**cell.metrics, **changed}
+            cell = replace(cell, people=people, utterances=turns, metrics=metrics)
+        shown[key] = cell
+
+
+def _hide_metric(draft: Draft, shown: dict[str, ShownCell], count: HiddenCount) -> bool:
+    """Hide the metric of a count around it, then everywhere; return whether that hid anything.
+
+    Of turns it is every metric: what pins them are rates.
+    """
+    if count.quantity == "people":
+        return False
+    near = [key for key in count.around if key != OVERALL and key not in draft.frozen]
+    for keys in (near, [key for key in shown if key not in draft.frozen]):
+        changed = False
+        for key in keys:
+            cell = shown.get(key)
+            if cell is None:
+                continue
+            names = cell.metrics if count.metric is None else (count.metric,)
+            if any(cell.metrics.get(name) is not None for name in names):
+                hidden = {name: None for name in names if name in cell.metrics}
+                shown[key] = replace(cell, metrics={**cell.metrics, **hidden})
+                changed = True
+        if changed:
+            return True
+    return False
+
+
+def _differences(before: ShownCell, after: ShownCell) -> int:
+    """Return how many bands and grids are wider."""
+    bands = (before.people != after.people) + (before.utterances != after.utterances)
+    metrics = sum(
+        after.metrics[name] is not None and after.metrics[name] != metric
+        for name, metric in before.metrics.items()
+    )
+    return bands + metrics
