@@ -10,7 +10,7 @@ _SOLVED = 0
 _INFEASIBLE = 2
 
 
-class HighsPrograms:
+class HighsBounds:
     """Linear programs of disclosure control."""
 
     def least(self, system: LinearSystem, weights: FloatArray) -> FloatArray | None:

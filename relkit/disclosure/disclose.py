@@ -13,7 +13,7 @@ from relkit.disclosure.counts import PersonSums, holdings, merge_cells, sum_by_p
 from relkit.disclosure.names import SharedNames
 from relkit.disclosure.numbers import band_of
 from relkit.disclosure.percentiles import shown_percentiles
-from relkit.disclosure.ports import LinearPrograms
+from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
 from relkit.disclosure.types import Disclosed, ShownCell, ShownPercentile, WindowTurns
 from relkit.disclosure.widening import Draft, widen_until_safe
@@ -46,7 +46,7 @@ def disclose(
     *,
     slices: Sequence[str],
     k: int,
-    linear: LinearPrograms,
+    linear: LinearBounds,
     names: SharedNames | None = None,
     percentiles: Sequence[int] = (50, 95),
     earlier: Disclosed | None = None,

@@ -6,7 +6,7 @@ from relkit.core.arrays import FloatArray
 from relkit.disclosure.types import LinearSystem
 
 
-class LinearPrograms(Protocol):
+class LinearBounds(Protocol):
     """Solves linear programs."""
 
     def least(self, system: LinearSystem, weights: FloatArray) -> FloatArray | None:

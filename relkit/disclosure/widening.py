@@ -20,7 +20,7 @@ from relkit.disclosure.audit import (
     propagate,
 )
 from relkit.disclosure.numbers import coarser_rate, wider_band
-from relkit.disclosure.ports import LinearPrograms
+from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.types import ShownBand, ShownCell, ShownRate
 
 _MOST_MOVES: Final = 300
@@ -63,7 +63,7 @@ class _Pinned:
     measure: Callable[[Cells], float]
 
 
-def widen_until_safe(draft: Draft, programs: LinearPrograms) -> Widened:
+def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
     """Return cells of which no audit finds a hidden count pinned.
 
     The bands of the cells around a pinned count widen by a step, and rates take the next coarser
@@ -105,7 +105,7 @@ def widen_until_safe(draft: Draft, programs: LinearPrograms) -> Widened:
 
 
 def _first_pinned(
-    draft: Draft, shown: Cells, hidden: int, programs: LinearPrograms
+    draft: Draft, shown: Cells, hidden: int, programs: LinearBounds
 ) -> _Pinned | None:
     """Return the hidden count that is pinned most, by the first check that finds any."""
 
@@ -147,7 +147,7 @@ def _by_propagation(view: Callable[[Cells], ShownTable], place: int) -> Callable
 
 
 def _by_program(
-    view: Callable[[Cells], ShownTable], place: int, programs: LinearPrograms
+    view: Callable[[Cells], ShownTable], place: int, programs: LinearBounds
 ) -> Callable[[Cells], float]:
     def measure(cells: Cells) -> float:
         audit = audit_of(view(cells))
@@ -157,7 +157,7 @@ def _by_program(
     return measure
 
 
-def _ends(audit: Audit, count: HiddenCount, programs: LinearPrograms) -> tuple[float, float] | None:
+def _ends(audit: Audit, count: HiddenCount, programs: LinearBounds) -> tuple[float, float] | None:
     weights = np.zeros(len(audit.system.lower))
     weights[count.unknown] = 1.0
     least, most = programs.least(audit.system, weights), programs.least(audit.system, -weights)
@@ -166,7 +166,7 @@ def _ends(audit: Audit, count: HiddenCount, programs: LinearPrograms) -> tuple[f
     return float(least[count.unknown]), float(most[count.unknown])
 
 
-def _by_programs(audit: Audit, programs: LinearPrograms) -> list[float] | None:
+def _by_programs(audit: Audit, programs: LinearBounds) -> list[float] | None:
     """Return by how much each hidden count is pinned, None where nothing fits.
 
     Every answer is a point that fits: where it shows that a count can be 0, or large enough, no

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from relkit.adapters.linear import HighsPrograms
+from relkit.adapters.linear import HighsBounds
 from relkit.core.arrays import Codes
 from relkit.core.errors import InvalidInput, NoData
 from relkit.disclosure.disclose import disclose
 from relkit.disclosure.types import FewerThan, ShownCell, ShownRate, WindowTurns
 
-LINEAR = HighsPrograms()
+LINEAR = HighsBounds()
 
 
 def window(
