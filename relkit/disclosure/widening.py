@@ -27,12 +27,12 @@ _MOST_MOVES: Final = 300
 _TOGETHER: Final = 3
 _BETTER: Final = 1e-6
 
-Cells = Mapping[str, ShownCell]
+CellsBySlice = Mapping[str, ShownCell]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """Cells that are to be shown, with what is known at home.
+    """CellsBySlice that are to be shown, with what is known at home.
 
     ``table`` is the attacker's view at its strongest. ``hidden`` is how many slices will be said
     not to be shown, ``rates`` the exact rate by slice and metric, ``frozen`` the slices that are
@@ -49,7 +49,7 @@ class Draft:
 class Widened:
     """The cells that may be shown, how many of their numbers had to be widened, what was hidden."""
 
-    cells: Cells
+    cells: CellsBySlice
     widened: int
     hidden: int
 
@@ -60,7 +60,7 @@ class _Pinned:
 
     count: HiddenCount
     excess: float
-    measure: Callable[[Cells], float]
+    measure: Callable[[CellsBySlice], float]
 
 
 def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
@@ -105,14 +105,14 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
 
 
 def _first_pinned(
-    draft: Draft, shown: Cells, hidden: int, programs: LinearBounds
+    draft: Draft, shown: CellsBySlice, hidden: int, programs: LinearBounds
 ) -> _Pinned | None:
     """Return the hidden count that is pinned most, by the first check that finds any."""
 
-    def at_home(cells: Cells) -> ShownTable:
+    def at_home(cells: CellsBySlice) -> ShownTable:
         return replace(draft.table, cells=cells)
 
-    def outside(cells: Cells) -> ShownTable:
+    def outside(cells: CellsBySlice) -> ShownTable:
         return outside_view(cells.values(), draft.table.k, hidden)
 
     for view in (at_home, outside):
@@ -137,8 +137,10 @@ def _first_pinned(
     )
 
 
-def _by_propagation(view: Callable[[Cells], ShownTable], place: int) -> Callable[[Cells], float]:
-    def measure(cells: Cells) -> float:
+def _by_propagation(
+    view: Callable[[CellsBySlice], ShownTable], place: int
+) -> Callable[[CellsBySlice], float]:
+    def measure(cells: CellsBySlice) -> float:
         audit = audit_of(view(cells))
         count = audit.hidden[place]
         return excess(count, *propagate(audit.system)[count.unknown].tolist())
@@ -147,9 +149,9 @@ def _by_propagation(view: Callable[[Cells], ShownTable], place: int) -> Callable
 
 
 def _by_program(
-    view: Callable[[Cells], ShownTable], place: int, programs: LinearBounds
-) -> Callable[[Cells], float]:
-    def measure(cells: Cells) -> float:
+    view: Callable[[CellsBySlice], ShownTable], place: int, programs: LinearBounds
+) -> Callable[[CellsBySlice], float]:
+    def measure(cells: CellsBySlice) -> float:
         audit = audit_of(view(cells))
         ends = _ends(audit, audit.hidden[place], programs)
         return math.inf if ends is None else excess(audit.hidden[place], *ends)
@@ -205,7 +207,7 @@ def _by_programs(audit: Audit, programs: LinearBounds) -> list[float] | None:
     return amounts
 
 
-def _moves(draft: Draft, shown: Cells, count: HiddenCount) -> Iterator[ShownCell]:
+def _moves(draft: Draft, shown: CellsBySlice, count: HiddenCount) -> Iterator[ShownCell]:
     """Yield each cell around a count with one of its numbers a step wider."""
     for key in count.around:
         cell = shown.get(key)
