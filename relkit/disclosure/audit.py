@@ -49,7 +49,9 @@ class ShownTable:
 
     ``complete`` are the columns (``accent``, or ``accent&noise`` of a crossing) of which nothing is
     hidden, ``exclusive`` those in which everybody has one value, ``measured`` the metrics that
-    every turn has. Less of it makes an audit that is right and finds less.
+    every turn has. Less of it makes an audit that is right and finds less. ``guarded`` are groups
+    of hidden cells of a crossing that are as little to be told of as each of them, since they
+    together do not pass, either (:func:`group_name`).
     """
 
     cells: Mapping[str, ShownCell]
@@ -57,6 +59,7 @@ class ShownTable:
     complete: frozenset[str] = frozenset()
     exclusive: frozenset[str] = frozenset()
     measured: frozenset[str] = frozenset()
+    guarded: frozenset[str] = frozenset()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -139,9 +142,10 @@ class _Layout:
     inner: list[str] = field(default_factory=list)
     sums: list[_Sum] = field(default_factory=list)
 
-    def add_hidden(self, name: str) -> str:
-        if name not in self.hidden:
-            self.hidden.append(name)
+    def add(self, name: str, *, hidden: bool = True) -> str:
+        cells = self.hidden if hidden else self.inner
+        if name not in cells:
+            cells.append(name)
         return name
 
 
@@ -153,7 +157,7 @@ def _layout(table: ShownTable) -> _Layout:
         name = "&".join(columns)
         parts = table.of_columns(columns)
         if name not in table.complete:
-            parts.append(layout.add_hidden(name))
+            parts.append(layout.add(name, hidden=len(columns) == 1))
         exclusive = all(column in table.exclusive for column in columns)
         layout.sums.append(_Sum(OVERALL, tuple(parts), exclusive))
         if len(columns) == 1:
@@ -185,11 +189,13 @@ def _cross(
         for key in values[column]:
             crossed = ["&".join(sorted((key, across), key=columns_of)) for across in values[other]]
             shown = [cell for cell in crossed if cell in table.cells]
-            unseen = [layout.add_hidden(cell) for cell in crossed if cell not in table.cells]
+            unseen = [layout.add(cell) for cell in crossed if cell not in table.cells]
             if rests[other]:
-                unseen.append(layout.add_hidden(f"{key}&{other}"))
+                beside = group_name(key, other, everything=False)
+                unseen.append(layout.add(beside, hidden=beside in table.guarded))
             if len(unseen) > 1:
-                together = layout.add_hidden(f"{key}&{other}&")
+                together = group_name(key, other, everything=True)
+                layout.add(together, hidden=together in table.guarded)
                 layout.sums.append(_Sum(together, tuple(unseen), exclusive))
                 unseen = [together]
             if shown or unseen:
@@ -198,15 +204,22 @@ def _cross(
     for column, other in (columns, columns[::-1]):
         if not rests[column]:
             continue
-        beside = f"{column}&&"
-        layout.inner.append(beside)
-        parts = [f"{key}&{column}" for key in values[other]]
+        beside = layout.add(f"{column}&&", hidden=False)
+        parts = [group_name(key, column, everything=False) for key in values[other]]
         if rests[other]:
             parts.append(corner)
         layout.sums.append(_Sum(beside, tuple(rests[column]), column in table.exclusive))
         layout.sums.append(_Sum(beside, tuple(parts), other in table.exclusive))
     if all(rests[column] for column in columns):
-        layout.inner.append(corner)
+        layout.add(corner, hidden=False)
+
+
+def group_name(key: str, column: str, *, everything: bool) -> str:
+    """Return what the audit calls the cells of a slice by a column that are hidden in a crossing.
+
+    Those of the values of ``column`` that are not shown themselves, or ``everything`` hidden.
+    """
+    return f"{key}&{column}&" if everything else f"{key}&{column}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +352,7 @@ def _neighbours(layout: _Layout, table: ShownTable) -> dict[str, tuple[str, ...]
             near.setdefault(member, set()).update(members)
     # What several hidden cells make together is worked out from what is around them, too.
     for equation in layout.sums:
-        if equation.parent in layout.hidden:
+        if equation.parent in layout.hidden or equation.parent in layout.inner:
             for part in equation.parts:
                 near[part] |= near[equation.parent]
     return {

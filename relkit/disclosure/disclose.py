@@ -8,7 +8,7 @@ import numpy as np
 from relkit.core.arrays import IntArray
 from relkit.core.errors import InvalidInput, NoData
 from relkit.core.slices import OVERALL, SliceSpec, columns_of
-from relkit.disclosure.audit import POOL_VALUE, ShownTable
+from relkit.disclosure.audit import POOL_VALUE, ShownTable, group_name
 from relkit.disclosure.counts import PersonSums, holdings, merge_cells, sum_by_person
 from relkit.disclosure.names import SharedNames
 from relkit.disclosure.numbers import band_of
@@ -16,7 +16,7 @@ from relkit.disclosure.percentiles import shown_percentiles
 from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
 from relkit.disclosure.types import Disclosed, ShownCell, ShownPercentile, WindowTurns
-from relkit.disclosure.widening import Draft, widen_until_safe
+from relkit.disclosure.widening import Draft, may_have_been, widen_until_safe
 
 _NOT_THERE = "columns of the turn table that turns are cut by"
 
@@ -28,7 +28,8 @@ class _Partition:
     ``column`` is what it is called outside. ``keys`` are the shown slices, in order, and ``cell``
     (N,) says for each turn in which of them it is, -1 for none. ``hidden`` counts values that are
     not shown, ``pooled`` names those in the pool, by their own names. ``complete``: nothing is
-    hidden. ``exclusive``: nobody has two values.
+    hidden. ``exclusive``: nobody has two values. ``guarded`` are groups of hidden cells of a
+    crossing that do not pass together.
     """
 
     column: str
@@ -39,6 +40,7 @@ class _Partition:
     complete: bool
     exclusive: bool
     pooled: tuple[str, ...] = ()
+    guarded: tuple[str, ...] = ()
 
 
 def disclose(
@@ -199,17 +201,31 @@ def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int
     to[shown] = np.arange(len(shown))
     keys = tuple(f"{sides[0][i // across]}&{sides[1][i % across]}" for i in shown.tolist())
     hidden = rows * across - len(keys)
+    crossed = to[cell]
+    guarded: list[str] = []
+    for side, other, values in ((first, second, rows), (second, first, across)):
+        others = len(sides[1] if side is first else sides[0])
+        for everything in (False, True):
+            unseen = crossed < 0 if everything else (other.cell < 0) | (other.cell >= others)
+            group = np.where(unseen & (side.cell < values), side.cell, -1)
+            of_group = sum_by_person(turns, group, values)
+            passing = enough(holdings(of_group, of_group.turns), k)
+            guarded += [
+                group_name(side.keys[i], other.column, everything=everything)
+                for i in np.flatnonzero(~passing).tolist()
+            ]
     sides_complete = all(
         side.complete and not any(map(_is_pool, side.keys)) for side in (first, second)
     )
     return _Partition(
         column=f"{first.column}&{second.column}",
         keys=keys,
-        cell=to[cell],
+        cell=crossed,
         sums=merge_cells(sums, to[:-1], len(keys)),
         hidden=hidden,
         complete=not hidden and sides_complete,
         exclusive=first.exclusive and second.exclusive,
+        guarded=tuple(guarded),
     )
 
 
@@ -238,15 +254,11 @@ def _draft(
     for partition in (window, *partitions):
         drafted, drafted_totals = _cells(partition, k, totals)
         totals = drafted_totals if totals is None else totals
-        same = set(partition.keys) == {
-            key for key in out if ("&".join(columns_of(key)) or OVERALL) == partition.column
-        }
         hidden += partition.hidden
-        if partition.column in columns_out and not same:
-            hidden += 1  # the turns have changed since: what is hidden now is not what was
-        elif partition.complete:
+        if partition.complete:
             complete.add(partition.column)
         if partition.column in columns_out:
+            _check_unchanged(partition.column, drafted, out)
             continue
         for place, cell in enumerate(drafted):
             cells[cell.slice] = cell
@@ -262,11 +274,33 @@ def _draft(
             complete=frozenset(complete),
             exclusive=frozenset(part.column for part in partitions if part.exclusive),
             measured=frozenset(measured),
+            guarded=frozenset(name for part in partitions for name in part.guarded),
         ),
         hidden=hidden,
         rates=rates,
         frozen=frozenset(out),
     )
+
+
+def _check_unchanged(
+    column: str, drafted: Sequence[ShownCell], out: Mapping[str, ShownCell]
+) -> None:
+    """Raise InvalidInput where cells that are out are not those that the turns give now.
+
+    What is out may have been widened, and fewer cells of a crossing may be out.
+    """
+    before = [cell for key, cell in out.items() if ("&".join(columns_of(key)) or OVERALL) == column]
+    now = {cell.slice: cell for cell in drafted}
+    if "&" not in column and len(now) != len(before):
+        before = []
+    if not before or not all(
+        cell.slice in now and may_have_been(now[cell.slice], cell) for cell in before
+    ):
+        raise InvalidInput(
+            f"{column}: the turns of this window have changed since it was shown; two views of "
+            "one window that differ would tell by what",
+            hint="go on with the next window",
+        )
 
 
 def _cells(

@@ -21,7 +21,7 @@ from relkit.disclosure.audit import (
 )
 from relkit.disclosure.numbers import coarser_rate, wider_band
 from relkit.disclosure.ports import LinearBounds
-from relkit.disclosure.types import ShownBand, ShownCell, ShownRate
+from relkit.disclosure.types import Band, ShownBand, ShownCell, ShownRate
 
 _MOST_MOVES: Final = 300
 _TOGETHER: Final = 3
@@ -32,7 +32,7 @@ CellsBySlice = Mapping[str, ShownCell]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """CellsBySlice that are to be shown, with what is known at home.
+    """Cells that are to be shown, with what is known at home.
 
     ``table`` is the attacker's view at its strongest. ``hidden`` is how many slices will be said
     not to be shown, ``rates`` the exact rate by slice and metric, ``frozen`` the slices that are
@@ -96,8 +96,8 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
             if not crossed:
                 break
             hidden += len(crossed)
-            for key in crossed:
-                del shown[key]
+            together.clear()
+            shown = {key: cell for key, cell in draft.table.cells.items() if key not in crossed}
     raise InvalidInput(
         f"{where}: what would be shown around it would tell of fewer than {draft.table.k} people",
         hint="show fewer columns, or a longer window",
@@ -213,18 +213,18 @@ def _moves(draft: Draft, shown: CellsBySlice, count: HiddenCount) -> Iterator[Sh
         cell = shown.get(key)
         if cell is None or key in draft.frozen:
             continue
-        most = shown[OVERALL].people if count.quantity == "people" else shown[OVERALL].utterances
+        whole = shown[OVERALL]
         for up in (True, False):
-            band = cell.people if count.quantity == "people" else cell.utterances
-            if up and key != OVERALL and band[1] >= most[1]:
-                continue
-            wider = wider_band(band, up=up)
-            if wider == band:
-                continue
-            if count.quantity == "people":
-                yield replace(cell, people=wider)
-            else:
-                yield replace(cell, utterances=wider)
+            people = wider_band(cell.people, up=up)
+            if people != cell.people and not (
+                up and key != OVERALL and cell.people[1] >= whole.people[1]
+            ):
+                yield replace(cell, people=people)
+            turns = wider_band(cell.utterances, up=up)
+            if turns != cell.utterances and not (
+                up and key != OVERALL and cell.utterances[1] >= whole.utterances[1]
+            ):
+                yield replace(cell, utterances=turns)
         if count.quantity != "people":
             yield from _coarser(draft, cell, count.metric)
 
@@ -300,3 +300,28 @@ def _differences(before: ShownCell, after: ShownCell) -> int:
         for name, metric in before.metrics.items()
     )
     return bands + metrics
+
+
+def may_have_been(drawn: ShownCell, shown: ShownCell) -> bool:
+    """Return whether a shown cell is one as drawn by the rules, or a widened form of it."""
+    if not (_covers(shown.people, drawn.people) and _covers(shown.utterances, drawn.utterances)):
+        return False
+    for name, metric in shown.metrics.items():
+        before = drawn.metrics.get(name)
+        if metric is None or metric == before:
+            continue
+        if isinstance(metric, ShownRate) and isinstance(before, ShownRate):
+            if metric.step <= before.step or abs(metric.value - before.value) > metric.step:
+                return False
+        elif not (
+            isinstance(metric, ShownBand)
+            and isinstance(before, ShownBand)
+            and _covers(metric.events, before.events)
+            and metric.than_rest == before.than_rest
+        ):
+            return False
+    return True
+
+
+def _covers(outer: Band, inner: Band) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
