@@ -70,6 +70,10 @@ def packet(
         list[str] | None,
         typer.Option("--mitigation", metavar="KIND…", help="What was done: rolled_back, …"),
     ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the two files go.")
     ] = None,
@@ -93,6 +97,7 @@ def packet(
         model=model,
         telemetry=tuple(telemetry),
         window=window,
+        mapping=tuple(map_ or ()),
         triage=triage,
         columns=None if slice_ is None else tuple(slice_),
         stage=stage,

@@ -60,7 +60,7 @@ def _open_window(options: "PacketOptions") -> "Iterator[TurnTableWindow]":
     from relkit.adapters.duckdb.window_turns import TurnTableWindow
     from relkit.wiring.telemetry import open_turns, telemetry_options
 
-    reading = telemetry_options(options.telemetry, now=options.now)
+    reading = telemetry_options(options.telemetry, mapping=options.mapping, now=options.now)
     with open_turns(reading) as table:
         yield TurnTableWindow(table, reading)
 

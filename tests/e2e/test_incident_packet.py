@@ -187,10 +187,13 @@ def test_without_people_to_count_nothing_is_told(workspace: Workspace) -> None:
     assert answer.code == 2
     assert "unit: session" in answer.err
     assert not responder.out.exists()
+    assert responder.packet("--map", "user=session").code == 0
+    assert (read(responder).unit, read(responder).k) == ("user", 10)
     with (responder.folder / "relkit.yaml").open("a") as file:
         file.write("  unit: session\n")
-    assert responder.packet().code == 0
-    packet = read(responder)
+    answer = responder.packet(window="2026-11-01T09Z/2026-11-01T15Z")
+    assert answer.code == 0, answer.err
+    packet = read(responder, "incident-20261101T09Z")
     assert (packet.unit, packet.k) == ("session", 50)
 
 

@@ -74,8 +74,8 @@ class TurnTableWindow:
         if unit == "user" and "user" not in self._table.columns:
             raise InvalidInput(
                 'the telemetry has no column "user": people cannot be counted without it',
-                hint="map it (docs/telemetry.md), or count sessions, 50 to a cell: privacy:"
-                " {unit: session} in relkit.yaml",
+                hint="say which column it is: --map user=COLUMN; or count sessions, 50 to a cell:"
+                " privacy: {unit: session} in relkit.yaml",
             )
         selected = {"who": f"CAST({unit} AS UBIGINT)", "turn": "turn"}
         selected |= {

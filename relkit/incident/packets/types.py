@@ -33,13 +33,15 @@ Hex32 = Annotated[str, Limits(pattern=r"^[0-9a-f]{64}$")]
 class PacketOptions:
     """What was asked for; None where the triage, the workspace or the packet before says it.
 
-    ``window`` is ``FROM/TO`` as it was typed, ``columns`` those to cut by, ``now`` the time.
+    ``window`` is ``FROM/TO`` and ``mapping`` are ``NAME=COLUMN`` as they were typed, ``columns``
+    those to cut by, ``now`` the time.
     """
 
     model: str | None
     telemetry: tuple[str, ...]
     window: str
     now: str
+    mapping: tuple[str, ...] = ()
     triage: Path | None = None
     columns: tuple[str, ...] | None = None
     stage: PacketStage | None = None
