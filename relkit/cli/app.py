@@ -52,6 +52,7 @@ COMMANDS = {
     "slo": ("slo:slo", "Say whether an error budget burns too fast, and who spent it."),
     "health": ("serving:health", "Say how a service bears its load, from live traffic."),
     "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
+    "triage": ("triage:triage", "Say what broke, and which release did it, or that none did."),
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (

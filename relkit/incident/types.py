@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from relkit.core.arrays import Codes, FloatArray, IntArray
-from relkit.core.values import Count, NonEmpty, Shape, Time
+from relkit.core.values import REQUIRED, Count, Duration, NonEmpty, Shape, Time
 from relkit.disclosure.types import Cause, CauseEvidence
 from relkit.rollback.types import Refused
 
@@ -51,6 +51,35 @@ class IncidentCounts:
     dispersion: Mapping[str, float] = field(default_factory=dict)
     sums: Mapping[str, FloatArray] = field(default_factory=dict, repr=False)
     """Quantities summed per cell, for what no yes or no says: ``cost``, ``tokens``, ``nulls``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseColumn:
+    """Where the versions of a component stand in telemetry, and in which order they came.
+
+    ``versions`` maps a value of ``column`` to the version, the values as they are where it is
+    empty; ``order`` are the versions, the oldest first.
+    """
+
+    column: str
+    order: tuple[str, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriagePolicy:
+    """What a policy file adds: signals of one's own, and other columns, windows and reference.
+
+    ``slices`` None: every attribute. ``window`` is what an incident is searched in steps of,
+    ``recent`` how much is searched, ``reference`` how much has to be before it.
+    """
+
+    schema: Literal["relkit.triage/v1"] = field(default="relkit.triage/v1", metadata=REQUIRED)
+    signals: tuple[Signal, ...] = ()
+    slices: tuple[NonEmpty, ...] | None = None
+    window: Duration = "30m"
+    recent: Duration = "48h"
+    reference: Duration = "3d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Builds what triage, packets and drills need."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,82 @@ if TYPE_CHECKING:
     from relkit.adapters.duckdb.window_turns import TurnTableWindow
     from relkit.incident.packets.run import PacketPorts
     from relkit.incident.packets.types import BuiltPacket, PacketOptions
+    from relkit.incident.triage import TriageOptions
+    from relkit.incident.types import OtherEvent, TriageReport
+
+
+def triage_options(
+    paths: Iterable[str],
+    *,
+    model: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    mapping: Iterable[str] = (),
+    now: str | None = None,
+) -> "TriageOptions":
+    """Return what to look at; raises UsageError."""
+    from relkit.core.errors import UsageError
+    from relkit.core.values import checked_time
+    from relkit.incident.triage import TriageOptions
+    from relkit.wiring.telemetry import telemetry_options
+
+    for option, time in (("--since", since), ("--until", until)):
+        try:
+            if time is not None:
+                checked_time(time)
+        except ValueError as error:
+            raise UsageError(f"{option}: {error}", hint="write it in UTC, with Z") from error
+    if since is not None and until is not None and since >= until:
+        raise UsageError("--since is not before --until", hint="leave one of them out")
+    return TriageOptions(
+        telemetry=telemetry_options(paths, mapping=mapping, now=now),
+        model=model,
+        since=since,
+        until=until,
+    )
+
+
+def triage(
+    workspace: Workspace | None,
+    options: "TriageOptions",
+    *,
+    policy: Path | None = None,
+    events: Path | None = None,
+    out: Path | None = None,
+) -> "TriageReport":
+    """Say what broke; see :func:`relkit.incident.triage.triage`.
+
+    Without a workspace the history of releases is that of the telemetry.
+    """
+    import json
+    import time
+
+    from relkit.adapters.duckdb.incident import TurnTableIncidents
+    from relkit.core import storage
+    from relkit.core.codec import decode, encode
+    from relkit.incident import triage as workflow
+    from relkit.incident.policies import parse_other_events, parse_triage_policy
+    from relkit.wiring.rollback import rollback_ports
+    from relkit.wiring.telemetry import open_turns
+
+    def text(path: Path) -> str:
+        return decode(storage.read_bytes(path, what=path.name), source=path.name)
+
+    if policy is not None:
+        options = replace(options, policy=parse_triage_policy(text(policy), source=policy.name))
+    other_events: tuple[OtherEvent, ...] = ()
+    if events is not None:
+        other_events = parse_other_events(text(events), source=events.name)
+    ports = workflow.TriagePorts(
+        turns=lambda telemetry: TurnTableIncidents(open_turns(telemetry)),
+        registry=None if workspace is None else rollback_ports(workspace),
+        seconds=time.perf_counter,
+        events=other_events,
+    )
+    report = workflow.triage(options, ports)
+    if out is not None:
+        storage.write_text(out, json.dumps(encode(report), ensure_ascii=False, indent=2) + "\n")
+    return report
 
 
 def build_packet(workspace: Workspace, options: "PacketOptions", sign: Path) -> "BuiltPacket":

@@ -49,6 +49,7 @@ from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
 from relkit.incident.packets.types import IncidentNames, IncidentOpenings
 from relkit.incident.simulation.types import IncidentAnswer
+from relkit.incident.types import OtherEvent, TriagePolicy, TriageReport
 from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
@@ -218,6 +219,9 @@ FILES: tuple[type, ...] = (
     WrittenPolicy,
     WrittenStatement,
     IncidentAnswer,
+    OtherEvent,
+    TriagePolicy,
+    TriageReport,
     WorkspaceFile,
 )
 """Every type that is a file or a line of one."""

@@ -1,0 +1,272 @@
+"""Whether a release is to blame: the old version beside it, or the time of the switch.
+
+D is what a release explains better than anything without one. The old version that served at the
+same time is the control: where it suffered, too, D is far below 0.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from relkit.incident.expected import Mask
+from relkit.incident.scan import Hypothesis, Scanned, likelihood_ratio, refined, series
+from relkit.incident.types import IncidentCounts
+
+LEAST_SCORE = 18.0
+"""Below this nothing happened."""
+
+BLAME, COUNTS_ALONE, INNOCENT = 5.0, 3.0, -6.0
+"""D from which a release is blamed, how much of it without cost and timing, and where it is not."""
+
+DROP = 4.0
+"""Log-likelihood that an onset may be away from the best one (docs/incidents.md)."""
+
+_SAME_COUNTS = -2.5
+"""D of a release that explains the same counts: its cost, and the worse window it may have."""
+
+_LONGEST_ONSET = 18
+"""Bins that an onset may be uncertain by for the time of a switch to say anything: 90 minutes."""
+
+FULL_SHARE = 0.85
+"""Share of the traffic from which a version holds it."""
+
+_AT_ONCE = 3
+"""Bins that a switch of all traffic may take."""
+
+_OTHER_CAUSES = frozenset({"region", "client", "tenant", "tenant_class"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinSpan:
+    """Bins between which something began, or ended; both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """A component's traffic that went from one version to another, in bins of the search."""
+
+    component: str
+    before: str
+    version: str
+    at: BinSpan
+
+    @property
+    def at_once(self) -> bool:
+        """Whether all of it went within a few minutes, so that no old version served beside it."""
+        return self.at.last - self.at.first <= _AT_ONCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """What the counts say about releases, of the signal that rose the most.
+
+    ``plain`` is the best hypothesis without a release, ``release`` the best with one; ``odds`` is
+    D, None without a hypothesis with a release, ``from_counts`` its part from the counts alone.
+    ``rivals`` are other versions and components that explain as much, ``open`` those that may have
+    caused it. ``kind`` is ``concurrent``,
+    ``temporal`` or None, and then ``why`` says why no release is blamed.
+    """
+
+    plain: Hypothesis | None
+    release: Hypothesis | None
+    odds: float | None
+    from_counts: float | None
+    rivals: tuple[Hypothesis, ...]
+    open: tuple[Hypothesis, ...]
+    kind: str | None
+    why: str
+
+
+def onset_of(scanned: Scanned, hypothesis: Hypothesis) -> BinSpan:
+    """Return between which bins it began: where the log-likelihood is within ``DROP`` of its best.
+
+    The end stays where the hypothesis has it. A bin is the first one of the rise.
+    """
+    cells = scanned.cells_of(hypothesis, every_window=True)
+    seen, sums = series(scanned, hypothesis.signal, cells)
+    end = hypothesis.last
+    dispersion = max(1.0, scanned.counts.dispersion.get(hypothesis.signal, 1.0))
+    tails = np.cumsum(seen[:end][::-1])[::-1], np.cumsum(sums[:end][::-1])[::-1]
+    ratios = likelihood_ratio(*tails) / dispersion
+    ratios[sums[:end] <= 0] = -np.inf  # before there was any such traffic nothing began
+    near = np.flatnonzero(ratios >= ratios.max() - DROP)
+    return BinSpan(first=int(near[0]), last=int(near[-1]))
+
+
+def end_of(scanned: Scanned, hypothesis: Hypothesis, onset: BinSpan) -> int | None:
+    """Return the bin after which it was over, None where it goes on, or may."""
+    cells = scanned.cells_of(hypothesis, every_window=True)
+    seen, sums = series(scanned, hypothesis.signal, cells)
+    start = (onset.first + onset.last) // 2
+    dispersion = max(1.0, scanned.counts.dispersion.get(hypothesis.signal, 1.0))
+    ratios = likelihood_ratio(np.cumsum(seen[start:]), np.cumsum(sums[start:])) / dispersion
+    best = int(np.argmax(ratios))
+    over = scanned.bins - (start + best + 1) >= scanned.window
+    return start + best + 1 if over and ratios[-1] < ratios[best] - DROP else None
+
+
+def switches_of(counts: IncidentCounts, bins: int) -> tuple[Switch, ...]:
+    """Return the switches from one version that held the traffic to another, by time."""
+    switches = []
+    for component, column in counts.releases.items():
+        versions = len(column.names)
+        mask = column.codes >= 0
+        index = counts.bins[mask] * versions + column.codes[mask]
+        turns = np.bincount(index, counts.turns[mask], bins * versions).reshape(bins, versions)
+        total = turns.sum(axis=1)
+        held = np.where(
+            turns.max(axis=1) >= FULL_SHARE * np.maximum(total, 1), turns.argmax(axis=1), -1
+        )
+        held[total == 0] = -1
+        places = np.flatnonzero(held >= 0)
+        for earlier, later in zip(places[:-1].tolist(), places[1:].tolist(), strict=True):
+            if held[earlier] != held[later]:
+                switches.append(
+                    Switch(
+                        component=component,
+                        before=column.names[int(held[earlier])],
+                        version=column.names[int(held[later])],
+                        at=BinSpan(first=earlier, last=later),
+                    )
+                )
+    return tuple(sorted(switches, key=lambda switch: (switch.at.first, switch.component)))
+
+
+def judge_releases(
+    scanned: Scanned, hypotheses: Sequence[Hypothesis], switches: Sequence[Switch]
+) -> Blame:
+    """Return what the counts say about releases, from the hypotheses about one signal.
+
+    The caller has to see to what else could be the cause where ``kind`` is ``temporal``.
+    """
+    ranked = sorted((refined(scanned, h) for h in hypotheses), key=lambda h: -h.score)
+    plain = next((h for h in ranked if h.component is None), None)
+    releases = [h for h in ranked if h.component is not None]
+    if not releases or plain is None:
+        release = releases[0] if releases else None
+        why = "no release can cause it, or none changed"
+        return Blame(
+            plain=plain, release=release, odds=None, from_counts=None, rivals=(), open=(),
+            kind=None, why=why,
+        )  # fmt: skip
+    release = releases[0]
+    onset = onset_of(scanned, plain)
+    inside = tuple(s for s in switches if _near(s, onset))
+    rivals = tuple(_rivals(releases, release))
+    odds, from_counts = release.score - plain.score, release.likelihood - plain.likelihood
+    kind, why, chosen = None, "", release
+    if odds >= BLAME and from_counts >= COUNTS_ALONE:
+        kind, why = "concurrent", "the version before it served at the same time and was well"
+        if rivals:
+            kind, why = None, f"{_named(rivals[0])} explains it about as well as {_named(release)}"
+    elif odds <= INNOCENT:
+        why = "versions that served at the same time suffered alike"
+    elif odds < _SAME_COUNTS:
+        why = "the counts do not tell a release from everything else"
+    else:
+        why = _not_by_time(inside, onset)
+        switched = [
+            h for h in releases if inside and (h.component, h.version) == _version_of(inside[-1])
+        ]
+        if not why and switched:
+            kind, why, chosen = "temporal", "all traffic was switched when it began", switched[0]
+    return Blame(
+        plain=plain,
+        release=chosen,
+        odds=odds,
+        from_counts=from_counts,
+        rivals=rivals,
+        open=tuple(_undecided(scanned, plain, releases, inside)),
+        kind=kind,
+        why=why or "no release that was switched when it began can cause it",
+    )
+
+
+def _near(switch: Switch, onset: BinSpan) -> bool:
+    return switch.at.first <= onset.last + 1 and switch.at.last >= onset.first - 1
+
+
+def _version_of(switch: Switch) -> tuple[str, str]:
+    return switch.component, switch.version
+
+
+def _named(release: Hypothesis) -> str:
+    return f"{release.component} {release.version}"
+
+
+def _not_by_time(inside: Sequence[Switch], onset: BinSpan) -> str:
+    """Return why the time of a switch says nothing, empty where it names one release."""
+    components = sorted({switch.component for switch in inside})
+    if not inside:
+        return "no release was switched when it began"
+    if len(components) > 1:
+        return f"several components were switched when it began: {', '.join(components)}"
+    if onset.last - onset.first > _LONGEST_ONSET:
+        return "when it began is too uncertain to say which switch it was"
+    if len(inside) > 1 or not inside[-1].at_once:
+        return "a release was switched when it began, and not cleanly at once"
+    return ""
+
+
+def _undecided(
+    scanned: Scanned,
+    plain: Hypothesis,
+    releases: Sequence[Hypothesis],
+    inside: Sequence[Switch],
+) -> Iterator[Hypothesis]:
+    """Yield the releases that may have caused what a hypothesis without one is about.
+
+    Not those whose old version suffered alike, and not those that had all of its traffic already:
+    these are not what changed when it began, unless they were switched then.
+    """
+    switched = {_version_of(switch) for switch in inside}
+    cells = scanned.cells_of(plain)
+    for release in releases:
+        if release.score - plain.score <= INNOCENT:
+            continue
+        if (release.component, release.version) in switched or not _holds(scanned, release, cells):
+            yield release
+
+
+def _holds(scanned: Scanned, release: Hypothesis, cells: Mask) -> bool:
+    """Return whether a release has nearly all traffic of some cells, so that nothing tells."""
+    alone = replace(release, slice=())
+    turns = scanned.counts.turns
+    part = turns[cells & scanned.cells_of(alone, every_window=True)].sum()
+    return bool(part >= FULL_SHARE * turns[cells].sum())
+
+
+def names_other(hypothesis: Hypothesis) -> bool:
+    """Return whether the cell of a hypothesis is one that something else than a release has."""
+    return any(name in _OTHER_CAUSES for name, _ in hypothesis.slice)
+
+
+def _rivals(releases: Sequence[Hypothesis], release: Hypothesis) -> list[Hypothesis]:
+    """Return the best hypotheses of other versions and components that are within ``BLAME``."""
+    best: dict[tuple[str | None, str | None], Hypothesis] = {}
+    for hypothesis in releases:
+        best.setdefault((hypothesis.component, hypothesis.version), hypothesis)
+    best.pop((release.component, release.version), None)
+    return [h for h in best.values() if release.score - h.score < BLAME]
+
+
+def holders(counts: IncidentCounts, component: str) -> Mapping[str, int]:
+    """Return the versions that held a component's traffic, to the last bin in which they did."""
+    column = counts.releases[component]
+    versions = len(column.names)
+    mask = column.codes >= 0
+    hours = counts.bins[mask] // 12
+    size = int(counts.bins.max()) // 12 + 1 if len(counts.bins) else 0
+    turns = np.bincount(
+        hours * versions + column.codes[mask], counts.turns[mask], size * versions
+    ).reshape(size, versions)
+    held = turns >= FULL_SHARE * np.maximum(turns.sum(axis=1, keepdims=True), 1)
+    return {
+        name: int(np.flatnonzero(held[:, i])[-1]) * 12
+        for i, name in enumerate(column.names)
+        if held[:, i].any()
+    }
