@@ -131,7 +131,7 @@ lock: $(DEV)/.complete
 	done
 
 schemas: $(DEV)/.complete
-	$(DEV)/bin/python -c "from pathlib import Path; from relkit.registry.schema_files import schemas; [Path('registry/schema', n).write_text(t) for n, t in schemas()]"
+	$(DEV)/bin/python -c "from pathlib import Path; from relkit.wiring.schemas import schemas; [Path('registry/schema', n).write_text(t) for n, t in schemas()]"
 
 clean:
 	rm -rf $(DEMO) $(DEV) $(BENCH) $(WHEEL) dist build .mypy_cache .pytest_cache .ruff_cache

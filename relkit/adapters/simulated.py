@@ -25,9 +25,9 @@ _HEX = np.frombuffer(b"".join(b"%02x" % byte for byte in range(256)), np.uint16)
 class SimulatedFiles:
     """A folder that holds nothing yet; implements TrafficFiles."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use a folder that is empty or absent; raises UsageError for any other."""
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    def __init__(self, folder: Path, *, fresh: bool = True) -> None:
+        """Use a folder; raises UsageError for one that is to be ``fresh`` and holds files."""
+        if fresh and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UsageError(
                 "DIR is not empty: simulated traffic is never mixed with other files",
                 hint="name a new folder",

@@ -54,6 +54,7 @@ COMMANDS = {
     "capacity": ("serving:capacity", "Say what a service can bear, and what it needs."),
     "triage": ("triage:triage", "Say what broke, and which release did it, or that none did."),
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
+    "drill": ("", "Rehearse an incident, and see what the response was worth."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -131,6 +132,19 @@ GROUPS = {
             "incident:packet",
             "Write a signed packet about an incident: aggregates only.",
         ),
+    },
+    "drill": {
+        "list": ("drill:list_", "Show the drills there are."),
+        "start": (
+            "drill:start",
+            "Begin a drill: its first alert has just arrived, and telemetry goes on growing.",
+        ),
+        "status": (
+            "drill:status",
+            "Let the drill go on to where its clock is, and say what has arrived.",
+        ),
+        "answer": ("drill:answer", "Hand in what it was, what was done and what was sent."),
+        "score": ("drill:score", "Say what the answer was worth, and where points went."),
     },
     "drift": {
         "profile": ("drift:profile", "Freeze a reference: bins, shares and counts, and no row."),

@@ -1,6 +1,7 @@
 """Writes an incident: telemetry by day, registry and ledgers, events elsewhere, the answer last."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 
 from relkit.core.codec import encode
@@ -10,7 +11,7 @@ from relkit.incident.simulation.answers import answer
 from relkit.incident.simulation.history_files import incident_history
 from relkit.incident.simulation.ports import IncidentFiles
 from relkit.incident.simulation.traffic import turns_in_hour
-from relkit.incident.simulation.types import SimulatedIncident, WrittenIncident
+from relkit.incident.simulation.types import IncidentHistory, SimulatedIncident, WrittenIncident
 from relkit.incident.types import OtherEvent
 from relkit.telemetry.simulation.defects import joined_turns
 
@@ -25,22 +26,11 @@ def write_incident(
 
     ``relkit.yaml`` makes the folder a workspace, in which triage and rollback find the ledgers.
     """
-    files.write_lines("relkit.yaml", [f"name: incident-{incident.kind.name}"])
-    names: list[str] = []
-    turns = 0
-    for first in range(0, incident.hours, _DAY):
-        hours = range(first, min(first + _DAY, incident.hours))
-        day = joined_turns([turns_in_hour(incident, hour) for hour in hours])
-        at = moment(incident.start) + timedelta(hours=first)
-        names.append(f"{TELEMETRY}/turns-{at:%Y-%m-%d}.parquet")
-        files.write_turns(names[-1], day)
-        turns += len(day)
+    written = []
+    for hours in days(incident.hours):
+        written.append(write_hours(incident, files, hours))
         progress(hours.stop, incident.hours)
-    past = incident_history(incident)
-    for name, data in past.artifacts.items():
-        files.write_artifact(name, data)
-    for release in past.releases:
-        files.write_release(release)
+    past = write_releases(incident, files)
     for model, events in past.events.items():
         files.write_ledger(model, events)
     elsewhere = elsewhere_of(incident)
@@ -50,11 +40,47 @@ def write_incident(
     files.write_lines(ANSWER, [json.dumps(encode(right), indent=2, ensure_ascii=False)])
     return WrittenIncident(
         answer=right,
-        telemetry=tuple(names),
-        turns=turns,
+        telemetry=tuple(name for name, _ in written),
+        turns=sum(turns for _, turns in written),
         releases=len(past.releases),
         elsewhere=elsewhere,
     )
+
+
+def days(hours: int) -> Iterator[range]:
+    """Yield the hours of each day, from the start of the traffic; the last day may be shorter."""
+    for first in range(0, hours, _DAY):
+        yield range(first, min(first + _DAY, hours))
+
+
+def write_hours(
+    incident: SimulatedIncident, files: IncidentFiles, hours: range, *, until: str | None = None
+) -> tuple[str, int]:
+    """Write the turns of some hours as one file; return its name and how many they are.
+
+    Those after ``until`` are not written. Raises StorageFailed.
+    """
+    turns = joined_turns([turns_in_hour(incident, hour) for hour in hours])
+    if until is not None:
+        turns = turns.take(turns.times("ts") <= int(moment(until).timestamp() * 1e6))
+    at = moment(incident.start) + timedelta(hours=hours.start)
+    name = f"{TELEMETRY}/turns-{at:%Y-%m-%d}{f'T{at:%H}' if len(hours) == 1 else ''}.parquet"
+    files.write_turns(name, turns)
+    return name, len(turns)
+
+
+def write_releases(incident: SimulatedIncident, files: IncidentFiles) -> IncidentHistory:
+    """Write the marker of a workspace, and every release with its files; return the history.
+
+    The ledgers are the caller's to write. Raises StorageFailed.
+    """
+    files.write_lines("relkit.yaml", [f"name: incident-{incident.kind.name}"])
+    past = incident_history(incident)
+    for name, data in past.artifacts.items():
+        files.write_artifact(name, data)
+    for release in past.releases:
+        files.write_release(release)
+    return past
 
 
 def elsewhere_of(incident: SimulatedIncident) -> tuple[OtherEvent, ...]:

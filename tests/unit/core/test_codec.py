@@ -47,6 +47,13 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
 from relkit.gate.types import GateDecision, WrittenCheck, WrittenOverride, WrittenPolicy
+from relkit.incident.drills.types import (
+    Drill,
+    DrillAnswer,
+    DrillScore,
+    DrillState,
+    HandedIn,
+)
 from relkit.incident.packets.types import IncidentNames, IncidentOpenings
 from relkit.incident.simulation.types import IncidentAnswer
 from relkit.incident.types import OtherEvent, TriagePolicy, TriageReport
@@ -218,6 +225,11 @@ FILES: tuple[type, ...] = (
     WrittenOverride,
     WrittenPolicy,
     WrittenStatement,
+    Drill,
+    DrillAnswer,
+    DrillScore,
+    DrillState,
+    HandedIn,
     IncidentAnswer,
     OtherEvent,
     TriagePolicy,

@@ -8,9 +8,11 @@ from relkit.core.codec import schema
 from relkit.core.config import WorkspaceFile
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
+from relkit.disclosure.types import Packet
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
+from relkit.incident.drills.types import Drill
 from relkit.monitoring.cost.types import CostPolicy, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
@@ -26,6 +28,7 @@ KINDS: Mapping[str, type] = {
     "cost": CostPolicy,
     "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
+    "drill": Drill,
     "drift": DriftPolicy,
     "event": ReleaseEvent,
     "gate": WrittenPolicy,
@@ -33,6 +36,7 @@ KINDS: Mapping[str, type] = {
     "journal": JournalLine,
     "manifest": ManifestRow,
     "normalizer": NormalizerFile,
+    "packet": Packet,
     "prices": PriceTable,
     "profile": DriftProfile,
     "release": Release,

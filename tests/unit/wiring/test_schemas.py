@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from relkit.registry.schema_files import schemas
+from relkit.wiring.schemas import schemas
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "registry" / "schema"
