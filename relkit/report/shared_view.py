@@ -407,8 +407,12 @@ def _allowed(rule: Rule | None, unit: str) -> str:
     asked = [
         *((f"at most {limit(rule.max, unit)}",) if rule.max is not None else ()),
         *((f"at least {limit(rule.min, unit)}",) if rule.min is not None else ()),
-        *((f"{margin(rule.margin, unit)} worse",) if rule.margin is not None else ()),
-        *((f"{margin(rule.min_change, unit)} better",) if rule.min_change is not None else ()),
+        *((f"at most {margin(rule.margin, unit)} worse",) if rule.margin is not None else ()),
+        *(
+            (f"at least {margin(rule.min_change, unit)} better",)
+            if rule.min_change is not None
+            else ()
+        ),
         *(
             (f"better by {limit(rule.min_relative_change, 'fraction')} of it",)
             if rule.min_relative_change is not None

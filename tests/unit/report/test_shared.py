@@ -12,6 +12,7 @@ from relkit.core.config import Privacy, Profile
 from relkit.core.values import Estimate, Named
 from relkit.disclosure.types import Subjects
 from relkit.evaluation.types import EvalReport
+from relkit.gate.reasons import figures
 from relkit.gate.types import GateDecision, SumsTable, Verdict
 from relkit.monitoring.types import LiveCheck, LiveFinding
 from relkit.report.github_view import shared_annotations, shared_markdown
@@ -336,3 +337,20 @@ def test_every_result_is_shown_or_counted() -> None:
         shown = sum(row.slices for row in document.rows)
         assert shown + document.hidden == len(decision.results)
         assert document.outcome in set(Verdict)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("rule", ["min_change: 0.01", "test: non_inferiority, margin: 0.02"])
+def test_a_change_has_the_direction_that_the_gate_shows(seed: int, rule: str) -> None:
+    """The grid moves a difference by less than a step, and turns it round never."""
+    text = f"schema: relkit.gate/v1\nname: g\nrules:\n  - {{id: b, metric: wer_capped, {rule}}}\n"
+    content = statement(seed, worse=3.0 if seed % 2 else 1.0, speakers=20, text=text)
+    parts = tuple(replace(part, cluster="speaker") for part in content.parts)
+    document = shared(replace(content, parts=parts))
+    (row,) = document.rows
+    shown = figures(content.results[0])
+    value, low, high = map(float, re.findall(r"[+-]?[\d.]+", row.observed.replace("±", "")))
+    exact = float(shown.observed.split()[0])
+    assert low <= value <= high
+    assert abs(value - exact) <= (high - low) / 2
+    assert value * exact >= 0
