@@ -132,6 +132,22 @@ GROUPS = {
             "incident:packet",
             "Write a signed packet about an incident: aggregates only.",
         ),
+        "show": (
+            "incident:show_packet",
+            "Read a packet: what broke, since when, for whom, what was done.",
+        ),
+        "verify": (
+            "incident:verify",
+            "Check a packet as its receiver: offline, trusting nothing in it.",
+        ),
+        "resolve": (
+            "incident:resolve",
+            "Translate a pseudonym back, where the packet was made.",
+        ),
+        "open": (
+            "incident:open_",
+            "Print what a packet's commitments are opened with, for an auditor.",
+        ),
     },
     "drill": {
         "list": ("drill:list_", "Show the drills there are."),

@@ -7,7 +7,9 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.live import Now
-from relkit.cli.output import result_is_stored, say, show
+from relkit.cli.output import put, result_is_stored, say, show
+from relkit.core.errors import ExitCode, UsageError
+from relkit.core.storage import write_bytes
 
 
 def packet(
@@ -115,3 +117,151 @@ def packet(
     result_is_stored()
     show(written, common, text=built_text, document=built_document)
     say(f"wrote {written.packet} and {written.page}", quiet=common.quiet)
+
+
+Packet = Annotated[
+    Path, typer.Argument(metavar="PACKET", help="A packet's file: NAME.packet.json.")
+]
+
+
+def verify(
+    packet: Packet,
+    page: Annotated[
+        Path | None, typer.Argument(metavar="PAGE", help="Its page; default: the one beside it.")
+    ] = None,
+    *,
+    key: Annotated[
+        list[str], typer.Option("--key", metavar="PUB", help="The sender's public key.")
+    ],
+    previous: Annotated[
+        list[Path] | None,
+        typer.Option("--previous", metavar="PACKET…", help="Earlier packets of the incident."),
+    ] = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", metavar="FILE", help="Tokens that must not be in it, one a line."),
+    ] = None,
+    common: Common,
+) -> None:
+    """Check a packet as its receiver: offline, trusting nothing in it.
+
+    That is signature, page, form, bands, grids, names, and what could be told from what is shown.
+    Exits 1 on any finding.
+    Example: relkit incident verify asr-20261101T03Z.packet.json --key sender.pub
+    """
+    from relkit.incident.received.answers_view import verified_document, verified_text
+    from relkit.incident.received.run import VerifyPacketOptions
+    from relkit.wiring import incident as wiring
+
+    options = VerifyPacketOptions(
+        packet=packet, page=page, previous=tuple(previous or ()), tokens=tokens
+    )
+    verified, checked_page = wiring.verify_packet(options, key)
+    show(
+        verified.check,
+        common,
+        text=lambda _: verified_text(
+            verified,
+            name=packet.name,
+            page=None if checked_page is None else checked_page.name,
+            chained=bool(previous),
+        ),
+        document=verified_document,
+    )
+    if not verified.check.valid:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def show_packet(
+    packet: Packet,
+    *,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Draw its page again.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
+    pdf: Annotated[
+        Path | None, typer.Option("--pdf", metavar="FILE", help="Draw its page as PDF.")
+    ] = None,
+    common: Common,
+) -> None:
+    """Read a packet: what broke, since when, for whom, what was done.
+
+    Everything is drawn from the packet here, so its page need not be trusted; nothing is verified.
+    Example: relkit incident show asr-20261101T03Z.packet.json --html asr.html
+    """
+    from relkit.incident.received.run import is_signed_page, read_packet
+    from relkit.incident.received.view import packet_text
+    from relkit.wiring import incident as wiring
+
+    if markdown and common.as_json:
+        raise UsageError("--json and --markdown are two formats", hint="leave one of them out")
+    content, _ = read_packet(packet)
+    if html is not None:
+        page = wiring.packet_pages().html(content).encode("utf-8")
+        write_bytes(html, page)
+        same = "byte for byte the page that was signed"
+        if not is_signed_page(content, page):
+            same = f"not the bytes that were signed: relkit {content.tool_version} drew those"
+        say(f"wrote {html.name}: {same}", quiet=common.quiet)
+    if pdf is not None:
+        write_bytes(pdf, wiring.packet_pages().pdf(content))
+        say(f"wrote {pdf.name}", quiet=common.quiet)
+    if markdown:
+        put(wiring.packet_pages().markdown(content))
+    elif common.as_json or (html is None and pdf is None):
+        show(content, common, text=packet_text)
+
+
+def resolve(
+    packet: Packet,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A pseudonym, as the packet shows it.")
+    ],
+    *,
+    common: Common,
+) -> None:
+    """Translate a pseudonym back, where the packet was made.
+
+    Example: relkit incident resolve asr-20261101T03Z.packet.json tenant-3fa2
+    """
+    from relkit.incident.received.answers_view import resolved_document, resolved_text
+    from relkit.incident.received.run import resolve_name
+    from relkit.wiring import incident as wiring
+
+    resolved = resolve_name(packet, name, wiring.incident_state(common.open()))
+    show(resolved, common, text=resolved_text, document=resolved_document)
+
+
+def open_(
+    packet: Packet,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="Is it what the packet is about?")
+    ] = None,
+    random: Annotated[
+        str | None,
+        typer.Option(
+            "--random", metavar="HEX", help="Of its opening: then no workspace is needed."
+        ),
+    ] = None,
+    common: Common,
+) -> None:
+    """Print what a packet's commitments are opened with, for an auditor.
+
+    With --file it says whether that file is one of those that stayed at home, and exits 1 where it
+    is none.
+    Example: relkit incident open asr-20261101T03Z.packet.json --file turns/2026-11-01.parquet
+    """
+    from relkit.incident.received.answers_view import opened_document, opened_text
+    from relkit.incident.received.run import open_commitments, open_with
+    from relkit.wiring import incident as wiring
+
+    if random is None:
+        opened = open_commitments(packet, wiring.incident_state(common.open()), file=file)
+    elif file is None:
+        raise UsageError("--random: is the opening of a --file", hint="name the file, too")
+    else:
+        opened = open_with(packet, file, random)
+    show(opened, common, text=opened_text, document=opened_document)
+    if file is not None and opened.committed is None:
+        raise typer.Exit(ExitCode.FAILED)

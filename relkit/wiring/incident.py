@@ -1,6 +1,6 @@
 """Builds what triage, packets and drills need."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,12 @@ from relkit.core.config import Workspace
 
 if TYPE_CHECKING:
     from relkit.adapters.duckdb.window_turns import TurnTableWindow
+    from relkit.adapters.html import PacketPages
+    from relkit.adapters.incidents import IncidentStateFiles
     from relkit.incident.packets.run import PacketPorts
     from relkit.incident.packets.types import BuiltPacket, PacketOptions
+    from relkit.incident.received.run import VerifyPacketOptions
+    from relkit.incident.received.verify import VerifiedPacket
     from relkit.incident.triage import TriageOptions
     from relkit.incident.types import OtherEvent, TriageReport
 
@@ -104,8 +108,6 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
 
     from relkit._version import __version__
     from relkit.adapters.decisions import FindingFiles
-    from relkit.adapters.html import PacketPages
-    from relkit.adapters.incidents import IncidentStateFiles
     from relkit.adapters.leaks import workspace_secrets
     from relkit.adapters.linear import HighsBounds
     from relkit.adapters.signing import load_private
@@ -114,7 +116,7 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
 
     return PacketPorts(
         open=_open_window,
-        incidents=IncidentStateFiles(workspace.state / "incidents"),
+        incidents=incident_state(workspace),
         ledger=ledger_files(workspace),
         releases=release_files(workspace),
         findings=FindingFiles(workspace.state / "findings", workspace.state / "checks"),
@@ -122,7 +124,7 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
         locked=lambda: _locked_values(workspace),
         linear=HighsBounds(),
         signer=load_private(sign, environment=os.environ),
-        page=lambda packet: PacketPages().html(packet).encode(),
+        page=lambda packet: packet_pages().html(packet).encode(),
         secrets=lambda: workspace_secrets(workspace).tokens,
         shown=workspace.shown,
         random=lambda: secrets.token_bytes(32),
@@ -153,3 +155,27 @@ def _locked_values(workspace: Workspace) -> dict[str, tuple[str, ...]]:
             for column, named in ({} if lock is None else lock.slices).items():
                 values[column] = (*values.get(column, ()), *named)
     return values
+
+
+def incident_state(workspace: Workspace) -> "IncidentStateFiles":
+    """Return what a workspace keeps of the incidents that it made packets of."""
+    from relkit.adapters.incidents import IncidentStateFiles
+
+    return IncidentStateFiles(workspace.state / "incidents")
+
+
+def verify_packet(
+    options: "VerifyPacketOptions", keys: Sequence[str]
+) -> "tuple[VerifiedPacket, Path | None]":
+    """Check a received packet by the keys that were named; no workspace is looked for."""
+    from relkit.adapters.signing import load_trusted
+    from relkit.incident.received.run import verify_received
+
+    return verify_received(options, load_trusted(keys, relative_to=Path()))
+
+
+def packet_pages() -> "PacketPages":
+    """Return what draws packets."""
+    from relkit.adapters.html import PacketPages
+
+    return PacketPages()

@@ -17,6 +17,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from relkit.adapters.html import PacketPages
+from relkit.attestation.statements import parse_content, render_statement
 from relkit.core.wording import terminal
 from relkit.disclosure.types import FormAnswers, Packet, PacketCause, ShownCell, ShownFinding
 from relkit.incident.received.view import packet_text
@@ -168,6 +169,15 @@ def test_a_page_tells_nothing_of_its_own_digest() -> None:
     """It can be drawn before its digest is known, and again from the packet that names it."""
     assert html(packet()) == html(packet(page="ab" * 32))
     assert html(packet()) != html(packet(status="resolved"))
+
+
+def test_a_page_is_the_same_after_the_way_through_a_file() -> None:
+    """Signed JSON has its keys in another order; the page does not show that."""
+    payload = render_statement(packet())
+    read = parse_content(payload, Packet, source="p")
+    assert PacketPages().html(read) == html(packet())
+    assert PacketPages().markdown(read) == PacketPages().markdown(packet())
+    assert packet_text(read) == packet_text(packet())
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -174,9 +174,9 @@ class PacketView:
     @property
     def metrics(self) -> tuple[MetricTable, ...]:
         """A table per metric that is shown anywhere, the one that the incident is about first."""
-        names = dict.fromkeys(name for cell in self.packet.cells for name in cell.metrics)
+        names = {name for cell in self.packet.cells for name in cell.metrics}
         first = self.packet.cause.metric
-        ordered = sorted(names, key=lambda name: name != first)
+        ordered = sorted(names, key=lambda name: (name != first, name))
         tables = (self._metric(name) for name in ordered)
         return tuple(table for table in tables if table is not None)
 
