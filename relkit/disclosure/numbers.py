@@ -14,7 +14,6 @@ from relkit.disclosure.types import Band, ShownRate
 _STARTS: Final = tuple(
     factor * 10**power for power in range(1, 16) for factor in (1, 2, 5)
 )  # the lowest count of each band
-
 SMALLEST_STEP: Final = 0.001
 """The finest grid of a rate: 0.1 point."""
 
@@ -25,7 +24,6 @@ _STEPS: Final = tuple(
 _RATIO: Final = Decimal("1.05")
 _DIGITS: Final = Context(prec=4)
 _EXACT: Final = Context(prec=40)
-_TOLERANCE: Final = 1e-9
 
 _ROUNDING: Final = {"nearest": ROUND_HALF_EVEN, "down": ROUND_FLOOR, "up": ROUND_CEILING}
 Direction = Literal["nearest", "down", "up"]
@@ -62,17 +60,20 @@ def rate_step(half_width: float) -> float:
 
     It is the largest that is no wider than the half-width, and at least 0.001.
     """
-    within = [step for step in _STEPS if step <= _decimal(half_width)]
-    return float(within[-1]) if within else SMALLEST_STEP
+    return float(_step(_decimal(half_width)))
+
+
+def _step(half_width: Decimal) -> Decimal:
+    return max((step for step in _STEPS if step <= half_width), default=_STEPS[0])
 
 
 def shown_rate(value: float, low: float, high: float) -> ShownRate:
     """Return a rate and its ends, fractions, on the grid that the interval's half-width sets.
 
-    The ends go outward, and are never nearer to the value than half a step of the finest grid
-    would have them: an interval without width would say that everybody has the same rate.
+    The ends go outward, and are at least a step away from the value: an interval without width
+    would say that everybody has the same rate.
     """
-    return _on_grid(value, low, high, _decimal(rate_step((high - low) / 2)))
+    return _on_grid(value, low, high, _step((_decimal(high) - _decimal(low)) / 2))
 
 
 def _on_grid(value: float, low: float, high: float, step: Decimal) -> ShownRate:
