@@ -51,7 +51,8 @@ class ShownTable:
     hidden, ``exclusive`` those in which everybody has one value, ``measured`` the metrics that
     every turn has. Less of it makes an audit that is right and finds less. ``guarded`` are groups
     of hidden cells of a crossing that are as little to be told of as each of them, since they
-    together do not pass, either (:func:`group_name`).
+    together do not pass, either (:func:`group_name`). ``not_few`` are the slices and metrics that
+    read "fewer than k" because of fewer than three people.
     """
 
     cells: Mapping[str, ShownCell]
@@ -60,6 +61,7 @@ class ShownTable:
     exclusive: frozenset[str] = frozenset()
     measured: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
+    not_few: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -289,10 +291,11 @@ def audit_of(table: ShownTable) -> Audit:
             always = metric in table.measured
             rows.add([(turns, 1.0), (measured, -1.0)], high=0.0 if always else math.inf)
             rows.add([(measured, 1.0), (events, -1.0)])
-            if _bound_metric(rows, measured, events, shown, table.k):
+            many = (name, metric) in table.not_few
+            if _bound_metric(rows, measured, events, None if many else shown, table.k):
                 hide(name, "events", metric, table.k - 1)
             if isinstance(shown, AllButFewer):
-                others = rows.unknown(0.0, table.k - 1.0)
+                others = rows.unknown(0.0, most_turns if many else table.k - 1.0)
                 rows.add([(measured, 1.0), (events, -1.0), (others, -1.0)], high=0.0)
                 unknowns[name, "others", metric] = others
                 hide(name, "others", metric, table.k - 1)
@@ -344,7 +347,7 @@ def _add_sums(
 
 
 def _neighbours(layout: _Layout, table: ShownTable) -> dict[str, tuple[str, ...]]:
-    """Return for each cell the shown ones that share a sum with it, in the order of the table."""
+    """Return for each cell the shown ones that share a sum with it, the whole last."""
     near: dict[str, set[str]] = {}
     for equation in layout.sums:
         members = (equation.parent, *equation.parts)
@@ -355,8 +358,9 @@ def _neighbours(layout: _Layout, table: ShownTable) -> dict[str, tuple[str, ...]
         if equation.parent in layout.hidden or equation.parent in layout.inner:
             for part in equation.parts:
                 near[part] |= near[equation.parent]
+    fine_first = sorted(table.cells, key=lambda key: -len(columns_of(key)))
     return {
-        name: tuple(key for key in table.cells if key in members) for name, members in near.items()
+        name: tuple(key for key in fine_first if key in members) for name, members in near.items()
     }
 
 

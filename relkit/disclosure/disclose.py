@@ -15,7 +15,14 @@ from relkit.disclosure.numbers import band_of
 from relkit.disclosure.percentiles import shown_percentiles
 from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
-from relkit.disclosure.types import Disclosed, ShownCell, ShownPercentile, WindowTurns
+from relkit.disclosure.types import (
+    AllButFewer,
+    Disclosed,
+    FewerThan,
+    ShownCell,
+    ShownPercentile,
+    WindowTurns,
+)
 from relkit.disclosure.widening import Draft, may_have_been, widen_until_safe
 
 _NOT_THERE = "columns of the turn table that turns are cut by"
@@ -250,13 +257,20 @@ def _draft(
     cells = dict(out)
     rates: dict[tuple[str, str], float] = {}
     totals: dict[str, MetricTotals] | None = None
-    hidden, complete = 0, set()
+    hidden, complete, not_few = 0, set(), set()
     for partition in (window, *partitions):
         drafted, drafted_totals = _cells(partition, k, totals)
         totals = drafted_totals if totals is None else totals
         hidden += partition.hidden
         if partition.complete:
             complete.add(partition.column)
+        for place, cell in enumerate(drafted):
+            for metric, shown in cell.metrics.items():
+                counted = drafted_totals[metric]
+                events, measured_turns = counted.events[place], counted.measured[place]
+                few = events if isinstance(shown, FewerThan) else measured_turns - events
+                if isinstance(shown, FewerThan | AllButFewer) and few >= k:
+                    not_few.add((cell.slice, metric))
         if partition.column in columns_out:
             _check_unchanged(partition.column, drafted, out)
             continue
@@ -274,6 +288,7 @@ def _draft(
             complete=frozenset(complete),
             exclusive=frozenset(part.column for part in partitions if part.exclusive),
             measured=frozenset(measured),
+            not_few=frozenset(not_few),
             guarded=frozenset(name for part in partitions for name in part.guarded),
         ),
         hidden=hidden,

@@ -122,19 +122,18 @@ def _first_pinned(
         if amounts and max(amounts) > 0:
             place = int(np.argmax(amounts))
             return _Pinned(audit.hidden[place], amounts[place], _by_propagation(view, place))
-    for view in (at_home, outside):
-        audit = audit_of(view(shown))
-        checked = _by_programs(audit, programs)
-        if checked is None:
-            continue  # not even the data fits what an attacker may suppose
-        if max(checked, default=0.0) > 0:
-            place = int(np.argmax(checked))
-            return _Pinned(audit.hidden[place], checked[place], _by_program(view, place, programs))
-        return None
-    raise InvalidInput(
-        "what is already out about this window does not fit its turns any more",
-        hint="choose a window that is complete",
-    )
+    audit = audit_of(at_home(shown))
+    checked = _by_programs(audit, programs)
+    if checked is None:
+        raise InvalidInput(
+            "what is already out about this window does not fit its turns any more",
+            hint="choose a window that is complete",
+        )
+    if max(checked, default=0.0) > 0:
+        place = int(np.argmax(checked))
+        measure = _by_program(at_home, place, programs)
+        return _Pinned(audit.hidden[place], checked[place], measure)
+    return None
 
 
 def _by_propagation(
