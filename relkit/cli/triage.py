@@ -1,5 +1,6 @@
 """``relkit triage``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,8 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.live import Now
-from relkit.cli.output import result_is_stored, show
-from relkit.core.errors import ExitCode
+from relkit.cli.output import result_is_stored, say, show
+from relkit.core.errors import ExitCode, RelkitError, UsageError
 
 _EXIT = {
     "nothing": ExitCode.OK,
@@ -54,6 +55,13 @@ def triage(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write the report as JSON, too."),
     ] = None,
+    packet: Annotated[
+        Path | None,
+        typer.Option("--packet", metavar="DIR", help="Write a packet that can be sent, too."),
+    ] = None,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", metavar="KEY", help="Sign it with this private key.")
+    ] = None,
     now: Now = None,
     common: Common,
 ) -> None:
@@ -68,15 +76,26 @@ def triage(
     from relkit.wiring import incident as wiring
     from relkit.wiring.stores import workspace_if_any
 
-    report = wiring.triage(
-        workspace_if_any(common.start),
-        wiring.triage_options(
-            telemetry, model=model, since=since, until=until, mapping=map_ or (), now=now
-        ),
-        policy=policy,
-        events=events,
-        out=out,
+    if (packet is None) != (sign is None):
+        raise UsageError("--packet DIR and --sign KEY belong together", hint="name both, or none")
+    workspace = workspace_if_any(common.start) if packet is None else common.open()
+    options = wiring.triage_options(
+        telemetry, model=model, since=since, until=until, mapping=map_ or (), now=now
     )
+    report = wiring.triage(workspace, options, policy=policy, events=events, out=out)
+    if workspace is not None and packet is not None and sign is not None:
+        try:
+            built = wiring.packet_of_triage(
+                workspace, report, options, mapping=map_ or (), out=packet, sign=sign
+            )
+        except RelkitError as error:  # what broke is told all the same
+            say(f"relkit: no packet: {error.message.removeprefix('no packet: ')}")
+            if error.hint:
+                say(f"  {error.hint}")
+        else:
+            report = replace(report, packet=built.packet)
+            if out is not None:
+                wiring.write_report(out, report)
     if out is not None:
         result_is_stored()
     show(report, common, text=triage_text)

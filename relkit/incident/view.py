@@ -103,6 +103,8 @@ def _ways_out(report: TriageReport) -> Iterator[tuple[str, str]]:
             f" for {counted(probe.minutes, 'minute')}, then run this again"
         )
         yield ("to tell", words)
+    if report.packet is not None:
+        yield ("to send", shown(report.packet, 200))
 
 
 def _others(report: TriageReport) -> Iterator[str]:

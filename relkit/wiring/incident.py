@@ -63,12 +63,11 @@ def triage(
 
     Without a workspace the history of releases is that of the telemetry.
     """
-    import json
     import time
 
     from relkit.adapters.duckdb.incident import TurnTableIncidents
     from relkit.core import storage
-    from relkit.core.codec import decode, encode
+    from relkit.core.codec import decode
     from relkit.incident import triage as workflow
     from relkit.incident.policies import parse_other_events, parse_triage_policy
     from relkit.wiring.rollback import rollback_ports
@@ -90,8 +89,18 @@ def triage(
     )
     report = workflow.triage(options, ports)
     if out is not None:
-        storage.write_text(out, json.dumps(encode(report), ensure_ascii=False, indent=2) + "\n")
+        write_report(out, report)
     return report
+
+
+def write_report(path: Path, report: "TriageReport") -> None:
+    """Write the report of a triage as JSON; raises StorageFailed."""
+    import json
+
+    from relkit.core import storage
+    from relkit.core.codec import encode
+
+    storage.write_text(path, json.dumps(encode(report), ensure_ascii=False, indent=2) + "\n")
 
 
 def build_packet(workspace: Workspace, options: "PacketOptions", sign: Path) -> "BuiltPacket":
@@ -99,6 +108,46 @@ def build_packet(workspace: Workspace, options: "PacketOptions", sign: Path) -> 
     from relkit.incident.packets.run import build_packet as build
 
     return build(options, packet_ports(workspace, sign))
+
+
+def packet_of_triage(
+    workspace: Workspace,
+    report: "TriageReport",
+    options: "TriageOptions",
+    *,
+    mapping: Iterable[str],
+    out: Path,
+    sign: Path,
+) -> "BuiltPacket":
+    """Write a packet about what a triage found: its whole hours, up to the last turn.
+
+    The report is kept below ``.relkit/triage``: the packet commits to it. Raises NoData where
+    nothing began, or none of its hours is over, and what :func:`build_packet` raises.
+    """
+    from relkit.core.errors import NoData
+    from relkit.incident.packets.types import PacketOptions
+    from relkit.incident.packets.windows import window_since, window_text
+
+    if report.onset is None:
+        raise NoData("no packet: nothing began that it could tell of")
+    now = options.telemetry.now
+    telemetry = options.telemetry.paths
+    asked = PacketOptions(
+        model=options.model,
+        telemetry=telemetry,
+        window="",
+        now=now,
+        mapping=tuple(mapping),
+        out=out,
+    )
+    with _open_window(asked) as turns:
+        window = window_since(report.onset.from_, options.until or turns.last(), now=now)
+    if window is None:
+        raise NoData("no packet: the hour in which it began is not over", hint="ask again then")
+    path = workspace.state / "triage" / f"{now.replace('-', '').replace(':', '')}.json"
+    write_report(path, report)
+    asked = replace(asked, window=window_text(window), triage=path)
+    return build_packet(workspace, asked, sign)
 
 
 def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":

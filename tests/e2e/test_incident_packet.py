@@ -13,7 +13,9 @@ import pytest
 from relkit.attestation.envelopes import parse_envelope
 from relkit.attestation.statements import parse_content
 from relkit.disclosure.types import Packet
+from relkit.incident.simulation.kinds import incident
 from relkit.incident.types import Onset
+from relkit.wiring.simulation import simulate_incident
 from tests.conftest import Workspace
 from tests.packet_turns import REPORT, Responder, turns, written
 
@@ -346,3 +348,40 @@ def test_a_temporal_cause_is_only_suspected(responder: Responder) -> None:
         ("onset", "2026-11-01T03:00:00Z"),
         ("ended", "2026-11-01T08:00:00Z"),
     ]
+
+
+def test_a_triage_writes_the_packet_of_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the hour of the onset to the last turn; the report names it, and it is signed."""
+    simulate_incident(
+        tmp_path / "incident",
+        incident("accent", seed=1, turns_per_hour=300.0),
+        lambda _done, _all: None,
+    )
+    workspace = Workspace(tmp_path / "incident", capsys)
+    with (workspace.folder / "relkit.yaml").open("a", encoding="utf-8") as file:
+        file.write("privacy: {share: {accent: [american, scottish]}}\n")
+    keys, report = workspace.folder / "keys", tmp_path / "report.json"
+    assert workspace.relkit("doctor", "--make-key", str(keys)).code == 0
+    command = (
+        "triage", "asr", "--telemetry", str(workspace.folder / "telemetry"),
+        "--now", "2026-01-15T00:00:00Z", "--packet", str(tmp_path / "out"),
+    )  # fmt: skip
+    answer = workspace.relkit(
+        *command, "--sign", str(keys / "relkit.key"), "--out", str(report), "--json"
+    )
+    assert answer.code == 1, answer
+    assert json.loads(report.read_text()) == answer.document
+    file = tmp_path / "out" / answer.document["packet"]
+    packet = parse_content(
+        parse_envelope(file.read_bytes(), source="p").payload, Packet, source="p"
+    )
+    assert packet.cause.slice == "accent=scottish"
+    assert packet.window.to == "2026-01-15T00:00:00Z"
+    assert packet.window.from_ <= answer.document["onset"]["from"]
+    assert [served.version for served in packet.served] == ["2.3", "2.4"]
+    assert len(packet.summaries) == 2
+    assert {c.kind for c in packet.commitments} == {"telemetry", "triage", "decision", "ledger"}
+    assert workspace.relkit("verify", str(file), "--key", str(keys / "relkit.pub")).code == 0
+    assert workspace.relkit(*command).code == 2

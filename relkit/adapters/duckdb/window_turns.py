@@ -48,6 +48,15 @@ class TurnTableWindow:
         """The columns that turns can be cut by."""
         return self._table.attributes
 
+    def last(self) -> str:
+        """Return the time of the last turn, to the second; raises NoData where there is none."""
+        rows = self._table.fetch(
+            f"SELECT strftime(max(ts), '%Y-%m-%dT%H:%M:%SZ') AS last, count(*) AS n FROM {TURNS}"
+        )
+        if not rows["n"][0]:
+            raise NoData("the telemetry has no turn", hint="relkit telemetry check PATH")
+        return str(rows["last"][0])
+
     def digests(self) -> Mapping[str, str]:
         """Return the digest of each file of the telemetry by its path; raises InvalidInput."""
         import hashlib

@@ -326,7 +326,7 @@ def _budget_spent(burn: LiveFinding | None) -> Band | None:
     left_over = None if burn is None else burn.report.get("budget_left")
     if not isinstance(left_over, int | float):
         return None
-    spent = int(_PERCENT * (1 - left_over))
+    spent = int(round(_PERCENT * (1 - left_over), 6))  # 0.9 leaves 10 %, not 9.99…
     return band_of(spent) if spent >= 10 else None  # noqa: PLR2004 - no band begins below
 
 

@@ -75,6 +75,14 @@ def window_text(window: HourSpan) -> str:
     return "/".join(time.replace(":00:00Z", "Z") for time in (window.from_, window.to))
 
 
+def window_since(onset: str, last: str, *, now: str) -> HourSpan | None:
+    """Return the whole hours from an onset to the last turn; None where none of them is over."""
+    begin = floor_hour(moment(onset))
+    longest = begin + timedelta(days=_LONGEST_DAYS)
+    end = min(moment(hours_around(begin, moment(last)).to), floor_hour(moment(now)), longest)
+    return HourSpan(from_=time_text(begin), to=time_text(end)) if end > begin else None
+
+
 def hours(window: HourSpan) -> int:
     """Return how many hours a window has."""
     return int((moment(window.to) - moment(window.from_)).total_seconds()) // 3600
