@@ -5,6 +5,7 @@ packet says besides are system events, enums, and names that may leave.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -326,7 +327,7 @@ def _budget_spent(burn: LiveFinding | None) -> Band | None:
     left_over = None if burn is None else burn.report.get("budget_left")
     if not isinstance(left_over, int | float):
         return None
-    spent = int(round(_PERCENT * (1 - left_over), 6))  # 0.9 leaves 10 %, not 9.99…
+    spent = math.floor(round(_PERCENT * (1 - left_over), 6))  # of 0.9 left 10 are spent, not 9
     return band_of(spent) if spent >= 10 else None  # noqa: PLR2004 - no band begins below
 
 

@@ -1,4 +1,4 @@
-"""From what is known of an incident to the packet that tells of it."""
+"""From what is known of an incident to the packet that tells of it, and of nobody."""
 
 import hashlib
 from collections.abc import Mapping
@@ -236,6 +236,7 @@ def test_a_budget_is_told_in_bands(left_over: float | None, band: tuple[int, int
         ({"options": replace(OPTIONS, mitigations=("client_fixed",))}, "mitigated"),
         ({"options": replace(OPTIONS, status="resolved")}, "resolved"),
         ({"stage": "final"}, "open"),
+        ({"options": replace(OPTIONS, mitigations=("monitoring_added",))}, "open"),
         ({"stage": "final", "report": replace(REPORT, ended="2026-11-01T08:30:00Z")}, "resolved"),
     ],
 )
