@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         rescore,
         score,
         slo,
+        triage,
     )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "rescore",
     "score",
     "slo",
+    "triage",
 ]
 
 

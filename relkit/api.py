@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from relkit.core.ports import Progress
     from relkit.evaluation.types import EvalReport
     from relkit.gate.types import GateDecision
+    from relkit.incident.types import TriageReport
     from relkit.monitoring.cost.types import CostReport
     from relkit.monitoring.drift.types import DriftReport
     from relkit.monitoring.serving.types import CapacityReport, HealthReport
@@ -339,6 +340,38 @@ def capacity(
 
     opened, tests = _open(workspace), [Path(path) for path in _paths(load_test)]
     return wiring.check_capacity(opened, os.fspath(policy), tests, _paths(telemetry), now=now)
+
+
+def triage(
+    model: str | None = None,
+    *,
+    telemetry: Paths,
+    since: str | None = None,
+    until: str | None = None,
+    policy: str | Path | None = None,
+    events: str | Path | None = None,
+    mapping: Mapping[str, str] | None = None,
+    now: str | None = None,
+    workspace: str | Path | None = None,
+) -> "TriageReport":
+    """Return what broke and which release did it; the options of ``relkit triage``.
+
+    ``mapping`` is name to column, as in ``--map``. ``report.verdict`` is ``nothing``, ``release``,
+    ``not_release``, ``undetermined`` or ``no_data``. Without a workspace the history of releases is
+    that of the telemetry. Raises InvalidInput, UsageError.
+    """
+    from relkit.wiring import incident as wiring
+
+    options = wiring.triage_options(
+        _paths(telemetry),
+        model=model,
+        since=since,
+        until=until,
+        mapping=[f"{name}={column}" for name, column in (mapping or {}).items()],
+        now=now,
+    )
+    opened = None if workspace is None else _open(workspace)
+    return wiring.triage(opened, options, policy=_path(policy), events=_path(events))
 
 
 def _paths(paths: Paths) -> tuple[str, ...]:

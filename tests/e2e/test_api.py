@@ -10,13 +10,20 @@ import pytest
 
 import relkit
 from relkit.cli import canary, cost, drift, evaluate, serving, slo
+from relkit.cli import triage as triage_command
 from relkit.core.errors import InvalidInput, UsageError
 from tests.conftest import Workspace
 
 RENAMED = {"common", "workspace", "progress"}
 
+SPELLED = {"map_": "mapping"}
+
 OF_A_COMMAND = {"more", "junit", "github", "export", "merge", "plan", "turns_per_hour"}
 """What a command line alone has: further paths, what CI reads, and other jobs of the command."""
+
+
+WRITTEN = {"triage": {"out", "packet", "sign"}}
+"""Files that a command writes, and a verb returns."""
 
 
 @pytest.mark.parametrize(
@@ -31,12 +38,14 @@ OF_A_COMMAND = {"more", "junit", "github", "export", "merge", "plan", "turns_per
         (relkit.slo, slo.slo),
         (relkit.health, serving.health),
         (relkit.capacity, serving.capacity),
+        (relkit.triage, triage_command.triage),
     ],
 )
 def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> None:  # noqa: ANN401  # any function
     """What can be said on the command line can be said from Python, by the same names."""
     ours = set(inspect.signature(verb).parameters) - RENAMED
-    theirs = set(inspect.signature(command).parameters) - RENAMED - OF_A_COMMAND
+    theirs = {SPELLED.get(name, name) for name in inspect.signature(command).parameters}
+    theirs -= RENAMED | OF_A_COMMAND | WRITTEN.get(verb.__name__, set())
     assert ours == theirs
 
 
