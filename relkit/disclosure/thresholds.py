@@ -16,7 +16,8 @@ from relkit.core.arrays import IntArray
 from relkit.core.config import Profile
 from relkit.core.slices import OVERALL
 from relkit.disclosure.counts import Holdings, PersonSums, holdings
-from relkit.disclosure.numbers import band_of, shown_rate
+from relkit.disclosure.inversion import untold_rate
+from relkit.disclosure.numbers import band_of
 from relkit.disclosure.types import AllButFewer, FewerThan, ShownBand, ShownMetric
 from relkit.statistics.intervals import BOUNDED, RateEvidence, estimate_rates
 from relkit.statistics.rates import RATE_METRICS, RateMetric, Sums
@@ -94,7 +95,8 @@ def shown_metrics(
       what was measured or of the events.
     - :class:`FewerThan` for fewer than k events, and for those of fewer than 3 people;
       :class:`AllButFewer` for the same of turns without an event.
-    - :class:`ShownBand` without an interval.
+    - :class:`ShownBand` without an interval, or with one that gives the number of turns away
+      (:func:`relkit.disclosure.inversion.untold_rate`).
     """
     measured, events = sums.measured[metric], sums.events[metric]
     of_measured, of_events = holdings(sums, measured), holdings(sums, events)
@@ -131,11 +133,11 @@ def shown_metrics(
             shown.append(None)
         elif (
             estimate.method == BOUNDED
-            and estimate.value is not None
             and estimate.low is not None
             and estimate.high is not None
+            and (rate := untold_rate(*_counts(totals, cell), (estimate.low, estimate.high), k))
         ):
-            shown.append(shown_rate(estimate.value, estimate.low, estimate.high))
+            shown.append(rate)
         else:
             higher = _higher_than_rest(totals, cell, overall)
             shown.append(
@@ -147,11 +149,15 @@ def shown_metrics(
     return tuple(shown), totals
 
 
+def _counts(totals: MetricTotals, cell: int) -> tuple[int, int]:
+    return int(totals.events[cell]), int(totals.measured[cell])
+
+
 def _higher_than_rest(cell_totals: MetricTotals, cell: int, overall: MetricTotals | None) -> bool:
     """Return whether the rate in a cell is above that of all other turns; never of the window."""
     if overall is None:
         return False
-    events, measured = int(cell_totals.events[cell]), int(cell_totals.measured[cell])
+    events, measured = _counts(cell_totals, cell)
     other_events = int(overall.events[0]) - events
     other_measured = int(overall.measured[0]) - measured
     return events * other_measured > other_events * measured

@@ -1,0 +1,40 @@
+"""Attackers who know every rule, against what is shown and against the rules that it replaced."""
+
+import pytest
+
+from benchmarks.disclosure_attacks.table import ATTACKS, Attack, outcomes
+
+BY_KEY = {attack.key: attack for attack in ATTACKS}
+
+BEFORE = 4
+"""Populations in which an attack has to work against the rule that it broke."""
+
+POPULATIONS = {
+    "subtraction": 4,
+    "complements": 4,
+    "dominance": 4,
+    "percentiles": 4,
+    "turns": 4,
+    "digests": 12,
+    "pseudonyms": 60,
+    "linked": 60,
+    "growing": 1,
+    "sliding": 1,
+}
+"""Populations in which it must not work; the benchmark has a thousand."""
+
+
+@pytest.mark.parametrize("attack", [BY_KEY[key] for key in POPULATIONS], ids=list(POPULATIONS))
+def test_an_attack_works_against_the_replaced_rule_and_not_against_relkit(attack: Attack) -> None:
+    """It succeeds often enough before to be an attack, and never after."""
+    before, after = outcomes(attack, BEFORE, POPULATIONS[attack.key])
+    assert before.successes > 0, before
+    assert after.tries + after.refused > 0, after
+    assert after.successes == 0, after
+
+
+def test_the_number_of_a_cluster_is_the_rank_of_its_name_by_chance_only() -> None:
+    """One of a decision's is right by chance; all of them were."""
+    before, after = outcomes(BY_KEY["clusters"], 60, 60)
+    assert before.successes == before.tries
+    assert after.successes < 2 * 60
