@@ -31,8 +31,10 @@ _LONGEST_ONSET = 18
 FULL_SHARE = 0.85
 """Share of the traffic from which a version holds it."""
 
-_AT_ONCE = 3
-"""Bins that a switch of all traffic may take."""
+_HOUR = 12
+"""Bins of the hours that are compared for a switch."""
+
+_MOVED, _FEWEST_TURNS = 0.35, 20
 
 _OTHER_CAUSES = frozenset({"region", "client", "tenant", "tenant_class"})
 
@@ -47,17 +49,15 @@ class BinSpan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """A component's traffic that went from one version to another, in bins of the search."""
+    """A component's traffic that went to a version, in bins of the search.
+
+    ``at_once``: nearly all of it, so that no old version served beside it.
+    """
 
     component: str
-    before: str
     version: str
     at: BinSpan
-
-    @property
-    def at_once(self) -> bool:
-        """Whether all of it went within a few minutes, so that no old version served beside it."""
-        return self.at.last - self.at.first <= _AT_ONCE
+    at_once: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,8 @@ class Blame:
     open: tuple[Hypothesis, ...]
     kind: str | None
     why: str
+    ranked: tuple[Hypothesis, ...] = ()
+    """All hypotheses about the signal, the best first."""
 
 
 def onset_of(scanned: Scanned, hypothesis: Hypothesis) -> BinSpan:
@@ -110,29 +112,38 @@ def end_of(scanned: Scanned, hypothesis: Hypothesis, onset: BinSpan) -> int | No
 
 
 def switches_of(counts: IncidentCounts, bins: int) -> tuple[Switch, ...]:
-    """Return the switches from one version that held the traffic to another, by time."""
+    """Return where the shares of versions moved between an hour and the next, by time."""
     switches = []
+    places = np.arange(1, max(bins, 1))
+    before, after = np.maximum(places - _HOUR, 0), np.minimum(places + _HOUR, bins)
     for component, column in counts.releases.items():
         versions = len(column.names)
         mask = column.codes >= 0
         index = counts.bins[mask] * versions + column.codes[mask]
         turns = np.bincount(index, counts.turns[mask], bins * versions).reshape(bins, versions)
-        total = turns.sum(axis=1)
-        held = np.where(
-            turns.max(axis=1) >= FULL_SHARE * np.maximum(total, 1), turns.argmax(axis=1), -1
-        )
-        held[total == 0] = -1
-        places = np.flatnonzero(held >= 0)
-        for earlier, later in zip(places[:-1].tolist(), places[1:].tolist(), strict=True):
-            if held[earlier] != held[later]:
-                switches.append(
-                    Switch(
-                        component=component,
-                        before=column.names[int(held[earlier])],
-                        version=column.names[int(held[later])],
-                        at=BinSpan(first=earlier, last=later),
-                    )
+        total = np.concatenate([np.zeros((1, versions)), np.cumsum(turns, axis=0)])
+        earlier, later = total[places] - total[before], total[after] - total[places]
+        enough = np.minimum(earlier.sum(axis=1), later.sum(axis=1)) >= _FEWEST_TURNS
+        shares = [
+            part / np.maximum(part.sum(axis=1, keepdims=True), 1) for part in (earlier, later)
+        ]
+        moved = np.where(enough[:, None], shares[1] - shares[0], 0.0)
+        most = moved.max(axis=1)
+        marked = np.flatnonzero(most >= _MOVED)
+        for group in np.split(marked, np.flatnonzero(np.diff(marked) > 1) + 1):
+            if not len(group):
+                continue
+            # A step is the same from anywhere around it, and largest at itself.
+            at = int(group[np.argmax(most[group])])
+            old, new = int(np.argmax(shares[0][at])), int(np.argmax(moved[at]))
+            switches.append(
+                Switch(
+                    component=component,
+                    version=column.names[new],
+                    at=BinSpan(first=at, last=at + 1),
+                    at_once=bool(min(shares[0][at, old], shares[1][at, new]) >= FULL_SHARE),
                 )
+            )
     return tuple(sorted(switches, key=lambda switch: (switch.at.first, switch.component)))
 
 
@@ -149,9 +160,11 @@ def judge_releases(
     if not releases or plain is None:
         release = releases[0] if releases else None
         why = "no release can cause it, or none changed"
+        if not scanned.counts.releases:
+            why = "the telemetry names no release"
         return Blame(
             plain=plain, release=release, odds=None, from_counts=None, rivals=(), open=(),
-            kind=None, why=why,
+            kind=None, why=why, ranked=tuple(ranked),
         )  # fmt: skip
     release = releases[0]
     onset = onset_of(scanned, plain)
@@ -183,6 +196,7 @@ def judge_releases(
         open=tuple(_undecided(scanned, plain, releases, inside)),
         kind=kind,
         why=why or "no release that was switched when it began can cause it",
+        ranked=tuple(ranked),
     )
 
 
@@ -207,7 +221,7 @@ def _not_by_time(inside: Sequence[Switch], onset: BinSpan) -> str:
         return f"several components were switched when it began: {', '.join(components)}"
     if onset.last - onset.first > _LONGEST_ONSET:
         return "when it began is too uncertain to say which switch it was"
-    if len(inside) > 1 or not inside[-1].at_once:
+    if len(inside) > 1 or not inside[0].at_once:
         return "a release was switched when it began, and not cleanly at once"
     return ""
 

@@ -205,10 +205,10 @@ def _load(scanned: Scanned, reference: IncidentCounts, plain: Hypothesis) -> Nam
             usual_here = before / max(float(before.sum()), 1.0) * expected
             extra = now - usual_here
             code = int(np.argmax(extra[1:]))
-            if (
-                extra[code + 1] > 0.5 * (turns - expected)
-                and now[code + 1] > 2 * usual_here[code + 1]
-            ):
+            here, before_here = float(now[code + 1]), float(usual_here[code + 1])
+            rest = (turns - here) / max(expected - before_here, 1.0)
+            most = extra[code + 1] > 0.5 * (turns - expected)
+            if most and here > _LOAD * rest * before_here:
                 key = cell_key([(name, column.names[code])])
                 return NamedCause(
                     cause=cause,

@@ -119,7 +119,7 @@ def diagnose(
         [h for h in hypotheses if h.signal == top.signal],
         switches_of(scanned.counts, scanned.bins),
     )
-    candidates = _candidates(hypotheses, top.signal)
+    candidates = _candidates(blame.ranked)
     column = next(signal.column for signal in signals if signal.name == top.signal)
     if spoilt is not None and (blame.kind != "concurrent" or column in spoilt.columns):
         return _not_release(scanned, spoilt, top, candidates, ())
@@ -294,12 +294,11 @@ def effect_of(scanned: Scanned, hypothesis: Hypothesis) -> Effect:
     )
 
 
-def _candidates(hypotheses: Sequence[Hypothesis], signal: str) -> tuple[Candidate, ...]:
+def _candidates(hypotheses: Sequence[Hypothesis]) -> tuple[Candidate, ...]:
     """Return the best of each kind, and by how much each is better than the best other one."""
     best: dict[tuple[str | None, str | None], Hypothesis] = {}
     for hypothesis in hypotheses:
-        if hypothesis.signal == signal:
-            best.setdefault((hypothesis.component, hypothesis.version), hypothesis)
+        best.setdefault((hypothesis.component, hypothesis.version), hypothesis)
     ranked = sorted(best.values(), key=lambda h: -h.score)[:_MOST_CANDIDATES]
     scores = [h.score for h in ranked]
     return tuple(

@@ -8,6 +8,9 @@ from relkit.telemetry.columns import is_of_persons
 ANY_COMPONENT = "*"
 """Stands for every component there is."""
 
+STANDARD_COMPONENTS = ("asr", "llm", "tts", "retrieval")
+"""Components that telemetry has columns for."""
+
 STACK = "release"
 """The component of telemetry that names a release and no component: any signal can be its."""
 

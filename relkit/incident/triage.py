@@ -4,24 +4,26 @@ The ledgers say which versions there are and in which order; without them the te
 counts say what broke; the rollback plan says where to go back to.
 """
 
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from relkit.core.codec import nearest
-from relkit.core.errors import InvalidInput, NoData, RelkitError, UsageError
-from relkit.core.slices import OVERALL
+from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.values import after, duration_s, moment
-from relkit.core.wording import duration
+from relkit.core.wording import counted, duration
 from relkit.core.yaml_text import shown
-from relkit.incident.blame import holders
 from relkit.incident.diagnosis import Diagnosis, diagnose, long_lived
 from relkit.incident.ports import IncidentTurns
-from relkit.incident.signals import SHIPPED_SIGNALS, STACK, TELEMETRY_NAMES, triage_columns
+from relkit.incident.served import contradiction_of, read_ledgers, release_columns, with_target
+from relkit.incident.signals import (
+    ANY_COMPONENT,
+    SHIPPED_SIGNALS,
+    STANDARD_COMPONENTS,
+    triage_columns,
+)
 from relkit.incident.types import (
     BIN_S,
-    IncidentCounts,
     Onset,
     OtherEvent,
     ReleaseColumn,
@@ -30,14 +32,8 @@ from relkit.incident.types import (
     TriageRead,
     TriageReport,
 )
-from relkit.registry.types import Release, ReleaseEvent
-from relkit.rollback.run import RollbackOptions, RollbackPorts, plan_rollback
-from relkit.rollback.types import Refused
+from relkit.rollback.run import RollbackPorts
 from relkit.telemetry.types import Telemetry, TelemetryOptions
-
-_RELEASE = "release_"
-_SOONEST_CONTRADICTION_S = 1800.0
-_MOST_UNKNOWN = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +61,7 @@ class TriagePorts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerModel:
-    """A model of the registry that is a component, with its ledger."""
-
-    model: str
-    component: str
-    events: tuple[ReleaseEvent, ...]
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """The versions, in the order in which they first had traffic, then as registered."""
-        served = [e.version for e in self.events if e.traffic or e.kind.value == "promoted"]
-        return tuple(dict.fromkeys([*served, *(event.version for event in self.events)]))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
+class _SearchSpan:
     """Seconds since 1970: the first bin, the first that is searched, and the end."""
 
     start: int
@@ -95,12 +76,13 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
     ledgers that are refused, NoData where there is nothing to compare with.
     """
     began = ports.seconds()
-    models = _models(options.model, ports.registry)
+    ledgers = read_ledgers(options.model, ports.registry)
+    models = ledgers.models
     other_events = ports.events
     with ports.turns(options.telemetry) as turns:
         span = _span(options, turns)
-        releases = _releases(turns, models, span)
-        signals = _signals(turns, options.policy)
+        releases = release_columns(turns, ledgers, span.end)
+        signals = _signals(turns, options.policy, releases)
         slices = _slices(turns, options.policy)
         counts = turns.counts(
             signals, slices, releases, start=span.start, reference=span.reference, end=span.end
@@ -119,7 +101,12 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
     )
     if diagnosis.verdict == "nothing":
         diagnosis = long_lived(counts, signals, diagnosis, first=first, window=window)
-    if contradiction := _contradiction(counts, models, diagnosis):
+    contradiction = None
+    if diagnosis.verdict == "release":
+        contradiction = contradiction_of(
+            counts, models, str(diagnosis.component), str(diagnosis.version)
+        )
+    if contradiction is not None:
         diagnosis = replace(
             diagnosis,
             verdict="undetermined",
@@ -129,66 +116,30 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
             component=None,
             version=None,
         )
+    if summary.unreadable is not None:
+        lost = f"a part of the telemetry could not be read ({shown(summary.unreadable, 200)})"
+        quiet = diagnosis.verdict == "nothing"
+        diagnosis = replace(
+            diagnosis,
+            verdict="no_data" if quiet else diagnosis.verdict,
+            reason=f"{lost}: what was read shows nothing"
+            if quiet
+            else f"{diagnosis.reason}; {lost}",
+        )
     report = _report(diagnosis, start, summary, ports.seconds() - began)
-    return _with_target(report, counts, models, ports.registry)
+    return with_target(report, counts, models, ports.registry)
 
 
 def _bin(event: OtherEvent, start: str) -> int:
     return int((moment(event.at) - moment(start)).total_seconds() // BIN_S)
 
 
-def _models(name: str | None, registry: RollbackPorts | None) -> tuple[LedgerModel, ...]:
-    """Return the models to look at: those that are no stack, or what a stack pins."""
-    if registry is None:
-        if name is not None:
-            raise UsageError(
-                f'no model "{shown(name)}": there is no workspace here',
-                hint="leave MODEL out, or name the workspace: --workspace DIR",
-            )
-        return ()
-    known_models = registry.ledger.models()
-    if name is not None and name not in known_models:
-        raise UsageError(
-            f'no model "{shown(name)}" in the registry',
-            hint=nearest(name, known_models) or "leave MODEL out: every model is looked at",
-        )
-    models = []
-    for model in known_models if name is None else (name,):
-        models += _component_models(model, registry, alone=name is not None)
-    unique = {component.model: component for component in models}
-    return tuple(unique.values())
-
-
-def _component_models(model: str, registry: RollbackPorts, *, alone: bool) -> list[LedgerModel]:
-    events = registry.ledger.events(model)
-    release = _newest(model, events, registry)
-    if release is None:
-        return []
-    if release.component == "stack":
-        pins = release.pins if alone else {}
-        return [part for pin in pins for part in _component_models(pin, registry, alone=False)]
-    component = TELEMETRY_NAMES.get(release.component, release.component)
-    return [LedgerModel(model=model, component=component, events=events)]
-
-
-def _newest(model: str, events: Sequence[ReleaseEvent], registry: RollbackPorts) -> Release | None:
-    for event in reversed(events):
-        try:
-            return registry.releases.read(model, event.version)
-        except RelkitError:
-            continue
-    return None
-
-
-def _span(options: TriageOptions, turns: IncidentTurns) -> _Span:
+def _span(options: TriageOptions, turns: IncidentTurns) -> _SearchSpan:
     """Return what is searched and what it is compared with; raises UsageError, NoData."""
     policy = options.policy
     seconds = turns.span()
     if seconds is None:
-        raise NoData(
-            "the telemetry has no turn that counts",
-            hint="what was dropped, and why: relkit telemetry check PATH",
-        )
+        raise _without_turns(turns.summary(), options.telemetry.now)
     low, high = seconds
     end = high + 1
     if options.until is not None:
@@ -219,7 +170,26 @@ def _span(options: TriageOptions, turns: IncidentTurns) -> _Span:
             f" {_time(reference)}, and {duration(least)} are needed",
             hint="add the telemetry of the days before, or set reference: in a policy",
         )
-    return _Span(start=start, reference=reference, end=end)
+    return _SearchSpan(start=start, reference=reference, end=end)
+
+
+def _without_turns(summary: Telemetry, now: str) -> NoData:
+    """Return why no turn counts."""
+    dropped = summary.dropped
+    if dropped.naive:
+        return NoData(
+            f"no turn counts: the times of {counted(dropped.naive, 'turn')} have no offset",
+            hint="where they are in UTC, say so: --map ts=COLUMN:UTC",
+        )
+    if dropped.future:
+        return NoData(
+            f"no turn counts: {counted(dropped.future, 'turn')} are after {now}",
+            hint="give the time as of which to look: --now TIME",
+        )
+    return NoData(
+        "the telemetry has no turn that counts",
+        hint="what was dropped, and why: relkit telemetry check PATH",
+    )
 
 
 def counted_time(seconds: int) -> str:
@@ -231,41 +201,18 @@ def _time(second: int) -> str:
     return after("1970-01-01T00:00:00Z", second)
 
 
-def _releases(
-    turns: IncidentTurns, models: Sequence[LedgerModel], span: _Span
-) -> dict[str, ReleaseColumn]:
-    """Return where the versions of each component stand, in the order of the ledger.
-
-    Versions that no ledger knows come where they first appear.
-    """
-    columns = {
-        name.removeprefix(_RELEASE): name for name in turns.attributes if name.startswith(_RELEASE)
-    }
-    if not columns and "release" in turns.attributes:
-        component = models[0].component if len(models) == 1 else STACK
-        columns = {component: "release"}
-    by_component: dict[str, ReleaseColumn] = {}
-    for component, column in sorted(columns.items()):
-        seen = turns.versions(column, before=span.end)
-        order = next((m.order for m in models if m.component == component), ())
-        by_component[component] = ReleaseColumn(column=column, order=_merged(order, seen))
-    return by_component
-
-
-def _merged(order: Sequence[str], seen: Sequence[str]) -> tuple[str, ...]:
-    """Return the versions that were seen: in ledger order, unknown ones after their predecessor."""
-    merged = [version for version in order if version in seen]
-    for i, version in enumerate(seen):
-        if version not in merged:
-            before = seen[i - 1] if i else None
-            merged.insert(merged.index(before) + 1 if before in merged else 0, version)
-    return tuple(merged)
-
-
-def _signals(turns: IncidentTurns, policy: TriagePolicy) -> tuple[Signal, ...]:
-    """Return the signals whose columns there are; raises InvalidInput."""
+def _signals(
+    turns: IncidentTurns, policy: TriagePolicy, releases: Mapping[str, ReleaseColumn]
+) -> tuple[Signal, ...]:
+    """Return the signals whose columns there are; raises InvalidInput, NoData."""
     quantities = turns.quantities
+    components = sorted({ANY_COMPONENT, *STANDARD_COMPONENTS, *releases})
     for signal in policy.signals:
+        if unknown := [name for name in signal.components if name not in components]:
+            raise InvalidInput(
+                f'signal "{shown(signal.name)}": no component "{shown(unknown[0])}"',
+                hint=nearest(unknown[0], components) or f"there are: {', '.join(components)}",
+            )
         if signal.column not in quantities:
             raise InvalidInput(
                 f'signal "{shown(signal.name)}": the telemetry has no column'
@@ -300,42 +247,6 @@ def _slices(turns: IncidentTurns, policy: TriagePolicy) -> tuple[str, ...]:
                 hint=nearest(name, attributes) or f"there are: {', '.join(attributes) or 'none'}",
             )
     return policy.slices
-
-
-def _contradiction(
-    counts: IncidentCounts,
-    models: Sequence[LedgerModel],
-    diagnosis: Diagnosis,
-) -> str | None:
-    """Return how a ledger contradicts the telemetry about the release to blame."""
-    if diagnosis.verdict != "release" or diagnosis.component is None:
-        return None
-    model = next((m for m in models if m.component == diagnosis.component), None)
-    if model is None:
-        return None
-    column = counts.releases[diagnosis.component]
-    version = str(diagnosis.version)
-    place = column.names.index(version)
-    first = int(counts.bins[column.codes == place].min())
-    at = after(counts.start, (first + 1) * BIN_S)
-    what = f"the ledger of {model.model} contradicts the telemetry"
-    if version not in {event.version for event in model.events}:
-        return f"{what}: it does not know {version}, which had traffic"
-    served = [
-        event.at for event in model.events if event.version == version and _has_traffic(event)
-    ]
-    if not served:
-        return f"{what}: by it {version} never had traffic"
-    early = (moment(min(served)) - moment(at)).total_seconds()
-    if early > _SOONEST_CONTRADICTION_S:
-        return f"{what}: {version} had traffic {duration(early)} before the ledger gave it any"
-    return None
-
-
-def _has_traffic(event: ReleaseEvent) -> bool:
-    if event.kind.value in {"promoted", "rolled_back"}:
-        return True
-    return event.kind.value == "canary" and bool(event.traffic)
 
 
 def _report(diagnosis: Diagnosis, start: str, summary: Telemetry, seconds: float) -> TriageReport:
@@ -374,40 +285,4 @@ def _report(diagnosis: Diagnosis, start: str, summary: Telemetry, seconds: float
             future=dropped.future,
             duplicates=dropped.duplicate,
         ),
-    )
-
-
-def _with_target(
-    report: TriageReport,
-    counts: IncidentCounts,
-    models: Sequence[LedgerModel],
-    registry: RollbackPorts | None,
-) -> TriageReport:
-    """Return a report with where to go back to; without blame there is no target."""
-    component, version = report.component, report.first_bad
-    if report.verdict != "release" or component is None or version is None:
-        return report
-    model = next((m for m in models if m.component == component), None)
-    if model is None or registry is None:
-        names = counts.releases[component].names
-        held = holders(counts, component)
-        earlier = [name for name in names[: names.index(version)] if name in held]
-        return replace(report, target=earlier[-1] if earlier else None)
-    cell = None if report.slice == OVERALL else report.slice
-    options = RollbackOptions(model=model.model, bad=(version,), slice=cell)
-    command = f"relkit rollback {model.model} --bad {version}"
-    if cell is not None:
-        command += f" --slice {shlex.quote(cell)}"
-    try:
-        planned = plan_rollback(options, registry)
-    except RelkitError as error:
-        refused = Refused(version=version, code="plan", reason=error.message)
-        return replace(report, refused=(refused,), command=command)
-    target = planned.target
-    return replace(
-        report,
-        target=target.target,
-        target_verified=target.target is not None,
-        refused=target.refused,
-        command=f"{command} --apply" if target.target is not None else command,
     )
