@@ -168,7 +168,9 @@ def judge_releases(
         )  # fmt: skip
     release = releases[0]
     onset = onset_of(scanned, plain)
-    inside = tuple(s for s in switches if _near(s, onset))
+    # A switch in steps lasts for hours; its old version, which served beside it, acquits it.
+    suspects = {h.component for h in releases if h.score - plain.score > INNOCENT}
+    inside = tuple(s for s in switches if _near(s, onset) and s.component in suspects)
     rivals = tuple(_rivals(releases, release))
     odds, from_counts = release.score - plain.score, release.likelihood - plain.likelihood
     kind, why, chosen = None, "", release

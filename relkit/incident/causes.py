@@ -11,7 +11,7 @@ import numpy as np
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.wording import chance, times
 from relkit.disclosure.types import Cause
-from relkit.incident.blame import LEAST_SCORE, Blame
+from relkit.incident.blame import LEAST_SCORE, Blame, names_other
 from relkit.incident.expected import Mask, hours_of
 from relkit.incident.scan import Hypothesis, Scanned, cell_key, scan
 from relkit.incident.types import BIN_S, IncidentCounts, RuledOut, Signal
@@ -229,6 +229,10 @@ def _price(
     sums = scanned.counts.sums
     if plain.signal != "costly" or "priced_tokens" not in sums:
         return None
+    if names_other(plain):
+        # Input, output and speech have prices of their own: who uses other parts of each pays more.
+        reason = f"a price is that of all, and it is limited to {plain.key}"
+        return RuledOut(cause="price", name="cost per token", reason=reason)
     cells = scanned.cells_of(plain)
     before = np.ones(len(reference.bins), dtype=np.bool_)
     for name, value in plain.slice:

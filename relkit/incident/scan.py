@@ -26,6 +26,7 @@ ONLY_COST = 1.0
 
 _RISKS = (1.2, 1.5, 2.0, 3.0, 5.0, 9.0, 20.0, 60.0)
 _FEWEST_EVENTS = 5
+_FEWEST_SHARE = 0.002
 _MOST_VALUES, _MOST_CROSSED = 400, 40
 _BEST = 5
 _CHUNK = 20_000
@@ -207,11 +208,13 @@ def _crossed(
         components += [name for name, column in counts.releases.items() if len(column.names) > 1]
     for component in components:
         versions = 1
+        oldest = -2
         index = place
         if component is not None:
             column = counts.releases[component]
             versions = len(column.names) + 1
             index = place * versions + (column.codes.astype(np.int64) + 1)
+            oldest = _oldest(counts, component)
         index = index * windows + window
         index = index if inside_all else index[inside]
         for number, signal in enumerate(signals):
@@ -226,8 +229,21 @@ def _crossed(
             observed = np.bincount(index[seen], events[seen], cells).reshape(shape)
             sums = np.bincount(index, expected, cells).reshape(shape)
             yield from _rows_of(
-                number, crossing, component, observed.astype(np.float64), sums.astype(np.float64)
+                number,
+                crossing,
+                component,
+                observed.astype(np.float64),
+                sums.astype(np.float64),
+                oldest=oldest,
             )
+
+
+def _oldest(counts: IncidentCounts, component: str) -> int:
+    """Return the place of the oldest version with traffic to speak of, -1 for none."""
+    column = counts.releases[component]
+    turns = np.bincount(column.codes + 1, counts.turns, len(column.names) + 1)[1:]
+    places = np.flatnonzero(turns >= _FEWEST_SHARE * max(1.0, float(turns.sum())))
+    return int(places[0]) if len(places) else -1
 
 
 def _rows_of(
@@ -236,8 +252,14 @@ def _rows_of(
     component: str | None,
     observed: FloatArray,
     expected: FloatArray,
+    *,
+    oldest: int,
 ) -> Iterator[_Rows]:
-    """Yield rows with enough events: of cells, or of cells by "this version or a later one"."""
+    """Yield rows with enough events: of cells, or of cells by "this version or a later one".
+
+    The ``oldest`` version that is searched and those before it are no hypotheses: all traffic has
+    them, or a later one.
+    """
     cases: list[tuple[bool, FloatArray, FloatArray, int]] = []
     if component is None:
         cases.append((False, observed, expected, -1))
@@ -248,7 +270,8 @@ def _rows_of(
         if alone[0].shape[1] > 1:
             cases.append((True, alone[0][:, :-1], alone[1][:, :-1], 1))
     for only, seen, sums, first in cases:
-        enough = np.nonzero(seen.sum(axis=2) >= _FEWEST_EVENTS)
+        newer = np.arange(first, first + seen.shape[1]) > oldest
+        enough = np.nonzero((seen.sum(axis=2) >= _FEWEST_EVENTS) & newer)
         if len(enough[0]):
             yield _Rows(
                 signal=number,
