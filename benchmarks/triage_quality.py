@@ -96,7 +96,7 @@ def table(every: list[Judged]) -> str:
     rows += [(grade, *(str(counts[rate][grade]) for rate in rates)) for grade in GRADES]
     shares = (percent(counts[rate]["right"] / counts[rate].total()) for rate in rates)
     rows.append(("share right", *shares))
-    return columns(rows, to_left=range(len(rates) + 1))
+    return columns(rows, to_left=tuple(range(len(rates) + 1)))
 
 
 def main() -> None:
