@@ -190,7 +190,7 @@ def show_packet(
     Example: relkit incident show asr-20261101T03Z.packet.json --html asr.html
     """
     from relkit.incident.received.run import is_signed_page, read_packet
-    from relkit.incident.received.view import packet_text
+    from relkit.incident.received.text_view import packet_text
     from relkit.wiring import incident as wiring
 
     if markdown and common.as_json:

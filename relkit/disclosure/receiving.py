@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from relkit.core.slices import OVERALL, normal_slice
 from relkit.core.values import moment
+from relkit.disclosure.audit import POOL_VALUE, pinned_slices
 from relkit.disclosure.names import PSEUDONYM, TENANT, is_name, is_version_column
 from relkit.disclosure.numbers import band_of, is_band, is_grid_value, is_shown_rate
 from relkit.disclosure.thresholds import MIN_UTTERANCES, fewest_people
@@ -27,7 +28,6 @@ from relkit.disclosure.types import (
     ShownRate,
 )
 
-_POOL = "(other)"
 _MOST_COLUMNS = 2
 _MOST_CROSSINGS = 1
 
@@ -44,6 +44,7 @@ def packet_problems(packet: Packet) -> tuple[PacketProblem, ...]:
                 *_percentile_problems(packet),
                 *_pool_problems(packet),
                 *_impact_problems(packet),
+                *_audit_problems(packet),
             )
         )
     )
@@ -202,7 +203,7 @@ def is_shared_slice(key: str) -> bool:
 
 
 def _is_value(column: str, value: str) -> bool:
-    if value == _POOL:
+    if value == POOL_VALUE:
         return True
     if column == TENANT:
         return value.startswith(f"{TENANT}-") and re.fullmatch(PSEUDONYM, value) is not None
@@ -300,7 +301,7 @@ def _pool_problems(packet: Packet) -> Iterator[PacketProblem]:
         if key not in packet.pooled:
             yield _problem("pooled", key)
     for cell in packet.cells:
-        if cell.slice.count(_POOL) > 1:
+        if cell.slice.count(POOL_VALUE) > 1:
             yield _problem("pooled", cell.slice)
 
 
@@ -308,7 +309,7 @@ def _pools(keys: Iterable[str]) -> Iterator[str]:
     for key in keys:
         for part in key.split("&"):
             column, _, value = part.partition("=")
-            if value == _POOL:
+            if value == POOL_VALUE:
                 yield column
 
 
@@ -322,3 +323,15 @@ def _impact_problems(packet: Packet) -> Iterator[PacketProblem]:
             yield _problem("k", f"impact.{where}")
     if impact.budget_spent is not None and not is_band(impact.budget_spent):
         yield _problem("band", "impact.budget_spent")
+
+
+def _audit_problems(packet: Packet) -> Iterator[PacketProblem]:
+    """Yield slices, or columns, of which a hidden count can be told from the cells shown.
+
+    Of cells that are no bands nothing can be worked out; they are refused as what they are.
+    """
+    bands = (band for cell in packet.cells for band in (cell.people, cell.utterances))
+    if all(map(is_band, bands)):
+        k = fewest_people(packet.profile, packet.unit)
+        for key in pinned_slices(packet.cells, k, packet.hidden):
+            yield _problem("audit", key)

@@ -20,7 +20,7 @@ from relkit.adapters.html import PacketPages
 from relkit.attestation.statements import parse_content, render_statement
 from relkit.core.wording import terminal
 from relkit.disclosure.types import FormAnswers, Packet, PacketCause, ShownCell, ShownFinding
-from relkit.incident.received.view import packet_text
+from relkit.incident.received.text_view import packet_text
 from tests.packet_data import CELLS, packet, unclear
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

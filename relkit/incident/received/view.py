@@ -3,8 +3,9 @@
 Tables and bars are made of the numbers that are shown; there is nothing else to make them of.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Any
 
 from relkit.attestation.envelopes import Envelope
@@ -13,10 +14,11 @@ from relkit.attestation.types import VerificationSummary
 from relkit.core.charts import Scale, nice_scale
 from relkit.core.codec import parse
 from relkit.core.errors import InvalidInput
-from relkit.core.slices import OVERALL
-from relkit.core.wording import NONE, columns, count, counted, number, percent, safe, short_digest
+from relkit.core.slices import OVERALL, columns_of
+from relkit.core.wording import NONE, count, counted, number, percent, safe, short_digest
 from relkit.disclosure.names import packet_stem
 from relkit.disclosure.types import (
+    FewerThan,
     Packet,
     ShownCell,
     ShownMetric,
@@ -44,6 +46,9 @@ from relkit.incident.received.words import (
     time_words,
 )
 
+_NEAR = 2
+"""Slices up to this place are looked at first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnRange:
@@ -58,11 +63,13 @@ class DrawnRange:
 class ShownLine:
     """A slice in a table: its words, what is shown of it, and its bar where it has one.
 
-    ``failing`` marks the slice that the incident is about, ``overall`` the window itself.
+    ``failing`` marks the slice that the incident is about, ``overall`` the window itself. ``near``
+    are those that are looked at first: both, and parts of the failing one.
     """
 
     slice: str
     failing: bool
+    near: bool
     overall: bool
     people: str
     turns: str
@@ -84,11 +91,21 @@ class MetricTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantityTable:
-    """One quantity: its percentiles (``p95``), and per slice what is shown of each with its bar."""
+    """One quantity: its percentiles (``p95``) over slices, in the order of a metric's lines."""
 
     metric: str
     percentiles: tuple[str, ...]
-    lines: tuple[tuple[str, bool, tuple[tuple[str, str, DrawnRange | None], ...]], ...]
+    lines: tuple["QuantityLine", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantityLine:
+    """A slice with what is shown of each percentile: (value, interval, where it lies)."""
+
+    slice: str
+    failing: bool
+    near: bool
+    cells: tuple[tuple[str, str, DrawnRange | None], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,18 +197,32 @@ class PacketView:
         tables = (self._metric(name) for name in ordered)
         return tuple(table for table in tables if table is not None)
 
-    def _cells(self) -> list[ShownCell]:
+    def _order(self, key: str) -> int:
+        """Return where a slice stands: the failing one, its parts, the whole, those beside it."""
         failing = self.packet.cause.slice
-        return sorted(
-            self.packet.cells, key=lambda cell: (cell.slice != failing, cell.slice != OVERALL)
-        )
+        if key == failing:
+            return 0
+        if key == OVERALL:
+            return 2
+        if failing in (None, OVERALL):
+            return 3 + key.count("&")
+        parts, failing_parts = set(key.split("&")), set(str(failing).split("&"))
+        if parts >= failing_parts:
+            return 1
+        return 3 if columns_of(key) == columns_of(str(failing)) else 4 + key.count("&")
+
+    def _is_near(self, key: str) -> bool:
+        return self._order(key) <= _NEAR
+
+    def _cells(self) -> list[ShownCell]:
+        return sorted(self.packet.cells, key=lambda cell: self._order(cell.slice))
 
     def _metric(self, name: str) -> MetricTable | None:
         shown = [(cell, cell.metrics.get(name)) for cell in self._cells()]
-        if all(metric is None for _, metric in shown):
+        if all(metric is None or isinstance(metric, FewerThan) for _, metric in shown):
             return None
         rates = [metric for _, metric in shown if isinstance(metric, ShownRate)]
-        scale = nice_scale(0.0, max((rate.high for rate in rates), default=1.0))
+        scale = _scale([rate.value for rate in rates], [rate.high for rate in rates])
         overall = next((metric for cell, metric in shown if cell.slice == OVERALL), None)
         return MetricTable(
             metric=name,
@@ -210,6 +241,7 @@ class PacketView:
         return ShownLine(
             slice=slice_words(cell.slice),
             failing=cell.slice == self.packet.cause.slice,
+            near=self._is_near(cell.slice),
             overall=cell.slice == OVERALL,
             people=band_words(cell.people),
             turns=band_words(cell.utterances),
@@ -227,22 +259,19 @@ class PacketView:
     def _percentiles(self, name: str) -> QuantityTable:
         items = [item for item in self.packet.percentiles if item.metric == name]
         ranks = sorted({item.percentile for item in items})
-        ends = [item.high or item.value or 0.0 for item in items]
-        scale = nice_scale(0.0, max(ends, default=1.0))
-        failing = self.packet.cause.slice
-        keys = sorted(
-            dict.fromkeys(item.slice for item in items),
-            key=lambda key: (key != failing, key != OVERALL),
-        )
+        values = [item.value for item in items if item.value is not None]
+        scale = _scale(values, [item.high or item.value or 0.0 for item in items])
+        keys = sorted(dict.fromkeys(item.slice for item in items), key=self._order)
         by_place = {(item.slice, item.percentile): item for item in items}
         return QuantityTable(
             metric=name,
             percentiles=tuple(f"p{rank}" for rank in ranks),
             lines=tuple(
-                (
-                    slice_words(key),
-                    key == failing,
-                    tuple(_percentile(by_place.get((key, rank)), scale) for rank in ranks),
+                QuantityLine(
+                    slice=slice_words(key),
+                    failing=key == self.packet.cause.slice,
+                    near=self._is_near(key),
+                    cells=tuple(_percentile(by_place.get((key, rank)), scale) for rank in ranks),
                 )
                 for key in keys
             ),
@@ -341,7 +370,19 @@ class PacketView:
     def notes(self) -> tuple[str, ...]:
         """What is not shown of this window."""
         packet = self.packet
+        tables = {table.metric for table in self.metrics}
+        few = sorted(
+            {
+                name
+                for cell in packet.cells
+                for name, metric in cell.metrics.items()
+                if isinstance(metric, FewerThan) and name not in tables
+            }
+        )
         notes = []
+        if few:
+            named = ", ".join(map(safe, few))
+            notes.append(f"Fewer than {count(packet.k)} events in every slice: {named}.")
         if packet.pooled:
             names = ", ".join(map(safe, packet.pooled))
             notes.append(f'Values of {names} with too few {self.noun} are counted as "(other)".')
@@ -388,6 +429,13 @@ class PacketView:
         )
 
 
+def _scale(values: Sequence[float], ends: Sequence[float]) -> Scale:
+    """Return an axis from 0 that one long interval does not crush the others on."""
+    reach = max(1.1 * max(values, default=1.0), 2.0 * median_low(ends or [0.0]))
+    furthest = max((end for end in ends if end <= reach), default=reach)
+    return nice_scale(0.0, max(furthest, *values) if values else furthest)
+
+
 def _percentile(item: ShownPercentile | None, scale: Scale) -> tuple[str, str, DrawnRange | None]:
     """Return (value, interval, bar) of a percentile."""
     if item is None or item.value is None:
@@ -418,57 +466,3 @@ def _summary(document: Mapping[str, Any]) -> DecisionSummary:
         policy=summary.policy.uri.rpartition(":")[2],
         at=time_words(summary.time_verified),
     )
-
-
-def packet_text(packet: Packet) -> str:
-    """Return a packet for a terminal: what, since when, for whom, then every table."""
-    view = PacketView(packet)
-    return "\n\n".join(_blocks(view)) + "\n"
-
-
-def _blocks(view: PacketView) -> Iterator[str]:
-    packet = view.packet
-    yield (
-        f"{view.headline}\n{packet.incident}: {view.stage.lower()}, made "
-        f"{time_words(packet.created)}"
-    )
-    yield columns([(what.lower(), words) for what, words in view.facts], to_left=(0, 1), indent=2)
-    for i, table in enumerate(view.metrics):
-        sizes = (view.noun, "turns") if i == 0 else ()
-        rows = [
-            (
-                f"{'>' if line.failing else ' '} {line.slice}",
-                *((line.people, line.turns) if sizes else ()),
-                line.value + (f" ({line.interval})" if line.interval else ""),
-            )
-            for line in table.lines
-        ]
-        yield columns([("  slice", *sizes, table.metric), *rows])
-    if view.notes:
-        yield "\n".join(view.notes)
-    for quantity in view.percentiles:
-        rows_of = [(name, *(value for value, _, _ in cells)) for name, _, cells in quantity.lines]
-        yield columns([(quantity.metric, *quantity.percentiles), *rows_of])
-    if view.findings:
-        head_of = ("monitor", "policy", "verdict", "at", "slices")
-        yield columns([head_of, *view.findings], to_left=(0, 1, 2, 3, 4))
-    if view.served:
-        served = ("component", "version", "from", "to", "share")
-        yield columns([served, *view.served], to_left=(0, 1, 2, 3))
-    if packet.rollback is not None:
-        target = packet.rollback.target
-        went = f"go back to: {target} ({view.target_note})" if target else "no target to go back to"
-        refused = [(f"  {version}", why) for version, why in view.refused]
-        yield "\n".join([went, *([columns(refused, to_left=(0, 1))] if refused else [])])
-    if view.timeline:
-        yield columns(view.timeline, to_left=(0, 1, 2))
-    yield "impact\n" + columns(view.impact, to_left=(0, 1), indent=2)
-    yield "for forms\n" + columns(view.form, to_left=(0, 1), indent=2)
-    decided = [(item.result, item.policy, item.at, item.artifact[:12]) for item in view.summaries]
-    if decided:
-        head_of_them = ("decision", "policy", "verified", "artifact")
-        yield columns([head_of_them, *decided], to_left=(0, 1, 2, 3))
-    if view.commitments:
-        committed = [(kind, digest[:12] + "…") for kind, digest in view.commitments]
-        yield columns([("stays at home", "commitment"), *committed], to_left=(0, 1))
-    yield "\n".join(view.method)
