@@ -1,6 +1,6 @@
 """Drills: those that ship and those of a workspace, and the folder in which one unfolds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,8 +53,10 @@ class DrillLibrary:
 class DrillWorkFolder:
     """The folder of one drill; implements DrillFolder."""
 
-    def __init__(self, folder: Path, check: Callable[[Path], PacketVerdict]) -> None:
-        """Use a folder; ``check`` looks at a packet as its receiver would."""
+    def __init__(
+        self, folder: Path, check: Callable[[Path, Collection[str]], PacketVerdict]
+    ) -> None:
+        """Use a folder; ``check`` looks at a packet as its receiver would, and for users in it."""
         self._folder = folder
         self._check = check
 
@@ -90,14 +92,14 @@ class DrillWorkFolder:
         """Return the answer, None before there is one."""
         return self._read(_ANSWER, HandedIn)
 
-    def check_packet(self, path: str) -> PacketVerdict:
-        """Return whether a packet in the folder holds, and how many secrets are in it."""
+    def check_packet(self, path: str, users: Collection[str]) -> PacketVerdict:
+        """Return whether a packet in the folder holds, and how many of the users are in it."""
         packet = (self._folder / path).resolve()
         if not packet.is_relative_to(self._folder.resolve()) or not packet.is_file():
             return PacketVerdict(
                 valid=False, leaks=0, problems=("the packet named in the answer is not there",)
             )
-        return self._check(packet)
+        return self._check(packet, users)
 
     def _write(self, name: str, value: DrillState | HandedIn) -> None:
         storage.write_bytes(self._folder / name, canonical(encode(value)) + b"\n")

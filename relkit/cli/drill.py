@@ -59,7 +59,7 @@ def start(
 
     status = wiring.start(common.start, out, name, seed=seed, speed=speed)
     result_is_stored()
-    show(status, common, text=partial(status_text, folder=out.name))
+    show(status, common, text=partial(status_text, folder=_called(out)))
 
 
 def status(
@@ -87,7 +87,7 @@ def status(
         arrived = now.alerts
         sleep(_FOLLOW_S)
         now = wiring.status(folder)
-    show(now, common, text=partial(status_text, folder=folder.name))
+    show(now, common, text=partial(status_text, folder=_called(folder)))
 
 
 def answer(
@@ -107,7 +107,7 @@ def answer(
 
     handed = wiring.answer(folder, file)
     result_is_stored()
-    show(handed, common, text=partial(status_text, folder=folder.name))
+    show(handed, common, text=partial(status_text, folder=_called(folder)))
 
 
 def score(
@@ -127,3 +127,8 @@ def score(
     from relkit.wiring import drill as wiring
 
     show(wiring.score(folder, tuple(key or ())), common, text=drill_score_text)
+
+
+def _called(folder: Path) -> str:
+    """Return a folder as it was named, without where on the machine it is."""
+    return folder.name if folder.is_absolute() else folder.as_posix()

@@ -1,5 +1,6 @@
 """Builds what drills need: those that ship and those of a workspace, a folder, a clock."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,14 +69,27 @@ def _ports(folder: Path, keys: tuple[str, ...] = ()) -> "DrillPorts":
     from relkit.incident.drills.run import DrillPorts
 
     return DrillPorts(
-        folder=DrillWorkFolder(folder, partial(_checked, folder, keys)),
+        folder=DrillWorkFolder(folder, partial(_checked, keys)),
         files=SimulatedWorkspace(folder, fresh=False),
         clock=SystemClock(),
     )
 
 
-def _checked(folder: Path, keys: tuple[str, ...], packet: Path) -> "PacketVerdict":  # noqa: ARG001 - not yet
-    """Return what a receiver of the packet would say, and how many secrets it holds."""
+def _checked(keys: tuple[str, ...], packet: Path, users: Collection[str]) -> "PacketVerdict":
+    """Return what a receiver of the packet would say, and how many of the users are in it."""
+    from relkit.adapters.leaks import LeakFiles
+    from relkit.disclosure.leaks import LeakSearch, leak_token
     from relkit.incident.drills.types import PacketVerdict
+    from relkit.incident.received.run import VerifyPacketOptions
+    from relkit.wiring.incident import verify_packet
 
-    return PacketVerdict(valid=False, leaks=0, problems=("packets are not checked yet",))
+    verified, page = verify_packet(VerifyPacketOptions(packet=packet), keys)
+    search = LeakSearch([leak_token(user, "a user", where="telemetry") for user in users])
+    files = [packet] if page is None else [packet, page]
+    hits = sum(len(LeakFiles(search).scan(file).hits) for file in files)
+    check = verified.check
+    return PacketVerdict(
+        valid=check.valid,
+        leaks=hits,
+        problems=tuple(f"packet: {problem.code}: {problem.where}" for problem in check.problems),
+    )

@@ -1,5 +1,6 @@
 """What a drill needs from outside."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from relkit.incident.drills.types import Drill, DrillState, HandedIn, PacketVerdict
@@ -36,5 +37,5 @@ class DrillFolder(Protocol):
     def handed_in(self) -> HandedIn | None:
         """Return the answer, None before there is one."""
 
-    def check_packet(self, path: str) -> PacketVerdict:
-        """Return whether a packet in the folder holds, and how many secrets are in it."""
+    def check_packet(self, path: str, users: Collection[str]) -> PacketVerdict:
+        """Return whether a packet in the folder holds, and how many of the users are in it."""

@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+import numpy as np
+
 from relkit.core.codec import encode
 from relkit.core.errors import UsageError
 from relkit.core.ports import Clock
@@ -29,6 +31,7 @@ from relkit.incident.simulation.run import (
     write_hours,
     write_releases,
 )
+from relkit.incident.simulation.traffic import turns_in_hour
 from relkit.incident.simulation.types import SimulatedIncident
 from relkit.registry.ledger_files import render_ledger
 
@@ -123,8 +126,11 @@ def score_drill(ports: DrillPorts) -> DrillScore:
             "no answer was handed in", hint="hand it in: relkit drill answer DIR --file FILE"
         )
     sent = handed_in.answer.packet
-    packet = None if sent is None else ports.folder.check_packet(sent)
-    return score_answer(state, answer(_simulated(state)), handed_in, packet)
+    simulated = _simulated(state)
+    packet = None
+    if sent is not None:
+        packet = ports.folder.check_packet(sent, _users(simulated, state))
+    return score_answer(state, answer(simulated), handed_in, packet)
 
 
 def clock_of(state: DrillState, now: str) -> str:
@@ -141,6 +147,16 @@ def drill_list(drills: DrillFiles) -> tuple[Drill, ...]:
 def _simulated(state: DrillState) -> SimulatedIncident:
     drill = state.drill
     return incident(drill.kind, seed=state.seed, turns_per_hour=drill.turns_per_hour)
+
+
+def _users(simulated: SimulatedIncident, state: DrillState) -> frozenset[str]:
+    """Return who spoke from the onset to the end of the drill, as the telemetry names them."""
+    hours = range(_hours(simulated, simulated.onset), _hours(simulated, state.ends) + 1)
+    return frozenset(
+        f"{user:016x}"
+        for hour in hours
+        for user in np.unique(turns_in_hour(simulated, hour).keys("user")).tolist()
+    )
 
 
 def _hours(simulated: SimulatedIncident, at: str) -> int:
