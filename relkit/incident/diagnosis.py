@@ -14,6 +14,7 @@ from relkit.core.values import after
 from relkit.core.wording import count, duration
 from relkit.disclosure.types import Cause, CauseEvidence
 from relkit.incident.blame import (
+    BLAME,
     LEAST_SCORE,
     BinSpan,
     Blame,
@@ -39,6 +40,7 @@ from relkit.incident.types import (
 
 _MIX = 16.0
 _MOST_CANDIDATES = 5
+_HALF_A_DAY = 144
 _PROBE_SHARES = (0.05, 0.1, 0.25, 0.5)
 _PROBE_MINUTES = 60
 _Z = 1.959964
@@ -353,6 +355,7 @@ def long_lived(
     diagnosis: Diagnosis,
     *,
     first: int,
+    bins: int,
     window: int,
 ) -> Diagnosis:
     """Return that something rose before what is searched, and stayed; else the diagnosis.
@@ -365,11 +368,13 @@ def long_lived(
     scanned, _ = searched(before, signals, first=middle, bins=first, window=window)
     judged = [signal for signal in signals if signal.name in scanned.expected]
     rough = scan(scanned, judged, most_columns=1, releases=False)
-    if not rough or rough[0].score < LEAST_SCORE:
-        return diagnosis
-    onset = onset_of(scanned, rough[0])
-    if end_of(scanned, rough[0], onset) is not None:
-        return diagnosis
+    onset = onset_of(scanned, rough[0]) if rough else None
+    if (
+        onset is None
+        or rough[0].score < LEAST_SCORE
+        or end_of(scanned, rough[0], onset) is not None
+    ):
+        return _standing(counts, signals, diagnosis, first=first, bins=bins)
     at = after(scanned.counts.start, onset.first * BIN_S)
     return replace(
         _described(scanned, rough[0]),
@@ -378,4 +383,46 @@ def long_lived(
         " stayed: it is part of what was compared with",
         onset=BinSpan(first=onset.first + middle - first, last=onset.last + middle - first),
         command=f"relkit triage --since {at}",
+    )
+
+
+def _standing(
+    counts: IncidentCounts,
+    signals: Sequence[Signal],
+    diagnosis: Diagnosis,
+    *,
+    first: int,
+    bins: int,
+) -> Diagnosis:
+    """Return that a version was worse than the others all along; else the diagnosis.
+
+    Nothing began that could be dated, so that no release is blamed: the rates are those of all the
+    telemetry, and the version stands out against them.
+    """
+    expected = {}
+    for signal in signals:
+        name = signal.name
+        rate = fit_rate(counts, counts.measured[name], counts.events[name], tuple(counts.columns))
+        if rate is not None:
+            expected[name] = rate.of(counts) * counts.measured[name]
+    scanned = Scanned(counts=counts, bins=bins, window=_HALF_A_DAY, expected=expected)
+    judged = [signal for signal in signals if signal.name in expected]
+    hypotheses = scan(scanned, judged, most_columns=1)
+    top = next((h for h in hypotheses if h.component is not None), None)
+    if top is None or top.score < LEAST_SCORE:
+        return diagnosis
+    plain = next((h for h in hypotheses if h.component is None and h.signal == top.signal), None)
+    if plain is not None and top.score - plain.score < BLAME:
+        return diagnosis
+    effect = effect_of(scanned, top)
+    return Diagnosis(
+        verdict="undetermined",
+        reason=f"{diagnosis.reason}; but {top.component} {top.version} has been worse than the"
+        " other versions for longer than that: it is part of what was compared with",
+        slice=top.key,
+        metric=top.signal,
+        effect=effect,
+        onset=BinSpan(first=top.first - first, last=top.first - first),
+        candidates=_candidates([h for h in hypotheses if h.signal == top.signal]),
+        command=None,
     )

@@ -100,7 +100,7 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
         other_events=[(_bin(event, start), f"{event.kind} {event.name}") for event in other_events],
     )
     if diagnosis.verdict == "nothing":
-        diagnosis = long_lived(counts, signals, diagnosis, first=first, window=window)
+        diagnosis = long_lived(counts, signals, diagnosis, first=first, bins=bins, window=window)
     contradiction = None
     if diagnosis.verdict == "release":
         contradiction = contradiction_of(

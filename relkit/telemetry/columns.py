@@ -136,11 +136,21 @@ def _is_reserved(name: str) -> bool:
     return name not in COLUMNS and name.casefold() in _RESERVED
 
 
+_NAMES = frozenset({"tenant", "region", "client", "error_code"})
+
+
+def holds_names(column: str) -> bool:
+    """Return whether a column holds names although they may look like numbers: version 2.10."""
+    return column in _NAMES or column.startswith("release_")
+
+
 def _role(name: str, kind: Held, *, mapped: bool) -> Role:
     if name in COLUMNS:
         return "own"
     if _is_reserved(name):
         return "left_out"
+    if holds_names(name) and kind != "other":
+        kind = "text"
     if kind == "flag":
         return "event"
     if kind == "number":

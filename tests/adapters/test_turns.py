@@ -346,6 +346,18 @@ def test_a_mapped_column_that_older_files_lack_is_missing_in_them(tmp_path: Path
     assert {column.name: column.missing for column in read.columns}["release"] == 1
 
 
+def test_versions_that_look_like_numbers_keep_their_zeros(tmp_path: Path) -> None:
+    """Release 2.10 of a component is not release 2.1, in a table of text as well."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"ts,session,turn_id,release_asr,tenant\n{NOW},s,1,2.1,007\n{NOW},s,2,2.10,8\n")
+    options = TelemetryOptions(paths=(str(path),), now=NOW)
+    with TurnTable(options) as table:
+        assert {"release_asr", "tenant"} <= set(table.attributes)
+        rows = table.fetch("SELECT release_asr, tenant FROM turns ORDER BY release_asr")
+    assert list(rows["release_asr"]) == ["2.1", "2.10"]
+    assert list(rows["tenant"]) == ["007", "8"]
+
+
 def test_a_path_without_telemetry_is_refused(tmp_path: Path) -> None:
     """A folder without files is a mistake of the caller."""
     with pytest.raises(UsageError):

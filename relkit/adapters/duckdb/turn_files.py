@@ -12,7 +12,7 @@ from typing import NoReturn
 from relkit.adapters.duckdb.session import Session, literal
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
-from relkit.telemetry.columns import Held
+from relkit.telemetry.columns import Held, holds_names
 from relkit.telemetry.types import COLUMNS, ColumnMapping, TelemetryProblem
 
 _QUANTITIES = frozenset({"ms", "s", "number", "count"})
@@ -115,7 +115,8 @@ def sources_of(
         # As text, so that no offset of a time, no zero of an id and no bad value is lost.
         types = {
             name: "VARCHAR"
-            if kind != "parquet" and (name in COLUMNS or (name in mapped and sql != "BOOLEAN"))
+            if kind != "parquet"
+            and (name in COLUMNS or holds_names(name) or (name in mapped and sql != "BOOLEAN"))
             else sql
             for name, sql in held.items()
         }

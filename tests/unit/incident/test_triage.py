@@ -232,11 +232,36 @@ def test_what_rose_before_the_search_and_stayed_is_not_called_nothing() -> None:
     counts = counted_turns(factor=for_days)
     verdict = diagnosed(counts)
     later = long_lived(
-        counts, (FAILED,), replace(verdict, verdict="nothing"), first=FIRST, window=WINDOW
+        counts,
+        (FAILED,),
+        replace(verdict, verdict="nothing"),
+        first=FIRST,
+        bins=BINS,
+        window=WINDOW,
     )
     assert later.verdict == "undetermined"
     assert later.command is not None
     assert later.command.startswith("relkit triage --since 2026-01-1")
+
+
+def test_a_version_that_was_worse_all_along_is_not_called_nothing() -> None:
+    """A tenth of the traffic had it from the first turn on: no onset, no blame, a candidate."""
+
+    def tenth(cells: Cells) -> NDArray[Any]:
+        return np.full(len(cells["bin"]), 0.1)
+
+    counts = counted_turns(shares={"llm": tenth}, factor=worse("llm", 1.4), rate=0.02)
+    verdict = diagnosed(counts)
+    assert verdict.verdict == "nothing"
+    later = long_lived(counts, (FAILED,), verdict, first=FIRST, bins=BINS, window=WINDOW)
+    assert later.verdict == "undetermined"
+    assert later.component is None
+    assert "llm 2 has been worse" in later.reason
+    assert later.candidates[0].version == "2"
+    even = counted_turns(shares={"llm": tenth}, rate=0.02)
+    fine = diagnosed(even)
+    again = long_lived(even, (FAILED,), fine, first=FIRST, bins=BINS, window=WINDOW)
+    assert again.verdict == "nothing"
 
 
 def test_margins_of_the_reference_fit() -> None:
