@@ -210,6 +210,7 @@ def show_packet(
         put(wiring.packet_pages().markdown(content))
     elif common.as_json or (html is None and pdf is None):
         show(content, common, text=packet_text)
+    say("nothing was verified: relkit incident verify PACKET --key PUB", quiet=common.quiet)
 
 
 def resolve(

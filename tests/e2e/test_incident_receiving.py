@@ -25,6 +25,7 @@ from relkit.incident.received.run import commitment_of, read_packet
 from relkit.incident.received.verify import ReceivedPacket, verify_packet
 from tests.conftest import Said, Workspace
 from tests.packet_data import packet
+from tests.packet_turns import ACCENTS, Responder
 from tests.unit.attestation.test_packet_statements import SUMMARY
 
 FLIPS = 1000
@@ -320,6 +321,9 @@ def test_show_prints_text_markdown_and_json(workspace: Workspace, sender: Sender
     document = workspace.relkit("incident", "show", str(path), "--json").document
     assert document["schema"] == "relkit.packet/v1"
     assert workspace.relkit("incident", "show", str(path), "--json", "--markdown").code == 2
+    said = workspace.relkit("incident", "show", str(path))
+    assert said.err == "nothing was verified: relkit incident verify PACKET --key PUB\n"
+    assert workspace.relkit("incident", "show", str(path), "--quiet").err == ""
 
 
 def test_pdf_without_its_library_is_one_message(
@@ -402,3 +406,28 @@ def test_a_packet_can_be_read_by_what_others_have(sender: Sender) -> None:
     assert read_packet(path)[1] == digest_of(statement)
     with pytest.raises(InvalidInput, match="not JSON"):
         read_packet(page)
+
+
+def test_what_the_builder_sends_is_what_a_receiver_believes(workspace: Workspace) -> None:
+    """A real packet, the one after it, and one of turns that lack a value: all of them hold."""
+    accents = [None if n % 9 == 0 else ACCENTS[n % 4] for n in range(4800)]
+    sent = Responder(workspace, accent=accents)
+    assert sent.packet("--slice", "accent", "region", "tenant").code == 0
+    first = sent.out / "incident-20261101T03Z.packet.json"
+    update = sent.update(first.name.removesuffix(".packet.json"), "2026-11-01T09Z/2026-11-01T12Z")
+    assert update.code == 0, update.err
+    second = next(path for path in sent.out.glob("*.packet.json") if path != first)
+    options = ("--key", str(sent.public), "--json")
+    for path, previous in ((first, ()), (second, ("--previous", str(first)))):
+        said = workspace.relkit("incident", "verify", str(path), *previous, *options)
+        assert (said.document["problems"], said.code) == ([], 0)
+        drawn = sent.folder / "drawn.html"
+        shown = workspace.relkit("incident", "show", str(path), "--html", str(drawn))
+        assert "byte for byte the page that was signed" in shown.err
+    pseudonym = next(
+        cell.slice for cell in read_packet(first)[0].cells if cell.slice.startswith("tenant=")
+    )
+    resolved = workspace.relkit("incident", "resolve", str(first), pseudonym)
+    assert resolved.out.split(": ")[1].startswith("tenant=acme ")
+    opened = workspace.relkit("incident", "open", str(first), "--file", str(sent.telemetry))
+    assert (opened.code, "is the telemetry of" in opened.out) == (0, True)

@@ -16,6 +16,7 @@ from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec, slice_parts
 from relkit.core.values import moment, time_text
+from relkit.disclosure.audit import POOL_VALUE
 from relkit.disclosure.names import SharedNames, checked_name, is_name
 from relkit.disclosure.numbers import band_of
 from relkit.disclosure.types import (
@@ -332,9 +333,15 @@ def _budget_spent(burn: LiveFinding | None) -> Band | None:
 
 
 def _pooled_columns(shown: Disclosed, names: SharedNames) -> tuple[str, ...]:
-    """Return the columns, in shown names, some of whose values are pooled."""
+    """Return the columns, in shown names, of which values or turns without one are pooled."""
     columns = {column for key in shown.pooled for column, _ in slice_parts(key)}
-    return tuple(sorted(names.column(column) for column in columns))
+    pools = {
+        column
+        for cell in shown.cells
+        for column, value in slice_parts(cell.slice)
+        if value == POOL_VALUE
+    }
+    return tuple(sorted({*map(names.column, columns), *pools}))
 
 
 def _rollback(report: TriageReport | None) -> PacketRollback | None:
