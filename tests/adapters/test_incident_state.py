@@ -1,16 +1,22 @@
 """What a workspace keeps of its incidents."""
 
 import stat
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from relkit.adapters.decisions import FindingFiles
 from relkit.adapters.incidents import IncidentStateFiles
 from relkit.adapters.signing import load_private, make_key
+from relkit.attestation.checks import check_of
 from relkit.attestation.run import statement_file
+from relkit.core.digests import sha256_bytes
 from relkit.core.errors import Busy, InvalidInput
+from relkit.core.values import Named
 from relkit.disclosure.types import HourSpan
 from relkit.incident.packets.types import Opening
+from relkit.monitoring.types import LiveFinding
 from tests.packet_data import packet
 
 OPENING = Opening(
@@ -85,3 +91,33 @@ def test_two_commands_do_not_write_at_once(tmp_path: Path) -> None:
         IncidentStateFiles(tmp_path).held(),
     ):
         pass
+
+
+def test_findings_come_back_as_they_were_recorded(tmp_path: Path) -> None:
+    """By name, each with the digest of its file; a broken one is an error, never none."""
+    findings = FindingFiles(tmp_path / "findings", tmp_path / "checks")
+    looks = [
+        LiveFinding(
+            kind=kind,
+            policy=Named(name="p", digest="sha256:" + "0" * 64),
+            enforcement="enforce",
+            verdict="drifted",
+            gate_verdict="fail",
+            reason="r",
+            created="2026-11-01T05:00:00Z",
+            subject=None,
+            checks=(),
+            report={"budget_left": 0.5},
+        )
+        for kind in ("drift", "slo")
+    ]
+    paths = [findings.write(look, partial(check_of, look, by="relkit")) for look in looks]
+    assert [(name, look) for name, _, look in findings.recorded()] == [
+        (path.name, look) for path, look in zip(paths, looks, strict=True)
+    ]
+    assert {digest for _, digest, _ in findings.recorded()} == {
+        sha256_bytes(path.read_bytes()) for path in paths
+    }
+    paths[0].write_text("{}")
+    with pytest.raises(InvalidInput, match=paths[0].name):
+        list(findings.recorded())

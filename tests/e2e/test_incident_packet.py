@@ -97,6 +97,9 @@ def test_the_same_window_again_may_have_more_cells(responder: Responder) -> None
     assert after.cells[: len(before.cells)] == before.cells
     assert {cell.slice for cell in after.cells} >= {"region=eu", "region=us"}
     assert after.created == before.created
+    grown = files(responder)
+    assert responder.packet("--slice", "accent").code == 0
+    assert files(responder) == grown
     answer = responder.packet("--severity", "high")
     assert answer.code == 2
     assert "severity" in answer.err
@@ -238,6 +241,9 @@ def test_what_there_is_not_is_refused(responder: Responder) -> None:
         ("--mitigation", "rolled_bak"): "rolled_back",
         ("--aware", "yesterday"): "UTC",
         ("--map", "user=nobody"): "nobody",
+        ("--triage", "nosuch.json"): "no such file",
+        ("--triage", str(responder.public)): "not JSON",
+        ("--sign", str(responder.public)): "relkit.pub",
         ("nosuch",): "no model",
     }
     for options, words in cases.items():
@@ -324,6 +330,18 @@ def test_telemetry_that_changed_gives_no_second_packet(responder: Responder) -> 
     answer = responder.packet("--slice", "accent")
     assert answer.code == 2
     assert "changed since" in answer.err
+
+
+def test_a_packet_that_could_not_be_written_is_the_same_later(responder: Responder) -> None:
+    """What is about to go out is kept first: a disk that was full changes not a byte of it."""
+    responder.out.write_text("a file, where a folder should be")
+    assert responder.packet("--slice", "tenant").code == 2
+    stored = responder.folder / ".relkit/incidents" / FIRST / "packets" / f"{FIRST}.packet.json"
+    before = stored.read_bytes()
+    responder.out.unlink()
+    answer = responder.packet("--slice", "tenant", now="2026-11-05T00:00:00Z")
+    assert answer.code == 0, answer.err
+    assert files(responder)[stored.name] == before
 
 
 def test_json_says_what_was_written(responder: Responder) -> None:
