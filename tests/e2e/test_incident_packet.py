@@ -125,6 +125,12 @@ def test_packets_of_an_incident_are_a_chain(responder: Responder) -> None:
     named = [{c.slice for c in p.cells if c.slice.startswith("tenant=")} for p in packets]
     assert named[0] == named[1] == named[2]
     assert len(named[0]) == 5
+    files_of = [str(responder.out / f"{name}.packet.json") for name in (FIRST, SECOND, third)]
+    answer = responder.workspace.relkit(
+        "incident", "verify", files_of[2], "--key", str(responder.public),
+        "--previous", *files_of[:2],
+    )  # fmt: skip
+    assert answer.code == 0, answer
     answer = responder.update(third, "2026-11-01T15Z/2026-11-01T16Z")
     assert answer.code == 2
     assert "final" in answer.err
