@@ -1,7 +1,11 @@
 """The one place where errors become messages and exit codes."""
 
+import linecache
 import signal
+import sys
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from relkit.cli import host, output
@@ -43,10 +47,38 @@ def _checked(arguments: list[str]) -> int:
         words = _ended(error, signal.SIGINT)
     except Exception as error:  # noqa: BLE001  # the last resort: a defect must read as one, not as "blocked"
         if "--debug" in arguments:
-            traceback.print_exc()
+            output.say("\n".join(_traced(error)))
         # DuckDB turns what a signal raises inside of a query into an error of its own.
         words = _ended(error, _arrived[0]) if _arrived else _worded(error)
     return _say(*words, as_json="--json" in arguments)
+
+
+def _traced(error: BaseException) -> Iterator[str]:
+    """Yield a traceback that can be sent to anybody: places, lines of code and kinds of errors.
+
+    Messages are left out, because those of libraries quote what they were given: a transcript, a
+    path, a key. Only those of relkit's own errors, which quote nothing of it, are there.
+    """
+    behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if behind is not None:
+        yield from _traced(behind)
+        yield "which led to:" if error.__cause__ is not None else "and while it was dealt with:"
+    yield "Traceback (most recent call last), without messages of libraries:"
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        yield f'  File "{_place(code.co_filename)}", line {line}, in {code.co_qualname}'
+        if text := linecache.getline(code.co_filename, line).strip():
+            yield f"    {text}"
+    message = f": {error.message}" if isinstance(error, RelkitError) else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{message}"
+
+
+def _place(name: str) -> str:
+    """Return where code is, from the folder it is imported from: no folder of the machine."""
+    path = Path(name)
+    roots = [Path(root) for root in sys.path if root and path.is_relative_to(root)]
+    root = max(roots, key=lambda folder: len(folder.parts), default=path.parent)
+    return path.relative_to(root).as_posix()
 
 
 _arrived: list[int] = []
