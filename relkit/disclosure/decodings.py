@@ -8,8 +8,8 @@ import binascii
 import html
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -201,10 +201,10 @@ def _escape(match: re.Match[bytes]) -> bytes:
         if len(units) > 1:  # a pair of surrogates
             pair = b"".join(unit.to_bytes(2, "little") for unit in units)
             return pair.decode("utf-16-le", "replace").encode("utf-8", "replace")
-        point = units[0] if units else int(text[3:-1], 16)
+        point = units[0] if units else int(text[3:-1], base=16)
         return chr(min(point, 0x10FFFF)).encode("utf-8", "replace")
-    if text[:1] == b"0" or text[1:2] in b"xX":
-        return bytes((int(text[2:4], 16),))
+    if text[1:2] in b"xX":
+        return bytes((int(text[2:], base=16),))
     if text[1:2].isdigit():
         return bytes((int(text[1:4], 8) & 0xFF,))
     return _LETTERS.get(text[1:2], text[1:2])
@@ -218,13 +218,13 @@ _ESCAPES: Mapping[str, tuple[re.Pattern[bytes], Callable[[re.Match[bytes]], byte
     ),
     "escapes": (
         re.compile(
-            rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}"
-            rb"|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}"
-            rb"|0[xX][0-9a-fA-F]{2}(?![0-9a-fA-F])(?:[,;]?\s*(?=0[xX]))?"
-            rb"|\\[xX][0-9a-fA-F]{2}|\\[0-3][0-7]{2}|\\[bfnrt\"\\/']"
+            rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}"
+            rb"|u\{[0-9a-fA-F]{1,6}\}|U[0-9a-fA-F]{8}|[xX][0-9a-fA-F]{2}|[0-3][0-7]{2}"
+            rb"|[bfnrt\"\\/'])"
         ),
         _escape,
     ),
+    "bytes": (re.compile(rb"0x([0-9a-fA-F]{2})(?![0-9a-fA-F])(?:[,;]?\s*(?=0x))?"), _byte),
     "quoted-printable": (re.compile(rb"=(?:([0-9a-fA-F]{2})|[ \t]*\r?\n)"), _quoted),
 }
 
@@ -253,17 +253,18 @@ def _any_of(words: Mapping[str, object]) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
+_FIRST_LETTERS = "".join(sorted({word[0] for word in (*_TIMES, *_NUMBERS, *_WHOLE_TENS)}))
 _DIGIT_WORDS = re.compile(
     (
-        rf"(?<![A-Za-z])(?:({_any_of(_TIMES)})[\s-]+)?(?:({_any_of(_NUMBERS)})"
-        rf"|({_any_of(_WHOLE_TENS)})(?:[\s-]+({_any_of(_WORDS)}))?)(?![A-Za-z])"
-    ).encode(),
-    re.IGNORECASE,
+        rf"(?<![a-z])(?=[{_FIRST_LETTERS}])(?:({_any_of(_TIMES)})[\s-]+)?(?:({_any_of(_NUMBERS)})"
+        rf"|({_any_of(_WHOLE_TENS)})(?:[\s-]+({_any_of(_WORDS)}))?)(?![a-z])"
+    ).encode()
 )
+"""In lower case; the letters that such a word begins with are asked for first, for speed."""
 
 
 def _spoken(match: re.Match[bytes]) -> bytes:
-    times, number, tens, unit = ((part or b"").decode("utf-8").lower() for part in match.groups())
+    times, number, tens, unit = ((part or b"").decode() for part in match.groups())
     digits = _NUMBERS[number] if number else _WHOLE_TENS[tens] + _WORDS.get(unit, "0")
     return digits.encode() * _TIMES.get(times, 1)
 
@@ -278,7 +279,11 @@ _HEX_RUN = re.compile(rb"[0-9a-f]{16,}")
 
 def _joined(data: bytes, pattern: re.Pattern[bytes]) -> tuple[bytes, IntArray]:
     """Return all matches in one piece, and the index of each byte."""
-    spans = [match.span() for match in pattern.finditer(data)]
+    return _taken(data, [match.span() for match in pattern.finditer(data)])
+
+
+def _taken(data: bytes, spans: Sequence[tuple[int, int]]) -> tuple[bytes, IntArray]:
+    """Return these spans in one piece, and the index of each byte."""
     if not spans:
         return b"", np.zeros(0, dtype=np.int64)
     begins, ends = np.array(spans, dtype=np.int64).T
@@ -321,25 +326,30 @@ def from_hex(layer: Layer, letters: Points, at: IntArray) -> Iterator[Layer]:
 # --- UTF-16 ---
 
 _UTF16 = re.compile(
-    rb"(?s)[^\x00]([\x00-\x1f\xff])(?:[^\x00]\1){5}|([\x00-\x1f\xff])[^\x00](?:\2[^\x00]){5}"
+    rb"(?s)[^\x00]([\x00-\x1f\xff])(?:[^\x00]\1){5,}|([\x00-\x1f\xff])[^\x00](?:\2[^\x00]){5,}"
 )
-"""Six characters of one script; Han and Hangul lie apart and are looked for as they are."""
+"""Six characters of one script or more; Han and Hangul lie apart: looked for as they are."""
 
 
-def _from_utf16(layer: Layer) -> Iterator[Layer]:
+def _from_utf16(layer: Layer, reach: int) -> Iterator[Layer]:
     """Yield the text of UTF-16 in both orders and alignments, where it looks like any."""
-    if not _UTF16.search(layer.data):
-        return
-    for order in ("le", "be"):
+    spans: list[tuple[int, int]] = []
+    for match in _UTF16.finditer(layer.data):
+        begin, end = max(0, match.start() - reach), min(match.end() + reach, len(layer.data))
+        if spans and begin <= spans[-1][1]:
+            begin = spans.pop()[0]
+        spans.append((begin, end))
+    data, places = _taken(layer.data, spans)
+    for order in ("le", "be") if spans else ():
         for shift in range(2):
-            part = layer.data[shift:]
+            part = data[shift:]
             text = part[: len(part) // 2 * 2].decode(f"utf-16-{order}", "replace")
             points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
             units = np.where(points >= 0x10000, 4, 2)  # noqa: PLR2004 - UTF-16
             begins = shift + np.cumsum(units) - units
             widths = 1 + (points >= 0x80) + (points >= 0x800) + (points >= 0x10000)  # noqa: PLR2004 - UTF-8
-            index = np.minimum(np.repeat(begins, widths), len(layer.data) - 1)
-            yield layer.into("utf-16", text.encode("utf-8"), index)
+            index = np.minimum(np.repeat(begins, widths), len(data) - 1)
+            yield layer.into("utf-16", text.encode("utf-8"), places[index])
 
 
 def decoded(layer: Layer, *, digits: bool, reach: int) -> Iterator[Layer]:
@@ -352,8 +362,9 @@ def decoded(layer: Layer, *, digits: bool, reach: int) -> Iterator[Layer]:
         if (changed := _substituted(layer, name, pattern, replaced, reach)) is not None:
             yield changed
     if digits:
-        changed = _substituted(layer, SPOKEN, _DIGIT_WORDS, _spoken, reach)
+        lower = replace(layer, data=layer.data.lower())
+        changed = _substituted(lower, SPOKEN, _DIGIT_WORDS, _spoken, reach)
         if changed is not None:
             yield changed
-    yield from _from_utf16(layer)
+    yield from _from_utf16(layer, reach)
     yield from _from_base64(layer)

@@ -7,6 +7,7 @@ searched once for all tokens: linear in the bytes, and nearly independent of the
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -40,6 +41,9 @@ _DEEPEST = 3
 """Encodings around each other that are undone: base64 of a URL of HTML."""
 
 _CHUNK = 1 << 18
+_MOST = 64
+"""Places of one token in a part, of which the first of each encoding are shown."""
+
 _LONGEST_BYTE = 32
 """Bytes that one byte of a token can become: ``&#x00000041;`` in quoted-printable."""
 
@@ -124,15 +128,17 @@ class _Needles:
         self._hashes = np.array(sorted(self._by_hash), dtype=np.uint64)
 
     def find(self, points: Points) -> Iterator[tuple[int, _Needle]]:
-        """Yield where each of them is."""
+        """Yield where each of them is, up to so many times that more would say nothing new."""
         if len(points) < LEAST or not len(self._hashes):
             return
         starts = np.flatnonzero(self._pairs[_pairs(points[: 2 - LEAST])])
         hashes = _hashes(points[starts[:, np.newaxis] + np.arange(LEAST)])
         nearest = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         equal = self._hashes[nearest] == hashes
+        times: Counter[int] = Counter()
         for start, number in zip(starts[equal].tolist(), hashes[equal].tolist(), strict=True):
-            for needle in self._by_hash[number]:
+            times[number] += 1
+            for needle in self._by_hash[number] if times[number] <= _MOST else ():
                 if np.array_equal(points[start : start + len(needle.points)], needle.points):
                     yield start, needle
 
