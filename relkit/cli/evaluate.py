@@ -241,7 +241,7 @@ def report(
                 hint="call relkit report again for a page",
             )
         storage.write_bytes(junit, evaluation.junit_xml(workspace, run, decision))
-        say(f"junit: {junit}", quiet=common.quiet)
+        say(f"junit: {workspace.shown(junit)}", quiet=common.quiet)
         return
     if markdown or common.as_json:
         if page_only or decision is not None:
@@ -257,7 +257,7 @@ def report(
             put(page)
             return
         storage.write_text(output, page)
-        say(f"report: {output}")
+        say(f"report: {workspace.shown(output)}")
         return
     options = ReportOptions(
         run=run, baseline=baseline, decision=decision, with_text=with_text, with_audio=with_audio
@@ -305,8 +305,7 @@ def _html(
     beside = "" if page.baseline is None else f"-beside-{page.baseline.run}"
     path = output or workspace.state / "reports" / f"{page.report.run}{beside}.html"
     storage.write_text(path, evaluation.renderer().report_html(page))
-    shown = path if output is not None else path.relative_to(workspace.folder)
-    say(f"report: {shown}", quiet=quiet)
+    say(f"report: {workspace.shown(path)}", quiet=quiet)
     if options.with_text or options.with_audio:
         parts = (("transcripts", options.with_text), ("audio", options.with_audio))
         held = " and ".join(name for name, has in parts if has)

@@ -178,7 +178,6 @@ def override(
     Example: relkit override decision.json --by "A. Lee" --reason "fix" --ticket R-1 --sign key
     """
     from relkit.attestation.exceptions import OverrideOptions
-    from relkit.core.wording import safe
     from relkit.wiring import gate as wiring
 
     workspace = common.open()
@@ -206,7 +205,7 @@ def override(
         )
     say(
         f"override: {path.name}\n  of a decision that says {signed.decision.verdict}, "
-        f"by {safe(signed.by)} ({safe(signed.ticket)}), until {signed.expires}",
+        f"until {signed.expires}",
         quiet=common.quiet,
     )
     if signed.key not in {key.key for key in wiring.trusted_keys(workspace)}:
@@ -244,7 +243,6 @@ def approve(
     Example: relkit approve security-review --sign relkit.key --by "A. Lee" --candidate 20260131
     """
     from relkit.attestation.run import ApproveOptions
-    from relkit.core.wording import safe
     from relkit.wiring import gate as wiring
 
     workspace = common.open()
@@ -274,7 +272,7 @@ def approve(
         )
     until = "" if signed.expires is None else f", until {signed.expires}"
     say(
-        f"{signed.name}: {signed.verdict} by {safe(signed.by)}{until}:\n  {path.name}",
+        f"{signed.name}: {signed.verdict}{until}:\n  {path.name}",
         quiet=common.quiet,
     )
 

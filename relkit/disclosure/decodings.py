@@ -204,7 +204,7 @@ def _escape(match: re.Match[bytes]) -> bytes:
         point = units[0] if units else int(text[3:-1], base=16)
         return chr(min(point, 0x10FFFF)).encode("utf-8", "replace")
     if text[1:2] in b"xX":
-        return bytes((int(text[2:], base=16),))
+        return bytes.fromhex(text[2:].decode("ascii"))
     if text[1:2].isdigit():
         return bytes((int(text[1:4], 8) & 0xFF,))
     return _LETTERS.get(text[1:2], text[1:2])

@@ -170,6 +170,7 @@ class LeakSearch:
         self._overlap = 4096 + _LONGEST_BYTE * longest
         self._reach = 32 + 4 * longest
         self._texts: list[str] = []
+        self._folded = [folded_text(token.value) for token in self.tokens]
         self._short: dict[bytes, list[tuple[bytes, int, str]]] = {}
         text, raw = [], []
         for number, token in enumerate(self.tokens):
@@ -177,7 +178,7 @@ class LeakSearch:
             letters = [index for index, char in enumerate(value) if char.isalnum()]
             self._texts.append(value[letters[0] : letters[-1] + 1])
             text += [
-                _Needle(folded_text(value), number, ""),
+                _Needle(self._folded[number], number, ""),
                 _Needle(folded_text(value[::-1]), number, "reversed"),
             ]
             if len(token.raw) >= LEAST:
@@ -208,9 +209,10 @@ class LeakSearch:
         for number, kinds, begin, end in self._hits(Layer.of(data, start)):
             while end - start < len(data) and data[end - start] & 0xC0 == 0x80:  # noqa: PLR2004 - inside of a UTF-8 character
                 end += 1  # noqa: PLW2901 - the end of the same hit
-            encoding = "+".join(kinds)
-            if not kinds:
-                encoding = self._spelling(number, data[begin - start : end - start])
+            written = data[begin - start : end - start]
+            if self._is_unencoded(number, written):  # beside what was decoded
+                kinds = ()  # noqa: PLW2901 - as it is
+            encoding = "+".join(kinds) or self._spelling(number, written)
             hits.append((number, begin, len(kinds), encoding, end))
         places: list[LeakPlace] = []
         simplest, until, last = 0, 0, -1
@@ -224,6 +226,9 @@ class LeakSearch:
             elif depth < simplest:  # the same again, read more simply
                 places[-1], simplest, until = place, depth, max(until, end)
         return sorted(places, key=lambda place: place.start)
+
+    def _is_unencoded(self, number: int, data: bytes) -> bool:
+        return np.array_equal(folded(Layer.of(data))[0], self._folded[number])
 
     def _spelling(self, number: int, data: bytes) -> str:
         """Return how a text differs from the token that it folds to."""

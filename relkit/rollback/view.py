@@ -224,7 +224,7 @@ def _evidence(
 def _service(model: ServedModel, target: Release) -> Iterator[str]:
     full, in_stack = model.history.life(target.version).full, model.in_stack(target.version)
     if full is not None:
-        at = f"at {full.at} by {full.by} (event {full.sequence})"
+        at = f"at {full.at} (event {full.sequence})"  # by whom stays in the ledger
         yield f"{target.version} held full traffic: {full.kind} {at}"
     elif in_stack is not None:
         yield f"{target.version} held full traffic in {in_stack.stack}, from {in_stack.at}"

@@ -194,7 +194,7 @@ def test_the_newest_release_before_the_bad_one_is_the_target() -> None:
         "gate",
     )
     words = " | ".join(target.evidence)
-    assert "1.1 held full traffic: promoted at 2026-01-01T04:00:00Z by ci (event 4)" in words
+    assert "1.1 held full traffic: promoted at 2026-01-01T04:00:00Z (event 4)" in words
     assert "1.1 passed its gate: decision sha256:" in words
     assert "verifies now" in words
     assert "1.1 is the newest fitting release of asr before 1.2; 1 refused on the way" in words
