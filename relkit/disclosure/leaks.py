@@ -153,8 +153,8 @@ def _hashes(beginnings: Points) -> NDArray[np.uint64]:
 
 
 _ALGORITHMS = ("md5", "sha1", "sha256")
-_SHORT, _FULL = 7, 16
-"""Hexadecimal digits from which the beginning of a digest counts: alone, and anywhere."""
+_SHORT, _SHORT_DECIMAL, _FULL = 7, 9, 16
+"""Digits from which the beginning of a digest counts: alone, alone and all decimal, anywhere."""
 
 _SHORT_DIGEST = re.compile(rb"(?<![0-9a-zA-Z])[0-9a-fA-F]{7,15}(?![0-9a-zA-Z])")
 
@@ -257,8 +257,9 @@ class LeakSearch:
         for match in _SHORT_DIGEST.finditer(layer.data):
             written = match[0].lower()
             for digest, token, kind in self._short.get(written[:_SHORT], ()):
-                # Of numbers alone it is taken for a number.
-                if digest.startswith(written) and not written.isdigit():
+                # Seven or eight decimal digits are a number that many texts hold.
+                is_number = written.isdigit() and len(written) < _SHORT_DECIMAL
+                if digest.startswith(written) and not is_number:
                     begin, end = (
                         int(layer.at[index]) for index in (match.start(), match.end() - 1)
                     )

@@ -94,14 +94,14 @@ def test_a_short_digest_is_a_hit_and_a_number_is_none() -> None:
     (place,) = _search(number).scan(f"user-{digest[:7]} joined".encode())
     assert (place.encoding, place.start) == ("sha256 prefix", 5)
     assert not _search(number).scan(f"user-{digest[:6]} joined {digest[1:9]}".encode())
-    # Of nothing but decimal digits it reads as a number, which many texts hold.
-    decimal = next(
-        str(value)
+    # Of decimal digits alone, seven or eight read as a number, which many texts hold.
+    decimal, written = next(
+        (str(value), digest)
         for value in count(4_155_550_000)
-        if hashlib.sha256(str(value).encode()).hexdigest()[:7].isdigit()
+        if (digest := hashlib.sha256(str(value).encode()).hexdigest())[:9].isdigit()
     )
-    written = hashlib.sha256(decimal.encode()).hexdigest()[:7]
-    assert not _search(decimal).scan(f"{written} turns".encode())
+    assert not _search(decimal).scan(f"{written[:8]} turns".encode())
+    assert _search(decimal).scan(f"{written[:9]} turns".encode())
 
 
 def test_a_token_across_parts_is_found_once() -> None:
