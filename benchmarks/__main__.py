@@ -24,6 +24,7 @@ NAMES = (
     "structure",
     "walks",
     "install_size",
+    "honeytokens",
 )
 
 

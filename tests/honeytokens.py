@@ -287,8 +287,21 @@ tenants: {column: tenant, evidence: 1000}
 
 def _telemetry(workspace: Path) -> None:
     """Write the turns of a day as Parquet and as JSON lines, by arm and together."""
-    count = 3000
-    table = turns(count, people=200, hours=12)
+    folder = workspace / "turns"
+    folder.mkdir()
+    rows, arms = _turns(3000, hours=12)
+    for arm in ("canary", "control"):
+        served = rows.filter(pa.array(arms == arm))
+        pq.write_table(served, folder / f"{arm}.parquet")
+    pq.write_table(served.slice(0, 240), workspace / "few.parquet")
+    _lines(folder / "half.jsonl", rows.slice(0, 1500).to_pylist())
+    pq.write_table(_turns(9000, hours=144)[0], workspace / "days.parquet")
+    (workspace / "triage.json").write_text(json.dumps(encode(REPORT)))
+
+
+def _turns(count: int, *, hours: int) -> tuple[pa.Table, np.ndarray[Any, Any]]:
+    """Return turns, and the arm of each."""
+    table = turns(count, people=200, hours=hours)
     planted = {"session": "session", "turn_id": "turn id", "user": "user", "tenant": "tenant"}
     for column, place in planted.items():
         arms = table["release_asr"]
@@ -311,15 +324,8 @@ def _telemetry(workspace: Path) -> None:
         "note": [token("text column")] * count,
         "error_message": [f"failed: {token('error of a call')}"] * count,
     }
-    folder = workspace / "turns"
-    folder.mkdir()
-    rows = pa.table({name: list(values) for name, values in table.items()})
-    for arm in ("canary", "control"):
-        served = rows.filter(pa.array(table["arm"] == arm))
-        pq.write_table(served, folder / f"{arm}.parquet")
-    pq.write_table(served.slice(0, 240), workspace / "few.parquet")
-    _lines(folder / "half.jsonl", rows.slice(0, count // 2).to_pylist())
-    (workspace / "triage.json").write_text(json.dumps(encode(REPORT)))
+    columns = {name: list(values) for name, values in table.items()}
+    return pa.table(columns), np.asarray(table["arm"])
 
 
 def _lines(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -480,11 +486,25 @@ def watch(hive: Hive) -> None:
                 label + form, *arguments, "--now", ENDED, "--junit", str(hive.out / "x.xml"),
                 "--github", *form.split(),
             )  # fmt: skip
-    packet = ("incident", "packet", "asr", *both, "--window", WINDOW, "--triage", "triage.json")
-    key = str(hive.folder / "keys" / "relkit.key")
-    hive.relkit(
-        "incident packet", *packet, "--sign", key, "--out", str(hive.out), "--now", NOW
-    )  # fmt: skip
+    days = ("--telemetry", "days.parquet", "--now", "2026-11-07T03:00:00Z")
+    hive.relkit("triage", "triage", *days)
+    hive.relkit("triage --json", "triage", *days, "--json")
+    _tell(hive, both)
+
+
+def _tell(hive: Hive, telemetry: tuple[str, ...]) -> None:
+    """Send a packet, and read it as its receiver and its auditor do."""
+    key, public = (str(hive.folder / "keys" / name) for name in ("relkit.key", "relkit.pub"))
+    packet = ("incident", "packet", "asr", *telemetry, "--window", WINDOW, "--now", NOW)
+    sent = ("--triage", "triage.json", "--sign", key, "--out")
+    hive.relkit("incident packet", *packet, *sent, str(hive.out))
+    hive.relkit("incident packet again", *packet, *sent, str(hive.folder))
+    (file,) = hive.folder.glob("*.packet.json")
+    page = str(file).replace(".packet.json", ".html")
+    hive.relkit("incident verify", "incident", "verify", str(file), page, "--key", public)
+    hive.relkit("incident show", "incident", "show", str(file), "--html", str(hive.out / "p.html"))
+    hive.relkit("incident show --markdown", "incident", "show", str(file), "--markdown")
+    hive.relkit("incident open", "incident", "open", str(file))
 
 
 def track(hive: Hive) -> None:
