@@ -298,7 +298,7 @@ def _facts(
     ]
     decisions = dict(ledger.decisions(window))
     materials: list[tuple[Material, str, str]] = [
-        *(("telemetry", name, digest) for name, digest in digests.items()),
+        *(("telemetry", ports.shown(Path(name)), digest) for name, digest in digests.items()),
         *(("triage", name, digest) for _, name, digest in ([] if triage is None else [triage])),
         *(("decision", digest, digest) for digest in decisions),
         *(("finding", name, digest) for name, digest, _ in findings),
