@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL
 from relkit.disclosure.audit import (
@@ -22,6 +23,7 @@ from relkit.disclosure.audit import (
 from relkit.disclosure.numbers import coarser_rate, wider_band
 from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.types import Band, ShownBand, ShownCell, ShownRate
+from relkit.statistics.types import BoolArray
 
 _MOST_MOVES: Final = 300
 _TOGETHER: Final = 3
@@ -80,11 +82,16 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
         if pinned is None:
             widened = sum(_differences(draft.table.cells[key], cell) for key, cell in shown.items())
             return Widened(cells=shown, widened=widened, hidden=hidden)
-        moves = list(_moves(draft, shown, pinned.count))
-        measured = [pinned.measure({**shown, cell.slice: cell}) for cell in moves]
-        best = int(np.argmin(measured)) if measured else -1
-        if measured and measured[best] < pinned.excess - _BETTER:
-            shown[moves[best].slice] = moves[best]
+        best, best_excess, moves = None, pinned.excess - _BETTER, 0
+        for cell in _moves(draft, shown, pinned.count):
+            moves += 1
+            amount = pinned.measure({**shown, cell.slice: cell})
+            if amount < best_excess:
+                best, best_excess = cell, amount
+            if amount == 0.0:
+                break
+        if best is not None:
+            shown[best.slice] = best
             continue
         count, where = pinned.count, pinned.count.slice
         name = (count.slice, count.quantity, count.metric)
@@ -167,43 +174,66 @@ def _ends(audit: Audit, count: HiddenCount, programs: LinearBounds) -> tuple[flo
     return float(least[count.unknown]), float(most[count.unknown])
 
 
+@dataclass(slots=True)
+class _Reached:
+    """Which hidden counts (T,) some point that fits the system makes 0, or large enough."""
+
+    targets: IntArray
+    needed: FloatArray
+    zero: BoolArray
+    enough: BoolArray
+
+    def see(self, point: FloatArray | None) -> None:
+        if point is not None:
+            self.zero |= point[self.targets] <= SLACK
+            self.enough |= point[self.targets] >= self.needed - SLACK
+
+    def side(self, sign: float) -> BoolArray:
+        return self.zero if sign > 0 else self.enough
+
+
 def _by_programs(audit: Audit, programs: LinearBounds) -> list[float] | None:
     """Return by how much each hidden count is pinned, None where nothing fits.
 
     Every answer is a point that fits: where it shows that a count can be 0, or large enough, no
-    program of its own is needed.
+    program of its own is needed. So many counts at once are made small, then large, as go together;
+    what is left has a program each.
     """
     targets = audit.targets
-    if not len(targets):
-        return []
+    nothing = np.zeros(len(targets), dtype=np.bool_)
     needed = np.array([count.at_least for count in audit.hidden], dtype=np.float64)
-    can_be_zero = np.zeros(len(targets), dtype=np.bool_)
-    can_be_large = np.zeros(len(targets), dtype=np.bool_)
-    everything = np.zeros(len(audit.system.lower))
-    everything[targets] = 1.0
-    for weights in (everything, -everything):
-        point = programs.least(audit.system, weights)
-        if point is None:
-            return None
-        can_be_zero |= point[targets] <= SLACK
-        can_be_large |= point[targets] >= needed - SLACK
+    reached = _Reached(targets, needed, nothing.copy(), nothing.copy())
+    for sign in (1.0, -1.0):
+        _reach_together(audit, reached, sign, programs)
     amounts = [0.0] * len(targets)
-    for place, count in enumerate(audit.hidden):
-        if can_be_zero[place] and can_be_large[place]:
-            continue
-        weights = np.zeros(len(audit.system.lower))
-        weights[count.unknown] = 1.0
-        for sign, done in ((1.0, can_be_zero), (-1.0, can_be_large)):
-            if done[place]:
+    for sign in (1.0, -1.0):
+        for place, count in enumerate(audit.hidden):
+            if reached.side(sign)[place]:
                 continue
-            point = programs.least(audit.system, sign * weights)
+            weights = np.zeros(len(audit.system.lower))
+            weights[count.unknown] = sign
+            point = programs.least(audit.system, weights)
             if point is None:
                 return None
-            can_be_zero |= point[targets] <= SLACK
-            can_be_large |= point[targets] >= needed - SLACK
+            reached.see(point)
             end = float(point[count.unknown])
             amounts[place] += excess(count, end, math.inf) if sign > 0 else excess(count, 0.0, end)
     return amounts
+
+
+def _reach_together(audit: Audit, reached: _Reached, sign: float, programs: LinearBounds) -> None:
+    """Make those counts small (or large) together that are not yet, until none is reached more."""
+    system, left = audit.system, len(reached.targets) + 1
+    while 0 < (missing := int(np.count_nonzero(~reached.side(sign)))) < left:
+        left = missing
+        unknowns = reached.targets[~reached.side(sign)]
+        weights = np.zeros(len(system.lower))
+        weights[unknowns] = sign
+        upper = system.upper.copy()
+        if sign < 0:  # no count takes more than it needs from the others
+            most = reached.needed[~reached.side(sign)] + 1.0
+            upper[unknowns] = np.minimum(upper[unknowns], most)
+        reached.see(programs.least(replace(system, upper=upper), weights))
 
 
 def _moves(draft: Draft, shown: CellsBySlice, count: HiddenCount) -> Iterator[ShownCell]:
