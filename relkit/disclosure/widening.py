@@ -22,7 +22,7 @@ from relkit.disclosure.audit import (
 )
 from relkit.disclosure.numbers import coarser_rate, wider_band
 from relkit.disclosure.ports import LinearBounds
-from relkit.disclosure.types import Band, ShownBand, ShownCell, ShownRate
+from relkit.disclosure.types import Band, LinearSystem, ShownBand, ShownCell, ShownRate
 from relkit.statistics.types import BoolArray
 
 _MOST_MOVES: Final = 300
@@ -196,44 +196,54 @@ def _by_programs(audit: Audit, programs: LinearBounds) -> list[float] | None:
     """Return by how much each hidden count is pinned, None where nothing fits.
 
     Every answer is a point that fits: where it shows that a count can be 0, or large enough, no
-    program of its own is needed. So many counts at once are made small, then large, as go together;
-    what is left has a program each.
+    program of its own is needed. So many counts are made small, then large, together; where that
+    moves none of them, each half is tried, down to a count alone.
     """
-    targets = audit.targets
+    system, targets = audit.system, audit.targets
     nothing = np.zeros(len(targets), dtype=np.bool_)
     needed = np.array([count.at_least for count in audit.hidden], dtype=np.float64)
     reached = _Reached(targets, needed, nothing.copy(), nothing.copy())
-    for sign in (1.0, -1.0):
-        _reach_together(audit, reached, sign, programs)
     amounts = [0.0] * len(targets)
     for sign in (1.0, -1.0):
-        for place, count in enumerate(audit.hidden):
-            if reached.side(sign)[place]:
+        groups = [np.arange(len(targets))]
+        while groups:
+            group = groups.pop()
+            group = group[~reached.side(sign)[group]]
+            if not len(group):
                 continue
-            weights = np.zeros(len(audit.system.lower))
-            weights[count.unknown] = sign
-            point = programs.least(audit.system, weights)
-            if point is None:
-                return None
+            point = _together(system, targets[group], needed[group], sign, programs)
             reached.see(point)
-            end = float(point[count.unknown])
-            amounts[place] += excess(count, end, math.inf) if sign > 0 else excess(count, 0.0, end)
+            if len(group) == 1:
+                if point is None:
+                    return None
+                end = float(point[targets[group[0]]])
+                low, high = (end, math.inf) if sign > 0 else (0.0, end)
+                amounts[group[0]] += excess(audit.hidden[group[0]], low, high)
+                continue
+            left = group[~reached.side(sign)[group]]
+            half = len(left) // 2 if len(left) == len(group) else 0
+            groups += [part for part in (left[half:], left[:half]) if len(part)]
     return amounts
 
 
-def _reach_together(audit: Audit, reached: _Reached, sign: float, programs: LinearBounds) -> None:
-    """Make those counts small (or large) together that are not yet, until none is reached more."""
-    system, left = audit.system, len(reached.targets) + 1
-    while 0 < (missing := int(np.count_nonzero(~reached.side(sign)))) < left:
-        left = missing
-        unknowns = reached.targets[~reached.side(sign)]
-        weights = np.zeros(len(system.lower))
-        weights[unknowns] = sign
-        upper = system.upper.copy()
-        if sign < 0:  # no count takes more than it needs from the others
-            most = reached.needed[~reached.side(sign)] + 1.0
-            upper[unknowns] = np.minimum(upper[unknowns], most)
-        reached.see(programs.least(replace(system, upper=upper), weights))
+def _together(
+    system: LinearSystem,
+    unknowns: IntArray,
+    needed: FloatArray,
+    sign: float,
+    programs: LinearBounds,
+) -> FloatArray | None:
+    """Return a point that makes counts small (or large) together.
+
+    Of several that become large none takes more than it needs from the others; that may not fit.
+    """
+    weights = np.zeros(len(system.lower))
+    weights[unknowns] = sign
+    if sign > 0 or len(unknowns) == 1:
+        return programs.least(system, weights)
+    upper = system.upper.copy()
+    upper[unknowns] = np.minimum(upper[unknowns], needed + 1.0)
+    return programs.least(replace(system, upper=upper), weights)
 
 
 def _moves(draft: Draft, shown: CellsBySlice, count: HiddenCount) -> Iterator[ShownCell]:
