@@ -15,6 +15,7 @@ NAMES = (
     "gate_speed",
     "decision_quality",
     "canary_quality",
+    "triage_quality",
     "drift_quality",
     "drift_speed",
     "canary_speed",

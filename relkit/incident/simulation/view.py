@@ -24,11 +24,13 @@ def incident_text(written: WrittenIncident, folder: str) -> str:
     turns = wording.counted(written.turns, "turn")
     files = wording.counted(len(written.telemetry), "file")
     releases = wording.counted(written.releases, "release")
+    events = " --events events.jsonl" if written.elsewhere else ""
     lines = [
         f"{folder}: {turns} in {files}, {releases} in the registry",
         f"{right.kind}: {right.description}",
         f"right to say: {answer_text(right)}",
-        f"the traffic ends at {right.now}; the answer is in answer.json",
+        f"the answer is in answer.json; without it, in {folder}:",
+        f"  relkit triage --telemetry telemetry --now {right.now}{events}",
     ]
     return "\n".join(lines)
 
