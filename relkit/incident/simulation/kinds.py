@@ -503,10 +503,8 @@ def incident(name: str, *, seed: int = 0, turns_per_hour: float = 800.0) -> Simu
     The seed moves the onset, and every rollout beside it, by hours.
     """
     if name not in INCIDENT_KINDS:
-        close = nearest(name, tuple(INCIDENT_KINDS))
         raise UsageError(
-            f'there is no kind of incident "{name}"',
-            hint=f"{close}; see all: relkit simulate incident --list",
+            f'there is no kind of incident "{name}"', hint=nearest(name, tuple(INCIDENT_KINDS))
         )
     kind = INCIDENT_KINDS[name]
     rng = np.random.Generator(np.random.SFC64([seed, 7]))
