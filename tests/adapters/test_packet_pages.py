@@ -21,6 +21,7 @@ from relkit.attestation.statements import parse_content, render_statement
 from relkit.core.wording import terminal
 from relkit.disclosure.types import FormAnswers, Packet, PacketCause, ShownCell, ShownFinding
 from relkit.incident.received.text_view import packet_text
+from relkit.incident.received.view import PacketView
 from tests.packet_data import CELLS, packet, unclear
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -214,3 +215,18 @@ def test_sessions_are_not_called_people() -> None:
     assert "sessions, not people: at least 50" in text
     assert "fewer than three sessions" in text
     assert "sessions affected" in text
+
+
+def test_what_the_incident_was_seen_in_stands_first() -> None:
+    """Triage names a signal, cells and percentiles the column that it looks at."""
+    cause = packet().cause
+    grounding = PacketView(packet(cause=replace(cause, metric="not_grounded")))
+    assert grounding.metrics[0].metric == "grounded"
+    slow = PacketView(packet(cause=replace(cause, metric="slow_tts")))
+    assert slow.percentiles[0].metric == "tts_ttfb_ms"
+    whole = PacketView(packet(cause=replace(cause, slice="overall")))
+    assert dict(whole.facts)["For whom"] == "all traffic, 50 to 99 people"
+    released = replace(CELLS[1], slice="release_asr=2.4.0")
+    beside = packet(cells=(*CELLS, released), cause=replace(cause, slice="overall"))
+    lines = PacketView(beside).metrics[0].lines
+    assert [line.slice for line in lines if line.near] == ["overall", "release_asr=2.4.0"]

@@ -45,6 +45,7 @@ from relkit.incident.received.words import (
     span_words,
     time_words,
 )
+from relkit.incident.signals import SHIPPED_SIGNALS
 
 _NEAR = 2
 """Slices up to this place are looked at first."""
@@ -125,6 +126,9 @@ class PacketView:
         """Show a packet, believed or not: whoever shows it says which."""
         self.packet = packet
         self.noun = "people" if packet.unit == "user" else "sessions"
+        metric = packet.cause.metric
+        columns = {item.column for item in SHIPPED_SIGNALS if item.name == metric}
+        self._seen_in = {metric, *columns}
 
     @property
     def stage(self) -> str:
@@ -147,7 +151,8 @@ class PacketView:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """What, since when, for whom, what was done, where it stands: (what, words)."""
         packet, cause, impact = self.packet, self.packet.cause, self.packet.impact
-        whom = [slice_words(cause.slice) if cause.slice else "all traffic"]
+        on = None if cause.slice in (None, OVERALL) else cause.slice
+        whom = ["all traffic" if on is None else slice_words(on)]
         if impact.people is not None:
             whom.append(f"{band_words(impact.people)} {self.noun}")
         since = NOT_STATED if cause.onset is None else f"between {span_words(cause.onset, 'and')}"
@@ -192,8 +197,7 @@ class PacketView:
     def metrics(self) -> tuple[MetricTable, ...]:
         """A table per metric that is shown anywhere, the one that the incident is about first."""
         names = {name for cell in self.packet.cells for name in cell.metrics}
-        first = self.packet.cause.metric
-        ordered = sorted(names, key=lambda name: (name != first, name))
+        ordered = sorted(names, key=lambda name: (name not in self._seen_in, name))
         tables = (self._metric(name) for name in ordered)
         return tuple(table for table in tables if table is not None)
 
@@ -205,7 +209,8 @@ class PacketView:
         if key == OVERALL:
             return 2
         if failing in (None, OVERALL):
-            return 3 + key.count("&")
+            released = f"release_{self.packet.cause.component}"
+            return 1 if columns_of(key) == (released,) else 3 + key.count("&")
         parts, failing_parts = set(key.split("&")), set(str(failing).split("&"))
         if parts >= failing_parts:
             return 1
@@ -252,9 +257,10 @@ class PacketView:
 
     @property
     def percentiles(self) -> tuple[QuantityTable, ...]:
-        """A table per quantity that percentiles are shown of, in the order of the packet."""
+        """A table per quantity that percentiles are shown of, that of the incident first."""
         names = dict.fromkeys(item.metric for item in self.packet.percentiles)
-        return tuple(self._percentiles(name) for name in names)
+        ordered = sorted(names, key=lambda name: name not in self._seen_in)
+        return tuple(self._percentiles(name) for name in ordered)
 
     def _percentiles(self, name: str) -> QuantityTable:
         items = [item for item in self.packet.percentiles if item.metric == name]
