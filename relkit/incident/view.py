@@ -62,8 +62,8 @@ def _facts(report: TriageReport) -> Iterator[str]:
         where = "all traffic" if report.slice == "overall" else shown(report.slice)
         rows.append(("where", where))
     if report.onset is not None:
-        rows.append(("since", f"{report.onset.from_} to {report.onset.to}"))
-        rows.append(("ended", report.ended or "no"))
+        rows.append(("began", f"between {report.onset.from_} and {report.onset.to}"))
+        rows.append(("ended", report.ended or "it goes on"))
     effect = report.effect
     if effect is not None:
         ratio = None if effect.expected <= 0 else effect.observed / effect.expected
@@ -92,7 +92,8 @@ def _ways_out(report: TriageReport) -> Iterator[tuple[str, str]]:
         if report.target is not None and not report.target_verified:
             target += ", unverified: no ledger says that it passed its gate"
         yield ("back to", target)
-        for refused in report.refused[:_MOST_REFUSED]:
+        others = [refused for refused in report.refused if refused.version != report.first_bad]
+        for refused in others[:_MOST_REFUSED]:
             yield ("", f"not {shown(refused.version)}: {shown(refused.reason, 200)}")
     if report.command is not None:
         yield ("run", shown(report.command, 400))

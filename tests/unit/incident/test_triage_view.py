@@ -46,7 +46,7 @@ def test_a_blame_says_what_to_do_in_its_first_lines() -> None:
     flat = " ".join(text.split())
     for words in (
         "where client=web",
-        "since 2026-03-07T03:00:00Z to 2026-03-07T03:20:00Z",
+        "began between 2026-03-07T03:00:00Z and 2026-03-07T03:20:00Z",
         "20.0 % (18.0 to 22.0 %) of 4,000 turns, 5.0 % expected: 4 times",
         "the time of the switch alone",
         "back to 1.9, unverified",
