@@ -43,7 +43,8 @@ def write_tone(path: Path, *, seconds: float = 0.5, rate: int = 16_000) -> Clip:
 class EchoSystem:
     """Implements SpeechSystem: answers with the clip's digest, after what its name tells it to do.
 
-    ``script`` maps a digest to ``hang``, ``crash``, ``exit``, ``unreachable``, ``refuse``, or
+    ``script`` maps a digest to ``hang``, ``crash``, ``exit``, ``defect``, ``refuse``,
+    ``unreachable``, or
     ``flaky:N`` (retryable N times, then an answer); ``*`` stands for every other clip. ``diary``
     is a file that gets a line per event, for tests that look at what happened where.
     """
@@ -71,6 +72,8 @@ class EchoSystem:
                 os.abort()
             case "exit":
                 os._exit(3)
+            case "defect":
+                raise KeyError("what was said: zq7x-kite-40")
             case "unreachable":
                 return Failure(reason=FailureReason.UNREACHABLE, retryable=True)
             case "refuse":

@@ -9,8 +9,10 @@ import math
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -178,6 +180,16 @@ def serve(pipe: Connection, build: Build) -> None:
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(2, 1)  # what a library prints must not reach the document on the parent's output
+    try:
+        _answer_all(pipe, build)
+    except Exception as error:  # noqa: BLE001  # a message may quote what was said: only kind and place
+        *_, place = traceback.extract_tb(error.__traceback__)
+        kind, name = type(error).__name__, Path(place.filename).name
+        sys.stderr.write(f"relkit: a worker ended: {kind} in {name}, line {place.lineno}\n")
+        raise SystemExit(1) from None
+
+
+def _answer_all(pipe: Connection, build: Build) -> None:
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has gone on
         try:
             system = build()

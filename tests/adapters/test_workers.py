@@ -280,6 +280,17 @@ def test_what_a_library_prints_stays_off_the_output(capfd: pytest.CaptureFixture
     assert "noise from a library" in err
 
 
+def test_a_defect_in_a_worker_quotes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Where it ended is told on standard error; its message may hold what was said."""
+    failed, answered = _executor({"0": "defect"}).predict(tones(2))
+    assert _failure(failed).detail == "exit code 1"
+    assert _said([answered]) == {"u1": "1"}
+    err = capfd.readouterr().err
+    assert "relkit: a worker ended: KeyError in fakes.py, line " in err
+    assert "zq7x" not in err
+    assert "Traceback" not in err
+
+
 def test_workers_share_the_cores_and_numpy_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each worker is told its share before it loads a library, unless the user has said it.
 
