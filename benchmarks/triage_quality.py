@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from relkit.core.wording import columns, percent
+from relkit.core.wording import columns
 from relkit.incident.simulation.answers import graded
 from relkit.incident.simulation.kinds import INCIDENT_KINDS, incident
 from relkit.incident.simulation.run import EVENTS, TELEMETRY
@@ -94,7 +94,7 @@ def table(every: list[Judged]) -> str:
         rows.append((kind, *marks))
     counts = {rate: Counter(one.grade for one in every if one.rate == rate) for rate in rates}
     rows += [(grade, *(str(counts[rate][grade]) for rate in rates)) for grade in GRADES]
-    shares = (percent(counts[rate]["right"] / counts[rate].total()) for rate in rates)
+    shares = (f"{counts[rate]['right'] / counts[rate].total():.1%}" for rate in rates)
     rows.append(("share right", *shares))
     return columns(rows, to_left=tuple(range(len(rates) + 1)))
 
