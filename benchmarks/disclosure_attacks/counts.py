@@ -4,7 +4,7 @@ An attack returns how many hidden counts it tried and in how many it succeeded: 
 fewer than k, proved it above 0, or told n exactly.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -79,43 +79,69 @@ def subtract(reading: Reading, values: Values, k: int) -> Outcome:
     return Outcome(tries, successes)
 
 
-def solve(readings: Sequence[Reading], values: Values, cells: Sequence[Cell], k: int) -> Outcome:
+def solve(
+    readings: Sequence[Reading],
+    values: Values,
+    cells: Sequence[Cell],
+    k: int,
+    exact: Callable[[Target], int],
+) -> Outcome:
     """Bound every hidden count by a linear program over all that some documents show.
 
     Hidden are the turns and people of a slice that no document of the same hours shows, and where
     a metric has no rate its events, or the turns without one where those are the rarer. "Fewer than
     10" already says so: more is told where they are bounded to fewer than that. In the hours that
-    one window has and another has not, turns are told where they are bounded to fewer than k.
+    one window has and another has not, turns are told where they are bounded to fewer than k. Where
+    a shown slice says nothing of a metric, for the sake of others or its own, that it has events is
+    told where they are fewer than k; ``exact`` knows.
     """
     attack = LinearAttack(readings, values, cells)
     ends = sorted({hour for reading in readings for hour in reading.hours})
     spans = sorted({reading.hours for reading in readings} | set(pairwise(ends)))
-    successes = 0
-    counts, events, between = [], [], []
+    counts: list[Target] = []
+    events: list[Target] = []
+    blank: list[Target] = []
+    between: list[Target] = []
     for span in spans:
         documents = [reading for reading in readings if reading.hours == span]
         shown = {cell for reading in documents for cell in reading.turns}
-        metrics = {key for reading in documents for key in (*reading.rates, *reading.events)}
         hidden = [cell for cell in cells if cell not in shown]
         if not documents:
             between += [Target(quantity="turns", cell=cell, hours=span) for cell in hidden]
             continue
         for quantity in ("turns", "people"):
             counts += [Target(quantity=quantity, cell=cell, hours=span) for cell in hidden]
-        for name in attack.metrics:
-            rates = [reading.rates.get((name, ()), (0.0, 0.0)) for reading in documents]
-            usual = name in ALWAYS_MEASURED and max(rates)[0] > 0.5
-            few = {key for reading in documents for key in reading.few}
-            most = {key for reading in documents for key in reading.most}
-            for cell in cells:
-                others = (name, cell) in most or (usual and (name, cell) not in few)
-                if (name, cell) not in metrics and (not others or name in ALWAYS_MEASURED):
-                    events.append(Target(quantity=name, cell=cell, hours=span, others=others))
+        for target, is_blank in _metric_targets(documents, attack.metrics, cells, span):
+            (blank if is_blank else events).append(target)
+    told: set[Target] = set()
     for targets, fewest in ((counts, k), (events, k - 1)):
-        bounded, above = attack.breaches(targets, fewest)
-        successes += len({*bounded, *above})
-    bounded, _ = attack.breaches(between, k)
-    return Outcome(len(counts) + len(events) + len(between), successes + len(bounded))
+        told.update(*attack.breaches(targets, fewest))
+    bounded, above = attack.breaches(blank, k - 1)
+    told.update(bounded, (target for target in above if exact(target) < k))
+    told.update(attack.breaches(between, k)[0])
+    return Outcome(sum(map(len, (counts, events, blank, between))), len(told))
+
+
+def _metric_targets(
+    documents: Sequence[Reading],
+    metrics: Sequence[str],
+    cells: Sequence[Cell],
+    span: tuple[int, int],
+) -> Iterator[tuple[Target, bool]]:
+    """Yield the hidden counts of metrics, and whether a shown slice says nothing of it."""
+    shown = {cell for reading in documents for cell in reading.turns}
+    rated = {key for reading in documents for key in (*reading.rates, *reading.events)}
+    few = {key for reading in documents for key in reading.few}
+    most = {key for reading in documents for key in reading.most}
+    for name in metrics:
+        rates = [reading.rates.get((name, ()), (0.0, 0.0)) for reading in documents]
+        usual = name in ALWAYS_MEASURED and max(rates)[0] > 0.5
+        for cell in cells:
+            others = (name, cell) in most or (usual and (name, cell) not in few)
+            if (name, cell) in rated or (others and name not in ALWAYS_MEASURED):
+                continue
+            target = Target(quantity=name, cell=cell, hours=span, others=others)
+            yield target, cell in shown and (name, cell) not in few | most
 
 
 def complements(reading: Reading, k: int) -> Outcome:

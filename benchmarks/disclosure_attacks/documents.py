@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 
 from benchmarks.disclosure_attacks.counts import Values
-from benchmarks.disclosure_attacks.populations import Cell, Population, cells_of, draw
+from benchmarks.disclosure_attacks.linear import Target
+from benchmarks.disclosure_attacks.populations import Cell, Population, cells_of, draw, in_cell
 from benchmarks.disclosure_attacks.reading import Reading, read
 from benchmarks.disclosure_attacks.replaced import rounded_counts
 from relkit.adapters.linear import HighsBounds
@@ -84,6 +85,17 @@ class Case:
         """Return every slice of the columns and of some crossings."""
         pairs = crossings or (None,)
         return list(dict.fromkeys(cell for pair in pairs for cell in cells_of(self.turns, pair)))
+
+    def exact(self, target: Target) -> int:
+        """Return a hidden count."""
+        turns = self.population.window(*target.hours) if target.hours != (0, 1) else self.turns
+        used = in_cell(turns, target.cell)
+        if target.quantity == "people":
+            return len(np.unique(turns.persons[used]))
+        if target.quantity == "turns":
+            return int(used.sum())
+        flag = turns.flags[target.quantity][used]
+        return int((flag == (0 if target.others else 1)).sum())
 
     def rounded(self, base: int = 5, crossed: tuple[str, str] = CROSSED) -> Reading:
         """Return what rounding shows of all hours."""

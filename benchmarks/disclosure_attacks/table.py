@@ -74,12 +74,16 @@ def _subtract_after(case: Case) -> Outcome:
 
 def _solve_after(case: Case) -> Outcome:
     reading = case.reading()
-    return REFUSED if reading is None else solve([reading], case.values, case.cells(CROSSED), K)
+    return (
+        REFUSED
+        if reading is None
+        else solve([reading], case.values, case.cells(CROSSED), K, case.exact)
+    )
 
 
 def _again_before(case: Case) -> Outcome:
     readings = [case.rounded(), case.rounded(crossed=CROSSED_NEXT)]
-    return solve(readings, case.values, case.cells(CROSSED, CROSSED_NEXT), K)
+    return solve(readings, case.values, case.cells(CROSSED, CROSSED_NEXT), K, case.exact)
 
 
 def _again_after(case: Case) -> Outcome:
@@ -90,15 +94,17 @@ def _again_after(case: Case) -> Outcome:
     if second is None:
         return REFUSED
     readings = [read(first), read(second)]
-    return solve(readings, case.values, case.cells(CROSSED, CROSSED_NEXT), K)
+    return solve(readings, case.values, case.cells(CROSSED, CROSSED_NEXT), K, case.exact)
 
 
 def _windows_before(windows: Windows) -> Callable[[Case], Outcome]:
-    return lambda case: solve(case.rounded_windows(windows), case.values, case.cells(), K)
+    return lambda case: solve(
+        case.rounded_windows(windows), case.values, case.cells(), K, case.exact
+    )
 
 
 def _chain_after(case: Case) -> Outcome:
-    return solve(case.banded_windows(CHAIN), case.values, case.cells(), K)
+    return solve(case.banded_windows(CHAIN), case.values, case.cells(), K, case.exact)
 
 
 def overlapping(windows: Windows) -> int:
@@ -292,7 +298,9 @@ ATTACKS: tuple[Attack, ...] = (
         key="program",
         name="linear program, one document with a crossing",
         replaced=FEWER,
-        before=lambda case: solve([case.rounded()], case.values, case.cells(CROSSED), K),
+        before=lambda case: solve(
+            [case.rounded()], case.values, case.cells(CROSSED), K, case.exact
+        ),
         after=_solve_after,
     ),
     Attack(

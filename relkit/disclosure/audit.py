@@ -52,7 +52,8 @@ class ShownTable:
     every turn has. Less of it makes an audit that is right and finds less. ``guarded`` are groups
     of hidden cells of a crossing that are as little to be told of as each of them, since they
     together do not pass, either (:func:`group_name`). ``not_few`` are the slices and metrics that
-    read "fewer than k" because of fewer than three people.
+    read "fewer than k" because of fewer than three people; ``unshown`` those without a number since
+    they do not pass, and not for the sake of others.
     """
 
     cells: Mapping[str, ShownCell]
@@ -62,6 +63,7 @@ class ShownTable:
     measured: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
     not_few: frozenset[tuple[str, str]] = frozenset()
+    unshown: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -78,7 +80,9 @@ class HiddenCount:
     """A count that is not shown: the unknown of the system, and what has to stay possible.
 
     ``slice`` is the cell, or the column whose hidden values are meant; ``around`` are the shown
-    cells that it can be worked out from. It has to be possible that it is 0, and ``at_least``.
+    cells that it can be worked out from. It has to be possible that it is ``at_least``, and that it
+    is 0 where ``from_zero``: of a metric that passes, and is hidden for the sake of others, it may
+    be told that there are events, though not that they are few.
     """
 
     unknown: int
@@ -87,6 +91,7 @@ class HiddenCount:
     metric: str | None
     at_least: int
     around: tuple[str, ...]
+    from_zero: bool = True
 
 
 @dataclass(slots=True)
@@ -255,7 +260,9 @@ def audit_of(table: ShownTable) -> Audit:
     unknowns: dict[tuple[str, Quantity, str | None], int] = {}
     hidden: list[HiddenCount] = []
 
-    def hide(name: str, quantity: Quantity, metric: str | None, at_least: int) -> None:
+    def hide(
+        name: str, quantity: Quantity, metric: str | None, at_least: int, *, from_zero: bool = True
+    ) -> None:
         if name in inner:
             return
         hidden.append(
@@ -266,6 +273,7 @@ def audit_of(table: ShownTable) -> Audit:
                 metric=metric,
                 at_least=at_least,
                 around=around.get(name, ()),
+                from_zero=from_zero,
             )
         )
 
@@ -293,7 +301,8 @@ def audit_of(table: ShownTable) -> Audit:
             rows.add([(measured, 1.0), (events, -1.0)])
             many = (name, metric) in table.not_few
             if _bound_metric(rows, measured, events, None if many else shown, table.k):
-                hide(name, "events", metric, table.k - 1)
+                from_zero = cell is None or shown is not None or (name, metric) in table.unshown
+                hide(name, "events", metric, table.k - 1, from_zero=from_zero)
             if isinstance(shown, AllButFewer):
                 others = rows.unknown(0.0, most_turns if many else table.k - 1.0)
                 rows.add([(measured, 1.0), (events, -1.0), (others, -1.0)], high=0.0)
@@ -395,7 +404,7 @@ def propagate(system: LinearSystem) -> FloatArray:
 
 def excess(count: HiddenCount, low: float, high: float) -> float:
     """Return by how much bounds pin a hidden count too narrowly; 0 where they may be shown."""
-    above_zero = low if low > SLACK else 0.0
+    above_zero = low if count.from_zero and low > SLACK else 0.0
     missing = count.at_least - high if high < count.at_least - SLACK else 0.0
     return above_zero + missing
 

@@ -257,20 +257,22 @@ def _draft(
     cells = dict(out)
     rates: dict[tuple[str, str], float] = {}
     totals: dict[str, MetricTotals] | None = None
-    hidden, complete, not_few = 0, set(), set()
+    hidden, complete = 0, set()
+    not_few: set[tuple[str, str]] = set()
+    unshown: set[tuple[str, str]] = set()
     for partition in (window, *partitions):
         drafted, drafted_totals = _cells(partition, k, totals)
         totals = drafted_totals if totals is None else totals
         hidden += partition.hidden
         if partition.complete:
             complete.add(partition.column)
-        for place, cell in enumerate(drafted):
-            for metric, shown in cell.metrics.items():
-                counted = drafted_totals[metric]
-                events, measured_turns = counted.events[place], counted.measured[place]
-                few = events if isinstance(shown, FewerThan) else measured_turns - events
-                if isinstance(shown, FewerThan | AllButFewer) and few >= k:
-                    not_few.add((cell.slice, metric))
+        not_few |= _not_few(drafted, drafted_totals, k)
+        unshown |= {
+            (cell.slice, name)
+            for cell in drafted
+            for name in cell.metrics
+            if cell.metrics[name] is None
+        }
         if partition.column in columns_out:
             _check_unchanged(partition.column, drafted, out)
             continue
@@ -289,12 +291,29 @@ def _draft(
             exclusive=frozenset(part.column for part in partitions if part.exclusive),
             measured=frozenset(measured),
             not_few=frozenset(not_few),
+            unshown=frozenset(unshown),
             guarded=frozenset(name for part in partitions for name in part.guarded),
         ),
         hidden=hidden,
         rates=rates,
         frozen=frozenset(out),
     )
+
+
+def _not_few(
+    cells: Sequence[ShownCell], totals: Mapping[str, MetricTotals], k: int
+) -> set[tuple[str, str]]:
+    """Return the slices and metrics that read "fewer than k" because of fewer than three people."""
+    not_few = set()
+    for place, cell in enumerate(cells):
+        for metric, shown in cell.metrics.items():
+            events = int(totals[metric].events[place])
+            others = int(totals[metric].measured[place]) - events
+            if (isinstance(shown, FewerThan) and events >= k) or (
+                isinstance(shown, AllButFewer) and others >= k
+            ):
+                not_few.add((cell.slice, metric))
+    return not_few
 
 
 def _check_unchanged(

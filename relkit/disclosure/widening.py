@@ -29,6 +29,9 @@ _MOST_MOVES: Final = 300
 _TOGETHER: Final = 3
 _BETTER: Final = 1e-6
 
+_WIDEST: Final = 10
+"""A band that was ten times as high would say nothing any more."""
+
 CellsBySlice = Mapping[str, ShownCell]
 
 
@@ -70,7 +73,8 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
 
     The bands of the cells around a pinned count widen by a step, and rates take the next coarser
     grid, one at a time, the one that helps most first. Where that does not help, the metric is
-    hidden around it, and then the crossing is. Raises InvalidInput, which names the slice and no
+    hidden around it, and then the crossing is; a band that passes, and is widened twice, is not
+    widened any further. Raises InvalidInput, which names the slice and no
     count, where that does not help either.
     """
     shown: dict[str, ShownCell] = dict(draft.table.cells)
@@ -96,6 +100,9 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
         count, where = pinned.count, pinned.count.slice
         name = (count.slice, count.quantity, count.metric)
         together[name] = together.get(name, 0) + 1
+        # What pins the events of a metric are its rates: better none of it there than no bands.
+        if count.metric is not None and _hide_metric(draft, shown, count):
+            continue
         if moves and together[name] <= _TOGETHER:
             _move_together(draft, shown, count)
         elif not _hide_metric(draft, shown, count):
@@ -252,20 +259,23 @@ def _moves(draft: Draft, shown: CellsBySlice, count: HiddenCount) -> Iterator[Sh
         cell = shown.get(key)
         if cell is None or key in draft.frozen:
             continue
-        whole = shown[OVERALL]
+        whole, drawn = shown[OVERALL], draft.table.cells[key]
         for up in (True, False):
             people = wider_band(cell.people, up=up)
-            if people != cell.people and not (
-                up and key != OVERALL and cell.people[1] >= whole.people[1]
-            ):
+            beyond = up and key != OVERALL and cell.people[1] >= whole.people[1]
+            if people != cell.people and not beyond and _within(people, drawn.people):
                 yield replace(cell, people=people)
             turns = wider_band(cell.utterances, up=up)
-            if turns != cell.utterances and not (
-                up and key != OVERALL and cell.utterances[1] >= whole.utterances[1]
-            ):
+            beyond = up and key != OVERALL and cell.utterances[1] >= whole.utterances[1]
+            if turns != cell.utterances and not beyond and _within(turns, drawn.utterances):
                 yield replace(cell, utterances=turns)
         if count.quantity != "people":
             yield from _coarser(draft, cell, count.metric)
+
+
+def _within(wider: Band, drawn: Band) -> bool:
+    """Return whether a band is wider than the drawn one by two steps at most on either side."""
+    return wider[0] * _WIDEST > drawn[0] and wider[1] < drawn[1] * _WIDEST
 
 
 def _coarser(draft: Draft, cell: ShownCell, metric: str | None) -> Iterator[ShownCell]:
@@ -321,9 +331,12 @@ def _hide_metric(draft: Draft, shown: dict[str, ShownCell], count: HiddenCount) 
             cell = shown.get(key)
             if cell is None:
                 continue
-            names = cell.metrics if count.metric is None else (count.metric,)
-            if any(cell.metrics.get(name) is not None for name in names):
-                hidden = {name: None for name in names if name in cell.metrics}
+            hidden = {
+                name: None
+                for name in (cell.metrics if count.metric is None else (count.metric,))
+                if isinstance(cell.metrics.get(name), ShownRate | ShownBand)
+            }
+            if hidden:
                 shown[key] = replace(cell, metrics={**cell.metrics, **hidden})
                 changed = True
         if changed:
