@@ -91,57 +91,58 @@ def solve(
     Hidden are the turns and people of a slice that no document of the same hours shows, and where
     a metric has no rate its events, or the turns without one where those are the rarer. "Fewer than
     10" already says so: more is told where they are bounded to fewer than that. In the hours that
-    one window has and another has not, turns are told where they are bounded to fewer than k. Where
-    a shown slice says nothing of a metric, for the sake of others or its own, that it has events is
-    told where they are fewer than k; ``exact`` knows.
+    one window has and another has not, turns are told where they are bounded to fewer than k.
+
+    Enough people can be hidden, too, for the sake of others: a metric of a shown slice, or a whole
+    crossing. That there are any is told only where they are fewer than k, which ``exact`` knows.
     """
     attack = LinearAttack(readings, values, cells)
     ends = sorted({hour for reading in readings for hour in reading.hours})
     spans = sorted({reading.hours for reading in readings} | set(pairwise(ends)))
-    counts: list[Target] = []
-    events: list[Target] = []
-    blank: list[Target] = []
+    tries: dict[tuple[int, bool], list[Target]] = {}
     between: list[Target] = []
     for span in spans:
         documents = [reading for reading in readings if reading.hours == span]
-        shown = {cell for reading in documents for cell in reading.turns}
-        hidden = [cell for cell in cells if cell not in shown]
         if not documents:
-            between += [Target(quantity="turns", cell=cell, hours=span) for cell in hidden]
+            between += [Target(quantity="turns", cell=cell, hours=span) for cell in cells]
             continue
-        for quantity in ("turns", "people"):
-            counts += [Target(quantity=quantity, cell=cell, hours=span) for cell in hidden]
-        for target, is_blank in _metric_targets(documents, attack.metrics, cells, span):
-            (blank if is_blank else events).append(target)
-    told: set[Target] = set()
-    for targets, fewest in ((counts, k), (events, k - 1)):
-        told.update(*attack.breaches(targets, fewest))
-    bounded, above = attack.breaches(blank, k - 1)
-    told.update(bounded, (target for target in above if exact(target) < k))
-    told.update(attack.breaches(between, k)[0])
-    return Outcome(sum(map(len, (counts, events, blank, between))), len(told))
+        for target, fewest, may_be_many in _targets(documents, attack.metrics, cells, k):
+            tries.setdefault((fewest, may_be_many), []).append(target)
+    told = set(attack.breaches(between, k)[0])
+    for (fewest, may_be_many), targets in tries.items():
+        bounded, above = attack.breaches(targets, fewest)
+        told.update(bounded)
+        told.update(target for target in above if not may_be_many or exact(target) < k)
+    return Outcome(len(between) + sum(map(len, tries.values())), len(told))
 
 
-def _metric_targets(
-    documents: Sequence[Reading],
-    metrics: Sequence[str],
-    cells: Sequence[Cell],
-    span: tuple[int, int],
-) -> Iterator[tuple[Target, bool]]:
-    """Yield the hidden counts of metrics, and whether a shown slice says nothing of it."""
+def _targets(
+    documents: Sequence[Reading], metrics: Sequence[str], cells: Sequence[Cell], k: int
+) -> Iterator[tuple[Target, int, bool]]:
+    """Yield what documents of the same hours hide, of how many it must not be fewer.
+
+    And whether it may have been hidden for the sake of others only.
+    """
+    span = documents[0].hours
     shown = {cell for reading in documents for cell in reading.turns}
+    columns = {tuple(name for name, _ in cell) for cell in shown}
     rated = {key for reading in documents for key in (*reading.rates, *reading.events)}
     few = {key for reading in documents for key in reading.few}
     most = {key for reading in documents for key in reading.most}
-    for name in metrics:
-        rates = [reading.rates.get((name, ()), (0.0, 0.0)) for reading in documents]
-        usual = name in ALWAYS_MEASURED and max(rates)[0] > 0.5
-        for cell in cells:
+    for cell in cells:
+        crossed_out = tuple(name for name, _ in cell) not in columns
+        if cell not in shown:
+            for quantity in ("turns", "people"):
+                yield Target(quantity=quantity, cell=cell, hours=span), k, crossed_out
+        for name in metrics:
+            rates = [reading.rates.get((name, ()), (0.0, 0.0)) for reading in documents]
+            usual = name in ALWAYS_MEASURED and max(rates)[0] > 0.5
             others = (name, cell) in most or (usual and (name, cell) not in few)
             if (name, cell) in rated or (others and name not in ALWAYS_MEASURED):
                 continue
+            blank = cell in shown and (name, cell) not in few | most
             target = Target(quantity=name, cell=cell, hours=span, others=others)
-            yield target, cell in shown and (name, cell) not in few | most
+            yield target, k - 1, blank or crossed_out
 
 
 def complements(reading: Reading, k: int) -> Outcome:
