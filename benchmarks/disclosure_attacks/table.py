@@ -143,7 +143,7 @@ def _n_before(case: Case) -> Outcome:
 
 
 def _n_after(case: Case) -> Outcome:
-    shown = present(alone(case.turns))
+    shown = present(alone(case.turns), None)
     if shown is None:
         return REFUSED
     outcome = Outcome()
