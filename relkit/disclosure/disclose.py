@@ -1,7 +1,7 @@
 """Which cells of a window are shown, pooled or hidden, and in which numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from relkit.disclosure.audit import POOL_VALUE, ShownTable, group_name
 from relkit.disclosure.counts import PersonSums, holdings, merge_cells, sum_by_person
 from relkit.disclosure.names import SharedNames
 from relkit.disclosure.numbers import band_of
-from relkit.disclosure.percentiles import shown_percentiles
+from relkit.disclosure.percentiles import shown_percentiles, values_implied
 from relkit.disclosure.ports import LinearBounds
 from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
 from relkit.disclosure.types import (
@@ -123,12 +123,21 @@ def _with_earlier(
     cells: Mapping[str, ShownCell],
     earlier: Disclosed | None,
 ) -> tuple[ShownPercentile, ...]:
-    """Return the percentiles of shown cells; those that are out already stay as they are."""
+    """Return the percentiles of shown cells; those that are out already stay as they are.
+
+    A percentile that says of how many values it is at least is not shown where the band of the
+    turns does not say so, too: p95 of 100-199 turns would tell that they are 182 or more.
+    """
     shown = {
         (percentile.slice, percentile.metric, percentile.percentile): percentile
-        for percentile in (*of_quantities, *(earlier.percentiles if earlier else ()))
+        if values_implied(percentile.percentile) <= cells[percentile.slice].utterances[0]
+        else replace(percentile, value=None, low=None, high=None)
+        for percentile in of_quantities
         if percentile.slice in cells
     }
+    for percentile in earlier.percentiles if earlier else ():
+        if percentile.slice in cells:
+            shown[percentile.slice, percentile.metric, percentile.percentile] = percentile
     return tuple(shown.values())
 
 

@@ -22,6 +22,15 @@ MIN_VALUES_BEYOND: Final = 10
 MIN_PEOPLE_BEYOND: Final = 5
 
 
+def values_implied(percentile: int) -> int:
+    """Return how many values there are at least where a percentile is shown.
+
+    Ten of n values are beyond the type 7 quantile only if n exceeds 9 / tail + 1.
+    """
+    tail = min(percentile, 100 - percentile)
+    return (MIN_VALUES_BEYOND - 1) * 100 // tail + 2
+
+
 def shown_percentiles(
     quantities: Mapping[str, FloatArray],
     persons: IntArray,
