@@ -73,9 +73,9 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
 
     The bands of the cells around a pinned count widen by a step, and rates take the next coarser
     grid, one at a time, the one that helps most first. Where that does not help, the metric is
-    hidden around it, and then the crossing is; a band that passes, and is widened twice, is not
-    widened any further. Raises InvalidInput, which names the slice and no
-    count, where that does not help either.
+    hidden around it, and then the crossing is; no band widens by more than two
+    steps on a side. Raises InvalidInput, which names the slice and no count, where that does
+    not help either.
     """
     shown: dict[str, ShownCell] = dict(draft.table.cells)
     hidden = draft.hidden
@@ -101,9 +101,7 @@ def widen_until_safe(draft: Draft, programs: LinearBounds) -> Widened:
         name = (count.slice, count.quantity, count.metric)
         together[name] = together.get(name, 0) + 1
         # What pins the events of a metric are its rates: better none of it there than no bands.
-        if count.metric is not None and _hide_metric(draft, shown, count):
-            continue
-        if moves and together[name] <= _TOGETHER:
+        if count.metric is None and moves and together[name] <= _TOGETHER:
             _move_together(draft, shown, count)
         elif not _hide_metric(draft, shown, count):
             crossed = [key for key in shown if "&" in key and key not in draft.frozen]
