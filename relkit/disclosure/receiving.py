@@ -279,7 +279,8 @@ def _percentile_problems(packet: Packet) -> Iterator[PacketProblem]:
             yield _problem("order", where)
         if item.slice not in sizes:
             yield _problem("no_cell", where)
-        elif shown and _tail(item) * sizes[item.slice][1] < 100 * MIN_UTTERANCES:
+        # Of n values (n - 1)(1 - p) + 1 can lie beyond a percentile of type 7.
+        elif shown and _tail(item) * (sizes[item.slice][1] - 1) + 100 < 100 * MIN_UTTERANCES:
             yield _problem("tail", where)
         rank, value = last.get((item.slice, item.metric), (0, 0.0))
         if rank == item.percentile:

@@ -130,6 +130,7 @@ def test_every_command_did_its_work(hive: Hive) -> None:
     assert set(crashes.values()) == {70}
     refused = {label for label, code in hive.codes.items() if code in {2, 4}}
     assert refused <= {"bisect"}, "with two releases there is nothing to bisect"
+    assert hive.codes["incident verify"] == 0
     shared = {"xml", "md", "html", "packet.json", "file name"}
     assert shared <= {output.stream for output in hive.outputs}
     tracebacks = [
