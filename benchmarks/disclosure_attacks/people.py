@@ -32,14 +32,15 @@ def tail_told(
     """Ask of each shown value who lies beyond it: few people's values are told by it.
 
     ``ends`` are values and whether their tail is above; ``blur`` is by which factor a shown value
-    may be off, in the reader's disfavour.
+    may be off: few are told of where they are few wherever it may be.
     """
     used = in_cell(turns, cell)
     values, persons = turns.quantities[metric][used], turns.persons[used]
     successes = 0
     for value, above in ends:
-        beyond = values > value / blur if above else values < value * blur
-        successes += is_few(persons[beyond])
+        places = np.geomspace(value / blur, value * blur, 41)
+        beyond = (values > at if above else values < at for at in places)
+        successes += all(is_few(persons[chosen]) for chosen in beyond)
     return Outcome(len(ends), successes)
 
 
