@@ -1,8 +1,9 @@
 """What a workspace keeps of its incidents: a folder each below ``.relkit/incidents``, of one owner.
 
-``key`` (32 bytes in hexadecimal), ``names.json``, ``openings.json``, and the packets as they went
-out below ``packets``. Only who made a packet can translate its pseudonyms and open its commitments:
-all of it is readable by its owner only, and none of it leaves.
+``key`` (32 bytes in hexadecimal), ``names.json``, ``openings.json``, the triages that packets rest
+on below ``triage``, and the packets as they went out below ``packets``. Only who made a packet can
+translate its pseudonyms and open its commitments: all of it is readable by its owner only, and none
+of it leaves.
 """
 
 import json
@@ -31,6 +32,11 @@ _OTHERS = 0o077
 _PRIVATE = 0o700
 _PRIVATE_FILE = 0o600
 _BACKUP = "put back the one of a backup: packets that are out depend on it"
+
+
+def _compact(at: str) -> str:
+    """Return a time as it stands in a file's name, in the order of time."""
+    return at.replace("-", "").replace(":", "")
 
 
 class IncidentStateFiles:
@@ -106,6 +112,21 @@ class IncidentStateFiles:
     def keep_openings(self, incident: str, openings: Sequence[Opening]) -> None:
         """Write the openings of an incident in place of those before; raises StorageFailed."""
         self._write(incident, "openings.json", encode(IncidentOpenings(openings=tuple(openings))))
+
+    def triage(self, incident: str, at: str) -> tuple[str, bytes] | None:
+        """Return the name and bytes of the last triage that was kept for a window up to ``at``."""
+        folder = self._folder / incident / "triage"
+        kept_until = sorted(path for path in folder.glob("*.json") if path.stem <= _compact(at))
+        if not kept_until:
+            return None
+        name = kept_until[-1].name
+        return name, storage.read_bytes(kept_until[-1], what=name, hint=_BACKUP)
+
+    def keep_triage(self, incident: str, at: str, data: bytes) -> None:
+        """Write the report of the triage that the packet of a window rests on."""
+        path = self._private(incident) / "triage" / f"{_compact(at)}.json"
+        storage.write_bytes(path, data)
+        path.chmod(_PRIVATE_FILE)
 
     def issued(self, incident: str) -> tuple[IssuedPacket, ...]:
         """Return the packets of an incident that are out, the first hours first."""

@@ -122,6 +122,9 @@ def test_packets_of_an_incident_are_a_chain(responder: Responder) -> None:
         for n in (FIRST, SECOND, third)
     ]
     assert [packet.previous for packet in packets] == [None, *digests[:2]]
+    assert packets[0].cause.cause == "release"
+    assert all(packet.cause == packets[0].cause for packet in packets)
+    assert all(packet.rollback == packets[0].rollback for packet in packets)
     named = [{c.slice for c in p.cells if c.slice.startswith("tenant=")} for p in packets]
     assert named[0] == named[1] == named[2]
     assert len(named[0]) == 5

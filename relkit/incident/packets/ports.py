@@ -59,6 +59,14 @@ class Incidents(Protocol):
         """Write them."""
         ...
 
+    def triage(self, incident: str, at: str) -> tuple[str, bytes] | None:
+        """Return the name and bytes of the last triage that was kept for a window up to ``at``."""
+        ...
+
+    def keep_triage(self, incident: str, at: str, data: bytes) -> None:
+        """Write the report of the triage that the packet of a window rests on."""
+        ...
+
     def issued(self, incident: str) -> tuple[IssuedPacket, ...]:
         """Return the packets that are out, the first hours first."""
         ...

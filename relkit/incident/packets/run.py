@@ -122,6 +122,8 @@ class _Place:
 def build_packet(options: PacketOptions, ports: PacketPorts) -> BuiltPacket:
     """Write a packet and its page, and return what was written.
 
+    One that goes on rests on the last triage of its incident, where none is named.
+
     Raises UsageError for a window or stage that cannot be, NoData for a window without a turn,
     InvalidInput where nothing can be shown, what was named is not what was made here, or a name may
     not leave; StorageFailed, Busy.
@@ -129,7 +131,11 @@ def build_packet(options: PacketOptions, ports: PacketPorts) -> BuiltPacket:
     window = parse_window(options.window, now=options.now)
     if options.aware is not None:
         _check_time(options.aware)
-    triage = None if options.triage is None else _read_triage(options.triage)
+    triage = None
+    if options.triage is not None:
+        name = options.triage.name
+        data = storage.read_bytes(options.triage, what=name, hint="make one: relkit triage --json")
+        triage = _parsed_triage(data, name)
     model = _checked_model(options, ports)
     with ports.incidents.held():
         before = None if options.update is None else _packet_before(options.update, ports.incidents)
@@ -148,6 +154,10 @@ def build_packet(options: PacketOptions, ports: PacketPorts) -> BuiltPacket:
         place = _Place(
             window=window, incident=incident, stage=stage, before=before, earlier=earlier
         )
+        if triage is not None:
+            ports.incidents.keep_triage(incident, window.from_, data)
+        elif before is not None and (last := ports.incidents.triage(incident, window.from_)):
+            triage = _parsed_triage(last[1], last[0])
         facts = _facts(options, ports, place, triage)
         packet = packet_of(facts)
         if earlier is not None:
@@ -179,10 +189,8 @@ def _check_time(text: str) -> None:
         raise UsageError(f"--aware: {error}", hint="write it in UTC, with Z") from error
 
 
-def _read_triage(path: Path) -> tuple[TriageReport, str, str]:
+def _parsed_triage(data: bytes, name: str) -> tuple[TriageReport, str, str]:
     """Return (report, file name, digest); raises InvalidInput for what is no report."""
-    name = path.name
-    data = storage.read_bytes(path, what=name, hint="make one: relkit triage --json")
     document = parse_json(decode(data, source=name), source=name)
     return parse(TriageReport, document, source=name), name, sha256_bytes(data)
 
