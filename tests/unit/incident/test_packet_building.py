@@ -110,7 +110,7 @@ def test_a_cause_has_no_effect_and_no_odds() -> None:
     assert made.impact.minutes == 360
     assert made.rollback is not None
     assert [(item.version, item.code) for item in made.rollback.refused] == [("2.2", "yanked")]
-    assert (made.pooled, made.hidden) == (("noise",), 2)
+    assert (made.pooled, made.hidden) == (("accent", "noise"), 2)
     assert "Bob" not in repr(made)
 
 
