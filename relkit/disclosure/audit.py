@@ -52,8 +52,8 @@ class ShownTable:
     every turn has. Less of it makes an audit that is right and finds less. ``guarded`` are groups
     of hidden cells of a crossing that are as little to be told of as each of them, since they
     together do not pass, either (:func:`group_name`). ``not_few`` are the slices and metrics that
-    read "fewer than k" because of fewer than three people; ``unshown`` those without a number since
-    they do not pass, and not for the sake of others.
+    read "fewer than k" because of fewer than three people; ``from_zero`` those, groups included,
+    of which it must not be told that there are events: they do not pass, or are fewer than k.
     """
 
     cells: Mapping[str, ShownCell]
@@ -63,7 +63,7 @@ class ShownTable:
     measured: frozenset[str] = frozenset()
     guarded: frozenset[str] = frozenset()
     not_few: frozenset[tuple[str, str]] = frozenset()
-    unshown: frozenset[tuple[str, str]] = frozenset()
+    from_zero: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -81,8 +81,9 @@ class HiddenCount:
 
     ``slice`` is the cell, or the column whose hidden values are meant; ``around`` are the shown
     cells that it can be worked out from. It has to be possible that it is ``at_least``, and that it
-    is 0 where ``from_zero``: of a metric that passes, and is hidden for the sake of others, it may
-    be told that there are events, though not that they are few.
+    is 0 where ``from_zero``: of a metric that passes, and is hidden for the sake of others, and of
+    hidden cells that pass together, it may be told that there are events, though not that they are
+    few.
     """
 
     unknown: int
@@ -207,7 +208,7 @@ def _cross(
                 unseen = [together]
             if shown or unseen:
                 layout.sums.append(_Sum(key, (*shown, *unseen), exclusive))
-    corner = f"{columns[0]}&{columns[1]}&&"
+    corner = corner_name(columns)
     for column, other in (columns, columns[::-1]):
         if not rests[column]:
             continue
@@ -218,7 +219,7 @@ def _cross(
         layout.sums.append(_Sum(beside, tuple(rests[column]), column in table.exclusive))
         layout.sums.append(_Sum(beside, tuple(parts), other in table.exclusive))
     if all(rests[column] for column in columns):
-        layout.add(corner, hidden=False)
+        layout.add(corner, hidden=corner in table.guarded)
 
 
 def group_name(key: str, column: str, *, everything: bool) -> str:
@@ -227,6 +228,11 @@ def group_name(key: str, column: str, *, everything: bool) -> str:
     Those of the values of ``column`` that are not shown themselves, or ``everything`` hidden.
     """
     return f"{key}&{column}&" if everything else f"{key}&{column}"
+
+
+def corner_name(columns: Sequence[str]) -> str:
+    """Return what the audit calls the turns of which a crossing shows neither value."""
+    return f"{columns[0]}&{columns[1]}&&"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +269,8 @@ def audit_of(table: ShownTable) -> Audit:
     def hide(
         name: str, quantity: Quantity, metric: str | None, at_least: int, *, from_zero: bool = True
     ) -> None:
-        if name in inner:
+        # Who knows which values are in a group that passes knows as few events of each of them.
+        if name in inner and quantity != "events":
             return
         hidden.append(
             HiddenCount(
@@ -301,7 +308,8 @@ def audit_of(table: ShownTable) -> Audit:
             rows.add([(measured, 1.0), (events, -1.0)])
             many = (name, metric) in table.not_few
             if _bound_metric(rows, measured, events, None if many else shown, table.k):
-                from_zero = cell is None or shown is not None or (name, metric) in table.unshown
+                alone = cell is None and name not in inner
+                from_zero = alone or shown is not None or (name, metric) in table.from_zero
                 hide(name, "events", metric, table.k - 1, from_zero=from_zero)
             if isinstance(shown, AllButFewer):
                 others = rows.unknown(0.0, most_turns if many else table.k - 1.0)

@@ -8,19 +8,21 @@ import numpy as np
 from relkit.core.arrays import IntArray
 from relkit.core.errors import InvalidInput, NoData
 from relkit.core.slices import OVERALL, SliceSpec, columns_of
-from relkit.disclosure.audit import POOL_VALUE, ShownTable, group_name
+from relkit.disclosure.audit import POOL_VALUE, ShownTable, corner_name, group_name
 from relkit.disclosure.counts import PersonSums, holdings, merge_cells, sum_by_person
 from relkit.disclosure.names import SharedNames
 from relkit.disclosure.numbers import band_of
 from relkit.disclosure.percentiles import shown_percentiles, values_implied
 from relkit.disclosure.ports import LinearBounds
-from relkit.disclosure.thresholds import MetricTotals, enough, shown_metrics
+from relkit.disclosure.thresholds import MetricTotals, enough, few_events, shown_metrics
 from relkit.disclosure.types import (
     AllButFewer,
     Disclosed,
     FewerThan,
+    ShownBand,
     ShownCell,
     ShownPercentile,
+    ShownRate,
     WindowTurns,
 )
 from relkit.disclosure.widening import Draft, may_have_been, widen_until_safe
@@ -36,7 +38,7 @@ class _Partition:
     (N,) says for each turn in which of them it is, -1 for none. ``hidden`` counts values that are
     not shown, ``pooled`` names those in the pool, by their own names. ``complete``: nothing is
     hidden. ``exclusive``: nobody has two values. ``guarded`` are groups of hidden cells of a
-    crossing that do not pass together.
+    crossing that do not pass together, ``few`` those, by metric, that have few events together.
     """
 
     column: str
@@ -48,6 +50,7 @@ class _Partition:
     exclusive: bool
     pooled: tuple[str, ...] = ()
     guarded: tuple[str, ...] = ()
+    few: tuple[tuple[str, str], ...] = ()
 
 
 def disclose(
@@ -218,18 +221,23 @@ def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int
     keys = tuple(f"{sides[0][i // across]}&{sides[1][i % across]}" for i in shown.tolist())
     hidden = rows * across - len(keys)
     crossed = to[cell]
-    guarded: list[str] = []
-    for side, other, values in ((first, second, rows), (second, first, across)):
-        others = len(sides[1] if side is first else sides[0])
+    rests = [(first.cell < 0) | (first.cell >= rows), (second.cell < 0) | (second.cell >= across)]
+    corner = np.where(rests[0] & rests[1], 0, -1)
+    groups = [([corner_name((first.column, second.column))], corner)]
+    for i, (side, other) in enumerate(((first, second), (second, first))):
         for everything in (False, True):
-            unseen = crossed < 0 if everything else (other.cell < 0) | (other.cell >= others)
-            group = np.where(unseen & (side.cell < values), side.cell, -1)
-            of_group = sum_by_person(turns, group, values)
-            passing = enough(holdings(of_group, of_group.turns), k)
-            guarded += [
-                group_name(side.keys[i], other.column, everything=everything)
-                for i in np.flatnonzero(~passing).tolist()
-            ]
+            unseen = ~rests[i] & (crossed < 0 if everything else rests[1 - i])
+            named = [group_name(key, other.column, everything=everything) for key in sides[i]]
+            groups.append((named, np.where(unseen, side.cell, -1)))
+    guarded: list[str] = []
+    few: list[tuple[str, str]] = []
+    for named, of_turn in groups:
+        of_group = sum_by_person(turns, of_turn, len(named))
+        passing = enough(holdings(of_group, of_group.turns), k)
+        guarded += [named[i] for i in np.flatnonzero(~passing).tolist()]
+        for metric, events in of_group.events.items():
+            scarce = few_events(holdings(of_group, events), k)
+            few += [(named[i], metric) for i in np.flatnonzero(scarce).tolist()]
     sides_complete = all(
         side.complete and not any(map(_is_pool, side.keys)) for side in (first, second)
     )
@@ -242,6 +250,7 @@ def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int
         complete=not hidden and sides_complete,
         exclusive=first.exclusive and second.exclusive,
         guarded=tuple(guarded),
+        few=tuple(few),
     )
 
 
@@ -268,7 +277,7 @@ def _draft(
     totals: dict[str, MetricTotals] | None = None
     hidden, complete = 0, set()
     not_few: set[tuple[str, str]] = set()
-    unshown: set[tuple[str, str]] = set()
+    from_zero = {group for partition in partitions for group in partition.few}
     for partition in (window, *partitions):
         drafted, drafted_totals = _cells(partition, k, totals)
         totals = drafted_totals if totals is None else totals
@@ -276,11 +285,11 @@ def _draft(
         if partition.complete:
             complete.add(partition.column)
         not_few |= _not_few(drafted, drafted_totals, k)
-        unshown |= {
+        from_zero |= {
             (cell.slice, name)
             for cell in drafted
-            for name in cell.metrics
-            if cell.metrics[name] is None
+            for name, metric in cell.metrics.items()
+            if not isinstance(metric, ShownRate | ShownBand)
         }
         if partition.column in columns_out:
             _check_unchanged(partition.column, drafted, out)
@@ -300,7 +309,7 @@ def _draft(
             exclusive=frozenset(part.column for part in partitions if part.exclusive),
             measured=frozenset(measured),
             not_few=frozenset(not_few),
-            unshown=frozenset(unshown),
+            from_zero=frozenset(from_zero),
             guarded=frozenset(name for part in partitions for name in part.guarded),
         ),
         hidden=hidden,

@@ -56,6 +56,11 @@ def enough(held: Holdings, k: int) -> BoolArray:
     )
 
 
+def few_events(held: Holdings, k: int) -> BoolArray:
+    """Return per cell (C,) whether its events are fewer than k, or of fewer than 3 people."""
+    return np.asarray((held.total < k) | (held.people < MIN_EVENT_PEOPLE), dtype=np.bool_)
+
+
 def _event_rate(sums: Sums) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     measured = sums["measured"]
     rate = np.full(np.shape(measured), np.nan)
@@ -102,8 +107,7 @@ def shown_metrics(
     of_measured, of_events = holdings(sums, measured), holdings(sums, events)
     of_rest = holdings(sums, measured - events)
     passing = enough(of_measured, k)
-    few = (of_events.total < k) | (of_events.people < MIN_EVENT_PEOPLE)
-    almost_all = (of_rest.total < k) | (of_rest.people < MIN_EVENT_PEOPLE)
+    few, almost_all = few_events(of_events, k), few_events(of_rest, k)
     lopsided = dominated(of_events)
     totals = MetricTotals(measured=of_measured.total, events=of_events.total)
     names = tuple(OVERALL if overall is None else str(cell) for cell in range(sums.cells))

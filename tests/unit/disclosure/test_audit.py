@@ -13,6 +13,7 @@ from relkit.disclosure.audit import (
     SLACK,
     ShownTable,
     audit_of,
+    corner_name,
     excess,
     group_name,
     pinned_slices,
@@ -24,6 +25,7 @@ from relkit.disclosure.types import (
     Band,
     FewerThan,
     LinearSystem,
+    ShownBand,
     ShownCell,
     ShownMetric,
     ShownRate,
@@ -182,6 +184,46 @@ def test_cells_that_hardly_fill_their_column_are_audited_together() -> None:
     assert pinned(shown) == set()
     guarded = frozenset({group_name("a=x", "b", everything=True)})
     assert pinned(replace(shown, guarded=guarded)) == {"a=x&b"}
+
+
+def crossed(metric: ShownMetric) -> ShownTable:
+    """Return a crossing in which 100 to 199 turns of a=x have b=u, and 2 to 99 have not."""
+    people, rate = (50, 99), ShownRate(value=0.1, low=0.05, high=0.15, step=0.01)
+    whole = cell(OVERALL, (200, 499), people, {"failure": rate})
+    columns = [cell(key, (100, 199), people) for key in ("a=x", "a=y", "b=u", "b=v")]
+    columns[0] = replace(columns[0], metrics={"failure": metric})
+    shown = table(whole, *columns, cell("a=x&b=u", (50, 99), people, {"failure": rate}))
+    return replace(shown, measured=frozenset({"failure"}))
+
+
+def test_events_of_hidden_cells_that_pass_together_are_not_told_to_be_few() -> None:
+    """Who knows which values are in a pool that passes would know that of each of them."""
+    few = ShownBand(events=(10, 12), than_rest="higher")
+    shown = crossed(few)
+    bounds = propagate(audit_of(shown).system)
+    names = {"a=x&b"}
+    counts = [count for count in audit_of(shown).hidden if count.slice in names]
+    assert {count.quantity for count in counts} == {"events"}, "the rest of it is told: it passes"
+    assert {count.at_least for count in counts} == {9}
+    assert all(excess(count, *bounds[count.unknown].tolist()) > 0 for count in counts)
+    assert "a=x&b" in pinned(shown)
+    assert "a=x&b" not in pinned(crossed(replace(few, events=(20, 49))))
+
+
+def test_few_events_of_hidden_cells_are_not_told_to_be_there_also_where_they_pass() -> None:
+    """More of a slice than its shown part can have: told where at least k are so, and else not."""
+    shown = crossed(ShownBand(events=(20, 49), than_rest="higher"))
+    few = frozenset({(group_name("a=x", "b", everything=e), "failure") for e in (False, True)})
+    assert "a=x&b" not in pinned(shown)
+    assert "a=x&b" in pinned(replace(shown, from_zero=few))
+
+
+def test_what_a_crossing_shows_neither_value_of_is_audited_where_it_does_not_pass() -> None:
+    """The corner of two columns is hidden together, too."""
+    shown = crossed(None)
+    assert "a&b" not in {count.slice for count in audit_of(shown).hidden if count.metric is None}
+    guarded = replace(shown, guarded=frozenset({corner_name(("a", "b"))}))
+    assert "a&b" in {count.slice for count in audit_of(guarded).hidden if count.metric is None}
 
 
 def test_nothing_fits_where_cells_contradict_each_other() -> None:
