@@ -35,17 +35,20 @@ class _Partition:
     """The cells of one column, or of a crossing, that pass.
 
     ``column`` is what it is called outside. ``keys`` are the shown slices, in order, and ``cell``
-    (N,) says for each turn in which of them it is, -1 for none. ``hidden`` counts values that are
-    not shown, ``pooled`` names those in the pool, by their own names. ``complete``: nothing is
-    hidden. ``exclusive``: nobody has two values. ``guarded`` are groups of hidden cells of a
-    crossing that do not pass together, ``few`` those, by metric, that have few events together.
+    (N,) says for each turn in which of them it is, -1 for none. ``pooled`` names the values in
+    the pool, by their own names. ``unshown`` counts the places that have no cell, whether turns are
+    there or not: the pool, or crossed cells; ``hides`` says whether a slice is hidden, and
+    ``complete`` that no turn is. ``exclusive``: nobody has two values. ``guarded`` are groups of
+    hidden cells of a crossing that do not pass together, ``few`` those, by metric, that have few
+    events together.
     """
 
     column: str
     keys: tuple[str, ...]
     cell: IntArray
     sums: PersonSums
-    hidden: int
+    unshown: int
+    hides: bool
     complete: bool
     exclusive: bool
     pooled: tuple[str, ...] = ()
@@ -97,7 +100,8 @@ def disclose(
         keys=(OVERALL,),
         cell=of_window,
         sums=everything,
-        hidden=0,
+        unshown=0,
+        hides=False,
         complete=True,
         exclusive=True,
     )
@@ -184,7 +188,6 @@ def _of_column(turns: WindowTurns, column: str, names: SharedNames | None, k: in
     to[shown] = np.arange(pool)
     merged = merge_cells(sums, to, pool + 1)
     pool_passes = bool(enough(holdings(merged, merged.turns), k)[pool])
-    # A value that no turn has counts as hidden, too: else the number would say which ones exist.
     without_value = bool(np.any(sums.cell == count))
     rest = [place for place in range(count) if to[place] == pool]
     if pool_passes:
@@ -194,14 +197,15 @@ def _of_column(turns: WindowTurns, column: str, names: SharedNames | None, k: in
         merged = merge_cells(sums, to, pool)
     own = SliceSpec(columns=(column,))
     named = tuple(own.key((codes.names[place],)) for place in rest)
-    hidden = 0 if pool_passes else len(rest) + without_value
+    hides = not pool_passes and (without_value or bool(rest))
     return _Partition(
         column=spec.name,
         keys=tuple(order),
         cell=to[cell],
         sums=merged,
-        hidden=hidden,
-        complete=not hidden,
+        unshown=int(not pool_passes),
+        hides=hides,
+        complete=not hides,
         exclusive=len(sums.person) == len(np.unique(sums.person)),
         pooled=named if pool_passes else (),
     )
@@ -219,7 +223,7 @@ def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int
     to = np.full(rows * across + 1, -1, dtype=np.int64)
     to[shown] = np.arange(len(shown))
     keys = tuple(f"{sides[0][i // across]}&{sides[1][i % across]}" for i in shown.tolist())
-    hidden = rows * across - len(keys)
+    unshown = rows * across - len(keys)
     crossed = to[cell]
     rests = [(first.cell < 0) | (first.cell >= rows), (second.cell < 0) | (second.cell >= across)]
     corner = np.where(rests[0] & rests[1], 0, -1)
@@ -246,8 +250,9 @@ def _of_crossing(turns: WindowTurns, left: _Partition, right: _Partition, k: int
         keys=keys,
         cell=crossed,
         sums=merge_cells(sums, to[:-1], len(keys)),
-        hidden=hidden,
-        complete=not hidden and sides_complete,
+        unshown=unshown,
+        hides=unshown > 0,
+        complete=not unshown and sides_complete,
         exclusive=first.exclusive and second.exclusive,
         guarded=tuple(guarded),
         few=tuple(few),
@@ -275,13 +280,12 @@ def _draft(
     cells = dict(out)
     rates: dict[tuple[str, str], float] = {}
     totals: dict[str, MetricTotals] | None = None
-    hidden, complete = 0, set()
+    complete = set()
     not_few: set[tuple[str, str]] = set()
     from_zero = {group for partition in partitions for group in partition.few}
     for partition in (window, *partitions):
         drafted, drafted_totals = _cells(partition, k, totals)
         totals = drafted_totals if totals is None else totals
-        hidden += partition.hidden
         if partition.complete:
             complete.add(partition.column)
         not_few |= _not_few(drafted, drafted_totals, k)
@@ -312,10 +316,20 @@ def _draft(
             from_zero=frozenset(from_zero),
             guarded=frozenset(name for part in partitions for name in part.guarded),
         ),
-        hidden=hidden,
+        hidden=_hidden(partitions, earlier),
         rates=rates,
         frozen=frozenset(out),
     )
+
+
+def _hidden(partitions: Sequence[_Partition], earlier: Disclosed | None) -> int:
+    """Return what is said of how many slices are hidden: 0, or what the shown cells tell anyway.
+
+    To count the values that are hidden would say of each that somebody has it.
+    """
+    out = 0 if earlier is None else earlier.hidden
+    hides = out or any(partition.hides for partition in partitions)
+    return max(out, sum(partition.unshown for partition in partitions)) if hides else 0
 
 
 def _not_few(

@@ -130,8 +130,10 @@ class ShownPercentile:
 class Disclosed:
     """What may be shown of a window, with what it took.
 
-    ``pooled`` are the slices that went into ``(other)``, ``hidden`` counts those not shown at all,
-    ``widened`` the bands that the audit had to widen. ``pooled`` stays at home: it names values.
+    ``pooled`` are the slices that went into ``(other)``. ``hidden`` is 0 where nothing is; else it
+    counts columns without a pool and crossed cells that are not shown, somebody there or not.
+    ``widened`` are the bands that the audit had to widen. ``pooled`` stays at home: it names what
+    must not leave.
     """
 
     cells: tuple[ShownCell, ...]

@@ -31,6 +31,6 @@ def built_text(built: BuiltPacket) -> str:
     if built.pooled:
         lines.append(f"  some values pooled as (other): {', '.join(built.pooled)}")
     if built.hidden:
-        lines.append(f"  {counted(built.hidden, 'cell')} not shown: too few people, or too alike")
+        lines.append("  some slices not shown: too few people, or too alike")
     lines.append("  look at it as a receiver: relkit incident show " + built.packet)
     return "\n".join(map(safe, lines))

@@ -393,8 +393,7 @@ class PacketView:
             names = ", ".join(map(safe, packet.pooled))
             notes.append(f'Values of {names} with too few {self.noun} are counted as "(other)".')
         if packet.hidden:
-            be = "is" if packet.hidden == 1 else "are"
-            notes.append(f"{counted(packet.hidden, 'slice')} {be} not shown at all.")
+            notes.append("Some slices are not shown at all.")
         return tuple(notes)
 
     @property

@@ -99,6 +99,22 @@ def test_a_pool_that_does_not_pass_takes_no_other_value_with_it() -> None:
     assert disclosed.hidden == 1
 
 
+def test_how_many_values_are_hidden_is_not_told() -> None:
+    """Two values that somebody has look like one: else the number would prove each of them."""
+    shown = [
+        disclose(window(people), slices=["accent", "device"], k=10, linear=LINEAR)
+        for people in (
+            [*group(40, 20, accent="american", device="a"), *group(4, 20, accent="b", device="a")],
+            [
+                *group(40, 20, accent="american", device="a"),
+                *group(2, 20, accent="b", device="a"),
+                *group(2, 20, accent="c", device="d"),
+            ],
+        )
+    ]
+    assert shown[0].hidden == shown[1].hidden == 2, "the pools of both columns"
+
+
 def test_nothing_can_be_shown_of_nobody() -> None:
     """A window without a turn is no data, and one of nine people is refused without its number."""
     with pytest.raises(NoData):
