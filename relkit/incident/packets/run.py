@@ -175,6 +175,8 @@ def _said(packet: Packet) -> Iterator[str]:
     """Yield the names that a packet shows on purpose; each has been checked by itself."""
     yield packet.incident
     yield from (cell.slice for cell in packet.cells)
+    yield from (metric for cell in packet.cells for metric in cell.metrics)
+    yield from (percentile.metric for percentile in packet.percentiles)
     yield from (
         version for served in packet.served for version in (served.component, served.version)
     )

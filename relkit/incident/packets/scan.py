@@ -6,6 +6,9 @@ It refuses instead of masking: what was found stands where nobody expected it, a
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from relkit.attestation.envelopes import Envelope
+from relkit.attestation.statements import PREDICATES, WrittenStatement
+from relkit.attestation.types import VerificationSummary
 from relkit.core.codec import schema
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import slice_parts
@@ -13,6 +16,14 @@ from relkit.disclosure.leaks import LeakSearch, LeakToken, leak_token
 from relkit.disclosure.types import Packet
 from relkit.incident.packets.types import PACKET_ENDING
 from relkit.registry.types import ReleaseEvent
+
+_FORM = json.dumps(
+    [
+        *PREDICATES,
+        *map(schema, (Envelope, WrittenStatement, VerificationSummary)),
+    ]
+)
+"""What is written around every packet and summary: "application" of its media type."""
 
 
 def hidden_names(issued: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -48,7 +59,7 @@ def refuse_leaks(
     from chance. The page has words of its own that a text could be; it is drawn from the packet
     alone. The message names neither the text nor the file's folder.
     """
-    vocabulary = json.dumps(schema(Packet)) + "\n" + "\n".join(said)
+    vocabulary = "\n".join((_FORM, json.dumps(schema(Packet)), *said))
     tokens = []
     for what, text in texts:
         try:
