@@ -24,6 +24,14 @@ TENANT = "tenant"
 ALL_LOCKED = "*"
 """Shares the values that the workspace's datasets were locked with."""
 
+_VERSION_COLUMNS = frozenset(
+    {"release"}
+    | {
+        f"release_{component}"
+        for component in ("asr", "llm", "tts", "retrieval", "retriever", "safety", "stack")
+    }
+)
+
 _SHORTEST = 4
 _LONGEST_PREFIX = 40
 
@@ -34,8 +42,11 @@ def is_name(text: str) -> bool:
 
 
 def is_version_column(column: str) -> bool:
-    """Return whether the values of a column are versions: ``release`` or ``release_asr``."""
-    return column == "release" or column.startswith("release_")
+    """Return whether the values of a column are versions: ``release`` or ``release_asr``.
+
+    What else begins with ``release_`` may hold anything: who manages a release.
+    """
+    return column in _VERSION_COLUMNS
 
 
 def checked_name(text: str, *, what: str) -> str:

@@ -17,7 +17,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec, slice_parts
 from relkit.core.values import moment, time_text
 from relkit.disclosure.audit import POOL_VALUE
-from relkit.disclosure.names import SharedNames, checked_name, is_name
+from relkit.disclosure.names import SharedNames, checked_name, is_name, is_version_column
 from relkit.disclosure.numbers import band_of
 from relkit.disclosure.types import (
     Band,
@@ -262,7 +262,7 @@ def served_in_telemetry(shown: Disclosed, window: HourSpan) -> Iterator[ServedVe
     """Yield the versions that cells are shown of, where no ledger says what was served."""
     for cell in shown.cells:
         parts = slice_parts(cell.slice)
-        if len(parts) != 1 or not parts[0][0].startswith("release") or not is_name(parts[0][1]):
+        if len(parts) != 1 or not is_version_column(parts[0][0]) or not is_name(parts[0][1]):
             continue
         column, version = parts[0]
         yield ServedVersion(
@@ -503,8 +503,7 @@ def columns_to_cut(
     if options.columns is None:
         wide = [column for column in shared if column in attributes]
         if report is None:
-            wide += [name for name in attributes if name.startswith("release_")]
-            wide += ["release"] if "release" in attributes else []
+            wide += sorted(filter(is_version_column, attributes), key="release".__eq__)
     else:
         wide = list(options.columns)
     return tuple(dict.fromkeys([*columns, *releases, *wide])), crossing
