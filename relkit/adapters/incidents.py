@@ -162,6 +162,9 @@ class IncidentStateFiles:
         try:
             folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             folder.chmod(_PRIVATE)
+            ignoring = self._folder / ".gitignore"
+            if not ignoring.exists():  # the workspace may have none, which `git add` would obey
+                ignoring.write_text("*\n", encoding="ascii")
         except OSError as error:
             raise StorageFailed(
                 f"cannot make the folder of an incident: {os.strerror(error.errno or 0)}",

@@ -315,11 +315,37 @@ def test_a_slice_whose_cell_is_hidden_is_not_the_cause(responder: Responder) -> 
     assert packet.impact.people is None
 
 
+def test_a_value_called_as_what_every_packet_says_is_no_leak(responder: Responder) -> None:
+    """Not the word of the media type around a packet, nor the name of a metric that it shows."""
+    table = turns()
+    table["client"] = [("application", "reprompt")[n % 2] for n in range(len(table["ts"]))]
+    written(responder.telemetry, table)
+    answer = responder.packet("--slice", "client")
+    assert answer.code == 0, answer.err
+    cells = [cell.slice for cell in read(responder).cells]
+    assert len(cells) > 2
+    assert not any("application" in key or "reprompt" in key for key in cells)
+
+
+def test_a_column_of_people_who_release_is_no_column_of_versions(responder: Responder) -> None:
+    """What begins with ``release_`` and is of no component is named only where it is shared."""
+    table = turns()
+    table["release_manager"] = [("marigold", "quicksilver")[n % 2] for n in range(len(table["ts"]))]
+    written(responder.telemetry, table)
+    answer = responder.packet("--slice", "release_manager", triage=False)
+    assert answer.code == 0, answer.err
+    packet = read(responder)
+    assert len(packet.cells) == 3
+    assert packet.served == ()
+    assert not any("manager" in cell.slice or "gold" in cell.slice for cell in packet.cells)
+
+
 def test_what_stays_at_home_is_its_owners_alone(responder: Responder) -> None:
     """Key, names and openings can be read by nobody else, and commitments open."""
     assert responder.packet().code == 0
     folder = responder.folder / ".relkit/incidents" / FIRST
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert (folder.parent / ".gitignore").read_text() == "*\n", "git takes none of it"
     for name in ("key", "names.json", "openings.json"):
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
     openings = json.loads((folder / "openings.json").read_text())["openings"]
