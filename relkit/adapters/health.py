@@ -60,6 +60,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "dvc": ("dvc",),
     "mlflow": ("mlflow",),
     "sign": ("cryptography",),
+    "incident": ("cryptography", "scipy"),
     "notebook": ("pandas",),
 }
 """Extra to the distributions it stands for."""

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from relkit._version import with_extra
 from relkit.core.arrays import FloatArray
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.disclosure.types import LinearSystem
 
 _SOLVED = 0
@@ -17,10 +18,16 @@ class HighsBounds:
         """Return unknowns (V,) that fit the system and make ``weights @ unknowns`` least.
 
         None where nothing fits the system. Raises InvalidInput where a program has no answer for
-        another reason: what cannot be audited is not shown.
+        another reason: what cannot be audited is not shown; MissingDependency without scipy.
         """
-        from scipy.optimize import Bounds, LinearConstraint, milp
-        from scipy.sparse import csr_array
+        try:
+            from scipy.optimize import Bounds, LinearConstraint, milp
+            from scipy.sparse import csr_array
+        except ImportError as error:
+            raise MissingDependency(
+                "packets are audited with scipy, which is not installed",
+                hint=with_extra("incident"),
+            ) from error
 
         shape = (len(system.low), len(system.lower))
         matrix = csr_array((system.coefficient, (system.row, system.column)), shape=shape)

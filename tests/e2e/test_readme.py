@@ -80,8 +80,9 @@ def test_every_relkit_command_of_the_tour_runs(home: Path) -> None:
         decided = arguments[1] == "gate" and "--plan" not in arguments
         # Two voices decide nothing; that a decision was made and written is what counts here.
         fine = "decision: " in done.stderr if decided else done.returncode == 0
-        if arguments[1] == "canary":  # the README shows a rollback
-            fine = done.stdout.startswith(next(text for text in TEXT if "ROLL BACK" in text))
+        quoted = {"canary": "ROLL BACK", "triage": "RELEASE TO BLAME"}.get(arguments[1])
+        if quoted is not None:  # the README shows what is to blame
+            fine = done.stdout.startswith(next(text for text in TEXT if quoted in text))
         assert fine, f"{command}\n{done.stderr}"
         if arguments[1] == "init":
             folder = home / arguments[2]
