@@ -195,7 +195,7 @@ def judge_releases(
         odds=odds,
         from_counts=from_counts,
         rivals=rivals,
-        open=tuple(_undecided(scanned, plain, releases, inside)),
+        open=tuple(_undecided(scanned, plain, releases, switches, onset)),
         kind=kind,
         why=why or "no release that was switched when it began can cause it",
         ranked=tuple(ranked),
@@ -232,19 +232,32 @@ def _undecided(
     scanned: Scanned,
     plain: Hypothesis,
     releases: Sequence[Hypothesis],
-    inside: Sequence[Switch],
+    switches: Sequence[Switch],
+    onset: BinSpan,
 ) -> Iterator[Hypothesis]:
     """Yield the releases that may have caused what a hypothesis without one is about.
 
     Not those whose old version suffered alike, and not those that had all of its traffic already:
-    these are not what changed when it began, unless they were switched then.
+    these are not what changed when it began, unless they were switched then. Where one place got
+    a release when it began, and no other did, the share of all traffic need not have moved: what
+    was never switched is looked for in that place's last turns before.
     """
-    switched = {_version_of(switch) for switch in inside}
-    cells = scanned.cells_of(plain)
+    near = {_version_of(switch): _near(switch, onset) for switch in switches}
+    bins, cells = scanned.counts.bins, scanned.cells_of(plain, every_window=True)
+    during = scanned.cells_of(plain)
+    before = during
+    for hours in (0.25, 1, 6, 48):
+        recent = cells & (bins >= onset.first - hours * _HOUR) & (bins < onset.first)
+        turns = int(scanned.counts.turns[recent].sum())
+        before = recent if turns else during
+        if turns >= _FEWEST_TURNS:
+            break
     for release in releases:
         if release.score - plain.score <= INNOCENT:
             continue
-        if (release.component, release.version) in switched or not _holds(scanned, release, cells):
+        switched = near.get((str(release.component), str(release.version)))
+        had = before if switched is None else during
+        if switched or not _holds(scanned, release, had):
             yield release
 
 

@@ -93,6 +93,23 @@ def test_a_client_that_always_got_the_new_version_tells_nothing() -> None:
     assert verdict.component is None
 
 
+def test_a_place_that_alone_got_a_release_when_it_began_is_not_said_to_be_no_release() -> None:
+    """Its share of all traffic is too small to be a switch, and it may be the release all the same.
+
+    Where the place had it a day before, it is not what changed.
+    """
+
+    def from_bin(first: int) -> Factor:
+        return lambda cells: (cells["bin"] >= first) * (cells["region"] == "ap") * 1.0
+
+    at_onset = counted_turns(shares={"llm": from_bin(ONSET)}, factor=place(region="ap"))
+    verdict = diagnosed(at_onset)
+    assert (verdict.verdict, verdict.slice) == ("undetermined", "region=ap")
+    long_before = counted_turns(shares={"llm": from_bin(ONSET - 250)}, factor=place(region="ap"))
+    verdict = diagnosed(long_before)
+    assert (verdict.verdict, verdict.cause) == ("not_release", "region")
+
+
 def test_two_components_of_the_same_sessions_are_not_told_apart() -> None:
     """Both are candidates, and none is to blame."""
     counts = counted_turns(shares={"llm": half}, factor=worse("llm"))
