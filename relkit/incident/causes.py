@@ -70,6 +70,8 @@ def _unit_change(scanned: Scanned, reference: IncidentCounts) -> NamedCause | No
     """Return durations that are in another unit, in all traffic or at one value of a column."""
     counts, windows = scanned.counts, scanned.windows
     stages = {name.removeprefix(LOG_SUM): name for name in counts.sums if name.startswith(LOG_SUM)}
+    # Where no turn is known to have gone well nobody can say in which of them a value was measured.
+    stages = {stage: key for stage, key in stages.items() if f"{LACKS}{stage}" in counts.events}
     if not stages:
         return None
     whole = np.zeros(len(counts.bins), np.int64), np.zeros(len(reference.bins), np.int64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from relkit.core.values import after
-from relkit.core.wording import count, duration
+from relkit.core.wording import chance, count, duration
 from relkit.disclosure.types import Cause, CauseEvidence
 from relkit.incident.blame import (
     BLAME,
@@ -39,6 +39,7 @@ from relkit.incident.types import (
 )
 
 _MIX = 16.0
+_MOST_FAILED = 0.5
 _MOST_CANDIDATES = 5
 _HALF_A_DAY = 144
 _PROBE_SHARES = (0.05, 0.1, 0.25, 0.5)
@@ -201,6 +202,9 @@ def _quiet(
             reason=f"{rough[0].signal} rose because other traffic came: in every slice it is what"
             " was to be expected",
         )
+    unseen = _unseen(reference)
+    if unseen is not None:
+        return Diagnosis(verdict="no_data", reason=unseen)
     best = (
         "" if top is None else f"; the best hypothesis scores {top.score:.1f} of {LEAST_SCORE:.0f}"
     )
@@ -208,6 +212,19 @@ def _quiet(
     return Diagnosis(
         verdict="nothing",
         reason=f"nothing rose in {count(turns)} turns, {compared}{best}",
+    )
+
+
+def _unseen(reference: IncidentCounts) -> str | None:
+    """Return why a rise of failures could not be seen: half of the turns count as failed anyway."""
+    if "failed" not in reference.events:
+        return None
+    share = float(reference.events["failed"].sum()) / max(1.0, float(reference.turns.sum()))
+    if share < _MOST_FAILED:
+        return None
+    return (
+        f"{chance(share)} of the turns that it is compared with failed, or have neither ok nor"
+        " outcome that can be read: more could not be seen"
     )
 
 

@@ -164,7 +164,7 @@ def _span(options: TriageOptions, turns: IncidentTurns) -> _SearchSpan:
     bins = -(-(end - start) // BIN_S)
     end = start + bins * BIN_S
     least = round(duration_s(policy.reference))
-    if reference - low < least:
+    if reference - start < least:
         raise NoData(
             f"nothing to compare with: {counted_time(reference - low)} of telemetry before"
             f" {_time(reference)}, and {duration(least)} are needed",

@@ -64,6 +64,21 @@ def test_days_to_compare_with_have_to_be_there(triage: Callable[..., Said]) -> N
     refused(triage(rows), 4, "nothing to compare with", "3 days are needed")
 
 
+def test_three_days_whose_first_turn_is_not_at_midnight_are_enough(
+    triage: Callable[..., Said],
+) -> None:
+    """The first hour counts from its beginning: no "3 days, and 3 days are needed"."""
+    rows = [row for row in turns() if str(row["ts"]) >= "2026-03-03T00:05"]
+    assert triage(rows).code in {0, 3}
+
+
+def test_words_instead_of_true_and_false_are_no_quiet_week(triage: Callable[..., Said]) -> None:
+    """Where no turn is known to have gone well it cannot be said that nothing rose."""
+    said = triage([{**row, "ok": "maybe"} for row in turns()], "--json")
+    assert said.code == 4, said
+    assert said.document["verdict"] == "no_data"
+
+
 def test_times_without_an_offset_are_no_times(triage: Callable[..., Said]) -> None:
     """It says how to say that they are in UTC."""
     rows = [{**row, "ts": str(row["ts"]).removesuffix("Z")} for row in turns()]
