@@ -13,6 +13,7 @@ from relkit.core.values import moment
 from relkit.disclosure.audit import POOL_VALUE, pinned_slices
 from relkit.disclosure.names import PSEUDONYM, TENANT, is_name, is_version_column
 from relkit.disclosure.numbers import band_of, is_band, is_grid_value, is_shown_rate
+from relkit.disclosure.percentiles import values_implied
 from relkit.disclosure.thresholds import MIN_UTTERANCES, fewest_people
 from relkit.disclosure.types import (
     AllButFewer,
@@ -24,7 +25,6 @@ from relkit.disclosure.types import (
     ShownBand,
     ShownCell,
     ShownMetric,
-    ShownPercentile,
     ShownRate,
 )
 
@@ -266,7 +266,7 @@ def _metric_problem(metric: ShownMetric, utterances: Band, k: int) -> str | None
 
 
 def _percentile_problems(packet: Packet) -> Iterator[PacketProblem]:
-    """Yield percentiles off their grid, twice, falling, of no cell, or with too thin a tail."""
+    """Yield percentiles off their grid, twice, falling, of no cell, or of too few turns."""
     sizes = {cell.slice: cell.utterances for cell in packet.cells}
     last: dict[tuple[str, str], tuple[int, float]] = {}
     for item in sorted(packet.percentiles, key=lambda item: item.percentile):
@@ -279,8 +279,8 @@ def _percentile_problems(packet: Packet) -> Iterator[PacketProblem]:
             yield _problem("order", where)
         if item.slice not in sizes:
             yield _problem("no_cell", where)
-        # Of n values (n - 1)(1 - p) + 1 can lie beyond a percentile of type 7.
-        elif shown and _tail(item) * (sizes[item.slice][1] - 1) + 100 < 100 * MIN_UTTERANCES:
+        # That ten values are beyond it tells of how many there are: no more than the band does.
+        elif shown and sizes[item.slice][0] < values_implied(item.percentile):
             yield _problem("tail", where)
         rank, value = last.get((item.slice, item.metric), (0, 0.0))
         if rank == item.percentile:
@@ -289,11 +289,6 @@ def _percentile_problems(packet: Packet) -> Iterator[PacketProblem]:
             if item.value < value:
                 yield _problem("order", where)
             last[item.slice, item.metric] = item.percentile, item.value
-
-
-def _tail(item: ShownPercentile) -> int:
-    """Return the percent of values beyond a percentile."""
-    return min(item.percentile, 100 - item.percentile)
 
 
 def _pool_problems(packet: Packet) -> Iterator[PacketProblem]:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from relkit.disclosure.receiving import is_shared_slice, packet_chain_problems, packet_problems
 from relkit.disclosure.types import (
     AllButFewer,
+    Band,
     FewerThan,
     FormAnswers,
     HourSpan,
@@ -54,6 +55,14 @@ def p50(value: float | None, low: float | None, high: float | None, slice_: str 
     return ShownPercentile(
         slice=slice_, metric="queue_ms", percentile=50, value=value, low=low, high=high
     )
+
+
+def few_turns(utterances: Band, percentile: int) -> Packet:
+    """Return a packet with a percentile of a cell of so many turns."""
+    few = of_cell(people=(10, 19), utterances=utterances, metrics={})
+    item = replace(p50(1.0, None, None, CELLS[1].slice), metric="q", percentile=percentile)
+    own = tuple(shown for shown in PERCENTILES if shown.slice != CELLS[1].slice)
+    return replace(few, percentiles=(*own, item))
 
 
 @pytest.mark.parametrize("valid", [packet(), unclear(), packet(profile="health", k=11, cells=())])
@@ -186,6 +195,10 @@ CASES: tuple[tuple[Packet, str, str], ...] = (
         "tail",
         "accent=(other): q p99",
     ),
+    (few_turns((100, 199), 95), "tail", "accent=american: q p95"),
+    (few_turns((100, 499), 95), "tail", "accent=american: q p95"),
+    (few_turns((500, 999), 99), "tail", "accent=american: q p99"),
+    (few_turns((10, 19), 50), "tail", "accent=american: q p50"),
     (packet(pooled=()), "pooled", "accent"),
     (of_cell(slice="noise=(other)"), "pooled", "noise"),
     (of_cell(slice="accent=(other)&noise=(other)"), "pooled", "accent=(other)&noise=(other)"),
@@ -218,6 +231,16 @@ CASES: tuple[tuple[Packet, str, str], ...] = (
 def test_what_could_not_have_been_shown_is_refused(shown: Packet, code: str, where: str) -> None:
     """Each is named by its code and its key or slice, and nothing else of the number."""
     assert ((code, where) in problems(shown)) == bool(code)
+
+
+@pytest.mark.parametrize(
+    ("turns", "percentile"), [((200, 499), 95), ((1000, 1999), 99), ((20, 49), 50)]
+)
+def test_a_percentile_stands_where_the_band_says_that_there_are_enough(
+    turns: Band, percentile: int
+) -> None:
+    """Ten of 182 values can lie beyond a p95: 200 or more say no less."""
+    assert "tail" not in {code for code, _ in problems(few_turns(turns, percentile))}
 
 
 SHARED = (
