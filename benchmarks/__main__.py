@@ -26,6 +26,7 @@ NAMES = (
     "walks",
     "install_size",
     "honeytokens",
+    "disclosure_attacks",
 )
 
 

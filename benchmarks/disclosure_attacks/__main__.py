@@ -17,4 +17,5 @@ def main() -> None:
         print(row, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """What the present rules show of a population, and what those did that they replaced."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -9,10 +9,11 @@ import numpy as np
 from benchmarks.disclosure_attacks.counts import Values
 from benchmarks.disclosure_attacks.linear import Target
 from benchmarks.disclosure_attacks.populations import Cell, Population, cells_of, draw, in_cell
-from benchmarks.disclosure_attacks.reading import Reading, read
+from benchmarks.disclosure_attacks.reading import OTHER, Reading, read
 from benchmarks.disclosure_attacks.replaced import rounded_counts
 from relkit.adapters.linear import HighsBounds
 from relkit.core.errors import InvalidInput
+from relkit.core.slices import slice_parts
 from relkit.disclosure.disclose import disclose
 from relkit.disclosure.types import (
     Disclosed,
@@ -129,6 +130,18 @@ class Case:
 def case_of(seed: int) -> Case:
     """Return the population of a seed; what is shown of it is made once."""
     return Case(seed)
+
+
+def packet_of(shown: Disclosed) -> Packet:
+    """Return the packet of what is shown of all hours."""
+    day = HourSpan(from_="2026-11-29T00:00:00Z", to="2026-11-29T06:00:00Z")
+    pooled = {name for cell in shown.cells for name, v in slice_parts(cell.slice) if v == OTHER}
+    return replace(
+        issued(day, shown.cells).packet,
+        percentiles=shown.percentiles,
+        pooled=tuple(sorted(pooled)),
+        hidden=shown.hidden,
+    )
 
 
 def issued(window: HourSpan, cells: Sequence[ShownCell] = ()) -> IssuedPacket:

@@ -78,22 +78,36 @@ def followed(first: Mapping[str, int], second: Mapping[str, int]) -> Outcome:
 
 
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?-->", re.DOTALL)
+_DRAWN = re.compile(r'<tr class="axis">.*?</tr>|\bin \d+ other slices?\b', re.DOTALL)
+"""What a page says of itself: the marks of an axis, and how many rows are below."""
 _NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 
 
 def numbers_in(page: str) -> set[str]:
     """Return the numbers that a page shows, as text without commas."""
-    text = unescape(re.sub(r"<[^>]+>", " ", _UNSEEN.sub(" ", page)))
+    text = unescape(re.sub(r"<[^>]+>", " ", _DRAWN.sub(" ", _UNSEEN.sub(" ", page))))
     return {number.replace(",", "").rstrip(".") for number in _NUMBER.findall(text)}
 
 
 def extra_numbers(page: str, file: str) -> set[str]:
-    """Return the numbers that a page shows and the file does not hold, as fraction or percent."""
-    held: set[float] = set()
-    for number in re.findall(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", file):
-        value = float(number)
-        held |= {round(value, 9), round(value * 100, 7)}
-    return {number for number in numbers_in(page) if round(float(number), 7) not in held}
+    """Return the numbers that a page shows and the file does not hold.
+
+    A page may round a fraction, and show it as percent; a whole number it shows as it is.
+    """
+    held = set(re.findall(r"\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", file))
+    exact = {float(number) for number in held}
+    fractions = [float(number) for number in held if not number.isdigit()]
+    return {
+        number
+        for number in numbers_in(page)
+        if float(number) not in exact and not any(_rounds_to(value, number) for value in fractions)
+    }
+
+
+def _rounds_to(value: float, number: str) -> bool:
+    half = 0.5 * 10.0 ** -len(number.partition(".")[2]) + 1e-9
+    shown = (value, 100.0 * value) if value <= 1.0 else (value,)
+    return any(abs(form - float(number)) <= half for form in shown)
 
 
 def sha256(text: str) -> str:

@@ -58,6 +58,20 @@ def plain_percentile(values: NDArray[np.float64], percentile: int) -> float:
     return float(np.percentile(values, percentile, method="inverted_cdf"))
 
 
+def plain_page(turns: WindowTurns, crossed: tuple[str, str] | None, k: int) -> str:
+    """Return a page that is drawn from the data: turns and events of every slice of k people."""
+    rows = []
+    for cell in cells_of(turns, crossed):
+        used = in_cell(turns, cell)
+        if len(np.unique(turns.persons[used])) >= k:
+            counts = [
+                int(used.sum()),
+                *(int((flag[used] == 1).sum()) for flag in turns.flags.values()),
+            ]
+            rows.append("<tr>" + "".join(f"<td>{count}</td>" for count in counts) + "</tr>")
+    return f"<table>{''.join(rows)}</table>"
+
+
 def plain_digest(table: Mapping[str, int]) -> str:
     """Return the SHA-256 of a table as evidence is digested elsewhere: sorted JSON."""
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,6 @@
 """The attacks, each against the rule it broke and against the present one, and their table."""
 
-import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,26 +27,40 @@ from benchmarks.disclosure_attacks.documents import (
     K,
     case_of,
     issued,
+    packet_of,
     present,
 )
-from benchmarks.disclosure_attacks.names import Guess, by_dictionary, by_rank, linked, open_digest
+from benchmarks.disclosure_attacks.names import (
+    Guess,
+    by_dictionary,
+    by_rank,
+    extra_numbers,
+    linked,
+    numbers_in,
+    open_digest,
+)
 from benchmarks.disclosure_attacks.people import dominated, tail_told
 from benchmarks.disclosure_attacks.populations import ALWAYS_MEASURED, alone, cells_of, in_cell
 from benchmarks.disclosure_attacks.reading import cell_of, read
 from benchmarks.disclosure_attacks.replaced import (
     STEP,
     plain_digest,
+    plain_page,
     plain_percentile,
     plain_pseudonym,
     ranks,
     spread,
 )
+from relkit.adapters.html import PacketPages
+from relkit.core.codec import encode
 from relkit.core.errors import InvalidInput
 from relkit.disclosure.names import IncidentPseudonyms, SharedNames
 from relkit.disclosure.types import HourSpan, ShownRate
 from relkit.gate.evidence import cluster_order
+from relkit.incident.packets.build import opened
 from relkit.incident.packets.types import IssuedPacket
 from relkit.incident.packets.windows import check_chain
+from relkit.incident.received.run import commitment_of
 
 Windows = tuple[tuple[int, int], ...]
 
@@ -212,24 +226,43 @@ def _table(case: Case) -> tuple[dict[str, int], dict[str, int | None]]:
 
 
 def _commitment(table: Mapping[str, int], opening: bytes) -> str:
-    digest = bytes.fromhex(plain_digest(table))
-    return hashlib.sha256(opening + digest).hexdigest()
+    """Return what a packet holds of a table, as an auditor works it out from the opening."""
+    return commitment_of(opening.hex(), "sha256:" + plain_digest(table))
 
 
 def _digest_before(case: Case) -> Outcome:
     table, public = _table(case)
-    opened, _ = open_digest(plain_digest(table), public, [plain_digest], K)
-    return Outcome(1, int(opened == table))
+    guessed, _ = open_digest(plain_digest(table), public, [plain_digest], K)
+    return Outcome(1, int(guessed == table))
 
 
 def _digest_after(case: Case) -> Outcome:
     table, public = _table(case)
-    digest = _commitment(table, case.rng().bytes(32))
+    (opening,) = opened(
+        [("telemetry", "table", "sha256:" + plain_digest(table))], [], lambda: case.rng().bytes(32)
+    )
     likely = (b"", bytes(32), b"\xff" * 32, case.seed.to_bytes(32, "big"))
     guesses: list[Guess] = [plain_digest]
     guesses += [partial(_commitment, opening=opening) for opening in likely]
-    opened, _ = open_digest(digest, public, guesses, K)
-    return Outcome(1, int(opened == table))
+    guessed, _ = open_digest(opening.commitment.sha256, public, guesses, K)
+    return Outcome(1, int(guessed == table))
+
+
+def _page_before(case: Case) -> Outcome:
+    shown = case.rounded()
+    held = [end for ends in (*shown.people.values(), *shown.turns.values()) for end in ends]
+    file = json.dumps([*map(int, held), *shown.rates.values()])
+    page = plain_page(case.turns, CROSSED, K)
+    return Outcome(len(numbers_in(page)), len(extra_numbers(page, file)))
+
+
+def _page_after(case: Case) -> Outcome:
+    shown = case.shown()
+    if shown is None:
+        return REFUSED
+    packet = packet_of(shown)
+    page = PacketPages().html(packet)
+    return Outcome(len(numbers_in(page)), len(extra_numbers(page, json.dumps(encode(packet)))))
 
 
 _COMPANIES = ("acme", "globex", "initech", "umbrella", "hooli", "stark", "wayne", "wonka")
@@ -358,6 +391,13 @@ ATTACKS: tuple[Attack, ...] = (
         replaced="only few events left out",
         before=lambda case: complements(case.rounded(), K),
         after=_complements_after,
+    ),
+    Attack(
+        key="page",
+        name="numbers of the page that the file does not hold",
+        replaced="a page drawn from the data",
+        before=_page_before,
+        after=_page_after,
     ),
     Attack(
         key="digests",

@@ -17,6 +17,7 @@ POPULATIONS = {
     "dominance": 5,
     "percentiles": 5,
     "turns": 3,
+    "page": 5,
     "digests": 12,
     "pseudonyms": 60,
     "linked": 60,
