@@ -59,10 +59,15 @@ class IncidentStateFiles:
         return tuple(sorted(path.name for path in self._folder.iterdir() if path.is_dir()))
 
     def key(self, incident: str) -> bytes:
-        """Return the key of an incident, made on first use; raises InvalidInput, StorageFailed."""
+        """Return the key of an incident, made on first use; raises InvalidInput, StorageFailed.
+
+        Where packets are out none is made: the same name would have another pseudonym from then on.
+        """
         folder = self._private(incident)
         path = folder / "key"
         if not path.exists():
+            if any((folder / "packets").glob(f"*{PACKET_ENDING}")):
+                raise InvalidInput("the key of the incident: no such file", hint=_BACKUP)
             secret = secrets.token_hex(_KEY_BYTES).encode("ascii") + b"\n"
             try:
                 storage.write_secret(path, secret)

@@ -358,6 +358,32 @@ def test_what_stays_at_home_is_its_owners_alone(responder: Responder) -> None:
     assert responder.packet(window="2026-11-01T03Z/2026-11-01T09Z").code == 2
 
 
+def test_no_other_key_is_made_where_packets_are_out(responder: Responder) -> None:
+    """With another one a tenant would have two pseudonyms, and nobody would know."""
+    assert responder.packet("--slice", "tenant").code == 0
+    (responder.folder / ".relkit/incidents" / FIRST / "key").unlink()
+    answer = responder.packet(
+        "--slice",
+        "tenant",
+        "--update",
+        str(responder.out / f"{FIRST}.packet.json"),
+        window="2026-11-01T09Z/2026-11-01T12Z",
+    )
+    assert answer.code == 2
+    assert "the key of the incident: no such file" in answer.err
+    assert "backup" in answer.err
+    assert f"{SECOND}.packet.json" not in files(responder)
+
+
+def test_an_option_makes_the_profile_stricter_and_never_less(workspace: Workspace) -> None:
+    """Where relkit.yaml says health, no command shows cells of 10 people."""
+    responder = Responder(workspace, privacy="privacy: {profile: health}\n")
+    answer = responder.packet("--profile", "default", triage=False)
+    assert answer.code == 2
+    assert "relkit.yaml says health" in answer.err
+    assert not responder.out.exists()
+
+
 def test_telemetry_that_changed_gives_no_second_packet(responder: Responder) -> None:
     """Two packets of one window that differ would tell by what."""
     assert responder.packet("--slice", "accent").code == 0

@@ -273,6 +273,11 @@ def _facts(
     """Gather what a packet is made of, and keep what of it stays at home."""
     window, incident, before = place.window, place.incident, place.before
     privacy = ports.privacy
+    if options.profile == "default" and privacy.profile == "health":
+        raise UsageError(
+            "--profile default: relkit.yaml says health, and cells of fewer people are not shown",
+            hint="leave it out",
+        )
     profile = options.profile or privacy.profile
     report = None if triage is None else triage[0]
     share = shared_values(privacy.share, ports.locked())
