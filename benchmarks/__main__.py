@@ -16,6 +16,7 @@ NAMES = (
     "decision_quality",
     "canary_quality",
     "triage_quality",
+    "incident_speed",
     "drift_quality",
     "drift_speed",
     "canary_speed",

@@ -1,14 +1,17 @@
-"""Triage against bare DuckDB scans of the same columns: ``python -m benchmarks.triage_speed``.
+"""Triage, packet and verify beside their peers: ``python -m benchmarks.incident_speed``.
 
 One million turns of eight days with ten slice columns, two components and a bad release. The bare
 scan groups the same columns by one slice column and hour and knows nothing of releases. A quarter
-of the turns says whether the time grows in a straight line.
+of the turns says whether the time grows in a straight line. The packet is about all eight days, and
+cut by five columns beside the failing one; verify's peer checks one signature and nothing else.
 """
 
 # ruff: noqa: S608 - queries hold numbers and folders of our own
 
 import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,11 +24,22 @@ TURNS, RUNS = 1_000_000, 3
 DAYS = 8
 NOW = "2026-03-09T00:00:00Z"
 SLICES = 10
+WINDOW = "2026-03-01T00Z/2026-03-09T00Z"
+COLUMNS = ("s0", "s1", "s2", "s3", "s4")
+
+_NAMES = {
+    "scan": "bare grouped scans of the same columns",
+    "quarter": "triage over {quarter:,} turns",
+    "triage": "triage over {turns:,} turns",
+    "packet": "packet over {turns:,} turns",
+    "verify": "verify of it",
+    "signature": "its signature alone, bare",
+}
 
 _WRITE = """\
 import sys
 from pathlib import Path
-from benchmarks.triage_speed import write_turns
+from benchmarks.incident_speed import write_turns
 write_turns(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
@@ -45,11 +59,22 @@ for name in columns:
         f" GROUP BY ALL").fetchall()
 """
 
-_TRIAGE = """\
+_RELKIT = """\
 import sys
 from relkit.__main__ import main
-sys.argv = ["relkit", "triage", "--telemetry", sys.argv[1], "--now", sys.argv[2], "--json"]
+sys.argv[0] = "relkit"
 main()
+"""
+
+_SIGNATURE = """\
+import base64, json, sys
+from cryptography.hazmat.primitives import serialization
+key = serialization.load_pem_public_key(open(sys.argv[2], "rb").read())
+envelope = json.load(open(sys.argv[1]))
+payload = base64.b64decode(envelope["payload"])
+kind = envelope["payloadType"].encode()
+message = b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+key.verify(base64.b64decode(envelope["signatures"][0]["sig"]), message)
 """
 
 
@@ -83,7 +108,8 @@ def write_turns(folder: Path, turns: int) -> None:
                 FROM range({sessions}) t(i)),
             t AS (SELECT s.*, {asr} AS release_asr, k, random() AS x, random() AS y, random() AS z,
                 random() AS w FROM s, range(4) q(k))
-            SELECT TIMESTAMPTZ '2026-03-01 00:00:00+00' + to_microseconds(CAST(({day} * 86400
+            SELECT 'caller-' || (i % 20000) AS user,
+            TIMESTAMPTZ '2026-03-01 00:00:00+00' + to_microseconds(CAST(({day} * 86400
                 + r * 86000 + k * 30) * 1e6 AS BIGINT)) AS ts,
             printf('{day}-%d', i) AS session, printf('{day}-%d-%d', i, k) AS turn_id, {columns},
             release_asr, CASE WHEN b < 0.5 THEN '7' ELSE '8' END AS release_llm,
@@ -118,32 +144,55 @@ def measured(code: str, *arguments: str) -> ProcessRun:
 
 def main() -> None:
     """Print the table."""
-    import json
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=TURNS)
     parser.add_argument("--runs", type=int, default=RUNS)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="triage-speed-") as made:
-        folders = {turns: Path(made) / str(turns) for turns in (options.turns // 4, options.turns)}
+    with tempfile.TemporaryDirectory(prefix="incident-speed-") as made:
+        home = Path(made)
+        (home / "relkit.yaml").write_text("name: speed\n", encoding="utf-8")
+        measured(_RELKIT, "doctor", "--make-key", f"{home}/keys", "--workspace", made)
+        folders = {turns: home / str(turns) for turns in (options.turns // 4, options.turns)}
         for turns, folder in folders.items():
             subprocess.run([sys.executable, "-c", _WRITE, str(folder), str(turns)], check=True)
-        quarter, full = folders.values()
-        scans, quarters, triages = [], [], []
-        for _ in range(options.runs):
-            scans.append(measured(_SCAN, str(full)))
-            quarters.append(measured(_TRIAGE, str(quarter), NOW))
-            triages.append(measured(_TRIAGE, str(full), NOW))
+        quarter, full = map(str, folders.values())
+        runs: dict[str, list[ProcessRun]] = {name: [] for name in _NAMES}
+        for run in range(options.runs):
+            out = home / f"out-{run}"
+            asked = ("--now", NOW, "--workspace", made, "--json")
+            report = ("--out", f"{home}/triage.json")
+            window = ("--window", WINDOW, "--triage", f"{home}/triage.json", "--slice", *COLUMNS)
+            signed = ("--sign", f"{home}/keys/relkit.key", "--out", str(out))
+            public = f"{home}/keys/relkit.pub"
+            runs["scan"].append(measured(_SCAN, full))
+            runs["quarter"].append(measured(_RELKIT, "triage", "--telemetry", quarter, *asked))
+            runs["triage"].append(measured(_RELKIT, "triage", "--telemetry", full, *report, *asked))
+            runs["packet"].append(
+                measured(
+                    _RELKIT, "incident", "packet", "--telemetry", full, *window, *signed, *asked
+                )
+            )
+            packet = str(next(out.glob("*.packet.json")))
+            runs["verify"].append(measured(_RELKIT, "incident", "verify", packet, "--key", public))
+            runs["signature"].append(measured(_SIGNATURE, packet, public))
+            shutil.rmtree(home / ".relkit" / "incidents")
     print(f"{'':40}{'CPU s':>8}{'s':>8}{'MiB':>8}")
-    print(_row("bare grouped scans of the same columns", scans))
-    print(_row(f"triage over {options.turns // 4:,} turns", quarters))
-    print(_row(f"triage over {options.turns:,} turns", triages))
-    ratio = median(t.cpu / s.cpu for t, s in zip(triages, scans, strict=True))
-    grown = median(t.cpu / q.cpu for t, q in zip(triages, quarters, strict=True))
-    print(f"ratio of CPU seconds to the scans: {ratio:.2f}; four times the turns: {grown:.2f}")
-    report = json.loads(triages[0].printed)
-    named = f"{report['component']} {report['first_bad']}"
-    print(f"verdict {report['verdict']}: {named}, log odds {report['log_odds']}")
+    for name, text in _NAMES.items():
+        print(_row(text.format(turns=options.turns, quarter=options.turns // 4), runs[name]))
+    for name, peer in (("triage", "scan"), ("triage", "quarter"), ("packet", "scan")):
+        print(f"CPU seconds, {name} to {peer}: {_ratio(runs[name], runs[peer], 'cpu'):.2f}")
+    print(
+        f"seconds, verify to signature: {_ratio(runs['verify'], runs['signature'], 'seconds'):.2f}"
+    )
+    verdict = json.loads(runs["triage"][0].printed)
+    named = f"{verdict['component']} {verdict['first_bad']}"
+    cells = json.loads(runs["packet"][0].printed)["cells"]
+    print(f"verdict {verdict['verdict']}: {named}, log odds {verdict['log_odds']}; {cells} cells")
+
+
+def _ratio(ours: list[ProcessRun], peers: list[ProcessRun], field: str) -> float:
+    pairs = zip(ours, peers, strict=True)
+    return float(median(getattr(our, field) / getattr(peer, field) for our, peer in pairs))
 
 
 def _row(name: str, runs: list[ProcessRun]) -> str:
