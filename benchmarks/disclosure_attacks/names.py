@@ -80,7 +80,7 @@ def followed(first: Mapping[str, int], second: Mapping[str, int]) -> Outcome:
 _UNSEEN = re.compile(r"<(script|style|head)\b.*?</\1>|<!--.*?-->", re.DOTALL)
 _DRAWN = re.compile(r'<tr class="axis">.*?</tr>|\bin \d+ other slices?\b', re.DOTALL)
 """What a page says of itself: the marks of an axis, and how many rows are below."""
-_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)")
 
 
 def numbers_in(page: str) -> set[str]:
