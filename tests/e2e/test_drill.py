@@ -70,7 +70,9 @@ def test_an_answer_is_scored(bare: Workspace) -> None:
         "target: '2.3'\nactions: [{{at: {at}, kind: detected}}]\n"
     )
     answer.write_text(text.format(bad="2.4", at=began), encoding="utf-8")
-    assert bare.relkit("drill", "answer", str(folder), "--file", str(answer)).code == ExitCode.OK
+    handed_in = bare.relkit("drill", "answer", str(folder), "--file", str(answer))
+    assert handed_in.code == ExitCode.OK
+    assert "relkit drill score drill --key PUB" in handed_in.out
     score = bare.relkit("drill", "score", str(folder), "--json").document
     assert (score["cause"], score["first_bad"], score["slice"], score["target"]) == (True,) * 4
     assert score["points"] == 80

@@ -16,7 +16,7 @@ def status_text(status: DrillStatus, folder: str) -> str:
     lines = [f"{status.name}: {status.title}", f"it is {status.now} there, until {status.ends}"]
     lines += [f"  alert  {alert}" for alert in status.alerts]
     if status.handed_in is not None:
-        lines.append(f"answered at {status.handed_in}; next: relkit drill score {folder}")
+        lines.append(f"answered at {status.handed_in}; next: relkit drill score {folder} --key PUB")
     elif status.over:
         lines.append(f"it is over; next: relkit drill answer {folder} --file answer.yaml")
     else:
