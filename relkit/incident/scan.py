@@ -29,6 +29,7 @@ _FEWEST_EVENTS = 5
 _FEWEST_SHARE = 0.002
 _MOST_VALUES, _MOST_CROSSED = 400, 40
 _BEST = 5
+_REACH = 4
 _CHUNK = 20_000
 
 
@@ -391,14 +392,16 @@ def _exact(scanned: Scanned, signal: Signal, rows: _Rows, frequent: _Frequent) -
 def refined(scanned: Scanned, hypothesis: Hypothesis) -> Hypothesis:
     """Return a hypothesis with the best window in bins, near the one that it has.
 
-    A release begins when it begins, and not at half past: what has no release must not lose by it.
+    A release begins when it begins, and not at half past: what has no release must not lose by it,
+    nor by a few events of chance that drew its window to an earlier half hour.
     """
     if hypothesis.rollout:
         return hypothesis
     seen, sums = series(scanned, hypothesis.signal, scanned.cells_of(hypothesis, every_window=True))
     seen, sums = (np.concatenate([[0.0], np.cumsum(values)]) for values in (seen, sums))
+    reach = _REACH * scanned.window
     starts, ends = (
-        np.arange(max(0, at - scanned.window), min(scanned.bins, at + scanned.window) + 1)
+        np.arange(max(0, at - reach), min(scanned.bins, at + reach) + 1)
         for at in (hypothesis.first, hypothesis.last)
     )
     ratios = likelihood_ratio(

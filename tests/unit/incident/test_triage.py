@@ -13,7 +13,7 @@ from relkit.incident.blame import switches_of
 from relkit.incident.causes import LACKS, LOG_SUM
 from relkit.incident.diagnosis import long_lived, searched
 from relkit.incident.expected import fit_rate, part_of
-from relkit.incident.scan import _approximate, likelihood_ratio, scan
+from relkit.incident.scan import _approximate, likelihood_ratio, refined, scan
 from relkit.incident.types import IncidentCounts
 from tests.incident_data import (
     BINS,
@@ -316,6 +316,15 @@ def test_the_quick_search_is_never_above_the_best_window(
     quick = float(_approximate(seen[None, :], sums[None, :])[0])
     assert quick <= max(totals) + 1e-9
     assert quick >= 0.75 * max(totals) - 1.0
+
+
+def test_a_few_events_before_do_not_keep_a_window_from_where_it_began() -> None:
+    """What has no release would lose two windows of its own, and a release be blamed for that."""
+    counts = counted_turns(factor=place(region="ap"))
+    scanned, _ = searched(counts, (FAILED,), first=FIRST, bins=BINS, window=WINDOW)
+    best = next(h for h in scan(scanned, (FAILED,)) if h.key == "region=ap")
+    early = replace(best, first=best.first - 3 * WINDOW)
+    assert refined(scanned, early).first == refined(scanned, best).first == ONSET - FIRST
 
 
 def test_the_scan_names_cell_window_and_version() -> None:
