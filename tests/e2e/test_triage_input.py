@@ -79,6 +79,12 @@ def test_words_instead_of_true_and_false_are_no_quiet_week(triage: Callable[...,
     assert said.document["verdict"] == "no_data"
 
 
+@pytest.mark.parametrize("column", ["region", "release_llm"])
+def test_a_column_that_is_empty_is_not_cut_by(triage: Callable[..., Said], column: str) -> None:
+    """A place or a release that no turn names is no defect."""
+    assert triage([{**row, column: None} for row in turns()]).code in {0, 3}
+
+
 def test_times_without_an_offset_are_no_times(triage: Callable[..., Said]) -> None:
     """It says how to say that they are in UTC."""
     rows = [{**row, "ts": str(row["ts"]).removesuffix("Z")} for row in turns()]

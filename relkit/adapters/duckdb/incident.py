@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - queries hold expressions of our own tables and names we quote
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
@@ -177,8 +177,8 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
         return IncidentCounts(
             start=time_text(datetime.fromtimestamp(start, UTC)),
             bins=_whole(fetched.pop("bin")),
-            columns={c: _codes(fetched, f"c{i}", names) for i, c in enumerate(slices)},
-            releases={c: _codes(fetched, f"r{i}", names) for i, c in enumerate(releases)},
+            columns=_with_values(slices, "c", fetched, names),
+            releases=_with_values(releases, "r", fetched, names),
             turns=_whole(fetched.pop("turns")),
             measured=measured,
             events=events,
@@ -300,6 +300,14 @@ def _coded(expression: str, names: Sequence[str]) -> str:
         return "CAST(-1 AS INTEGER)"
     listed = ", ".join(map(literal, names))
     return f"coalesce(list_position([{listed}], {expression}) - 1, -1)::INTEGER"
+
+
+def _with_values(
+    listed: Iterable[str], key: str, fetched: Columns, names: Mapping[str, tuple[str, ...]]
+) -> dict[str, Codes]:
+    """Return the codes of columns, without those that are empty: there is nothing to cut by."""
+    every = {name: _codes(fetched, f"{key}{i}", names) for i, name in enumerate(listed)}
+    return {name: codes for name, codes in every.items() if codes.names}
 
 
 def _codes(fetched: Columns, key: str, names: Mapping[str, tuple[str, ...]]) -> Codes:
