@@ -170,12 +170,13 @@ def at_least(events: IntArray, trials: IntArray, share: FloatArray) -> FloatArra
         for size, at in zip(n.tolist(), start.tolist(), strict=True)
     ]
     term = np.exp(np.array(logs) + start * np.log(p) + (n - start) * np.log1p(-p))
-    total, odds = term.copy(), p / (1.0 - p)
+    # Of the side that is not summed the ratio could pass what a float holds.
+    total, odds = term.copy(), np.where(upper, p / (1.0 - p), (1.0 - p) / np.where(upper, 1.0, p))
     steps = int(max(np.where(upper, n - k, start).max(initial=0.0), 0.0))
     for step in range(steps):
         up, down = start + step, start - step
-        factor = np.where(upper, (n - up) / (up + 1.0) * odds, down / (n - down + 1.0) / odds)
-        term = term * np.maximum(factor, 0.0)
+        factor = np.where(upper, (n - up) / (up + 1.0), down / (n - down + 1.0))
+        term = term * np.maximum(factor * odds, 0.0)
         total += term
         if bool(np.all(term <= total * 1e-17)):
             break

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -25,6 +25,7 @@ def test_both_tails_of_t_invert_its_quantile() -> None:
         assert beyond == pytest.approx(np.full((2, 2), level), rel=1e-7)
 
 
+@example(8, 9, 2.3e-308)
 @given(
     st.integers(0, 400),
     st.integers(0, 400),
