@@ -14,6 +14,7 @@ from relkit.core.values import Id, Limits, Shape
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import (
+    AgentCase,
     AudioSpan,
     Consent,
     DatasetLock,
@@ -43,6 +44,7 @@ class ManifestRow:
     id: Id | None = None
     consent: Consent = Consent.UNKNOWN
     entities: tuple[Entity, ...] = ()
+    case: AgentCase | None = None
 
 
 _KEYS = frozenset(item.name for item in fields(ManifestRow))
@@ -98,6 +100,7 @@ def _utterance(line: str, source: str, number: int) -> Utterance:
         attributes=_attributes(cast("Mapping[str, JsonValue]", document), source, number),
         entities=row.entities,
         consent=row.consent,
+        case=row.case,
         line=number,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from relkit.core.values import OMITTED, OPTIONAL, OUTSIDE, Checked, Digest, Limits, Shape, named
 from relkit.disclosure.types import Subjects
@@ -31,6 +31,49 @@ class Entity:
     type: Text
 
 
+AttackChannel = Literal["said", "played", "replayed", "document", "tool"]
+"""How an injected instruction reaches an agent: said by the user, played in the room, replayed from
+a recording, in a retrieved document, or in a tool's answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What somebody wants of an agent: a call of ``tool``, or words in what it ``says``.
+
+    A call reaches it whose arguments hold all of ``arguments``; None of both is no goal.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    tool: Text | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    says: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """An injected instruction: the channel it comes by, and what it wants done."""
+
+    channel: AttackChannel
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentCase:
+    """What an exchange with an agent is about, besides its words.
+
+    ``attack`` None: nobody attacks. ``task`` is what the user asks for, which a good agent does,
+    attacked or not. ``planted`` are values that belong to this session: said in another, they
+    leaked.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    attack: Attack | None = None
+    task: Goal | None = None
+    planted: tuple[Text, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioSpan:
     """Where the audio of an utterance lies: path inside the dataset, offset and length in s.
@@ -48,8 +91,8 @@ class AudioSpan:
 class Utterance:
     """One labelled item of a dataset.
 
-    ``attributes`` are the slice columns of the manifest (strings); ``line`` is the manifest line
-    it came from, for messages.
+    ``attributes`` are the slice columns of the manifest (strings); ``case`` is what an exchange
+    with an agent is about; ``line`` is the manifest line it came from, for messages.
     """
 
     id: str
@@ -58,6 +101,7 @@ class Utterance:
     attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     entities: tuple[Entity, ...] = ()
     consent: Consent = Consent.UNKNOWN
+    case: AgentCase | None = None
     line: int = 0
 
 
@@ -108,11 +152,21 @@ Milliseconds = Annotated[float, Limits(ge=0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerEvent:
-    """Something that happened while the system answered; ``t_ms`` from the first audio sample."""
+    """Something that happened while the system answered; ``t_ms`` from the first audio sample.
+
+    An agent's are, besides others: ``readback`` of a call it is about to make (``tool``,
+    ``arguments``), ``confirm`` and ``deny`` by a ``speaker``, and ``attack`` by a ``channel`` with
+    a ``goal``, where the dataset does not say that the exchange is attacked.
+    """
 
     t_ms: Milliseconds
     kind: Text
     text: str | None = field(default=None, metadata=OMITTED)
+    tool: Text | None = field(default=None, metadata=OMITTED)
+    arguments: Mapping[str, Any] | None = field(default=None, metadata=OMITTED)
+    speaker: Literal["user", "agent", "other"] | None = field(default=None, metadata=OMITTED)
+    channel: AttackChannel | None = field(default=None, metadata=OMITTED)
+    goal: Goal | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

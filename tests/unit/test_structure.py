@@ -12,11 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 PACKAGES = (
     "statistics",
+    "redaction",
     "disclosure",
     "datasets",
     "telemetry",
     "audio",
     "scoring",
+    "safety",
     "evaluation",
     "monitoring",
     "comparison",
@@ -29,6 +31,7 @@ PACKAGES = (
     "rollback",
     "bisect",
     "incident",
+    "documents",
 )
 """Those below ``adapters`` and above ``core``."""
 

@@ -1,0 +1,1 @@
+"""What a release needs on paper: model card, runbooks, launch review."""

@@ -1,0 +1,1 @@
+"""Whether an agent that can act stays within its rules: tool calls, confirmations, injections."""
