@@ -8,7 +8,6 @@ of it leaves.
 
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +26,6 @@ from relkit.incident.packets.types import (
     Opening,
 )
 
-_KEY_BYTES = 32
-_OTHERS = 0o077
 _PRIVATE = 0o700
 _PRIVATE_FILE = 0o600
 _BACKUP = "put back the one of a backup: packets that are out depend on it"
@@ -65,32 +62,19 @@ class IncidentStateFiles:
         """
         folder = self._private(incident)
         path = folder / "key"
-        if not path.exists():
-            if any((folder / "packets").glob(f"*{PACKET_ENDING}")):
-                raise InvalidInput("the key of the incident: no such file", hint=_BACKUP)
-            secret = secrets.token_hex(_KEY_BYTES).encode("ascii") + b"\n"
-            try:
-                storage.write_secret(path, secret)
-            except FileExistsError:
-                pass
-            except OSError as error:
-                raise StorageFailed(
-                    f"cannot write the key of an incident: {os.strerror(error.errno or 0)}",
-                    hint="check the permissions of the folder",
-                ) from error
-        data = storage.read_bytes(path, what="the key of the incident")
-        if path.stat().st_mode & _OTHERS:
-            raise InvalidInput(
+        if not path.exists() and any((folder / "packets").glob(f"*{PACKET_ENDING}")):
+            raise InvalidInput("the key of the incident: no such file", hint=_BACKUP)
+        return storage.secret_bytes(
+            path,
+            make=True,
+            what="the key of the incident",
+            absent=_BACKUP,
+            exposed=InvalidInput(
                 "the key of the incident: others can read it, and open its pseudonyms",
                 hint=f"chmod 600 .relkit/incidents/{incident}/key",
-            )
-        try:
-            key = bytes.fromhex(data.decode("ascii").strip())
-        except ValueError:
-            key = b""
-        if len(key) != _KEY_BYTES:
-            raise InvalidInput("the key of the incident: is no key", hint=_BACKUP)
-        return key
+            ),
+            broken=InvalidInput("the key of the incident: is no key", hint=_BACKUP),
+        )
 
     def names(self, incident: str) -> dict[str, str]:
         """Return pseudonym to what it stands for, empty before there are any."""

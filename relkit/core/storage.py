@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,10 @@ from relkit.core.codec import decode
 from relkit.core.errors import Busy, InvalidInput, StorageFailed
 from relkit.core.yaml_text import shown
 
+SECRET_BYTES = 32
+"""The length of a key of relkit's, which a file has in hexadecimal."""
+
+_OTHERS = 0o077
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as mkstemp names it
 
 
@@ -107,6 +112,37 @@ def write_secret(path: Path, data: bytes) -> None:
         with suppress(OSError):
             path.unlink()
         raise
+
+
+def secret_bytes(
+    path: Path, *, make: bool, what: str, absent: str, exposed: InvalidInput, broken: InvalidInput
+) -> bytes:
+    """Return the 32 bytes of a secret in hexadecimal; with ``make`` one that is absent is made.
+
+    Of two processes that make it at once, both get the secret of one. Raises InvalidInput with the
+    hint ``absent`` where there is none, ``exposed`` where others can read it, ``broken`` where it
+    is no secret, StorageFailed where none can be written.
+    """
+    if make and not path.exists():
+        try:
+            write_secret(path, secrets.token_hex(SECRET_BYTES).encode("ascii") + b"\n")
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise StorageFailed(
+                f"cannot write {what}: {os.strerror(error.errno or 0)}",
+                hint="check the permissions of the folder",
+            ) from error
+    data = read_bytes(path, what=what, hint=absent)
+    if path.stat().st_mode & _OTHERS:
+        raise exposed
+    try:
+        secret = bytes.fromhex(data.decode("ascii").strip())
+    except ValueError:
+        secret = b""
+    if len(secret) != SECRET_BYTES:
+        raise broken
+    return secret
 
 
 def read_bytes(path: Path, *, what: str, hint: str | None = None) -> bytes:
