@@ -22,6 +22,7 @@ from relkit.core.values import (
     one_line,
 )
 from relkit.datasets.types import checked_edges
+from relkit.documents.types import plain_prose
 from relkit.evaluation.types import (
     ANSWER_KEYS,
     Recorded,
@@ -75,6 +76,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_token_price: st.floats(0, 1),
     one_line: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     printable: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
+    plain_prose: st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9),
     no_line_break: st.text(st.characters(categories=["L", "N", "Zs"]), max_size=9).filter(
         str.isprintable
     ),

@@ -50,6 +50,23 @@ NOT_SHARED = "(not shared)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNumber:
+    """A number that may leave the team, on its grid with the ends of its interval.
+
+    ``value`` is None where it is not shown, and ``missing`` then says why in words ("fewer than 10
+    events"); no interval: ``low`` and ``high`` are None. ``unit`` is the metric's (``fraction``,
+    ``ms``). ``basis`` says in bands how much is in it, "-" where that is not shown either.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = "fraction"
+    basis: str = "-"
+    missing: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedRow:
     """A number or a check that may leave the team, in words.
 

@@ -9,6 +9,7 @@ from relkit.core.config import WorkspaceFile
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.disclosure.types import Packet
+from relkit.documents.types import CardText
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
@@ -24,6 +25,7 @@ KINDS: Mapping[str, type] = {
     "answer": AnswerLine,
     "canary": WrittenCanaryPolicy,
     "capacity": CapacityPolicy,
+    "card": CardText,
     "check": WrittenCheck,
     "cost": CostPolicy,
     "dataset": DatasetSettings,

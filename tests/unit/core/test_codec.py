@@ -43,6 +43,7 @@ from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.disclosure.types import Packet
+from relkit.documents.types import CardText
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.plan_types import GatePlan
@@ -177,6 +178,7 @@ FILES: tuple[type, ...] = (
     Sparse,
     Half,
     AnswerLine,
+    CardText,
     CommandAnswer,
     CompareReport,
     Contract,
