@@ -44,5 +44,14 @@ class IncidentTurns(Protocol):
         the dispersion.
         """
 
+    def without_heaviest(
+        self, signal: str, component: str, version: str, *, first: int
+    ) -> tuple[float, IncidentCounts] | None:
+        """Return what was counted last, without the two people with the most events of a signal.
+
+        Events from bin ``first`` on count, of turns with a version or a later one; with them comes
+        the share of these events that the two hold. None where nobody is known, or has an event.
+        """
+
     def summary(self) -> Telemetry:
         """Return what was read and what was dropped, and why."""

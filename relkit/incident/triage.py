@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.values import after, duration_s, moment
-from relkit.core.wording import counted, duration
+from relkit.core.wording import counted, duration, number
 from relkit.core.yaml_text import shown
 from relkit.incident.diagnosis import Diagnosis, diagnose, long_lived
 from relkit.incident.ports import IncidentTurns
@@ -24,6 +24,7 @@ from relkit.incident.signals import (
 )
 from relkit.incident.types import (
     BIN_S,
+    IncidentCounts,
     Onset,
     OtherEvent,
     ReleaseColumn,
@@ -34,6 +35,9 @@ from relkit.incident.types import (
 )
 from relkit.rollback.run import RollbackPorts
 from relkit.telemetry.types import Telemetry, TelemetryOptions
+
+_HEAVY = 0.1
+"""Share of the events from which two people are left out to see what remains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +92,20 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
             signals, slices, releases, start=span.start, reference=span.reference, end=span.end
         )
         summary = turns.summary()
-    window = round(duration_s(options.policy.window)) // BIN_S
-    first, bins = (span.reference - span.start) // BIN_S, (span.end - span.start) // BIN_S
-    start = after("1970-01-01T00:00:00Z", span.reference)
-    diagnosis = diagnose(
-        counts,
-        signals,
-        first=first,
-        bins=bins,
-        window=window,
-        other_events=[(_bin(event, start), f"{event.kind} {event.name}") for event in other_events],
-    )
-    if diagnosis.verdict == "nothing":
-        diagnosis = long_lived(counts, signals, diagnosis, first=first, bins=bins, window=window)
+        window = round(duration_s(options.policy.window)) // BIN_S
+        first, bins = (span.reference - span.start) // BIN_S, (span.end - span.start) // BIN_S
+        start = after("1970-01-01T00:00:00Z", span.reference)
+        events = [(_bin(event, start), f"{event.kind} {event.name}") for event in other_events]
+
+        def diagnosed(counts: IncidentCounts) -> Diagnosis:
+            diagnosis = diagnose(
+                counts, signals, first=first, bins=bins, window=window, other_events=events
+            )
+            if diagnosis.verdict != "nothing":
+                return diagnosis
+            return long_lived(counts, signals, diagnosis, first=first, bins=bins, window=window)
+
+        diagnosis = _of_many(diagnosed(counts), turns, diagnosed, first)
     contradiction = None
     if diagnosis.verdict == "release":
         contradiction = contradiction_of(
@@ -128,6 +133,38 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
         )
     report = _report(diagnosis, start, summary, ports.seconds() - began)
     return with_target(report, counts, models, ports.registry)
+
+
+def _of_many(
+    diagnosis: Diagnosis,
+    turns: IncidentTurns,
+    diagnosed: Callable[[IncidentCounts], Diagnosis],
+    first: int,
+) -> Diagnosis:
+    """Return a diagnosis that stands without the two people with the most of what is wrong.
+
+    Somebody who asks for what cannot be answered, again and again, makes the release that serves
+    them look worse than the other; whoever else it serves would then pay for going back.
+    """
+    if diagnosis.verdict != "release" or diagnosis.onset is None:
+        return diagnosis
+    metric, release = str(diagnosis.metric), (str(diagnosis.component), str(diagnosis.version))
+    others = turns.without_heaviest(metric, *release, first=first + diagnosis.onset.first)
+    if others is None or others[0] < _HEAVY:
+        return diagnosis
+    again = diagnosed(others[1])
+    if again.verdict == "release" and (again.component, again.version) == release:
+        return diagnosis
+    return replace(
+        diagnosis,
+        verdict="undetermined",
+        cause=None,
+        evidence=None,
+        reason=f"two people at most have {number(others[0], 'fraction')} of it, and without them"
+        f" {' '.join(release)} is not to blame",
+        component=None,
+        version=None,
+    )
 
 
 def _bin(event: OtherEvent, start: str) -> int:

@@ -6,7 +6,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from pyarrow import parquet as pq
 
 from relkit.incident.simulation.kinds import incident
 from relkit.wiring.simulation import simulate_incident
@@ -90,3 +93,38 @@ def test_nothing_is_wrong_says_what_was_compared(
     assert said.code == 0, said
     assert "the last 2 days compared with the 6 days before" in " ".join(said.out.split())
     assert json.loads(out.read_text(encoding="utf-8"))["verdict"] == "nothing"
+
+
+def with_somebody_abusive(folder: Path, to: Path) -> None:
+    """Copy the telemetry of an incident, with one person's failed turns on a canary of the LLM."""
+    files = sorted((folder / "telemetry").glob("*.parquet"))
+    table = pa.concat_tables(pq.read_table(path) for path in files)
+    canary = table.filter(pc.equal(table["release_llm"], "3.2")).sort_by("ts").slice(40, 160)
+    people = {
+        "user": canary["user"][0],
+        "ok": pa.scalar(value=False),
+        "outcome": pa.scalar("failed"),
+        "error_code": pa.scalar("internal"),
+    }
+    for name, value in people.items():
+        repeated = pa.array([value.as_py()] * canary.num_rows, canary.schema.field(name).type)
+        canary = canary.set_column(canary.schema.get_field_index(name), name, repeated)
+    ids = pa.array([f"again-{i}" for i in range(canary.num_rows)])
+    ids = ids.cast(canary.schema.field("turn_id").type)
+    canary = canary.set_column(canary.schema.get_field_index("turn_id"), "turn_id", ids)
+    to.mkdir()
+    pq.write_table(pa.concat_tables([table, canary]), to / "turns.parquet")
+
+
+def test_one_person_does_not_make_a_release_to_blame(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Somebody who fails again and again on a canary is left out before the canary is blamed."""
+    with_somebody_abusive(made("nothing"), tmp_path / "turns")
+    said = Workspace(tmp_path, capsys).relkit(
+        "triage", "--telemetry", str(tmp_path / "turns"), *NOW, "--json"
+    )
+    report = said.document
+    assert said.code == 3, said
+    assert report["verdict"] == "undetermined"
+    assert "without them llm 3.2 is not to blame" in report["reason"]

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -38,12 +39,28 @@ _DERIVED: Mapping[str, tuple[frozenset[str], str]] = {
 _DURATIONS = ("latency_ms", *STAGES, "queue_ms")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What turns are counted by; ``names`` are the values behind the codes of a column."""
+
+    signals: tuple[Signal, ...]
+    slices: tuple[str, ...]
+    releases: tuple[str, ...]
+    names: Mapping[str, tuple[str, ...]]
+    flags: int
+    lacking: tuple[str, ...]
+    stages: tuple[str, ...]
+    start: int
+    reference: int
+
+
 class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
     """Implements IncidentTurns over a turn table; closes it."""
 
     def __init__(self, table: TurnTable) -> None:
         """Use a table."""
         self._table = table
+        self._asked: _Asked | None = None
 
     def __exit__(self, *_exit: object) -> None:
         """Close the table."""
@@ -131,6 +148,7 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
         selected = [
             f"CAST((epoch_us(ts) // 1000000 - {start}) // {BIN_S} AS INTEGER) AS bin",
             "session",
+            f"{quoted('user') if 'user' in self._table.columns else 'NULL'} AS person",
             *codes,
             *(f"({flag}) AS f{i}" for i, flag in enumerate(flags)),
             f"{_WELL} AS well",
@@ -148,7 +166,49 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
             f"CREATE OR REPLACE TEMP TABLE {_TABLE} AS SELECT {', '.join(selected)}"
             f" FROM {TURNS} {where}"
         )
-        keys = ["bin", *names]
+        asked = _Asked(
+            signals=tuple(signals),
+            slices=tuple(slices),
+            releases=tuple(releases),
+            names=names,
+            flags=len(flags),
+            lacking=tuple(lacking),
+            stages=tuple(stages),
+            start=start,
+            reference=reference,
+        )
+        self._asked = asked
+        return self._counted(asked)
+
+    def without_heaviest(
+        self, signal: str, component: str, version: str, *, first: int
+    ) -> tuple[float, IncidentCounts] | None:
+        """Return what was counted last, without the two people with the most events of a signal.
+
+        Events from bin ``first`` on count, of turns with a version or a later one; with them comes
+        the share of these events that the two hold. None where nobody is known, or has an event.
+        """
+        asked = self._asked
+        if asked is None or "user" not in self._table.columns:
+            return None
+        event = f"f{[s.name for s in asked.signals].index(signal)}"
+        column = f"r{asked.releases.index(component)}"
+        place = asked.names[column].index(version)
+        rows = self._table.fetch(
+            "SELECT person, count(*) AS events, sum(count(*)) OVER () AS total"
+            f" FROM {_TABLE} WHERE {event} AND bin >= {first} AND {column} >= {place}"
+            " GROUP BY person ORDER BY person IS NULL, events DESC, person LIMIT 2"
+        )
+        heavy = [str(person) for person in np.ma.compressed(np.ma.asarray(rows["person"]))]
+        if not heavy:
+            return None
+        share = float(sum(rows["events"][: len(heavy)]) / rows["total"][0])
+        listed = ", ".join(map(literal, heavy))
+        return share, self._counted(asked, f"WHERE person IS NULL OR person NOT IN ({listed})")
+
+    def _counted(self, asked: "_Asked", where: str = "") -> IncidentCounts:
+        """Count the turns that were selected, or some of them."""
+        keys = ["bin", *asked.names]
         sums = list(self._sums())
         fetched = self._table.fetch(
             f"SELECT {', '.join(keys)}, CAST(count(*) AS UINTEGER) AS turns,"
@@ -156,33 +216,33 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
             + "".join(
                 f", CAST(count(f{i}) AS UINTEGER) AS m{i},"
                 f" CAST(count(*) FILTER (WHERE f{i}) AS UINTEGER) AS e{i}"
-                for i in range(len(flags))
+                for i in range(asked.flags)
             )
             + "".join(
                 f", CAST(count(*) FILTER (WHERE x{i}) AS UINTEGER) AS x{i}"
-                for i in range(len(lacking))
+                for i in range(len(asked.lacking))
             )
-            + "".join(f", coalesce(sum(d{i}), 0) AS d{i}" for i in range(len(stages)))
+            + "".join(f", coalesce(sum(d{i}), 0) AS d{i}" for i in range(len(asked.stages)))
             + "".join(f", CAST(coalesce(sum({n}), 0) AS DOUBLE) AS {n}" for n in sums)
-            + f" FROM {_TABLE} GROUP BY {', '.join(keys)} ORDER BY bin"
+            + f" FROM {_TABLE} {where} GROUP BY {', '.join(keys)} ORDER BY bin"
         )
         well = _whole(fetched.pop("well"))
-        measured = {s.name: _whole(fetched.pop(f"m{i}")) for i, s in enumerate(signals)}
-        events = {s.name: _whole(fetched.pop(f"e{i}")) for i, s in enumerate(signals)}
-        for i, name in enumerate(lacking):
+        measured = {s.name: _whole(fetched.pop(f"m{i}")) for i, s in enumerate(asked.signals)}
+        events = {s.name: _whole(fetched.pop(f"e{i}")) for i, s in enumerate(asked.signals)}
+        for i, name in enumerate(asked.lacking):
             measured[f"{LACKS}{name}"] = well
             events[f"{LACKS}{name}"] = _whole(fetched.pop(f"x{i}"))
-        totals = {f"{LOG_SUM}{name}": f"d{i}" for i, name in enumerate(stages)}
+        totals = {f"{LOG_SUM}{name}": f"d{i}" for i, name in enumerate(asked.stages)}
         totals |= {name: name for name in sums}
         return IncidentCounts(
-            start=time_text(datetime.fromtimestamp(start, UTC)),
+            start=time_text(datetime.fromtimestamp(asked.start, UTC)),
             bins=_whole(fetched.pop("bin")),
-            columns=_with_values(slices, "c", fetched, names),
-            releases=_with_values(releases, "r", fetched, names),
+            columns=_with_values(asked.slices, "c", fetched, asked.names),
+            releases=_with_values(asked.releases, "r", fetched, asked.names),
             turns=_whole(fetched.pop("turns")),
             measured=measured,
             events=events,
-            dispersion=self._dispersion(signals, (reference - start) // BIN_S),
+            dispersion=self._dispersion(asked.signals, (asked.reference - asked.start) // BIN_S),
             sums={name: np.asarray(fetched.pop(key), np.float64) for name, key in totals.items()},
         )
 
