@@ -14,8 +14,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib import metadata
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +63,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "mlflow": ("mlflow",),
     "sign": ("cryptography",),
     "incident": ("cryptography", "scipy"),
+    "pdf": ("weasyprint",),
     "notebook": ("pandas",),
 }
 """Extra to the distributions it stands for."""
@@ -82,6 +85,8 @@ def look(workspace: Workspace | None) -> Iterator[Health]:
     else:
         detail = "no package with Whisper weights; models come from a folder or the hub"
         yield _lacking("weights", detail, with_extra("weights"))
+    if _version("weasyprint") is not None:
+        yield _pdf()
     for name, remedy in PROGRAMS.items():
         if shutil.which(name) is not None:
             yield _ok(name, "on the PATH")
@@ -208,6 +213,17 @@ def _packages(needed: set[str]) -> Iterator[Health]:
         else:
             shown = ", ".join(f"{name} {version}" for name, version in versions.items())
             yield _ok(f"extra {extra}", shown)
+
+
+def _pdf() -> Health:
+    """Ask whether PDF can be drawn: weasyprint is of no use without Pango."""
+    try:
+        with redirect_stdout(StringIO()):  # where it prints a banner without Pango
+            importlib.import_module("weasyprint")
+    except (ImportError, OSError):
+        remedy = "apt install libpango-1.0-0 libpangoft2-1.0-0 (or brew install pango)"
+        return _lacking("pdf", "weasyprint finds no Pango", remedy)
+    return _ok("pdf", "weasyprint can draw it")
 
 
 def _extras_needed(workspace: Workspace) -> set[str]:

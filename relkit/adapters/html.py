@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from relkit.comparison.rows import align_row, explorer_columns, most_errors_first, token_pairs
 from relkit.comparison.types import CompareReport
 from relkit.core.charts import histogram, waterfall
-from relkit.core.errors import MissingDependency
 from relkit.core.slices import OVERALL
 from relkit.core.wording import amount, code, count, interval, markdown, number, safe
 from relkit.disclosure.types import Packet
@@ -141,18 +140,6 @@ class PacketPages:
             packet=packet, view=PacketView(packet), style=style, style_digest=_digest(style)
         )
         return page.lstrip()
-
-    def pdf(self, packet: Packet) -> bytes:
-        """Return the page of a packet as PDF; raises MissingDependency without weasyprint."""
-        try:
-            from weasyprint import HTML
-        except (ImportError, OSError) as error:  # OSError: without pango
-            raise MissingDependency(
-                "PDF needs the package weasyprint, and pango of the system",
-                hint="pip install weasyprint, or print the page of --html from a browser",
-            ) from error
-        data: bytes = HTML(string=self.html(packet)).write_pdf()
-        return data
 
     def markdown(self, packet: Packet) -> str:
         """Return a packet as Markdown; data stays text."""

@@ -192,19 +192,21 @@ def show_packet(
     from relkit.incident.received.run import is_signed_page, read_packet
     from relkit.incident.received.text_view import packet_text
     from relkit.wiring import incident as wiring
+    from relkit.wiring.documents import document_renderer
 
     if markdown and common.as_json:
         raise UsageError("--json and --markdown are two formats", hint="leave one of them out")
     content, _ = read_packet(packet)
     if html is not None:
-        page = wiring.packet_pages().html(content).encode("utf-8")
-        write_bytes(html, page)
+        drawn = wiring.packet_pages().html(content).encode("utf-8")
+        write_bytes(html, drawn)
         same = "byte for byte the page that was signed"
-        if not is_signed_page(content, page):
+        if not is_signed_page(content, drawn):
             same = f"not the bytes that were signed: relkit {content.tool_version} drew those"
         say(f"wrote {html.name}: {same}", quiet=common.quiet)
     if pdf is not None:
-        write_bytes(pdf, wiring.packet_pages().pdf(content))
+        page = wiring.packet_pages().html(content)
+        write_bytes(pdf, document_renderer(None).pdf(page))
         say(f"wrote {pdf.name}", quiet=common.quiet)
     if markdown:
         put(wiring.packet_pages().markdown(content))

@@ -1,6 +1,7 @@
 """`relkit doctor`: what is there, what is missing, and the command that mends it."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_tracking_server_that_is_configured_and_down_is_missing(tmp_path: Path
     found = {item.name: item for item in look(settings)}
     assert found["mlflow"].state == "missing"
     assert "MLFLOW_TRACKING_URI" in found["mlflow"].remedy
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_pdf_is_ok_only_where_it_can_be_drawn(
+    monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """An installed weasyprint that finds no Pango is optional, and says what to install."""
+    if not there:
+        monkeypatch.setitem(sys.modules, "weasyprint", None)
+    item = next(item for item in look(None) if item.name == "pdf")
+    assert item.state == ("ok" if there else "absent")
+    assert ("pango" in item.remedy) is not there
 
 
 @pytest.mark.parametrize(("name", "other"), [("relkit", True), ("Relkit_Speech", False)])

@@ -334,7 +334,21 @@ def test_pdf_without_its_library_is_one_message(
     target = sender.folder / "page.pdf"
     said = workspace.relkit("incident", "show", str(sender.send(packet())), "--pdf", str(target))
     assert (said.code, target.exists()) == (2, False)
-    assert "pip install weasyprint" in said.err
+    assert "pip install 'relkit-speech[pdf]'" in said.err
+    assert "or print the HTML page from a browser" in said.err
+
+
+def test_pdf_of_a_packet_is_drawn(workspace: Workspace, sender: Sender) -> None:
+    """It is valid, holds the packet's page, and comes out the same twice."""
+    path = str(sender.send(packet()))
+    first, second = sender.folder / "first.pdf", sender.folder / "second.pdf"
+    said = workspace.relkit("incident", "show", path, "--pdf", str(first))
+    assert (said.code, said.out) == (0, "")
+    assert said.err.startswith("wrote first.pdf\n")
+    assert workspace.relkit("incident", "show", path, "--pdf", str(second)).code == 0
+    data = first.read_bytes()
+    assert (data[:5], data.rstrip()[-5:]) == (b"%PDF-", b"%%EOF")
+    assert second.read_bytes() == data
 
 
 def test_names_and_commitments_are_opened_where_the_packet_was_made(

@@ -23,7 +23,9 @@ _PICTURES = re.compile(
     re.IGNORECASE,
 )
 _HISTORY = "CHANGELOG.md"  # it says what was, in the words of its time
-_CITED = re.compile(r"(?<!/ \")(?<![\w/.<-])((?:[\w.-]+/)+[\w-]+\.(?:py|md)|(?:rules|cli)\.md)\b")
+_CITED = re.compile(
+    r"(?<!/ \")(?<![\w/.<-])((?:[\w.-]+/)+[\w-]+\.(?:py|md)|(?:rules|cli)\.md)\b(?!\.j2)"
+)
 _NOT_OURS = {"tests/x.py"}  # what a test writes into a folder of its own
 _SECTION = re.compile(r"(docs/[\w-]+\.md), section\s+\"([^\"]+)\"")
 
