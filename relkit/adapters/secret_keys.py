@@ -11,6 +11,9 @@ TELEMETRY_KEY = "telemetry.key"
 EVIDENCE_KEY = "evidence.key"
 """Orders the clusters of decisions, so that a number does not tell whose sums they are."""
 
+ABUSE_KEY = "abuse.key"
+"""Makes the pseudonyms of classes of tenants, so that looks for abuse agree on them."""
+
 _SHARE_IT = "runs that are to be joined need the same key: --key FILE"
 
 

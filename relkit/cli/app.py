@@ -55,6 +55,7 @@ COMMANDS = {
     "triage": ("triage:triage", "Say what broke, and which release did it, or that none did."),
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "drill": ("", "Rehearse an incident, and see what the response was worth."),
+    "safety": ("", "Look for abuse, and take results of other tools as runs."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -147,6 +148,12 @@ GROUPS = {
         "open": (
             "incident:open_",
             "Print what a packet's commitments are opened with, for an auditor.",
+        ),
+    },
+    "safety": {
+        "abuse": (
+            "safety:abuse",
+            "Say whether a class of tenants does far more than at these hours before.",
         ),
     },
     "drill": {

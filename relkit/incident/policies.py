@@ -6,7 +6,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.values import duration_s
 from relkit.core.yaml_text import LinesOfKeys, shown, where
 from relkit.incident.signals import SHIPPED_SIGNALS
-from relkit.incident.types import BIN_S, OtherEvent, TriagePolicy
+from relkit.incident.types import BIN_S, AbusePolicy, OtherEvent, TriagePolicy
 from relkit.telemetry.columns import is_of_persons
 
 _HOUR_S = 3600.0
@@ -16,6 +16,42 @@ def parse_triage_policy(text: str, *, source: str) -> TriagePolicy:
     """Return a policy from YAML; raises InvalidInput with file, line and what to do."""
     _, lines = yaml_text.load(text, source=source)
     policy = parse_yaml(text, TriagePolicy, source=source)
+
+    def refuse(key: str, problem: str, hint: str) -> InvalidInput:
+        return InvalidInput(f"{where(source, lines.get((key,)))}: {problem}", hint=hint)
+
+    _check_windows(policy, lines, source)
+    _check_signals(policy, lines, source)
+    for name in policy.slices or ():
+        if is_of_persons(name):
+            raise refuse(
+                "slices",
+                f'slices: "{shown(name)}" names persons, whom no result may hold',
+                "slice by what they have in common",
+            )
+    if policy.slices is not None and len(set(policy.slices)) != len(policy.slices):
+        raise refuse("slices", "slices: one stands twice", "name each column once")
+    return policy
+
+
+def parse_abuse_policy(text: str, *, source: str) -> AbusePolicy:
+    """Return a policy from YAML; raises InvalidInput with file, line and what to do."""
+    _, lines = yaml_text.load(text, source=source)
+    policy = parse_yaml(text, AbusePolicy, source=source)
+    _check_windows(policy, lines, source)
+    of_tenant: dict[str, str] = {}
+    for name, tenants in policy.classes.items():
+        for tenant in tenants:
+            if of_tenant.setdefault(tenant, name) != name:
+                at = where(source, lines.get(("classes", name)))
+                raise InvalidInput(
+                    f"{at}: a tenant is in two classes", hint="name each tenant in one class"
+                )
+    return policy
+
+
+def _check_windows(policy: TriagePolicy | AbusePolicy, lines: LinesOfKeys, source: str) -> None:
+    """Raise InvalidInput for windows that cannot be searched."""
 
     def refuse(key: str, problem: str, hint: str) -> InvalidInput:
         return InvalidInput(f"{where(source, lines.get((key,)))}: {problem}", hint=hint)
@@ -31,17 +67,6 @@ def parse_triage_policy(text: str, *, source: str) -> TriagePolicy:
         raise refuse("recent", "recent: is under four windows", "such as recent: 48h")
     if duration_s(policy.reference) < 24 * _HOUR_S:
         raise refuse("reference", "reference: is under a day", "such as reference: 3d")
-    _check_signals(policy, lines, source)
-    for name in policy.slices or ():
-        if is_of_persons(name):
-            raise refuse(
-                "slices",
-                f'slices: "{shown(name)}" names persons, whom no result may hold',
-                "slice by what they have in common",
-            )
-    if policy.slices is not None and len(set(policy.slices)) != len(policy.slices):
-        raise refuse("slices", "slices: one stands twice", "name each column once")
-    return policy
 
 
 def _check_signals(policy: TriagePolicy, lines: LinesOfKeys, source: str) -> None:

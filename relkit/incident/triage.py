@@ -65,7 +65,7 @@ class TriagePorts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _SearchSpan:
+class SearchSpan:
     """Seconds since 1970: the first bin, the first that is searched, and the end."""
 
     start: int
@@ -84,7 +84,13 @@ def triage(options: TriageOptions, ports: TriagePorts) -> TriageReport:
     models = ledgers.models
     other_events = ports.events
     with ports.turns(options.telemetry) as turns:
-        span = _span(options, turns)
+        span = search_span(
+            turns,
+            options.policy,
+            since=options.since,
+            until=options.until,
+            now=options.telemetry.now,
+        )
         releases = release_columns(turns, ledgers, span.end)
         signals = _signals(turns, options.policy, releases)
         slices = _slices(turns, options.policy)
@@ -171,33 +177,34 @@ def _bin(event: OtherEvent, start: str) -> int:
     return int((moment(event.at) - moment(start)).total_seconds() // BIN_S)
 
 
-def _span(options: TriageOptions, turns: IncidentTurns) -> _SearchSpan:
+def search_span(
+    turns: IncidentTurns, policy: TriagePolicy, *, since: str | None, until: str | None, now: str
+) -> SearchSpan:
     """Return what is searched and what it is compared with; raises UsageError, NoData."""
-    policy = options.policy
     seconds = turns.span()
     if seconds is None:
-        raise _without_turns(turns.summary(), options.telemetry.now)
+        raise _without_turns(turns.summary(), now)
     low, high = seconds
     end = high + 1
-    if options.until is not None:
-        until = int(moment(options.until).timestamp())
-        if until <= low:
+    if until is not None:
+        last = int(moment(until).timestamp())
+        if last <= low:
             raise UsageError(
                 "--until is before the first turn",
                 hint=f"the telemetry begins at {_time(low)}",
             )
-        end = min(end, until)
-    since = end - round(duration_s(policy.recent))
-    if options.since is not None:
-        since = int(moment(options.since).timestamp())
-        if since >= end:
+        end = min(end, last)
+    first = end - round(duration_s(policy.recent))
+    if since is not None:
+        first = int(moment(since).timestamp())
+        if first >= end:
             raise UsageError(
                 "--since is not before the end of what is searched",
                 hint=f"the telemetry, or --until, ends at {_time(end)}",
             )
     start = low // 3600 * 3600
     window_s = round(duration_s(policy.window))
-    reference = (since + window_s // 2) // window_s * window_s
+    reference = (first + window_s // 2) // window_s * window_s
     bins = -(-(end - start) // BIN_S)
     end = start + bins * BIN_S
     least = round(duration_s(policy.reference))
@@ -207,7 +214,7 @@ def _span(options: TriageOptions, turns: IncidentTurns) -> _SearchSpan:
             f" {_time(reference)}, and {duration(least)} are needed",
             hint="add the telemetry of the days before, or set reference: in a policy",
         )
-    return _SearchSpan(start=start, reference=reference, end=end)
+    return SearchSpan(start=start, reference=reference, end=end)
 
 
 def _without_turns(summary: Telemetry, now: str) -> NoData:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from relkit.core.arrays import Codes, FloatArray, IntArray
-from relkit.core.values import REQUIRED, Count, Duration, NonEmpty, Shape, Time
+from relkit.core.values import REQUIRED, Count, Duration, Limits, Named, NonEmpty, Shape, Time
 from relkit.disclosure.types import Cause, CauseEvidence
 from relkit.rollback.types import Refused
 
@@ -183,4 +183,78 @@ class TriageReport:
     ruled_out: tuple[RuledOut, ...]
     probe: Probe | None
     packet: str | None
+    read: TriageRead
+
+
+AbuseMeasure = Literal["turns", "cost", "refusals"]
+"""What a class of tenants can have too much of."""
+
+AbuseVerdict = Literal["nothing", "spike", "no_data"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbusePolicy:
+    """How classes of tenants are held against their own hours.
+
+    ``classes`` maps a class to its tenants; without it the column ``tenant_class`` tells them.
+    ``measures`` None: all that the telemetry has. ``refused`` is the column that is true for a turn
+    that was refused. A spike is at least ``factor`` times what was to be expected.
+    """
+
+    schema: Literal["relkit.abuse/v1"] = field(default="relkit.abuse/v1", metadata=REQUIRED)
+    name: Annotated[str, Limits(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "abuse"
+    enforcement: Literal["enforce", "shadow"] = "enforce"
+    classes: Mapping[NonEmpty, tuple[NonEmpty, ...]] = field(default_factory=dict)
+    measures: Annotated[tuple[AbuseMeasure, ...], Limits(min_length=1)] | None = None
+    refused: NonEmpty | None = None
+    factor: Annotated[float, Limits(ge=1.1, le=1000)] = 2.0
+    window: Duration = "30m"
+    recent: Duration = "24h"
+    reference: Duration = "3d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbuseSpike:
+    """A class that did far more than at these hours before: of what, from when to when.
+
+    ``ratio`` is how many times what was expected, ``score`` the log-likelihood ratio of the scan.
+    """
+
+    tenant_class: str
+    measure: AbuseMeasure
+    from_: Time
+    to: Time
+    ratio: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotJudged:
+    """What could not be held against anything, of one class or of all, and why."""
+
+    tenant_class: str | None
+    measure: AbuseMeasure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbuseReport:
+    """What a look for abuse says: the worst spike first, and what could not be judged.
+
+    Classes are called by their name where the policy or ``privacy.share`` names them, and by a
+    pseudonym where not; tenants are never named.
+    """
+
+    FILE: ClassVar = Shape(required=True)
+
+    policy: Named
+    enforcement: Literal["enforce", "shadow"]
+    verdict: AbuseVerdict
+    reason: str
+    searched_from: Time
+    searched_to: Time
+    classes: Count
+    measures: tuple[AbuseMeasure, ...]
+    spikes: tuple[AbuseSpike, ...]
+    not_judged: tuple[NotJudged, ...]
     read: TriageRead

@@ -170,7 +170,7 @@ def packet_ports(workspace: Workspace, sign: Path) -> "PacketPorts":
         releases=release_files(workspace),
         findings=FindingFiles(workspace.state / "findings", workspace.state / "checks"),
         decisions=decision_files(workspace),
-        locked=lambda: _locked_values(workspace),
+        locked=lambda: locked_values(workspace),
         linear=HighsBounds(),
         signer=load_private(sign, environment=os.environ),
         page=lambda packet: packet_pages().html(packet).encode(),
@@ -193,7 +193,7 @@ def _open_window(options: "PacketOptions") -> "Iterator[TurnTableWindow]":
         yield TurnTableWindow(table, reading)
 
 
-def _locked_values(workspace: Workspace) -> dict[str, tuple[str, ...]]:
+def locked_values(workspace: Workspace) -> dict[str, tuple[str, ...]]:
     """Return the values of each column that the workspace's datasets were locked with."""
     from relkit.adapters.datasets import read_lock
 

@@ -14,6 +14,7 @@ from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
 from relkit.gate.types import WrittenCheck, WrittenPolicy
 from relkit.incident.drills.types import Drill
+from relkit.incident.types import AbusePolicy
 from relkit.monitoring.cost.types import CostPolicy, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
@@ -22,6 +23,7 @@ from relkit.registry.types import Release, ReleaseEvent
 from relkit.scoring.normalizers import NormalizerFile
 
 KINDS: Mapping[str, type] = {
+    "abuse": AbusePolicy,
     "answer": AnswerLine,
     "canary": WrittenCanaryPolicy,
     "capacity": CapacityPolicy,

@@ -306,6 +306,8 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
             tokens = _DERIVED["tokens"][1]
             sums["cost"] = f"CASE WHEN ({tokens}) > 0 THEN cost END"
             sums["priced_tokens"] = f"CASE WHEN cost IS NOT NULL THEN ({tokens}) END"
+        if "cost" in self._table.columns:
+            sums["spent"] = "cost"
         return sums
 
     def _values(self, column: str, where: str) -> tuple[str, ...]:

@@ -57,7 +57,13 @@ from relkit.incident.drills.types import (
 )
 from relkit.incident.packets.types import IncidentNames, IncidentOpenings
 from relkit.incident.simulation.types import IncidentAnswer
-from relkit.incident.types import OtherEvent, TriagePolicy, TriageReport
+from relkit.incident.types import (
+    AbusePolicy,
+    AbuseReport,
+    OtherEvent,
+    TriagePolicy,
+    TriageReport,
+)
 from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
@@ -234,6 +240,8 @@ FILES: tuple[type, ...] = (
     HandedIn,
     IncidentAnswer,
     OtherEvent,
+    AbusePolicy,
+    AbuseReport,
     TriagePolicy,
     TriageReport,
     WorkspaceFile,

@@ -1,0 +1,68 @@
+"""``relkit safety``: what other tools say about an agent, and abuse of it in live traffic."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relkit.cli.app import Common
+from relkit.cli.live import GitHub, Junit, Now, conclude
+
+
+def abuse(
+    *,
+    telemetry: Annotated[
+        list[str],
+        typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Search from here; default: the last 24 h."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Search up to here.")
+    ] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="Classes of tenants, measures, windows."),
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
+    ] = None,
+    now: Now = None,
+    junit: Junit = None,
+    github: GitHub = False,
+    common: Common,
+) -> None:
+    """Say whether a class of tenants does far more than at these hours before.
+
+    Turns, cost and refusals of each class, against its own hours. Tenants are never named.
+
+    Exit code 0: nothing, 1: a spike, 4: no data.
+    Example: relkit safety abuse --telemetry traffic --policy abuse.yaml
+    """
+    from relkit.incident.abuse_view import abuse_finding, abuse_text
+    from relkit.wiring import safety as wiring
+    from relkit.wiring.stores import workspace_if_any
+    from relkit.wiring.telemetry import as_of
+
+    workspace = workspace_if_any(common.start)
+    at = as_of(now)
+    report = wiring.abuse(
+        workspace,
+        telemetry,
+        policy=policy,
+        since=since,
+        until=until,
+        mapping=map_ or (),
+        now=at,
+    )
+    conclude(
+        abuse_finding(report, created=at),
+        workspace,
+        common,
+        text=lambda _: abuse_text(report),
+        junit=junit,
+        github=github,
+    )
