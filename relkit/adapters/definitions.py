@@ -138,6 +138,10 @@ class PolicyFiles:
                 )
         return replace(policy, digest=policy_digest(policy, parts)), parts
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all policies, those of live traffic included, sorted."""
+        return _names(self._folder)
+
     def text(self, name: str) -> str | None:
         """Return the text of a policy's file, None where there is none."""
         path = self._folder / f"{name}.yaml"

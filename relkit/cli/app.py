@@ -56,6 +56,7 @@ COMMANDS = {
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "drill": ("", "Rehearse an incident, and see what the response was worth."),
     "safety": ("", "Look for abuse, and take results of other tools as runs."),
+    "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",

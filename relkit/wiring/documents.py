@@ -1,10 +1,15 @@
 """Builds what documents need: templates of relkit's and of the workspace, pages, paper."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from relkit.wiring.stores import policy_files, release_files
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.documents.ports import DocumentRenderer
+    from relkit.documents.runbooks import RunbookOptions, RunbookPorts
+    from relkit.documents.types import WrittenDocument
 
 
 def document_renderer(workspace: "Workspace | None") -> "DocumentRenderer":
@@ -12,3 +17,36 @@ def document_renderer(workspace: "Workspace | None") -> "DocumentRenderer":
     from relkit.adapters.documents import DocumentPages
 
     return DocumentPages(None if workspace is None else workspace.folder)
+
+
+def runbook_ports(workspace: "Workspace") -> "RunbookPorts":
+    """Return the records and policies of a workspace, and what draws documents."""
+    from relkit.adapters.decisions import FindingFiles
+    from relkit.attestation.run import read_checks
+    from relkit.documents.runbooks import RunbookPorts
+    from relkit.wiring.gate import signing_ports
+    from relkit.wiring.rollback import rollback_ports
+
+    findings = FindingFiles(workspace.state / "findings", workspace.state / "checks")
+
+    def policies() -> Iterator[tuple[str, str]]:
+        files = policy_files(workspace)
+        for name in files.names():
+            yield f"{name}.yaml", files.text(name) or ""
+
+    return RunbookPorts(
+        registry=rollback_ports(workspace),
+        releases=release_files(workspace),
+        policies=policies,
+        findings=lambda: (finding for _, _, finding in findings.recorded()),
+        checks=lambda names: read_checks(signing_ports(workspace), names, {}),
+        documents=document_renderer(workspace),
+        shown=workspace.shown,
+    )
+
+
+def runbook(workspace: "Workspace", options: "RunbookOptions") -> "tuple[WrittenDocument, bytes]":
+    """Write a runbook; see :func:`relkit.documents.runbooks.runbook`."""
+    from relkit.documents import runbooks
+
+    return runbooks.runbook(options, runbook_ports(workspace))

@@ -42,7 +42,8 @@ def typed(path: tuple[str, ...]) -> str:
     words = list(path)
     for parameter in PROGRAM[path].params:
         if parameter.param_type_name == "argument":
-            name = parameter.metavar.strip("[]")
+            name = parameter.metavar
+            name = name[1:-1] if name.startswith("[") else name
             word = name if parameter.required else f"[{name}]"
             words.append(f"{word}…" if parameter.nargs == -1 else word)
     return " ".join(words)

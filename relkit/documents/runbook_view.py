@@ -1,0 +1,374 @@
+"""What the templates of runbooks are filled with: facts in words, commands whole and quoted.
+
+A command can be pasted into a shell. ``"$TURNS"`` and ``"$BEFORE"`` stand in it for the turns of
+now and of before, which only the reader knows; a runbook begins by setting them.
+"""
+
+import shlex
+from collections.abc import Iterator
+
+from relkit.core.wording import limit, percent
+from relkit.documents.runbook_types import ModelInService, OpenPoints, RunbookFacts
+from relkit.incident.signals import TELEMETRY_NAMES
+from relkit.monitoring.serving.types import HealthPolicy
+from relkit.monitoring.slo.burn import alerts_of, factor_of
+from relkit.monitoring.slo.types import SloPolicy
+from relkit.monitoring.types import Watch
+from relkit.rollback.target import SIGN
+from relkit.rollback.types import RollbackTarget
+
+TURNS_NOW = '"$TURNS"'
+TURNS_BEFORE = '"$BEFORE"'
+PROMETHEUS_URL = '"$PROMETHEUS"'
+
+READER_SETS = {
+    TURNS_NOW: "export TURNS=turns/",
+    TURNS_BEFORE: "export BEFORE=turns-before/",
+    PROMETHEUS_URL: "export PROMETHEUS=http://localhost:9090",
+}
+"""What only the reader knows, and the line that a runbook sets it by."""
+
+Worded = dict[str, object]
+
+
+def command(*words: str) -> str:
+    """Return ``relkit …`` as a shell reads it; every word is one argument, whatever it holds."""
+    return " ".join(
+        ["relkit", *(word if word in READER_SETS else shlex.quote(word) for word in words)]
+    )
+
+
+def header(facts: RunbookFacts, title: str, open_points: OpenPoints) -> Worded:
+    """Return what every runbook begins with: which release it is about, and what is served.
+
+    ``service`` has a row for each model of the registry; ``decides`` says whose release it is.
+    """
+    release = facts.release
+    return {
+        "title": f"{title}: {facts.model} {facts.version}",
+        "model": facts.model,
+        "version": facts.version,
+        "component": release.component,
+        "as_of": facts.as_of,
+        "decides": owner_of(facts, facts.model, open_points),
+        "yanked": facts.state.yanked.get(facts.version, ""),
+        "service": [_service_row(served) for served in facts.served],
+        "history": command("registry", "history", facts.model),
+    }
+
+
+def _service_row(served: ModelInService) -> Worded:
+    canary = served.candidate
+    return {
+        "model": served.model,
+        "live": served.live or "nothing",
+        "since": served.since or ("inside of a stack" if served.live else "never"),
+        "previous": served.previous or "none",
+        "canary": "none"
+        if canary is None
+        else f"{canary} ({percent(served.share)} of the traffic)",
+    }
+
+
+def owner_of(facts: RunbookFacts, model: str, open_points: OpenPoints) -> str:
+    """Return who decides about a model: the owner of the release that the runbook is about.
+
+    Of another model that of what is live.
+    """
+    owner = facts.release.owner if model == facts.model else ""
+    if model != facts.model:
+        owner = next((served.owner for served in facts.served if served.model == model), "")
+    return open_points.stated(owner, f"the owner of {model} (owner in its release.json)")
+
+
+def component_name(served: ModelInService) -> str | None:
+    """Return what telemetry calls the component of a model."""
+    return TELEMETRY_NAMES.get(served.component or "", served.component)
+
+
+def step(what: str, run: str, check: str, check_run: str = "") -> Worded:
+    """Return a step: what is done by which command, and how one sees that it was.
+
+    ``check_run`` is the command that shows it, empty where the step's own output does.
+    """
+    return {"what": what, "command": run, "check": check, "check_command": check_run}
+
+
+def exports_of(values: object) -> tuple[str, ...]:
+    """Return the lines that set what the commands among some values leave to the reader."""
+    text = str(values)
+    return tuple(line for place, line in READER_SETS.items() if place in text)
+
+
+# --- what watches live traffic
+
+
+def last_look(facts: RunbookFacts, kind: Watch, policy: str, open_points: OpenPoints) -> str:
+    """Return the newest look by a policy in words; "not measured" where there was none."""
+    finding = facts.finding(kind, policy)
+    words = None if finding is None else f"{finding.verdict} at {finding.created}: {finding.reason}"
+    return open_points.measured(words, f"what {policy} ({kind}) says of live traffic")
+
+
+def monitors(facts: RunbookFacts, open_points: OpenPoints) -> Iterator[Worded]:
+    """Yield every policy of live traffic: what it watches, its bounds, its command, its last look.
+
+    ``span`` is how far it looks back (``30d``), empty where it does not say.
+    """
+    policies = facts.policies
+    for slo in policies.objectives:
+        yield _monitor(
+            facts,
+            open_points,
+            ("slo", slo.name),
+            f"{_good(slo)}: {percent(slo.objective)} of them over {slo.window}",
+            "; ".join(
+                f"{alert.severity} over a burn of {float(factor_of(alert, slo.window_s)):g} in "
+                f"{alert.short} and {alert.long}"
+                for alert in alerts_of(slo.window_s, slo.alerts)
+            ),
+            _source(slo),
+            slo.window,
+        )
+    for drift in policies.drifts:
+        profile = f"{drift.name}.profile.json"
+        yield _monitor(
+            facts,
+            open_points,
+            ("drift", drift.name),
+            f"the distribution of {', '.join(drift.judged)}",
+            f"PSI {drift.threshold.psi:g} and an alarm, in {drift.sustained.needed} of "
+            f"{drift.sustained.among} windows of {drift.window}",
+            ("--reference", profile, "--current", TURNS_NOW),
+            f"{drift.sustained.among * drift.window_s}s",
+            before=command(
+                "drift", "profile", TURNS_BEFORE, "--to", profile, "--policy", drift.name
+            ),
+        )
+    for cost in policies.costs:
+        yield _monitor(
+            facts,
+            open_points,
+            ("cost", cost.name),
+            f"cost per {', '.join(per.replace('_', ' ') for per in cost.per)}",
+            f"cost per success up by {percent(cost.margin)}",
+            ("--baseline", TURNS_BEFORE, "--candidate", TURNS_NOW),
+            "",
+        )
+    for health in policies.health:
+        yield _monitor(
+            facts,
+            open_points,
+            ("health", health.name),
+            ", ".join(part for part, _ in _health_bounds(health)),
+            "; ".join(bound for _, bound in _health_bounds(health)),
+            ("--telemetry", TURNS_NOW),
+            health.span,
+        )
+    for capacity in policies.capacity:
+        yield _monitor(
+            facts,
+            open_points,
+            ("capacity", capacity.name),
+            "arrivals, ramp, slots and replicas",
+            f"p95 {limit(capacity.slo.p95_ms, 'ms')}, errors {percent(capacity.slo.error_rate)}, "
+            f"waiting {percent(capacity.waiting)}",
+            ("--telemetry", TURNS_NOW),
+            "",
+        )
+
+
+def _monitor(  # noqa: PLR0913, PLR0917 - the columns of one table
+    facts: RunbookFacts,
+    open_points: OpenPoints,
+    policy: tuple[Watch, str],
+    watches: str,
+    bounds: str,
+    source: tuple[str, ...],
+    span: str,
+    before: str = "",
+) -> Worded:
+    kind, name = policy
+    return {
+        "kind": kind,
+        "name": name,
+        "watches": watches,
+        "bounds": bounds,
+        "command": command(kind, name, *source),
+        "before": before,
+        "span": span,
+        "last": last_look(facts, kind, name, open_points),
+    }
+
+
+def _good(slo: SloPolicy) -> str:
+    """Return what good events of an objective are."""
+    good = slo.good
+    if good.rate is not None:
+        return f"turns that are {'' if good.is_ else 'not '}{good.rate}"
+    if good.tail is not None and good.below is not None:
+        return f"turns whose {good.tail} is at most {limit(good.below, 'ms')}"
+    return "events that a Prometheus server counts as good"
+
+
+def _source(slo: SloPolicy) -> tuple[str, ...]:
+    """Return where an objective's events come from, as options."""
+    if slo.good.rate is None and slo.good.tail is None:
+        return ("--prometheus", PROMETHEUS_URL)
+    return ("--telemetry", TURNS_NOW)
+
+
+def _health_bounds(policy: HealthPolicy) -> Iterator[tuple[str, str]]:
+    """Yield what a policy of serving health watches, each with its bound."""
+    if policy.queue is not None:
+        wait = limit(policy.queue.p95_ms, "ms")
+        yield "queue", f"p95 of waiting {wait} with {policy.queue.slots} slots"
+    if policy.retries is not None:
+        yield "retries", f"{policy.retries.amplification:g} attempts for a first one"
+    if policy.tenants is not None:
+        yield "tenant classes", f"evidence of {policy.tenants.evidence:g} for a spike"
+    if policy.churn is not None:
+        yield "churn of partial text", f"churn {percent(policy.churn.max)}"
+    if policy.budget is not None:
+        name = policy.budget if isinstance(policy.budget, str) else "of its own"
+        yield "latency by stage", f"the latency budget {name}"
+
+
+# --- rollback
+
+
+def rollback_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
+    """Return what fills the runbook ``rollback``: target, refusals, commands in their order."""
+    target = facts.rollback
+    return {
+        **header(facts, "Rollback", open_points),
+        "serves": _serves(facts),
+        "target": target.target or "none",
+        "evidence": list(target.evidence),
+        "refused": _refusals(target),
+        "steps": list(_rollback_steps(facts, target)),
+        "stuck": [line.partition(". ")[2] for line in target.steps if target.target is None],
+        "checklist": list(target.checklist),
+        "worse": _worse(facts),
+        "stacks": [_stack_rollback(facts, stack) for stack in facts.stacks],
+        "is_stack": facts.release.component == "stack",
+        "dependents": _dependents(facts),
+    }
+
+
+def _serves(facts: RunbookFacts) -> str:
+    """Return which part of the traffic a release has now, by the ledgers."""
+    state, version = facts.state, facts.version
+    own = next(served for served in facts.served if served.model == facts.model)
+    if version == state.candidate:
+        return f"{percent(state.share)} of the traffic, as a canary beside {state.live or 'none'}"
+    if version == own.live:
+        return "all traffic" if not state.share else f"{percent(1 - state.share)} of the traffic"
+    return f"no traffic; {own.live or 'nothing'} is live"
+
+
+def _refusals(target: RollbackTarget) -> list[Worded]:
+    return [
+        {"version": refused.version, "code": refused.code, "reason": refused.reason}
+        for refused in target.refused
+    ]
+
+
+def _rollback_words(target: RollbackTarget) -> list[str]:
+    words = ["rollback", target.model]
+    for version in target.bad:
+        words += ["--bad", version]
+    return words
+
+
+def _rollback_steps(facts: RunbookFacts, target: RollbackTarget) -> Iterator[Worded]:
+    """Yield the steps that go back; without a target only the one that asks again."""
+    words, bad = _rollback_words(target), ", ".join(target.bad)
+    history = command("registry", "history", target.model)
+    if target.target is None:
+        yield step(
+            f"Ask again whether {target.model} has a release to go back to",
+            command(*words),
+            "it exits 1 as long as every release is refused, and says why",
+        )
+        return
+    # Releases of components that were never served together have no name to give to --to.
+    to = words if SIGN in target.target else [*words, "--to", target.target]
+    if target.target == target.live and facts.state.candidate not in target.bad:
+        yield step(
+            f"See that there is nothing to move: {target.target} is live",
+            command(*to),
+            f"it exits 0 and says that {target.target} is live already",
+            history,
+        )
+    else:
+        yield step(
+            f"See the plan: from {bad} to {target.target}; nothing is changed",
+            command(*to),
+            f"it exits 0 and names {target.target} as the target",
+        )
+        yield step(
+            f"Go back to {target.target}",
+            command(*to, "--apply", "--reason", f"{bad} is bad"),
+            f"the last event is rolled_back, and {target.target} has all traffic",
+            history,
+        )
+    yield step(
+        "Prove that ledger, artifacts and aliases agree",
+        command("registry", "verify", *([] if target.revert else [target.model])),
+        "it exits 0; 5 is a mirror that did not answer: the event is safe, --repair tells it later",
+    )
+    yield step(
+        "See that what failed is well again, in turns from after the rollback",
+        command("triage", target.model, "--telemetry", TURNS_BEFORE, TURNS_NOW),
+        f"it exits 0, or says that what began with {bad} has ended",
+    )
+    for policy in facts.policies.objectives:
+        yield step(
+            f"See that the error budget of {policy.name} no longer burns",
+            command("slo", policy.name, "--telemetry", TURNS_NOW),
+            "it exits 0: neither page nor ticket; 4 is too little traffic yet",
+        )
+    for version in target.bad:
+        if version not in facts.state.yanked:
+            yield step(
+                f"Keep {version} from being promoted or gone back to, once it is known to be bad",
+                command("registry", "yank", target.model, version, "--reason", "it was bad"),
+                f"{version} reads yanked",
+                history,
+            )
+
+
+def _worse(facts: RunbookFacts) -> list[str]:
+    """Return what is known of slices on which releases are worse, by record and rollbacks."""
+    by_record = facts.release.worse_slices
+    lines = [f"{facts.version} on {', '.join(by_record)}, by its record"] if by_record else []
+    return lines + [
+        f"{', '.join(event.bad)} on {event.slice}, by the rollback at {event.at}"
+        for event in facts.events
+        if event.slice is not None and event.bad
+    ]
+
+
+def _stack_rollback(facts: RunbookFacts, target: RollbackTarget) -> Worded:
+    """Return how a stack that pins the release goes back: whole, or by some of its components."""
+    words = _rollback_words(target)
+    return {
+        "stack": target.model,
+        "live": target.live or "nothing",
+        "target": target.target or "none",
+        "revert": [f"{name} to {version}" for name, version in sorted(target.revert.items())],
+        "refused": _refusals(target),
+        "plan": command(*words),
+        "apply": ""
+        if target.target is None
+        else command(*words, "--apply", "--reason", f"{facts.model} {facts.version} is bad"),
+        "history": command("registry", "history", target.model),
+    }
+
+
+def _dependents(facts: RunbookFacts) -> list[Worded]:
+    """Return what a release says it needs of others, which a rollback must not break."""
+    return [
+        {"model": name, "range": needed} for name, needed in sorted(facts.release.requires.items())
+    ]
