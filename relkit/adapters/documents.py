@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import is_dataclass
+from functools import wraps
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -262,12 +263,24 @@ _NOT_ALLOWED: Mapping[type[nodes.Node], str] = {
 
 
 class _Generator(CodeGenerator):
-    """Compiles ``~`` to a join that escapes for Markdown, and ends at a limit."""
+    """Compiles ``~`` to a join that escapes for Markdown, and slices to what the sandbox sees."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's name
         self.write("environment.joined((")
         for part in node.nodes:
             self.visit(part, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_Getitem(self, node: nodes.Getitem, frame: Frame) -> None:  # noqa: N802
+        if not isinstance(node.arg, nodes.Slice):
+            super().visit_Getitem(node, frame)
+            return
+        self.write("environment.getitem(")
+        self.visit(node.node, frame)
+        self.write(", slice(")
+        for part in (node.arg.start, node.arg.stop, node.arg.step):
+            self.visit(nodes.Const(None) if part is None else part, frame)
             self.write(", ")
         self.write("))")
 
@@ -292,7 +305,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         self.files: list[str] = []
         self.steps = 0
         self.globals = {"range": _range}
-        self.filters = {name: FILTERS[name] for name in _FILTERS}
+        self.filters = {name: _of_values(FILTERS[name]) for name in _FILTERS}
         self.filters |= {**_FORMATS, "join": _join, "replace": _replace, _COUNTED: _counted}
         self.tests = {name: TESTS[name] for name in _TESTS}
         self.concat = _bounded  # type: ignore[method-assign]
@@ -343,6 +356,12 @@ class _Sandbox(ImmutableSandboxedEnvironment):
             raise InvalidInput("a number without a bound", hint="print it as it came")
         return result
 
+    def getitem(self, obj: Any, argument: Any) -> Any:  # noqa: ANN401 - as its base
+        """Return an item of a value; a part of what is laid out would lose its escapes."""
+        if isinstance(obj, Markup):
+            raise _laid_out()
+        return super().getitem(obj, argument)
+
     def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
         """Allow fields of what was handed over, and a few methods of text and mappings."""
         if not super().is_safe_attribute(obj, attr, value) or isinstance(obj, Markup):
@@ -375,6 +394,24 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         del obj
         name = wording.safe(attribute, wording.SHORT)
         return self.undefined(f"{name} is not open to templates", name=name, exc=SecurityError)
+
+
+def _laid_out() -> InvalidInput:
+    return InvalidInput(
+        "what is laid out can only be printed or joined", hint="do that with the value itself"
+    )
+
+
+def _of_values(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that refuses what is laid out: turned round it would lose its escapes."""
+
+    @wraps(filter_)
+    def checked(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the filter
+        if any(isinstance(value, Markup) for value in (*args, *kwargs.values())):
+            raise _laid_out()
+        return filter_(*args, **kwargs)
+
+    return checked
 
 
 def _unknown(names: Sequence[str]) -> type[StrictUndefined]:
@@ -485,8 +522,11 @@ def _replace(text: object, old: str, new: str) -> str:
     return words.replace(old, new)
 
 
-def _fenced(text: object, language: str = "") -> Markup:
-    """Return text as a block of code whose fence no line of it can end."""
+def _fenced(text: object, language: str = "", indent: int = 0) -> Markup:
+    """Return text as a block of code whose fence no line of it can end.
+
+    ``indent`` is in spaces, of the lines after the first: for a block in an item of a list.
+    """
     lines = [
         "".join(char if char.isprintable() else " " for char in line)
         for line in _words(text).splitlines()
@@ -494,7 +534,8 @@ def _fenced(text: object, language: str = "") -> Markup:
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
     name = re.sub(r"[^a-z]", "", language)
-    return Markup("\n".join([fence + name, *lines, fence]))  # noqa: S704 - nothing ends the fence
+    block = f"\n{' ' * min(indent, 12)}".join([fence + name, *lines, fence])
+    return Markup(block)  # noqa: S704 - nothing ends the fence
 
 
 def _measured(value: float | None, unit: str = "ratio") -> str:
@@ -539,6 +580,8 @@ def _markdown_it() -> MarkdownIt:
     parser.validateLink = _allowed_link  # type: ignore[method-assign]
     parser.core.ruler.push("pages", lambda state: _for_pages(state.tokens))
     parser.add_render_rule("image", _image_text)
+    parser.add_render_rule("text", lambda _, tokens, i, *__: _breakable(tokens[i].content))
+    parser.add_render_rule("code_inline", _code)
     parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     return parser
@@ -547,6 +590,24 @@ def _markdown_it() -> MarkdownIt:
 def _image_text(_: object, tokens: Sequence["Token"], index: int, *__: object) -> str:
     """Return the text of an image in its place: a page fetches nothing."""
     return html.escape(tokens[index].content)
+
+
+def _code(_: object, tokens: Sequence["Token"], index: int, *__: object) -> str:
+    return f"<code>{_breakable(tokens[index].content)}</code>"
+
+
+_LONG_WORD = re.compile(r"\S{21,}")
+_PIECE = re.compile(r"[^,=/:;_.-]{1,16}[,=/:;_.-]?|[,=/:;_.-]")
+
+
+def _breakable(text: str) -> str:
+    """Return text as HTML whose long words, such as digests, fit a narrow column of a table."""
+    parts, end = [], 0
+    for word in _LONG_WORD.finditer(text):
+        parts += [html.escape(text[end : word.start()])]
+        parts += ["<wbr>".join(map(html.escape, _PIECE.findall(word[0])))]
+        end = word.end()
+    return "".join([*parts, html.escape(text[end:])])
 
 
 def _for_pages(tokens: Sequence["Token"]) -> None:
@@ -564,3 +625,4 @@ def _for_pages(tokens: Sequence["Token"]) -> None:
             box = _BOXES.get(token.content[:4])
             if box and token.children and token.children[0].type == "text":
                 token.children[0].content = box + token.children[0].content[4:]
+                tokens[i - 2].attrSet("class", "box")

@@ -80,7 +80,7 @@ class _Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
         del attrs
-        self.tags.append(tag)
+        self.tags += [tag] * (tag != "wbr")  # the page's own, in long words
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -97,6 +97,7 @@ class _Elements(HTMLParser):
             "not measured, not measured, not measured",
         ),
         ("{{ count }} {{ true }}", "3 yes"),
+        ("{{ names[:1][0] }} {{ text[2:-2][::2] }}", r"plain bl\\*"),
         ("{{ names | join('; ') }}", r"plain; a\|b"),
         ("{% macro b(x) %}**{{ x }}**{% endmacro %}{{ b(text) }}", r"**\*\*bold\*\* \<b\>**"),
         (
@@ -106,6 +107,7 @@ class _Elements(HTMLParser):
         ("{% set x %}# {{ text }}{% endset %}{{ x }}", r"# \*\*bold\*\* \<b\>"),
         ("`{{ tick | code }}`", "`a b c`"),
         ("{{ lines | fenced('sh') }}", "````sh\nrelkit gate\n```\n````"),
+        ("1. {{ lines | fenced('sh', 3) }}", "1. ````sh\n   relkit gate\n   ```\n   ````"),
         ("{{ spaced | quoted }}", r"'a b; rm \-rf \~'".replace(r"\-", "-")),
         ("{% for k, v in by_name.items() %}{{ k }}={{ v }}{% endfor %}", "a=1"),
         ("a\n\n\n{% if count > 4 %}\nb\n{% endif %}\n\nc  \n\n", "a\n\nc"),
@@ -167,6 +169,10 @@ def test_values_are_printed_as_text(render: Render, template: str, text: str) ->
         ("{% set a = [1] %}" + "{% set a = [a, a] %}" * 60 + "{{ a }}", 1, "cannot be printed"),
         ("{% set a = [1] %}" + "{% set a = a + a %}" * 60, 1, "+ is for numbers here"),
         ("{{ text | replace('b', text | replace('', text)) }}", 1, "replace changes a text"),
+        ("{{ text | md | reverse }}", 1, "laid out can only be printed or joined"),
+        ("{{ (text | md)[::-1] }}", 1, "laid out can only be printed or joined"),
+        ("{{ (text | md).strip() }}", 1, "strip is not open to templates"),
+        ("{{ text | code | replace('b', 'c') }}", 1, "replace changes a text"),
         ("{% autoescape false %}{{ text }}{% endautoescape %}", 1, "is always escaped"),
         ("{% set by_name.a = 3 %}", 1, "cannot assign attribute"),
         ("{{ 1 / 0 }}", 1, "this cannot be worked out (ZeroDivisionError)"),
