@@ -466,14 +466,23 @@ def _bounded(parts: Iterable[str]) -> str:
 
 # --- what a template may print
 
-# What makes a list, a heading or code of a line that it begins.
-_LINE_START = re.compile(r"^( ?(?:\d{1,9}(?=\.(?: |$))|(?=[-=])))")
+# As ``wording.markdown``, but no more than is needed: people read this Markdown as it is, times and
+# names such as rolled_back in it. ``_`` is nothing inside of a word, ``:`` only in an address or an
+# emoji.
+_MARKUP = re.compile(
+    r"[\\`*{}\[\]<>#!|~$@&]|(?<![^\W_])_|_(?![^\W_])"
+    r"|:(?=/)|(?<=mailto):|(?<=xmpp):|:(?!\d\d:)(?=[\w+-]+:)|(?<=www)\.",
+    re.IGNORECASE,
+)
+
+# What makes a list, a heading, a table or a link of a line, or of the text before a value.
+_START = re.compile(r"^( ?(?:\d{1,9}(?=[.)](?: |$))|(?=[-=+(]|:-)))")
 
 
 def _inert(text: str) -> Markup:
     """Return text that stays text wherever it stands in Markdown, at the start of a line, too."""
-    line = wording.markdown(re.sub(r"\s+", " ", wording.flat(text)))
-    return Markup(_LINE_START.sub(r"\1\\", line))  # noqa: S704 - escaped for Markdown
+    line = re.sub(r"\s+", " ", wording.flat(text))
+    return Markup(_START.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", line)))  # noqa: S704 - escaped
 
 
 def _words(value: object) -> str:

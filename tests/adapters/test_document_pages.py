@@ -97,7 +97,7 @@ class _Elements(HTMLParser):
             "not measured, not measured, not measured",
         ),
         ("{{ count }} {{ true }}", "3 yes"),
-        ("{{ names[:1][0] }} {{ text[2:-2][::2] }}", r"plain bl\\*"),
+        ("{{ names[:1][0] }} {{ text[2:-2][::2] }}", r"plain bl\*"),
         ("{{ names | join('; ') }}", r"plain; a\|b"),
         ("{% macro b(x) %}**{{ x }}**{% endmacro %}{{ b(text) }}", r"**\*\*bold\*\* \<b\>**"),
         (
