@@ -35,7 +35,8 @@ from relkit.report.github_view import (
     step_summary,
 )
 from relkit.report.junit_view import decision_junit, finding_junit, report_junit, shared_junit
-from relkit.report.shared_view import Sharing, shared_decision, shared_finding, shared_report
+from relkit.report.shared_numbers import Sharing
+from relkit.report.shared_view import shared_decision, shared_finding, shared_report
 from relkit.report.types import EmbeddedAudio, Page, SharedDocument
 from relkit.report.view import overrides_markdown
 from relkit.statistics.estimates import sums_needed

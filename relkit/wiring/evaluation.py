@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from relkit.evaluation.types import EvalReport
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
-    from relkit.report.shared_view import Sharing
+    from relkit.report.shared_numbers import Sharing
     from relkit.report.types import Page, SharedDocument
     from relkit.scoring.run import ScoreOptions
     from relkit.scoring.types import ScoreResult
@@ -179,7 +179,7 @@ def sharing_of(workspace: Workspace | None, runs: "Sequence[str]" = ()) -> "Shar
     from relkit.adapters.workspace import stricter
     from relkit.core.config import Privacy
     from relkit.core.errors import InvalidInput
-    from relkit.report.shared_view import Sharing
+    from relkit.report.shared_numbers import Sharing
 
     privacy = stricter(Privacy(), os.environ) if workspace is None else workspace.privacy
     if privacy.ci == "internal":

@@ -17,7 +17,8 @@ from relkit.gate.types import GateDecision, SumsTable, Verdict
 from relkit.monitoring.types import LiveCheck, LiveFinding
 from relkit.report.github_view import shared_annotations, shared_markdown
 from relkit.report.junit_view import shared_junit
-from relkit.report.shared_view import Sharing, shared_decision, shared_finding, shared_report
+from relkit.report.shared_numbers import Sharing
+from relkit.report.shared_view import shared_decision, shared_finding, shared_report
 from relkit.report.types import SharedDocument, SharedRow
 from relkit.statistics.types import ClusterSums
 from tests import builders
