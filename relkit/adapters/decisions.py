@@ -156,6 +156,12 @@ class CheckFiles:
             return None
         return path.name, storage.read_bytes(path, what=path.name)
 
+    def write(self, check: WrittenCheck) -> Path:
+        """Write a check in place of an earlier one of its name; raises StorageFailed."""
+        path = self.path(check.name)
+        storage.write_bytes(path, _document(check))
+        return path
+
 
 class FindingFiles:
     """What was seen in live traffic, below ``.relkit/findings``: a file for each look."""
@@ -179,8 +185,7 @@ class FindingFiles:
             number += 1
             path = folder / f"{stem}-{number}.json"
         storage.write_bytes(path, data)
-        written = check(sha256_bytes(data))
-        storage.write_bytes(self._checks / f"{written.name}.json", _document(written))
+        CheckFiles(self._checks).write(check(sha256_bytes(data)))
         return path
 
     def recorded(self) -> Iterator[tuple[str, str, LiveFinding]]:

@@ -112,6 +112,11 @@ class ReleaseFiles:
             if path.name != NAME and not path.name.startswith(".") and path.is_file():
                 yield path.name, storage.read_bytes(path, what=path.name)
 
+    def beside(self, model: str, version: str, name: str) -> bytes | None:
+        """Return a file that people put beside a release, None where there is none."""
+        path = self.path(model, version).with_name(name)
+        return storage.read_bytes(path, what=f"{version}/{name}") if path.is_file() else None
+
     def source(self, model: str, version: str) -> str:
         """Return how messages call a release's file."""
         return f"releases/{model}/{version}/{NAME}"

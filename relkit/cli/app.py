@@ -57,6 +57,7 @@ COMMANDS = {
     "drill": ("", "Rehearse an incident, and see what the response was worth."),
     "safety": ("", "Look for abuse, and take results of other tools as runs."),
     "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
+    "card": ("documents:card", "Write the model card of a release, from its records alone."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",

@@ -1,5 +1,6 @@
 """``relkit card`` and ``relkit runbook``: what a release needs on paper."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,7 +8,55 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.output import put, result_is_stored, say, show
-from relkit.core.errors import UsageError
+from relkit.core.errors import ExitCode, UsageError
+
+
+def card(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL[@VERSION]", help="Default: what is live, else the newest release."
+        ),
+    ],
+    *,
+    format_: Annotated[
+        Literal["markdown", "html", "pdf", "cyclonedx", "eval-results"],
+        typer.Option("--format", help="What to write; pdf needs --out."),
+    ] = "markdown",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write it here, not to stdout.")
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit 1 where anything is left open; leave a check: card."),
+    ] = False,
+    common: Common,
+) -> None:
+    """Write the model card of a release, from its records alone.
+
+    What no record knows comes from card.yaml beside the release. A card is public: it tells
+    nothing about fewer than k people.
+    Example: relkit card assistant-asr@2.1.0 --out card.md
+    """
+    from relkit.documents.run import CardOptions, complete
+    from relkit.documents.view import written_text
+    from relkit.wiring import documents as wiring
+
+    if format_ == "pdf" and out is None:
+        raise UsageError("--format pdf goes to a file", hint="--out FILE")
+    options = CardOptions(subject=subject, format=format_, out=out, strict=strict)
+    document, data, made = wiring.card(common.open(), options)
+    if out is not None:
+        result_is_stored()
+    if made.release.yanked is not None:
+        say(f"relkit: warning: {subject} is withdrawn since {made.release.yanked}: do not serve it")
+    if out is None and not common.as_json:
+        sys.stdout.write(data.decode())
+    else:
+        show(document, common, text=written_text)
+    if strict and not complete(made):
+        say("the card is not complete (--strict)", quiet=common.quiet)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def runbook(

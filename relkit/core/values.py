@@ -161,6 +161,11 @@ def time_text(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def to_minute(text: str) -> str:
+    """Return the time of an event of the system to the minute; raises ValueError for none."""
+    return time_text(moment(text).replace(second=0))
+
+
 _DURATION = r"^[0-9]{1,6}(\.[0-9]{1,6})?[smhd]$"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION_EXPECTED = "a duration such as 90s, 30m, 24h or 7d was expected"

@@ -109,10 +109,10 @@ class CardText:
 class CardRelease:
     """Which release a card is about: what its record says, people's names left out.
 
-    ``digest`` is that of the artifact, ``reference`` its OCI or HTTP address. ``vendor`` names
-    provider and model of a hosted one. ``pins`` are the component releases of a stack.
-    ``licence`` is empty where the record has none. ``served`` are the events of the ledger about
-    it, to the minute; ``yanked`` since when it is withdrawn.
+    ``digest`` is that of the artifact, of a vendor's model that of its configuration; ``vendor``
+    names its provider and model. ``pins`` are the component releases of a stack. Addresses of
+    artifacts are not said. ``licence`` is empty where the record has none. ``served`` are the
+    events of the ledger about it, to the minute; ``yanked`` since when it is withdrawn.
     """
 
     model: str
@@ -123,7 +123,6 @@ class CardRelease:
     licence: str
     attested: Attested
     digest: Digest | None
-    reference: str | None
     vendor: str | None
     interface: Interface
     requires: Mapping[str, str]

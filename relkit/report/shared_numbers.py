@@ -31,6 +31,7 @@ from relkit.statistics.rates import RateMetric
 from relkit.statistics.types import ClusterSums
 
 NO_INTERVAL = "no interval"
+BEYOND = "its interval ends beyond 100 %"
 NO_RATE = "a mean or a sum, which is not shown"
 OF_FEW = "not shown: one or two people make most of it"
 """Why a number that may be counted is not shown; what is of too few events says so instead."""
@@ -146,20 +147,22 @@ def missing_rate(cell: SummedCell, metric: RateMetric, scope: Scope, side: str =
     return OF_FEW if bool(dominated(holdings_of(events))[0]) else None
 
 
-Ends = tuple[float | None, float | None, float | None]
+RateEnds = tuple[float | None, float | None, float | None]
 """A value with the low and high end of its interval."""
 
 
-def rate_on_grid(ends: Ends, basis: str = "-") -> SharedNumber:
+def rate_on_grid(ends: RateEnds, basis: str = "-") -> SharedNumber:
     """Return a rate on its grid with the ends of its interval; without one it is not shown."""
     value, low, high = ends
-    if value is None or low is None or high is None or not 0 <= low <= value <= high <= 1:
+    if value is None or low is None or high is None or not 0 <= low <= value <= high:
         return SharedNumber(basis=basis, missing=NO_INTERVAL)
+    if high > 1:
+        return SharedNumber(basis=basis, missing=BEYOND)
     shown = shown_rate(value, low, high)
     return SharedNumber(value=shown.value, low=shown.low, high=shown.high, basis=basis)
 
 
-def change_on_grid(ends: Ends, basis: str = "-") -> SharedNumber:
+def change_on_grid(ends: RateEnds, basis: str = "-") -> SharedNumber:
     """Return a difference of two rates on the grid of rates from -1 to 1."""
     value, low, high = ends
     if value is None or low is None or high is None or not -1 <= low <= value <= high <= 1:
@@ -170,7 +173,7 @@ def change_on_grid(ends: Ends, basis: str = "-") -> SharedNumber:
 
 
 def shared_rate(
-    ends: Ends, cell: SummedCell, metric: RateMetric, scope: Scope
+    ends: RateEnds, cell: SummedCell, metric: RateMetric, scope: Scope
 ) -> SharedNumber | None:
     """Return a rate of what is summed in a cell; None where it is of too few people."""
     basis = basis_of(cell, metric, scope)
@@ -213,15 +216,15 @@ def summed_cell(sums: ClusterSums, key: str, metric: RateMetric) -> SummedCell |
     return {name: column[rows] for name, column in sums.columns.items()}
 
 
-OTHER = "other "
+OTHER_RUN = "other "
 """Before the name of a column: the sums of the run that a candidate is compared with."""
 
 
 def tabled_sums(table: SumsTable) -> ClusterSums:
-    """Return the sums that a decision rests on; those of the other run as :data:`OTHER` columns."""
+    """Return the sums that a decision rests on, those of the other run as further columns."""
     names = list(table.columns)
     if table.against is not None:
-        names += [OTHER + name for name in table.columns]
+        names += [OTHER_RUN + name for name in table.columns]
     rows = np.array(sorted(table.rows), dtype=np.float64).reshape(len(table.rows), len(names) + 2)
     return ClusterSums(
         slices=table.slices,

@@ -31,10 +31,11 @@ from relkit.gate.types import (
 from relkit.gate.view import NO_METRIC, WORDS, shown_verdict
 from relkit.monitoring.types import LiveFinding
 from relkit.report.shared_numbers import (
+    BEYOND,
     NO_INTERVAL,
     NO_RATE,
     OF_FEW,
-    OTHER,
+    OTHER_RUN,
     Scope,
     Sharing,
     SummedCell,
@@ -51,7 +52,7 @@ from relkit.report.types import NOT_SHARED, SharedDocument, SharedNumber, Shared
 from relkit.statistics.rates import RATE_METRICS, RateMetric
 from relkit.statistics.types import ClusterSums
 
-_UNSAID = frozenset({NO_INTERVAL, NO_RATE, OF_FEW})
+_UNSAID = frozenset({BEYOND, NO_INTERVAL, NO_RATE, OF_FEW})
 """Reasons that stand as "-" in a table: too few events are said."""
 
 
@@ -246,7 +247,7 @@ def _checked(result: RuleResult, evidence: PartEvidence | None, scope: Scope) ->
         return None
     if result.quantity == "value":
         observed = _rate_words(shown)
-    elif any(missing_rate(cell, metric, scope, side) for side in ("", OTHER)):
+    elif any(missing_rate(cell, metric, scope, side) for side in ("", OTHER_RUN)):
         observed = NONE
     elif result.quantity == "improvement":
         value, low, high = (None if end is None else -end for end in ends)

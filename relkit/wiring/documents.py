@@ -1,15 +1,17 @@
 """Builds what documents need: templates of relkit's and of the workspace, pages, paper."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
-from relkit.wiring.stores import policy_files, release_files
+from relkit.wiring.stores import check_files, policy_files, release_files, run_folders
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
     from relkit.documents.ports import DocumentRenderer
+    from relkit.documents.run import CardOptions, CardPorts
     from relkit.documents.runbooks import RunbookOptions, RunbookPorts
-    from relkit.documents.types import WrittenDocument
+    from relkit.documents.types import ModelCard, WrittenDocument
 
 
 def document_renderer(workspace: "Workspace | None") -> "DocumentRenderer":
@@ -50,3 +52,41 @@ def runbook(workspace: "Workspace", options: "RunbookOptions") -> "tuple[Written
     from relkit.documents import runbooks
 
     return runbooks.runbook(options, runbook_ports(workspace))
+
+
+def card_ports(workspace: "Workspace") -> "CardPorts":
+    """Return the records of a workspace, and what draws a card."""
+    from relkit._version import __version__
+    from relkit.adapters.duckdb.results import DuckDBSlices
+    from relkit.attestation.run import overrides_of
+    from relkit.documents.card_files import CARD
+    from relkit.documents.run import CardPorts
+    from relkit.rollback.run import plan_rollback
+    from relkit.wiring.gate import signing_ports, trusted_keys
+    from relkit.wiring.registry import registry_ports
+    from relkit.wiring.rollback import rollback_ports
+
+    rollback = rollback_ports(workspace)
+    return CardPorts(
+        registry=registry_ports(workspace),
+        runs=run_folders(workspace),
+        slices=DuckDBSlices,
+        keys=partial(trusted_keys, workspace),
+        overrides=partial(overrides_of, signing_ports(workspace)),
+        rollback=lambda options: plan_rollback(options, rollback),
+        text=partial(release_files(workspace).beside, name=CARD),
+        documents=document_renderer(workspace),
+        privacy=workspace.privacy,
+        keep=check_files(workspace).write,
+        shown=workspace.shown,
+        tool_version=__version__,
+    )
+
+
+def card(
+    workspace: "Workspace", options: "CardOptions"
+) -> "tuple[WrittenDocument, bytes, ModelCard]":
+    """Write the card of a release; see :func:`relkit.documents.run.card`."""
+    from relkit.documents import run
+
+    return run.card(options, card_ports(workspace))

@@ -15,7 +15,7 @@ from relkit.core.config import Profile
 from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec, slice_parts
-from relkit.core.values import moment, time_text
+from relkit.core.values import moment, to_minute
 from relkit.disclosure.audit import POOL_VALUE
 from relkit.disclosure.names import SharedNames, checked_name, is_name, is_version_column
 from relkit.disclosure.numbers import band_of
@@ -197,11 +197,6 @@ def _hour_after(time: str) -> str:
     """Return the end of the hour that something about turns was in; a whole hour is its own."""
     at = moment(time)
     return time if floor_hour(at) == at else hours_around(at, at).to
-
-
-def to_minute(time: str) -> str:
-    """Return a time of a system event, to the minute."""
-    return time_text(moment(time).replace(second=0))
 
 
 def _timeline(

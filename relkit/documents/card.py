@@ -1,0 +1,565 @@
+"""The facts of a model card: from release, report, decision and ledger, and fit to be public.
+
+Nothing is measured here. Numbers are those of the report, on their grids; a number of too few
+people is not one of the card; what no record has is named as not measured.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from relkit.core.arrays import FloatArray
+from relkit.core.metrics import help_of, metric_of
+from relkit.core.slices import OVERALL, columns_of
+from relkit.core.values import Estimate, to_minute
+from relkit.core.wording import count
+from relkit.disclosure.names import checked_name, is_name
+from relkit.disclosure.numbers import band_of, grid_value
+from relkit.disclosure.types import PacketRollback, RefusedTarget
+from relkit.documents.gaps import gap_of, has_gap
+from relkit.documents.types import (
+    CardDecision,
+    CardEvaluation,
+    CardEvent,
+    CardGap,
+    CardNumber,
+    CardRelease,
+    CardSignature,
+    CardText,
+    ModelCard,
+    WorseSlice,
+)
+from relkit.evaluation.types import (
+    EvalReport,
+    Scalar,
+    SliceResult,
+    overall_if_any,
+    primary_metric,
+)
+from relkit.gate.types import GateDecision, PartEvidence, Verdict
+from relkit.registry.ledger import LedgerState
+from relkit.registry.types import Attested, EventKind, Lineage, Release, ReleaseEvent
+from relkit.report.shared_numbers import (
+    NO_INTERVAL,
+    Scope,
+    Sharing,
+    basis_of,
+    rate_on_grid,
+    scope_of_run,
+    shared_name,
+    shared_percentile,
+    shared_rate,
+    summed_cell,
+    tabled_sums,
+)
+from relkit.report.types import NOT_SHARED, SharedDocument, SharedNumber
+from relkit.rollback.types import RollbackTarget
+from relkit.statistics.intervals import group_sum
+from relkit.statistics.rates import RATE_METRICS, RateMetric
+from relkit.statistics.types import ClusterSums, SliceValues
+
+Tail = tuple[FloatArray, FloatArray]
+"""Measurements by cluster, and those of them beyond a percentile."""
+
+NOT_HERE = (
+    "The results of the run are not here: only numbers that the decision itself rests on are shown."
+)
+NO_GROUPS = "gaps between groups"
+_TIMES = frozenset({"p50", "p95", "p99"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardRecords:
+    """What a card is made from; None, or empty, where it is not here.
+
+    ``sums`` maps a metric to its sums by slice and cluster, ``tails`` (metric, slice) to what lies
+    beyond a percentile: of how many people a number is. ``load`` is the load fingerprint of the
+    run. ``shown`` is what may be shown of ``decision``; ``signature`` says who vouches for it.
+    ``remarks`` are what the reading of the records found out.
+    """
+
+    release: Release
+    text: CardText
+    sharing: Sharing
+    events: tuple[ReleaseEvent, ...] = ()
+    state: LedgerState | None = None
+    report: EvalReport | None = None
+    sums: Mapping[str, ClusterSums] = field(default_factory=dict)
+    tails: Mapping[tuple[str, str], Tail] = field(default_factory=dict)
+    load: Mapping[str, Scalar] = field(default_factory=dict)
+    decision: GateDecision | None = None
+    decision_digest: str | None = None
+    overrides: int = 0
+    shown: SharedDocument | None = None
+    signature: CardSignature | None = None
+    rollback: RollbackTarget | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def card_of(records: CardRecords) -> ModelCard:
+    """Return the card of a release: the same records give the same card.
+
+    Raises InvalidInput where the names of model and version are none that may be shared.
+    """
+    release = records.release
+    evaluation = None if records.report is None else _evaluation(records, records.report)
+    card = ModelCard(
+        release=_release(records),
+        text=_with_languages(records.text, release),
+        evaluation=evaluation,
+        decision=_decision(records),
+        signature=records.signature,
+        cost=release.serving_cost,
+        lineage=tuple(map(_shared_lineage, release.lineage)),
+        rollback=_rollback(records.rollback),
+        worse=tuple(_worse(records)),
+        remarks=tuple(_remarks(records, evaluation)),
+        not_measured=(),
+        not_stated=(),
+    )
+    return replace(
+        card, not_measured=tuple(_not_measured(card)), not_stated=tuple(_not_stated(card))
+    )
+
+
+def plain_words(text: str) -> str:
+    """Return text of a record where each of its words has the form of a shared name."""
+    words = text.replace("/", " ").split(" ")
+    return text if all(map(is_name, words)) else NOT_SHARED
+
+
+def identity_digest(release: Release) -> str | None:
+    """Return what a decision about a release is about: its artifact, or its configuration."""
+    if release.artifact_digest is not None or release.hosted is None:
+        return release.artifact_digest
+    return release.hosted.configuration
+
+
+def _release(records: CardRecords) -> CardRelease:
+    release, state = records.release, records.state
+    interface = release.interface
+    return CardRelease(
+        model=checked_name(release.model, what="the model"),
+        version=checked_name(release.version, what="the release"),
+        component=release.component,
+        kind=release.kind,
+        created=to_minute(release.created),
+        licence=release.licence and plain_words(release.licence),
+        attested=_attested(records),
+        digest=identity_digest(release),
+        vendor=None
+        if release.hosted is None
+        else plain_words(f"{release.hosted.provider} {release.hosted.model}"),
+        interface=replace(
+            interface,
+            label_schema=interface.label_schema and plain_words(interface.label_schema),
+            feature_schema=interface.feature_schema and plain_words(interface.feature_schema),
+            api_version=interface.api_version and plain_words(interface.api_version),
+            tokenizer=interface.tokenizer and plain_words(interface.tokenizer),
+        ),
+        requires={shared_name(model): text for model, text in release.requires.items()},
+        pins={shared_name(model): shared_name(text) for model, text in release.pins.items()},
+        runtime=release.runtime and plain_words(release.runtime),
+        served=tuple(
+            CardEvent(at=to_minute(event.at), kind=event.kind, traffic=event.traffic)
+            for event in records.events
+            if release.version == event.version or release.version in event.bad
+        ),
+        live=state is not None and state.live == release.version,
+        yanked=None
+        if state is None or release.version not in state.yanked
+        else to_minute(state.yanked[release.version]),
+    )
+
+
+def _attested(records: CardRecords) -> Attested:
+    """Return what stands behind a release: the last word of its ledger, else of its record."""
+    said = [event.attested for event in records.events if event.version == records.release.version]
+    return "gate" if "gate" in said else records.release.attested
+
+
+def _with_languages(text: CardText, release: Release) -> CardText:
+    """Return the stated text; languages that the release record has need not be said again."""
+    return text if text.languages else replace(text, languages=release.interface.languages)
+
+
+def _shared_lineage(lineage: Lineage) -> Lineage:
+    return replace(
+        lineage,
+        dataset=shared_name(lineage.dataset),
+        revision=lineage.revision and shared_name(lineage.revision),
+    )
+
+
+def _evaluation(records: CardRecords, report: EvalReport) -> CardEvaluation:
+    subjects = report.dataset.subjects
+    sharing = replace(records.sharing, registered={report.run: report.registered or {}})
+    scope = scope_of_run(sharing, report.run, subjects, report.cluster)
+    rates = [
+        (item.slice, name, shown)
+        for item in report.slices
+        for name, estimate in item.metrics.items()
+        if name in RATE_METRICS and metric_of(name).unit != "ms"
+        for shown in (_rate_number(records, scope, item, name, estimate),)
+    ]
+    everything = overall_if_any(report)
+    times = () if everything is None else tuple(_latency(records, scope, everything))
+    numbers = tuple(
+        _card_number(name, key, shown)
+        for key, name, shown in rates
+        if shown is not None and NOT_SHARED not in scope.named(key)
+    )
+    return CardEvaluation(
+        dataset=shared_name(report.dataset.name),
+        dataset_digest=report.dataset.digest,
+        revision=report.dataset.revision and shared_name(report.dataset.revision),
+        subjects=subjects,
+        k=scope.k,
+        suite=shared_name(report.suite.name),
+        suite_digest=report.suite.digest,
+        normalizer=shared_name(report.normalizer.name),
+        scorer=plain_words(report.scorer),
+        created=to_minute(report.created),
+        cluster=shared_name(report.cluster),
+        coverage=_coverage(report, scope),
+        numbers=numbers,
+        gaps=tuple(_gaps(records, report, scope, numbers)),
+        failures=_share(records, scope, "failure_rate", report.failures),
+        runaways=_share(records, scope, "runaway_rate", report.runaways.count),
+        latency=times,
+        load=records.load,
+        load_digest=report.load,
+        hidden=sum(shown is None for _, _, shown in rates)
+        + sum(number.number.value is None for number in times),
+        limit=report.limit,
+        report=records.release.report if scope.k == 1 else None,
+    )
+
+
+def _card_number(name: str, key: str, shown: SharedNumber) -> CardNumber:
+    metric = metric_of(name)
+    return CardNumber(
+        metric=name, slice=key, number=shown, better=metric.better, help=help_of(name)
+    )
+
+
+def _rate_number(
+    records: CardRecords, scope: Scope, item: SliceResult, name: str, estimate: Estimate
+) -> SharedNumber | None:
+    """Return a metric of a slice; None where it is of too few people, or nobody knows of whom."""
+    metric = RATE_METRICS[name]
+    cell = _cell(records, metric, item.slice)
+    if cell is None:
+        return None
+    ends = (estimate.value, estimate.low, estimate.high)
+    shown = shared_rate(ends, cell, metric, scope)
+    on_grid = shown is not None and (shown.value is not None or shown.missing == NO_INTERVAL)
+    if shown is None or scope.k > 1 or on_grid:
+        return shown
+    return _amount(estimate, metric_of(name).unit, shown.basis)
+
+
+def _cell(records: CardRecords, metric: RateMetric, key: str) -> Mapping[str, FloatArray] | None:
+    sums = records.sums.get(metric.name)
+    return None if sums is None else summed_cell(sums, key, metric)
+
+
+def _amount(estimate: Estimate, unit: str, basis: str) -> SharedNumber:
+    """Return a measured amount of nobody's private data to three digits, its ends outward."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None or not math.isfinite(value):
+        return SharedNumber(unit=unit, basis=basis, missing="no values")
+    step = 10.0 ** (math.floor(math.log10(abs(value))) - 2) if value else 0.001
+    return SharedNumber(
+        value=round(round(value / step) * step, 9),
+        low=None if low is None else round(math.floor(low / step) * step, 9),
+        high=None if high is None else round(math.ceil(high / step) * step, 9),
+        unit=unit,
+        basis=basis,
+    )
+
+
+def _latency(records: CardRecords, scope: Scope, everything: SliceResult) -> Iterator[CardNumber]:
+    """Yield the percentiles of times of everything: of people's data where their tail bears it."""
+    for name, estimate in everything.metrics.items():
+        metric = metric_of(name)
+        if metric.unit != "ms" or name.rpartition(".")[2] not in _TIMES or estimate.value is None:
+            continue
+        tail = records.tails.get((name, OVERALL))
+        shown = (
+            None if tail is None else shared_percentile(estimate.value, *tail, metric.unit, scope)
+        )
+        if shown is None:
+            beyond = "" if scope.k == 1 else ", or few lie beyond it"
+            missing = f"{_unshown(scope)}{beyond}"
+            shown = SharedNumber(unit=metric.unit, missing=missing)
+        elif scope.k == 1:
+            low = None if estimate.low is None else grid_value(estimate.low, "down")
+            high = None if estimate.high is None else grid_value(estimate.high, "up")
+            shown = replace(shown, low=low, high=high)
+        yield _card_number(name, OVERALL, shown)
+
+
+def report_tails(
+    report: EvalReport, timings: Mapping[str, SliceValues]
+) -> dict[tuple[str, str], Tail]:
+    """Return the measurements by cluster, and those beyond each percentile of everything.
+
+    ``timings`` maps a column (``latency_ms``) to its values by slice.
+    """
+    everything = overall_if_any(report)
+    tails: dict[tuple[str, str], Tail] = {}
+    for name, estimate in {} if everything is None else everything.metrics.items():
+        values = timings.get(name.partition(".")[0])
+        if values is None or estimate.value is None or OVERALL not in values.slices:
+            continue
+        rows = values.slice_index == values.slices.index(OVERALL)
+        clusters = values.cluster_index[rows]
+        above = (values.values[rows] > estimate.value).astype(np.float64)
+        size = int(clusters.max(initial=-1)) + 1
+        counted = group_sum(np.ones(len(clusters)), clusters, size)
+        tails[name, OVERALL] = (counted, group_sum(above, clusters, size))
+    return tails
+
+
+def evidence_of(
+    parts: Iterable[PartEvidence],
+) -> tuple[dict[str, ClusterSums], dict[tuple[str, str], Tail]]:
+    """Return the sums and tails that a decision itself rests on, for where a run's are gone."""
+    sums: dict[str, ClusterSums] = {}
+    tails: dict[tuple[str, str], Tail] = {}
+    for part in parts:
+        for table in part.sums:
+            if table.by == "cluster":
+                sums.setdefault(table.metric, tabled_sums(table))
+        for percentiles in part.percentiles:
+            for item in percentiles.slices:
+                values, above = (np.array([row[i] for row in item.rows]) for i in (0, 1))
+                tails.setdefault((percentiles.metric, item.slice), (values, above))
+    return sums, tails
+
+
+def _coverage(report: EvalReport, scope: Scope) -> SharedNumber:
+    """Return the share that could be scored; of people's data in steps of 5 points, downward."""
+    if report.coverage is None:
+        return SharedNumber(missing="nothing was asked for")
+    if scope.k == 1:
+        return SharedNumber(value=round(report.coverage, 4))
+    if report.unusable < scope.k:
+        return SharedNumber(missing=f"all but fewer than {scope.k}")
+    return SharedNumber(value=round(math.floor(report.coverage * 20 + 1e-9) / 20, 2))
+
+
+def _unshown(scope: Scope) -> str:
+    if scope.k == 1:
+        return "not shown: of how many speakers it is, is not known here"
+    return f"not shown: of fewer than {scope.k} speakers, or nobody knows of how many"
+
+
+def _share(records: CardRecords, scope: Scope, name: str, events: int) -> SharedNumber:
+    """Return the share of utterances that failed or ran away.
+
+    By its interval where the suite asked for the metric; else the count alone says it: of people's
+    data as fewer than k, or in a band.
+    """
+    report, metric = records.report, RATE_METRICS[name]
+    everything = None if report is None else overall_if_any(report)
+    cell = _cell(records, metric, OVERALL)
+    basis = None if cell is None else basis_of(cell, metric, scope)
+    if report is None or everything is None or cell is None or basis is None:
+        return SharedNumber(missing=_unshown(scope))
+    if name in everything.metrics:
+        estimate = everything.metrics[name]
+        ends = (estimate.value, estimate.low, estimate.high)
+        return shared_rate(ends, cell, metric, scope) or SharedNumber(basis=basis)
+    utterances = float(cell[metric.n].sum())
+    if not events and name == "runaway_rate" and scope.k == 1:
+        return rate_on_grid((0.0, 0.0, report.runaways.hidden_rate), basis)
+    if scope.k == 1:
+        return SharedNumber(
+            value=round(events / utterances, 3) if utterances else None, basis=basis
+        )
+    low, high = band_of(max(events, scope.k))
+    few = f"fewer than {scope.k} utterances"
+    words = few if events < scope.k else f"{count(low)} to {count(high)} utterances"
+    return SharedNumber(basis=basis, missing=words)
+
+
+def _gaps(
+    records: CardRecords, report: EvalReport, scope: Scope, numbers: tuple[CardNumber, ...]
+) -> Iterator[CardGap]:
+    """Yield the gap of the primary metric in each column of slices that has a name outside."""
+    name = primary_metric(report)
+    if name is None or name not in RATE_METRICS or not has_gap(name):
+        return
+    families: dict[str, list[str]] = {}
+    for item in report.slices:
+        columns = columns_of(item.slice)
+        if len(columns) == 1:
+            families.setdefault(columns[0], []).append(item.slice)
+    shown = {
+        number.slice
+        for number in numbers
+        if number.metric == name and number.number.value is not None
+    }
+    for column, slices in families.items():
+        if column not in scope.names or not is_name(column):
+            continue
+        groups = [key for key in slices if key in shown]
+        yield gap_of(
+            RATE_METRICS[name],
+            column,
+            groups,
+            records.sums.get(name),
+            left_out=len(groups) < len(slices),
+            fairness=records.text.fairness,
+        )
+
+
+def _decision(records: CardRecords) -> CardDecision | None:
+    decision, shown = records.decision, records.shown
+    if decision is None or shown is None:
+        return None
+    return CardDecision(
+        policy=shared_name(decision.policy.name),
+        policy_digest=decision.policy.digest,
+        enforcement=decision.policy.enforcement,
+        verdict=decision.verdict,
+        created=to_minute(decision.created),
+        expires=to_minute(decision.expires),
+        shown=shown,
+        overrides=records.overrides,
+        digest=records.decision_digest if shown.k == 1 else None,
+    )
+
+
+def _rollback(target: RollbackTarget | None) -> PacketRollback | None:
+    if target is None:
+        return None
+    return PacketRollback(
+        target=target.target and shared_name(target.target),
+        verified=target.target is not None and target.attested == "gate",
+        refused=tuple(
+            RefusedTarget(version=shared_name(refused.version), code=refused.code)
+            for refused in target.refused
+        ),
+    )
+
+
+def _worse(records: CardRecords) -> Iterator[WorseSlice]:
+    """Yield the slices that records call worse, by the names that may be shared, each once."""
+    names = _scope_of_names(records)
+    version, seen = records.release.version, set()
+    stated = [("release", key) for key in records.release.worse_slices]
+    removed = [
+        ("ledger", event.slice)
+        for event in records.events
+        if event.kind is EventKind.ROLLED_BACK and version in event.bad and event.slice
+    ]
+    failed = [
+        ("decision", row.slice)
+        for row in (() if records.shown is None else records.shown.rows)
+        if row.verdict is Verdict.FAIL and row.slice != OVERALL
+    ]
+    for source, key in [*stated, *removed]:
+        named = names.named(key) if "=" in key else NOT_SHARED
+        if named not in seen:
+            seen.add(named)
+            yield WorseSlice(slice=named, source="release" if source == "release" else "ledger")
+    for _, key in failed:
+        if key not in seen:
+            seen.add(key)
+            yield WorseSlice(slice=key, source="decision")
+
+
+def _scope_of_names(records: CardRecords) -> Scope:
+    report = records.report
+    registered = {} if report is None else {report.run: report.registered or {}}
+    run = "" if report is None else report.run
+    return scope_of_run(replace(records.sharing, registered=registered), run, None, None)
+
+
+def _remarks(records: CardRecords, evaluation: CardEvaluation | None) -> Iterator[str]:
+    """Yield what a reader has to know of the card itself."""
+    yield from records.remarks
+    if evaluation is None:
+        return
+    if evaluation.limit is not None:
+        yield "The evaluation is a smoke run over a part of the dataset."
+    if evaluation.k == 1:
+        yield (
+            f"The data of the evaluation is {evaluation.subjects}: its numbers are of no private "
+            "person. They lie on grids all the same."
+        )
+    else:
+        yield (
+            f"Numbers are of at least {evaluation.k} speakers, in bands and on grids: they say "
+            "nothing about fewer."
+        )
+    if evaluation.hidden:
+        yield (
+            f"Not shown: {count(evaluation.hidden)} of fewer speakers, of few who make most of "
+            "it, or of nobody knows how many."
+        )
+    report = records.report
+    scope = _scope_of_names(records)
+    unnamed = sum(NOT_SHARED in scope.named(item.slice) for item in report.slices) if report else 0
+    if unnamed:
+        yield (
+            f"Slices whose values relkit.yaml does not share (privacy.share): {count(unnamed)}; "
+            "they have no number here."
+        )
+
+
+def _not_measured(card: ModelCard) -> Iterator[str]:
+    """Yield what no record has, in the order of the card."""
+    evaluation = card.evaluation
+    if evaluation is None:
+        yield "evaluation"
+    if evaluation is None or not any(gap.gap.value is not None for gap in evaluation.gaps):
+        yield NO_GROUPS
+    else:
+        fairness = card.text.fairness
+        groups = {f"{gap.column}=*" for gap in evaluation.gaps if gap.gap.value is not None}
+        if fairness is not None and fairness.group not in groups:
+            yield f"{NO_GROUPS} of {fairness.group}"
+    if evaluation is None:
+        yield "failures"
+        yield "runaways"
+    if evaluation is None or not evaluation.latency:
+        yield "latency"
+    if card.cost is None:
+        yield "cost"
+    if not card.lineage:
+        yield "lineage"
+    if card.decision is None:
+        yield "decision"
+    if card.rollback is None:
+        yield "rollback target"
+
+
+def _not_stated(card: ModelCard) -> Iterator[str]:
+    """Yield what nobody has said, in the order of the card."""
+    text, training = card.text, card.text.training_data
+    parts: tuple[tuple[str, object], ...] = (
+        ("intended use", text.intended_use),
+        ("out of scope", text.out_of_scope),
+        ("limitations", text.limitations),
+        ("risks", text.risks),
+        ("fairness", text.fairness),
+        ("training data", training and training.description),
+        ("consent of the training data", training and training.consent),
+        ("source of the training data", training and training.source),
+        ("languages", text.languages),
+        ("base model", text.base_model),
+        ("licence", card.release.licence),
+        ("contact", text.contact),
+    )
+    yield from (name for name, value in parts if not value)
+    yield from (
+        f"mitigation of the risk {number}"
+        for number, risk in enumerate(text.risks, start=1)
+        if risk.mitigation is None
+    )
