@@ -74,6 +74,7 @@ RATES = {  # name: errors, units, utterances with such units
     "wer": ("errors", "words", "with_words"),
     "wer_raw": ("raw_errors", "raw_words", "with_raw_words"),
     "cer": ("char_errors", "characters", "with_characters"),
+    "min_dcf": ("dcf_cost", "dcf_weight", "scarce"),
 }
 
 SHARES = {  # the same, and never above 1
@@ -87,6 +88,7 @@ SHARES = {  # the same, and never above 1
     "failure_rate": ("failures", "utterances", "utterances"),
     "clipping_rate": ("clipped_clips", "spoken", "spoken"),
     "dropout_rate": ("dropout_clips", "spoken", "spoken"),
+    "impersonation_eer": ("eer_errors", "eer_weight", "scarce"),
 }
 
 AMOUNTS = {  # numerator, denominator, what counts the units
@@ -100,8 +102,14 @@ AMOUNTS = {  # numerator, denominator, what counts the units
 
 QUALITY = ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos", "pesq", "stoi"]
 MORE_IS_BETTER = {"rtfx", *(f"{name}.{part}" for name in QUALITY for part in ("mean", "p10"))}
-UNITS = {"rtf": "ratio", "rtfx": "ratio", "stoi": "ratio", **dict.fromkeys(QUALITY[:-1], "mos")}
-CLUMPED = {"wer", "wer_raw", "wer_capped", "cer"}
+UNITS = {
+    "rtf": "ratio",
+    "min_dcf": "ratio",
+    "rtfx": "ratio",
+    "stoi": "ratio",
+    **dict.fromkeys(QUALITY[:-1], "mos"),
+}
+CLUMPED = {"wer", "wer_raw", "wer_capped", "cer", "impersonation_eer", "min_dcf"}
 
 
 class Metric:

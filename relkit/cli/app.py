@@ -153,6 +153,10 @@ GROUPS = {
         ),
     },
     "safety": {
+        "import": (
+            "safety:import_",
+            "Take the results of garak, promptfoo or a spoofing detector as a run.",
+        ),
         "abuse": (
             "safety:abuse",
             "Say whether a class of tenants does far more than at these hours before.",

@@ -68,7 +68,7 @@ def evaluate(
     workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:
         result = evaluation.evaluate(workspace, options, progress)
-    _show_run(result, common)
+    show_run(result, common)
 
 
 def rescore(
@@ -91,10 +91,10 @@ def rescore(
 
     options = RescoreOptions(run=run, normalizer=normalizer, suite=suite)
     result = evaluation.rescore(common.open(), options)
-    _show_run(result, common)
+    show_run(result, common)
 
 
-def _show_run(result: "EvalResult", common: Common) -> None:
+def show_run(result: "EvalResult", common: Common) -> None:
     """Show warnings, the summary or the document, and where the report is; 4 for no data."""
     from relkit.core.codec import encode
     from relkit.evaluation.view import eval_summary

@@ -1,5 +1,6 @@
 """``relkit safety``: what other tools say about an agent, and abuse of it in live traffic."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,46 @@ import typer
 
 from relkit.cli.app import Common
 from relkit.cli.live import GitHub, Junit, Now, conclude
+from relkit.core.errors import UsageError
+
+
+class Tool(StrEnum):
+    """Whose results are imported."""
+
+    GARAK = "garak"
+    PROMPTFOO = "promptfoo"
+    SCORES = "scores"
+
+
+def import_(
+    tool: Annotated[
+        Tool, typer.Argument(metavar="TOOL", help="garak, promptfoo or scores (ASVspoof).")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What the tool wrote.")],
+    *,
+    suite: Annotated[
+        str, typer.Option("--suite", metavar="NAME", help="The suite whose run it becomes.")
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Of scores: speaker and label of each trial."),
+    ] = None,
+    common: Common,
+) -> None:
+    """Take the results of another tool as a run, which a gate can judge.
+
+    What the tool did not judge lowers the coverage of the run. No text is kept.
+
+    Exits 0 once the run is written, whatever the metrics are; 4 if nothing was judged.
+    Example: relkit safety import garak garak.report.jsonl --suite voice-agent
+    """
+    from relkit.cli.evaluate import show_run
+    from relkit.wiring import safety as wiring
+
+    if key is not None and tool is not Tool.SCORES:
+        raise UsageError("--key belongs to scores", hint="leave it out")
+    result = wiring.import_results(common.open(), tool.value, file, suite=suite, key=key)
+    show_run(result, common)
 
 
 def abuse(

@@ -51,6 +51,13 @@ _ALL = (
     _rate("runaway_rate", "share of utterances with more insertions than max(10, N)"),
     _rate("hallucination_rate", "share of silent or noise-only clips with any word"),
     _rate("failure_rate", "share of utterances the system did not answer"),
+    _rate("impersonation_eer", "equal error rate of a detector of spoofed speech"),
+    Metric(
+        name="min_dcf",
+        unit="ratio",
+        better="down",
+        help="least normalised cost of a detector of spoofed speech",
+    ),
     Metric(name="rtf", unit="ratio", better="down", help="processing time per audio time"),
     Metric(name="rtfx", unit="ratio", better="up", help="audio time per processing time"),
     Metric(name="latency_ms", unit="ms", better="down", help="time to the whole answer"),

@@ -106,7 +106,10 @@ class Utterance:
 
 
 class UnusableReason(StrEnum):
-    """Why an item could not be given to the system; it is not scored and lowers coverage."""
+    """Why an item could not be given to the system; it is not scored and lowers coverage.
+
+    ``not_judged``: another tool gave it to the system, and did not say what the answer was worth.
+    """
 
     MISSING = "missing"
     EMPTY = "empty"
@@ -115,6 +118,7 @@ class UnusableReason(StrEnum):
     NOT_FINITE = "not_finite"
     TOO_LONG = "too_long"
     OUTSIDE = "outside"
+    NOT_JUDGED = "not_judged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,22 @@ class Normalizers(Protocol):
         """
 
 
+class FinishPorts(Protocol):
+    """What writing a report and telling the tracker needs."""
+
+    @property
+    def clock(self) -> Clock:
+        """What says when."""
+
+    @property
+    def renderer(self) -> ReportRenderer:
+        """Makes the page that the tracker keeps."""
+
+    @property
+    def tracker(self) -> RunTracker | None:
+        """Where runs are tracked, if anywhere."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalPorts:
     """What an evaluation needs from the outside; ``system`` builds what a suite names."""
@@ -226,10 +242,10 @@ def _measure(
         speech=summary,
         notes=() if summary is None else speech_notes(summary),
     )
-    return _finish(run, report, ports)
+    return finish(run, report, ports)
 
 
-def _finish(run: OpenRun, report: EvalReport, ports: EvalPorts) -> EvalResult:
+def finish(run: OpenRun, report: EvalReport, ports: FinishPorts) -> EvalResult:
     """Write the report, then tell the tracker; a tracker that is down costs a warning only."""
     now = ports.clock.now()
     run.log(now, "finished", scored=report.scored, failures=report.failures)
@@ -415,7 +431,7 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
         report = conclude(
             run, outcomes, planned, ports.aggregators, quality=quality, speech=speech, notes=notes
         )
-        return _finish(run, report, ports)
+        return finish(run, report, ports)
 
 
 def _check_task(source: RunHeader, planned: Plan) -> bool:

@@ -33,6 +33,7 @@ from relkit.core.values import (
 from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer, DatasetVersion, Prediction, Unusable
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
+from relkit.statistics.types import DetectionCost, TrialCosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +307,7 @@ class Suite:
 
     ``cluster`` overrides the dataset's; ``max_audio_s`` bounds what is decoded of one clip.
     ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
+    ``detection_cost`` is what errors of a detector of spoofed speech cost, for ``min_dcf``.
     """
 
     schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
@@ -325,6 +327,7 @@ class Suite:
     max_audio_s: Annotated[float, Limits(gt=0, le=86400)] = 600.0
     system: AnySystem
     recogniser: Recogniser | None = None
+    detection_cost: DetectionCost | None = field(default=None, metadata=OMITTED)
 
 
 JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks"}
@@ -394,7 +397,8 @@ class Result:
     ``score`` is None where the item was unusable; a failed item is scored as all deleted and names
     its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
     ``quality`` is that of the audio, None where the suite does not ask for it. ``prompt_number`` is
-    the same for what was to be read alike, None where nothing was.
+    the same for what was to be read alike, None where nothing was. ``trial`` is what a scored trial
+    of a detector of spoofed speech adds.
     """
 
     id: str
@@ -414,6 +418,7 @@ class Result:
     quality: Quality | None = None
     speech: SpokenAudio | None = None
     prompt_number: int | None = None
+    trial: TrialCosts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

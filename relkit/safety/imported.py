@@ -7,11 +7,12 @@ the digest of a prompt, which tells two imports whether they asked the same.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from relkit.core.digests import PREFIX, JsonValue, digest_of
 from relkit.core.wording import counted
 from relkit.safety.types import SafetyCounts
+from relkit.statistics.types import TrialCosts
 
 HASH_DIGITS = 16
 """How many hexadecimal digits of a prompt's digest stand in ids: 64 bits."""
@@ -22,14 +23,15 @@ class ImportedAnswer:
     """One answer of the target; ``id`` is the same in every import of the same prompt.
 
     ``cluster`` names what is independent of the others: the prompt (or the attack it was made
-    from), never one of the answers to it. ``counts`` is None where the answer was not judged, and
-    ``unjudged`` then says why.
+    from), never one of the answers to it. ``counts``, or ``trial`` of scores, is what it adds to
+    the metrics; where it was not judged there is neither, and ``unjudged`` says why.
     """
 
     id: str
     cluster: str
     slices: Mapping[str, str]
     counts: SafetyCounts | None = None
+    trial: TrialCosts | None = None
     unjudged: str = ""
 
 
@@ -39,7 +41,7 @@ class ImportedResults:
 
     ``target`` is what the tool calls it, ``scorer`` the tool, its version and its threshold:
     numbers of two scorers never compare. ``created`` is when the tool began, as it wrote it.
-    ``prompts`` are the keys of all prompts, answered or not.
+    ``prompts`` are the keys of all prompts, answered or not; ``cluster`` is what clusters are.
     """
 
     tool: str
@@ -48,7 +50,8 @@ class ImportedResults:
     created: str | None
     prompts: tuple[str, ...]
     answers: tuple[ImportedAnswer, ...]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    cluster: str = "prompt"
 
     @property
     def digest(self) -> str:
@@ -64,7 +67,7 @@ class ImportedResults:
     def unjudged(self) -> Mapping[str, int]:
         """How many answers were not judged, by reason."""
         return dict(
-            sorted(Counter(item.unjudged for item in self.answers if not item.counts).items())
+            sorted(Counter(item.unjudged for item in self.answers if item.unjudged).items())
         )
 
 

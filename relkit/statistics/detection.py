@@ -10,32 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.statistics.types import BoolArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionCost:
-    """What errors cost, and how often speech is spoofed.
-
-    The defaults are those of the ASVspoof 5 evaluation plan (track 1): a spoof has the prior
-    0.05, a miss costs 1, a false acceptance 10.
-    """
-
-    spoof_prior: float = 0.05
-    miss: float = 1.0
-    false_acceptance: float = 10.0
-
-    @property
-    def weights(self) -> tuple[float, float]:
-        """Weights of miss rate and false-acceptance rate in the normalised cost.
-
-        The cost is divided by that of the better of two systems that do not listen: one accepts
-        everything, the other nothing.
-        """
-        misses = self.miss * (1.0 - self.spoof_prior)
-        acceptances = self.false_acceptance * self.spoof_prior
-        least = min(misses, acceptances)
-        return misses / least, acceptances / least
+from relkit.statistics.types import BoolArray, DetectionCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,9 @@ _ALL = (
     _share("runaway_rate", "runaways", "utterances", "utterances", "no utterances"),
     _share("hallucination_rate", "hallucinated", "empty_clips", "empty_clips", "no empty clips"),
     _share("failure_rate", "failures", "utterances", "utterances", "no utterances"),
+    # Weighted so that every trial counts by its class: see relkit.statistics.detection.
+    _share("impersonation_eer", "eer_errors", "eer_weight", "scarce", "no scored trials"),
+    _rate("min_dcf", "dcf_cost", "dcf_weight", "scarce", "no scored trials"),
     _measure("rtf", "processing_s", "audio_s", "paced", "no timed clips of known length"),
     _measure("rtfx", "audio_s", "processing_s", "paced", "no timed clips of known length"),
     _measure("latency_ms.mean", "latency_ms", "timed", "timed", "no latencies"),

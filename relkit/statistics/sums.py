@@ -33,7 +33,16 @@ PROMPT = "prompt_number"
 """Which prompt was read: the same number for the same normalized reference (or value of the
 manifest's column ``prompt``) of the run, null where there is none. It leads back to no text."""
 
-LATER_COLUMNS = (*QUALITY_COLUMNS, "quality_reason", *SPEECH_COLUMNS, PROMPT)
+DETECTION_COLUMNS = ("eer_errors", "eer_weight", "dcf_cost", "dcf_weight", "scarce")
+"""What a trial of a spoofing detector adds (:mod:`relkit.statistics.detection`); null elsewhere."""
+
+LATER_COLUMNS = (
+    *QUALITY_COLUMNS,
+    "quality_reason",
+    *SPEECH_COLUMNS,
+    PROMPT,
+    *DETECTION_COLUMNS,
+)
 """Columns that results of earlier versions lack: they are read as null."""
 
 CORE_COLUMNS = (
@@ -146,6 +155,7 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
         "leading_silence_ms": _sum("leading_silence_ms", _known("leading_silence_ms")),
         "clipped_clips": _count("clipped IS NOT NULL AND clipped > 0"),
         "dropout_clips": _count("dropouts IS NOT NULL AND dropouts > 0"),
+        **{name: _sum(name, _known(name)) for name in DETECTION_COLUMNS},
         **{name: _sum(name, _known(name)) for name in QUALITY_METRICS},
         **{f"{name}_scored": _count(_known(name)) for name in QUALITY_METRICS},
     }

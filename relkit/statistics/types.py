@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relkit.core.arrays import FloatArray, IntArray
-from relkit.core.values import Count, Shape
+from relkit.core.values import Count, Limits, Shape
 
 BoolArray = NDArray[np.bool_]
 
@@ -260,3 +260,44 @@ class UnitCounts:
     def both_arms(self) -> bool:
         """Whether there are units of the canary and of control: else nothing can be compared."""
         return all(self.arm(canary=canary).units > 0 for canary in (True, False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionCost:
+    """What errors cost, and how often speech is spoofed.
+
+    The defaults are those of the ASVspoof 5 evaluation plan (track 1): a spoof has the prior
+    0.05, a miss costs 1, a false acceptance 10.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    spoof_prior: Annotated[float, Limits(gt=0, le=0.999999)] = 0.05
+    miss: Annotated[float, Limits(gt=0, le=1e6)] = 1.0
+    false_acceptance: Annotated[float, Limits(gt=0, le=1e6)] = 10.0
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """Weights of miss rate and false-acceptance rate in the normalised cost.
+
+        The cost is divided by that of the better of two systems that do not listen: one accepts
+        everything, the other nothing.
+        """
+        misses = self.miss * (1.0 - self.spoof_prior)
+        acceptances = self.false_acceptance * self.spoof_prior
+        least = min(misses, acceptances)
+        return misses / least, acceptances / least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialCosts:
+    """What one trial of a spoofing detector adds to equal error rate and detection cost.
+
+    See :class:`relkit.statistics.detection.TrialSums`, of which it is a row.
+    """
+
+    eer_errors: float
+    eer_weight: float
+    dcf_cost: float
+    dcf_weight: float
+    scarce: float

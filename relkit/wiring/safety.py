@@ -8,6 +8,7 @@ from relkit.core.config import Workspace
 
 if TYPE_CHECKING:
     from relkit.disclosure.names import SharedNames
+    from relkit.evaluation.evaluate import EvalResult
     from relkit.incident.types import AbuseReport
 
 
@@ -69,3 +70,58 @@ def _class_names(workspace: Workspace | None) -> "SharedNames":
     shared = shared_values(workspace.privacy.share, locked_values(workspace))
     key = secret_key(workspace.state / ABUSE_KEY, make=True)
     return SharedNames(shared, IncidentPseudonyms(key=key))
+
+
+def import_results(
+    workspace: Workspace, tool: str, path: Path, *, suite: str, key: Path | None = None
+) -> "EvalResult":
+    """Write the results of another tool as a run; see :mod:`relkit.evaluation.imported`.
+
+    ``tool`` is ``garak``, ``promptfoo`` or ``scores``; ``key`` is the key file of scores. Raises
+    UsageError, InvalidInput.
+    """
+    from relkit.adapters.duckdb.results import DuckDBSlices
+    from relkit.adapters.workspace import SystemClock, versions
+    from relkit.core import storage
+    from relkit.core.codec import decode
+    from relkit.core.digests import sha256_bytes
+    from relkit.evaluation.imported import ImportedRunPorts, check_measured, import_run
+    from relkit.safety.garak_files import parse_garak
+    from relkit.safety.promptfoo_files import parse_promptfoo
+    from relkit.safety.score_files import parse_keys, parse_scores
+    from relkit.safety.scores import imported_scores, labelled
+    from relkit.statistics.types import DetectionCost
+    from relkit.wiring.evaluation import renderer, tracker
+    from relkit.wiring.stores import normalizer_files, run_folders, suite_files
+
+    suites = suite_files(workspace)
+    asked = suites.read(suite)
+    check_measured(asked, tool)
+    data = storage.read_bytes(path, what=path.name)
+    text = decode(data, source=path.name)
+    if tool == "garak":
+        results = parse_garak(text, source=path.name)
+    elif tool == "promptfoo":
+        results = parse_promptfoo(text, source=path.name)
+    else:
+        keys = None
+        if key is not None:
+            written = decode(storage.read_bytes(key, what=key.name), source=key.name)
+            keys = parse_keys(written, source=key.name)
+        trials = labelled(
+            parse_scores(text, source=path.name),
+            keys,
+            source=path.name,
+            key_source="the key" if key is None else key.name,
+        )
+        results = imported_scores(trials, asked.detection_cost or DetectionCost())
+    ports = ImportedRunPorts(
+        normalizers=normalizer_files(workspace),
+        runs=run_folders(workspace),
+        aggregators=DuckDBSlices,
+        clock=SystemClock(),
+        versions=versions(),
+        renderer=renderer(),
+        tracker=tracker(workspace),
+    )
+    return import_run(results, asked, ports, artifact=sha256_bytes(data))

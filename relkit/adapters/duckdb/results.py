@@ -44,7 +44,9 @@ _PERFECT: Mapping[str, str] = {
         f"{prefix}hits": f"b.{prefix}hits + b.{prefix}substitutions + b.{prefix}deletions"
         for prefix in ("", "raw_", "char_")
     },
-    **dict.fromkeys(("capped_errors", "entity_errors", "keyword_errors"), "0"),
+    **dict.fromkeys(
+        ("capped_errors", "entity_errors", "keyword_errors", "eer_errors", "dcf_cost"), "0"
+    ),
     **dict.fromkeys(("runaway", "loop"), "FALSE"),
     "failure": "NULL",
 }

@@ -25,6 +25,7 @@ from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
 from relkit.statistics.sums import (
     CORE_COLUMNS,
     COUNT_COLUMNS,
+    DETECTION_COLUMNS,
     LATER_COLUMNS,
     PROMPT,
     QUALITY_COLUMNS,
@@ -49,7 +50,7 @@ _TYPES: Mapping[str, str] = {
     **dict.fromkeys(CORE_COLUMNS, "BIGINT"),
     **dict.fromkeys(("runaway", "loop", "cached"), "BOOLEAN"),
     **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), "DOUBLE"),
-    **dict.fromkeys((*QUALITY_COLUMNS, *SPEECH_COLUMNS), "DOUBLE"),
+    **dict.fromkeys((*QUALITY_COLUMNS, *SPEECH_COLUMNS, *DETECTION_COLUMNS), "DOUBLE"),
     **dict.fromkeys(_TEXT, "VARCHAR"),
 }
 

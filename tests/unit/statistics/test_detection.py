@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.arrays import FloatArray
-from relkit.statistics.detection import DetectionCost, error_curve, trial_sums
-from relkit.statistics.types import BoolArray
+from relkit.statistics.detection import error_curve, trial_sums
+from relkit.statistics.types import BoolArray, DetectionCost
 
 COST = DetectionCost()
 
