@@ -589,7 +589,7 @@ def _markdown_it() -> MarkdownIt:
     parser.validateLink = _allowed_link  # type: ignore[method-assign]
     parser.core.ruler.push("pages", lambda state: _for_pages(state.tokens))
     parser.add_render_rule("image", _image_text)
-    parser.add_render_rule("text", lambda _, tokens, i, *__: _breakable(tokens[i].content))
+    parser.add_render_rule("text", _plain)
     parser.add_render_rule("code_inline", _code)
     parser.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
@@ -601,11 +601,16 @@ def _image_text(_: object, tokens: Sequence["Token"], index: int, *__: object) -
     return html.escape(tokens[index].content)
 
 
+def _plain(_: object, tokens: Sequence["Token"], index: int, *__: object) -> str:
+    return _breakable(_UNIT.sub("\N{NO-BREAK SPACE}", tokens[index].content))
+
+
 def _code(_: object, tokens: Sequence["Token"], index: int, *__: object) -> str:
     return f"<code>{_breakable(tokens[index].content)}</code>"
 
 
 _LONG_WORD = re.compile(r"\S{21,}")
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|points)(?!\w))")
 _PIECE = re.compile(r"[^,=/:;_.-]{1,16}[,=/:;_.-]?|[,=/:;_.-]")
 
 

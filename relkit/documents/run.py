@@ -17,6 +17,7 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, spec_of
 from relkit.disclosure.names import is_name
+from relkit.documents.bom_files import model_bom
 from relkit.documents.card import (
     NOT_HERE,
     CardRecords,
@@ -104,7 +105,7 @@ def card(options: CardOptions, ports: CardPorts) -> tuple[WrittenDocument, bytes
     the release, and for a card.yaml that says what it may not.
     """
     made = read_card(options.subject, ports)
-    data = _laid_out(made, options.format, ports.documents)
+    data = _laid_out(made, options.format, ports)
     if options.out is not None:
         storage.write_bytes(options.out, data)
     if options.strict:
@@ -324,11 +325,12 @@ def _rollback(release: Release, state: LedgerState, ports: CardPorts) -> Rollbac
         return None
 
 
-def _laid_out(made: ModelCard, format_: CardFormat, documents: DocumentRenderer) -> bytes:
+def _laid_out(made: ModelCard, format_: CardFormat, ports: CardPorts) -> bytes:
     if format_ == "eval-results":
         return eval_results(made).encode()
     if format_ == "cyclonedx":
-        raise UsageError("--format cyclonedx: not yet", hint="markdown, html, pdf, eval-results")
+        return model_bom(made, tool_version=ports.tool_version).encode()
+    documents = ports.documents
     body = documents.markdown("card", card_values(made))
     if format_ == "markdown":
         return f"{front_matter(made)}\n{body}".encode()

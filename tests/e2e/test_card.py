@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.conftest import ROOT, Workspace
 from tests.pages import Walk
@@ -96,6 +98,23 @@ def test_a_hubs_library_reads_the_card_offline(
     by_task = {entry.task_id: entry for entry in entries}
     assert by_task["wer_capped"].value == results["wer_capped", None].metric_value
     assert "95 % interval" in str(by_task["wer_capped@accent=scottish"].notes)
+
+
+@pytest.mark.slow
+def test_the_bill_of_materials_is_taken_by_strict_validators(desk: Workspace) -> None:
+    """CycloneDX 1.6 with the numbers of the card: the same bytes twice, others for another word."""
+    said = desk.relkit("card", "desk-asr", "--format", "cyclonedx")
+    assert (said.code, said.err) == (0, "")
+    assert desk.relkit("card", "desk-asr", "--format", "cyclonedx").out == said.out
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(said.out) is None
+    model = json.loads(said.out)["metadata"]["component"]
+    metrics = model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert {"wer_capped", "latency_ms.p95"} <= {metric["type"] for metric in metrics}
+    assert "accent=scottish" in {metric["slice"] for metric in metrics}
+    (desk.folder / CARD).write_text("schema: relkit.card/v1\ncontact: others\n", encoding="utf-8")
+    other = desk.relkit("card", "desk-asr", "--format", "cyclonedx")
+    assert json.loads(other.out)["serialNumber"] != json.loads(said.out)["serialNumber"]
+    assert "intended use" in other.out
 
 
 UNKNOWN_KEY = "schema: relkit.card/v1\nintendeduse: x\n"
