@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -117,9 +118,20 @@ class Workspace:
         return sorted(folders, key=lambda folder: folder.stat().st_ctime_ns)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
-    """Give a workspace as ``relkit init`` writes it."""
-    folder = tmp_path / "workspace"
+@pytest.fixture(scope="session")
+def commands_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give what ``relkit init`` writes without the attacks on agents, which few tests need."""
+    folder = tmp_path_factory.mktemp("scaffold") / "workspace"
     write_scaffold(folder, scaffold_source())
+    shutil.rmtree(folder / "datasets" / "assistant-safety")
+    return folder
+
+
+@pytest.fixture
+def workspace(
+    commands_alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Workspace:
+    """Give a workspace as ``relkit init`` writes it, with the dataset of commands alone."""
+    folder = tmp_path / "workspace"
+    write_scaffold(folder, commands_alone)
     return Workspace(folder=folder, capture=capsys)

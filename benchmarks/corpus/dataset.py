@@ -24,6 +24,7 @@ licence: CC0-1.0
 manifest: manifest.jsonl
 cluster: voice
 consent: optional
+subjects: synthetic
 slices: [accent, intent, noise, snr, channel, rate]
 bins: [{name: length, column: duration, edges: [1, 2, 4]}]
 """
@@ -107,10 +108,15 @@ def row(item: Item, duration: float) -> Row:
 def write_audio(folder: Path, item: Item, everyone: Sequence[Item]) -> tuple[Row, str]:
     """Store an item as FLAC, read it back, and return its manifest line and its digest."""
     samples, rate_hz = samples_of(item, everyone)
-    path = folder / "audio" / f"{item.id}.flac"
+    return row(item, len(samples) / rate_hz), write_clip(folder, item.id, samples, rate_hz)
+
+
+def write_clip(folder: Path, name: str, samples: dsp.Samples, rate_hz: int) -> str:
+    """Store samples as FLAC, read them back, and return their digest."""
+    path = folder / "audio" / f"{name}.flac"
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples.astype(np.int16), rate_hz, subtype="PCM_16", format="FLAC")
-    return row(item, len(samples) / rate_hz), stored_digest(path)
+    return stored_digest(path)
 
 
 def stored_digest(path: Path) -> str:
@@ -121,11 +127,21 @@ def stored_digest(path: Path) -> str:
 
 def write_tables(folder: Path, rows: Sequence[Row], digests: dict[str, str]) -> None:
     """Write the manifest, dataset.yaml and provenance.json."""
-    lines = [json.dumps(one, ensure_ascii=False) for one in rows]
-    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_rows(folder, rows)
     (folder / "dataset.yaml").write_text(DATASET_YAML, encoding="utf-8")
+    write_provenance(folder, engines.versions(), digests)
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Write the manifest."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_provenance(folder: Path, versions: dict[str, str], digests: dict[str, str]) -> None:
+    """Write provenance.json: what the samples were made with, and their digests by id."""
     provenance = {
-        "engines": engines.versions(),
+        "engines": versions,
         "made_with": {
             "numpy": np.__version__,
             "scipy": scipy.__version__,

@@ -32,7 +32,7 @@ class EngineError(Exception):
     """An engine is not installed or did not do its work."""
 
 
-def _run(arguments: Sequence[str], allowed: int = 0) -> str:
+def run(arguments: Sequence[str], allowed: int = 0) -> str:
     """Run a program by its name on the search path and return what it printed.
 
     `allowed` is an exit status that counts as success beside 0.
@@ -53,7 +53,7 @@ def _run(arguments: Sequence[str], allowed: int = 0) -> str:
 def _espeak(voice: Voice, rate: str, spoken: str, wav: Path) -> None:
     """Speak with espeak-ng; its rate is in words a minute, with 20 ms between words."""
     words_a_minute = {"slow": 138, "normal": 162, "fast": 188}[rate]
-    _run(
+    run(
         (
             *("espeak-ng", "-v", voice.model, "-p", str(voice.pitch)),
             *("-s", str(words_a_minute), "-g", "2", "-w", str(wav), spoken),
@@ -65,7 +65,7 @@ def _flite(voice: Voice, rate: str, spoken: str, wav: Path) -> None:
     """Speak with flite; its rate is a factor on durations."""
     stretch = {"slow": "1.15", "normal": "1.0", "fast": "0.87"}[rate]
     pitch = ("--setf", f"int_f0_target_mean={voice.pitch}") if voice.pitch else ()
-    _run(
+    run(
         (
             *("flite", "-voice", voice.model, "--setf", f"duration_stretch={stretch}"),
             *(*pitch, "-t", spoken, "-o", str(wav)),
@@ -86,7 +86,7 @@ def _festival(voice: Voice, rate: str, spoken: str, wav: Path) -> None:
     ]
     script = wav.with_suffix(".scm")
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _run(("festival", "-b", str(script)))
+    run(("festival", "-b", str(script)))
 
 
 _SPEAK = {"espeak-ng": _espeak, "flite": _flite, "festival": _festival}
@@ -104,7 +104,7 @@ def synthesise(voice: Voice, rate: str, spoken: str) -> tuple[Samples, int]:
 def _package_version(package: str) -> str:
     """Return Debian's version of a package, or `not installed`."""
     try:
-        return _run(("dpkg-query", "-W", "-f", "${Version}", package)).strip()
+        return run(("dpkg-query", "-W", "-f", "${Version}", package)).strip()
     except EngineError:
         return "not installed"
 
@@ -112,7 +112,7 @@ def _package_version(package: str) -> str:
 def _program_version(program: str) -> str:
     """Return the line in which an engine names its version, without its folders."""
     try:
-        printed = _run((program, "--version"), allowed=1)  # flite prints its version and exits 1
+        printed = run((program, "--version"), allowed=1)  # flite prints its version and exits 1
     except EngineError:
         return "not installed"
     lines = [line for line in printed.splitlines() if any(sign.isdigit() for sign in line)]
@@ -120,8 +120,11 @@ def _program_version(program: str) -> str:
     return named.split("  Data at:")[0].removeprefix(f"{shutil.which(program)}:").strip()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions the samples depend on, as the engines and Debian state them."""
-    programs = {f"{name} --version": _program_version(name) for name in PROGRAMS}
-    packages = {f"debian {name}": _package_version(name) for name in PACKAGES}
+def versions(more: Sequence[str] = ()) -> dict[str, str]:
+    """Return the versions the samples depend on, as the engines and Debian state them.
+
+    `more` are further programs, each in a package of its name.
+    """
+    programs = {f"{name} --version": _program_version(name) for name in (*PROGRAMS, *more)}
+    packages = {f"debian {name}": _package_version(name) for name in (*PACKAGES, *more)}
     return programs | packages

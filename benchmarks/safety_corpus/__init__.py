@@ -1,0 +1,1 @@
+"""How the bundled dataset `datasets/assistant-safety` is made: attacks on a voice agent, spoken."""
