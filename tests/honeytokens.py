@@ -431,7 +431,20 @@ def evaluate(hive: Hive) -> None:
     hive.relkit("rollback", "rollback", "asr")
     hive.relkit("rollback --apply", "rollback", "asr", "--apply", *WHO, *WHY)
     hive.relkit("registry yank", "registry", "yank", "asr", "2.4", *WHO, *WHY)
+    _write_cards(hive)
     hive.relkit("doctor", "doctor")
+
+
+def _write_cards(hive: Hive) -> None:
+    """Write the card of a release that is served, and of one that was withdrawn."""
+    text = f"schema: relkit.card/v1\ncontact: speech-team # {token('YAML comment')}\n"
+    beside = hive.folder / "registry" / "releases" / "asr" / "2.4" / "card.yaml"
+    beside.write_text(text, encoding="utf-8")
+    hive.relkit("card", "card", "asr", "--out", str(hive.out / "card.md"))
+    hive.relkit("card --json", "card", "asr@2.4", "--strict", "--json")
+    for kind in ("html", "eval-results"):
+        out = str(hive.out / f"card.{kind}")
+        hive.relkit(f"card --format {kind}", "card", "asr@2.4", "--format", kind, "--out", out)
 
 
 def _sign(hive: Hive, candidate: str, key: str) -> None:

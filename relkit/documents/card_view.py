@@ -134,7 +134,8 @@ def gap_words(gap: CardGap) -> _Cells:
             signed(end, "fraction").removesuffix(" points") for end in (shown.low, shown.high)
         )
         said = f"{number(shown.value, 'fraction').replace(' %', ' points')} ({low} to {high})"
-    visible = NONE if gap.visible is None else number(gap.visible, "fraction")
+    none = NONE if shown.value is None else "none"
+    visible = none if gap.visible is None else number(gap.visible, "fraction")
     return (
         gap.column,
         metric_name(gap.metric),

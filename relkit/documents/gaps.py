@@ -3,8 +3,12 @@
 Which two groups lie farthest apart is known only after looking, so that the interval holds for all
 pairs of groups together (Bonferroni 1936: a two-sided 95 % of G (G - 1) / 2 pairs). And a gap that
 is not there may only have been too small to be seen in this data, so that the smallest one is said
-that would have been seen in 4 of 5 cases: (t of the joint interval + t of 80 %) times the standard
-error of a pair, of the pair where it is largest (docs/cards.md, section "Gaps between groups").
+that probably would have been (docs/cards.md, section "Gaps between groups"): the gap g with
+
+    g = (t_joint + t_90) se(g),    se(g)^2 = se^2 (1 + ((r + g) / r)^2) / 2
+
+for the pair where that is largest, whose rates are r on average: what a group does worse, its
+speakers differ in more, in proportion. A power of 90 % by an estimated se is one of about 80 %.
 """
 
 import math
@@ -23,25 +27,31 @@ from relkit.report.types import SharedNumber
 from relkit.statistics.differences import rate_differences, unpaired_differences
 from relkit.statistics.distributions import TWO_SIDED_95, t_quantile
 from relkit.statistics.intervals import group_sum
-from relkit.statistics.power import POWER
 from relkit.statistics.rates import RateMetric
 from relkit.statistics.types import ClusterSums, Difference, PairedSums
 
 _ONE_GROUP = "fewer than two groups are large enough"
 _NO_GAP = "no interval"
 _LEAST_STEP = 0.001
+_POWER = 0.9
+_CLOSE = 1e-6
+_MOST_ROUNDS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pair:
-    """Two groups: how much worse ``worse`` is than ``better``, with joint ends; microdata."""
+class GroupPair:
+    """How much worse one group is than another, exact: it never leaves as it is.
+
+    ``low`` and ``high`` are the ends of the joint interval, ``visible`` the smallest gap of the two
+    that would have been seen, None where none up to 1 would.
+    """
 
     better: str
     worse: str
     gap: float
     low: float
     high: float
-    visible: float
+    visible: float | None
 
 
 def gap_of(
@@ -72,7 +82,7 @@ def gap_of(
     )
     if sums is None or len(groups) < 2:  # noqa: PLR2004 - a gap is between two
         return empty
-    pairs = _pairs(metric, groups, sums)
+    pairs = group_pairs(metric, groups, sums)
     if pairs is None:
         return replace(empty, gap=SharedNumber(missing=_NO_GAP))
     widest = max(pairs, key=lambda pair: (pair.gap, pair.better, pair.worse))
@@ -84,13 +94,15 @@ def gap_of(
         best=widest.better,
         worst=widest.worse,
         gap=gap,
-        visible=_upward(max(pair.visible for pair in pairs)),
+        visible=_upward([pair.visible for pair in pairs]),
         within=_within(gap, tolerance),
     )
 
 
-def _pairs(metric: RateMetric, groups: Sequence[str], sums: ClusterSums) -> list[_Pair] | None:
-    """Return all pairs of groups; None where one of them has no interval."""
+def group_pairs(
+    metric: RateMetric, groups: Sequence[str], sums: ClusterSums
+) -> list[GroupPair] | None:
+    """Return all pairs of groups with their differences; None where one has no interval."""
     by_group = {group: _only(sums, group) for group in groups}
     names = list(combinations(groups, 2))
     joint = 1.0 - (1.0 - TWO_SIDED_95) / len(names)
@@ -101,18 +113,19 @@ def _pairs(metric: RateMetric, groups: Sequence[str], sums: ClusterSums) -> list
             return None
         df = np.array([max(1.0, difference.df or 1.0)])
         usual, critical, power = (
-            float(t_quantile(share, df)[0]) for share in (TWO_SIDED_95, joint, POWER)
+            float(t_quantile(share, df)[0]) for share in (TWO_SIDED_95, joint, _POWER)
         )
         ends = (difference.worsening - difference.low, difference.high - difference.worsening)
         below, above = (end / usual * critical for end in ends)
-        seen = max(ends) / usual * (critical + power)
+        rate = ((difference.candidate or 0.0) + (difference.baseline or 0.0)) / 2
+        seen = _visible(rate, max(ends) / usual, critical=critical, power=power)
         if difference.worsening >= 0:
             better, worse, gap = other, one, difference.worsening
         else:
             better, worse, gap = one, other, -difference.worsening
             below, above = above, below
         pairs.append(
-            _Pair(
+            GroupPair(
                 better=better,
                 worse=worse,
                 gap=gap,
@@ -166,12 +179,29 @@ def _aligned(sums: ClusterSums, clusters: IntArray) -> ClusterSums:
     )
 
 
-def _upward(gap: float) -> float | None:
-    """Return the smallest visible gap on a grid of its own size, upward; None beyond 100 points."""
-    if not 0 < gap <= 1:
-        return None if gap else 0.0
-    step = max(_LEAST_STEP, rate_step(gap / 5))
-    return round(math.ceil(gap / step - 1e-9) * step, 9)
+def _visible(rate: float, se: float, *, critical: float, power: float) -> float | None:
+    """Return the smallest gap that would have been seen in about 4 of 5 cases; None: none is."""
+    gap = 0.0
+    for _ in range(_MOST_ROUNDS):
+        grown = se * math.sqrt((1 + ((rate + gap) / rate) ** 2) / 2) if rate > 0 else se
+        needed = (critical + power) * grown
+        if needed - gap < _CLOSE:
+            return needed
+        if needed > 1:
+            return None
+        gap = needed
+    return None
+
+
+def _upward(gaps: Sequence[float | None]) -> float | None:
+    """Return the largest of the visible gaps on a grid of its own size, upward."""
+    largest = 0.0
+    for gap in gaps:
+        if gap is None or gap > 1:
+            return None
+        largest = max(largest, gap)
+    step = max(_LEAST_STEP, rate_step(largest / 5))
+    return round(math.ceil(largest / step - 1e-9) * step, 9)
 
 
 def _within(gap: SharedNumber, tolerance: float | None) -> bool | None:

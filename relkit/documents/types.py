@@ -162,7 +162,7 @@ class CardGap:
 
     ``best`` and ``worst`` name the two slices, empty where there is no gap to tell. ``gap`` has its
     interval, joint over all pairs of groups. ``visible`` is the smallest gap that this data would
-    have shown in 4 of 5 cases, None where that cannot be told. ``groups`` are compared,
+    probably have shown, None where none is, or it cannot be told. ``groups`` are compared,
     ``left_out`` says that others are too small. ``tolerance`` is what card.yaml tolerates,
     ``within`` whether the interval keeps to it, None where nobody said or it cannot be told.
     """
