@@ -711,3 +711,64 @@ def test_a_promotion_moves_the_alias_in_mlflow(reg: Registry) -> None:
         assert ("relkit.version", "1.0.0") in database.execute(tags).fetchall()
     finally:
         database.close()
+
+
+def test_a_card_says_who_signed_and_where_to_go_back(reg: Registry) -> None:
+    """The signature is verified with the keys of relkit.yaml, and the ledger names the target."""
+    reg.register()
+    assert reg.promote("1.0.0", "by-key").code == 0
+    reg.register("1.1.0", name="two")
+    assert reg.promote("1.1.0", "two").code == 0
+    first = reg.workspace.relkit("card", "asr@1.0.0").out
+    assert "Signature: verified: signed by the trusted key " in first
+    newer = reg.workspace.relkit("card", "asr").out
+    assert "# asr 1.1.0" in newer
+    assert "If this release is bad, go back to asr 1.0.0 (a gate passed it)." in newer
+    assert "Signature: unsigned: nobody vouches for it." in newer
+    marker = reg.folder / "relkit.yaml"
+    text = marker.read_text(encoding="utf-8")
+    marker.write_text("\n".join(line for line in text.splitlines() if "signing" not in line))
+    untrusted = reg.workspace.relkit("card", "asr@1.0.0").out
+    assert "Signature: not verified: no trusted key has signed it." in untrusted
+
+
+def test_a_card_uses_no_decision_that_is_not_the_one_of_the_ledger(reg: Registry) -> None:
+    """One that is gone is said to be; one about another artifact is refused."""
+    reg.register()
+    assert reg.promote("1.0.0", "own").code == 0
+    kept = reg.folder / "registry" / "releases" / "asr" / "1.0.0"
+    (decision,) = kept.glob("decision-*.json")
+    before = decision.read_bytes()
+    shutil.rmtree(reg.folder / ".relkit" / "decisions")
+    decision.write_bytes(before.replace(b'"payload":"', b'"payload":"e30'))
+    said = reg.workspace.relkit("card", "asr", "--json")
+    assert (said.code, "decision" in said.document["not_measured"]) == (0, True)
+    assert "is not here, or was changed" in reg.workspace.relkit("card", "asr").out
+    other = parse_envelope((reg.folder / "decisions" / "two.json").read_bytes(), source="two")
+    document = json.loads((kept / "release.json").read_text())
+    reg.workspace.relkit("registry", "yank", "asr", "1.0.0", "--reason", "x")
+    document |= {"version": "1.0.1", "decision": other.digest}
+    (reg.folder / "next.json").write_text(json.dumps(document))
+    assert reg.relkit("register", str(reg.folder / "next.json")).code == 0
+    folder = kept.with_name("1.0.1")
+    (folder / "decision-0.json").write_bytes(render_envelope(other))
+    refused = reg.workspace.relkit("card", "asr@1.0.1")
+    assert (refused.code, "about another artifact" in refused.err) == (2, True), refused.err
+
+
+def test_the_card_of_a_stack_names_what_it_pins(reg: Registry) -> None:
+    """It was not measured as one; the decision about all of its parts is its own."""
+    reg.register()
+    reg.register("2.0", model="llm", component="llm", name="two")
+    stack = {"schema": "relkit.release/v1", "model": "voice", "version": "7", "component": "stack"}
+    document = {**stack, "owner": "x", "licence": "MIT", "pins": {"asr": "1.0.0", "llm": "2.0"}}
+    (reg.folder / "stack.json").write_text(json.dumps(document))
+    assert reg.relkit("register", str(reg.folder / "stack.json")).code == 0
+    assert reg.promote("7", "stack", model="voice").code == 0
+    said = reg.workspace.relkit("card", "voice", "--json")
+    assert said.code == 0, said.err
+    assert said.document["not_measured"][0] == "evaluation"
+    assert "decision" not in said.document["not_measured"]
+    text = reg.workspace.relkit("card", "voice").out
+    assert "| pins | asr 1.0.0 |" in text
+    assert "| verdict | PASS |" in text
