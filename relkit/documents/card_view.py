@@ -97,7 +97,7 @@ def card_values(card: ModelCard) -> Mapping[str, object]:
         ),
         "decision": () if card.decision is None else _decision(card.decision),
         "checks": () if card.decision is None else tuple(map(_check, card.decision.shown.rows)),
-        "decision_remarks": () if card.decision is None else card.decision.shown.remarks,
+        "unshown_checks": 0 if card.decision is None else card.decision.shown.hidden,
         "signature": signature_words(card.signature),
         "rollback": _rollback(card),
         "history": tuple(

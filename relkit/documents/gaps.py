@@ -5,10 +5,12 @@ pairs of groups together (Bonferroni 1936: a two-sided 95 % of G (G - 1) / 2 pai
 is not there may only have been too small to be seen in this data, so that the smallest one is said
 that probably would have been (docs/cards.md, section "Gaps between groups"): the gap g with
 
-    g = (t_joint + t_90) se(g),    se(g)^2 = se^2 (1 + ((r + g) / r)^2) / 2
+    g = (t_joint + t_90) se(g),    se(g)^2 = p (1 + k) / 2 + b (1 + k^2) / 2,    k = (r + g) / r
 
-for the pair where that is largest, whose rates are r on average: what a group does worse, its
-speakers differ in more, in proportion. A power of 90 % by an estimated se is one of about 80 %.
+for the pair where that is largest, whose rates are r on average. Its se^2 has a part p that grows
+with the rate, as counts of rare events do (r / n of each group, n its words; never more than se^2),
+and a rest b between speakers, which grows with its square: what a group does worse, its speakers
+differ in more, in proportion. A power of 90 % by an estimated se is one of about 80 %.
 """
 
 import math
@@ -117,8 +119,8 @@ def group_pairs(
         )
         ends = (difference.worsening - difference.low, difference.high - difference.worsening)
         below, above = (end / usual * critical for end in ends)
-        rate = ((difference.candidate or 0.0) + (difference.baseline or 0.0)) / 2
-        seen = _visible(rate, max(ends) / usual, critical=critical, power=power)
+        per_unit = sum(1.0 / by_group[group].columns[metric.n].sum() for group in (one, other))
+        seen = _visible(difference, max(ends) / usual, per_unit, t=critical + power)
         if difference.worsening >= 0:
             better, worse, gap = other, one, difference.worsening
         else:
@@ -179,12 +181,17 @@ def _aligned(sums: ClusterSums, clusters: IntArray) -> ClusterSums:
     )
 
 
-def _visible(rate: float, se: float, *, critical: float, power: float) -> float | None:
-    """Return the smallest gap that would have been seen in about 4 of 5 cases; None: none is."""
+def _visible(difference: Difference, se: float, per_unit: float, *, t: float) -> float | None:
+    """Return the smallest gap that would have been seen in about 4 of 5 cases; None: none is.
+
+    ``per_unit`` is 1 / n of both groups together, ``t`` how many standard errors it takes.
+    """
+    rate = ((difference.candidate or 0.0) + (difference.baseline or 0.0)) / 2
+    of_counts = min(se * se, rate * per_unit)
     gap = 0.0
     for _ in range(_MOST_ROUNDS):
-        grown = se * math.sqrt((1 + ((rate + gap) / rate) ** 2) / 2) if rate > 0 else se
-        needed = (critical + power) * grown
+        k = (rate + gap) / rate if rate > 0 else 1.0
+        needed = t * math.sqrt((of_counts * (1 + k) + (se * se - of_counts) * (1 + k * k)) / 2)
         if needed - gap < _CLOSE:
             return needed
         if needed > 1:
