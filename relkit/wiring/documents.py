@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def document_renderer(workspace: "Workspace | None") -> "DocumentRenderer":
     """Return what fills templates and draws pages; without a workspace with relkit's alone."""
-    from relkit.adapters.documents import DocumentPages
+    from relkit.adapters.documents.pages import DocumentPages
 
     return DocumentPages(None if workspace is None else workspace.folder)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.documents import TEMPLATES
+from relkit.adapters.documents.sandbox import TEMPLATES
 from tests.conftest import Workspace
 from tests.runbook_data import write_story
 
