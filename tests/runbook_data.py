@@ -48,6 +48,13 @@ limits:
 POLICIES = ("cost", "inputs", "serving", "sizing", "turns-answered", "launch", "tts-promotion")
 """Shipped ones, with the columns that the story's turns have."""
 
+ABUSE = """\
+schema: relkit.abuse/v1
+name: abuse
+classes: {trial: [t01, t02]}
+measures: [turns]
+"""
+
 PROMOTION = """\
 schema: relkit.gate/v1
 name: asr-promotion
@@ -73,6 +80,7 @@ def write_story(folder: Path) -> Path:
         )
         (gates / f"{name}.yaml").write_text(text, encoding="utf-8")
     (gates / "asr-rollout.yaml").write_text(ROLLOUT, encoding="utf-8")
+    (gates / "abuse.yaml").write_text(ABUSE, encoding="utf-8")
     (gates / "asr-promotion.yaml").write_text(PROMOTION, encoding="utf-8")
     live = {"llm": "3.2", "retrieval": "5.2", "tts": "1.8"}
     for version, asr, at in (
@@ -80,14 +88,14 @@ def write_story(folder: Path) -> Path:
         ("7", "2.4", "2026-01-14T08:00:00Z"),
     ):
         pins = {"asr": asr, **live}
-        _add(folder, "assistant", version, at, component="stack", kind="stack", pins=pins)
-        _serve(folder, "assistant", version, at, None)
-    _add(folder, "asr", "2.5", "2026-01-14T09:00:00Z", requires={"llm": ">=3"})
-    _serve(folder, "asr", "2.5", "2026-01-14T10:00:00Z", 0.01)
+        add_release(folder, "assistant", version, at, component="stack", kind="stack", pins=pins)
+        serve_release(folder, "assistant", version, at, None)
+    add_release(folder, "asr", "2.5", "2026-01-14T09:00:00Z", requires={"llm": ">=3"})
+    serve_release(folder, "asr", "2.5", "2026-01-14T10:00:00Z", 0.01)
     return folder
 
 
-def _add(folder: Path, model: str, version: str, at: str, **fields: Any) -> None:  # noqa: ANN401 - any field
+def add_release(folder: Path, model: str, version: str, at: str, **fields: Any) -> None:  # noqa: ANN401 - any field
     """Write a record with its artifact and its decision, and register it."""
     ports = registry_ports(open_workspace(folder))
     given: dict[str, Any] = {"component": "asr", "kind": "files", "owner": "speech team", **fields}
@@ -133,7 +141,7 @@ def _gated(artifact: str, at: str) -> GateDecision:
     )
 
 
-def _serve(folder: Path, model: str, version: str, at: str, share: float | None) -> None:
+def serve_release(folder: Path, model: str, version: str, at: str, share: float | None) -> None:
     """Give a release all traffic, or a share of it."""
     ports = registry_ports(open_workspace(folder))
     state, entry = _state(folder, model), Entry(at=at, by="ci", reason="")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relkit.core.wording import percent
+from relkit.documents.monitors_view import Monitor, monitor_row, monitors_of
 from relkit.documents.runbook_types import ModelInService, OpenPoints, RunbookFacts
 from relkit.documents.runbook_view import (
     TURNS_BEFORE,
@@ -12,8 +13,6 @@ from relkit.documents.runbook_view import (
     command,
     component_name,
     header,
-    last_look,
-    monitors,
     owner_of,
 )
 from relkit.incident.signals import ANY_COMPONENT, SHIPPED_SIGNALS, TELEMETRY_NAMES
@@ -89,11 +88,11 @@ SYMPTOMS: tuple[Symptom, ...] = (
 """The symptoms of a voice assistant that a first hour begins with."""
 
 _SAYS = {
-    "slo": "confirmed: exit 1, page or ticket; excluded: exit 0",
-    "drift": "confirmed: exit 1, drift was sustained; excluded: exit 0",
-    "cost": "confirmed: exit 1, the bound is passed; excluded: exit 0",
-    "health": "confirmed: exit 1, and the part it names; excluded: exit 0",
-    "capacity": "confirmed: exit 1, it falls short; excluded: exit 0",
+    "slo": "Confirmed: exit 1, page or ticket; excluded: exit 0",
+    "drift": "Confirmed: exit 1, drift was sustained; excluded: exit 0",
+    "cost": "Confirmed: exit 1, the bound is passed; excluded: exit 0",
+    "health": "Confirmed: exit 1, and the part it names; excluded: exit 0",
+    "capacity": "Confirmed: exit 1, it falls short; excluded: exit 0",
 }
 
 _CHANGES = 6
@@ -102,7 +101,7 @@ _CHANGES = 6
 
 def first_hour_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
     """Return what fills the runbook ``first-hour``: what changed last, then symptom by symptom."""
-    watched = list(monitors(facts, OpenPoints()))
+    watched = list(monitors_of(facts.policies))
     if not watched:
         open_points.stated(None, "a policy of live traffic (slo, drift, cost, health) in gates/")
     return {
@@ -110,9 +109,7 @@ def first_hour_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
         "triage": command("triage", "--telemetry", TURNS_BEFORE, TURNS_NOW),
         "check": command("telemetry", "check", TURNS_NOW),
         "alarms": [
-            row | {"last": last_look(facts, "slo", str(row["name"]), open_points)}
-            for row in watched
-            if row["kind"] == "slo"
+            monitor_row(monitor, facts, open_points) for monitor in watched if monitor.kind == "slo"
         ],
         "changes": list(_changes(facts)),
         "symptoms": [_symptom(symptom, facts, watched, open_points) for symptom in SYMPTOMS],
@@ -146,33 +143,29 @@ def _what(kind: EventKind, traffic: float | None) -> str:
 def _symptom(
     symptom: Symptom,
     facts: RunbookFacts,
-    watched: Sequence[Worded],
+    watched: Sequence[Monitor],
     open_points: OpenPoints,
 ) -> Worded:
     signals = [signal for signal in SHIPPED_SIGNALS if signal.name in symptom.signals]
     suspects = [served for served in facts.served if _can(symptom, served)]
-    policies = [row for row in watched if _watches(symptom, row)]
-    for kind, _ in symptom.watches:
-        if not any(row["kind"] == kind for row in policies):
+    confirms: list[Worded] = []
+    for kind, parts in symptom.watches:
+        looking = [monitor for monitor in watched if _watches(monitor, kind, parts)]
+        if not looking:
             open_points.stated(None, f"a {kind} policy that watches {symptom.name} (gates/)")
+        confirms += [
+            monitor_row(monitor, facts, open_points, only=parts)
+            | {"says": _SAYS.get(monitor.kind, _SAYS["slo"])}
+            for monitor in looking
+        ]
     triage = command("triage", "--telemetry", TURNS_BEFORE, TURNS_NOW)
     names = ", ".join(signal.name for signal in signals)
-    confirms = [
-        {
-            "before": row["before"],
-            "command": row["command"],
-            "says": _SAYS[str(row["kind"])],
-            "bounds": row["bounds"],
-            "last": last_look(facts, _kind(row), str(row["name"]), open_points),
-        }
-        for row in policies
-    ]
     if signals:
         confirms.append(
             {
                 "before": "",
                 "command": triage,
-                "says": f"confirmed: it names {names}; excluded: exit 0, or another signal",
+                "says": f"Confirmed: it names {names}; excluded: exit 0, or another signal",
                 "bounds": "the hours and days before",
                 "last": "",
             }
@@ -220,15 +213,6 @@ def _can(symptom: Symptom, served: ModelInService) -> bool:
     return component in (named or set(TELEMETRY_NAMES.values()) | {"asr", "llm", "tts"})
 
 
-def _kind(row: Worded) -> Watch:
-    kinds: tuple[Watch, ...] = ("slo", "drift", "cost", "health", "capacity")
-    return next(kind for kind in kinds if kind == row["kind"])
-
-
-def _watches(symptom: Symptom, row: Worded) -> bool:
-    """Return whether a policy looks at a symptom."""
-    for kind, parts in symptom.watches:
-        if row["kind"] == kind:
-            looked_at = str(row["watches"])
-            return not parts or any(part in looked_at for part in parts)
-    return False
+def _watches(monitor: Monitor, kind: Watch, parts: tuple[str, ...]) -> bool:
+    """Return whether a monitor is of a kind and looks at one of some parts, or at any."""
+    return monitor.kind == kind and (not parts or any(what in parts for what, _ in monitor.parts))

@@ -8,16 +8,9 @@ from relkit.canary.policies import sliced_triggers
 from relkit.canary.types import CanaryPolicy, CanaryStep, PlannedStep, SampledUnits
 from relkit.core.values import after, duration_s
 from relkit.core.wording import count, duration, number, percent, short_digest
+from relkit.documents.monitors_view import last_look, monitor_row, monitors_of
 from relkit.documents.runbook_types import OpenPoints, RunbookFacts
-from relkit.documents.runbook_view import (
-    TURNS_BEFORE,
-    TURNS_NOW,
-    Worded,
-    command,
-    header,
-    last_look,
-    monitors,
-)
+from relkit.documents.runbook_view import TURNS_BEFORE, TURNS_NOW, Worded, command, header
 from relkit.registry.types import EventKind
 
 _NO_TRAFFIC = 1e-6
@@ -62,7 +55,7 @@ def rollout_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
             "unit": policy.unit,
             "missing": percent(policy.max_missing),
             "shadow": policy.enforcement == "shadow",
-            "last": last_look(facts, "canary", policy.name, open_points),
+            "last": last_look(facts, "canary", policy.name, open_points, about=facts.version),
             "plan": command("canary", policy.name, "--plan", "--reference", TURNS_BEFORE),
             "first": command(
                 *("canary", policy.name, "--reference", TURNS_BEFORE),
@@ -103,7 +96,8 @@ def decision_words(facts: RunbookFacts, open_points: OpenPoints) -> str:
         what = f"the gate decision behind {facts.model} {facts.version}"
         return open_points.stated(None, what)
     digest = facts.state.decisions.get(facts.version) or facts.release.decision or ""
-    expires = f", valid to {decision.expires}" if decision.expires else ""
+    valid = "expired at" if decision.expires <= facts.as_of else "valid to"
+    expires = f", {valid} {decision.expires}" if decision.expires else ""
     verdict = f"{decision.policy.name}: {decision.verdict}"
     return f"{verdict}, decided at {decision.created}{expires} ({short_digest(digest)})"
 
@@ -162,7 +156,7 @@ def _steps(facts: RunbookFacts, policy: CanaryPolicy, open_points: OpenPoints) -
             "share": percent(step.share),
             "least": duration(step.min_duration_s),
             "rules_out": f"x {step.detectable:g}",
-            **_needs(policy, step, needs, sample),
+            **_needs(step, needs, sample, open_points),
             "since": begun.get(step.share) or step.from_ or "not begun",
             "begun": step.share in begun,
             "command": ""
@@ -175,22 +169,25 @@ def _steps(facts: RunbookFacts, policy: CanaryPolicy, open_points: OpenPoints) -
 
 
 def _needs(
-    policy: CanaryPolicy, step: CanaryStep, needs: PlannedStep, sample: SampledUnits
+    step: CanaryStep, needs: PlannedStep, sample: SampledUnits, open_points: OpenPoints
 ) -> Worded:
-    """Return the turns and events of both arms that a step needs, and which trigger it is for."""
-    slowest = next((trigger for trigger in policy.watched if trigger.id == needs.waits_for), None)
-    events = "never"
-    if needs.turns is not None and slowest is not None:
-        _, of_trigger = sample.counts[slowest.id, None]
-        each = float(of_trigger.sum()) / float(sample.turns.sum())
-        events = count(math.ceil(needs.turns * each))
+    """Return the turns and events of both arms that a step needs, and which trigger it is for.
+
+    Where no rate and no tail has to be ruled out nothing tells how many they are.
+    """
+    slowest, turns = needs.waits_for, needs.turns
+    if slowest is None:
+        words = open_points.measured(None, "what a step has to see whose triggers are all means")
+        return {"turns": words, "canary_turns": words, "events": words, "waits_for": "its means"}
+    if turns is None:
+        return {"turns": "never", "canary_turns": "never", "events": "never", "waits_for": slowest}
+    _, events = sample.counts[slowest, None]
+    each = float(events.sum()) / float(sample.turns.sum())
     return {
-        "turns": "never" if needs.turns is None else count(needs.turns),
-        "canary_turns": "never"
-        if needs.turns is None
-        else count(math.ceil(needs.turns * step.share)),
-        "events": events if slowest is not None else "none",
-        "waits_for": "its least time" if slowest is None else slowest.id,
+        "turns": count(turns),
+        "canary_turns": count(math.ceil(turns * step.share)),
+        "events": count(math.ceil(turns * each)),
+        "waits_for": slowest,
     }
 
 
@@ -229,7 +226,7 @@ def post_release_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
     """Return what fills the runbook ``post-release``: what is watched, against what, until when."""
     since = _since(facts)
     served = open_points.measured(since, f"since when {facts.model} {facts.version} has traffic")
-    rows = list(monitors(facts, open_points))
+    rows = [monitor_row(one, facts, open_points) for one in monitors_of(facts.policies)]
     if not rows:
         open_points.stated(None, "a policy of live traffic (slo, drift, cost, health) in gates/")
     return {
@@ -249,11 +246,11 @@ def post_release_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
 
 def _since(facts: RunbookFacts) -> str | None:
     """Return since when a release has all traffic, or a share of it; None: it has none."""
-    spans = [span for span in facts.state.served if span.version == facts.version]
-    going_on = [span for span in spans if span.until is None]
-    if going_on:
-        return going_on[-1].since
-    return next((one.since for one in facts.served if one.model == facts.model), None)
+    own = next(served for served in facts.served if served.model == facts.model)
+    if own.live == facts.version and own.since is not None:
+        return own.since
+    spans = (span for span in facts.state.served if span.version == facts.version)
+    return next((span.since for span in spans if span.until is None), None)
 
 
 def _until(row: Worded, since: str | None) -> str:

@@ -7,6 +7,7 @@ from relkit.canary.types import CanaryPolicy
 from relkit.documents.types import NOT_MEASURED
 from relkit.gate.types import CheckRecord, GateDecision, GatePolicy
 from relkit.incident.received.words import NOT_STATED
+from relkit.incident.types import AbusePolicy
 from relkit.monitoring.cost.types import CostPolicy
 from relkit.monitoring.drift.types import DriftPolicy
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
@@ -19,7 +20,10 @@ from relkit.rollback.types import RollbackTarget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkspacePolicies:
-    """The policies of a workspace by kind, each in the order of their names."""
+    """The policies of a workspace by kind, each in the order of their names.
+
+    ``abuse`` has the file of each, which it is given by. ``unread`` are files of another kind.
+    """
 
     gates: tuple[GatePolicy, ...] = ()
     canaries: tuple[CanaryPolicy, ...] = ()
@@ -28,6 +32,8 @@ class WorkspacePolicies:
     costs: tuple[CostPolicy, ...] = ()
     health: tuple[HealthPolicy, ...] = ()
     capacity: tuple[CapacityPolicy, ...] = ()
+    abuse: tuple[tuple[str, AbusePolicy], ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,9 @@ now and of before, which only the reader knows; a runbook begins by setting them
 import shlex
 from collections.abc import Iterator
 
-from relkit.core.wording import limit, percent
+from relkit.core.wording import percent
 from relkit.documents.runbook_types import ModelInService, OpenPoints, RunbookFacts
 from relkit.incident.signals import TELEMETRY_NAMES
-from relkit.monitoring.serving.types import HealthPolicy
-from relkit.monitoring.slo.burn import alerts_of, factor_of
-from relkit.monitoring.slo.types import SloPolicy
-from relkit.monitoring.types import Watch
 from relkit.rollback.target import SIGN
 from relkit.rollback.types import RollbackTarget
 
@@ -44,6 +40,8 @@ def header(facts: RunbookFacts, title: str, open_points: OpenPoints) -> Worded:
     ``service`` has a row for each model of the registry; ``decides`` says whose release it is.
     """
     release = facts.release
+    for name in facts.policies.unread:
+        open_points.stated(None, f"what {name} says: runbooks do not read that kind")
     return {
         "title": f"{title}: {facts.model} {facts.version}",
         "model": facts.model,
@@ -98,140 +96,6 @@ def exports_of(values: object) -> tuple[str, ...]:
     """Return the lines that set what the commands among some values leave to the reader."""
     text = str(values)
     return tuple(line for place, line in READER_SETS.items() if place in text)
-
-
-# --- what watches live traffic
-
-
-def last_look(facts: RunbookFacts, kind: Watch, policy: str, open_points: OpenPoints) -> str:
-    """Return the newest look by a policy in words; "not measured" where there was none."""
-    finding = facts.finding(kind, policy)
-    words = None if finding is None else f"{finding.verdict} at {finding.created}: {finding.reason}"
-    return open_points.measured(words, f"what {policy} ({kind}) says of live traffic")
-
-
-def monitors(facts: RunbookFacts, open_points: OpenPoints) -> Iterator[Worded]:
-    """Yield every policy of live traffic: what it watches, its bounds, its command, its last look.
-
-    ``span`` is how far it looks back (``30d``), empty where it does not say.
-    """
-    policies = facts.policies
-    for slo in policies.objectives:
-        yield _monitor(
-            facts,
-            open_points,
-            ("slo", slo.name),
-            f"{_good(slo)}: {percent(slo.objective)} of them over {slo.window}",
-            "; ".join(
-                f"{alert.severity} over a burn of {float(factor_of(alert, slo.window_s)):g} in "
-                f"{alert.short} and {alert.long}"
-                for alert in alerts_of(slo.window_s, slo.alerts)
-            ),
-            _source(slo),
-            slo.window,
-        )
-    for drift in policies.drifts:
-        profile = f"{drift.name}.profile.json"
-        yield _monitor(
-            facts,
-            open_points,
-            ("drift", drift.name),
-            f"the distribution of {', '.join(drift.judged)}",
-            f"PSI {drift.threshold.psi:g} and an alarm, in {drift.sustained.needed} of "
-            f"{drift.sustained.among} windows of {drift.window}",
-            ("--reference", profile, "--current", TURNS_NOW),
-            f"{drift.sustained.among * drift.window_s}s",
-            before=command(
-                "drift", "profile", TURNS_BEFORE, "--to", profile, "--policy", drift.name
-            ),
-        )
-    for cost in policies.costs:
-        yield _monitor(
-            facts,
-            open_points,
-            ("cost", cost.name),
-            f"cost per {', '.join(per.replace('_', ' ') for per in cost.per)}",
-            f"cost per success up by {percent(cost.margin)}",
-            ("--baseline", TURNS_BEFORE, "--candidate", TURNS_NOW),
-            "",
-        )
-    for health in policies.health:
-        yield _monitor(
-            facts,
-            open_points,
-            ("health", health.name),
-            ", ".join(part for part, _ in _health_bounds(health)),
-            "; ".join(bound for _, bound in _health_bounds(health)),
-            ("--telemetry", TURNS_NOW),
-            health.span,
-        )
-    for capacity in policies.capacity:
-        yield _monitor(
-            facts,
-            open_points,
-            ("capacity", capacity.name),
-            "arrivals, ramp, slots and replicas",
-            f"p95 {limit(capacity.slo.p95_ms, 'ms')}, errors {percent(capacity.slo.error_rate)}, "
-            f"waiting {percent(capacity.waiting)}",
-            ("--telemetry", TURNS_NOW),
-            "",
-        )
-
-
-def _monitor(  # noqa: PLR0913, PLR0917 - the columns of one table
-    facts: RunbookFacts,
-    open_points: OpenPoints,
-    policy: tuple[Watch, str],
-    watches: str,
-    bounds: str,
-    source: tuple[str, ...],
-    span: str,
-    before: str = "",
-) -> Worded:
-    kind, name = policy
-    return {
-        "kind": kind,
-        "name": name,
-        "watches": watches,
-        "bounds": bounds,
-        "command": command(kind, name, *source),
-        "before": before,
-        "span": span,
-        "last": last_look(facts, kind, name, open_points),
-    }
-
-
-def _good(slo: SloPolicy) -> str:
-    """Return what good events of an objective are."""
-    good = slo.good
-    if good.rate is not None:
-        return f"turns that are {'' if good.is_ else 'not '}{good.rate}"
-    if good.tail is not None and good.below is not None:
-        return f"turns whose {good.tail} is at most {limit(good.below, 'ms')}"
-    return "events that a Prometheus server counts as good"
-
-
-def _source(slo: SloPolicy) -> tuple[str, ...]:
-    """Return where an objective's events come from, as options."""
-    if slo.good.rate is None and slo.good.tail is None:
-        return ("--prometheus", PROMETHEUS_URL)
-    return ("--telemetry", TURNS_NOW)
-
-
-def _health_bounds(policy: HealthPolicy) -> Iterator[tuple[str, str]]:
-    """Yield what a policy of serving health watches, each with its bound."""
-    if policy.queue is not None:
-        wait = limit(policy.queue.p95_ms, "ms")
-        yield "queue", f"p95 of waiting {wait} with {policy.queue.slots} slots"
-    if policy.retries is not None:
-        yield "retries", f"{policy.retries.amplification:g} attempts for a first one"
-    if policy.tenants is not None:
-        yield "tenant classes", f"evidence of {policy.tenants.evidence:g} for a spike"
-    if policy.churn is not None:
-        yield "churn of partial text", f"churn {percent(policy.churn.max)}"
-    if policy.budget is not None:
-        name = policy.budget if isinstance(policy.budget, str) else "of its own"
-        yield "latency by stage", f"the latency budget {name}"
 
 
 # --- rollback

@@ -31,6 +31,7 @@ from relkit.documents.runbook_view import exports_of, rollback_values
 from relkit.documents.types import DocumentFormat, RunbookKind, WrittenDocument
 from relkit.gate.policies import parse_policy
 from relkit.gate.types import CheckRecord, GateDecision
+from relkit.incident.policies import parse_abuse_policy
 from relkit.monitoring.cost.price_files import parse_cost_policy
 from relkit.monitoring.drift.files import parse_drift_policy
 from relkit.monitoring.serving.files import (
@@ -72,8 +73,9 @@ _PARSERS: Mapping[str, tuple[str, Callable[..., object]]] = {
 }
 """Schema to the field of :class:`WorkspacePolicies`, and what reads such a file."""
 
-_NO_RUNBOOK = frozenset({"relkit.triage/v1"})
+_ABUSE = "relkit.abuse/v1"
 _SCHEMA = re.compile(r"^[\"']?schema[\"']?:[ ]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_OTHER_KIND = re.compile(r"relkit\.[a-z-]+/v[0-9]+")
 _OPENSLO = re.compile(r"^apiVersion:[ ]*[\"']?openslo/", re.MULTILINE)
 
 
@@ -96,12 +98,14 @@ class RunbookPorts:
 
     ``policies`` gives (file name, text) of every policy of the workspace, by name, ``findings`` the
     records of looks at live traffic. ``checks`` gives those of some names that are there, or why
-    one cannot be used. ``shown`` names a path without a folder of the machine.
+    one cannot be used. ``shown`` names a path without a folder of the machine, ``gates`` is the
+    folder of policies by it.
     """
 
     registry: RollbackPorts
     releases: ReleaseFolder
     policies: Callable[[], Iterable[tuple[str, str]]]
+    gates: str
     findings: Callable[[], Iterable[LiveFinding]]
     checks: Callable[[Iterable[str]], Mapping[str, CheckRecord | str]]
     documents: DocumentRenderer
@@ -164,7 +168,7 @@ def read_facts(kind: RunbookKind, subject: str | None, ports: RunbookPorts) -> R
     )
     as_of = max([as_of, *(finding.created for finding in findings)])
     served = tuple(_in_service(ports, histories))
-    policies = read_policies(ports.policies())
+    policies = read_policies(ports.policies(), folder=ports.gates)
     required = {needed.name for policy in policies.gates for needed in policy.requires}
     plans = replace(registry, clock=_RecordedTime(as_of), mirror=None)
     digests = frozenset({release.decision, state.decisions.get(release.version)} - {None})
@@ -318,15 +322,18 @@ def _decision(
     return None, None
 
 
-def read_policies(texts: Iterable[tuple[str, str]]) -> WorkspacePolicies:
-    """Return the policies of (file name, text); raises InvalidInput with file and line."""
+def read_policies(texts: Iterable[tuple[str, str]], *, folder: str) -> WorkspacePolicies:
+    """Return the policies of (file name, text) in a folder; raises InvalidInput with the line."""
     by_kind: dict[str, list[object]] = {}
     for source, text in texts:
         written = _SCHEMA.search(text)
         schema = SLO_SCHEMA if _OPENSLO.search(text) else written[1] if written else ""
-        if schema in _NO_RUNBOOK:
-            continue
-        # What says of no kind that it is one is refused by the reader of gate policies.
-        field, parse = _PARSERS.get(schema, _PARSERS["relkit.gate/v1"])
-        by_kind.setdefault(field, []).append(parse(text, source=source))
+        if schema == _ABUSE:
+            policy = (f"{folder}/{source}", parse_abuse_policy(text, source=source))
+            by_kind.setdefault("abuse", []).append(policy)
+        elif _OTHER_KIND.fullmatch(schema) and schema not in _PARSERS:
+            by_kind.setdefault("unread", []).append(f"{folder}/{source}")
+        else:  # what is of no kind at all is refused by the reader of gate policies
+            field, parse = _PARSERS.get(schema, _PARSERS["relkit.gate/v1"])
+            by_kind.setdefault(field, []).append(parse(text, source=source))
     return WorkspacePolicies(**{kind: tuple(policies) for kind, policies in by_kind.items()})  # type: ignore[arg-type]

@@ -40,6 +40,7 @@ def runbook_ports(workspace: "Workspace") -> "RunbookPorts":
         registry=rollback_ports(workspace),
         releases=release_files(workspace),
         policies=policies,
+        gates=workspace.shown(workspace.gates),
         findings=lambda: (finding for _, _, finding in findings.recorded()),
         checks=lambda names: read_checks(signing_ports(workspace), names, {}),
         documents=document_renderer(workspace),

@@ -6,6 +6,7 @@ The golden files are written again with: RELKIT_GOLDEN=1 pytest tests/e2e/test_r
 import os
 import shlex
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from relkit.adapters.workspace import SystemClock
 from relkit.documents.runbooks import WORDED
 from tests.conftest import Said, Workspace
-from tests.runbook_data import NOW, commands_of, write_story
+from tests.runbook_data import NOW, add_release, commands_of, write_story
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "runbooks"
 
@@ -101,3 +102,202 @@ def test_every_command_of_a_runbook_runs(
         if said.code not in RUN:
             said = run(command, copied(told, tmp_path / f"alone-{number}"))
         assert said.code in RUN, f"{command}\n{said.err}"
+
+
+def test_a_page_and_paper_hold_the_same(told: Workspace, tmp_path: Path) -> None:
+    """The page runs no script and fetches nothing; both have the same bytes twice."""
+    pytest.importorskip("weasyprint")
+    for form in ("html", "pdf"):
+        files = [tmp_path / f"{number}.{form}" for number in (1, 2)]
+        for file in files:
+            said = told.relkit(
+                *("runbook", "rollback", "asr@2.4", "--format", form, "--out", str(file), "--json")
+            )
+            assert (said.code, said.document["path"]) == (0, file.name)
+            assert said.document["sha256"] == sha256(file.read_bytes()).hexdigest()
+        assert files[0].read_bytes() == files[1].read_bytes()
+    page = (tmp_path / "1.html").read_text(encoding="utf-8")
+    assert "<title>Rollback: asr 2.4</title>" in page
+    assert "relkit rollback asr --bad 2.4 --to 2.3 --apply" in page
+    assert "<script" not in page
+    assert (tmp_path / "1.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_steps_need_what_the_plan_of_the_canary_says(told: Workspace) -> None:
+    """At a traffic so small that no step waits for its least time."""
+    plan = told.relkit("canary", "asr-rollout", "--plan", "--turns-per-hour", "1", "--json")
+    rows = told.relkit("runbook", "rollout", "asr@2.5").out.splitlines()
+    for number, step in enumerate(plan.document["steps"], 1):
+        row = next(line for line in rows if line.startswith(f"| {number} |"))
+        assert f"| {step['turns']:,} |" in row
+        assert f"| {step['waits_for']} |" in row
+
+
+def test_a_look_at_live_traffic_is_in_the_next_runbook(told: Workspace, tmp_path: Path) -> None:
+    """With its verdict and time, and no longer among what is not measured."""
+    story = copied(told, tmp_path / "story")
+    before = story.relkit("runbook", "post-release", "asr@2.4", "--json").document
+    assert "what turns-answered (slo) says of live traffic" in before["not_measured"]
+    turns = str(told.folder / "telemetry")
+    assert story.relkit("slo", "turns-answered", "--telemetry", turns).code in RUN
+    after = story.relkit("runbook", "post-release", "asr@2.4", "--json").document
+    assert set(before["not_measured"]) - set(after["not_measured"]) == {
+        "what turns-answered (slo) says of live traffic"
+    }
+    text = story.relkit("runbook", "post-release", "asr@2.4").out
+    assert f"up to {NOW}" in text
+
+
+def test_a_workspace_without_policies_says_so(told: Workspace, tmp_path: Path) -> None:
+    """Nothing is left blank, and nothing is 0."""
+    story = copied(told, tmp_path / "story")
+    shutil.rmtree(story.folder / "gates")
+    (story.folder / "gates").mkdir()
+    rollout = story.relkit("runbook", "rollout", "asr@2.5", "--json").document
+    assert "a canary policy of asr (a file in gates/)" in rollout["not_stated"]
+    assert rollout["not_measured"] == ["the events that each step has to see"]
+    assert "no canary policy of this workspace" in story.relkit("runbook", "rollout", "asr").out
+    watched = story.relkit("runbook", "post-release", "asr@2.4")
+    assert "No policy of live traffic lies in gates/" in watched.out
+    assert "| not stated | not stated | not stated | not stated | not measured |" in watched.out
+    for kind in WORDED:
+        text = story.relkit("runbook", kind, subject(kind)).out
+        assert not [line for line in text.splitlines() if "|  |" in line], kind
+
+
+def test_a_rollout_by_means_alone_has_no_events(told: Workspace, tmp_path: Path) -> None:
+    """No plan says how much a mean has to see: the table says so."""
+    story = copied(told, tmp_path / "story")
+    policy = story.folder / "gates" / "asr-rollout.yaml"
+    text = policy.read_text(encoding="utf-8")
+    start, end = text.index("triggers:"), text.index("limits:")
+    means = "triggers:\n  - {id: cost, mean: cost, per: session, detectable: 20%}\n"
+    policy.write_text(text[:start] + means + text[end:], encoding="utf-8")
+    said = story.relkit("runbook", "rollout", "asr@2.5")
+    assert "| x 5 | not measured | not measured | not measured | its means |" in said.out
+    assert "- what a step has to see whose triggers are all means" in said.out
+
+
+def test_a_policy_of_another_kind_is_named(told: Workspace, tmp_path: Path) -> None:
+    """What a runbook does not read is on its list of what is not stated."""
+    story = copied(told, tmp_path / "story")
+    text = "schema: relkit.triage/v1\nname: ours\n"
+    (story.folder / "gates" / "ours.yaml").write_text(text, encoding="utf-8")
+    said = story.relkit("runbook", "rollback", "asr", "--json").document
+    assert said["not_stated"] == ["what gates/ours.yaml says: runbooks do not read that kind"]
+
+
+HOSTILE = "{{ 7 * 7 }} {% raw %} <b>bold</b> `code` | [link](http://example.org) # *x*"
+
+
+def test_what_people_wrote_stays_text(told: Workspace, tmp_path: Path) -> None:
+    """Jinja, HTML and Markdown in an owner's name are characters in every format."""
+    story = copied(told, tmp_path / "story")
+    at = "2026-01-14T11:00:00Z"
+    add_release(story.folder, "asr", "2.6", at, owner=HOSTILE)
+    text = story.relkit("runbook", "rollback", "asr@2.6").out
+    assert "49" not in text
+    assert "<b>" not in text
+    page = story.relkit("runbook", "rollback", "asr@2.6", "--format", "html").out
+    assert "{{ 7 * 7 }} {% raw %} &lt;b&gt;bold&lt;/b&gt; `code` | [link]" in page
+    assert 'href="http://example.org' not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rolback", "asr"), 'no runbook "rolback"'),
+        (("rollback", "asl"), 'no model "asl" in the registry'),
+        (("rollback", "asr@9.9"), 'asr has no release "9.9"'),
+        (("rollback", "asr@"), "no version after @"),
+        (("rollback",), "which model?"),
+        (("rollback", "asr", "--format", "pdf"), "--format pdf goes to a file"),
+    ],
+)
+def test_what_nobody_knows_exits_2(
+    told: Workspace, arguments: tuple[str, ...], message: str
+) -> None:
+    """With what is nearest, or what there is."""
+    said = told.relkit("runbook", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert len(said.err.splitlines()) > 1
+
+
+def test_an_empty_registry_has_no_runbook(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says how a release comes in."""
+    (tmp_path / "relkit.yaml").write_text("name: empty\n", encoding="utf-8")
+    said = Workspace(folder=tmp_path, capture=capsys).relkit("runbook", "rollback")
+    assert (said.code, said.out) == (2, "")
+    assert "no release is in the registry\n  relkit registry register RELEASE" in said.err
+
+
+def test_a_yanked_release_is_not_rolled_out(told: Workspace, tmp_path: Path) -> None:
+    """Its rollback is still written, and says since when it is yanked."""
+    story = copied(told, tmp_path / "story")
+    assert story.relkit("registry", "yank", "asr", "2.2", "--reason", "wrong labels").code == 0
+    for kind in ("rollout", "post-release"):
+        said = story.relkit("runbook", kind, "asr@2.2")
+        assert said.code == 2
+        assert f"asr 2.2 was yanked at {NOW}: no {kind} is written of it" in said.err
+    said = story.relkit("runbook", "rollback", "asr@2.2")
+    assert said.code == 0
+    assert "| yanked | 2026-01-14T12" in said.out
+
+
+def test_a_release_that_the_ledger_does_not_know_has_none(told: Workspace, tmp_path: Path) -> None:
+    """A record alone says nothing about what is served."""
+    story = copied(told, tmp_path / "story")
+    releases = story.folder / "registry" / "releases" / "asr"
+    shutil.copytree(releases / "2.5", releases / "2.7")
+    said = story.relkit("runbook", "rollout", "asr@2.7")
+    assert said.code == 2
+    assert "asr 2.7 has a record, and the ledger does not know it" in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("turns-answered", "objective: 95%", "objective: 195%", "turns-answered.yaml, line 5"),
+        ("asr-rollout", "rate: failed}", "rates: failed}", "asr-rollout.yaml, line 11"),
+        ("serving", "schema: relkit.health/v1", "shema: relkit.health/v1", "serving.yaml, line 1"),
+    ],
+)
+def test_a_broken_policy_is_refused(
+    told: Workspace, tmp_path: Path, name: str, old: str, new: str, message: str
+) -> None:
+    """With its file and line; no runbook is made of the others alone."""
+    story = copied(told, tmp_path / "story")
+    policy = story.folder / "gates" / f"{name}.yaml"
+    text = policy.read_text(encoding="utf-8")
+    assert old in text
+    policy.write_text(text.replace(old, new, 1), encoding="utf-8")
+    said = story.relkit("runbook", "rollback", "asr")
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+
+
+OWN = """\
+{% extends "relkit/runbook-rollback.md.j2" %}
+{% block contact %}
+Call the person on duty; {{ decides }} decides.
+{% endblock %}
+"""
+
+
+def test_a_template_of_the_team_takes_its_place(told: Workspace, tmp_path: Path) -> None:
+    """It fills a block; an unknown name in it is an error with file, line and what is near."""
+    story = copied(told, tmp_path / "story")
+    own = story.folder / "runbooks" / "templates" / "runbook-rollback.md.j2"
+    own.parent.mkdir(parents=True)
+    own.write_text(OWN, encoding="utf-8")
+    text = story.relkit("runbook", "rollback", "asr@2.5").out
+    assert "Call the person on duty; speech team decides." in text
+    assert "## What is left open" in text
+    own.write_text(OWN.replace("decides }}", "decider }}"), encoding="utf-8")
+    said = story.relkit("runbook", "rollback", "asr@2.5")
+    assert (said.code, said.out) == (2, "")
+    assert "runbooks/templates/runbook-rollback.md.j2, line 3: no decider here" in said.err
+    assert "decides" in said.err
