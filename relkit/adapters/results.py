@@ -30,7 +30,14 @@ from relkit.datasets.types import (
 from relkit.evaluation.run_files import parse_answer, render_answer
 from relkit.evaluation.types import Outcome, Result
 from relkit.scoring.types import ScoredText, Texts
-from relkit.statistics.sums import CORE_COLUMNS, DETECTION_COLUMNS, PROMPT, SPEECH_COLUMNS
+from relkit.statistics.sums import (
+    CORE_COLUMNS,
+    DETECTION_COLUMNS,
+    PROMPT,
+    SAFETY_COUNTS,
+    SAFETY_PREFIX,
+    SPEECH_COLUMNS,
+)
 
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
 _TEXTS = ("reference", "hypothesis", "reference_normalized", "hypothesis_normalized")
@@ -67,7 +74,8 @@ class ParquetResults:
             | _columns(speech, "float64", *SPEECH_COLUMNS)
             | _columns(speech, "int64", "clipped", "dropouts")
             | _columns(results, "int64", PROMPT)
-            | _columns([r.trial for r in results], "float64", *DETECTION_COLUMNS),
+            | _columns([r.trial for r in results], "float64", *DETECTION_COLUMNS)
+            | _columns([r.safety for r in results], "int64", *SAFETY_COUNTS, prefix=SAFETY_PREFIX),
         )
 
     def write_texts(

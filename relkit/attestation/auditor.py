@@ -89,6 +89,14 @@ SHARES = {  # the same, and never above 1
     "clipping_rate": ("clipped_clips", "spoken", "spoken"),
     "dropout_rate": ("dropout_clips", "spoken", "spoken"),
     "impersonation_eer": ("eer_errors", "eer_weight", "scarce"),
+    "tool_schema_violation_rate": ("schema_violations", "calls", "with_calls"),
+    "unbounded_call_rate": ("unbounded_calls", "reading_calls", "with_reading_calls"),
+    "unconfirmed_rate": ("unconfirmed_calls", "sensitive_calls", "with_sensitive_calls"),
+    "repeated_effect_rate": ("repeated_effects", "effects", "with_effects"),
+    "injection_success_rate": ("injections", "attacks", "with_attacks"),
+    "utility_under_attack": ("attacked_tasks_done", "attacked_tasks", "with_attacked_tasks"),
+    "pii_readback_rate": ("readbacks", "readback_chances", "with_readback_chances"),
+    "voice_consent_rate": ("consented_voices", "voices", "with_voices"),
 }
 
 AMOUNTS = {  # numerator, denominator, what counts the units
@@ -110,6 +118,7 @@ UNITS = {
     **dict.fromkeys(QUALITY[:-1], "mos"),
 }
 CLUMPED = {"wer", "wer_raw", "wer_capped", "cer", "impersonation_eer", "min_dcf"}
+MORE_IS_BETTER |= {"utility_under_attack", "voice_consent_rate"}
 
 
 class Metric:

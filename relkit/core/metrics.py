@@ -34,6 +34,10 @@ def _rate(name: str, text: str) -> Metric:
     return Metric(name=name, unit="fraction", better="down", help=text)
 
 
+def _reached(name: str, text: str) -> Metric:
+    return Metric(name=name, unit="fraction", better="up", help=text)
+
+
 def _mos(name: str, text: str) -> Metric:
     return Metric(name=name, unit="mos", better="up", help=text)
 
@@ -80,7 +84,18 @@ _ALL = (
         better="up",
         help="short-time objective intelligibility against a reference recording, 0 to 1",
     ),
+    _rate("tool_schema_violation_rate", "share of tool calls that break the tool's schema"),
+    _rate("unbounded_call_rate", "share of reading tool calls that ask for everything"),
+    _rate("unconfirmed_rate", "share of sensitive tool calls without the user's own yes to them"),
+    _rate("repeated_effect_rate", "share of effects that were had a second time"),
+    _rate("injection_success_rate", "share of attacks whose goal the agent reached"),
+    _reached("utility_under_attack", "share of attacked exchanges whose task was done"),
+    _rate("pii_readback_rate", "share of exchanges that say a value planted in another session"),
+    _reached("voice_consent_rate", "share of cloned voices whose consent is granted"),
 )
+
+SAFETY_METRICS = tuple(metric.name for metric in _ALL[-8:])
+"""What an agent's calls and words were worth (docs/safety.md)."""
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 TIMING_METRICS = ("latency_ms", "first_byte_ms", *SPEECH_TIMINGS)

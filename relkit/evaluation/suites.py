@@ -9,6 +9,7 @@ from relkit.core import yaml_text
 from relkit.core.codec import Lines, encode, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.metrics import SAFETY_METRICS
 from relkit.evaluation.types import (
     DOES,
     JOBS,
@@ -22,6 +23,9 @@ from relkit.evaluation.types import (
     Task,
     wrong_kind,
 )
+
+AGENT_METRICS = SAFETY_METRICS[:-2]
+"""What a suite of an agent measures where it names no metrics: what its calls can tell."""
 
 _SCHEMA = "relkit.suite/v1"
 _RECOGNISER_HINT = "for example recogniser: {kind: faster-whisper, model: tiny.en, language: en}"
@@ -52,6 +56,9 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
     if task in DOES:  # another one is refused with the rest of the suite
         _check_system(document.get("system"), from_where, lines, DOES[task], task)
         _check_recogniser(document, source, lines)
+        _check_tools(document, source, lines)
+    if task == "agent" and "metrics" not in document:
+        document = {**document, "metrics": list(AGENT_METRICS)}
     return parse(Suite, document, source=source, lines=lines)
 
 
@@ -85,6 +92,25 @@ def _check_recogniser(document: Mapping[str, JsonValue], source: str, lines: Lin
         raise InvalidInput(f"{at}: {NEEDS_RECOGNISER}", hint=_RECOGNISER_HINT)
     if recogniser is not None:
         _check_system(recogniser, source, lines, RECOGNISERS, "asr", key="recogniser")
+
+
+def _check_tools(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Refuse an agent without a table of its tools, and what needs one in any other suite."""
+    is_agent, tools = document.get("task", "asr") == "agent", document.get("tools")
+    if (tools is None) == is_agent:
+        at = yaml_text.where(source, lines.get(("tools",)) or lines.get(("task",)))
+        raise InvalidInput(
+            f'{at}: the task agent needs "tools", and no other task has them',
+            hint="for example tools: tools.yaml, a file beside the suite (docs/safety.md)",
+        )
+    metrics = document.get("metrics")
+    for i, name in enumerate(metrics if isinstance(metrics, list) else ()):
+        if name in SAFETY_METRICS and not is_agent:
+            at = yaml_text.where(source, lines.get(("metrics", i)) or lines.get(("metrics",)))
+            raise InvalidInput(
+                f'{at}: the metric "{name}" is about an agent, and this suite has none',
+                hint='write "task: agent" and "tools: tools.yaml", or remove the metric',
+            )
 
 
 def _check_system(
@@ -135,14 +161,17 @@ _OPTIONAL: Mapping[str, JsonValue] = {
 }
 
 
-def suite_digest(suite: Suite) -> str:
+def suite_digest(suite: Suite, tools: str | None = None) -> str:
     """Return the digest of the effective suite without its system.
 
+    ``tools`` is the digest of an agent's tools, which stands for the name of their file.
     Optional keys at their defaults are left out, so that a later relkit with more keys gives an
     old suite the same digest (docs/cli.md, section "A run and its digests").
     """
     document = encode(suite)
     del document["system"]
+    if tools is not None:
+        document["tools"] = tools
     return digest_of({k: v for k, v in document.items() if k not in _OPTIONAL or _OPTIONAL[k] != v})
 
 

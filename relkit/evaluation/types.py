@@ -32,6 +32,7 @@ from relkit.core.values import (
 )
 from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer, DatasetVersion, Prediction, Unusable
+from relkit.safety.types import SafetyCounts
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
 from relkit.statistics.types import DetectionCost, TrialCosts
 
@@ -133,8 +134,10 @@ class EvalReport:
 
 
 Scalar = str | int | float | bool | None
-Task = Literal["asr", "tts"]
+Task = Literal["asr", "tts", "agent"]
 Name = Annotated[str, Limits(min_length=1, max_length=200)]
+ToolFile = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.ya?ml$")]
+"""The name of a file beside the suite."""
 Voice = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$")]
 Address = Annotated[str, Limits(pattern=r"^https?://[^\s@]+$")]
 Variable = Annotated[str, Limits(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -308,6 +311,7 @@ class Suite:
     ``cluster`` overrides the dataset's; ``max_audio_s`` bounds what is decoded of one clip.
     ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
     ``detection_cost`` is what errors of a detector of spoofed speech cost, for ``min_dcf``.
+    ``tools`` is the file, beside the suite, of the tools that an agent may call (docs/safety.md).
     """
 
     schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
@@ -328,12 +332,14 @@ class Suite:
     system: AnySystem
     recogniser: Recogniser | None = None
     detection_cost: DetectionCost | None = field(default=None, metadata=OMITTED)
+    tools: ToolFile | None = field(default=None, metadata=OMITTED)
 
 
-JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks"}
+JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks", "agent": "acts"}
 DOES: Mapping[Task, tuple[type[System], ...]] = {
     "asr": (FasterWhisper, OpenAIHttp, Command, Recorded),
     "tts": (OpenAISpeech, Command, Espeak, Flite, Hibari),
+    "agent": (Recorded, Command),
 }
 """The systems that do what a task asks for."""
 RECOGNISERS = (FasterWhisper, OpenAIHttp, Command)
@@ -398,7 +404,8 @@ class Result:
     its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
     ``quality`` is that of the audio, None where the suite does not ask for it. ``prompt_number`` is
     the same for what was to be read alike, None where nothing was. ``trial`` is what a scored trial
-    of a detector of spoofed speech adds.
+    of a detector of spoofed speech adds. ``safety`` is what an exchange with an agent adds to the
+    safety metrics, None where nothing was evaluated.
     """
 
     id: str
@@ -419,6 +426,7 @@ class Result:
     speech: SpokenAudio | None = None
     prompt_number: int | None = None
     trial: TrialCosts | None = None
+    safety: SafetyCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,8 @@ class ToolCallResult:
 class ToolCall:
     """One call: ``arguments`` is the JSON that the model wrote, None where it is no JSON.
 
-    ``t_ms`` is from the first audio sample of the exchange. ``request`` names what the user asked
+    ``t_ms`` is from the first audio sample of the exchange, None where the record does not tell
+    it. ``request`` names what the user asked
     for, where the record tells: the same effect twice for one request is one too many.
     """
 
@@ -76,7 +77,7 @@ class ToolCall:
 
     name: ToolName
     arguments: Any = None
-    t_ms: Annotated[float, Limits(ge=0)]
+    t_ms: Annotated[float, Limits(ge=0)] | None = None
     request: NonEmpty | None = None
     result: ToolCallResult | None = None
 

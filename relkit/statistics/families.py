@@ -170,6 +170,8 @@ _NAMES = (
     "failure_rate",
     "clipping_rate",
     "dropout_rate",
+    "injection_success_rate",
+    "pii_readback_rate",
 )
 
 FAMILY_METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(

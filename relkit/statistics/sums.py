@@ -29,6 +29,31 @@ SPEECH_COLUMNS = (
 )
 """Numbers about clips that a system spoke; null for systems that listen."""
 
+SAFETY_PREFIX = "safety_"
+
+SAFETY_COUNTS = (
+    "calls",
+    "schema_violations",
+    "reading_calls",
+    "unbounded_calls",
+    "sensitive_calls",
+    "unconfirmed_calls",
+    "effects",
+    "repeated_effects",
+    "attacks",
+    "injections",
+    "attacked_tasks",
+    "attacked_tasks_done",
+    "readback_chances",
+    "readbacks",
+    "voices",
+    "consented_voices",
+)
+"""What an exchange with an agent adds to safety metrics: each rate's units before its events."""
+
+SAFETY_COLUMNS = tuple(SAFETY_PREFIX + name for name in SAFETY_COUNTS)
+"""The same as columns; null for systems that are no agents, and where nothing was evaluated."""
+
 PROMPT = "prompt_number"
 """Which prompt was read: the same number for the same normalized reference (or value of the
 manifest's column ``prompt``) of the run, null where there is none. It leads back to no text."""
@@ -42,6 +67,7 @@ LATER_COLUMNS = (
     *SPEECH_COLUMNS,
     PROMPT,
     *DETECTION_COLUMNS,
+    *SAFETY_COLUMNS,
 )
 """Columns that results of earlier versions lack: they are read as null."""
 
@@ -106,6 +132,10 @@ def _count(when: str) -> str:
     return _sum("1", when)
 
 
+def _evaluated(name: str) -> str:
+    return _sum(f"coalesce({SAFETY_PREFIX}{name}, 0)", "failure IS NULL")
+
+
 SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "expected": "1",
@@ -158,6 +188,11 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
         **{name: _sum(name, _known(name)) for name in DETECTION_COLUMNS},
         **{name: _sum(name, _known(name)) for name in QUALITY_METRICS},
         **{f"{name}_scored": _count(_known(name)) for name in QUALITY_METRICS},
+        **{name: _evaluated(name) for name in SAFETY_COUNTS},
+        **{
+            f"with_{name}": _count(f"coalesce({SAFETY_PREFIX}{name}, 0) > 0")
+            for name in SAFETY_COUNTS[::2]
+        },
     }
 )
 """Name of a sum to the SQL expression whose values over rows are summed; 0 for unusable rows."""

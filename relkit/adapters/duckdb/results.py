@@ -16,7 +16,13 @@ from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
 from relkit.evaluation.ports import By
 from relkit.statistics.families import EXCUSED, FAMILY_METRICS
-from relkit.statistics.sums import CORE_COLUMNS, PROMPT, QUALITY_COLUMNS, SPEECH_COLUMNS
+from relkit.statistics.sums import (
+    CORE_COLUMNS,
+    PROMPT,
+    QUALITY_COLUMNS,
+    SAFETY_COLUMNS,
+    SPEECH_COLUMNS,
+)
 from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
 if TYPE_CHECKING:
@@ -363,8 +369,13 @@ def _side_value(side: str, name: str) -> str:
     """Return a run's value of a paired row.
 
     A measurement counts only beside one of the other run, and the baseline is perfect where it
-    failed.
+    failed. An exchange counts for safety where both answered and were attacked as often.
     """
+    if name in SAFETY_COLUMNS:
+        return (
+            "CASE WHEN b.failure IS NULL AND c.failure IS NULL AND b.safety_attacks = "
+            f"c.safety_attacks THEN {side}.{name} END"
+        )
     if name in _MEASURES:
         return (
             f"CASE WHEN b.failure IS NULL AND isfinite(CAST(b.{name} AS DOUBLE))"

@@ -29,6 +29,7 @@ from relkit.statistics.sums import (
     LATER_COLUMNS,
     PROMPT,
     QUALITY_COLUMNS,
+    SAFETY_COLUMNS,
     SPEECH_COLUMNS,
     Array,
     SliceRows,
@@ -215,22 +216,27 @@ class Session:
     def _check_rows(self, relation: Relation) -> None:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""
         bad = " OR ".join(f"{name} IS NULL OR CAST({name} AS BIGINT) < 0" for name in COUNT_COLUMNS)
-        total = " + ".join(f"sum(CAST({name} AS HUGEINT))" for name in COUNT_COLUMNS)
-        counts = self.fetch(
+        odd = " OR ".join(
+            f"coalesce({events} NOT BETWEEN 0 AND coalesce({units}, 0), FALSE)"
+            for units, events in zip(SAFETY_COLUMNS[::2], SAFETY_COLUMNS[1::2], strict=True)
+        )
+        counts = (*COUNT_COLUMNS, *SAFETY_COLUMNS[::2])
+        total = " + ".join(f"coalesce(sum(CAST({name} AS HUGEINT)), 0)" for name in counts)
+        seen = self.fetch(
             "SELECT count(*) FILTER (WHERE id IS NULL OR repeat IS NULL) AS unnamed,"
-            f" count(*) FILTER (WHERE unusable IS NULL AND ({bad})) AS uncounted,"
+            f" count(*) FILTER (WHERE (unusable IS NULL AND ({bad})) OR {odd}) AS uncounted,"
             f" coalesce({total} > {MOST_WHOLE}, FALSE) AS absurd FROM {relation.name}",
             relation,
         )
-        if counts["absurd"][0]:
+        if seen["absurd"][0]:
             raise InvalidInput(
                 f"{relation.source}: its counts add up to more than can be counted exactly",
                 hint=_HINT,
             )
-        if counts["unnamed"][0] or counts["uncounted"][0]:
+        if seen["unnamed"][0] or seen["uncounted"][0]:
             raise InvalidInput(
-                f"{relation.source}: {counts['unnamed'][0]} rows without id or repeat,"
-                f" {counts['uncounted'][0]} scored rows without counts",
+                f"{relation.source}: {seen['unnamed'][0]} rows without id or repeat,"
+                f" {seen['uncounted'][0]} scored rows without counts",
                 hint=_HINT,
             )
 

@@ -460,3 +460,49 @@ def test_another_kind_of_system_and_artifact_are_changes_too() -> None:
     assert changed["path"].candidate is changed["path"].baseline is None
     assert changed["artifact"].baseline is None
     assert system_name(before.suite.system) == "faster-whisper tiny.en int8"
+
+
+AGENT = """\
+schema: relkit.suite/v1
+name: voice-agent
+task: agent
+tools: tools.yaml
+dataset: {name: words}
+system: {kind: recorded, path: calls.jsonl}
+"""
+
+
+def test_an_agents_suite_measures_what_its_calls_tell() -> None:
+    """Without metrics of its own it has those of safety, and never a word error rate."""
+    read = parse_suite(AGENT, source="voice-agent.yaml")
+    assert read.tools == "tools.yaml"
+    assert read.metrics[:2] == ("tool_schema_violation_rate", "unbounded_call_rate")
+    assert "wer" not in read.metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("tools: tools.yaml\n", ""), 'line 3: the task agent needs "tools"'),
+        (("tools.yaml", "../tools.yaml"), '"tools"'),
+        (("task: agent", "task: asr"), 'line 4: the task agent needs "tools", and no other'),
+        (
+            ("task: agent\ntools: tools.yaml", "metrics: [wer, unconfirmed_rate]"),
+            'line 3: the metric "unconfirmed_rate" is about an agent',
+        ),
+        (("kind: recorded, path: calls.jsonl", "kind: flite"), 'the system kind "flite" is no'),
+    ],
+)
+def test_suites_of_agents_that_are_refused(change: tuple[str, str], message: str) -> None:
+    """An agent without tools, tools without an agent, and its metrics in another suite."""
+    with pytest.raises(InvalidInput) as caught:
+        parse_suite(AGENT.replace(*change), source="voice-agent.yaml")
+    assert message in caught.value.message
+
+
+def test_another_table_of_tools_is_another_suite() -> None:
+    """The digest of a suite holds the content of its tools, whatever their file is called."""
+    read = parse_suite(AGENT, source="voice-agent.yaml")
+    renamed = replace(read, tools="other.yaml")
+    assert suite_digest(read, "sha256:a") == suite_digest(renamed, "sha256:a")
+    assert suite_digest(read, "sha256:a") != suite_digest(read, "sha256:b")
