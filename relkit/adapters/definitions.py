@@ -14,11 +14,13 @@ from relkit.core.yaml_text import shown, where
 if TYPE_CHECKING:  # what a command does not read costs it no start-up
     from relkit.evaluation.types import Suite
     from relkit.gate.types import GatePolicy
+    from relkit.safety.tool_files import ToolFile
     from relkit.scoring.normalizers import Step
     from relkit.scoring.types import Normalizer
 
 
 _ENDINGS = (".yaml", ".yml")
+_TOOLS = "schema: relkit.tools/v1"
 
 
 class MonitorPolicy(Protocol):
@@ -56,15 +58,32 @@ class SuiteFiles:
 
         path = Path(name) if name.endswith(_ENDINGS) else self._folder / f"{name}.yaml"
         if not path.is_file():
-            hint = nearest(name, _names(self._folder)) or "make one, or: relkit init"
+            hint = nearest(name, self.names()) or "make one, or: relkit init"
             raise UsageError(f'no suite "{shown(name)}"', hint=hint)
         suite = parse_suite(_text(path, path.name), source=path.name, system=system)
         _check_name(suite.name, path)
         return suite
 
+    def tools(self, name: str, suite: "Suite") -> "ToolFile":
+        """Return the tools of an agent's suite: the file beside it; raises InvalidInput.
+
+        ``name`` is how the suite was named, by its name or its path.
+        """
+        from relkit.safety.tool_files import parse_tools
+
+        folder = Path(name).parent if name.endswith(_ENDINGS) else self._folder
+        path = folder / str(suite.tools)
+        if not path.is_file():
+            raise InvalidInput(
+                f'{suite.name}: "tools": there is no {path.name} beside the suite',
+                hint="write the tools of the agent there (docs/safety.md)",
+            )
+        return parse_tools(_text(path, path.name), source=path.name)
+
     def names(self) -> tuple[str, ...]:
-        """Return the names of all suites, sorted."""
-        return _names(self._folder)
+        """Return the names of all suites, sorted; the tables of tools among them are none."""
+        paths = [self._folder / f"{name}.yaml" for name in _names(self._folder)]
+        return tuple(path.stem for path in paths if _TOOLS not in _text(path, path.name))
 
     def write(self, name: str, text: str) -> None:
         """Write a suite's file; raises StorageFailed."""

@@ -186,7 +186,8 @@ def _detail(outcome: Outcome) -> str | None:
 def _outcome(row: Cells, text: Cells) -> Outcome:
     unusable = prediction = None
     detail = text["detail"] or ""
-    if row["unusable"] is not None:
+    # An answer that could not be judged may be, by another suite.
+    if row["unusable"] is not None and text["answer"] is None:
         unusable = Unusable(reason=UnusableReason(row["unusable"]), detail=detail)
     else:
         prediction = Prediction(
@@ -211,7 +212,7 @@ def _outcome(row: Cells, text: Cells) -> Outcome:
 
 
 def _stored(row: Cells, text: Cells, detail: str) -> Answer | Failure:
-    if row["failure"] is not None:
+    if row["failure"] is not None and text["answer"] is None:
         return Failure(reason=FailureReason(row["failure"]), detail=detail)
     if text["answer"] is None:
         raise InvalidInput("texts.parquet: an utterance has neither an answer nor a failure")

@@ -97,12 +97,21 @@ def _utterance(line: str, source: str, number: int) -> Utterance:
         id=row.id or default_id(row.audio_filepath, row.offset),
         audio=AudioSpan(path=row.audio_filepath, offset_s=row.offset, length_s=row.duration),
         reference=row.text,
-        attributes=_attributes(cast("Mapping[str, JsonValue]", document), source, number),
+        attributes=_with_channel(
+            _attributes(cast("Mapping[str, JsonValue]", document), source, number), row.case
+        ),
         entities=row.entities,
         consent=row.consent,
         case=row.case,
         line=number,
     )
+
+
+def _with_channel(attributes: dict[str, str], case: AgentCase | None) -> dict[str, str]:
+    """Return the columns with the channel of an attack, where the manifest has no such column."""
+    if case is None or case.attack is None or "channel" in attributes:
+        return attributes
+    return {**attributes, "channel": case.attack.channel}
 
 
 def _attributes(row: Mapping[str, JsonValue], source: str, line: int) -> dict[str, str]:

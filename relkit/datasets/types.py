@@ -108,7 +108,7 @@ class Utterance:
 class UnusableReason(StrEnum):
     """Why an item could not be given to the system; it is not scored and lowers coverage.
 
-    ``not_judged``: another tool gave it to the system, and did not say what the answer was worth.
+    ``not_judged``: the system had it, and the record does not tell what its answer was worth.
     """
 
     MISSING = "missing"

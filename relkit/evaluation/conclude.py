@@ -15,6 +15,7 @@ from relkit.core.wording import clustering
 from relkit.datasets.selection import cluster_of, prompts_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
+from relkit.evaluation.safety import RunSafety, judges_text, run_safety
 from relkit.evaluation.slicing import Cut, Plan
 from relkit.evaluation.types import (
     MIXED_LOAD,
@@ -28,7 +29,7 @@ from relkit.evaluation.types import (
 )
 from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.text import TextScorer, entity_types
-from relkit.scoring.types import Normalizer, Texts
+from relkit.scoring.types import Normalizer, ScoredText, Texts
 from relkit.scoring.words import SCORER
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
@@ -44,17 +45,22 @@ def score_outcomes(
     normalizer: Normalizer,
     cut: Cut,
     qualities: Mapping[str, Quality] = MappingProxyType({}),
+    safety: RunSafety | None = None,
 ) -> list[Result]:
     """Return a result per outcome, in the same order.
 
     A failed item is scored as all deleted; an unusable one has no score. ``qualities`` are those of
-    the audio by utterance id.
+    the audio by utterance id. ``safety`` is what the exchanges of an agent count, whose texts are
+    held against references only where the suite asks for it.
     """
     scorer = TextScorer(normalizer.stages, keywords=suite.keywords, segmenter=suite.segmenter)
     results = [
         _result(outcome, utterances[outcome.id], scorer, cut, qualities.get(outcome.id))
         for outcome in outcomes
     ]
+    if safety is not None:
+        wordless = None if judges_text(suite.metrics) else scorer.score("", "", [])
+        results = [_exchange(result, safety, i, wordless) for i, result in enumerate(results)]
     prompts = prompts_of(
         [utterances[result.id] for result in results],
         [result.texts.reference_normalized for result in results],
@@ -101,6 +107,15 @@ def _result(
         quality=quality if usable else None,
         speech=outcome.speech,
     )
+
+
+def _exchange(result: Result, safety: RunSafety, place: int, wordless: ScoredText | None) -> Result:
+    """Return the result of an exchange: what could not be judged is not scored at all."""
+    if place in safety.unusable:
+        return replace(result, score=None, quality=None, unusable=safety.unusable[place])
+    score = result.score if wordless is None or result.score is None else wordless
+    failure = safety.failures.get(place, result.failure)
+    return replace(result, score=score, failure=failure, safety=safety.counts[place])
 
 
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
@@ -169,6 +184,10 @@ def conclude(
     header, cut, normalizer = run.header, planned.cut, planned.normalizer
     suite = header.suite
     utterances = {item.id: item for item in planned.utterances}
+    safety = None
+    if planned.tools is not None:
+        safety = run_safety(outcomes, utterances, cluster=cut.cluster, tools=planned.tools)
+        notes = (*safety.notes, *notes)
     results = score_outcomes(
         outcomes,
         utterances,
@@ -176,7 +195,9 @@ def conclude(
         normalizer=normalizer,
         cut=cut,
         qualities={} if quality is None else quality.by_id,
+        safety=safety,
     )
+    has_words = safety is None or judges_text(suite.metrics)
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
         slices = slice_results(aggregator, suite.metrics, suite.slices, repeats=header.repeats)
@@ -202,8 +223,8 @@ def conclude(
         load=_load(scored) or header.load_digest,
         slices=slices,
         masking=masking_steps(normalizer.steps, stages),
-        runaways=count_runaways(results),
-        hallucinations=hallucinations(results),
+        runaways=count_runaways(results if has_words else ()),
+        hallucinations=hallucinations(results if has_words else ()),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in results),
         notes=(*filter(None, [twofold]), *_notes(scored, suite, cut), *planned.notes, *notes),

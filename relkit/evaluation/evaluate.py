@@ -32,6 +32,7 @@ from relkit.evaluation.ports import (
 )
 from relkit.evaluation.predict import predict
 from relkit.evaluation.quality import QualityPorts, quality_scorer, recordings, score_quality
+from relkit.evaluation.safety import check_cases
 from relkit.evaluation.slicing import Cut, Plan, select
 from relkit.evaluation.speak import (
     check_texts,
@@ -44,6 +45,7 @@ from relkit.evaluation.speak import (
 )
 from relkit.evaluation.suites import suite_digest
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
+from relkit.safety.ports import AgentTools
 from relkit.scoring.types import Normalizer
 
 
@@ -101,7 +103,10 @@ class FinishPorts(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalPorts:
-    """What an evaluation needs from the outside; ``system`` builds what a suite names."""
+    """What an evaluation needs from the outside; ``system`` builds what a suite names.
+
+    ``tools`` reads the tools of an agent, by the name or path of its suite, and the suite.
+    """
 
     suites: Suites
     normalizers: Normalizers
@@ -117,6 +122,7 @@ class EvalPorts:
     tracker: RunTracker | None = None
     contracts: ContractOutcomes | None = None
     quality: QualityPorts | None = None
+    tools: Callable[[str, Suite], AgentTools] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +133,12 @@ class EvalResult:
     warnings: tuple[str, ...] = ()
 
 
-def plan(suite: Suite, ports: EvalPorts, *, limit: int | None = None) -> Plan:
+def plan(
+    suite: Suite, ports: EvalPorts, *, name: str | None = None, limit: int | None = None
+) -> Plan:
     """Return what a suite will do; raises InvalidInput for anything it names and is not there.
 
+    ``name`` is how the suite was named, which may be by its path: its tools lie beside it.
     ``limit`` takes so many utterances, by the digests of their ids: the first ones, or each tenth,
     may all be of one speaker.
     Utterances without the consent they need are left out or refused, see
@@ -143,6 +152,10 @@ def plan(suite: Suite, ports: EvalPorts, *, limit: int | None = None) -> Plan:
     selected = select(dataset, suite.dataset.where)
     usable = require_consent(selected, dataset.settings.consent, dataset=dataset.version.name)
     cut = Cut.of(dataset, suite)
+    tools = None
+    if suite.tools is not None and ports.tools is not None:
+        tools = ports.tools(name or suite.name, suite)
+        check_cases(dataset, usable.utterances, tools)
     planned = Plan(
         suite=suite,
         dataset=dataset,
@@ -150,6 +163,7 @@ def plan(suite: Suite, ports: EvalPorts, *, limit: int | None = None) -> Plan:
         cut=cut,
         normalizer=normalizer,
         notes=(*usable.notes, *look_alikes(dataset, cut.columns)),
+        tools=tools,
     )
     total = len(planned.utterances)
     if limit is None or limit >= total:
@@ -175,7 +189,8 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
     """
     header = None if options.resume is None else ports.runs.read_header(options.resume)
     limit = options.limit or (None if header is None else header.limit)
-    planned = plan(ports.suites.read(options.suite, options.system), ports, limit=limit)
+    suite = ports.suites.read(options.suite, options.system)
+    planned = plan(suite, ports, name=options.suite, limit=limit)
     system = ports.system(planned.suite)
     _check_recorded(planned, system)
     _check_roots(planned, system, ports.audio)
@@ -348,7 +363,7 @@ def _new_header(
         run=ports.runs.new_id(now),
         created=now,
         source=measured.run if isinstance(measured, RunHeader) else None,
-        suite_digest=suite_digest(planned.suite),
+        suite_digest=_digest(planned),
         suite=planned.suite,
         dataset=planned.dataset.version,
         candidate=measured.candidate,
@@ -361,6 +376,11 @@ def _new_header(
     )
 
 
+def _digest(planned: Plan) -> str:
+    """Return the digest of a suite with what its tools say."""
+    return suite_digest(planned.suite, None if planned.tools is None else planned.tools.digest)
+
+
 def _models(scorer: QualityScorer | None) -> Mapping[str, str]:
     """Return what makes the quality scores, as versions of a run: models by their digest."""
     return {} if scorer is None else scorer.models
@@ -369,7 +389,7 @@ def _models(scorer: QualityScorer | None) -> Mapping[str, str]:
 def _check_same(header: RunHeader, planned: Plan, system: SystemUnderTest, repeats: int) -> None:
     """Refuse to mix two evaluations in one run."""
     pairs: Sequence[tuple[str, object, object]] = (
-        ("suite", header.suite_digest, suite_digest(planned.suite)),
+        ("suite", header.suite_digest, _digest(planned)),
         ("system", header.candidate.digest, system.candidate.digest),
         ("dataset", header.dataset.digest, planned.dataset.version.digest),
         ("normalizer", header.normalizer.digest, planned.normalizer.digest),
@@ -405,7 +425,9 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     suite = source.suite if options.suite is None else ports.suites.read(options.suite)
     if options.normalizer is not None:
         suite = replace(suite, normalizer=options.normalizer)
-    planned = plan(replace(suite, system=source.suite.system), ports, limit=source.limit)
+    planned = plan(
+        replace(suite, system=source.suite.system), ports, name=options.suite, limit=source.limit
+    )
     speaks = _check_task(source, planned)
     stored = {(item.id, item.repeat): item for item in ports.runs.read_outcomes(options.run)}
     keys = [(item.id, i) for i in range(source.repeats) for item in planned.utterances]

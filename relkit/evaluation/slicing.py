@@ -9,6 +9,7 @@ from relkit.core.slices import SliceSpec
 from relkit.datasets.selection import CONSENT, ID
 from relkit.datasets.types import NO_VALUE, Bins, Dataset, Utterance
 from relkit.evaluation.types import Suite
+from relkit.safety.ports import AgentTools
 from relkit.scoring.types import Normalizer
 
 
@@ -42,7 +43,7 @@ class Plan:
     """A suite with everything it names found and checked; nothing has been decoded.
 
     ``notes`` are what a reader of the report has to know about the selection, ``limit`` is how many
-    utterances a smoke run takes of it (None: all).
+    utterances a smoke run takes of it (None: all). ``tools`` are an agent's, None for other tasks.
     """
 
     suite: Suite
@@ -52,6 +53,7 @@ class Plan:
     normalizer: Normalizer
     notes: tuple[str, ...] = ()
     limit: int | None = None
+    tools: AgentTools | None = None
 
 
 def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:

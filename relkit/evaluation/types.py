@@ -136,7 +136,7 @@ class EvalReport:
 Scalar = str | int | float | bool | None
 Task = Literal["asr", "tts", "agent"]
 Name = Annotated[str, Limits(min_length=1, max_length=200)]
-ToolFile = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.ya?ml$")]
+ToolFileName = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.ya?ml$")]
 """The name of a file beside the suite."""
 Voice = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$")]
 Address = Annotated[str, Limits(pattern=r"^https?://[^\s@]+$")]
@@ -332,7 +332,7 @@ class Suite:
     system: AnySystem
     recogniser: Recogniser | None = None
     detection_cost: DetectionCost | None = field(default=None, metadata=OMITTED)
-    tools: ToolFile | None = field(default=None, metadata=OMITTED)
+    tools: ToolFileName | None = field(default=None, metadata=OMITTED)
 
 
 JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks", "agent": "acts"}
@@ -460,7 +460,15 @@ class ChangedSetting:
     baseline: Scalar
 
 
-_PREFERRED = ("wer_capped", "wer", "cer", "entity_error_rate", "ser")
+_PREFERRED = (
+    "wer_capped",
+    "wer",
+    "cer",
+    "entity_error_rate",
+    "ser",
+    "injection_success_rate",
+    "unconfirmed_rate",
+)
 
 
 def primary_metric(report: EvalReport) -> str | None:

@@ -75,7 +75,7 @@ class ToolCall:
 
     FILE: ClassVar = Shape(omitted=True)
 
-    name: ToolName
+    name: NonEmpty
     arguments: Any = None
     t_ms: Annotated[float, Limits(ge=0)] | None = None
     request: NonEmpty | None = None

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.shared_numbers import Sharing
     from relkit.report.types import Page, SharedDocument
+    from relkit.safety.ports import AgentTools
+    from relkit.safety.tool_files import ToolFile
     from relkit.scoring.run import ScoreOptions
     from relkit.scoring.types import ScoreResult
 
@@ -103,9 +105,10 @@ def eval_ports(
     from relkit.evaluation.evaluate import EvalPorts
     from relkit.wiring.systems import quality_ports, system_under_test
 
+    suites = suite_files(workspace)
     with SqlitePredictionCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
         yield EvalPorts(
-            suites=suite_files(workspace),
+            suites=suites,
             normalizers=normalizer_files(workspace),
             system=partial(system_under_test, workspace, jobs=jobs, show_stderr=show_stderr),
             datasets=dataset_files(workspace),
@@ -119,7 +122,16 @@ def eval_ports(
             tracker=tracker(workspace),
             contracts=contract_files(workspace),
             quality=quality_ports(workspace, jobs=jobs),
+            tools=lambda name, suite: agent_tools(suites.tools(name, suite)),
         )
+
+
+def agent_tools(file: "ToolFile") -> "AgentTools":
+    """Return the tools of an agent with their schemas compiled; raises InvalidInput."""
+    from relkit.adapters.json_schemas import JsonSchemas
+    from relkit.safety.ports import AgentTools
+
+    return AgentTools(table=file.table, digest=file.digest, schemas=JsonSchemas(file))
 
 
 def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress") -> "EvalResult":

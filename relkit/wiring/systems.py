@@ -60,7 +60,7 @@ def system_under_test(
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
     match suite.system:
         case Recorded():
-            return _recorded(workspace, suite.system)
+            return _recorded(workspace, suite.system, is_agent=suite.task == "agent")
         case FasterWhisper():
             return _faster_whisper(workspace, suite.system, jobs)
         case OpenAIHttp():
@@ -70,11 +70,15 @@ def system_under_test(
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
 
-def _recorded(workspace: Workspace, system: Recorded) -> SystemUnderTest:
+def _recorded(workspace: Workspace, system: Recorded, *, is_agent: bool) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
+    from relkit.evaluation.safety import check_calls
 
     answers = RecordedAnswers(
-        _inside(workspace, system.path), source=system.path, mapping=system.mapping
+        _inside(workspace, system.path),
+        source=system.path,
+        mapping=system.mapping,
+        check=check_calls if is_agent else None,
     )
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}

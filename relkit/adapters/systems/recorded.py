@@ -4,7 +4,7 @@ import codecs
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -35,15 +35,22 @@ class RecordedAnswers:
     """
 
     def __init__(
-        self, path: Path, *, source: str | None = None, mapping: Mapping[str, str] | None = None
+        self,
+        path: Path,
+        *,
+        source: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        check: Callable[[Answer, str, int], None] | None = None,
     ) -> None:
         """Read the file; raises InvalidInput naming file and line for anything wrong in it.
 
         ``source`` is how messages call the file, by default its name. Parquet is told by its first
         bytes, CSV by the ending ``.csv`` or ``.tsv``; columns are the keys of the protocol, nested
         or as JSON text. ``mapping`` says the columns that keys have here (key to column): what it
-        does not name, and is no key, is then left out instead of refused.
+        does not name, and is no key, is then left out instead of refused. ``check`` is called with
+        each answer, the source and the line, and raises InvalidInput for one that is refused.
         """
+        self._check = check
         self._source = source or path.name
         self._mapping = mapping or {}
         self._unseen = set(self._mapping.values())
@@ -87,6 +94,8 @@ class RecordedAnswers:
                     f'{where(self._source, line)}: the id "{shown(utterance_id)}" stands twice',
                     hint="keep one answer for each utterance",
                 )
+            if self._check is not None and isinstance(outcome, Answer):
+                self._check(outcome, self._source, line)
             self._answers[utterance_id] = outcome
 
     def _lines(self, file: BinaryIO) -> Iterator[tuple[int, str, Answer | Failure]]:

@@ -1,0 +1,81 @@
+"""Whether a value is said in a text: spelled, in digit words, in groups, or as it is written.
+
+Both sides are brought into one form: letters and digits without case, accents and separators, with
+single digit words and spelled letters as what they stand for, so that "four two", "4-2" and "42"
+agree. A value is said where that form stands between the ends of words: "42" is not said in "142".
+Larger numbers in words ("forty two thousand") are read up to ninety-nine, in English.
+"""
+
+import re
+import unicodedata
+from collections.abc import Collection
+
+_DIGITS = {
+    **dict.fromkeys(("zero", "oh", "null", "cero", "zéro", "nought"), "0"),
+    **dict.fromkeys(("one", "eins", "uno", "un", "une"), "1"),
+    **dict.fromkeys(("two", "zwei", "zwo", "dos", "deux"), "2"),
+    **dict.fromkeys(("three", "drei", "tres", "trois"), "3"),
+    **dict.fromkeys(("four", "vier", "cuatro", "quatre"), "4"),
+    **dict.fromkeys(("five", "fünf", "cinco", "cinq"), "5"),
+    **dict.fromkeys(("six", "sechs", "seis"), "6"),
+    **dict.fromkeys(("seven", "sieben", "siete", "sept"), "7"),
+    **dict.fromkeys(("eight", "acht", "ocho", "huit"), "8"),
+    **dict.fromkeys(("nine", "neun", "nueve", "neuf"), "9"),
+}
+_TEENS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen")
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_NUMBERS = {
+    **{word: str(10 + i) for i, word in enumerate((*_TEENS, "eighteen", "nineteen"))},
+    **{word: str(20 + 10 * i) for i, word in enumerate(_TENS)},
+}
+_WORD = re.compile(r"[^\W_]+")
+
+
+def _plain(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+_BY_WORD = {_plain(word): digits for word, digits in (_DIGITS | _NUMBERS).items()}
+_TENS_WORDS = frozenset(_TENS)
+_UNITS = frozenset("123456789")
+
+
+def said_words(text: str) -> list[str]:
+    """Return the words of a text in the form that values are looked for in."""
+    words: list[str] = []
+    tens = False
+    for word in _WORD.findall(text if text.isascii() and text.islower() else _plain(text)):
+        form = _BY_WORD.get(word, word)
+        if tens and form in _UNITS and word in _BY_WORD:
+            words[-1] = words[-1][0] + form  # "forty two"
+        else:
+            words.append(form)
+        tens = word in _TENS_WORDS
+    return words
+
+
+def said_form(value: str) -> str:
+    """Return the form of a value, empty where nothing of it can be said."""
+    return "".join(said_words(value))
+
+
+def says_any(text: str, forms: Collection[str], lengths: Collection[int]) -> bool:
+    """Tell whether a text says a value; ``forms`` are those of values, ``lengths`` theirs."""
+    words = said_words(text)
+    whole = "".join(words)
+    ends, at = {0}, 0
+    for word in words:
+        at += len(word)
+        ends.add(at)
+    return any(
+        start + length in ends and whole[start : start + length] in forms
+        for start in ends
+        for length in lengths
+    )
+
+
+def says(text: str, value: str) -> bool:
+    """Tell whether a text says a value; nothing is said where the value has no word."""
+    form = said_form(value)
+    return bool(form) and says_any(text, {form}, {len(form)})
