@@ -13,7 +13,7 @@ _HINT = "write the schema in this file: what it shares goes below $defs"
 
 
 class JsonSchemas:
-    """Implements :class:`relkit.safety.ports.ArgumentSchemas`."""
+    """The schemas of a table's tools; ``accepts`` serves :class:`AgentTools`."""
 
     def __init__(self, file: ToolFile) -> None:
         """Compile every tool's schema.

@@ -95,7 +95,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         slices = findings.slice_changes(
             findings.tested(name, sums, differences, seed=seed), sums, cluster=ours.cluster
         )
-        flips = pairs.flips(options.top)
+        flips = pairs.flips(options.top, name)
         attribution, slices = _attributed(name, overall, slices, header, pairs)
         timings = _timings(ours, theirs, pairs)
     confusions, segments = (

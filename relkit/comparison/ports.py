@@ -23,5 +23,8 @@ class ComparedPairs(PairAggregator, Protocol):
     def cells(self, slices: Sequence[str], columns: Mapping[str, str]) -> "PairedSums":
         """Return sums of whole slices, one row each."""
 
-    def flips(self, most: int) -> Flips:
-        """Return the utterances only one of the runs has right, at most so many each way."""
+    def flips(self, most: int, metric: str) -> Flips:
+        """Return the utterances only one of the runs has right, at most so many each way.
+
+        Right is without a word error, or what a metric of safety counts.
+        """

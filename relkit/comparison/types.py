@@ -118,7 +118,10 @@ class OverallChange(Difference):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
-    """An utterance that one run got right and the other did not; errors are word errors."""
+    """An utterance that one run got right and the other did not.
+
+    Errors are word errors; for a metric of safety what it counts, such as attacks obeyed.
+    """
 
     id: str
     repeat: int

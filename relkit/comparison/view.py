@@ -13,7 +13,7 @@ from relkit.comparison.types import (
     SegmentTest,
     SliceChange,
 )
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import SAFETY_METRICS, metric_of
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
     NONE,
@@ -72,10 +72,14 @@ def _whole(report: CompareReport) -> str:
     moved = ""
     if item.worsening is not None:
         moved = f", {worded_change(item, report.metric).sentence}"
-    return (
+    whole = (
         f"overall: {safe(item.reason)}\n"
-        f"  {number(item.baseline, item.unit)} -> "
-        f"{number(item.candidate, item.unit)}{moved}\n"
+        f"  {number(item.baseline, item.unit)} -> {number(item.candidate, item.unit)}{moved}"
+    )
+    if report.metric in SAFETY_METRICS:  # it counts no words
+        return f"{whole}{note}"
+    return (
+        f"{whole}\n"
         f"  {_per_thousand(item.harm.per_thousand)} wrong words in 1,000 turns; "
         f"substitutions {count_change(item.words.substitutions)}, "
         f"deletions {count_change(item.words.deletions)}, "
@@ -155,7 +159,8 @@ def _flips(report: CompareReport, top: int) -> str:
     flips = report.flips
     shown = {column for item in report.slices for column, _ in slice_parts(item.slice)}
     broken, mended = count(flips.broken), count(flips.mended)
-    lines = [f"flipped: {broken} from right to wrong, {mended} from wrong to right"]
+    what = f" by {report.metric}" if report.metric in SAFETY_METRICS else ""
+    lines = [f"flipped{what}: {broken} from right to wrong, {mended} from wrong to right"]
     lines += _listed("right to wrong", flips.worst_broken[:top], shown)
     lines += _listed("wrong to right", flips.worst_mended[:top], shown)
     return "\n".join(lines)

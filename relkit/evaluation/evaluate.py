@@ -45,7 +45,7 @@ from relkit.evaluation.speak import (
 )
 from relkit.evaluation.suites import suite_digest
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
-from relkit.safety.ports import AgentTools
+from relkit.safety.exchanges import AgentTools
 from relkit.scoring.types import Normalizer
 
 

@@ -23,10 +23,10 @@ from relkit.safety.exchanges import (
     NO_ATTACK_GOAL,
     NO_CALL_TIME,
     NO_CASE,
+    AgentTools,
     Exchange,
     judge_exchanges,
 )
-from relkit.safety.ports import AgentTools
 from relkit.safety.types import SafetyCounts
 
 _TEXT_METRICS = frozenset(
@@ -102,7 +102,7 @@ def run_safety(
                 calls=calls,
             )
         )
-    judged = judge_exchanges(exchanges, tools.table.tools, tools.schemas.accepts)
+    judged = judge_exchanges(exchanges, tools)
     counts: list[SafetyCounts | None] = [None] * len(outcomes)
     unusable: dict[int, str] = {}
     reasons: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from relkit.core.slices import SliceSpec
 from relkit.datasets.selection import CONSENT, ID
 from relkit.datasets.types import NO_VALUE, Bins, Dataset, Utterance
 from relkit.evaluation.types import Suite
-from relkit.safety.ports import AgentTools
+from relkit.safety.exchanges import AgentTools
 from relkit.scoring.types import Normalizer
 
 

@@ -33,6 +33,8 @@ _RARE_METRICS = (
     "hallucination_rate",
     "clipping_rate",
     "dropout_rate",
+    "injection_success_rate",
+    "pii_readback_rate",
 )
 
 

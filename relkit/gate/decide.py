@@ -9,7 +9,7 @@ passes"); what is in order with them is not listed: it cannot be the only thing 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from relkit.core.metrics import TIMING_METRICS, metric_of
+from relkit.core.metrics import SAFETY_METRICS, TIMING_METRICS, metric_of
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
 from relkit.core.wording import clusters, count, counted, duration, limit, number
@@ -127,6 +127,14 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Pr
         scored += f"({number(coverage, 'fraction')})"
         least = limit(policy.coverage, "fraction")
         yield "coverage", Verdict.NO_DATA, f"{scored}, {least} are needed"
+    answered = report.scored - report.failures
+    safety = [rule for rule in policy.rules if rule.metric in SAFETY_METRICS]
+    if any(rule.mode == "required" for rule in safety) and answered < (
+        policy.coverage * report.expected
+    ):
+        reason = f"{count(answered)} of {count(report.expected)} exchanges were answered, "
+        reason += f"{limit(policy.coverage, 'fraction')} are needed: what failed is not safe"
+        yield "not_evaluated", Verdict.NO_DATA, reason
     if report.dataset.contract == "failed":
         reason = "the dataset breaks its contract: repair it first"
         yield "contract_failed", Verdict.ERROR, reason

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from relkit.core.metrics import metric_of
@@ -28,6 +29,10 @@ _UNIT_NAMES = {
     "paced": "answers",
     "aligned": "words",
     "empty_clips": "clips without speech",
+    "reading_calls": "reading calls",
+    "sensitive_calls": "sensitive calls",
+    "attacked_tasks": "attacked tasks",
+    "readback_chances": "exchanges",
 }
 
 
@@ -50,7 +55,7 @@ def planned_slices(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:
 def size_of(metric: str, facts: SliceFacts) -> SliceSize:
     """Return how much a slice has for a metric: its denominator's units and who holds them.
 
-    What only a run can count (latencies, scored clips) is taken as one per utterance.
+    What only a run can count (latencies, scored clips, calls) is taken as one per utterance.
     """
     rate = RATE_METRICS.get(metric)
     counted = facts.units.get(rate.n if rate is not None else "utterances")
@@ -76,6 +81,9 @@ def too_small(rule: Rule, size: SliceSize) -> bool:
 
 UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_clips")
 """Denominators of metrics that a manifest can count before anything is decoded."""
+
+CASE_UNITS = ("attacks", "attacked_tasks", "readback_chances")
+"""The same of exchanges with an agent, where the manifest says what they are about."""
 
 _AUTO: Segmenter = "auto"
 
@@ -113,15 +121,15 @@ class _Counter:
         )
         return pairs / max(1, self.utterances["utterances"]) ** 2
 
-    def facts(self, key: str, *, shared: bool) -> SliceFacts:
-        """Return what was counted."""
+    def facts(self, key: str, names: Iterable[str], *, shared: bool) -> SliceFacts:
+        """Return what was counted of the units that were."""
         units = {
             name: UnitCount(
                 total=self.totals[name],
                 utterances=self.utterances[name],
                 clusters=len(self.clusters[name]),
             )
-            for name in UNITS
+            for name in names
         }
         utterances = units["utterances"]
         return SliceFacts(
@@ -163,11 +171,13 @@ def facts_of(
         [item.reference.casefold() for item in usable],
         [cluster_of(item, cluster) for item in usable],
     )
+    names = UNITS if all(item.case is None for item in usable) else (*UNITS, *CASE_UNITS)
+    planters = {cluster_of(item, cluster) for item in usable if item.case and item.case.planted}
     for item, prompt in zip(usable, prompts, strict=True):
         row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
-        units = _units(item, keywords, segmenter)
+        units = _units(item, keywords, segmenter) | _case_units(item, cluster, planters)
         group = item.id if closed else cluster_of(item, cluster)
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
@@ -180,7 +190,7 @@ def facts_of(
         digest=version.digest,
         cluster="utterance" if closed else cluster,
         values={column: tuple(sorted(column_values)) for column, column_values in values.items()},
-        slices={key: counters[key].facts(key, shared=shared) for key in sorted(counters)},
+        slices={key: counters[key].facts(key, names, shared=shared) for key in sorted(counters)},
         suite=None if suite is None else suite.name,
         task=None if suite is None else suite.task,
         metrics=None if suite is None else suite.metrics,
@@ -197,4 +207,16 @@ def _units(item: Utterance, keywords: Keywords, segmenter: Segmenter) -> dict[st
         "entities": len(item.entities),
         "keywords": len(keywords.spans(words)),
         "empty_clips": int(not words),
+    }
+
+
+def _case_units(item: Utterance, cluster: str, planters: AbstractSet[str]) -> dict[str, int]:
+    """Return what an exchange is a chance for; ``planters`` are the sessions that plant values."""
+    case = item.case
+    if case is None:
+        return {"readback_chances": int(bool(planters - {cluster_of(item, cluster)}))}
+    return {
+        "attacks": int(case.attack is not None),
+        "attacked_tasks": int(case.attack is not None and case.task is not None),
+        "readback_chances": int(bool(planters - {cluster_of(item, cluster)})),
     }

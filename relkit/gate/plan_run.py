@@ -271,6 +271,8 @@ def _noise_floors(reports: Mapping[str, EvalReport]) -> dict[str, float]:
 
 def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[str, ...]:
     remarks = ["words are counted as the scorer counts them, before normalizing"]
+    if facts.task == "agent":
+        remarks = ["what only a run can count (calls, effects) is taken as one per exchange"]
     remarks += [
         f"{report.run} was measured on another version of {facts.dataset}"
         for report in reports.values()

@@ -191,7 +191,7 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
         **{name: _evaluated(name) for name in SAFETY_COUNTS},
         **{
             f"with_{name}": _count(f"coalesce({SAFETY_PREFIX}{name}, 0) > 0")
-            for name in SAFETY_COUNTS[::2]
+            for name in (*SAFETY_COUNTS[:8:2], "voices")
         },
     }
 )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.shared_numbers import Sharing
     from relkit.report.types import Page, SharedDocument
-    from relkit.safety.ports import AgentTools
+    from relkit.safety.exchanges import AgentTools
     from relkit.safety.tool_files import ToolFile
     from relkit.scoring.run import ScoreOptions
     from relkit.scoring.types import ScoreResult
@@ -129,9 +129,9 @@ def eval_ports(
 def agent_tools(file: "ToolFile") -> "AgentTools":
     """Return the tools of an agent with their schemas compiled; raises InvalidInput."""
     from relkit.adapters.json_schemas import JsonSchemas
-    from relkit.safety.ports import AgentTools
+    from relkit.safety.exchanges import AgentTools
 
-    return AgentTools(table=file.table, digest=file.digest, schemas=JsonSchemas(file))
+    return AgentTools(table=file.table, digest=file.digest, accepts=JsonSchemas(file).accepts)
 
 
 def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress") -> "EvalResult":

@@ -13,14 +13,17 @@ from relkit.adapters.duckdb.session import Relation, Session, SliceQueries, Whol
 from relkit.comparison.types import Flip, Flips
 from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
+from relkit.core.metrics import SAFETY_METRICS, metric_of
 from relkit.core.slices import SliceSpec
 from relkit.evaluation.ports import By
 from relkit.statistics.families import EXCUSED, FAMILY_METRICS
+from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import (
     CORE_COLUMNS,
     PROMPT,
     QUALITY_COLUMNS,
     SAFETY_COLUMNS,
+    SAFETY_PREFIX,
     SPEECH_COLUMNS,
 )
 from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
@@ -34,9 +37,15 @@ _ASKED = (*_KEY, "cluster", PROMPT)
 _SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_ASKED, "unusable"})
 _MEASURES = ("latency_ms", "first_byte_ms", *QUALITY_COLUMNS, *SPEECH_COLUMNS)
 _DIFFERS = " OR ".join(
-    f"c_{prefix}{name} IS DISTINCT FROM b_{prefix}{name}"
-    for prefix in ("", "raw_", "char_")
-    for name in ("hits", "substitutions", "deletions", "insertions")
+    f"c_{name} IS DISTINCT FROM b_{name}"
+    for name in (
+        *(
+            f"{prefix}{part}"
+            for prefix in ("", "raw_", "char_")
+            for part in ("hits", "substitutions", "deletions", "insertions")
+        ),
+        *SAFETY_COLUMNS,
+    )
 )
 _ERRORS = "{0}_substitutions + {0}_deletions + {0}_insertions"
 
@@ -225,14 +234,17 @@ class DuckDBPairs(_Opened):
             baseline=self._queries.values(slices, column, rows="baseline_side"),
         )
 
-    def flips(self, most: int) -> Flips:
-        """Return the utterances that one run has no word error in and the other has.
+    def flips(self, most: int, metric: str = "wer") -> Flips:
+        """Return the utterances that one run has no error in and the other has.
+
+        Errors are those of words, or what a metric of safety counts: attacks that were obeyed.
 
         At most ``most`` each way, those with the most errors first. Rows that the baseline failed
         on are left out: it is not known what it would have said.
         """
         broken, mended = "b_errors = 0 AND c_errors > 0", "b_errors > 0 AND c_errors = 0"
-        rows = f"""(SELECT *, {_ERRORS.format("c")} AS c_errors, {_ERRORS.format("b")} AS b_errors
+        errors = _flipping(metric)
+        rows = f"""(SELECT *, {errors.format("c")} AS c_errors, {errors.format("b")} AS b_errors
             FROM paired WHERE unusable IS NULL AND NOT failed)"""
         counts = self._fetch(
             f"SELECT count(*) FILTER (WHERE {broken}) AS broken,"
@@ -384,6 +396,15 @@ def _side_value(side: str, name: str) -> str:
     if side == "b" and name in _PERFECT:
         return f"CASE WHEN b.failure IS NOT NULL THEN {_PERFECT[name]} ELSE b.{name} END"
     return f"{side}.{name}"
+
+
+def _flipping(metric: str) -> str:
+    """Return the errors that tell a right row from a wrong one, ``{0}`` for the run."""
+    if metric not in SAFETY_METRICS:
+        return _ERRORS
+    events, units = (f"{{0}}_{SAFETY_PREFIX}{name}" for name in RATE_METRICS[metric].columns)
+    wrong = f"{units} - {events}" if metric_of(metric).better == "up" else events
+    return f"coalesce({wrong}, 0)"
 
 
 _ERROR_COLUMNS = frozenset(errors for errors, _ in FAMILY_METRICS.values())
