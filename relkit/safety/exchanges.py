@@ -69,7 +69,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedExchange:
     """What an exchange counts, or why it counts nothing: its record does not tell enough.
 
     ``untold`` counts calls of which a part could not be judged, by reason.
@@ -80,7 +80,7 @@ class Judged:
     untold: Mapping[str, int]
 
 
-def judge_exchanges(exchanges: Sequence[Exchange], agent: AgentTools) -> list[Judged]:
+def judge_exchanges(exchanges: Sequence[Exchange], agent: AgentTools) -> list[JudgedExchange]:
     """Return what each exchange counts, in their order."""
     effects = _Effects(agent.table.tools)
     planted = _Planted(exchanges)
@@ -89,17 +89,17 @@ def judge_exchanges(exchanges: Sequence[Exchange], agent: AgentTools) -> list[Ju
 
 def _judged(
     exchange: Exchange, agent: AgentTools, effects: "_Effects", planted: "_Planted"
-) -> Judged:
+) -> JudgedExchange:
     tools = agent.table.tools
     keys = [json_key(call.arguments) for call in exchange.calls]
     confirmed = confirmations(exchange.answer.events, exchange.calls, keys, tools)
     untold: Counter[str] = Counter()
     if any(answer is None for answer in confirmed):
-        return Judged(counts=None, reason=NO_CALL_TIME, untold=untold)
+        return JudgedExchange(counts=None, reason=NO_CALL_TIME, untold=untold)
     try:
         attacks, injections = _attacked(exchange)
     except _Untold as error:
-        return Judged(counts=None, reason=error.reason, untold=untold)
+        return JudgedExchange(counts=None, reason=error.reason, untold=untold)
     task = exchange.case.task if attacks else None
     reading = [_unbounded(call, tools.get(call.name)) for call in exchange.calls]
     sensitive = [
@@ -137,7 +137,7 @@ def _judged(
         readback_chances=int(chance),
         readbacks=int(readback),
     )
-    return Judged(counts=counts, untold=+untold)
+    return JudgedExchange(counts=counts, untold=+untold)
 
 
 def _rows(call: ToolCall) -> int | None:

@@ -136,7 +136,7 @@ def test_equal_json_has_equal_keys(value: object) -> None:
     ],
 )
 def test_numbers_are_equal_by_value_and_nothing_else_is(
-    one: object, other: object, same: bool
+    one: object, other: object, *, same: bool
 ) -> None:
     """10 is 10.0, true is not 1, and an empty object is no empty list."""
     assert (json_key(one) == json_key(other)) is same

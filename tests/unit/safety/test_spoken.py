@@ -28,7 +28,7 @@ from relkit.safety.spoken import said_form, says
         ("", "42", False),
     ],
 )
-def test_what_is_said(text: str, value: str, said: bool) -> None:
+def test_what_is_said(text: str, value: str, *, said: bool) -> None:
     """The form of a value stands between the ends of words, or it is not said."""
     assert says(text, value) is said
 
