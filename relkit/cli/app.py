@@ -58,6 +58,7 @@ COMMANDS = {
     "safety": ("", "Look for abuse, and take results of other tools as runs."),
     "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
     "card": ("documents:card", "Write the model card of a release, from its records alone."),
+    "redact": ("redact:redact", "Mask personal values in text, for local debugging only."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",

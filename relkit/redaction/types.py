@@ -7,6 +7,9 @@ from relkit.core.values import Count
 
 Language = Literal["de", "en", "es", "fr"]
 
+NOT_COVERED = ("names", "places", "employers", "what makes a person known without a number")
+"""What no scanner of rules finds in a transcript, as it is said with every result."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonalSpan:
@@ -23,3 +26,25 @@ class LineSpans:
 
     line: Count
     spans: tuple[PersonalSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalValue:
+    """A span with the normal form of what is said in it; it stays inside of the process."""
+
+    start: int
+    end: int
+    type: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedactionCounts:
+    """What was masked in how many lines: numbers only, and what was not looked for."""
+
+    lines: Count
+    lines_masked: Count
+    spans: Count
+    by_type: dict[str, int]
+    languages: tuple[Language, ...]
+    not_covered: tuple[str, ...] = NOT_COVERED
