@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from relkit.redaction.tables.de import GERMAN
 from relkit.redaction.tables.en import ENGLISH
+from relkit.redaction.tables.es import SPANISH
+from relkit.redaction.tables.fr import FRENCH
 from relkit.redaction.tables.types import LanguageTable
 
 OPAQUE = "\ue000"
@@ -115,8 +118,9 @@ class Phrases:
         pairs = phrases.items() if isinstance(phrases, Mapping) else ((p, "") for p in phrases)
         by_first: dict[str, list[tuple[list[str], str | int]]] = {}
         for phrase, value in pairs:
-            keys = LineWords(phrase).keys
-            by_first.setdefault(keys[0], []).append((keys, value))
+            for written in dict.fromkeys((phrase, phrase.replace(" ", "-"))):
+                keys = LineWords(written).keys
+                by_first.setdefault(keys[0], []).append((keys, value))
         self._by_first = {
             first: sorted(entries, key=lambda entry: -len(entry[0]))
             for first, entries in by_first.items()
@@ -177,14 +181,16 @@ class Grammar:
 
     def find_cues(self, words: LineWords) -> list[Cue]:
         """Return the cues of a line, in order; none within another."""
-        cues, index = [], 0
-        while index < len(words):
+        cues: list[Cue] = []
+        for index in range(len(words)):
             place = self.cues.at(words.keys, index)
             if place is None:
-                index += 1
                 continue
-            cues.append(Cue(index, place[0], str(place[1])))
-            index = place[0]
+            cue = Cue(index, place[0], str(place[1]))
+            if not cues or index >= cues[-1].end:
+                cues.append(cue)
+            elif place[0] > cues[-1].end and place[0] - index > cues[-1].end - cues[-1].start:
+                cues[-1] = cue  # of two that overlap the longer one
         return cues
 
     def units(self, words: LineWords) -> list[Symbols]:
@@ -225,6 +231,8 @@ class Grammar:
         while index < right.start:
             key = words.keys[index]
             if key in _JOINING and key:
+                if key == "," and left.kind == right.kind == "numeral":
+                    return False
                 if key == "." and not (left.is_number and right.is_number):
                     return False
                 tight = words.close(index) and words.close(index + 1)
@@ -251,6 +259,11 @@ class Grammar:
         ]
         chance = self.table.words_as_letters | self.interjections
         first, last = 0, len(run)
+        spelled = [i for i, unit in enumerate(run) if not unit.is_number]
+        if len(spelled) == 1 and last > 1 and run[spelled[0]].kind == "spelled":
+            # a hotel, Berlin: a word beside a number, and no letter of it
+            first += spelled[0] == 0
+            last -= spelled[0] == last - 1
         while first < last and words.keys[run[first].start] in chance:
             after = run[first + 1] if first + 1 < last else None
             tight = after is not None and after.start == run[first].end
@@ -309,14 +322,14 @@ class Grammar:
         if place is None:
             return None
         end, value = place[0], int(place[1])
-        table = self.table
-        if value < _DIGITS and table.ones_joiner and end < len(keys):
-            tens = self.numbers.at(keys, end + 1) if keys[end] == table.ones_joiner else None
+        table, after_one = self.table, _over_hyphen(keys, end)
+        if value < _DIGITS and table.ones_joiner and keys[end : end + 1] == [table.ones_joiner]:
+            tens = self.numbers.at(keys, end + 1)
             if tens is not None and 20 <= int(tens[1]) < _HUNDRED and int(tens[1]) % 10 == 0:
                 return tens[0], int(tens[1]) + value
         if 20 <= value < _HUNDRED and value % 10 == 0:
-            joined = bool(table.tens_joiner) and keys[end : end + 1] == [table.tens_joiner]
-            after = self.numbers.at(keys, end + joined)
+            joined = keys[after_one : after_one + 1] == [table.tens_joiner]
+            after = self.numbers.at(keys, _over_hyphen(keys, after_one + joined))
             most = 19 if table.twenties and value in {60, 80} else 9
             allowed = joined or not table.tens_joiner or table.twenties
             if allowed and after is not None and 1 <= int(after[1]) <= most:
@@ -335,18 +348,18 @@ class Grammar:
         end, value = first
         kind = "digit" if value < _DIGITS else "pair" if value < _HUNDRED else "cardinal"
         for scale, factor in ((self.hundreds, _HUNDRED), (self.thousands, _THOUSAND)):
-            if end < len(keys) and keys[end] in scale and 0 < value < _THOUSAND:
-                value, end, kind = value * factor, end + 1, "cardinal"
+            at = _over_hyphen(keys, end)
+            if at < len(keys) and keys[at] in scale and 0 < value < _THOUSAND:
+                value, end, kind = value * factor, at + 1, "cardinal"
         if kind == "cardinal":
             end, value = self._rest(keys, end, value)
         return Symbols(index, end, str(value), kind)
 
     def _rest(self, keys: list[str], end: int, value: int) -> tuple[int, int]:
         """Return (end, value) with what follows a hundred or a thousand, where it belongs to it."""
-        joined = bool(self.table.number_joiner) and keys[end : end + 1] == [
-            self.table.number_joiner
-        ]
-        rest = self._below_hundred(keys, end + joined)
+        at = _over_hyphen(keys, end)
+        joined = keys[at : at + 1] == [self.table.number_joiner]
+        rest = self._below_hundred(keys, _over_hyphen(keys, at + joined))
         if rest is None or rest[1] == 0:
             return end, value
         after, low = rest
@@ -363,7 +376,12 @@ class Grammar:
         return after, value + low
 
 
-TABLES = {table.language: table for table in (ENGLISH,)}
+def _over_hyphen(keys: list[str], index: int) -> int:
+    """Return the place after a hyphen, which may join the words of a number."""
+    return index + (keys[index : index + 1] == ["-"])
+
+
+TABLES = {table.language: table for table in (ENGLISH, GERMAN, SPANISH, FRENCH)}
 """The languages there are, by their codes."""
 
 

@@ -11,7 +11,6 @@ _TOP_LEVEL = frozenset(
     be mx ar cl pe br pt pl se no dk fi ie in jp cn ru tv xyz online site shop cloud tech local
     test example localhost internal lu li cat nz za""".split()
 )
-_ALSO_WORDS = frozenset({"at", "es", "de", "me", "us", "it", "be", "in", "no", "is", "co", "pe"})
 _PROVIDERS = frozenset(
     """gmail googlemail hotmail outlook yahoo icloud gmx proton protonmail aol live msn webde
     wanadoo orange laposte free""".split()
@@ -128,7 +127,9 @@ class _Reader:
             return "EMAIL", mailbox, end
         # "punto es", "dot it" and the like are words as often as domains
         written = self.keys[dot] == "." or end - dot == 2
-        doubtful = written and self.keys[end - 1] in _ALSO_WORDS and self.keys[start] != "www"
+        doubtful = (
+            written and self.keys[end - 1] in self.grammar.stop_words and self.keys[start] != "www"
+        )
         if doubtful and not self._with_path(end) and not self._cue(start):
             return None
         return "URL", self._scheme(start, floor), self._path(end)

@@ -64,10 +64,10 @@ def _spoken(grammar: Grammar, words: LineWords) -> Iterator[PersonalValue]:
     units = grammar.units(words)
     cues = grammar.find_cues(words)
     runs = grammar.runs(units, words, cues)
-    yield from personal_runs(grammar, words, cues, runs)
+    yield from hosts(grammar, words, cues, units)
     yield from birth_dates(grammar, words, cues)
     yield from addresses(grammar, words, cues, runs)
-    yield from hosts(grammar, words, cues, units)
+    yield from personal_runs(grammar, words, cues, runs)
 
 
 Places = Sequence[int] | None

@@ -194,35 +194,45 @@ def _alphabet(text: str) -> bool:
 
 
 def birth_dates(grammar: Grammar, words: LineWords, cues: Sequence[Cue]) -> list[PersonalValue]:
-    """Return the dates after a cue of birth: day and month, or at least a year."""
+    """Return the dates beside a cue of birth: day and month, or at least a year."""
     values = []
     for cue in cues:
         if cue.type != "DATE_OF_BIRTH":
             continue
-        index = cue.end
-        while index < min(len(words), cue.end + 4):
-            if words.barrier(index) or _date_part(grammar, words, index) is not None:
+        for start in range(cue.end, min(len(words), cue.end + 4)):
+            if words.barrier(start):
                 break
-            index += 1
-        start, parts = index, []
-        end = index
-        while index < len(words):
-            part = _date_part(grammar, words, index)
-            if part is not None:
-                end, index = part[0], part[0]
-                parts.append(part[1])
-            elif parts and (
-                words.keys[index] in grammar.date_joiners or words.keys[index] in ",./-"
-            ):
-                index += 1
-            else:
+            if _date_part(grammar, words, start) is not None:
+                if (date := _date(grammar, words, start)) is not None:
+                    values.append(date[1])
                 break
-        digits = sum(len(part) for part in parts if part.isdigit())
-        month = any(not part.isdigit() for part in parts)
-        if (month and len(parts) >= 2) or digits >= 4:
-            text = "".join(part.lstrip("0") for part in parts)
-            values.append(value_of(words, start, end, "DATE_OF_BIRTH", text))
+        for start in range(max(0, cue.start - 8), cue.start):
+            date = _date(grammar, words, start)
+            if date is not None and date[0] == cue.start:
+                values.append(date[1])
+                break
     return values
+
+
+def _date(grammar: Grammar, words: LineWords, start: int) -> tuple[int, PersonalValue] | None:
+    """Return where a date ends that begins at a word, and the date; None where there is none."""
+    parts: list[str] = []
+    index = end = start
+    while index < len(words) and len(parts) < 8:
+        part = _date_part(grammar, words, index)
+        if part is not None:
+            end = index = part[0]
+            parts.append(part[1])
+        elif parts and (words.keys[index] in grammar.date_joiners or words.keys[index] in ",./-"):
+            index += 1
+        else:
+            break
+    digits = sum(len(part) for part in parts if part.isdigit())
+    month = any(not part.isdigit() for part in parts)
+    if not (month and len(parts) >= 2) and digits < 4:
+        return None
+    text = "".join(part.lstrip("0") for part in parts)
+    return end, value_of(words, start, end, "DATE_OF_BIRTH", text)
 
 
 def _date_part(grammar: Grammar, words: LineWords, index: int) -> tuple[int, str] | None:
@@ -356,6 +366,7 @@ def _name_end(grammar: Grammar, words: LineWords, index: int, most: int) -> int:
             continue
         if (
             not key[:1].isalnum()
+            or grammar.doors.at(words.keys, index)
             or key in grammar.stop_words
             or grammar.numbers.at(words.keys, index)
         ):
@@ -391,11 +402,11 @@ def _number_last(
         return None
     if len(run) > 2 and not run[0].is_number:
         return None
-    if not _cued(words, cues, start) and not sure:
+    end = run[-1].end
+    counted = end < len(words) and words.keys[end] in grammar.units_after
+    if not _cued(words, cues, start) and (counted or not sure):
         return None
-    if run[-1].end < len(words) and words.keys[run[-1].end] in grammar.units_after:
-        return None
-    return start, run[-1].end
+    return start, end
 
 
 def _door(

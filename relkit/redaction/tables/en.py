@@ -325,6 +325,7 @@ ENGLISH = LanguageTable(
         ),
         "IP": ("ip", "i p", "ip address", "i p address", "ipv6", "i p v six", "ip v six"),
         "EMAIL": ("email", "e mail", "mail", "email address", "gmail", "write to", "write me"),
+        "URL": ("website", "web site", "web page", "site", "link", "url", "homepage"),
         "SPELLED": (
             "spell",
             "spelled",
