@@ -20,6 +20,7 @@ _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*|\S")
 _MARKS = re.compile(r"[\u0300-\u036f]+")
 _APOSTROPHES = frozenset("'`\u2019\u02bc")
 _JOINING = frozenset("-\u2010\u2011\u2013\u2014.,/()")
+_LONGEST_MIXED = 24  # a digest is longer
 _DIGITS, _HUNDRED, _THOUSAND = 10, 100, 1000
 
 
@@ -63,10 +64,20 @@ class LineWords:
         """Return whether nothing stands between a word and the one before."""
         return index > 0 and self.starts[index] == self.ends[index - 1]
 
+    def within_decimal(self, index: int) -> bool:
+        """Return whether written digits go on behind a sign: 2.4, 12,345, 10:30."""
+        return self._goes_on(index - 1) or self._goes_on(index + 1)
+
+    def _goes_on(self, sign: int) -> bool:
+        if not 0 < sign < len(self.keys) - 1 or self.keys[sign] not in {".", ",", ":"}:
+            return False
+        tight = self.close(sign) and self.close(sign + 1)
+        return tight and self.keys[sign - 1].isdigit() and self.keys[sign + 1].isdigit()
+
     def barrier(self, index: int) -> bool:
         """Return whether no value and no cue reaches over this word: a mask, an end of sentence."""
         key = self.keys[index]
-        if key in {OPAQUE, "?", "!", ";"}:
+        if key in {OPAQUE, "?", "!", ";", "<", ">"}:
             return True
         return key == "." and not (index + 1 < len(self.keys) and self.close(index + 1))
 
@@ -157,8 +168,14 @@ class Grammar:
         self.as_in = Phrases(table.as_in)
         self.fillers = Phrases(table.fillers)
         self.at, self.dot = Phrases((*table.at, "@")), Phrases((*table.dot, "."))
-        self.dash, self.underscore = Phrases((*table.dash, "-")), Phrases((*table.underscore, "_"))
-        self.slash, self.colon = Phrases((*table.slash, "/")), Phrases((*table.colon, ":"))
+        self.dash, self.underscore = (
+            Phrases((*table.dash, "-")),
+            Phrases((*table.underscore, "_")),
+        )
+        self.slash, self.colon = (
+            Phrases((*table.slash, "/")),
+            Phrases((*table.colon, ":")),
+        )
         self.plus = Phrases((*table.plus, "+"))
         self.doors = Phrases(table.doors)
         self.repeats = {fold(word): count for word, count in table.repeats.items()}
@@ -168,6 +185,7 @@ class Grammar:
         self.months = frozenset(map(fold, table.months))
         self.ordinals = {fold(word): value for word, value in table.ordinals.items()}
         self.date_joiners = frozenset(map(fold, table.date_joiners))
+        self.time_words = frozenset(map(fold, table.time_words))
         self.stop_words = frozenset(map(fold, table.stop_words))
         self.units_after = frozenset(map(fold, table.units))
         self.streets = frozenset(map(fold, table.streets))
@@ -291,6 +309,8 @@ class Grammar:
     def _unit(self, words: LineWords, index: int) -> Symbols | None:
         key = words.keys[index]
         if key.isdigit() and key.isascii():
+            if words.within_decimal(index):
+                return None
             return Symbols(index, index + 1, key, "digit" if len(key) == 1 else "numeral")
         if key in self.interjections:
             return Symbols(index, index + 1, key if len(key) == 1 else "0", "letter")
@@ -311,7 +331,9 @@ class Grammar:
         if (name := self.letter_names.at(words.keys, index)) is not None:
             return Symbols(index, name[0], str(name[1]), "letter")
         original = words.text[words.starts[index] : words.ends[index]]
-        letters_and_digits = key.isascii() and key.isalnum() and not key.isalpha()
+        letters_and_digits = (
+            len(key) <= _LONGEST_MIXED and key.isascii() and key.isalnum() and not key.isalpha()
+        )
         if letters_and_digits or (1 < len(key) <= 3 and original.isupper()):
             return Symbols(index, index + 1, key, "mixed")
         return None

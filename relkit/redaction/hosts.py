@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relkit.redaction.grammar import Cue, Grammar, LineWords, Symbols, nearby
+from relkit.redaction.grammar import Cue, Grammar, LineWords, Phrases, Symbols, nearby
 from relkit.redaction.spoken import cue_before, value_of
 from relkit.redaction.types import PersonalValue
 
@@ -32,7 +32,11 @@ class _Reader:
     """One line, with its units by where they begin and end."""
 
     def __init__(
-        self, grammar: Grammar, words: LineWords, cues: Sequence[Cue], units: Sequence[Symbols]
+        self,
+        grammar: Grammar,
+        words: LineWords,
+        cues: Sequence[Cue],
+        units: Sequence[Symbols],
     ) -> None:
         self.grammar, self.words, self.cues = grammar, words, cues
         self.keys = words.keys
@@ -44,7 +48,7 @@ class _Reader:
         values: list[PersonalValue] = []
         index = floor = 0
         while index < len(self.keys):
-            dot = self.grammar.dot.at(self.keys, index)
+            dot = self._at(self.grammar.dot, index)
             top = None if dot is None else self._top_level(dot[0])
             value = self._provider(index, floor) if top is None else self._host(index, top, floor)
             if value is not None:
@@ -54,6 +58,22 @@ class _Reader:
             else:
                 index += 1
         return values
+
+    def _at(self, phrases: Phrases, index: int) -> tuple[int, str | int] | None:
+        """Return the end of a sign that is said at a word, or written there without spaces."""
+        place = phrases.at(self.keys, index)
+        return place if place is not None and self._tight(index) else None
+
+    def _ending(self, phrases: Phrases, end: int) -> int | None:
+        """Return where such a sign begins that ends before a word, or None."""
+        start = phrases.ending(self.keys, end)
+        return start if start is not None and self._tight(start) else None
+
+    def _tight(self, index: int) -> bool:
+        if self.keys[index].isalnum():
+            return True
+        last = index + 1 == len(self.keys)
+        return self.words.close(index) and not last and self.words.close(index + 1)
 
     def _top_level(self, index: int) -> int | None:
         """Return where a top-level domain at a word ends (com; d e; co dot uk), or None."""
@@ -68,7 +88,7 @@ class _Reader:
                 text, at = text + self.keys[at], at + 1
                 if text in _TOP_LEVEL:
                     end = at
-        if end is not None and (dot := self.grammar.dot.at(self.keys, end)) is not None:
+        if end is not None and (dot := self._at(self.grammar.dot, end)) is not None:
             return self._top_level(dot[0]) or end
         return end
 
@@ -90,8 +110,8 @@ class _Reader:
         if start is None:
             return None
         for _ in range(_MOST_ELEMENTS):
-            dash = self.grammar.dash.ending(self.keys, start)
-            under = self.grammar.underscore.ending(self.keys, start)
+            dash = self._ending(self.grammar.dash, start)
+            under = self._ending(self.grammar.underscore, start)
             joiner = dash if under is None else under
             if joiner is not None and joiner > floor:
                 before = self._element(joiner, floor)
@@ -102,7 +122,7 @@ class _Reader:
             unit, first = self.ending.get(start), self.starting.get(start)
             if unit is None or first is None or unit.start < floor:
                 return start
-            if self.grammar.at.ending(self.keys, start) is not None:
+            if self._ending(self.grammar.at, start) is not None:
                 return start
             if self._is_word(unit) and first.kind not in {"letter", "digit"}:
                 return start
@@ -115,7 +135,7 @@ class _Reader:
         if start is None:
             return None
         for _ in range(_MOST_LABELS):
-            before = self.grammar.dot.ending(self.keys, start)
+            before = self._ending(self.grammar.dot, start)
             label = None if before is None else self._label(before, floor)
             if label is None:
                 break
@@ -156,7 +176,7 @@ class _Reader:
 
     def _mailbox(self, host: int, floor: int) -> int | None:
         """Return where the mailbox before a host begins, or None where there is none."""
-        at = self.grammar.at.ending(self.keys, host)
+        at = self._ending(self.grammar.at, host)
         if at is None or at <= floor:
             return None
         start = self._element(at, floor)
@@ -166,7 +186,7 @@ class _Reader:
         grammar = self.grammar
         for _ in range(_MOST_ELEMENTS):
             joiners = (grammar.dot, grammar.dash, grammar.underscore, grammar.plus)
-            ends = (joiner.ending(self.keys, start) for joiner in joiners)
+            ends = (self._ending(joiner, start) for joiner in joiners)
             places = [place for place in ends if place is not None and place > floor]
             if places:
                 before = self._element(min(places), floor)
@@ -203,7 +223,7 @@ class _Reader:
         """Return a mailbox at a provider whose ending is left out (jane at gmail), or None."""
         after = range(index + 1, min(index + 3, len(self.keys)))
         if self.keys[index] not in _PROVIDERS or any(
-            self.grammar.dot.at(self.keys, place) for place in after
+            self._at(self.grammar.dot, place) for place in after
         ):
             return None
         start = self._mailbox(index, floor)
@@ -215,12 +235,12 @@ class _Reader:
         """Return where a web address begins with what stands before its first label."""
         index, slashes = start, 0
         for skipped in (1, 2):  # slash slash my site dot io
-            slash = self.grammar.slash.ending(self.keys, start - skipped)
+            slash = self._ending(self.grammar.slash, start - skipped)
             if slash is not None and slash > floor:
                 index = start - skipped
-        while (before := self.grammar.slash.ending(self.keys, index)) is not None and slashes < 2:
+        while (before := self._ending(self.grammar.slash, index)) is not None and slashes < 2:
             index, slashes = before, slashes + 1
-        colon = self.grammar.colon.ending(self.keys, index)
+        colon = self._ending(self.grammar.colon, index)
         if colon is not None and slashes:
             index = colon
             letters = index
@@ -233,7 +253,7 @@ class _Reader:
         return start
 
     def _with_path(self, end: int) -> bool:
-        return self.grammar.slash.at(self.keys, end) is not None
+        return self._at(self.grammar.slash, end) is not None
 
     def _path(self, end: int) -> int:
         """Return where a web address ends with its path: slashes, and words tied by signs."""
@@ -245,10 +265,10 @@ class _Reader:
         )
         first = True
         while end < len(self.keys):
-            place = self.grammar.slash.at(self.keys, end) if first else None
+            place = self._at(self.grammar.slash, end) if first else None
             if not first:
                 for joiner in joiners:
-                    place = place or joiner.at(self.keys, end)
+                    place = place or self._at(joiner, end)
             if place is None or place[0] >= len(self.keys):
                 break
             index = place[0]
@@ -275,7 +295,7 @@ class _Reader:
         )
         while index < end:
             for phrases, sign in signs:
-                place = phrases.at(self.keys, index)
+                place = self._at(phrases, index)
                 if place is not None and place[0] < end:
                     parts.append(sign)
                     index = place[0]
@@ -295,7 +315,7 @@ class _Reader:
                 index = index + 1 if len(groups) < 2 else end
                 continue
             cue = cue_before(self.words, self.cues, index)
-            tied = self.grammar.slash.ending(self.keys, index) is not None
+            tied = self._ending(self.grammar.slash, index) is not None
             mine = tied or cue is None or bool(cue.type) or index - cue.end > 3
             if len(groups) == 4 and mine:
                 text = ".".join(groups)
@@ -316,9 +336,11 @@ class _Reader:
                 text, index = text + said, unit.end
             if not text or len(text) > 3 or int(text) > _BYTE:
                 break
+            if not groups and int(text) == 0:
+                break
             groups.append(text)
             end = index
-            dot = self.grammar.dot.at(self.keys, index)
+            dot = self._at(self.grammar.dot, index)
             if dot is None:
                 break
             index = dot[0]

@@ -76,7 +76,10 @@ def _strings(line: str) -> Iterator[JsonString]:
 
 def in_fields(path: str, fields: Collection[str]) -> str | None:
     """Return the field that a path is or lies within, or None."""
-    return next((field for field in fields if path == field or path.startswith(f"{field}.")), None)
+    return next(
+        (field for field in fields if path == field or path.startswith(f"{field}.")),
+        None,
+    )
 
 
 def encode_string(text: str, like: str) -> str:

@@ -12,7 +12,13 @@ from relkit.redaction.hosts import hosts
 from relkit.redaction.jsonl_files import encode_string, in_fields, parse_strings
 from relkit.redaction.ports import CheckDigits, PhonePlan
 from relkit.redaction.spoken import addresses, birth_dates, personal_runs
-from relkit.redaction.types import Language, LineSpans, PersonalSpan, PersonalValue, RedactionCounts
+from relkit.redaction.types import (
+    Language,
+    LineSpans,
+    PersonalSpan,
+    PersonalValue,
+    RedactionCounts,
+)
 from relkit.redaction.written import written_values
 
 _PLACEHOLDER = re.compile(r"\[([A-Z]{2,16}(?:_[A-Z]{2,16}){0,3})_(\d{1,9})\]")

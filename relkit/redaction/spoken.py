@@ -29,7 +29,10 @@ _SHORTEST = {
 
 
 def personal_runs(
-    grammar: Grammar, words: LineWords, cues: Sequence[Cue], runs: Sequence[Sequence[Symbols]]
+    grammar: Grammar,
+    words: LineWords,
+    cues: Sequence[Cue],
+    runs: Sequence[Sequence[Symbols]],
 ) -> list[PersonalValue]:
     """Return the runs that are personal: by the cue beside them, or by their length alone."""
     values = []
@@ -87,11 +90,26 @@ def _kind(
     if cue is None or (not cue.type and start - cue.end > 3):
         after = _cue_after(grammar, words, cues, end)
         cue = after or cue
-    if cue is not None and cue.type:
+    if cue is not None and cue.type and not _is_date_or_time(grammar, words, run):
         kind = _after_cue(cue.type, run, text, words)
         if kind is not None:
             return kind
     return _without_cue(run, text, singles, blocked=cue is not None and not cue.type)
+
+
+def _is_date_or_time(grammar: Grammar, words: LineWords, run: Sequence[Symbols]) -> bool:
+    """Return whether a short number stands beside a month, or is said as a time of day."""
+    start, end = run[0].start, run[-1].end
+    if sum(len(unit.text) for unit in run) > _MONTH_DIGITS or len(run) > 4:
+        return False
+    before = words.keys[max(0, start - 3) : start]
+    if any(key in grammar.months for key in before):
+        return True
+    after = [key for key in words.keys[end : end + 2] if key not in grammar.date_joiners]
+    if after[:1] and after[0] in grammar.months:
+        return True
+    pairs = len(run) <= 2 and all(unit.kind in {"digit", "pair"} for unit in run)
+    return pairs and bool(before) and before[-1] in grammar.time_words
 
 
 def _part_of_decimal(grammar: Grammar, words: LineWords, start: int, end: int) -> bool:
@@ -138,22 +156,22 @@ def _after_cue(kind: str, run: Sequence[Symbols], text: str, words: LineWords) -
     elif kind == "POSTCODE":
         fits = bool(digits) and len(text) <= 9
     elif kind in {"PHONE", "CARD"}:
-        fits = digits >= _SHORTEST[kind] and not amount
+        fits = digits == len(text) and not amount
     elif all(unit.is_number for unit in run):
         fits = not amount
     else:
-        fits = digits >= 2 or len(run) >= 4
+        fits = len(text) > 4 - (len(run) == len(text)) and (digits >= 2 or len(run) >= 4)
     return kind if fits else None
 
 
 def _looks_like_date(run: Sequence[Symbols], words: LineWords) -> bool:
     """Return whether written numbers are a day: 2026-01-13, 13/01/2026."""
-    sizes = sorted(len(unit.text) for unit in run)
+    first = run[:3]
     return (
-        len(run) == 3
-        and all(unit.kind in {"numeral", "digit"} for unit in run)
-        and sizes in ([2, 2, 4], [1, 2, 4], [1, 1, 4])
-        and words.keys[run[0].end] in "-/."
+        len(first) == 3
+        and all(unit.kind in {"numeral", "digit"} for unit in first)
+        and sorted(len(unit.text) for unit in first) in ([2, 2, 4], [1, 2, 4], [1, 1, 4])
+        and words.keys[first[0].end] in "-/."
     )
 
 
@@ -175,7 +193,7 @@ def _without_cue(run: Sequence[Symbols], text: str, singles: int, *, blocked: bo
     letters = [unit for unit in run if unit.kind in {"letter", "spelled"}]
     if blocked or any(unit.kind == "mixed" for unit in run):
         return None
-    if digits >= 2 and len(letters) >= 2 and singles + len(letters) >= 6:
+    if min(digits, len(letters)) >= 1 and singles + len(letters) >= 6:
         return "CODE"
     return "SPELLED" if len(letters) >= 5 and not digits and not _alphabet(text) else None
 
@@ -258,7 +276,10 @@ def _date_part(grammar: Grammar, words: LineWords, index: int) -> tuple[int, str
 
 
 def addresses(
-    grammar: Grammar, words: LineWords, cues: Sequence[Cue], runs: Sequence[Sequence[Symbols]]
+    grammar: Grammar,
+    words: LineWords,
+    cues: Sequence[Cue],
+    runs: Sequence[Sequence[Symbols]],
 ) -> list[PersonalValue]:
     """Return addresses: a number and a street in the language's order, mostly after a cue."""
     values = []

@@ -7,7 +7,12 @@ from relkit.core.values import Count
 
 Language = Literal["de", "en", "es", "fr"]
 
-NOT_COVERED = ("names", "places", "employers", "what makes a person known without a number")
+NOT_COVERED = (
+    "names",
+    "places",
+    "employers",
+    "what makes a person known without a number",
+)
 """What no scanner of rules finds in a transcript, as it is said with every result."""
 
 

@@ -20,7 +20,9 @@ _IP4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IP6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![\w:])")
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
 _IBAN = re.compile(r"(?<![^\W_])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]){11,30}", re.IGNORECASE)
-_PHONE = re.compile(r"(?<![\w.,:/#$€£+-])(?:\+|\(?\d)(?:[ ./()-]{0,2}\d){6,15}(?![\w/:%-]|[.,]\d)")
+_PHONE = re.compile(
+    r"(?<![\w.,:/#$€£+-])(?:\+|\(?\d)(?:(?:[ ./-]|\)[ -]?|[ -]?\()?\d){6,15}(?![\w/:%-]|[.,]\d)"
+)
 _SSN = re.compile(r"(?<![\w.-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\w-])")
 _IDENTITY = re.compile(
     r"(?<![\w.-])(?:\d{8}[ -]?[A-Z]|[XYZ][ -]?\d{7}[ -]?[A-Z]"
@@ -70,7 +72,8 @@ def _hosts(text: str) -> Iterator[PersonalValue]:
     for match in _IP4.finditer(text):
         groups = match[0].split(".")
         before = text[max(0, match.start() - _BEFORE) : match.start()]
-        if all(int(group) <= 255 for group in groups) and not _VERSION.search(before):
+        real = groups[0].strip("0") and all(int(group) <= 255 for group in groups)
+        if real and not _VERSION.search(before):
             yield PersonalValue(match.start(), match.end(), "IP", match[0])
     for match in _IP6.finditer(text):
         groups = match[0].split(":")
@@ -115,7 +118,7 @@ def _identities(text: str, checks: CheckDigits) -> Iterator[PersonalValue]:
 
 def _is_phone_shaped(number: str) -> bool:
     """Return whether digits are grouped, or begin, as only phone numbers are."""
-    if _DAY.match(number) or number.count("/") > 1:
+    if _DAY.search(number) or number.count("/") > 1:
         return False
     if number.startswith(("+", "0", "(")):
         return not re.search(r"\d[.]\d[.]|\d\.\d+$", number) or number.count(".") >= 2

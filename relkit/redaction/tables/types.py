@@ -47,6 +47,8 @@ class LanguageTable:
     months: tuple[str, ...]
     ordinals: Mapping[str, int]
     date_joiners: frozenset[str]
+    time_words: frozenset[str]
+    """What is said before a time of day (at ten thirty)."""
     cues: Mapping[str, tuple[str, ...]]
     """By type of value: what is said before it, or shortly after."""
     other_numbers: tuple[str, ...]
