@@ -267,14 +267,7 @@ class Grammar:
     def _trimmed(self, run: list[Symbols], words: LineWords) -> list[Symbols]:
         """Leave out words at the ends that are letters only by chance, and read ``o``."""
         letters = {"letter", "spelled"}
-        run = [
-            Symbols(unit.start, unit.end, "0", "digit")
-            if unit.kind == "letter"
-            and words.keys[unit.start] in self.interjections
-            and any(near.is_number for near in run[max(0, i - 1) : i + 2])
-            else unit
-            for i, unit in enumerate(run)
-        ]
+        run = self._zeros(self._zeros(run, words, 1), words, -1)
         chance = self.table.words_as_letters | self.interjections
         first, last = 0, len(run)
         spelled = [i for i, unit in enumerate(run) if not unit.is_number]
@@ -296,6 +289,21 @@ class Grammar:
                 break
             last -= 1
         return run[first:last]
+
+    def _zeros(self, run: list[Symbols], words: LineWords, step: int) -> list[Symbols]:
+        """Return a run in which an interjection is a zero beside a number, in one direction."""
+        read: list[Symbols] = []
+        for unit in run[::step]:
+            if (
+                read
+                and read[-1].is_number
+                and unit.kind == "letter"
+                and words.keys[unit.start] in self.interjections
+            ):
+                read.append(Symbols(unit.start, unit.end, "0", "digit"))
+            else:
+                read.append(unit)
+        return read[::step]
 
     def _repeated(self, words: LineWords, index: int) -> Symbols | None:
         count = self.repeats.get(words.keys[index])

@@ -150,9 +150,14 @@ class _Reader:
         doubtful = (
             written and self.keys[end - 1] in self.grammar.stop_words and self.keys[start] != "www"
         )
-        if doubtful and not self._with_path(end) and not self._cue(start):
+        if doubtful and not self._with_path(end) and not self._cue(start) and not self._last(end):
             return None
         return "URL", self._scheme(start, floor), self._path(end)
+
+    def _last(self, end: int) -> bool:
+        return self.keys[end - 2] != "." and (
+            end == len(self.keys) or self.words.barrier(end) or self.keys[end] == ","
+        )
 
     def _cue(self, start: int) -> bool:
         cue = cue_before(self.words, self.cues, start)

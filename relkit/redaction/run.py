@@ -73,7 +73,7 @@ def _spoken(grammar: Grammar, words: LineWords) -> Iterator[PersonalValue]:
     yield from hosts(grammar, words, cues, units)
     yield from birth_dates(grammar, words, cues)
     yield from addresses(grammar, words, cues, runs)
-    yield from personal_runs(grammar, words, cues, runs)
+    yield from personal_runs(grammar, words, cues, units, runs)
 
 
 Places = Sequence[int] | None

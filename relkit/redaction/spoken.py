@@ -32,12 +32,17 @@ def personal_runs(
     grammar: Grammar,
     words: LineWords,
     cues: Sequence[Cue],
+    units: Sequence[Symbols],
     runs: Sequence[Sequence[Symbols]],
 ) -> list[PersonalValue]:
     """Return the runs that are personal: by the cue beside them, or by their length alone."""
+    starting = {unit.start: unit for unit in units}
+    ending = {unit.end: unit for unit in units}
     values = []
     previous_end = 0
-    for run in runs:
+    for short in runs:
+        cue = cue_before(words, cues, short[0].start, previous_end)
+        run = short if cue is None else _widened(grammar, short, cue, words, starting, ending)
         kind = _kind(grammar, words, cues, run, previous_end)
         if kind is not None:
             start = run[0].start
@@ -46,6 +51,27 @@ def personal_runs(
             values.append(value_of(words, start, run[-1].end, kind, _text(run)))
             previous_end = run[-1].end
     return values
+
+
+def _widened(
+    grammar: Grammar,
+    run: Sequence[Symbols],
+    cue: Cue,
+    words: LineWords,
+    starting: dict[int, Symbols],
+    ending: dict[int, Symbols],
+) -> Sequence[Symbols]:
+    """Return a run with letters beside it that are words elsewhere: a plate may begin with one."""
+    if cue.type not in {"PLATE", "CODE", "ACCOUNT", "ID", "POSTCODE", "PIN"}:
+        return run
+    before, after = ending.get(run[0].start), starting.get(run[-1].end)
+    if before is not None and before.start >= cue.end and before.kind in {"letter", "spelled"}:
+        mine = cue.type == "PLATE" or words.keys[before.start] not in grammar.stop_words
+        run = [before, *run] if mine else run
+    if after is not None and after.kind in {"letter", "spelled"} and cue.type != "POSTCODE":
+        last = after.end == len(words) or not words.keys[after.end][:1].isalnum()
+        run = [*run, after] if last else run
+    return run
 
 
 def value_of(words: LineWords, start: int, end: int, kind: str, text: str) -> PersonalValue:
@@ -181,7 +207,7 @@ def _without_cue(run: Sequence[Symbols], text: str, singles: int, *, blocked: bo
     spelled = sum(unit.kind == "spelled" for unit in run)
     if all(unit.is_number for unit in run):
         said = sum(unit.kind in {"digit", "pair"} for unit in run)
-        if digits < _LONG or (blocked and singles < 9) or _counts(run) or said < 4:
+        if digits < _LONG or (blocked and digits < 9) or _counts(run) or said < 4:
             return None
         if singles < 4 and not (singles + 2 * sum(u.kind == "pair" for u in run) == digits >= 8):
             return None
@@ -221,19 +247,24 @@ def birth_dates(grammar: Grammar, words: LineWords, cues: Sequence[Cue]) -> list
             if words.barrier(start):
                 break
             if _date_part(grammar, words, start) is not None:
-                if (date := _date(grammar, words, start)) is not None:
+                if (date := _date(grammar, words, start, cue.end)) is not None:
                     values.append(date[1])
                 break
         for start in range(max(0, cue.start - 8), cue.start):
-            date = _date(grammar, words, start)
+            date = _date(grammar, words, start, start)
             if date is not None and date[0] == cue.start:
                 values.append(date[1])
                 break
     return values
 
 
-def _date(grammar: Grammar, words: LineWords, start: int) -> tuple[int, PersonalValue] | None:
-    """Return where a date ends that begins at a word, and the date; None where there is none."""
+def _date(
+    grammar: Grammar, words: LineWords, start: int, floor: int
+) -> tuple[int, PersonalValue] | None:
+    """Return where a date ends that begins at a word, and the date; None where there is none.
+
+    Its article belongs to it, where that is not before word ``floor``.
+    """
     parts: list[str] = []
     index = end = start
     while index < len(words) and len(parts) < 8:
@@ -250,6 +281,8 @@ def _date(grammar: Grammar, words: LineWords, start: int) -> tuple[int, Personal
     if not (month and len(parts) >= 2) and digits < 4:
         return None
     text = "".join(part.lstrip("0") for part in parts)
+    if start > floor and words.keys[start - 1] in grammar.date_joiners:
+        start -= 1
     return end, value_of(words, start, end, "DATE_OF_BIRTH", text)
 
 

@@ -393,7 +393,6 @@ ENGLISH = LanguageTable(
         "DATE_OF_BIRTH": (
             "d.o.b",
             "d.o.b.",
-            "born the",
             "bday",
             "birth day",
             "day of birth",
@@ -439,6 +438,8 @@ ENGLISH = LanguageTable(
             "pick up at",
             "delivery to",
             "package to",
+            "parcel to",
+            "letter to",
             "order to",
             "send an ambulance to",
             "send someone to",
@@ -724,7 +725,7 @@ ENGLISH = LanguageTable(
         then than as do does did has have had can could will would should may might must not no yes
         please address send sent write contact reach call look looking find found
         go going visit see check here there it's that's what who where when how which all any some
-        just only also about up down out over into com named called under via use using try
+        just only also about up down out over into named called under via use using try
         ok okay um uh well now new meet arrive arrived stay still back good every arrived log sign
         signed work works working online available hosted posted
         people street""".split()

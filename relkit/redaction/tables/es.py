@@ -594,7 +594,7 @@ SPANISH = LanguageTable(
         "de cada",
     ),
     units=frozenset(
-        """por ciento porciento turnos turno minutos minuto segundos segundo horas hora días día
+        """ciento porciento turnos turno minutos minuto segundos segundo horas hora días día
         semanas semana meses mes años año milisegundos milisegundo ms euros euro céntimos dólares
         dólar pesos peso veces vez usuarios usuario llamadas llamada personas sesiones palabras
         líneas archivos ficheros pruebas peticiones solicitudes errores megas gigas megabytes

@@ -565,7 +565,7 @@ FRENCH = LanguageTable(
         "nombre",
     ),
     units=frozenset(
-        """pour cent pourcent tours tour minutes minute secondes seconde heures heure h jours jour
+        """cent pourcent tours tour minutes minute secondes seconde heures heure h jours jour
         semaines semaine mois ans an années année millisecondes milliseconde ms euros euro centimes
         dollars dollar francs fois utilisateurs utilisateur appels appel personnes gens sessions
         mots lignes fichiers tests requêtes erreurs mégas gigas mégaoctets gigaoctets octets bits
