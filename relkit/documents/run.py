@@ -351,7 +351,7 @@ def _check(made: ModelCard, ports: CardPorts) -> WrittenCheck:
     return WrittenCheck(
         name=CHECK,
         verdict=Verdict.PASS if complete(made) else Verdict.FAIL,
-        reason=reason[:_LONGEST_REASON],
+        reason=reason[:_LONGEST_REASON].rstrip(),
         by=f"relkit card {ports.tool_version}",
         created=ports.registry.clock.now(),
         candidate=made.release.digest,

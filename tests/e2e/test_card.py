@@ -286,6 +286,40 @@ def test_what_people_wrote_stays_text(desk: Workspace) -> None:
 
 
 @pytest.mark.slow
+def test_a_team_has_a_template_of_its_own(desk: Workspace) -> None:
+    """It is handed the card and its parts in words; a name that it does not know is an error."""
+    own = desk.folder / "runbooks" / "templates" / "card.md.j2"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("# {{ title }} of ours\n{{ card.text.contact }}, {{ card.release.licence }}\n")
+    assert desk.relkit("card", "desk-asr").out.endswith(
+        "---\n\n# desk-asr 1.0.0 of ours\nspeech-team, CC0-1.0\n"
+    )
+    own.write_text("# {{ title }}\n{{ card.contact }}\n")
+    said = desk.relkit("card", "desk-asr")
+    assert (said.code, "runbooks/templates/card.md.j2, line 2" in said.err) == (2, True), said.err
+
+
+@pytest.mark.slow
+def test_a_check_of_a_card_with_much_left_open_can_be_read(desk: Workspace) -> None:
+    """Its reason is cut to what a check may hold, and a gate reads it as a failed one."""
+    risks = [{"risk": f"risk {number}"} for number in range(60)]
+    text = {"schema": "relkit.card/v1", "risks": risks}
+    (desk.folder / CARD).write_text(yaml.safe_dump(text), encoding="utf-8")
+    assert desk.relkit("card", "desk-asr", "--strict", "--quiet").code == 1
+    policy = desk.folder / "gates" / "first.yaml"
+    required = "requires: [{name: card, max_age: 7d}]\n"
+    policy.write_text(policy.read_text(encoding="utf-8") + required, encoding="utf-8")
+    blocked = desk.relkit("gate", "first", "--candidate", desk.runs[-1].name)
+    assert blocked.code == 1
+    assert "left open: intended use (not stated)" in " ".join(blocked.out.split())
+    page = (ROOT / "docs" / "cards.md").read_text(encoding="utf-8")
+    stated = page.split("```yaml registry/releases/desk-asr/1.0.0/card.yaml\n")[1].split("```")[0]
+    (desk.folder / CARD).write_text(stated, encoding="utf-8")
+    assert desk.relkit("card", "desk-asr", "--strict", "--quiet").code == 0
+    assert desk.relkit("gate", "first", "--candidate", desk.runs[-1].name).code == 0
+
+
+@pytest.mark.slow
 def test_paper_needs_a_file(desk: Workspace) -> None:
     """Bytes of a PDF are never printed."""
     said = desk.relkit("card", "desk-asr", "--format", "pdf")

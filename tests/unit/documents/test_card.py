@@ -16,7 +16,7 @@ from relkit.documents.types import CardNumber, CardText, Fairness, ModelCard
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import Verdict
 from relkit.registry.ledger import state_of
-from relkit.registry.types import EventKind, Interface
+from relkit.registry.types import EventKind, HostedIdentity, Interface
 from relkit.report.shared_numbers import Sharing
 from relkit.report.shared_view import shared_decision
 from relkit.rollback.types import Refused, RollbackTarget
@@ -26,7 +26,7 @@ from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums, SliceValues
 from tests import builders
 from tests.decisions import statement
-from tests.release_data import DIGEST, chained, event, promoted, registered, release
+from tests.release_data import DIGEST, OTHER, chained, event, promoted, registered, release
 
 PRIVACY = Privacy(share={"noise": ("0", "1", "2"), "accent": ("*",)})
 NAMES = ("wer_capped", "failure_rate", "runaway_rate")
@@ -375,3 +375,16 @@ def test_text_of_records_is_shown_only_in_the_form_of_names() -> None:
     assert card.release.interface.tokenizer == "bpe-32k"
     assert card.release.interface.label_schema == "(not shared)"
     assert card.release.runtime == "ctranslate2 4.6"
+
+
+def test_a_vendors_model_is_its_configuration() -> None:
+    """It has no artifact: what decisions are about stands in its place, and who makes it."""
+    hosted = HostedIdentity(provider="acme", model="listen-2", configuration=OTHER)
+    card = made(records={"release": release(kind="hosted", artifact=None, hosted=hosted)})
+    assert (card.release.digest, card.release.vendor) == (OTHER, "acme listen-2")
+
+
+def test_an_address_of_an_artifact_is_not_said() -> None:
+    """Where a team keeps its models is its own."""
+    assert "ghcr.io" not in str(made())
+    assert made().release.digest == DIGEST

@@ -70,6 +70,13 @@ def test_what_a_card_may_not_say_names_its_line(text: str, line: int, words: str
     assert words in message
 
 
+def test_what_is_no_text_is_refused() -> None:
+    """Bytes that are no UTF-8, and nothing at all."""
+    for data in (b"schema: \xff", b"", b"\n"):
+        with pytest.raises(InvalidInput, match=r"card\.yaml"):
+            parse_card_text(data, source="1.0.0/card.yaml")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True])
 def test_what_is_no_number_is_refused_where_a_hub_would_take_it(value: float) -> None:
     """NaN in a card would be believed: neither format is written."""
