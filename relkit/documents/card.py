@@ -17,7 +17,7 @@ from relkit.core.values import Estimate, to_minute
 from relkit.core.wording import count
 from relkit.disclosure.names import checked_name, is_name
 from relkit.disclosure.numbers import band_of, grid_value
-from relkit.disclosure.types import PacketRollback, RefusedTarget
+from relkit.disclosure.types import PacketRollback, RefusedTarget, ShownFinding
 from relkit.documents.gaps import gap_of, has_gap
 from relkit.documents.types import (
     CardDecision,
@@ -39,6 +39,7 @@ from relkit.evaluation.types import (
     primary_metric,
 )
 from relkit.gate.types import GateDecision, PartEvidence, Verdict
+from relkit.monitoring.types import LiveFinding
 from relkit.registry.ledger import LedgerState
 from relkit.registry.types import Attested, EventKind, Lineage, Release, ReleaseEvent
 from relkit.report.shared_numbers import (
@@ -77,6 +78,7 @@ class CardRecords:
     ``sums`` maps a metric to its sums by slice and cluster, ``tails`` (metric, slice) to what lies
     beyond a percentile: of how many people a number is. ``load`` is the load fingerprint of the
     run. ``shown`` is what may be shown of ``decision``; ``signature`` says who vouches for it.
+    ``findings`` are looks at live traffic, about whatever release.
     ``remarks`` are what the reading of the records found out.
     """
 
@@ -95,6 +97,7 @@ class CardRecords:
     shown: SharedDocument | None = None
     signature: CardSignature | None = None
     rollback: RollbackTarget | None = None
+    findings: tuple[LiveFinding, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
@@ -116,6 +119,7 @@ def card_of(records: CardRecords) -> ModelCard:
         rollback=_rollback(records.rollback),
         worse=tuple(_worse(records)),
         remarks=tuple(_remarks(records, evaluation)),
+        findings=tuple(_findings(records)),
         not_measured=(),
         not_stated=(),
     )
@@ -446,6 +450,23 @@ def _rollback(target: RollbackTarget | None) -> PacketRollback | None:
             for refused in target.refused
         ),
     )
+
+
+def _findings(records: CardRecords) -> Iterator[ShownFinding]:
+    """Yield what the newest look of each policy at the canary of this release came to."""
+    newest: dict[str, LiveFinding] = {}
+    for finding in sorted(records.findings, key=lambda finding: finding.created):
+        subject = finding.report.get("subject")
+        about = subject if isinstance(subject, dict) else {}
+        named = (about.get("model"), about.get("canary"))
+        if finding.enforcement == "enforce" and named == (
+            records.release.model,
+            records.release.version,
+        ):
+            newest[finding.policy.name] = finding
+    for name, finding in newest.items():
+        at = to_minute(finding.created)
+        yield ShownFinding(policy=shared_name(name), verdict=finding.verdict, at=at)
 
 
 def _worse(records: CardRecords) -> Iterator[WorseSlice]:

@@ -98,6 +98,10 @@ def card_values(card: ModelCard) -> Mapping[str, object]:
         "decision": () if card.decision is None else _decision(card.decision),
         "checks": () if card.decision is None else tuple(map(_check, card.decision.shown.rows)),
         "unshown_checks": 0 if card.decision is None else card.decision.shown.hidden,
+        "canaries": tuple(
+            (finding.policy, finding.verdict.replace("_", " "), finding.at)
+            for finding in card.findings
+        ),
         "signature": signature_words(card.signature),
         "rollback": _rollback(card),
         "history": tuple(

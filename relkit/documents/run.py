@@ -1,7 +1,7 @@
 """``relkit card``: reads the records of a release, checks their digests, writes what they say."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from relkit.evaluation.ports import RunStore, SliceAggregator
 from relkit.evaluation.run_files import parse_report
 from relkit.evaluation.types import EvalReport, Scalar, overall_if_any
 from relkit.gate.types import GateDecision, Override, Verdict, WrittenCheck
+from relkit.monitoring.types import LiveFinding
 from relkit.registry.ledger import LedgerState, state_of
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import REPORT
@@ -90,6 +91,7 @@ class CardPorts:
     keys: Callable[[], tuple[TrustedKey, ...]]
     overrides: Callable[[GateDecision], tuple[Override, ...]]
     rollback: Callable[[RollbackOptions], RollbackPlan]
+    findings: Callable[[], Iterable[LiveFinding]]
     text: Callable[[str, str], bytes | None]
     documents: DocumentRenderer
     privacy: Privacy
@@ -135,6 +137,7 @@ def read_card(subject: str, ports: CardPorts) -> ModelCard:
         report=report,
         decision=decision,
         decision_digest=digest,
+        findings=tuple(ports.findings()),
         remarks=tuple(remarks),
     )
     if report is not None and data is not None:

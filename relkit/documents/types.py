@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from relkit.core.values import REQUIRED, WRITTEN, Checked, Count, Digest, Fraction, Limits, Shape
 from relkit.datasets.types import Consent
-from relkit.disclosure.types import PacketRollback, Subjects
+from relkit.disclosure.types import PacketRollback, ShownFinding, Subjects
 from relkit.evaluation.types import Scalar
 from relkit.gate.types import Verdict
 from relkit.registry.types import (
@@ -258,7 +258,8 @@ class ModelCard:
     """Everything that a model card says, already fit to be public (docs/privacy.md).
 
     None stands for what no record has: ``not_measured`` and ``not_stated`` name it, by words for
-    people in the order of the card. The same records give the same card.
+    people in the order of the card. ``findings`` are the newest looks at its canary, one a policy.
+    The same records give the same card.
     """
 
     release: CardRelease
@@ -273,6 +274,7 @@ class ModelCard:
     remarks: tuple[str, ...]
     not_measured: tuple[str, ...]
     not_stated: tuple[str, ...]
+    findings: tuple[ShownFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

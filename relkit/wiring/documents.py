@@ -58,6 +58,7 @@ def runbook(workspace: "Workspace", options: "RunbookOptions") -> "tuple[Written
 def card_ports(workspace: "Workspace") -> "CardPorts":
     """Return the records of a workspace, and what draws a card."""
     from relkit._version import __version__
+    from relkit.adapters.decisions import FindingFiles
     from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.attestation.run import overrides_of
     from relkit.documents.card_files import CARD
@@ -68,6 +69,7 @@ def card_ports(workspace: "Workspace") -> "CardPorts":
     from relkit.wiring.rollback import rollback_ports
 
     rollback = rollback_ports(workspace)
+    findings = FindingFiles(workspace.state / "findings", workspace.state / "checks")
     return CardPorts(
         registry=registry_ports(workspace),
         runs=run_folders(workspace),
@@ -75,6 +77,7 @@ def card_ports(workspace: "Workspace") -> "CardPorts":
         keys=partial(trusted_keys, workspace),
         overrides=partial(overrides_of, signing_ports(workspace)),
         rollback=lambda options: plan_rollback(options, rollback),
+        findings=lambda: (finding for _, _, finding in findings.recorded()),
         text=partial(release_files(workspace).beside, name=CARD),
         documents=document_renderer(workspace),
         privacy=workspace.privacy,

@@ -8,13 +8,14 @@ import pytest
 
 from relkit.core.config import Privacy
 from relkit.core.errors import InvalidInput
-from relkit.core.values import Estimate
+from relkit.core.values import Estimate, Named
 from relkit.disclosure.types import Subjects
 from relkit.documents.card import CardRecords, card_of, report_tails
 from relkit.documents.card_view import card_values
 from relkit.documents.types import CardNumber, CardText, Fairness, ModelCard
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import Verdict
+from relkit.monitoring.types import LiveFinding
 from relkit.registry.ledger import state_of
 from relkit.registry.types import EventKind, HostedIdentity, Interface
 from relkit.report.shared_numbers import Sharing
@@ -388,3 +389,32 @@ def test_an_address_of_an_artifact_is_not_said() -> None:
     """Where a team keeps its models is its own."""
     assert "ghcr.io" not in str(made())
     assert made().release.digest == DIGEST
+
+
+def test_the_newest_look_at_its_canary_is_named_with_its_verdict() -> None:
+    """By policy and time; looks at other releases, in shadow, and every number stay at home."""
+    look = LiveFinding(
+        kind="canary",
+        policy=Named(name="rollout", digest=DIGEST),
+        enforcement="enforce",
+        verdict="hold",
+        gate_verdict="inconclusive",
+        reason="failures on language=de in 39 of 270 turns",
+        created="2026-02-01T10:00:30Z",
+        subject="1.0.0",
+        checks=(),
+        report={"subject": {"model": "asr", "canary": "1.0.0", "control": "0.9"}},
+    )
+    other = {"subject": {"model": "tts", "canary": "1.0.0"}}
+    looks = (
+        replace(look, verdict="advance", created="2026-02-01T11:00:30Z"),
+        look,
+        replace(look, verdict="roll_back", created="2026-02-02T11:00:30Z", report=other),
+        replace(look, verdict="roll_back", created="2026-02-02T12:00:30Z", enforcement="shadow"),
+        replace(look, verdict="breach", created="2026-02-03T12:00:30Z", report={"subject": None}),
+    )
+    card = made(records={"findings": looks})
+    assert [(item.policy, item.verdict, item.at) for item in card.findings] == [
+        ("rollout", "advance", "2026-02-01T11:00:00Z")
+    ]
+    assert "language=de" not in str(card)
