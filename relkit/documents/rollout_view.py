@@ -229,11 +229,17 @@ def post_release_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
     rows = [monitor_row(one, facts, open_points) for one in monitors_of(facts.policies)]
     if not rows:
         open_points.stated(None, "a policy of live traffic (slo, drift, cost, health) in gates/")
+    ends = [_alone_from(row, since) for row in rows]
     return {
         **header(facts, "After the release", open_points),
         "since": served,
         "decision": decision_words(facts, open_points),
-        "rows": [row | {"until": _until(row, since)} for row in rows],
+        "rows": [
+            row | {"alone": alone or "does not say"} for row, alone in zip(rows, ends, strict=True)
+        ],
+        "until": open_points.stated(
+            max(filter(None, ends), default=None), "until when it is watched more closely"
+        ),
         "worse": list(facts.release.worse_slices),
         "gated": list(_gated(facts, open_points)),
         "target": facts.rollback.target or "none",
@@ -253,12 +259,10 @@ def _since(facts: RunbookFacts) -> str | None:
     return next((span.since for span in spans if span.until is None), None)
 
 
-def _until(row: Worded, since: str | None) -> str:
-    """Return when a policy has seen nothing but this release for as long as it looks back."""
+def _alone_from(row: Worded, since: str | None) -> str | None:
+    """Return from when a policy looks at nothing before this release; None: it does not say."""
     span = str(row["span"])
-    if since is None or not span:
-        return "as long as it is live"
-    return after(since, duration_s(span))
+    return after(since, duration_s(span)) if since and span else None
 
 
 def _gated(facts: RunbookFacts, open_points: OpenPoints) -> Iterator[Worded]:

@@ -256,7 +256,8 @@ def _release(
             )
         raise UsageError(
             f'{model} has no release "{shown(version)}"',
-            hint=nearest(version, (*order, *names)) or f"relkit registry history {model}",
+            hint=nearest(version, tuple(dict.fromkeys([*order, *names])))
+            or f"relkit registry history {model}",
         )
     if version in state.yanked and kind not in AFTER_THE_FACT:
         raise InvalidInput(
