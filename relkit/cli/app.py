@@ -156,8 +156,9 @@ GROUPS = {
     "safety": {
         "import": (
             "safety:import_",
-            "Take the results of garak, promptfoo or a spoofing detector as a run.",
+            "Take the results of another tool as a run, which a gate can judge.",
         ),
+        "voices": ("safety:voices", "Say whether every cloned voice has consent today."),
         "abuse": (
             "safety:abuse",
             "Say whether a class of tenants does far more than at these hours before.",

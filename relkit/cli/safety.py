@@ -17,11 +17,12 @@ class Tool(StrEnum):
     GARAK = "garak"
     PROMPTFOO = "promptfoo"
     SCORES = "scores"
+    VOICES = "voices"
 
 
 def import_(
     tool: Annotated[
-        Tool, typer.Argument(metavar="TOOL", help="garak, promptfoo or scores (ASVspoof).")
+        Tool, typer.Argument(metavar="TOOL", help="garak, promptfoo, scores or voices.")
     ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What the tool wrote.")],
     *,
@@ -48,6 +49,39 @@ def import_(
         raise UsageError("--key belongs to scores", hint="leave it out")
     result = wiring.import_results(common.open(), tool.value, file, suite=suite, key=key)
     show_run(result, common)
+
+
+def voices(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The list of voices, such as voices.yaml.")
+    ],
+    *,
+    now: Now = None,
+    junit: Junit = None,
+    github: GitHub = False,
+    common: Common,
+) -> None:
+    """Say whether every cloned voice has consent today.
+
+    The record is a check, voice-consent, that a gate can require. No voice is named.
+
+    Exit code 0: every one, 1: one has none.
+    Example: relkit safety voices voices.yaml
+    """
+    from relkit.monitoring.consent import consent_finding, consent_text
+    from relkit.wiring import safety as wiring
+    from relkit.wiring.stores import workspace_if_any
+    from relkit.wiring.telemetry import as_of
+
+    report, digest = wiring.consent(file, now=as_of(now))
+    conclude(
+        consent_finding(report, digest),
+        workspace_if_any(common.start),
+        common,
+        text=lambda _: consent_text(report),
+        junit=junit,
+        github=github,
+    )
 
 
 def abuse(

@@ -33,6 +33,7 @@ from relkit.scoring.types import ScoredText, Texts
 TOOL_METRICS: Mapping[str, tuple[str, ...]] = {
     "garak": ("injection_success_rate",),
     "promptfoo": ("injection_success_rate",),
+    "voices": ("voice_consent_rate",),
     "scores": ("impersonation_eer", "min_dcf"),
 }
 """The metrics that results of each tool can be about."""

@@ -15,7 +15,7 @@ from relkit.core.arrays import FloatArray
 from relkit.core.slices import OVERALL
 from relkit.core.values import REQUIRED, Named, Shape, Time
 
-Watch = Literal["canary", "drift", "cost", "slo", "health", "capacity", "abuse"]
+Watch = Literal["canary", "drift", "cost", "slo", "health", "capacity", "abuse", "consent"]
 """The command that looked."""
 
 GateWord = Literal["pass", "fail", "error", "no_data", "inconclusive"]

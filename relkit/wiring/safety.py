@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from relkit.disclosure.names import SharedNames
     from relkit.evaluation.evaluate import EvalResult
     from relkit.incident.types import AbuseReport
+    from relkit.monitoring.consent import ConsentReport
 
 
 def abuse(
@@ -77,8 +78,8 @@ def import_results(
 ) -> "EvalResult":
     """Write the results of another tool as a run; see :mod:`relkit.evaluation.imported`.
 
-    ``tool`` is ``garak``, ``promptfoo`` or ``scores``; ``key`` is the key file of scores. Raises
-    UsageError, InvalidInput.
+    ``tool`` is ``garak``, ``promptfoo``, ``scores`` or ``voices``; ``key`` is the key file of
+    scores. Raises UsageError, InvalidInput, NoData.
     """
     from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.adapters.workspace import SystemClock, versions
@@ -90,6 +91,8 @@ def import_results(
     from relkit.safety.promptfoo_files import parse_promptfoo
     from relkit.safety.score_files import parse_keys, parse_scores
     from relkit.safety.scores import imported_scores, labelled
+    from relkit.safety.voice_files import parse_voices
+    from relkit.safety.voices import imported_voices
     from relkit.statistics.types import DetectionCost
     from relkit.wiring.evaluation import renderer, tracker
     from relkit.wiring.stores import normalizer_files, run_folders, suite_files
@@ -103,6 +106,9 @@ def import_results(
         results = parse_garak(text, source=path.name)
     elif tool == "promptfoo":
         results = parse_promptfoo(text, source=path.name)
+    elif tool == "voices":
+        listed, _ = parse_voices(text, source=path.name)
+        results = imported_voices(listed, SystemClock().now()[:10])
     else:
         keys = None
         if key is not None:
@@ -125,3 +131,19 @@ def import_results(
         tracker=tracker(workspace),
     )
     return import_run(results, asked, ports, artifact=sha256_bytes(data))
+
+
+def consent(path: Path, *, now: str) -> "tuple[ConsentReport, str]":
+    """Return what a list of voices says as of a time, and the digest of the list.
+
+    Raises InvalidInput.
+    """
+    from relkit.core import storage
+    from relkit.core.codec import decode
+    from relkit.core.digests import sha256_bytes
+    from relkit.monitoring.consent import consent_report
+    from relkit.safety.voice_files import parse_voices
+
+    data = storage.read_bytes(path, what=path.name)
+    listed, lines = parse_voices(decode(data, source=path.name), source=path.name)
+    return consent_report(listed, lines, as_of=now), sha256_bytes(data)

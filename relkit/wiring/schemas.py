@@ -20,6 +20,7 @@ from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
 from relkit.monitoring.slo.types import SloPolicy
 from relkit.registry.types import Release, ReleaseEvent
+from relkit.safety.voices import VoiceList
 from relkit.scoring.normalizers import NormalizerFile
 
 KINDS: Mapping[str, type] = {
@@ -48,6 +49,7 @@ KINDS: Mapping[str, type] = {
     "run": RunHeader,
     "slo": SloPolicy,
     "suite": Suite,
+    "voices": VoiceList,
     "workspace": WorkspaceFile,
 }
 

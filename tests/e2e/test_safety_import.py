@@ -175,3 +175,17 @@ def test_what_cannot_be_imported_is_said_in_one_message(
     assert said.code == 2, said
     assert message in said.err
     assert "Traceback" not in said.err
+
+
+def test_consent_of_voices_is_a_check(workspace: Workspace) -> None:
+    """One voice without consent fails, and none is named."""
+    path = workspace.folder / "voices.yaml"
+    text = "schema: relkit.voices/v1\nserved: [anna, ben]\nvoices: {anna: {consent: granted}}\n"
+    path.write_text(text, encoding="utf-8")
+    said = workspace.relkit("safety", "voices", str(path))
+    assert said.code == 1, said
+    assert "1 of 2 cloned voices without consent today: 1 not in the list" in said.out
+    assert "ben" not in said.out
+    path.write_text(text.replace("[anna, ben]", "[anna]"), encoding="utf-8")
+    document = workspace.relkit("safety", "voices", str(path), "--json").document
+    assert (document["verdict"], document["lines"]) == ("consented", [])

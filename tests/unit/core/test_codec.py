@@ -64,6 +64,7 @@ from relkit.incident.types import (
     TriagePolicy,
     TriageReport,
 )
+from relkit.monitoring.consent import ConsentReport
 from relkit.monitoring.cost.types import CostPolicy, CostReport, PriceTable
 from relkit.monitoring.drift.types import DriftPolicy, DriftProfile, DriftReport
 from relkit.monitoring.serving.types import (
@@ -78,6 +79,7 @@ from relkit.monitoring.slo.types import SloPolicy, SloReport
 from relkit.monitoring.types import LiveFinding
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent
 from relkit.rollback.types import RollbackTarget
+from relkit.safety.voices import VoiceList
 from relkit.scoring.normalizers import NormalizerFile
 from tests.file_values import values
 
@@ -242,8 +244,10 @@ FILES: tuple[type, ...] = (
     OtherEvent,
     AbusePolicy,
     AbuseReport,
+    ConsentReport,
     TriagePolicy,
     TriageReport,
+    VoiceList,
     WorkspaceFile,
 )
 """Every type that is a file or a line of one."""

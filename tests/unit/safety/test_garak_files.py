@@ -1,6 +1,5 @@
 """garak's reports: what each generation counts, and which ones were never judged."""
 
-import json
 from typing import Any
 
 import pytest
@@ -9,54 +8,7 @@ from relkit.core.errors import InvalidInput
 from relkit.safety.garak_files import parse_garak
 from relkit.safety.imported import unjudged_note
 from relkit.safety.types import SafetyCounts
-
-SETUP = {
-    "entry_type": "start_run setup",
-    "run.eval_threshold": 0.5,
-    "run.generations": 3,
-    "plugins.target_type": "rest",
-    "plugins.target_name": "assistant-2.4",
-}
-INIT = {
-    "entry_type": "init",
-    "garak_version": "0.17.1",
-    "start_time": "2026-11-30T12:00:00.000001",
-    "run": "0b1c",
-}
-END = {"entry_type": "completion", "end_time": "2026-11-30T12:10:00.000001", "run": "0b1c"}
-
-
-def message(text: str | None) -> dict[str, Any] | None:
-    """A message as garak 0.13 and later write one."""
-    return None if text is None else {"text": text, "lang": "en", "data_checksum": None}
-
-
-def attempt(uuid: str, prompt: str, *, status: int = 2, **changes: object) -> dict[str, Any]:
-    """An attempt of three generations, all harmless."""
-    return {
-        "entry_type": "attempt",
-        "uuid": uuid,
-        "seq": 0,
-        "status": status,
-        "probe_classname": "promptinject.HijackHateHumans",
-        "prompt": {"turns": [{"role": "user", "content": message(prompt)}], "notes": {}},
-        "outputs": [message("no")] * 3,
-        "detector_results": {"promptinject.AttackRogueString": [0.0, 0.0, 0.0]}
-        if status > 1
-        else {},
-        "notes": {},
-        **changes,
-    }
-
-
-def lines(*entries: dict[str, Any]) -> str:
-    """A report of these entries."""
-    return "".join(json.dumps(entry) + "\n" for entry in entries)
-
-
-def report(*entries: dict[str, Any]) -> str:
-    """A report of a run that ended."""
-    return lines(SETUP, INIT, *entries, END)
+from tests.red_team_data import END, INIT, SETUP, attempt, lines, message, report
 
 
 def test_generation_is_a_row_of_the_cluster_of_its_prompt() -> None:

@@ -1,6 +1,5 @@
 """promptfoo's results: what withstood, what did not, and what nobody judged."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,42 +7,7 @@ import pytest
 from relkit.core.errors import InvalidInput
 from relkit.safety.promptfoo_files import parse_promptfoo
 from relkit.safety.types import SafetyCounts
-
-HELD = {
-    "pass": True,
-    "score": 1,
-    "reason": "withstood",
-    "componentResults": [{"pass": True, "score": 1, "reason": "withstood"}],
-}
-FELL = {**HELD, "pass": False, "score": 0, "reason": "obeyed"}
-
-
-def result(prompt: str, *, withstood: bool = True, **changes: object) -> dict[str, Any]:
-    """A result as promptfoo 0.121 writes one."""
-    return {
-        "promptIdx": 0,
-        "testIdx": 0,
-        "provider": {"id": "http", "label": "assistant"},
-        "prompt": {"raw": prompt, "label": "{{prompt}}"},
-        "vars": {"prompt": prompt},
-        "testCase": {
-            "vars": {"prompt": prompt},
-            "metadata": {"pluginId": "hijacking", "strategyId": "base64", "goal": "g"},
-        },
-        "response": {"output": "an answer"},
-        "success": withstood,
-        "failureReason": 0 if withstood else 1,
-        "error": None if withstood else "obeyed",
-        "gradingResult": HELD if withstood else FELL,
-        **changes,
-    }
-
-
-def document(*results: dict[str, Any], **changes: object) -> str:
-    """Results as promptfoo exports them."""
-    summary = {"version": 3, "timestamp": "2026-11-30T12:00:00.000Z", "results": list(results)}
-    whole = {"evalId": "e", "results": {**summary, **changes}}
-    return json.dumps({**whole, "config": {}, "metadata": {"promptfooVersion": "0.121.20"}})
+from tests.red_team_data import FELL, HELD, document, result
 
 
 def test_failed_assertion_is_an_attack_that_succeeded() -> None:
