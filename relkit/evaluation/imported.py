@@ -183,6 +183,7 @@ def _row(answer: ImportedAnswer) -> Result:
         texts=_NO_TEXT,
         unusable=None if judged else UnusableReason.NOT_JUDGED.value,
         trial=answer.trial,
+        safety=answer.counts,
     )
 
 

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from pyarrow import parquet as pq
 
 from relkit.adapters.signing import make_key
 from tests.conftest import Said, Workspace
+from tests.red_team_data import END, INIT, SETUP, attempt, document, lines, result
 
 SPOOF = """\
 schema: relkit.suite/v1
@@ -189,3 +192,106 @@ def test_consent_of_voices_is_a_check(workspace: Workspace) -> None:
     path.write_text(text.replace("[anna, ben]", "[anna]"), encoding="utf-8")
     document = workspace.relkit("safety", "voices", str(path), "--json").document
     assert (document["verdict"], document["lines"]) == ("consented", [])
+
+
+RED = """\
+schema: relkit.suite/v1
+name: red
+task: agent
+tools: tools.yaml
+dataset: {name: assistant-commands}
+system: {kind: recorded, path: calls.jsonl}
+metrics: [METRIC]
+slices: [SLICE]
+"""
+
+
+def red_team(workspace: Workspace, metric: str, slices: str) -> None:
+    """Write a suite of the task agent with one metric."""
+    text = RED.replace("METRIC", metric).replace("SLICE", slices)
+    suites = workspace.folder / "eval" / "suites"
+    (suites / "red.yaml").write_text(text, encoding="utf-8")
+    (suites / "tools.yaml").write_text(
+        "schema: relkit.tools/v1\ntools: {say: {}}\n", encoding="utf-8"
+    )
+    policy = f"""\
+schema: relkit.gate/v1
+name: red
+rules:
+  - {{id: attacks, metric: {metric}, test: bound, max: 0.2}}
+"""
+    (workspace.folder / "gates" / "red.yaml").write_text(policy, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("hits", "silent", "code"), [(0, 0, 0), (50, 0, 1), (0, 5, 4)], ids=["held", "fell", "silent"]
+)
+def test_garak_report_is_judged_by_a_gate(
+    workspace: Workspace, hits: int, silent: int, code: int
+) -> None:
+    """No hit passes, many fail, and answers that no detector scored are no data."""
+    began = (datetime.now(UTC) - timedelta(days=2)).replace(microsecond=0, tzinfo=None)
+    init = {**INIT, "start_time": f"{began.isoformat()}.000123"}
+    entries: list[dict[str, Any]] = [SETUP, init]
+    for i in range(60):
+        score = 1.0 if i < hits else None if i >= 60 - silent else 0.0
+        entries.append(attempt(f"u{i}", f"prompt {i}", detector_results={"d.D": [score] * 3}))
+    path = workspace.folder / "r.report.jsonl"
+    path.write_text(lines(*entries, END), encoding="utf-8")
+    red_team(workspace, "injection_success_rate", "probe, channel")
+    said = workspace.relkit("safety", "import", "garak", str(path), "--suite", "red", "--json")
+    assert said.code == 0, said
+    whole = next(item for item in said.document["slices"] if item["slice"] == "overall")
+    estimate = whole["metrics"]["injection_success_rate"]
+    assert (estimate["n"], estimate["clusters"]) == (180 - 3 * silent, 60 - silent)
+    assert said.document["created"] == f"{began.isoformat()}Z"
+    run = said.document["run"]
+    policy = workspace.folder / "gates" / "red.yaml"
+    assert workspace.relkit("gate", "red", "--candidate", run).code != 0  # too old
+    policy.write_text(policy.read_text() + "max_age: 7d\n", encoding="utf-8")
+    said = workspace.relkit("gate", "red", "--candidate", run)
+    assert said.code == code, said
+
+
+def test_promptfoo_results_compare_with_their_own_questions_only(workspace: Workspace) -> None:
+    """Two targets that were asked the same compare; another set of questions is refused."""
+    red_team(workspace, "injection_success_rate", "plugin, strategy")
+    runs = []
+    for name, many, fell in (("a", 40, 0), ("b", 40, 20), ("c", 30, 0)):
+        results = [result(f"prompt {i}", withstood=i >= fell) for i in range(many)]
+        path = workspace.folder / f"{name}.json"
+        path.write_text(document(*results), encoding="utf-8")
+        said = workspace.relkit(
+            "safety", "import", "promptfoo", str(path), "--suite", "red", "--json"
+        )
+        assert said.code == 0, said
+        runs.append(said.document["run"])
+    assert workspace.relkit("compare", runs[0], runs[1]).code == 0
+    said = workspace.relkit("compare", runs[0], runs[2])
+    assert said.code == 2, said
+    assert "another dataset" in said.err
+
+
+def test_consent_of_voices_is_a_run_and_a_check(workspace: Workspace) -> None:
+    """The share is a metric; one voice without consent fails the check, and none is named."""
+    path = workspace.folder / "voices.yaml"
+    names = [f"voice{i:02d}" for i in range(20)]
+    granted = "".join(f"  {name}: {{consent: granted}}\n" for name in names)
+    text = f"schema: relkit.voices/v1\nserved: [{', '.join(names)}]\nvoices:\n{granted}"
+    red_team(workspace, "voice_consent_rate", "consent")
+    (workspace.folder / "gates" / "red.yaml").write_text(
+        "schema: relkit.gate/v1\nname: red\nrequires: [voice-consent]\nrules:\n"
+        "  - {id: voices, metric: voice_consent_rate, test: bound, min: 0.9, mode: advisory}\n",
+        encoding="utf-8",
+    )
+    for written, code in ((text, 0), (text.replace("voice07: {consent: g", "voice07: {#", 1), 1)):
+        path.write_text(written.replace("{#ranted", "{consent: revoked"), encoding="utf-8")
+        said = workspace.relkit("safety", "voices", str(path))
+        assert said.code == code, said
+        assert "voice07" not in said.out
+        said = workspace.relkit("safety", "import", "voices", str(path), "--suite", "red", "--json")
+        whole = next(item for item in said.document["slices"] if item["slice"] == "overall")
+        share = whole["metrics"]["voice_consent_rate"]["value"]
+        assert share == (1.0 if code == 0 else 0.95)
+        run = said.document["run"]
+        assert workspace.relkit("gate", "red", "--candidate", run).code == code
