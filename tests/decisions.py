@@ -296,7 +296,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         *judge_requirements(
             rules,
             {check.name: check for check in checks},
-            candidates={judged.candidate.artifact or judged.candidate.candidate},
+            candidates={"": {judged.candidate.artifact or judged.candidate.candidate}},
             now=NOW,
         ),
     ]
@@ -346,7 +346,10 @@ def launch(
     results += judge_requirements(
         rules,
         {check.name: check for check in checks},
-        candidates={part.candidate.artifact or part.candidate.candidate for part in judged},
+        candidates={
+            part.name or "": {part.candidate.artifact or part.candidate.candidate}
+            for part in judged
+        },
         now=NOW,
     )
     decision = decide(rules, results, parts=judged, checks=checks)

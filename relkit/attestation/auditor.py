@@ -1605,32 +1605,44 @@ class Audit:
                 for name in document.get("parts", {}).values()
             ),
         ]
-        required = [entry for each in documents for entry in each.get("requires", [])]
-        candidates = [part["candidate"] for part in self.predicate["parts"]]
-        digests = {entry[key] for entry in candidates for key in ("artifact", "candidate")}
-        for requirement in [
-            {"name": entry} if isinstance(entry, str) else entry for entry in required
-        ]:
-            name = requirement["name"]
+        names = [None, *document.get("parts", {})]
+        required = [
+            {"name": entry, "of": part} if isinstance(entry, str) else {**entry, "of": part}
+            for part, each in zip(names, documents, strict=True)
+            for entry in each.get("requires", [])
+        ]
+        judged = {
+            part["name"]: {part["candidate"][key] for key in ("artifact", "candidate")} - {None}
+            for part in self.predicate["parts"]
+        }
+        everything = {digest for of_part in judged.values() for digest in of_part}
+        for requirement in required:
+            name, about = requirement["name"], requirement.get("about")
+            of_part = requirement["of"] if about == "candidate" else about
+            digests = everything if of_part is None else judged.get(of_part, set())
             result, record = results.get(name), records.get(name)
             if result is None or result["mode"] != "required":
                 self.problems.append(f"{name}: is required and was not judged")
             elif result["verdict"] == "pass":
-                why = self._not_good(record, digests, signed=bool(requirement.get("signed")))
+                why = self._not_good(record, digests, requirement)
                 self.problems += [f"{name}: passes {why}"] if why else []
-        for name in results.keys() - {
-            entry if isinstance(entry, str) else entry["name"] for entry in required
-        }:
+        for name in results.keys() - {entry["name"] for entry in required}:
             self.problems.append(f"{name}: is a requirement that the policy does not know")
 
-    def _not_good(self, record: Json | None, digests: set[str], *, signed: bool) -> str | None:
+    def _not_good(self, record: Json | None, digests: set[str], asked: Json) -> str | None:
         """Return why a required check cannot pass by a record, None where it can."""
         if record is None or record["verdict"] != "pass":
             return "without a record that passed"
-        if signed and record["key"] is None:
+        if asked.get("signed") and record["key"] is None:
             return "without the signature that is asked for"
         if not record["created"] <= self.predicate["created"] < (record["expires"] or "9"):
             return "with a record that was not valid at that time"
+        most = asked.get("max_age")
+        age = moment(self.predicate["created"]) - moment(record["created"])
+        if most is not None and age.total_seconds() > duration_s(most):
+            return "with a record that was older than is allowed"
+        if asked.get("about") is not None and record["candidate"] is None:
+            return "with a record that names no candidate"
         if record["candidate"] not in (None, *digests):
             return "with a record about another candidate"
         return None

@@ -101,7 +101,7 @@ def check_of(finding: LiveFinding, digest: str, *, by: str) -> WrittenCheck:
     """Return what a finding says as a check that a gate's ``requires:`` can name.
 
     ``digest`` is that of the finding's file. What was seen in shadow never promotes: it is
-    inconclusive there, whatever it was.
+    inconclusive there, whatever it was. It is about the artifact that the finding names, if any.
     """
     shadow = finding.enforcement == "shadow"
     words = f"in shadow: {finding.reason}" if shadow else finding.reason
@@ -111,6 +111,7 @@ def check_of(finding: LiveFinding, digest: str, *, by: str) -> WrittenCheck:
         reason=words[:_LONGEST_REASON],
         by=by,
         created=finding.created,
+        candidate=finding.artifact,
         finding=digest,
     )
 

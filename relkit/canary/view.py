@@ -88,6 +88,7 @@ def canary_finding(judged: JudgedCanary, now: str) -> LiveFinding:
         subject=judged.subject.canary,
         checks=tuple(checks),
         report=canary_document(judged),
+        artifact=judged.subject.artifact,
     )
 
 

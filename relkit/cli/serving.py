@@ -53,6 +53,10 @@ def capacity(
         typer.Option("--load-test", metavar="PATH…", help="Steps of a load test, JSONL or CSV."),
     ] = None,
     telemetry: TelemetryPaths = None,
+    about: Annotated[
+        str | None,
+        typer.Option("--about", metavar="MODEL@VERSION", help="The release that was under load."),
+    ] = None,
     now: Now = None,
     junit: Junit = None,
     github: GitHub = False,
@@ -65,14 +69,16 @@ def capacity(
     """
     from relkit.monitoring.serving.view import capacity_finding, capacity_text
     from relkit.wiring import monitoring as wiring
+    from relkit.wiring.registry import artifact_of
 
     workspace = common.open()
     tests, paths = list(load_test or ()), list(telemetry or ())
     if not tests and not paths:
         raise UsageError("needs --load-test or --telemetry", hint="see: relkit capacity --help")
+    release = None if about is None else artifact_of(workspace, about)
     report = wiring.check_capacity(workspace, policy, tests, tuple(paths), now=now)
     conclude(
-        capacity_finding(report),
+        capacity_finding(report, *(release or ())),
         workspace,
         common,
         text=lambda _: capacity_text(report),

@@ -35,6 +35,7 @@ from relkit.gate.judge import (
     vanished,
 )
 from relkit.gate.types import (
+    CANDIDATE,
     NEW_SLICE,
     ORDER,
     CheckRecord,
@@ -369,17 +370,20 @@ def judge_requirements(
     policy: GatePolicy,
     records: Mapping[str, CheckRecord | str],
     *,
-    candidates: Collection[str],
+    candidates: Mapping[str, Collection[str]],
     now: str,
 ) -> tuple[RuleResult, ...]:
     """Return a result for each requirement, in order.
 
-    ``records`` maps a name to its record, or to why it cannot be used. ``candidates`` are the
-    digests (artifact and candidate) that a record may be about; ``now`` is UTC.
+    ``records`` maps a name to its record, or to why it cannot be used. ``candidates`` has by part
+    the digests (artifact and candidate) that a record may be about; ``now`` is UTC.
     """
     results = []
+    everything = {digest for digests in candidates.values() for digest in digests}
     for need in policy.requires:
-        verdict, code, reason = next(_outcomes(need, records.get(need.name), candidates, now))
+        anything = need.about in {None, CANDIDATE}
+        about = everything if anything else candidates.get(need.about or "", ())
+        verdict, code, reason = next(_outcomes(need, records.get(need.name), about, now))
         reason = f"{need.name}: {reason}"
         results.append(_result(need.name, REQUIREMENT, verdict, code, reason))
     return tuple(results)
@@ -412,6 +416,8 @@ def _outcomes(
             yield Verdict.NO_DATA, "check_expired", "has expired"
     if requirement.signed and record.key is None:
         yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
+    if requirement.about is not None and record.candidate is None:
+        yield Verdict.ERROR, "check_of_nothing", "does not name the candidate that it is about"
     if record.candidate is not None and record.candidate not in candidates:
         yield Verdict.ERROR, "check_of_another", "is about another candidate"
     code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"

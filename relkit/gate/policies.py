@@ -18,6 +18,7 @@ from relkit.core.metrics import METRICS, STATISTICS, expand, metric_of
 from relkit.core.slices import normal_slice
 from relkit.core.yaml_text import shown, where
 from relkit.gate.types import (
+    CANDIDATE,
     Enforcement,
     GatePolicy,
     Mode,
@@ -160,6 +161,15 @@ def _check_whole(policy: WrittenPolicy, source: str, lines: Lines) -> None:
     _check_unique([rule.id for rule in policy.rules], "rule id", ("rules", "id"), source, lines)
     names = [item.name for item in policy.requires]
     _check_unique(names, "required check", ("requires", "name"), source, lines)
+    parts = (CANDIDATE, *policy.parts)
+    for i, item in enumerate(policy.requires):
+        if item.about is not None and item.about not in parts:
+            place = lines.get(("requires", i, "about")) or lines.get(("requires", i))
+            raise InvalidInput(
+                f'{where(source, place)}: "about: {shown(item.about)}" is neither {CANDIDATE} nor '
+                "a part",
+                hint=f"one of {', '.join(parts)}",
+            )
 
 
 def _check_unique(

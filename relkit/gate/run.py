@@ -37,6 +37,7 @@ from relkit.gate.evidence import (
     slice_specs,
 )
 from relkit.gate.types import (
+    CANDIDATE,
     SINGLE_PART,
     CheckRecord,
     Coverage,
@@ -167,11 +168,18 @@ def judge_runs(options: GateOptions, ports: GatePorts) -> JudgedRuns:
         judged.append(part)
         of_part = judge_all(part_policy, evidence[name], now=ports.now)
         results += [replace(result, part=part.name) for result in of_part]
-    required = [need for each in (policy, *parts.values()) for need in each.requires]
+    required = [*policy.requires]
+    for name, part_policy in parts.items():
+        required += [
+            replace(need, about=name) if need.about == CANDIDATE else need
+            for need in part_policy.requires
+        ]
     combined = replace(policy, requires=tuple(dict.fromkeys(required)))
     records = ports.records([need.name for need in combined.requires], check_files)
-    runs_judged = [part.candidate for part in judged]
-    digests = {digest for run in runs_judged for digest in (run.candidate, run.artifact) if digest}
+    digests = {
+        part.name or SINGLE_PART: {part.candidate.candidate, part.candidate.artifact} - {None}
+        for part in judged
+    }
     results += judge_requirements(combined, records, candidates=digests, now=ports.now)
     checks = [record for record in records.values() if isinstance(record, CheckRecord)]
     decision = decide(combined, results, parts=judged, checks=checks)

@@ -106,16 +106,23 @@ class Rule(WrittenRule):
     line: int | None = field(default=None, metadata=OUTSIDE)
 
 
+CANDIDATE = "candidate"
+"""What a required record is about: the artifact, or the settings, of what was judged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
     """A named check or approval that has to be there; ``signed`` asks for a trusted signature.
 
-    ``max_age`` None: no limit besides the record's own expiry.
+    ``max_age`` None: no limit besides the record's own expiry. ``about`` asks for a record that
+    names what it is about: :data:`CANDIDATE` for what was judged, or a part of a launch for that
+    part's. None: one that names nothing will do, one that names another never does.
     """
 
     name: CheckName
     signed: bool = False
     max_age: Duration | None = None
+    about: CheckName | None = None
 
     @property
     def max_age_s(self) -> float | None:

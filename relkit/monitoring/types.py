@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from relkit.core.arrays import FloatArray
 from relkit.core.slices import OVERALL
-from relkit.core.values import REQUIRED, Named, Shape, Time
+from relkit.core.values import OMITTED, OPTIONAL, REQUIRED, Digest, Named, Shape, Time
 
 Watch = Literal["canary", "drift", "cost", "slo", "health", "capacity", "abuse", "consent"]
 """The command that looked."""
@@ -41,7 +41,8 @@ class LiveFinding:
     """The record of one look: ``verdict`` in the command's own word, with the reason.
 
     ``policy`` is the policy by name and digest. ``report`` is the document that ``--json`` prints.
-    ``subject`` is the release it is about, where it is about one.
+    ``subject`` is the release it is about, where it is about one, and ``artifact`` the digest of
+    that release's artifact, where a registry knows it.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -57,6 +58,7 @@ class LiveFinding:
     subject: str | None
     checks: tuple[LiveCheck, ...]
     report: Mapping[str, object]
+    artifact: Digest | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,3 +137,14 @@ def import_models(
         locate=artifact_files(workspace).located,
     )
     return registry_import.import_registry(options, ports)
+
+
+def artifact_of(workspace: Workspace, about: str) -> tuple[str, str | None]:
+    """Return ``MODEL@VERSION`` and the digest of its artifact; raises UsageError, InvalidInput."""
+    from relkit.core.errors import UsageError
+    from relkit.core.yaml_text import shown
+
+    model, sign, version = about.partition("@")
+    if not (model and sign and version):
+        raise UsageError(f'"{shown(about)}" is no release', hint="MODEL@VERSION")
+    return about, release_files(workspace).read(model, version).artifact_digest

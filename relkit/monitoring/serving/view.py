@@ -188,8 +188,10 @@ def _evidence(evidence: float | None) -> str:
     return f"{evidence:,.2g}" if evidence < _EVERY else "> 1,000,000"
 
 
-def capacity_finding(report: CapacityReport) -> LiveFinding:
-    """Return the record of a look at capacity."""
+def capacity_finding(
+    report: CapacityReport, subject: str | None = None, artifact: str | None = None
+) -> LiveFinding:
+    """Return the record of a look at capacity: ``subject`` is the release that was under load."""
     return LiveFinding(
         kind="capacity",
         policy=report.policy,
@@ -198,12 +200,13 @@ def capacity_finding(report: CapacityReport) -> LiveFinding:
         gate_verdict=report.verdict,
         reason=_reason(report.reasons, "what is needed is there"),
         created=report.created,
-        subject=None,
+        subject=subject,
         checks=tuple(
             LiveCheck(name=name, verdict=verdict, reason=reason)
             for name, verdict, reason in _capacity_checks(report)
         ),
         report=encode(report),
+        artifact=artifact,
     )
 
 

@@ -471,7 +471,7 @@ GOOD = CheckRecord(
     candidate=OTHER,
     key="abc",
 )
-WANTED = Requirement(name="load-test", signed=True, max_age="1h")
+WANTED = Requirement(name="load-test", signed=True, max_age="1h", about="candidate")
 
 
 @pytest.mark.parametrize(
@@ -490,6 +490,7 @@ WANTED = Requirement(name="load-test", signed=True, max_age="1h")
         (replace(GOOD, expires="never"), Verdict.ERROR, "check_without_time"),
         (replace(GOOD, key=None), Verdict.ERROR, "check_unsigned"),
         (replace(GOOD, candidate=FAR), Verdict.ERROR, "check_of_another"),
+        (replace(GOOD, candidate=None), Verdict.ERROR, "check_of_nothing"),
     ],
 )
 def test_a_requirement_that_is_not_met_blocks(
@@ -500,7 +501,7 @@ def test_a_requirement_that_is_not_met_blocks(
     records = {} if record is None else {"load-test": record}
     results = [
         *judge_all(asked, evidence(), now=NOW),
-        *judge_requirements(asked, records, candidates={OTHER}, now=NOW),
+        *judge_requirements(asked, records, candidates={"": {OTHER}}, now=NOW),
     ]
     decided = decide(asked, results)
     assert (decided.verdict, decided.reason_codes) == (verdict, (code,))
@@ -510,9 +511,32 @@ def test_a_requirement_that_is_not_met_blocks(
 def test_a_requirement_that_is_met_passes() -> None:
     """The same record in order lets the gate pass."""
     asked = policy(requires=(WANTED,))
-    (found,) = judge_requirements(asked, {"load-test": GOOD}, candidates={OTHER}, now=NOW)
+    (found,) = judge_requirements(asked, {"load-test": GOOD}, candidates={"": {OTHER}}, now=NOW)
     assert found.verdict is Verdict.PASS
     assert found.reason == "load-test: pass by k6: p95 under 800 ms at 50 calls a second"
+
+
+@pytest.mark.parametrize(
+    ("about", "digest", "code"),
+    [
+        ("asr", OTHER, "check_passed"),
+        ("asr", FAR, "check_of_another"),
+        ("tts", OTHER, "check_of_another"),
+        ("llm", OTHER, "check_of_another"),
+        ("candidate", FAR, "check_passed"),
+        (None, None, "check_passed"),
+        ("asr", None, "check_of_nothing"),
+    ],
+)
+def test_a_requirement_is_about_the_part_it_names(
+    about: str | None, digest: str | None, code: str
+) -> None:
+    """In a launch a record of one part says nothing of another."""
+    asked = policy(requires=(replace(WANTED, about=about),))
+    records = {"load-test": replace(GOOD, candidate=digest)}
+    parts = {"asr": {OTHER}, "tts": {FAR}}
+    (judged,) = judge_requirements(asked, records, candidates=parts, now=NOW)
+    assert judged.code == code
 
 
 def test_a_shadow_policy_lets_the_pipeline_go_on_and_shows_the_verdict() -> None:
