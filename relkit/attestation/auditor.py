@@ -1624,28 +1624,28 @@ class Audit:
             if result is None or result["mode"] != "required":
                 self.problems.append(f"{name}: is required and was not judged")
             elif result["verdict"] == "pass":
-                why = self._not_good(record, digests, requirement)
+                why = next(self._not_good(record, digests, requirement), None)
                 self.problems += [f"{name}: passes {why}"] if why else []
         for name in results.keys() - {entry["name"] for entry in required}:
             self.problems.append(f"{name}: is a requirement that the policy does not know")
 
-    def _not_good(self, record: Json | None, digests: set[str], asked: Json) -> str | None:
-        """Return why a required check cannot pass by a record, None where it can."""
+    def _not_good(self, record: Json | None, digests: set[str], asked: Json) -> Iterator[str]:
+        """Yield why a required check cannot pass by a record, the first counts."""
         if record is None or record["verdict"] != "pass":
-            return "without a record that passed"
+            yield "without a record that passed"
+            return
         if asked.get("signed") and record["key"] is None:
-            return "without the signature that is asked for"
+            yield "without the signature that is asked for"
         if not record["created"] <= self.predicate["created"] < (record["expires"] or "9"):
-            return "with a record that was not valid at that time"
+            yield "with a record that was not valid at that time"
         most = asked.get("max_age")
-        age = moment(self.predicate["created"]) - moment(record["created"])
-        if most is not None and age.total_seconds() > duration_s(most):
-            return "with a record that was older than is allowed"
+        oldest = timedelta(seconds=duration_s(most or "0s"))
+        if most and moment(self.predicate["created"]) - moment(record["created"]) > oldest:
+            yield "with a record that was older than is allowed"
         if asked.get("about") is not None and record["candidate"] is None:
-            return "with a record that names no candidate"
+            yield "with a record that names no candidate"
         if record["candidate"] not in (None, *digests):
-            return "with a record about another candidate"
-        return None
+            yield "with a record about another candidate"
 
 
 def label(check: Json) -> str:

@@ -402,6 +402,21 @@ def _outcomes(
     if isinstance(record, str):
         yield Verdict.ERROR, "check_refused", record
         return
+    yield from _times(requirement, record, now)
+    if requirement.signed and record.key is None:
+        yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
+    if requirement.about is not None and record.candidate is None:
+        yield Verdict.ERROR, "check_of_nothing", "does not name the candidate that it is about"
+    if record.candidate is not None and record.candidate not in candidates:
+        yield Verdict.ERROR, "check_of_another", "is about another candidate"
+    code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
+    yield record.verdict, code, f"{record.verdict.value} by {record.by}: {record.reason}"
+
+
+def _times(
+    requirement: Requirement, record: CheckRecord, now: str
+) -> Iterator[tuple[Verdict, str, str]]:
+    """Yield what is wrong with the time of a record."""
     age = seconds_between(record.created, now)
     if age is None or age < 0:
         yield Verdict.ERROR, "check_from_the_future", "its time is later than now, or none"
@@ -414,11 +429,3 @@ def _outcomes(
             yield Verdict.ERROR, "check_without_time", "its expiry is no UTC time"
         elif remaining_s <= 0:
             yield Verdict.NO_DATA, "check_expired", "has expired"
-    if requirement.signed and record.key is None:
-        yield Verdict.ERROR, "check_unsigned", "has no trusted signature"
-    if requirement.about is not None and record.candidate is None:
-        yield Verdict.ERROR, "check_of_nothing", "does not name the candidate that it is about"
-    if record.candidate is not None and record.candidate not in candidates:
-        yield Verdict.ERROR, "check_of_another", "is about another candidate"
-    code = "check_passed" if record.verdict is Verdict.PASS else "check_not_passed"
-    yield record.verdict, code, f"{record.verdict.value} by {record.by}: {record.reason}"

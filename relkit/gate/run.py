@@ -177,7 +177,9 @@ def judge_runs(options: GateOptions, ports: GatePorts) -> JudgedRuns:
     combined = replace(policy, requires=tuple(dict.fromkeys(required)))
     records = ports.records([need.name for need in combined.requires], check_files)
     digests = {
-        part.name or SINGLE_PART: {part.candidate.candidate, part.candidate.artifact} - {None}
+        part.name or SINGLE_PART: {
+            digest for digest in (part.candidate.candidate, part.candidate.artifact) if digest
+        }
         for part in judged
     }
     results += judge_requirements(combined, records, candidates=digests, now=ports.now)

@@ -216,7 +216,7 @@ def test_a_release_that_has_everything_is_ready(desk: Desk) -> None:
 
 
 def test_a_record_of_another_release_or_of_none_is_never_ready(desk: Desk) -> None:
-    """The same records, about the first release or about nothing, are refused each with a reason."""
+    """The same records about the first release, or about nothing, are refused, each by its code."""
     make_records(desk)
     checks = desk.workspace.folder / ".relkit" / "checks"
     kept = checks.with_name("kept")
