@@ -5,23 +5,31 @@ Nothing is judged or measured for a runbook. Where to go back to is planned by t
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from relkit.attestation.envelopes import parse_envelope
+from relkit.attestation.envelopes import Envelope, parse_envelope
 from relkit.attestation.statements import parse_statement
+from relkit.attestation.types import TrustedKey
+from relkit.attestation.verify import signed_by
 from relkit.canary.policies import CANARY_SCHEMA, parse_canary_policy
 from relkit.core import storage
-from relkit.core.codec import nearest
+from relkit.core.codec import nearest, parse_yaml
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
+from relkit.documents.degradation_view import degradation_values
 from relkit.documents.first_hour_view import first_hour_values
+from relkit.documents.incident_view import handoff_values, postmortem_values
+from relkit.documents.launch_view import launch_review_values
 from relkit.documents.ports import DocumentRenderer
 from relkit.documents.rollout_view import post_release_values, rollout_values
 from relkit.documents.runbook_types import (
+    DegradationPlan,
+    IncidentRecord,
+    LaunchDecision,
     ModelInService,
     OpenPoints,
     RunbookFacts,
@@ -29,8 +37,9 @@ from relkit.documents.runbook_types import (
 )
 from relkit.documents.runbook_view import exports_of, rollback_values
 from relkit.documents.types import DocumentFormat, RunbookKind, WrittenDocument
-from relkit.gate.policies import parse_policy
+from relkit.gate.policies import parse_policy, policy_digest
 from relkit.gate.types import CheckRecord, GateDecision
+from relkit.incident.packets.types import IssuedPacket
 from relkit.incident.policies import parse_abuse_policy
 from relkit.monitoring.cost.price_files import parse_cost_policy
 from relkit.monitoring.drift.files import parse_drift_policy
@@ -54,8 +63,15 @@ WORDED: Mapping[RunbookKind, Callable[[RunbookFacts, OpenPoints], Mapping[str, o
     "rollback": rollback_values,
     "first-hour": first_hour_values,
     "post-release": post_release_values,
+    "launch-review": launch_review_values,
+    "degradation": degradation_values,
+    "handoff": handoff_values,
+    "postmortem": postmortem_values,
 }
 """What the template of each kind is filled with, from the facts of a release."""
+
+DEGRADATION_FILE = "runbooks/degradation.yaml"
+"""What people wrote of a service that is not well, for the runbook ``degradation``."""
 
 KINDS: tuple[RunbookKind, ...] = get_args(RunbookKind)
 
@@ -74,6 +90,10 @@ _PARSERS: Mapping[str, tuple[str, Callable[..., object]]] = {
 """Schema to the field of :class:`WorkspacePolicies`, and what reads such a file."""
 
 _ABUSE = "relkit.abuse/v1"
+_OF_LAUNCH = frozenset({"launch-review", "handoff"})
+_OF_INCIDENTS = frozenset({"handoff", "postmortem"})
+"""A record that is broken stops the runbooks that are made from it, and no other."""
+
 _SCHEMA = re.compile(r"^[\"']?schema[\"']?:[ ]*[\"']?([^\s\"'#]+)", re.MULTILINE)
 _OTHER_KIND = re.compile(r"relkit\.[a-z-]+/v[0-9]+")
 _OPENSLO = re.compile(r"^apiVersion:[ ]*[\"']?openslo/", re.MULTILINE)
@@ -98,8 +118,10 @@ class RunbookPorts:
 
     ``policies`` gives (file name, text) of every policy of the workspace, by name, ``findings`` the
     records of looks at live traffic. ``checks`` gives those of some names that are there, or why
-    one cannot be used. ``shown`` names a path without a folder of the machine, ``gates`` is the
-    folder of policies by it.
+    one cannot be used. ``decisions`` gives (digest, bytes) of those by policies of some names, the
+    newest first, ``keys`` the trusted ones. ``incidents`` gives name and packets of each,
+    ``degradation`` the text of :data:`DEGRADATION_FILE`, None without one. ``shown`` names a path
+    without a folder of the machine, ``gates`` is the folder of policies by it.
     """
 
     registry: RollbackPorts
@@ -108,6 +130,10 @@ class RunbookPorts:
     gates: str
     findings: Callable[[], Iterable[LiveFinding]]
     checks: Callable[[Iterable[str]], Mapping[str, CheckRecord | str]]
+    decisions: Callable[[frozenset[str]], Iterable[tuple[str, bytes]]]
+    keys: Callable[[], Sequence[TrustedKey]]
+    incidents: Callable[[], Iterable[tuple[str, Sequence[IssuedPacket]]]]
+    degradation: Callable[[], str | None]
     documents: DocumentRenderer
     shown: Callable[[Path], str]
 
@@ -169,6 +195,11 @@ def read_facts(kind: RunbookKind, subject: str | None, ports: RunbookPorts) -> R
     as_of = max([as_of, *(finding.created for finding in findings)])
     served = tuple(_in_service(ports, histories))
     policies = read_policies(ports.policies(), folder=ports.gates)
+    launch = _launch(release, policies, ports) if kind in _OF_LAUNCH else None
+    incidents = tuple(_incidents(ports)) if kind in _OF_INCIDENTS else ()
+    text = ports.degradation() if kind == "degradation" else None
+    times = [record.last.created for record in incidents]
+    as_of = max([as_of, *times, *([] if launch is None else [launch.decision.created])])
     required = {needed.name for policy in policies.gates for needed in policy.requires}
     plans = replace(registry, clock=_RecordedTime(as_of), mirror=None)
     digests = frozenset({release.decision, state.decisions.get(release.version)} - {None})
@@ -193,6 +224,11 @@ def read_facts(kind: RunbookKind, subject: str | None, ports: RunbookPorts) -> R
         ),
         findings=findings,
         checks=ports.checks(sorted(required)),
+        launch=launch,
+        incidents=incidents,
+        degradation=None
+        if text is None
+        else parse_yaml(text, DegradationPlan, source=DEGRADATION_FILE),
         as_of=as_of,
     )
 
@@ -321,6 +357,64 @@ def _decision(
         if envelope.digest in digests and isinstance(content, GateDecision):
             return content, f"registry/releases/{release.model}/{release.version}/{name}"
     return None, None
+
+
+def _incidents(ports: RunbookPorts) -> Iterator[IncidentRecord]:
+    for name, issued in ports.incidents():
+        if issued:
+            packets = tuple((out.name, out.digest, out.packet) for out in issued)
+            yield IncidentRecord(name=name, packets=packets)
+
+
+def _launch(
+    release: Release, policies: WorkspacePolicies, ports: RunbookPorts
+) -> LaunchDecision | None:
+    """Return the newest decision about a release by a policy that requires records.
+
+    One that was written elsewhere counts where it lies beside the release.
+    """
+    asking = {policy.name: policy for policy in policies.gates if policy.requires}
+    by_name = {policy.name: policy for policy in policies.gates}
+    logged = next(_about(release, ports.decisions(frozenset(asking))), None)
+    beside = _about(release, ((None, data) for _, data in _evidence(release, ports)))
+    decided = [logged] if logged is not None else []
+    decided += [entry for entry in beside if entry[1].policy.name in asking]
+    if not decided:
+        return None
+    envelope, decision = max(decided, key=lambda entry: (entry[1].created, entry[1].serial))
+    signers, problems = signed_by(envelope, ports.keys())
+    policy = asking.get(decision.policy.name)
+    parts = {} if policy is None else policy.parts
+    judged_by = {part: by_name[name] for part, name in parts.items() if name in by_name}
+    return LaunchDecision(
+        decision=decision,
+        digest=envelope.digest,
+        signers=() if problems else signers,
+        refused=next(iter(problems), None),
+        policy=policy,
+        policy_digest=None if policy is None else policy_digest(policy, judged_by),
+    )
+
+
+def _evidence(release: Release, ports: RunbookPorts) -> Iterator[tuple[str, bytes]]:
+    return ports.releases.evidence(release.model, release.version)
+
+
+def _about(
+    release: Release, written: Iterable[tuple[str | None, bytes]]
+) -> Iterator[tuple[Envelope, GateDecision]]:
+    """Yield the decisions about a release's artifact, by digest (None: any) and bytes."""
+    for digest, data in written:
+        try:
+            envelope = parse_envelope(data, source="a decision")
+            decision = parse_statement(envelope.payload, source="a decision").content
+        except InvalidInput:
+            continue
+        if digest not in {None, envelope.digest} or not isinstance(decision, GateDecision):
+            continue
+        artifacts = {part.candidate.artifact for part in decision.parts} - {None}
+        if release.artifact_digest in artifacts:
+            yield envelope, decision
 
 
 def read_policies(texts: Iterable[tuple[str, str]], *, folder: str) -> WorkspacePolicies:

@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from relkit.wiring.stores import check_files, policy_files, release_files, run_folders
+from relkit.wiring.stores import (
+    check_files,
+    decision_files,
+    policy_files,
+    release_files,
+    run_folders,
+)
 
 if TYPE_CHECKING:
     from relkit.core.config import Workspace
@@ -25,8 +31,11 @@ def runbook_ports(workspace: "Workspace") -> "RunbookPorts":
     """Return the records and policies of a workspace, and what draws documents."""
     from relkit.adapters.decisions import FindingFiles
     from relkit.attestation.run import read_checks
-    from relkit.documents.runbooks import RunbookPorts
-    from relkit.wiring.gate import signing_ports
+    from relkit.core.codec import decode
+    from relkit.core.storage import read_bytes
+    from relkit.documents.runbooks import DEGRADATION_FILE, RunbookPorts
+    from relkit.wiring.gate import signing_ports, trusted_keys
+    from relkit.wiring.incident import incident_state
     from relkit.wiring.rollback import rollback_ports
 
     findings = FindingFiles(workspace.state / "findings", workspace.state / "checks")
@@ -36,7 +45,25 @@ def runbook_ports(workspace: "Workspace") -> "RunbookPorts":
         for name in files.names():
             yield f"{name}.yaml", files.text(name) or ""
 
+    def decisions(names: frozenset[str]) -> Iterator[tuple[str, bytes]]:
+        files = decision_files(workspace)
+        for entry in reversed(files.log()):
+            data = files.decision(entry.digest) if entry.policy in names else None
+            if data is not None:
+                yield entry.digest, data
+
+    def degradation() -> str | None:
+        path = workspace.folder / DEGRADATION_FILE
+        if not path.is_file():
+            return None
+        return decode(read_bytes(path, what=DEGRADATION_FILE), source=DEGRADATION_FILE)
+
+    incidents = incident_state(workspace)
     return RunbookPorts(
+        decisions=decisions,
+        keys=partial(trusted_keys, workspace),
+        incidents=lambda: ((name, incidents.issued(name)) for name in incidents.incidents()),
+        degradation=degradation,
         registry=rollback_ports(workspace),
         releases=release_files(workspace),
         policies=policies,

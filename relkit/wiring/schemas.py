@@ -9,6 +9,7 @@ from relkit.core.config import WorkspaceFile
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.disclosure.types import Packet
+from relkit.documents.runbook_types import DegradationPlan
 from relkit.documents.types import CardText
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
@@ -33,6 +34,7 @@ KINDS: Mapping[str, type] = {
     "cost": CostPolicy,
     "dataset": DatasetSettings,
     "dataset-lock": DatasetLock,
+    "degradation": DegradationPlan,
     "drill": Drill,
     "drift": DriftPolicy,
     "event": ReleaseEvent,

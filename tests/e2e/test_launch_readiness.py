@@ -202,17 +202,25 @@ def make_records(desk: Desk) -> None:
 
 
 def test_a_release_that_has_everything_is_ready(desk: Desk) -> None:
-    """Every record is made by its command; the signed decision passes, verifies, and promotes."""
+    """Every record is made by its command; the signed decision is the launch review's last line."""
+    review = ("runbook", "launch-review", "asr@2.0.0")
     assert set(codes(desk.launch()).values()) == {"check_missing"}
+    last = desk.done(*review).out.replace("\\", "").splitlines()[-1]
+    assert last.startswith("Launch decision: not ready (the verdict is no_data); launch-readiness")
     make_records(desk)
-    decision = str(desk.workspace.folder / "launch.json")
-    said = desk.launch("--decision", decision)
+    said = desk.launch()
     assert set(codes(said).values()) == {"check_passed"}, said.out
     assert (said.code, said.document["verdict"]) == (0, "pass")
     reasons = [c["reason"] for c in said.document["checks"] if c["test"] == "requirement"]
     assert len(reasons) == 5
     assert all(": pass by " in reason for reason in reasons)
-    assert desk.workspace.relkit("verify", decision).code == 0
+    assert desk.done("verify", str(desk.workspace.folder / said.document["decision_file"]))
+    last = desk.done(*review).out.replace("\\", "").splitlines()[-1]
+    assert last.startswith("Launch decision: ready; launch-readiness: pass, decided at ")
+    assert "signed by " in last
+    assert all(reason in last for reason in reasons)
+    about = desk.workspace.relkit("runbook", "launch-review", "asr@1.0.0").out
+    assert about.endswith("Launch decision: not decided.\n")
 
 
 def test_a_record_of_another_release_or_of_none_is_never_ready(desk: Desk) -> None:
@@ -254,7 +262,7 @@ def test_what_was_under_load_has_to_be_a_release(workspace: Workspace) -> None:
     """One message for what is no release, and for one that is not there."""
     (workspace.folder / "steps.csv").write_text(STEPS, encoding="utf-8")
     steps = ("--load-test", str(workspace.folder / "steps.csv"))
-    for about, why in (("asr", '"asr" is no release'), ("asr@9", "9")):
+    for about, why in (("asr", '"asr" is no release'), ("asr@9", "no model")):
         said = workspace.relkit("capacity", "sizing", *steps, "--about", about)
         assert said.code == 2
         assert why in said.err

@@ -3,17 +3,29 @@
 The golden files are written again with: RELKIT_GOLDEN=1 pytest tests/e2e/test_runbooks.py
 """
 
+import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relkit.adapters.workspace import SystemClock
-from relkit.documents.runbooks import WORDED
+from relkit.attestation.envelopes import Envelope, render_envelope
+from relkit.attestation.statements import render_statement
+from relkit.core.wording import percent
+from relkit.documents.launch_view import launch_words
+from relkit.documents.runbook_types import RunbookFacts
+from relkit.documents.runbooks import WORDED, read_facts
+from relkit.gate.types import Verdict
+from relkit.wiring.documents import runbook_ports
+from relkit.wiring.stores import open_workspace
 from tests.conftest import Said, Workspace
+from tests.packet_data import packet
 from tests.runbook_data import NOW, add_release, commands_of, write_story
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "runbooks"
@@ -301,3 +313,157 @@ def test_a_template_of_the_team_takes_its_place(told: Workspace, tmp_path: Path)
     assert (said.code, said.out) == (2, "")
     assert "runbooks/templates/runbook-rollback.md.j2, line 3: no decider here" in said.err
     assert "decides" in said.err
+
+
+@pytest.fixture(scope="module")
+def reviewed(story: Path) -> RunbookFacts:
+    """Give what the launch review of the canary is made from."""
+    return read_facts("launch-review", "asr@2.5", runbook_ports(open_workspace(story)))
+
+
+def decided(facts: RunbookFacts, **changes: Any) -> RunbookFacts:  # noqa: ANN401 - of a decision
+    """Return facts with another launch decision, signed by a trusted key and passed if not told."""
+    assert facts.launch is not None
+    policy = changes.pop("policy", facts.launch.policy)
+    signers = changes.pop("signers", ("3f2a" * 16,))
+    refused = changes.pop("refused", None)
+    decision = replace(facts.launch.decision, **{"verdict": Verdict.PASS, "results": (), **changes})
+    launch = replace(
+        facts.launch,
+        decision=decision,
+        policy=policy,
+        policy_digest=decision.policy.digest,
+        signers=signers,
+        refused=refused,
+    )
+    return replace(facts, launch=launch)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "ready; launch-readiness: pass"),
+        ({"verdict": Verdict.FAIL}, "not ready (the verdict is fail)"),
+        ({"verdict": Verdict.NO_DATA}, "not ready (the verdict is no_data)"),
+        ({"verdict": Verdict.INCONCLUSIVE}, "not ready (the verdict is inconclusive)"),
+        ({"expires": "2026-01-14T10:00:00Z"}, "not ready (it expired at 2026-01-14T10:00:00Z)"),
+        ({"refused": "the signature is not good", "signers": ()}, "(the signature is not good)"),
+        ({"policy": None}, "(the policy launch-readiness is not in this workspace)"),
+    ],
+)
+def test_only_a_good_decision_reads_ready(
+    reviewed: RunbookFacts, changes: dict[str, Any], words: str
+) -> None:
+    """The last line of the review is the record's verdict, and why it lets nothing launch."""
+    assert words in launch_words(decided(reviewed, **changes))
+
+
+def test_a_launch_has_to_be_signed_and_enforced_where_its_policy_says_so(
+    reviewed: RunbookFacts,
+) -> None:
+    """An unsigned record, a shadow one and one by a policy that was changed are not ready."""
+    assert reviewed.launch is not None
+    assert reviewed.launch.policy is not None
+    signed = replace(reviewed.launch.policy, signature="required")
+    unsigned = decided(reviewed, policy=signed, signers=())
+    assert "not ready (no trusted key has signed it)" in launch_words(unsigned)
+    shadow = replace(reviewed.launch.decision.policy, enforcement="shadow")
+    facts = replace(
+        reviewed,
+        launch=replace(
+            reviewed.launch,
+            decision=replace(reviewed.launch.decision, policy=shadow),
+            policy_digest="sha256:other",
+        ),
+    )
+    words = launch_words(facts)
+    assert "in shadow, and decides nothing" in words
+    assert "the policy launch-readiness has changed since" in words
+    assert launch_words(replace(reviewed, launch=None)) == "not decided"
+
+
+def test_a_launch_that_nobody_decided_says_how(told: Workspace, tmp_path: Path) -> None:
+    """Without a decision, or with one of another release, the last line says so."""
+    alone = copied(told, tmp_path / "alone")
+    said = alone.relkit("runbook", "launch-review", "asr@2.4")
+    assert said.code == 0
+    assert said.out.endswith("\nLaunch decision: not decided.\n")
+    assert "relkit gate launch-readiness --candidate " in said.out
+    shutil.rmtree(alone.folder / ".relkit" / "decisions")
+    said = alone.relkit("runbook", "launch-review", "asr@2.5", "--json")
+    open_points = said.document["not_measured"]
+    assert "whether it may launch: no decision of such a policy is here" in open_points
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("schema: relkit.degradation/v1\nstep: []\n", 'line 2: unknown key "step"'),
+        ("schema: relkit.degradation/v1\ntimeouts_ms: {asr: 5}\n", "line 2: "),
+        ("schema: relkit.degradation/v1\ntimeouts_ms: {asr_ms: 0}\n", "line 2: "),
+        ("schema: relkit.degradation/v1\nsteps: [{at: now}]\n", "switch_off"),
+        ("steps: []\n", "schema"),
+        ("", "is empty"),
+        ("a: &a [*a]\n", "runbooks/degradation.yaml"),
+    ],
+)
+def test_what_people_wrote_is_read_strictly(
+    told: Workspace, tmp_path: Path, text: str, why: str
+) -> None:
+    """One message with the file, and no other runbook is stopped by it."""
+    alone = copied(told, tmp_path / "alone")
+    (alone.folder / "runbooks" / "degradation.yaml").write_text(text, encoding="utf-8")
+    said = alone.relkit("runbook", "degradation", "asr")
+    assert said.code == 2
+    assert "runbooks/degradation.yaml" in said.err
+    assert why in said.err
+    assert "Traceback" not in said.err
+    assert alone.relkit("runbook", "handoff", "asr").code == 0
+
+
+def test_a_workspace_that_says_nothing_reads_not_stated(told: Workspace, tmp_path: Path) -> None:
+    """Without policies, plan and packets nothing is blank, and nothing is 0."""
+    alone = copied(told, tmp_path / "alone")
+    shutil.rmtree(alone.folder / "gates")
+    (alone.folder / "runbooks" / "degradation.yaml").unlink()
+    shutil.rmtree(alone.folder / ".relkit" / "incidents")
+    (alone.folder / "gates").mkdir()
+    for kind, words in (
+        ("launch-review", "Launch decision: not decided."),
+        ("degradation", "Not stated: people write it in"),
+        ("handoff", "No packet of an incident that is not resolved is here."),
+        ("postmortem", "Not measured: no packet of an incident of asr 2.4 is out."),
+    ):
+        said = alone.relkit("runbook", kind, "asr@2.4")
+        assert (said.code, words in said.out) == (0, True), kind
+        assert "|  |  |" not in said.out.replace("| | |", "")
+
+
+def test_a_handoff_has_what_is_open(told: Workspace, tmp_path: Path) -> None:
+    """The newest look and what it left of the budget are in it, a resolved incident is not."""
+    alone = copied(told, tmp_path / "alone")
+    turns = str(told.folder / "telemetry" / "turns-2026-01-14.parquet")
+    alone.relkit("slo", "turns-answered", "--telemetry", turns, "--now", NOW)
+    said = alone.relkit("runbook", "handoff", "asr@2.4")
+    assert "turns-answered (slo)" in said.out
+    finding = next(iter((alone.folder / ".relkit" / "findings" / "slo").glob("*.json")))
+    left = json.loads(finding.read_text())["report"]["budget_left"]
+    words = "not measured" if left is None else percent(left)
+    assert f"left of its error budget {words}." in said.out.replace("\\", "")
+    packets = next((alone.folder / ".relkit" / "incidents").glob("*/packets"))
+    file = next(packets.glob("*.packet.json"))
+    closed = Envelope(payload=render_statement(packet(status="resolved")))
+    file.write_bytes(render_envelope(closed))
+    said = alone.relkit("runbook", "handoff", "asr@2.4")
+    assert "No packet of an incident that is not resolved is here." in said.out
+    file.write_text("{}", encoding="utf-8")
+    assert alone.relkit("runbook", "handoff", "asr@2.4").code == 2
+    assert alone.relkit("runbook", "rollback", "asr@2.4").code == 0
+
+
+def test_a_postmortem_tells_of_people_what_its_packet_tells(told: Workspace) -> None:
+    """No name of the ledger, no reason of a look, no owner: the bands of the packet alone."""
+    said = told.relkit("runbook", "postmortem", "asr@2.4")
+    assert "50 to 99" in said.out
+    for word in ("speech team", "simulation", " ci", "by ci", "reason"):
+        assert word not in said.out

@@ -43,6 +43,7 @@ from relkit.curation.types import Contract, ContractOutcome
 from relkit.datasets.files import ManifestRow
 from relkit.datasets.types import DatasetLock, DatasetSettings
 from relkit.disclosure.types import Packet
+from relkit.documents.runbook_types import DegradationPlan
 from relkit.documents.types import CardText
 from relkit.evaluation.run_files import AnswerLine, JournalLine
 from relkit.evaluation.types import EvalReport, RunHeader, Suite
@@ -189,6 +190,7 @@ FILES: tuple[type, ...] = (
     CardText,
     CommandAnswer,
     CompareReport,
+    DegradationPlan,
     Contract,
     ContractOutcome,
     DatasetLock,
