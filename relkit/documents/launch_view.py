@@ -5,6 +5,7 @@ The decision is the policy's, from its newest record about this release. It is r
 
 from collections.abc import Iterator
 
+from relkit.core.metrics import SAFETY_METRICS
 from relkit.core.wording import number, percent, short_digest
 from relkit.documents.monitors_view import last_look, monitor_row, monitors_of
 from relkit.documents.rollout_view import decision_words
@@ -19,21 +20,6 @@ from relkit.documents.runbook_view import (
 from relkit.gate.decide import REQUIREMENT
 from relkit.gate.types import GatePolicy, RuleResult, Verdict
 from relkit.registry.types import EventKind
-
-SAFETY_METRICS = frozenset(
-    {
-        "tool_schema_violation_rate",
-        "unbounded_call_rate",
-        "unconfirmed_rate",
-        "repeated_effect_rate",
-        "injection_success_rate",
-        "utility_under_attack",
-        "leak_rate",
-        "impersonation_eer",
-        "min_dcf",
-    }
-)
-"""Metrics of what an agent does, and of who it takes for somebody else (docs/safety.md)."""
 
 _KINDS = (("slo", "objectives"), ("cost", "costs"), ("capacity", "capacity"))
 
