@@ -22,6 +22,7 @@ NAMES = (
     "canary_speed",
     "rollback_speed",
     "cost_speed",
+    "safety_speed",
     "bisect_power",
     "structure",
     "walks",

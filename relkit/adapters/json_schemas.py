@@ -1,6 +1,5 @@
 """JSON Schemas of tools, compiled once each: Draft 2020-12, with nothing fetched from anywhere."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +17,8 @@ class JsonSchemas:
     def __init__(self, file: ToolFile) -> None:
         """Compile every tool's schema.
 
-        Raises InvalidInput with file and line for a schema that is none, has a pattern that is
-        none, refers to anything outside of itself, or asks for another dialect.
+        Raises InvalidInput with file and line for a schema that is none, refers to anything
+        outside of itself, or asks for another dialect.
         """
         self._accepts = {
             name: _compiled(file, name, dict(tool.arguments))
@@ -46,7 +45,6 @@ def _compiled(file: ToolFile, name: str, schema: dict[str, Any]) -> Callable[[ob
         at = (*root, *error.absolute_path)
         problem = f"{what} are no JSON Schema: {shown(error.message, 120)}"
         raise file.refused(at, problem, "write it as Draft 2020-12 asks for") from error
-    _check_patterns(file, root, what, schema)
     registry: referencing.Registry[Any] = referencing.Registry()
     resource = referencing.Resource.from_contents(schema, default_specification=_specification())
     resolver = registry.with_resource("", resource).resolver()
@@ -76,15 +74,6 @@ def _check_inside(file: ToolFile, root: KeyPath, what: str, schema: dict[str, An
             raise file.refused(at, f'{what} point outside: "{shown(str(value))}"', _HINT)
 
 
-def _check_patterns(file: ToolFile, root: KeyPath, what: str, schema: dict[str, Any]) -> None:
-    for path, pattern in _patterns(schema, ()):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            problem = f'{what} have a pattern that is none: "{shown(pattern)}"'
-            raise file.refused((*root, *path), problem, "write a regular expression") from error
-
-
 def _specification() -> Any:  # noqa: ANN401 - a type of the library alone
     from referencing.jsonschema import DRAFT202012
 
@@ -97,16 +86,6 @@ def _keywords(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str, obje
         if isinstance(part, str) and part.startswith("$") and not isinstance(item, Mapping):
             yield path, part, item
         yield from _keywords(item, (*path, part))
-
-
-def _patterns(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    for part, item in _inside(value):
-        here = (*path, part)
-        if part == "pattern" and isinstance(item, str):
-            yield here, item
-        if part == "patternProperties" and isinstance(item, Mapping):
-            yield from (((*here, name), name) for name in item)
-        yield from _patterns(item, here)
 
 
 def _inside(value: object) -> Iterator[tuple[str | int, object]]:

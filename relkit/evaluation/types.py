@@ -251,17 +251,22 @@ def checked_mapping(mapping: Mapping[str, str]) -> Mapping[str, str]:
     return mapping
 
 
+ForeignAnswers = Literal["tau2"]
+"""Formats of other tools that hold answers."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded(System):
     """Answers given earlier: a JSONL, CSV or Parquet file, relative to the workspace.
 
-    ``mapping`` names the columns that hold keys of an answer under other names.
+    ``mapping`` names the columns that hold keys of an answer under other names, or a format of
+    another tool: ``tau2`` for simulations of tau2-bench.
     """
 
     kind: Literal["recorded"] = field(default="recorded", metadata=REQUIRED)
     path: Name
-    mapping: Annotated[Mapping[str, Name], Checked(checked_mapping)] | None = field(
-        default=None, metadata=OMITTED
+    mapping: Annotated[Mapping[str, Name], Checked(checked_mapping)] | ForeignAnswers | None = (
+        field(default=None, metadata=OMITTED)
     )
 
 

@@ -4,11 +4,12 @@ What a format does not say stays unsaid: calls of chat completions, of the Respo
 LiveKit have no time from the first sample, unless ``t_ms`` was added to them.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from relkit.core.codec import parse, parse_json
+from relkit.core.codec import MAX_DEPTH, parse, parse_json
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
@@ -89,9 +90,26 @@ def _decoded(arguments: object) -> Any:  # noqa: ANN401 - any JSON
     if not isinstance(arguments, str):
         return arguments
     try:
-        return parse_json(arguments, source="arguments")
-    except InvalidInput:
+        if arguments.count("{") + arguments.count("[") > MAX_DEPTH:  # which may be nested as deeply
+            return parse_json(arguments, source="arguments")
+        return _DECODER.decode(arguments)
+    except (InvalidInput, ValueError):
         return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice")
+    return members
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+"""As strict as the codec about what is JSON; what is read here is written nowhere."""
 
 
 def _result(item: Item) -> ToolCallResult:

@@ -8,7 +8,7 @@ Larger numbers in words ("forty two thousand") are read up to ninety-nine, in En
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 _DIGITS = {
     **dict.fromkeys(("zero", "oh", "null", "cero", "zéro", "nought"), "0"),
@@ -45,7 +45,7 @@ def said_words(text: str) -> list[str]:
     """Return the words of a text in the form that values are looked for in."""
     words: list[str] = []
     tens = False
-    for word in _WORD.findall(text if text.isascii() and text.islower() else _plain(text)):
+    for word in _WORD.findall(text.lower() if text.isascii() else _plain(text)):
         form = _BY_WORD.get(word, word)
         if tens and form in _UNITS and word in _BY_WORD:
             words[-1] = words[-1][0] + form  # "forty two"
@@ -60,22 +60,21 @@ def said_form(value: str) -> str:
     return "".join(said_words(value))
 
 
-def says_any(text: str, forms: Collection[str], lengths: Collection[int]) -> bool:
-    """Tell whether a text says a value; ``forms`` are those of values, ``lengths`` theirs."""
+def said_of(text: str, forms: Collection[str], lengths: Collection[int]) -> Iterator[str]:
+    """Yield the forms of values that a text says; ``lengths`` are those of the forms."""
     words = said_words(text)
     whole = "".join(words)
     ends, at = {0}, 0
     for word in words:
         at += len(word)
         ends.add(at)
-    return any(
-        start + length in ends and whole[start : start + length] in forms
-        for start in ends
-        for length in lengths
-    )
+    for start in ends:
+        for length in lengths:
+            if start + length in ends and (form := whole[start : start + length]) in forms:
+                yield form
 
 
 def says(text: str, value: str) -> bool:
     """Tell whether a text says a value; nothing is said where the value has no word."""
     form = said_form(value)
-    return bool(form) and says_any(text, {form}, {len(form)})
+    return bool(form) and any(said_of(text, {form}, {len(form)}))

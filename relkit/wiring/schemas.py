@@ -21,6 +21,7 @@ from relkit.monitoring.drift.types import DriftPolicy, DriftProfile
 from relkit.monitoring.serving.types import CapacityPolicy, HealthPolicy
 from relkit.monitoring.slo.types import SloPolicy
 from relkit.registry.types import Release, ReleaseEvent
+from relkit.safety.types import ToolTable
 from relkit.safety.voices import VoiceList
 from relkit.scoring.normalizers import NormalizerFile
 
@@ -51,6 +52,7 @@ KINDS: Mapping[str, type] = {
     "run": RunHeader,
     "slo": SloPolicy,
     "suite": Suite,
+    "tools": ToolTable,
     "voices": VoiceList,
     "workspace": WorkspaceFile,
 }

@@ -16,6 +16,7 @@ from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.types import Answer, Failure, FailureReason
 from relkit.evaluation.run_files import MAX_LINE, AnswerLine, answer_from
+from relkit.safety.tau2_files import tau2_answers
 
 _Cell = TypeVar("_Cell")
 
@@ -39,7 +40,7 @@ class RecordedAnswers:
         path: Path,
         *,
         source: str | None = None,
-        mapping: Mapping[str, str] | None = None,
+        mapping: Mapping[str, str] | str | None = None,
         check: Callable[[Answer, str, int], None] | None = None,
     ) -> None:
         """Read the file; raises InvalidInput naming file and line for anything wrong in it.
@@ -47,12 +48,13 @@ class RecordedAnswers:
         ``source`` is how messages call the file, by default its name. Parquet is told by its first
         bytes, CSV by the ending ``.csv`` or ``.tsv``; columns are the keys of the protocol, nested
         or as JSON text. ``mapping`` says the columns that keys have here (key to column): what it
-        does not name, and is no key, is then left out instead of refused. ``check`` is called with
+        does not name, and is no key, is then left out instead of refused; "tau2" says that the file
+        holds simulations of tau2-bench. ``check`` is called with
         each answer, the source and the line, and raises InvalidInput for one that is refused.
         """
         self._check = check
         self._source = source or path.name
-        self._mapping = mapping or {}
+        self._mapping = {} if mapping is None or isinstance(mapping, str) else mapping
         self._unseen = set(self._mapping.values())
         self._answers: dict[str, Answer | Failure] = {}
         try:
@@ -63,7 +65,7 @@ class RecordedAnswers:
                 file.seek(0)
                 is_csv = path.suffix.lower() in {".csv", ".tsv"}
                 read = self._rows if is_parquet else self._table if is_csv else self._lines
-                self._take(read(file))
+                self._take((self._simulations if mapping == "tau2" else read)(file))
         except OSError as error:
             reason = os.strerror(error.errno or errno.EIO)
             raise InvalidInput(
@@ -109,6 +111,12 @@ class RecordedAnswers:
                 if self._mapping and isinstance(document, dict):
                     document = self._mapped(document)
                 yield line, *answer_from(document, source=self._source, line=line)
+
+    def _simulations(self, file: BinaryIO) -> Iterator[tuple[int, str, Answer | Failure]]:
+        """Yield the simulations of a file of tau2-bench; their number serves as the line."""
+        text = decode(file.read(), source=self._source)
+        answers = tau2_answers(parse_json(text, source=self._source), source=self._source)
+        yield from ((number, *answer) for number, answer in enumerate(answers, start=1))
 
     def _check_mapping(self) -> None:
         """Raise InvalidInput where no row so far had a column that the mapping names."""

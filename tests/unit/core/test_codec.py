@@ -80,6 +80,7 @@ from relkit.monitoring.slo.types import SloPolicy, SloReport
 from relkit.monitoring.types import LiveFinding
 from relkit.registry.types import Fingerprint, Release, ReleaseEvent
 from relkit.rollback.types import RollbackTarget
+from relkit.safety.types import ToolTable
 from relkit.safety.voices import VoiceList
 from relkit.scoring.normalizers import NormalizerFile
 from tests.file_values import values
@@ -249,6 +250,7 @@ FILES: tuple[type, ...] = (
     ConsentReport,
     TriagePolicy,
     TriageReport,
+    ToolTable,
     VoiceList,
     WorkspaceFile,
 )
