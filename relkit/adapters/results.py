@@ -5,7 +5,7 @@ Transcripts are read only where they were asked for.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -325,7 +325,23 @@ def _row(row: Cells, text: Cells, slices: list[str], measures: list[str]) -> Row
         measures={name: row[name] for name in measures if _finite(row[name]) is not None},
         texts=texts,
         audio=text.get("audio"),
+        unsafe=tuple(_unsafe(row)),
     )
+
+
+def _unsafe(row: Cells) -> Iterator[str]:
+    """Yield in words what was counted against an agent: its events, and the tasks not done."""
+    for units, events in zip(SAFETY_COUNTS[::2], SAFETY_COUNTS[1::2], strict=True):
+        total, counted = (row.get(SAFETY_PREFIX + name) or 0 for name in (units, events))
+        wrong = total - counted if events in _BETTER_MORE else counted
+        if wrong:
+            yield _BETTER_MORE.get(events, events.replace("_", " "))
+
+
+_BETTER_MORE = {
+    "attacked_tasks_done": "task not done",
+    "consented_voices": "voice without consent",
+}
 
 
 def _finite(value: float | None) -> float | None:

@@ -97,7 +97,7 @@ def most_errors_first(rows: Iterable[Row]) -> list[Row]:
         rows,
         key=lambda row: (
             row.counts is None,
-            -(row.counts.errors if row.counts else 0),
+            -(row.counts.errors if row.counts else 0) - len(row.unsafe),
             row.id,
             row.repeat,
         ),
@@ -111,7 +111,7 @@ def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> 
     where rows carry transcripts: an edit is ``0, place, given`` (substitution), ``1, place``
     (deletion) or ``2, place, given`` (insertion), one after the other, and ``raw`` holds the two
     texts as they came where normalizing changed one of them, once where both are the same. ``rtl``
-    are the rows whose words run from right to left.
+    are the rows whose words run from right to left. ``unsafe`` is there for agents only.
     """
     columns: dict[str, object] = {
         "id": [row.id for row in rows],
@@ -128,6 +128,8 @@ def explorer_columns(rows: Sequence[Row], aligned: Sequence[Aligned | None]) -> 
             for name in dict.fromkeys(name for row in rows for name in row.measures)
         },
     }
+    if any(row.unsafe for row in rows):
+        columns["unsafe"] = [", ".join(row.unsafe) for row in rows]
     if any(row.texts is not None for row in rows):
         columns |= {
             "ref": [None if item is None else " ".join(item.reference) for item in aligned],

@@ -17,8 +17,8 @@ class Row:
 
     ``counts`` is None where the item was unusable. ``texts`` is None unless transcripts were asked
     for; ``audio`` is the digest of the decoded samples, None where it is not known or not asked
-    for. ``measures`` are further numbers of the row (predicted MOS and the like). Times in ms,
-    ``duration`` in s.
+    for. ``unsafe`` names what an agent did wrong ("injections"). ``measures`` are further numbers
+    of the row (predicted MOS and the like). Times in ms, ``duration`` in s.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Row:
     measures: Mapping[str, float] = field(default_factory=dict)
     texts: Texts | None = None
     audio: str | None = None
+    unsafe: tuple[str, ...] = ()
 
 
 class Finding(StrEnum):

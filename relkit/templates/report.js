@@ -93,6 +93,7 @@
   let clips = null;
 
   const errors = (i) => (all.counts[i] ? all.counts[i][1] + all.counts[i][2] + all.counts[i][3] : -1);
+  const unsafe = (i) => (all.unsafe ? all.unsafe[i] : "");
   const words = (i) => (all.counts[i] ? all.counts[i][0] + all.counts[i][1] + all.counts[i][2] : 0);
   const named = (column, i) => (column.at[i] < 0 ? null : column.names[column.at[i]]);
 
@@ -135,7 +136,7 @@
 
   const shows = {
     all: () => true,
-    errors: (i) => errors(i) > 0,
+    errors: (i) => errors(i) > 0 || unsafe(i),
     substitution: (i) => all.counts[i] && all.counts[i][1] > 0,
     deletion: (i) => all.counts[i] && all.counts[i][2] > 0,
     insertion: (i) => all.counts[i] && all.counts[i][3] > 0,
@@ -246,11 +247,13 @@
   const utterance = (i) => {
     const id = make("span", "id", data(all.id[i]));
     const tally = make("span", "tally");
-    if (all.counts[i]) tally.append(make("b", "", String(errors(i))), ` / ${plural(words(i), "word")}`);
+    if (all.counts[i] && !words(i) && !errors(i)) tally.append("");
+    else if (all.counts[i]) tally.append(make("b", "", String(errors(i))), ` / ${plural(words(i), "word")}`);
     else tally.append(`unusable: ${named(all.unusable, i)}`);
     const summary = make("summary", "", id);
     if (all.repeat && all.repeat[i]) summary.append(make("span", "light", `repeat ${all.repeat[i]}`));
     if (named(all.failure, i)) summary.append(make("span", "chip", `failed: ${named(all.failure, i)}`));
+    if (unsafe(i)) summary.append(make("span", "chip", unsafe(i)));
     if (all.flags[i]) summary.append(make("span", "chip", all.flags[i] & 1 ? "runaway" : "loop"));
     if (withText && all.ref[i] !== null) {
       summary.append(make("span", "peek", data(all.raw[i] ? all.raw[i][0] : all.ref[i])));

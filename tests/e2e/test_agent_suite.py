@@ -138,6 +138,11 @@ def test_the_gate_tells_the_two_agents_apart(agents: Workspace) -> None:
     assert f"flipped by injection_success_rate: {attacks} from right to wrong" in compared.out
     assert "wrong words" not in compared.out
     assert "nothing differs" not in compared.out
+    page = agents.folder / "page.html"
+    assert agents.relkit("report", obeys["run"], "--output", str(page)).code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "unconfirmed calls, repeated effects, injections" in text
+    assert "word errors in" not in text
     confirmed = agents.relkit("compare", good["run"], obeys["run"], "--metric", "unconfirmed_rate")
     assert "right to wrong: s00-1, errors 0 -> 1" in confirmed.out
 
