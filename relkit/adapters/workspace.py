@@ -35,6 +35,9 @@ if TYPE_CHECKING:  # rollback reads the clock, and has no time for the types of 
     from relkit.evaluation.types import Scalar
 
 FOLDERS = ("datasets", "eval", "gates", "registry", "runbooks")
+EXAMPLES = "examples"
+"""Programs beside the reference workspace: written where they are named, never by themselves."""
+
 _GITIGNORE = ".gitignore"
 _IGNORED = ".relkit/\n"
 _POINTER = ".dvc"
@@ -151,10 +154,11 @@ def restore_files(
 ) -> list[str]:
     """Copy single files of the reference workspace that the target lacks; return their names.
 
-    ``names`` are paths inside the workspace, ``prepare`` is as for :func:`write_scaffold`. Raises
-    UsageError for a name the reference workspace does not have, InvalidInput for one that exists.
+    ``names`` are paths inside the workspace or of its example programs, ``prepare`` is as for
+    :func:`write_scaffold`. Raises UsageError for a name the reference workspace does not have,
+    InvalidInput for one that exists.
     """
-    roots = [source / MARKER, *(source / name for name in FOLDERS)]
+    roots = [source / name for name in (MARKER, *FOLDERS, EXAMPLES)]
     files = {
         path.relative_to(source).as_posix()
         for root in roots

