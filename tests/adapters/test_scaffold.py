@@ -89,6 +89,14 @@ def test_single_files_are_restored(source: Path, tmp_path: Path) -> None:
     assert files(target) == expected
 
 
+def test_example_programs_are_written_where_they_are_named(tmp_path: Path) -> None:
+    """A new workspace has none of them: its owner may have a folder of that name."""
+    assert "examples" not in write_scaffold(tmp_path / "target", SOURCE)
+    name = "examples/agents/voice_agent.py"
+    assert restore_files(tmp_path / "target", SOURCE, [name]) == [name]
+    assert files(tmp_path / "target" / "examples") == files(SOURCE / "examples")
+
+
 @pytest.mark.parametrize("name", ["eval", "eval/demo.yaml", "../x", "/etc/passwd", "", ".env"])
 def test_only_files_of_the_workspace_are_restored(source: Path, tmp_path: Path, name: str) -> None:
     """Folders, unknown names and paths that lead elsewhere are refused with an example."""
@@ -173,7 +181,7 @@ def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
     settings = find_workspace(target / "eval", {})
     assert settings.folder == target.resolve()
     store = DatasetFiles(settings.datasets, cache=settings.cache, revisions=GitRevisions)
-    suites = sorted(settings.suites.glob("*.yaml"))
+    suites = sorted(set(settings.suites.glob("*.yaml")) - {settings.suites / "tools.yaml"})
     assert suites
     for path in suites:
         suite = parse_suite(path.read_text(encoding="utf-8"), source=path.name)

@@ -45,7 +45,7 @@ def add_runs(workspace: Workspace, *names: str) -> None:
         ("relkit dataset c", ["check", "candidates"]),
         ("relkit eval d", ["demo", "digits"]),
         ("relkit rescore x --suite fu", ["full"]),
-        ("relkit gate a", ["asr-promotion"]),
+        ("relkit gate a", ["agent-safety", "asr-promotion"]),
         ("relkit gate x --dataset ", ["assistant-commands"]),
         ("relkit dataset stats ", ["assistant-commands"]),
         ("relkit rollback ", ["asr"]),
