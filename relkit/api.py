@@ -1,7 +1,7 @@
 """The verbs of the command line for notebooks and pipelines; nothing heavy is imported here."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -372,6 +372,19 @@ def triage(
     )
     opened = None if workspace is None else _open(workspace)
     return wiring.triage(opened, options, policy=_path(policy), events=_path(events))
+
+
+def redact(texts: Iterable[str], *, language: str = "en") -> list[str]:
+    """Return texts with a placeholder for each personal value, the same for the same value.
+
+    For local debugging: names are not covered, and what comes out is not anonymous. ``language``
+    is one or several of ``en,de,es,fr``. Raises UsageError, MissingDependency.
+    """
+    from relkit.redaction.run import Masking
+    from relkit.wiring.redaction import languages_of, scanner_of
+
+    masking = Masking(scanner_of(languages_of(language)))
+    return [masking.mask(text)[0] for text in texts]
 
 
 def _paths(paths: Paths) -> tuple[str, ...]:

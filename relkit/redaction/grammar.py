@@ -20,6 +20,9 @@ _WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*|\S")
 _MARKS = re.compile(r"[\u0300-\u036f]+")
 _APOSTROPHES = frozenset("'`\u2019\u02bc")
 _JOINING = frozenset("-\u2010\u2011\u2013\u2014.,/()")
+_ABBREVIATIONS = frozenset(
+    "no nr num tel geb acct ref ext apt id n nº av avda bd str st ca".split()
+)
 _LONGEST_MIXED = 24  # a digest is longer
 _DIGITS, _HUNDRED, _THOUSAND = 10, 100, 1000
 
@@ -79,7 +82,9 @@ class LineWords:
         key = self.keys[index]
         if key in {OPAQUE, "?", "!", ";", "<", ">"}:
             return True
-        return key == "." and not (index + 1 < len(self.keys) and self.close(index + 1))
+        if key != "." or (index + 1 < len(self.keys) and self.close(index + 1)):
+            return False
+        return not (self.close(index) and self.keys[index - 1] in _ABBREVIATIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +254,8 @@ class Grammar:
         while index < right.start:
             key = words.keys[index]
             if key in _JOINING and key:
-                if key == "," and left.kind == right.kind == "numeral":
+                written = left.kind in {"digit", "numeral"} and right.kind == "numeral"
+                if key == "," and written:
                     return False
                 if key == "." and not (left.is_number and right.is_number):
                     return False
@@ -270,7 +276,7 @@ class Grammar:
         run = self._zeros(self._zeros(run, words, 1), words, -1)
         chance = self.table.words_as_letters | self.interjections
         first, last = 0, len(run)
-        spelled = [i for i, unit in enumerate(run) if not unit.is_number]
+        spelled = [i for i, unit in enumerate(run) if unit.kind in letters]
         if len(spelled) == 1 and last > 1 and run[spelled[0]].kind == "spelled":
             # a hotel, Berlin: a word beside a number, and no letter of it
             first += spelled[0] == 0

@@ -111,7 +111,8 @@ def _united(values: Iterable[PersonalValue]) -> list[PersonalValue]:
             longest = value.end - value.start
             continue
         last, size = united[-1], value.end - value.start
-        winner = value if size > longest else last
+        cued = size == longest and last.type == "PHONE" != value.type
+        winner = value if size > longest or cued else last
         longest = max(longest, size)
         end = max(last.end, value.end)
         united[-1] = PersonalValue(last.start, end, winner.type, winner.value)

@@ -186,7 +186,8 @@ def _after_cue(kind: str, run: Sequence[Symbols], text: str, words: LineWords) -
     elif all(unit.is_number for unit in run):
         fits = not amount
     else:
-        fits = len(text) > 4 - (len(run) == len(text)) and (digits >= 2 or len(run) >= 4)
+        parts = len(run) >= 4 or (len(text) >= 6 and digits >= 1)
+        fits = len(text) > 4 - (len(run) == len(text)) and (digits >= 2 or parts)
     return kind if fits else None
 
 
@@ -412,14 +413,15 @@ def _number_before(
 
 def _name_end(grammar: Grammar, words: LineWords, index: int, most: int) -> int:
     """Return where a street's name ends: joiners, and at most so many words of its own."""
-    end, names = index, 0
+    end, names, start = index, 0, index
     while index < len(words) and names < most:
         key = words.keys[index]
-        if key in grammar.name_joiners:
+        tight = key == "-" and words.close(index) and names > 0
+        if key in grammar.name_joiners or tight or (key == "." and index == start):
             index += 1
             continue
         if (
-            not key[:1].isalnum()
+            not key[:1].isalpha()
             or grammar.doors.at(words.keys, index)
             or key in grammar.stop_words
             or grammar.numbers.at(words.keys, index)

@@ -89,7 +89,7 @@ def _hosts(text: str) -> Iterator[PersonalValue]:
 def _numbers(text: str, checks: CheckDigits) -> Iterator[PersonalValue]:
     for match in _CARD.finditer(text):
         digits = re.sub(r"\D", "", match[0])
-        if checks.card(digits) and len(set(digits)) > 2 and not _DAY.match(match[0]):
+        if checks.card(digits) and len(set(digits)) > 1 and not _DAY.match(match[0]):
             yield PersonalValue(match.start(), match.end(), "CARD", digits)
     for match in _IBAN.finditer(text):
         number = match[0]

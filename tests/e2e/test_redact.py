@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import relkit
 from relkit.adapters import redaction
 from relkit.cli.boundary import run
 from relkit.core.errors import ExitCode
@@ -118,6 +119,14 @@ def test_without_the_extra_nothing_is_masked(
     answer = bare.relkit("redact", str(bare.folder / "a.txt"))
     assert (answer.code, answer.out) == (ExitCode.INVALID, "")
     assert "relkit-speech[redact]" in answer.err
+
+
+def test_texts_are_masked_from_python() -> None:
+    """The same value has the same placeholder in all of them."""
+    assert relkit.redact([SPOKEN, "Ruf 202-555-0143 an"], language="en,de") == [
+        "call me at [PHONE_1]",
+        "Ruf [PHONE_1] an",
+    ]
 
 
 def test_it_needs_no_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

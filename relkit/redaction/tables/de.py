@@ -272,6 +272,11 @@ GERMAN = LanguageTable(
             "zugangsnummer",
         ),
         "ACCOUNT": (
+            "konto nr",
+            "kunden nr",
+            "bestell nr",
+            "rechnungs nr",
+            "vertrags nr",
             "depotnummer",
             "mitgliedsnummer lautet",
             "kundennummer lautet",

@@ -241,6 +241,10 @@ FRENCH = LanguageTable(
             "code à usage unique",
         ),
         "ACCOUNT": (
+            "n° client",
+            "n° de compte",
+            "n° de dossier",
+            "réf",
             "compte courant",
             "numéro iban",
             "numéro de membre",
