@@ -85,6 +85,11 @@ def lost() -> str | None:
     return os.strerror(failure.errno or 0)
 
 
+def reader_has_left() -> bool:
+    """Return whether the reader of standard output has closed it, so that nothing more is read."""
+    return bool(_descriptors) and isinstance(_descriptors[0].failure, BrokenPipeError)
+
+
 def needs_utf8() -> bool:
     """Return whether this process can name no file beyond ASCII: ``LC_ALL=C`` without UTF-8."""
     return sys.getfilesystemencoding().lower() in _ASCII

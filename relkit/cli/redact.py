@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from relkit.cli.app import Common
+from relkit.cli.host import reader_has_left
 from relkit.cli.output import print_json, say
 from relkit.core.errors import UsageError
 
@@ -83,6 +84,8 @@ def redact(
             sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
         if path is None:
             sys.stdout.flush()
+        if reader_has_left():
+            return
     counts = masking.counts()
     if common.as_json:
         print_json({**encode(counts), **({"where": places} if spans else {})})
