@@ -1336,7 +1336,7 @@ class Audit:
         scored, expected = part["coverage"]["scored"], part["coverage"]["expected"]
         if not 0 < scored <= expected or scored < document.get("coverage", 0.99) * expected:
             self.problems.append("coverage is below what the policy asks for")
-        answered = scored - part["coverage"]["failures"]
+        answered = scored - part["coverage"].get("failures", 0)
         safety = [r for r in written if r["metric"] in SAFETY and r.get("mode") != "advisory"]
         if safety and answered < document.get("coverage", 0.99) * expected:
             self.problems.append("safety is judged on fewer exchanges than the policy asks for")
