@@ -28,6 +28,7 @@ NAMES = (
     "walks",
     "install_size",
     "honeytokens",
+    "redaction_quality",
     "disclosure_attacks",
 )
 

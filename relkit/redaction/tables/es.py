@@ -263,7 +263,10 @@ SPANISH = LanguageTable(
             "cuenta",
             "número de cuenta",
             "cuenta bancaria",
-            "iban",
+            "mi iban",  # alone it is a verb, too: they went
+            "el iban",
+            "su iban",
+            "iban es",
             "i b a n",
             "clabe",
             "número de cliente",

@@ -1,0 +1,5 @@
+"""``python -m benchmarks.redaction_quality``."""
+
+from benchmarks.redaction_quality import main
+
+main()
