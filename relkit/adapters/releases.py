@@ -113,9 +113,18 @@ class ReleaseFiles:
                 yield path.name, storage.read_bytes(path, what=path.name)
 
     def beside(self, model: str, version: str, name: str) -> bytes | None:
-        """Return a file that people put beside a release, None where there is none."""
-        path = self.path(model, version).with_name(name)
-        return storage.read_bytes(path, what=f"{version}/{name}") if path.is_file() else None
+        """Return a file that people put beside a release, None where there is none.
+
+        Raises InvalidInput for what is no file, or leads out of the folder of the release.
+        """
+        path, what = self.path(model, version).with_name(name), f"{model}/{version}/{name}"
+        if not path.is_symlink() and not path.exists():
+            return None
+        if not path.is_file() or path.resolve().parent != path.parent.resolve():
+            raise InvalidInput(
+                f"{what}: is no file beside the release", hint="put the file itself there"
+            )
+        return storage.read_bytes(path, what=what)
 
     def source(self, model: str, version: str) -> str:
         """Return how messages call a release's file."""

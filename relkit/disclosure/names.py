@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import escape_value
 from relkit.disclosure.types import NAME_FORM, Packet, PacketStage
+from relkit.redaction.names import personal_type
 
 PSEUDONYM = r"^(column|value|[A-Za-z0-9._+-]{1,40})-[0-9a-f]{4,64}$"
 """The form of a pseudonym: what it stands for, and a part of its keyed hash."""
@@ -37,7 +38,11 @@ _LONGEST_PREFIX = 40
 
 
 def is_name(text: str) -> bool:
-    """Return whether a name is of the form that may be shared: ``[A-Za-z0-9._+-]{1,64}``."""
+    """Return whether a name may be shared: ``[A-Za-z0-9._+-]{1,64}``, no personal value in it."""
+    return _has_form(text) and personal_type(text) is None
+
+
+def _has_form(text: str) -> bool:
     return re.fullmatch(NAME_FORM, text) is not None and not text.endswith("\n")
 
 
@@ -50,15 +55,21 @@ def is_version_column(column: str) -> bool:
 
 
 def checked_name(text: str, *, what: str) -> str:
-    """Return a version, model or policy as it is; raises InvalidInput for one of another form.
+    """Return a version, model or policy as it is; raises InvalidInput for one not to be shared.
 
     It is refused and never masked: a masked one could stand for another. The message does not
     repeat it.
     """
-    if not is_name(text):
+    if not _has_form(text):
         raise InvalidInput(
             f"{what} has a name that no packet may hold",
             hint="names in packets have 1 to 64 of: letters, digits and . _ + -",
+        )
+    personal = personal_type(text)
+    if personal is not None:
+        raise InvalidInput(
+            f"{what} has a name that reads as a personal value ({personal}): it may not be shared",
+            hint="give it a name without numbers, hosts or addresses of people",
         )
     return text
 

@@ -32,6 +32,7 @@ from relkit.documents.types import (
     WorseSlice,
 )
 from relkit.evaluation.types import (
+    MIXED_LOAD,
     EvalReport,
     Scalar,
     SliceResult,
@@ -40,6 +41,7 @@ from relkit.evaluation.types import (
 )
 from relkit.gate.types import GateDecision, PartEvidence, Verdict
 from relkit.monitoring.types import LiveFinding
+from relkit.redaction.names import personal_type
 from relkit.registry.ledger import LedgerState
 from relkit.registry.types import Attested, EventKind, Lineage, Release, ReleaseEvent
 from relkit.report.shared_numbers import (
@@ -114,7 +116,8 @@ def card_of(records: CardRecords) -> ModelCard:
         evaluation=evaluation,
         decision=_decision(records),
         signature=records.signature,
-        cost=release.serving_cost,
+        cost=release.serving_cost
+        and replace(release.serving_cost, per=plain_words(release.serving_cost.per)),
         lineage=tuple(map(_shared_lineage, release.lineage)),
         rollback=_rollback(records.rollback),
         worse=tuple(_worse(records)),
@@ -129,9 +132,10 @@ def card_of(records: CardRecords) -> ModelCard:
 
 
 def plain_words(text: str) -> str:
-    """Return text of a record where each of its words has the form of a shared name."""
+    """Return text of a record where each of its words is one that may be shared, and all of it."""
     words = text.replace("/", " ").split(" ")
-    return text if all(map(is_name, words)) else NOT_SHARED
+    shared = all(map(is_name, words)) and personal_type(text) is None
+    return text if shared else NOT_SHARED
 
 
 def identity_digest(release: Release) -> str | None:
@@ -233,13 +237,21 @@ def _evaluation(records: CardRecords, report: EvalReport) -> CardEvaluation:
         failures=_share(records, scope, "failure_rate", report.failures),
         runaways=_share(records, scope, "runaway_rate", report.runaways.count),
         latency=times,
-        load=records.load,
-        load_digest=report.load,
+        load=_load(records.load, scope),
+        load_digest=report.load if scope.k == 1 or report.load == MIXED_LOAD else "",
         hidden=sum(shown is None for _, _, shown in rates)
         + sum(number.number.value is None for number in times),
         limit=report.limit,
         report=records.release.report if scope.k == 1 else None,
     )
+
+
+def _load(load: Mapping[str, Scalar], scope: Scope) -> Mapping[str, Scalar]:
+    """Return the load, without digests of people's data: of recorded answers it is one of them."""
+    return {
+        name: "answers of people" if scope.k > 1 and str(value).startswith("sha256:") else value
+        for name, value in load.items()
+    }
 
 
 def _card_number(name: str, key: str, shown: SharedNumber) -> CardNumber:

@@ -163,6 +163,8 @@ def load_words(evaluation: CardEvaluation) -> str:
     """Return the conditions that times were measured under."""
     if evaluation.load_digest == MIXED_LOAD:
         return "different loads: compare these times with nothing"
+    if not evaluation.load_digest and not evaluation.load:
+        return "a load that is not here"
     if not evaluation.load:
         return f"load {short_digest(evaluation.load_digest)}; what it was is not here"
     return ", ".join(f"{name} {value}" for name, value in evaluation.load.items())

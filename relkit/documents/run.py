@@ -1,6 +1,7 @@
 """``relkit card``: reads the records of a release, checks their digests, writes what they say."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +17,6 @@ from relkit.core.config import Privacy
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, spec_of
-from relkit.disclosure.names import is_name
 from relkit.documents.bom_files import model_bom
 from relkit.documents.card import (
     NOT_HERE,
@@ -45,7 +45,7 @@ from relkit.monitoring.types import LiveFinding
 from relkit.registry.ledger import LedgerState, state_of
 from relkit.registry.ports import RegistryPorts
 from relkit.registry.promote import REPORT
-from relkit.registry.types import Release
+from relkit.registry.types import MODEL_NAME, Release
 from relkit.report.shared_numbers import Sharing
 from relkit.report.shared_view import shared_decision
 from relkit.rollback.run import RollbackOptions
@@ -124,7 +124,10 @@ def card(options: CardOptions, ports: CardPorts) -> tuple[WrittenDocument, bytes
 def read_card(subject: str, ports: CardPorts) -> ModelCard:
     """Return the card of a release, its records read and checked; raises as :func:`card`."""
     release, state, remarks = _release(subject, ports)
-    text, source = ports.text(release.model, release.version), f"{release.version}/{CARD}"
+    text, source = (
+        ports.text(release.model, release.version),
+        f"{release.model}/{release.version}/{CARD}",
+    )
     report, data = _report(release, ports)
     decision, envelope, digest = _decision(release, state, ports)
     sharing = Sharing(privacy=ports.privacy)
@@ -161,9 +164,10 @@ def read_card(subject: str, ports: CardPorts) -> ModelCard:
 def _release(subject: str, ports: CardPorts) -> tuple[Release, LedgerState, list[str]]:
     """Return the release that is meant, as it was registered, and what has to be said of it."""
     model, sign, version = subject.partition(_AT)
-    state = state_of(model, ports.registry.ledger.events(model)) if is_name(model) else None
+    named = re.fullmatch(MODEL_NAME, model) is not None
+    state = state_of(model, ports.registry.ledger.events(model)) if named else None
     if not sign:
-        versions = ports.registry.releases.versions(model) if is_name(model) else ()
+        versions = ports.registry.releases.versions(model) if named else ()
         newest = [name for name in versions if state is not None and name in state.registered]
         live = None if state is None else state.live
         version = live or next(iter(reversed(newest or [*versions])), "0")

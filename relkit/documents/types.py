@@ -54,6 +54,9 @@ def plain_prose(text: str) -> str:
 Prose = Annotated[str, Limits(max_length=4000), Checked(plain_prose)]
 """What people wrote: one paragraph, never markup or a template."""
 
+Paragraphs = Annotated[tuple[Prose, ...], Limits(max_length=200)]
+"""A list of paragraphs; more than fit on paper is a mistake."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
@@ -95,13 +98,15 @@ class CardText:
 
     schema: Literal["relkit.card/v1"] = field(default="relkit.card/v1", metadata=REQUIRED | WRITTEN)
     intended_use: Prose | None = None
-    out_of_scope: tuple[Prose, ...] = ()
-    limitations: tuple[Prose, ...] = ()
+    out_of_scope: Paragraphs = ()
+    limitations: Paragraphs = ()
     training_data: TrainingData | None = None
-    languages: tuple[Annotated[str, Checked(language_name)], ...] = ()
+    languages: Annotated[
+        tuple[Annotated[str, Checked(language_name)], ...], Limits(max_length=200)
+    ] = ()
     base_model: Prose | None = None
     contact: Prose | None = None
-    risks: tuple[CardRisk, ...] = ()
+    risks: Annotated[tuple[CardRisk, ...], Limits(max_length=200)] = ()
     fairness: Fairness | None = None
 
 

@@ -2,9 +2,37 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from relkit.redaction.ports import CheckDigits, PhonePlan
 from relkit.redaction.types import PersonalValue
+
+
+class PhonePlan(Protocol):
+    """Knows which numbers a numbering plan has given out."""
+
+    def national(self, text: str, regions: Sequence[str]) -> str | None:
+        """Return the digits within the country of a valid number, or None where it is none.
+
+        ``regions`` (US, DE …) are tried in order where the text names no country.
+        """
+        ...
+
+
+class CheckDigits(Protocol):
+    """Knows numbers by their check digits."""
+
+    def card(self, digits: str) -> bool:
+        """Return whether digits pass the check of payment cards (Luhn)."""
+        ...
+
+    def iban(self, text: str) -> bool:
+        """Return whether letters and digits are an IBAN, by country, length and check digits."""
+        ...
+
+    def identity(self, text: str) -> bool:
+        """Return whether a text is a national identity number, by its check character."""
+        ...
+
 
 # Every repetition is bounded or possessive, and begins where no character of its kind stands
 # before: time grows with the line and no more.

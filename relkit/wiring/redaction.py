@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from relkit.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from relkit.redaction.run import Scanner
+    from relkit.redaction.scanner import Scanner
     from relkit.redaction.types import Language
 
 
@@ -18,7 +18,7 @@ def scanner_of(languages: "Sequence[Language]") -> "Scanner":
         StandardCheckDigits,
         require_redaction,
     )
-    from relkit.redaction.run import Scanner
+    from relkit.redaction.scanner import Scanner
 
     require_redaction()
     return Scanner(tuple(languages), PhoneNumbersPlan(), StandardCheckDigits())

@@ -99,6 +99,26 @@ def test_evidence_lies_beside_a_release(store: ReleaseFiles) -> None:
     assert list(store.evidence("asr", "1.0.0")) == [("report.json", b"{}")]
 
 
+def test_what_lies_beside_a_release_is_a_file_of_its_folder(
+    store: ReleaseFiles, tmp_path: Path
+) -> None:
+    """Nothing there is nothing; a folder, a link elsewhere and one to nothing are refused."""
+    store.write(release())
+    path = store.path("asr", "1.0.0").with_name("card.yaml")
+    assert store.beside("asr", "1.0.0", "card.yaml") is None
+    path.write_bytes(b"words")
+    assert store.beside("asr", "1.0.0", "card.yaml") == b"words"
+    path.rename(tmp_path / "elsewhere.yaml")
+    for target in (tmp_path / "elsewhere.yaml", tmp_path / "nowhere"):
+        path.symlink_to(target)
+        with pytest.raises(InvalidInput, match=r"asr/1\.0\.0/card\.yaml: is no file beside"):
+            store.beside("asr", "1.0.0", "card.yaml")
+        path.unlink()
+    path.mkdir()
+    with pytest.raises(InvalidInput, match="is no file beside"):
+        store.beside("asr", "1.0.0", "card.yaml")
+
+
 def test_the_digest_of_a_folder_is_that_of_a_run(artifacts: ArtifactFiles, tmp_path: Path) -> None:
     """A decision about a run is a decision about the release: both name the same digest."""
     root, files, digest = artifacts.listing("models/asr")

@@ -65,6 +65,18 @@ def test_a_name_of_another_form_is_never_shown(value: str) -> None:
         checked_name(value, what="a policy")
 
 
+@pytest.mark.parametrize(
+    "value", ["555-123-4567", "five-five-five-one-two-three-four-five-six-seven", "asr.example.com"]
+)
+def test_a_name_that_reads_as_a_personal_value_is_refused_and_not_masked(value: str) -> None:
+    """A version or a model is refused unrepeated, a shared value gets a pseudonym."""
+    assert not is_name(value)
+    assert re.fullmatch(PSEUDONYM, names(accent=frozenset({value})).value("accent", value))
+    with pytest.raises(InvalidInput, match="reads as a personal value") as refused:
+        checked_name(value, what="the model")
+    assert value not in refused.value.message
+
+
 def test_packets_of_one_incident_agree_and_others_do_not() -> None:
     """A pseudonym depends on the incident's key, and on nothing else."""
     again = names().value("tenant", "acme")

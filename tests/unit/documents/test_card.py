@@ -17,9 +17,10 @@ from relkit.evaluation.types import EvalReport
 from relkit.gate.types import Verdict
 from relkit.monitoring.types import LiveFinding
 from relkit.registry.ledger import state_of
-from relkit.registry.types import EventKind, HostedIdentity, Interface
+from relkit.registry.types import EventKind, HostedIdentity, Interface, ServingCost
 from relkit.report.shared_numbers import Sharing
 from relkit.report.shared_view import shared_decision
+from relkit.report.types import NOT_SHARED
 from relkit.rollback.types import Refused, RollbackTarget
 from relkit.statistics.estimates import sums_needed
 from relkit.statistics.intervals import RateEvidence, estimate_rates
@@ -418,3 +419,34 @@ def test_the_newest_look_at_its_canary_is_named_with_its_verdict() -> None:
         ("rollout", "advance", "2026-02-01T11:00:00Z")
     ]
     assert "language=de" not in str(card)
+
+
+def test_no_field_of_a_record_carries_a_personal_value() -> None:
+    """What is free in a record is not shared then; a model or a version is refused."""
+    planted = "5551234567"
+    record = replace(
+        release(),
+        runtime=f"call 555-123-4567 {planted}",
+        licence="asr.example.com",
+        serving_cost=ServingCost(amount=1.0, currency="EUR", per="call of Jane, see notes"),
+    )
+    card = made(records={"release": record})
+    assert (card.release.runtime, card.release.licence) == (NOT_SHARED, NOT_SHARED)
+    assert card.cost is not None
+    assert card.cost.per == NOT_SHARED
+    assert planted not in str(card)
+    for refused in (release(model="asr.example.com"), release("555-123-4567")):
+        with pytest.raises(InvalidInput, match="reads as a personal value"):
+            made(records={"release": refused})
+
+
+def test_the_load_of_recorded_answers_of_people_has_no_digest() -> None:
+    """A digest of their answers would confirm a guess of them; nobody's are named by it."""
+    records = {"load": {"recorded": DIGEST, "cores": 2}}
+    for subjects, told in (("people", "answers of people"), ("synthetic", DIGEST)):
+        card = made(records=records, subjects=subjects)
+        assert card.evaluation is not None
+        assert card.evaluation.load == {"recorded": told, "cores": 2}
+        assert bool(card.evaluation.load_digest) == (subjects == "synthetic")
+        assert told in str(card_values(card)["load"])
+    assert card_values(made())["load"] == "a load that is not here"
