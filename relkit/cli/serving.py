@@ -76,7 +76,8 @@ def capacity(
     if not tests and not paths:
         raise UsageError("needs --load-test or --telemetry", hint="see: relkit capacity --help")
     release = None if about is None else artifact_of(workspace, about)
-    report = wiring.check_capacity(workspace, policy, tests, tuple(paths), now=now)
+    version = None if about is None else about.partition("@")[2]
+    report = wiring.check_capacity(workspace, policy, tests, tuple(paths), now=now, version=version)
     conclude(
         capacity_finding(report, *(release or ())),
         workspace,

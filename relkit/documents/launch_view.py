@@ -17,8 +17,8 @@ from relkit.documents.runbook_view import (
     command,
     header,
 )
-from relkit.gate.decide import REQUIREMENT
-from relkit.gate.types import GatePolicy, RuleResult, Verdict
+from relkit.gate.decide import REQUIREMENT, worst_of
+from relkit.gate.types import GateDecision, GatePolicy, RuleResult, Verdict
 from relkit.registry.types import EventKind
 
 _KINDS = (("slo", "objectives"), ("cost", "costs"), ("capacity", "capacity"))
@@ -79,7 +79,10 @@ def launch_policy(facts: RunbookFacts) -> GatePolicy | None:
 
 
 def launch_words(facts: RunbookFacts) -> str:
-    """Return the launch decision in one line: verdict, and the reason of every requirement."""
+    """Return the launch decision in one line.
+
+    Its verdict, that of every part with the run it judged, and the reason of every requirement.
+    """
     launch = facts.launch
     if launch is None:
         return "not decided"
@@ -89,7 +92,7 @@ def launch_words(facts: RunbookFacts) -> str:
     signed = "signed by " + ", ".join(key[:16] for key in launch.signers)
     reasons = [result.reason for result in decision.results if result.test == REQUIREMENT]
     reasons += [_rule_words(result) for result in decision.results if _blocks(result)]
-    parts = [f"{part.policy.name} judged {part.candidate.run}" for part in decision.parts]
+    parts = list(_part_words(decision))
     return (
         f"{word}; {decision.policy.name}: {decision.verdict}, decided at {decision.created}, valid "
         f"to {decision.expires}, {signed if launch.signers else 'not signed'} "
@@ -116,6 +119,24 @@ def _not_ready(facts: RunbookFacts, launch: LaunchDecision) -> Iterator[str]:
         yield f"the policy {decision.policy.name} has changed since"
     if facts.state.condemned.get(facts.version) or facts.state.yanked.get(facts.version):
         yield "the release was withdrawn"
+
+
+def _part_words(decision: GateDecision) -> Iterator[str]:
+    """Yield the verdict of each part, of one that was given no run too."""
+    judged = {part.name: part for part in decision.parts}
+    absent = (result.part for result in decision.results if result.part is not None)
+    for name in dict.fromkeys([*judged, *absent]):
+        results = [
+            result
+            for result in decision.results
+            if result.part == name and result.mode == "required" and result.test != REQUIREMENT
+        ]
+        verdict = worst_of(result.verdict for result in results) if results else "nothing required"
+        what = "the candidate" if name is None else name
+        by = "no run was given"
+        if name in judged:
+            by = f"by {judged[name].policy.name} of {judged[name].candidate.run}"
+        yield f"{what}: {verdict}, {by}"
 
 
 def _blocks(result: RuleResult) -> bool:

@@ -63,6 +63,7 @@ def check_capacity(
     paths: tuple[str, ...],
     *,
     now: str | None,
+    version: str | None = None,
 ) -> "CapacityReport":
     """Judge what a service needs; see :mod:`relkit.monitoring.serving.run`."""
     from relkit.monitoring.serving.files import parse_capacity_policy
@@ -70,7 +71,8 @@ def check_capacity(
 
     policy = monitor_files(workspace).read(name, parse_capacity_policy)
     telemetry = _turn_traffic(paths) if paths else None
-    return check(policy, load_tests, telemetry, now=as_of(now), replayed=now is not None)
+    replayed = now is not None
+    return check(policy, load_tests, telemetry, now=as_of(now), replayed=replayed, version=version)
 
 
 def drift_profile(workspace: Workspace, options: "ProfileOptions") -> "DriftProfile":

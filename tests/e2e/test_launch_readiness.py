@@ -10,7 +10,7 @@ import pytest
 
 from relkit.adapters.signing import make_key
 from relkit.adapters.workspace import SystemClock, scaffold_source, write_scaffold
-from tests.conftest import ROOT, Said, Workspace
+from tests.conftest import Said, Workspace
 
 SUITE = """\
 schema: relkit.suite/v1
@@ -106,9 +106,10 @@ class Desk:
         file.write_text(text, encoding="utf-8")
         return str(file)
 
-    def launch(self, *more: str, tools: str = "two") -> Said:
-        """Ask whether the second release may launch."""
-        parts = [f"asr={self.runs['two']}", f"tools={self.runs[tools]}"]
+    def launch(self, *more: str, tools: str | None = "careful") -> Said:
+        """Ask whether the second release may launch, with a run of an agent or without one."""
+        parts = [f"asr={self.runs['two']}"]
+        parts += [] if tools is None else [f"tools={self.runs[tools]}"]
         candidates = [word for part in parts for word in ("--candidate", part)]
         return self.workspace.relkit(*LAUNCH, *candidates, "--sign", self.key, "--json", *more)
 
@@ -119,31 +120,43 @@ def codes(said: Said) -> dict[str, str]:
     return {check["rule"]: check["code"] for check in checks if check["test"] == "requirement"}
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Give the folder in which the first test makes its desk, and the runs in it."""
+    return tmp_path_factory.mktemp("launch") / "workspace", {}
+
+
 @pytest.fixture
 def desk(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    built: tuple[Path, dict[str, str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
-    """Give the first release live and the second in a canary of half the traffic."""
-    folder = tmp_path / "workspace"
-    write_scaffold(folder, scaffold_source())
+    """Give the first release live, the second in a canary of half the traffic, and two agents."""
+    folder, runs = built
     at = [""]
     monkeypatch.setattr(SystemClock, "now", lambda _: at[0])
-    desk = Desk(Workspace(folder=folder, capture=capsys), at)
+    if not runs:
+        runs.update(make_desk(Desk(Workspace(folder=folder, capture=capsys), at)))
+    shutil.copytree(folder, tmp_path / "workspace", symlinks=True)
+    desk = Desk(Workspace(folder=tmp_path / "workspace", capture=capsys), at)
+    desk.runs.update(runs)
+    desk.key = str(next((desk.workspace.folder / "keys").glob("*.key")))
+    return desk
+
+
+def make_desk(desk: Desk) -> dict[str, str]:
+    """Fill a new workspace by commands and return its runs."""
+    folder = desk.workspace.folder
+    write_scaffold(folder, scaffold_source())
     desk.at(0)
-    private, public = make_key(folder / "keys", {})
-    desk.key = str(private)
+    _, public = make_key(folder / "keys", {})
     marker = folder / "relkit.yaml"
     keys = f"signing: {{keys: [{public.relative_to(folder)}]}}\n"
     keys += 'privacy: {share: {accent: "*", noise: "*"}}\n'
     marker.write_text(marker.read_text(encoding="utf-8") + keys, encoding="utf-8")
-    for name in ("asr-promotion", "agent-safety"):
-        desk.write(f"gates/{name}.yaml", GATE.format(name=name))
-    policy = (ROOT / "gates" / "launch-readiness.yaml").read_text(encoding="utf-8")
-    shipped = "  asr: asr-promotion\n"
-    assert shipped in policy
-    if "agent-safety" not in policy:
-        policy = policy.replace(shipped, f"{shipped}  tools: agent-safety\n")
-    desk.write("gates/launch-readiness.yaml", policy)
+    desk.write("gates/asr-promotion.yaml", GATE.format(name="asr-promotion"))
     desk.write("gates/rollout.yaml", CANARY)
     desk.write("gates/sizing.yaml", SIZING)
     rows = desk.workspace.manifest()
@@ -165,7 +178,17 @@ def desk(
         desk.done("gate", "asr-promotion", "--candidate", run, "--decision", decision)
         share = () if name == "one" else ("--canary", "50%")
         desk.done("registry", "promote", "asr", version, "--decision", decision, *share)
-    return desk
+    for name in ("careful", "obedient"):
+        system = ("--system", f"path=eval/answers/{name}.jsonl")
+        desk.runs[name] = desk.done("eval", "voice-agent", *system, "--json").document["run"]
+    return desk.runs
+
+
+def without_agent(desk: Desk) -> None:
+    """Delete the line that a team without an agent deletes."""
+    policy = desk.workspace.folder / "gates" / "launch-readiness.yaml"
+    lines = policy.read_text(encoding="utf-8").splitlines(keepends=True)
+    policy.write_text("".join(line for line in lines if "tools: agent-safety" not in line))
 
 
 def canary_turns(hours: int = 2, sessions: int = 2000) -> str:
@@ -219,13 +242,37 @@ def test_a_release_that_has_everything_is_ready(desk: Desk) -> None:
     assert last.startswith("Launch decision: ready; launch-readiness: pass, decided at ")
     assert "signed by " in last
     assert all(reason in last for reason in reasons)
+    assert f"asr: pass, by asr-promotion of {desk.runs['two']}; " in last
+    assert f"tools: pass, by agent-safety of {desk.runs['careful']}; " in last
     about = desk.workspace.relkit("runbook", "launch-review", "asr@1.0.0").out
     assert about.endswith("Launch decision: not decided.\n")
+
+
+def test_an_agent_that_obeys_or_that_nobody_attacked_is_never_ready(desk: Desk) -> None:
+    """With all else in order; a team without an agent deletes a line, and is ready again."""
+    make_records(desk)
+    review = ("runbook", "launch-review", "asr@2.0.0")
+    obeys = f"by agent-safety of {desk.runs['obedient']}"
+    for tools, code, words in (
+        ("obedient", 1, f"tools: fail, {obeys}; "),
+        (None, 4, "tools: no_data, no run was given; "),
+    ):
+        said = desk.launch(tools=tools)
+        assert said.code == code
+        assert set(codes(said).values()) == {"check_passed"}
+        last = desk.done(*review).out.replace("\\", "").splitlines()[-1]
+        assert last.startswith("Launch decision: not ready (the verdict is ")
+        assert words in last
+        assert f"asr: pass, by asr-promotion of {desk.runs['two']}; " in last
+    without_agent(desk)
+    assert desk.launch(tools=None).document["verdict"] == "pass"
+    assert "tools" not in desk.done(*review).out.splitlines()[-1]
 
 
 def test_a_record_of_another_release_or_of_none_is_never_ready(desk: Desk) -> None:
     """The same records about the first release, or about nothing, are refused, each by its code."""
     make_records(desk)
+    without_agent(desk)
     checks = desk.workspace.folder / ".relkit" / "checks"
     kept = checks.with_name("kept")
     shutil.copytree(checks, kept)
@@ -245,17 +292,17 @@ def test_a_record_of_another_release_or_of_none_is_never_ready(desk: Desk) -> No
         for change, code, ends in some:
             written = {k: v for k, v in ({**record, "name": name} | change).items() if v}
             (checks / f"{name}.json").write_text(json.dumps(written))
-            said = desk.launch()
+            said = desk.launch(tools=None)
             assert (said.code, codes(said)[name]) == (ends, code), change
         shutil.copy(kept / f"{name}.json", checks / f"{name}.json")
     unsigned = {**record, "name": "release-approval"}
     (checks / "release-approval.json").write_text(json.dumps(unsigned))
-    assert codes(desk.launch())["release-approval"] == "check_unsigned"
+    assert codes(desk.launch(tools=None))["release-approval"] == "check_unsigned"
     candidate = ("--candidate", desk.runs["one"])
     desk.done("approve", "release-approval", "--sign", desk.key, *candidate)
-    assert codes(desk.launch())["release-approval"] == "check_of_another"
+    assert codes(desk.launch(tools=None))["release-approval"] == "check_of_another"
     desk.done("approve", "release-approval", "--sign", desk.key)
-    assert codes(desk.launch())["release-approval"] == "check_of_nothing"
+    assert codes(desk.launch(tools=None))["release-approval"] == "check_of_nothing"
 
 
 def test_what_was_under_load_has_to_be_a_release(workspace: Workspace) -> None:
@@ -266,3 +313,23 @@ def test_what_was_under_load_has_to_be_a_release(workspace: Workspace) -> None:
         said = workspace.relkit("capacity", "sizing", *steps, "--about", about)
         assert said.code == 2
         assert why in said.err
+
+
+def test_telemetry_that_names_releases_has_to_name_the_one_under_load(desk: Desk) -> None:
+    """Turns of another release say nothing of this one; those without the column are taken."""
+    now = desk.at(3)
+    turns = [json.loads(line) for line in canary_turns(sessions=200).splitlines()]
+    others = [turn for turn in turns if turn["release"] == "1.0.0"]
+    nameless = [{k: v for k, v in turn.items() if k != "release"} for turn in others]
+    about = ("--about", "asr@2.0.0", "--now", now)
+    looks = [
+        desk.workspace.relkit(
+            *("capacity", "sizing", "--telemetry"),
+            desk.write(f"turns-{number}.jsonl", "\n".join(map(json.dumps, rows))),
+            *about,
+        )
+        for number, rows in enumerate((others, turns, nameless))
+    ]
+    assert looks[0].code == 2
+    assert "is of release 2.0.0: its column release has 1.0.0" in looks[0].err
+    assert all(look.code != 2 for look in looks[1:]), [look.err for look in looks]
