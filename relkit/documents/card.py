@@ -171,7 +171,11 @@ def _release(records: CardRecords) -> CardRelease:
         pins={shared_name(model): shared_name(text) for model, text in release.pins.items()},
         runtime=release.runtime and plain_words(release.runtime),
         served=tuple(
-            CardEvent(at=to_minute(event.at), kind=event.kind, traffic=event.traffic)
+            CardEvent(
+                at=to_minute(event.at),
+                kind=event.kind,
+                traffic=0.0 if release.version in event.bad else event.traffic,
+            )
             for event in records.events
             if release.version == event.version or release.version in event.bad
         ),

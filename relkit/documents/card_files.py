@@ -139,7 +139,9 @@ def eval_results(card: ModelCard) -> str:
     if not entries:
         raise InvalidInput(
             "the card has no number to show",
-            hint="register the release with its run: relkit registry register",
+            hint="register the release with its run: relkit registry register"
+            if evaluation is None
+            else "each is of too few people, or it is not known here of how many: see the card",
         )
     return _yaml(entries)
 

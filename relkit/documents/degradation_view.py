@@ -8,6 +8,7 @@ from relkit.documents.runbook_types import DegradationPlan, OpenPoints, RunbookF
 from relkit.documents.runbook_view import (
     TURNS_NOW,
     Worded,
+    before_it,
     command,
     header,
     owner_of,
@@ -141,7 +142,7 @@ def _fallbacks(
             "model": served.model,
             "live": served.live or "nothing",
             "instead": open_points.stated(plan.fallbacks.get(served.model), what),
-            "before": served.previous or "none",
+            "before": before_it(served),
             "pinned": pinned.get(served.model, "by no stack"),
             "decides": owner_of(facts, served.model, open_points),
             "command": "" if served.live is None else command("rollback", served.model),

@@ -5,9 +5,11 @@ docs/privacy.md already, and of everything else names, versions, verdicts and ti
 """
 
 from collections.abc import Iterator
+from operator import itemgetter
 
-from relkit.core.values import moment
+from relkit.core.values import moment, to_minute
 from relkit.core.wording import percent, short_digest
+from relkit.disclosure.names import checked_name
 from relkit.documents.launch_view import error_budget_left
 from relkit.documents.monitors_view import monitor_row, monitors_of
 from relkit.documents.rollout_view import canary_policy, decision_words
@@ -41,7 +43,7 @@ _HAPPENED = {
     EventKind.CANARY: "a canary got a share of traffic",
     EventKind.HELD: "rollout held",
     EventKind.PROMOTED: "promoted to full traffic",
-    EventKind.ROLLED_BACK: "rolled back",
+    EventKind.ROLLED_BACK: "rolled back to",
 }
 
 
@@ -191,7 +193,12 @@ def _next_steps(facts: RunbookFacts) -> Iterator[Worded]:
 
 
 def postmortem_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
-    """Return what fills the runbook ``postmortem``: records filled in, prose left to people."""
+    """Return what fills the runbook ``postmortem``: records filled in, prose left to people.
+
+    Raises InvalidInput where a model, a version or a policy has a name that may not leave the team.
+    """
+    checked_name(facts.model, what="the model")
+    checked_name(facts.version, what="the release")
     record = incident_of(facts)
     packet = None if record is None else record.last
     view = None if packet is None else PacketView(packet)
@@ -205,7 +212,7 @@ def postmortem_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
         "model": facts.model,
         "version": facts.version,
         "component": component,
-        "as_of": facts.as_of,
+        "as_of": to_minute(facts.as_of),
         "incident": "" if record is None else record.name,
         "headline": "" if view is None else view.headline,
         "facts": [] if view is None else [{"name": n, "words": w} for n, w in view.facts],
@@ -213,7 +220,7 @@ def postmortem_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
         "whose": "" if packet is None else _whose(packet.subjects, packet.unit, packet.k),
         "timeline": [
             {"at": at, "what": what, "of": of or "no release"}
-            for at, what, of in sorted(_timeline(facts, record))
+            for at, what, of in sorted(_timeline(facts, record), key=itemgetter(0))
         ],
         "looks": [] if view is None else _looks(view),
         "served": []
@@ -291,16 +298,19 @@ def _timeline(facts: RunbookFacts, record: IncidentRecord | None) -> Iterator[tu
     for _, _, packet in () if record is None else record.packets:
         for told in packet.timeline:
             of = " ".join(filter(None, (told.component, told.version)))
-            yield from line(told.at, TIMELINE_WORDS[told.kind], of)
+            going_back = " to" if told.kind == "rolled_back" else ""
+            yield from line(told.at, f"{TIMELINE_WORDS[told.kind]}{going_back}", of)
         yield from line(packet.created, f"packet sent: {STAGE_WORDS[packet.stage].lower()}", "")
     for event in facts.events:
         what = _HAPPENED.get(event.kind)
         if what is not None and _concerns(facts, event.version, event.bad):
-            yield from line(event.at, what, f"{name} {event.version}")
+            version = checked_name(event.version, what="a version in the ledger")
+            yield from line(event.at, what, f"{name} {version}")
     for finding in facts.findings:
         if finding.subject in {facts.version, f"{facts.model}@{facts.version}"}:
             verdict = finding.verdict.replace("_", " ")
-            yield from line(finding.created, f"{finding.policy.name} said {verdict}", name)
+            policy = checked_name(finding.policy.name, what=f"a {finding.kind} policy")
+            yield from line(finding.created, f"{policy} said {verdict}", name)
 
 
 def _concerns(facts: RunbookFacts, version: str, bad: tuple[str, ...]) -> bool:

@@ -50,7 +50,8 @@ class ModelInService:
 
     ``live`` has the traffic since ``since``, less the ``share`` of ``candidate``; None where the
     ledger has no such release. ``component`` and ``owner`` are those of the record of what is live,
-    or of the newest release; ``pins`` those of a stack.
+    or of the newest release; ``pins`` those of a stack. ``previous`` had the traffic before it;
+    ``unfit`` says why it is nothing to go back to (yanked, removed as bad), empty where it may be.
     """
 
     model: str
@@ -59,6 +60,7 @@ class ModelInService:
     live: str | None
     since: str | None
     previous: str | None = None
+    unfit: str = ""
     candidate: str | None = None
     share: float = 0.0
     pins: Mapping[str, str] = field(default_factory=dict)

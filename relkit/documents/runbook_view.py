@@ -61,11 +61,16 @@ def _service_row(served: ModelInService) -> Worded:
         "model": served.model,
         "live": served.live or "nothing",
         "since": served.since or ("inside of a stack" if served.live else "never"),
-        "previous": served.previous or "none",
+        "previous": before_it(served),
         "canary": "none"
         if canary is None
         else f"{canary} ({percent(served.share)} of the traffic)",
     }
+
+
+def before_it(served: ModelInService) -> str:
+    """Return what had the traffic before what is live, and why it is nothing to go back to."""
+    return ", ".join(filter(None, (served.previous or "none", served.unfit)))
 
 
 def owner_of(facts: RunbookFacts, model: str, open_points: OpenPoints) -> str:

@@ -338,6 +338,11 @@ def _in_service(ports: RunbookPorts, histories: Mapping[str, History]) -> Iterat
             live=version,
             since=None if own is None else own.at,
             previous=state.previous,
+            unfit="yanked"
+            if state.previous in state.yanked
+            else "removed as bad"
+            if state.previous in state.condemned
+            else "",
             candidate=state.candidate,
             share=state.share,
             pins={} if release is None or version is None else release.pins,

@@ -17,9 +17,10 @@ import pytest
 from relkit.adapters.workspace import SystemClock
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
+from relkit.core.errors import InvalidInput
 from relkit.core.wording import percent
 from relkit.documents.launch_view import launch_words
-from relkit.documents.runbook_types import RunbookFacts
+from relkit.documents.runbook_types import OpenPoints, RunbookFacts
 from relkit.documents.runbooks import WORDED, read_facts
 from relkit.gate.types import Verdict
 from relkit.wiring.documents import runbook_ports
@@ -467,3 +468,29 @@ def test_a_postmortem_tells_of_people_what_its_packet_tells(told: Workspace) -> 
     assert "50 to 99" in said.out
     for word in ("speech team", "simulation", " ci", "by ci", "reason"):
         assert word not in said.out
+
+
+def test_a_release_that_was_rolled_back_is_no_fallback(told: Workspace, tmp_path: Path) -> None:
+    """What had the traffic before says that it was removed, and the timeline is in its order."""
+    story = copied(told, tmp_path / "story")
+    back = story.relkit("rollback", "asr", "--bad", "2.4", "--apply", "--reason", "it is bad")
+    assert back.code == 0, back.err
+    for kind in ("handoff", "degradation"):
+        assert "| 2.4, removed as bad |" in story.relkit("runbook", kind, "asr").out
+    lines = story.relkit("runbook", "postmortem", "asr@2.4").out.splitlines()
+    rows = [line.split(" | ")[1:] for line in lines if line.startswith("| 2026-")]
+    happened = [(what, of.removesuffix(" |")) for what, of in rows]
+    order = [
+        happened.index((what, "asr 2.4")) for what in ("registered", "promoted to full traffic")
+    ]
+    assert order == sorted(order)
+    assert any(what == "rolled back to" and of != "asr 2.4" for what, of in happened)
+    assert not any(what == "rolled back" for what, _ in happened)
+
+
+def test_no_name_that_reads_as_a_personal_value_is_in_a_postmortem(told: Workspace) -> None:
+    """It leaves the team, so that it is refused as a packet is, and never masked."""
+    facts = read_facts("postmortem", "asr@2.4", runbook_ports(open_workspace(told.folder)))
+    for named in (replace(facts, model="asr.example.com"), replace(facts, version="555-234-4567")):
+        with pytest.raises(InvalidInput, match="reads as a personal value"):
+            WORDED["postmortem"](named, OpenPoints())

@@ -308,6 +308,7 @@ def test_the_ledger_says_what_became_of_a_release() -> None:
         EventKind.ROLLED_BACK,
         EventKind.YANKED,
     ]
+    assert [item.traffic for item in card.release.served] == [None, 1.0, 0.0, None]
     assert [(item.slice, item.source) for item in card.worse] == [("noise=1", "ledger")]
     assert "ann" not in str(card)
     assert made(records={"release": release("1.0.0"), **ledger}).release.live

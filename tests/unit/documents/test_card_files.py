@@ -136,8 +136,9 @@ def test_what_is_not_shown_is_in_no_result() -> None:
     """Neither as null nor as 0."""
     card = made({"noise=0": 12}, errors=0.0)
     assert "model-index" not in matter(card)
-    with pytest.raises(InvalidInput, match="no number to show"):
+    with pytest.raises(InvalidInput, match="no number to show") as refused:
         eval_results(card)
+    assert "too few people" in (refused.value.hint or "")
 
 
 def test_text_that_looks_like_yaml_stays_text() -> None:
