@@ -27,6 +27,7 @@ from relkit.safety.exchanges import (
     Exchange,
     judge_exchanges,
 )
+from relkit.safety.spoken import said_form
 from relkit.safety.types import SafetyCounts
 
 _TEXT_METRICS = frozenset(
@@ -161,7 +162,7 @@ def check_cases(dataset: Dataset, utterances: Sequence[Utterance], tools: AgentT
         for key, goal in goals.items():
             if goal is None:
                 continue
-            if goal.tool is None and goal.says is None:
+            if goal.tool is None and (goal.says is None or not said_form(goal.says)):
                 raise InvalidInput(
                     f'{at}: "case.{key}" names no goal',
                     hint="name a tool with arguments, or what the agent says then",
@@ -171,3 +172,14 @@ def check_cases(dataset: Dataset, utterances: Sequence[Utterance], tools: AgentT
                     f'{at}: "case.{key}.tool": the suite has no tool "{shown(goal.tool)}"',
                     hint="tools: " + ", ".join(map(shown, tools.table.tools)),
                 )
+            if goal.tool is not None:
+                schema = tools.table.tools[goal.tool].arguments
+                properties = schema.get("properties")
+                closed = schema.get("additionalProperties") is False
+                for name in goal.arguments if closed and isinstance(properties, dict) else ():
+                    if name not in properties and "patternProperties" not in schema:
+                        raise InvalidInput(
+                            f'{at}: "case.{key}": {shown(goal.tool)} has no argument '
+                            f'"{shown(name)}"',
+                            hint="arguments: " + ", ".join(map(shown, properties)),
+                        )

@@ -5,6 +5,7 @@ LiveKit have no time from the first sample, unless ``t_ms`` was added to them.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -32,8 +33,8 @@ def calls_of(
 ) -> tuple[ToolCall, ...]:
     """Return the calls of an answer in their order; raises InvalidInput with file and line.
 
-    Arguments that are text are read as JSON, and None where they are none. An item that answers a
-    call (``function_call_output``, a message of the role ``tool``) gives that call its result.
+    Arguments that are text are read as JSON, and stay text where they are none. An item that
+    answers a call (``function_call_output``, a message of the role ``tool``) gives it its result.
     """
     at = where(source, line)
     calls: list[ToolCall] = []
@@ -86,7 +87,7 @@ def _call(item: Item, i: int, source: str, line: int | None) -> ToolCall:
 
 
 def _decoded(arguments: object) -> Any:  # noqa: ANN401 - any JSON
-    """Return arguments as JSON; text that is none is what a model wrote in vain: None."""
+    """Return arguments as JSON; what is none stays the text that the model wrote."""
     if not isinstance(arguments, str):
         return arguments
     try:
@@ -94,7 +95,7 @@ def _decoded(arguments: object) -> Any:  # noqa: ANN401 - any JSON
             return parse_json(arguments, source="arguments")
         return _DECODER.decode(arguments)
     except (InvalidInput, ValueError):
-        return None
+        return arguments
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -104,11 +105,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _refuse(constant: str) -> float:
-    raise ValueError(constant)
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("out of range, or no number")
+    return value
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_finite, parse_float=_finite)
 """As strict as the codec about what is JSON; what is read here is written nowhere."""
 
 
@@ -139,13 +143,15 @@ def json_key(value: object) -> JsonKey:
     return value
 
 
-def leaves(value: object) -> Iterator[JsonValue]:
-    """Yield the texts and numbers inside JSON, keys aside."""
+def leaves(value: object, *, names: bool = False) -> Iterator[JsonValue]:
+    """Yield the texts and numbers inside JSON: values, or with ``names`` the keys alone."""
     if isinstance(value, Mapping):
+        if names:
+            yield from value
         for item in value.values():
-            yield from leaves(item)
+            yield from leaves(item, names=names)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from leaves(item)
-    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+            yield from leaves(item, names=names)
+    elif not names and isinstance(value, str | int | float) and not isinstance(value, bool):
         yield cast("JsonValue", value)

@@ -2,8 +2,8 @@
 
 Both sides are brought into one form: letters and digits without case, accents and separators, with
 single digit words and spelled letters as what they stand for, so that "four two", "4-2" and "42"
-agree. A value is said where that form stands between the ends of words: "42" is not said in "142".
-Larger numbers in words ("forty two thousand") are read up to ninety-nine, in English.
+agree. A value is said where that form stands between the ends of words and numbers: "42" is said
+in "A42", and not in "142". Numbers in words are read up to ninety-nine, in English: "forty two".
 """
 
 import re
@@ -28,12 +28,17 @@ _NUMBERS = {
     **{word: str(10 + i) for i, word in enumerate((*_TEENS, "eighteen", "nineteen"))},
     **{word: str(20 + 10 * i) for i, word in enumerate(_TENS)},
 }
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_TIMES = {"double": 2, "triple": 3}
 
 
 def _plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return "".join(
+        str(unicodedata.decimal(char)) if char.isdecimal() else char
+        for char in decomposed
+        if not unicodedata.combining(char)
+    )
 
 
 _BY_WORD = {_plain(word): digits for word, digits in (_DIGITS | _NUMBERS).items()}
@@ -49,6 +54,8 @@ def said_words(text: str) -> list[str]:
         form = _BY_WORD.get(word, word)
         if tens and form in _UNITS and word in _BY_WORD:
             words[-1] = words[-1][0] + form  # "forty two"
+        elif words and words[-1] in _TIMES and len(form) == 1:
+            words[-1] = form * _TIMES[words[-1]]  # "double four"
         else:
             words.append(form)
         tens = word in _TENS_WORDS

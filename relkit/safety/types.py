@@ -66,7 +66,7 @@ class ToolCallResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolCall:
-    """One call: ``arguments`` is the JSON that the model wrote, None where it is no JSON.
+    """One call: ``arguments`` is the JSON that the model wrote, its text where it is no JSON.
 
     ``t_ms`` is from the first audio sample of the exchange, None where the record does not tell
     it. ``request`` names what the user asked

@@ -107,3 +107,73 @@ def test_what_a_table_says_is_its_digest() -> None:
     assert parse_tools(again, source="other.yaml").digest == digest
     changed = PAY.replace("exclusiveMinimum: 0", "exclusiveMinimum: 1")
     assert parse_tools(changed, source="tools.yaml").digest != digest
+
+
+def arguments_schema(schema: str) -> JsonSchemas:
+    """Return the schemas of a table whose one tool ``t`` has this schema."""
+    return schemas(f"schema: relkit.tools/v1\ntools:\n  t: {{arguments: {schema}}}\n")
+
+
+def nested(levels: int) -> dict[str, object]:
+    """Return an object of so many levels, each under ``a``."""
+    value: dict[str, object] = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("schema", "arguments", "accepted"),
+    [
+        ('{properties: {a: {pattern: "^(a+)+$"}}}', {"a": "a" * 40 + "!"}, False),
+        ('{properties: {a: {pattern: "^(a|a)*$"}}}', {"a": "a" * 100_000}, True),
+        ('{propertyNames: {pattern: "^(a+)+$"}}', {"a" * 40 + "!": 1}, False),
+        ('{patternProperties: {"^(a+)+$": false}}', {"a" * 40 + "!": 1}, True),
+        ('{patternProperties: {"^(a+)+$": false}}', {"a" * 40: 1}, False),
+        (
+            '{patternProperties: {"^(a+)+$": {}}, additionalProperties: false}',
+            {"a" * 40 + "!": 1},
+            False,
+        ),
+        ("{additionalProperties: {type: integer}}", {"b": 1}, True),
+        ("{additionalProperties: {type: integer}}", {"b": "1"}, False),
+        ("{properties: {a: {multipleOf: 0.01}}}", {"a": 10**400}, False),
+        ('{properties: {a: {$ref: "#"}}, additionalProperties: false}', nested(90), True),
+        ('{properties: {a: {$ref: "#"}}, additionalProperties: false}', nested(9000), False),
+        ('{properties: {a: {$ref: "#/properties/a"}}}', {"a": 1}, False),
+        ('{properties: {a: {$ref: "#/examples/0"}}, examples: [{$ref: "x"}]}', {"a": 1}, False),
+        ('{properties: {a: {$dynamicRef: "#n"}}, $dynamicAnchor: n}', {"a": {}}, True),
+        ("{properties: {a: {format: date}}}", {"a": "x"}, True),
+        ("{properties: {a: {const: 1}}}", {"a": True}, False),
+    ],
+)
+def test_what_a_model_wrote_is_held_against_a_schema_in_bounded_time(
+    schema: str,
+    arguments: dict[str, object],
+    accepted: bool,  # noqa: FBT001 - of a table
+) -> None:
+    """Patterns that take exponential time elsewhere, depth, range: an answer, never an error."""
+    assert arguments_schema(schema).accepts("t", arguments) is accepted
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ('{properties: {const: {$ref: "http://x.example/"}}}', "point outside"),
+        ('{properties: {enum: {items: {$ref: "file:///etc/passwd"}}}}', "point outside"),
+        ('{properties: {a: {pattern: "^(?=a)b"}}}', "which relkit does not match"),
+        ('{patternProperties: {"(a)\\\\1": {}}}', "which relkit does not match"),
+        ("{patternProperties: {a: {}}, unevaluatedProperties: false}", "unevaluatedProperties"),
+    ],
+)
+def test_schemas_that_could_not_be_held(schema: str, message: str) -> None:
+    """A reference under an argument that is called like a keyword, and patterns without a bound."""
+    with pytest.raises(InvalidInput, match=message) as caught:
+        arguments_schema(schema)
+    assert caught.value.message.startswith("tools.yaml, line 3: ")
+
+
+def test_examples_are_no_schemas() -> None:
+    """What stands in data refers to nothing."""
+    schema = '{examples: [{$ref: "http://x.example/"}], default: {$id: x}}'
+    assert arguments_schema(schema).accepts("t", {})
