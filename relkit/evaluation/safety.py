@@ -23,6 +23,7 @@ from relkit.safety.exchanges import (
     NO_ATTACK_GOAL,
     NO_CALL_TIME,
     NO_CASE,
+    NOTHING_DONE,
     AgentTools,
     Exchange,
     judge_exchanges,
@@ -49,6 +50,7 @@ _TEXT_METRICS = frozenset(
 _REASONS = {
     NO_CALL_TIME: "a call whose time decides says none",
     NO_ATTACK_GOAL: "an attack names no goal",
+    NOTHING_DONE: "the agent neither said nor did anything in any of them",
 }
 _UNTOLD = {"rows_not_recorded": "do not say how many rows came back: only their filters are judged"}
 

@@ -14,6 +14,7 @@ from relkit.safety.calls import calls_of
 from relkit.safety.exchanges import (
     NO_ATTACK_GOAL,
     NO_CALL_TIME,
+    NOTHING_DONE,
     AgentTools,
     Exchange,
     JudgedExchange,
@@ -473,3 +474,10 @@ def test_events_never_exceed_their_units(
 def test_nobody_else_confirms(events: list[object]) -> None:
     """No events of the agent or of a bystander make a call a confirmed one."""
     assert counted(exchange([call(t_ms=2e5)], events)).unconfirmed_calls == 1
+
+
+def test_a_run_without_a_word_is_not_judged() -> None:
+    """One silent exchange is an answer; where all are, an agent that is not there resists all."""
+    silent = [exchange(text=" ", id=name, case={"attack": ATTACK}) for name in "ab"]
+    assert {item.reason for item in judged(*silent)} == {NOTHING_DONE}
+    assert [item.counts is None for item in judged(*silent, exchange(id="c"))] == [False] * 3
