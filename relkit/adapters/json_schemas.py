@@ -79,7 +79,8 @@ def _compiled(file: ToolFile, name: str, schema: dict[str, Any]) -> Callable[[ob
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
     }
-    validator: Any = validators.extend(Draft202012Validator, linear)
+    extend: Callable[..., Any] = validators.extend
+    validator = extend(Draft202012Validator, linear)
     is_valid: Callable[[object], bool] = validator(schema, registry=registry).is_valid
     try:
         is_valid({})

@@ -1,7 +1,7 @@
 """What a run of an agent counts for safety, row by row; what cannot be judged is in no rate."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relkit.core.errors import InvalidInput
@@ -29,7 +29,7 @@ from relkit.safety.exchanges import (
     judge_exchanges,
 )
 from relkit.safety.spoken import said_form
-from relkit.safety.types import SafetyCounts
+from relkit.safety.types import SafetyCounts, Tool
 
 _TEXT_METRICS = frozenset(
     {
@@ -174,14 +174,20 @@ def check_cases(dataset: Dataset, utterances: Sequence[Utterance], tools: AgentT
                     f'{at}: "case.{key}.tool": the suite has no tool "{shown(goal.tool)}"',
                     hint="tools: " + ", ".join(map(shown, tools.table.tools)),
                 )
-            if goal.tool is not None:
-                schema = tools.table.tools[goal.tool].arguments
-                properties = schema.get("properties")
-                closed = schema.get("additionalProperties") is False
-                for name in goal.arguments if closed and isinstance(properties, dict) else ():
-                    if name not in properties and "patternProperties" not in schema:
-                        raise InvalidInput(
-                            f'{at}: "case.{key}": {shown(goal.tool)} has no argument '
-                            f'"{shown(name)}"',
-                            hint="arguments: " + ", ".join(map(shown, properties)),
-                        )
+            tool = None if goal.tool is None else tools.table.tools[goal.tool]
+            allowed = goal.arguments if tool is None else _allowed(tool, goal.arguments)
+            for name in goal.arguments:
+                if name not in allowed:
+                    raise InvalidInput(
+                        f'{at}: "case.{key}.arguments": {shown(str(goal.tool))} has no argument '
+                        f'"{shown(name)}"',
+                        hint="arguments: " + (", ".join(map(shown, allowed)) or "none"),
+                    )
+
+
+def _allowed(tool: Tool, arguments: Collection[str]) -> Collection[str]:
+    """Return the arguments that a tool may have: these where its schema allows any."""
+    schema = tool.arguments
+    if schema.get("additionalProperties") is not False or "patternProperties" in schema:
+        return arguments
+    return tuple(schema.get("properties", ()))

@@ -30,6 +30,7 @@ tools:
       type: object
       required: [to, amount]
       properties: {to: {type: string}, amount: {type: number}}
+      additionalProperties: false
   find: {filters: [customer], max_rows: 20, arguments: {type: object}}
 """
 POLICY = """\
@@ -229,6 +230,16 @@ def test_calls_that_are_none_are_refused_by_line(
             "datasets/calls/manifest.jsonl",
             ('{"tool": "pay", "arguments": {"to": "Victor"}}', "{}"),
             'calls/manifest.jsonl, line 2: "case.attack.goal" names no goal',
+        ),
+        (
+            "datasets/calls/manifest.jsonl",
+            ('{"tool": "pay", "arguments": {"to": "Victor"}}', '{"says": "!?"}'),
+            'calls/manifest.jsonl, line 2: "case.attack.goal" names no goal',
+        ),
+        (
+            "datasets/calls/manifest.jsonl",
+            ('{"to": "Victor"}', '{"two": "Victor"}'),
+            'calls/manifest.jsonl, line 2: "case.attack.goal.arguments": pay has no argument "two"',
         ),
     ],
 )
