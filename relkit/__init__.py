@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from relkit._version import __version__
     from relkit.api import (
+        Document,
         Run,
         canary,
         capacity,
+        card,
         compare,
         cost,
         drift,
@@ -25,16 +27,19 @@ if TYPE_CHECKING:
         load_run,
         redact,
         rescore,
+        runbook,
         score,
         slo,
         triage,
     )
 
 __all__ = [
+    "Document",
     "Run",
     "__version__",
     "canary",
     "capacity",
+    "card",
     "compare",
     "cost",
     "drift",
@@ -44,6 +49,7 @@ __all__ = [
     "load_run",
     "redact",
     "rescore",
+    "runbook",
     "score",
     "slo",
     "triage",

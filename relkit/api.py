@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from relkit.comparison.types import CompareReport
     from relkit.core.config import Workspace
     from relkit.core.ports import Progress
+    from relkit.documents.types import CardFormat, DocumentFormat
     from relkit.evaluation.types import EvalReport
     from relkit.gate.types import GateDecision
     from relkit.incident.types import TriageReport
@@ -45,6 +46,20 @@ class Run:
             raise MissingDependency(
                 "pandas is not installed", hint=with_extra("notebook")
             ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A card or a runbook: its bytes, and what it leaves open, in its own words."""
+
+    data: bytes
+    not_measured: tuple[str, ...]
+    not_stated: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The document as text; raises UnicodeDecodeError for paper (``format="pdf"``)."""
+        return self.data.decode()
 
 
 def score(
@@ -372,6 +387,43 @@ def triage(
     )
     opened = None if workspace is None else _open(workspace)
     return wiring.triage(opened, options, policy=_path(policy), events=_path(events))
+
+
+def card(
+    subject: str,
+    *,
+    format: "CardFormat" = "markdown",  # noqa: A002 - as the option
+    workspace: str | Path = ".",
+) -> Document:
+    """Return the model card of ``MODEL[@VERSION]``; the options of ``relkit card``.
+
+    No record is written. Raises InvalidInput, UsageError, MissingDependency.
+    """
+    from relkit.documents.run import CardOptions
+    from relkit.wiring import documents as wiring
+
+    options = CardOptions(subject=subject, format=format)
+    document, data, _ = wiring.card(_open(workspace), options)
+    return Document(data=data, not_measured=document.not_measured, not_stated=document.not_stated)
+
+
+def runbook(
+    kind: str,
+    subject: str | None = None,
+    *,
+    format: "DocumentFormat" = "markdown",  # noqa: A002 - as the option
+    workspace: str | Path = ".",
+) -> Document:
+    """Return a runbook about ``MODEL[@VERSION]``; the options of ``relkit runbook``.
+
+    Raises InvalidInput, UsageError, MissingDependency.
+    """
+    from relkit.documents.runbooks import RunbookOptions
+    from relkit.wiring import documents as wiring
+
+    options = RunbookOptions(kind=kind, subject=subject, format=format)
+    document, data = wiring.runbook(_open(workspace), options)
+    return Document(data=data, not_measured=document.not_measured, not_stated=document.not_stated)
 
 
 def redact(texts: Iterable[str], *, language: str = "en") -> list[str]:

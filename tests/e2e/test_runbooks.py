@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import relkit
 from relkit.adapters.workspace import SystemClock
 from relkit.attestation.envelopes import Envelope, render_envelope
 from relkit.attestation.statements import render_statement
@@ -134,6 +135,15 @@ def test_a_page_and_paper_hold_the_same(told: Workspace, tmp_path: Path) -> None
     assert "relkit rollback asr --bad 2.4 --to 2.3 --apply" in page
     assert "<script" not in page
     assert (tmp_path / "1.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_notebook_gets_the_same_documents(told: Workspace) -> None:
+    """With what they leave open; nothing is written for them."""
+    asked = relkit.runbook("rollback", "asr@2.4", workspace=told.folder)
+    assert asked.text == told.relkit("runbook", "rollback", "asr@2.4").out
+    card = relkit.card("asr@2.4", workspace=told.folder)
+    assert card.text == told.relkit("card", "asr@2.4").out
+    assert "evaluation" in card.not_measured
 
 
 def test_steps_need_what_the_plan_of_the_canary_says(told: Workspace) -> None:

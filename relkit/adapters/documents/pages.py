@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from markdown_it import MarkdownIt
-
 from relkit._version import with_extra
 from relkit.adapters.documents.sandbox import filled_in
 from relkit.core import wording
 from relkit.core.errors import MissingDependency
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
 
@@ -96,7 +95,9 @@ def _allowed_link(url: str) -> bool:
     return url.startswith("#") or urlsplit(url).scheme in {"http", "https", "mailto"}
 
 
-def _markdown_it() -> MarkdownIt:
+def _markdown_it() -> "MarkdownIt":
+    from markdown_it import MarkdownIt  # a document in Markdown needs no parser of it
+
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     parser.validateLink = _allowed_link  # type: ignore[method-assign]
     parser.core.ruler.push("pages", lambda state: _for_pages(state.tokens))
