@@ -7,6 +7,7 @@ from relkit.core.wording import percent
 from relkit.documents.monitors_view import Monitor, monitor_row, monitors_of
 from relkit.documents.runbook_types import ModelInService, OpenPoints, RunbookFacts
 from relkit.documents.runbook_view import (
+    CALLS_TOOLS,
     TURNS_BEFORE,
     TURNS_NOW,
     Worded,
@@ -14,6 +15,7 @@ from relkit.documents.runbook_view import (
     component_name,
     header,
     owner_of,
+    safety_gates,
 )
 from relkit.incident.signals import ANY_COMPONENT, SHIPPED_SIGNALS, TELEMETRY_NAMES
 from relkit.monitoring.types import Watch
@@ -81,7 +83,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     ),
     Symptom(
         name="tool calls",
-        notice="tools are called with wrong arguments, or answer late",
+        notice="tools are called with wrong arguments, for somebody who is not the user, or late",
         signals=("bad_tool_args", "slow_tool"),
     ),
 )
@@ -112,7 +114,11 @@ def first_hour_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
             monitor_row(monitor, facts, open_points) for monitor in watched if monitor.kind == "slo"
         ],
         "changes": list(_changes(facts)),
-        "symptoms": [_symptom(symptom, facts, watched, open_points) for symptom in SYMPTOMS],
+        "symptoms": [
+            _symptom(symptom, facts, watched, open_points)
+            | {"safety": _safety(symptom, facts, open_points)}
+            for symptom in SYMPTOMS
+        ],
         "rollback": command("runbook", "rollback", f"{facts.model}@{facts.version}"),
         "plan": command("rollback", facts.model, "--bad", facts.version),
         "target": facts.rollback.target or "none",
@@ -189,6 +195,17 @@ def _symptom(
             if served.live is not None
         ],
     }
+
+
+def _safety(symptom: Symptom, facts: RunbookFacts, open_points: OpenPoints) -> list[Worded]:
+    """Return the gates that say whether an agent obeys others, where one is served at all."""
+    if "bad_tool_args" not in symptom.signals:
+        return []
+    gates = list(safety_gates(facts))
+    calling = any(component_name(served) in CALLS_TOOLS for served in facts.served)
+    if calling and not gates:
+        open_points.stated(None, "a gate policy on the safety of an agent (gates/)")
+    return gates if calling else []
 
 
 def _columns(column: str) -> str:

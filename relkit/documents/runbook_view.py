@@ -7,9 +7,10 @@ now and of before, which only the reader knows; a runbook begins by setting them
 import shlex
 from collections.abc import Iterator
 
+from relkit.core.metrics import SAFETY_METRICS
 from relkit.core.wording import percent
 from relkit.documents.runbook_types import ModelInService, OpenPoints, RunbookFacts
-from relkit.incident.signals import TELEMETRY_NAMES
+from relkit.incident.signals import SHIPPED_SIGNALS, TELEMETRY_NAMES
 from relkit.rollback.target import SIGN
 from relkit.rollback.types import RollbackTarget
 
@@ -103,6 +104,38 @@ def exports_of(values: object) -> tuple[str, ...]:
     return tuple(line for place, line in READER_SETS.items() if place in text)
 
 
+def safety_gates(facts: RunbookFacts) -> Iterator[Worded]:
+    """Yield the gates on what an agent does for others than its user, and how each is asked again.
+
+    ``evaluate`` runs the suite that the release was judged by, where that was for its safety, else
+    the one that relkit ships. A policy that asks only whether tasks are done is none of them.
+    """
+    judged = facts.decision
+    suites = [
+        part.suite.name
+        for part in (() if judged is None else judged.parts)
+        if judged is not None and any(result.metric in _SAFETY for result in judged.results)
+    ]
+    for policy in facts.policies.gates:
+        if any(rule.metric in _SAFETY for rule in policy.rules):
+            yield {
+                "policy": policy.name,
+                "evaluate": command("eval", next(iter(suites), "voice-agent")),
+                "gate": command("gate", policy.name, "--candidate", "@latest"),
+            }
+
+
+_SAFETY = frozenset(SAFETY_METRICS) - {"utility_under_attack"}
+
+CALLS_TOOLS = frozenset(
+    component
+    for signal in SHIPPED_SIGNALS
+    if signal.name == "bad_tool_args"
+    for component in signal.components
+)
+"""What telemetry calls the components that can call a tool wrongly."""
+
+
 # --- rollback
 
 
@@ -122,7 +155,16 @@ def rollback_values(facts: RunbookFacts, open_points: OpenPoints) -> Worded:
         "stacks": [_stack_rollback(facts, stack) for stack in facts.stacks],
         "is_stack": facts.release.component == "stack",
         "dependents": _dependents(facts),
+        "safety": list(safety_gates(facts)) if _may_call_tools(facts) else [],
+        "further": ""
+        if target.target is None or SIGN in target.target
+        else command(*_rollback_words(target), "--bad", target.target),
     }
+
+
+def _may_call_tools(facts: RunbookFacts) -> bool:
+    component = facts.release.component
+    return component == "stack" or TELEMETRY_NAMES.get(component, component) in CALLS_TOOLS
 
 
 def _serves(facts: RunbookFacts) -> str:
