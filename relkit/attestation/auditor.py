@@ -1334,11 +1334,18 @@ class Audit:
                 if ours != theirs:
                     self.problems.append(f"{rule['id']}: {key} is not the policy's")
         scored, expected = part["coverage"]["scored"], part["coverage"]["expected"]
-        if not 0 < scored <= expected or scored < document.get("coverage", 0.99) * expected:
+        # A decision that says so itself, and blocks, is an honest one.
+        admitted = any(
+            (check["part"], check["test"], check["mode"]) == (part["name"], "evidence", "required")
+            and check["verdict"] != "pass"
+            for check in self.predicate["checks"]
+        )
+        least = document.get("coverage", 0.99) * expected
+        if not admitted and (not 0 < scored <= expected or scored < least):
             self.problems.append("coverage is below what the policy asks for")
         answered = scored - part["coverage"].get("failures", 0)
         safety = [r for r in written if r["metric"] in SAFETY and r.get("mode") != "advisory"]
-        if safety and answered < document.get("coverage", 0.99) * expected:
+        if safety and not admitted and answered < least:
             self.problems.append("safety is judged on fewer exchanges than the policy asks for")
         if document.get("population", "clusters") != (part.get("population") or "clusters"):
             self.problems.append("it speaks of another population than the policy")

@@ -74,7 +74,7 @@ def _call(item: Item, i: int, source: str, line: int | None) -> ToolCall:
         inner = item.get("custom" if kind == "custom" else "function")
     else:
         raise InvalidInput(
-            f'{at}: "tool_calls.{i}.type": "{shown(str(kind))}" is no call that relkit reads',
+            f'{at}: "tool_calls.{i}.type": {_kind(kind)} is no call that relkit reads',
             hint='"function" of chat completions, or "function_call" of the Responses API',
         )
     if not isinstance(inner, Mapping):
@@ -84,6 +84,12 @@ def _call(item: Item, i: int, source: str, line: int | None) -> ToolCall:
     plain["arguments"] = inner.get("arguments", inner.get("input"))
     call = parse(ToolCall, plain, source=source, line=line, inside=f"tool_calls.{i}")
     return replace(call, arguments=_decoded(call.arguments))
+
+
+def _kind(kind: object) -> str:
+    """Return a type to show: a word of a format, and nothing that somebody could have said."""
+    word = isinstance(kind, str) and kind.endswith("_call") and kind.replace("_", "").isalpha()
+    return f'"{shown(str(kind))}"' if word else "this"
 
 
 def _decoded(arguments: object) -> Any:  # noqa: ANN401 - any JSON
