@@ -133,7 +133,7 @@ def card_of(records: CardRecords) -> ModelCard:
 
 def plain_words(text: str) -> str:
     """Return text of a record where each of its words is one that may be shared, and all of it."""
-    words = text.replace("/", " ").split(" ")
+    words = [word.strip("(),;") for word in text.replace("/", " ").split(" ")]
     shared = all(map(is_name, words)) and personal_type(text) is None
     return text if shared else NOT_SHARED
 
@@ -209,10 +209,11 @@ def _evaluation(records: CardRecords, report: EvalReport) -> CardEvaluation:
     subjects = report.dataset.subjects
     sharing = replace(records.sharing, registered={report.run: report.registered or {}})
     scope = scope_of_run(sharing, report.run, subjects, report.cluster)
+    first = primary_metric(report)  # what slices are ranked by stands before the others
     rates = [
         (item.slice, name, shown)
         for item in report.slices
-        for name, estimate in item.metrics.items()
+        for name, estimate in sorted(item.metrics.items(), key=lambda metric: metric[0] != first)
         if name in RATE_METRICS and metric_of(name).unit != "ms"
         for shown in (_rate_number(records, scope, item, name, estimate),)
     ]

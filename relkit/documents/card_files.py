@@ -17,6 +17,7 @@ from relkit.core.slices import OVERALL
 from relkit.core.wording import metric_name
 from relkit.documents.types import CardNumber, CardText, ModelCard
 from relkit.registry.types import Component
+from relkit.report.types import NOT_SHARED
 
 CARD = "card.yaml"
 
@@ -71,7 +72,7 @@ def front_matter(card: ModelCard) -> str:
     licence = release.licence.lower()
     if licence:
         document["license"] = licence if licence in _LICENCES else "other"
-        if licence not in _LICENCES:
+        if licence not in _LICENCES and release.licence != NOT_SHARED:
             document["license_name"] = release.licence
     if card.text.base_model is not None and _MODEL_ID.fullmatch(card.text.base_model):
         document["base_model"] = card.text.base_model

@@ -4,6 +4,7 @@ What is of fewer than k people, or of nobody knows how many, is no number at all
 counted and not shown as a rate says why in words (docs/privacy.md, section "CI").
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from relkit.core.slices import slice_parts
 from relkit.core.wording import count
 from relkit.disclosure.counts import Holdings
 from relkit.disclosure.names import TENANT, is_name, shared_values
-from relkit.disclosure.numbers import band_of, grid_value, shown_rate
+from relkit.disclosure.numbers import band_of, grid_value, rate_step, shown_rate
 from relkit.disclosure.thresholds import (
     MIN_EVENT_PEOPLE,
     MIN_UTTERANCES,
@@ -163,11 +164,19 @@ def rate_on_grid(ends: RateEnds, basis: str = "-") -> SharedNumber:
 
 
 def change_on_grid(ends: RateEnds, basis: str = "-") -> SharedNumber:
-    """Return a difference of two rates on the grid of rates from -1 to 1."""
+    """Return a difference of two rates on the grid of rates from -1 to 1; 0 lies on it."""
     value, low, high = ends
     if value is None or low is None or high is None or not -1 <= low <= value <= high <= 1:
         return SharedNumber(basis=basis, missing=NO_INTERVAL)
     shown = shown_rate(*((1 + end) / 2 for end in (value, low, high)))
+    if not (0.5 / shown.step).is_integer():  # no difference would stand between two steps
+        step = rate_step((high - low) / 2)
+        value = round(value / step) * step
+        low = max(-1.0, math.floor(round(min(low, value - step) / step, 9)) * step)
+        high = min(1.0, math.ceil(round(max(high, value + step) / step, 9)) * step)
+        return SharedNumber(
+            value=round(value, 9), low=round(low, 9), high=round(high, 9), basis=basis
+        )
     value, low, high = (round(2 * end - 1, 9) for end in (shown.value, shown.low, shown.high))
     return SharedNumber(value=value, low=low, high=high, basis=basis)
 

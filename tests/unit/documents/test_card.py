@@ -429,7 +429,7 @@ def test_no_field_of_a_record_carries_a_personal_value() -> None:
         release(),
         runtime=f"call 555-123-4567 {planted}",
         licence="asr.example.com",
-        serving_cost=ServingCost(amount=1.0, currency="EUR", per="call of Jane, see notes"),
+        serving_cost=ServingCost(amount=1.0, currency="EUR", per="call 555-123-4567"),
     )
     card = made(records={"release": record})
     assert (card.release.runtime, card.release.licence) == (NOT_SHARED, NOT_SHARED)
@@ -451,3 +451,31 @@ def test_the_load_of_recorded_answers_of_people_has_no_digest() -> None:
         assert bool(card.evaluation.load_digest) == (subjects == "synthetic")
         assert told in str(card_values(card)["load"])
     assert card_values(made())["load"] == "a load that is not here"
+
+
+def test_the_metric_that_slices_are_ranked_by_stands_first() -> None:
+    """Whatever the order of the suite: it is the one of the slices, of the gaps and of a hub."""
+    report, sums = measured({"noise=0": 12, "noise=1": 14})
+    slices = tuple(
+        replace(item, metrics={"runaway_rate": item.metrics["wer_capped"], **item.metrics})
+        for item in report.slices
+    )
+    card = card_of(
+        CardRecords(
+            release=release(),
+            text=CardText(),
+            sharing=Sharing(privacy=PRIVACY),
+            report=replace(report, slices=slices),
+            sums=dict.fromkeys(NAMES, sums),
+        )
+    )
+    assert card.evaluation is not None
+    assert card.evaluation.numbers[0].metric == "wer_capped" == card.evaluation.gaps[0].metric
+    assert card_values(card)["by_slice"][0][0] == "wer_capped"  # type: ignore[index]
+
+
+def test_a_licence_may_be_an_expression_in_brackets() -> None:
+    """Brackets and commas are no text of their own."""
+    for licence in ("(MIT OR Apache-2.0)", "MIT (code), CC-BY-4.0 (data)"):
+        card = made(records={"release": release(licence=licence)})
+        assert card.release.licence == licence

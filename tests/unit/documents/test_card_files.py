@@ -128,6 +128,9 @@ def test_the_front_matter_has_what_hubs_know() -> None:
     )
     document = matter(own)
     assert (document["license"], document["license_name"]) == ("other", "Acme-1")
+    unshared = matter(made(records={"release": release(licence="a | b")}))
+    assert unshared["license"] == "other"
+    assert "license_name" not in unshared
     assert "base_model" not in document
     assert "model-index" not in document
 

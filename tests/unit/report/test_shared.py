@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from relkit.core.config import Privacy, Profile
 from relkit.core.values import Estimate, Named
@@ -17,7 +19,7 @@ from relkit.gate.types import GateDecision, SumsTable, Verdict
 from relkit.monitoring.types import LiveCheck, LiveFinding
 from relkit.report.github_view import shared_annotations, shared_markdown
 from relkit.report.junit_view import shared_junit
-from relkit.report.shared_numbers import Sharing
+from relkit.report.shared_numbers import Sharing, change_on_grid
 from relkit.report.shared_view import shared_decision, shared_finding, shared_report
 from relkit.report.types import SharedDocument, SharedRow
 from relkit.statistics.types import ClusterSums
@@ -355,3 +357,20 @@ def test_a_change_has_the_direction_that_the_gate_shows(seed: int, rule: str) ->
     assert low <= value <= high
     assert abs(value - exact) <= (high - low) / 2
     assert value * exact >= 0
+
+
+@given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_change_lies_between_its_ends_and_no_change_is_none(
+    value: float, below: float, above: float
+) -> None:
+    """Ends go outward, the value moves by no more than half of the interval, and keeps its sign."""
+    low, high = max(-1.0, value - below), min(1.0, value + above)
+    shown = change_on_grid((value, low, high))
+    assert shown.value is not None
+    assert shown.low is not None
+    assert shown.high is not None
+    assert -1 <= shown.low <= min(shown.value, low + 1e-6)
+    assert max(shown.value, high - 1e-6) <= shown.high <= 1
+    assert abs(shown.value - value) <= max(0.0010001, (high - low) / 2 + 1e-9)
+    assert shown.value * value >= 0
+    assert change_on_grid((0.0, max(-1.0, -below), min(1.0, above))).value == 0
