@@ -19,6 +19,7 @@ SECRET_BYTES = 32
 """The length of a key of relkit's, which a file has in hexadecimal."""
 
 _OTHERS = 0o077
+_DEVICES = Path("/dev")
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")  # as mkstemp names it
 
 
@@ -47,9 +48,16 @@ def sync_folder(folder: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temp path beside ``path``; on success it replaces ``path``, whole and fsynced.
 
-    On any error the temp file is removed and ``path`` stays as it was. Raises StorageFailed.
+    On any error the temp file is removed and ``path`` stays as it was. Raises StorageFailed, also
+    for a device or a pipe (``/dev/stdout``), which a file would replace for everybody.
     """
     try:
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        if special or path.absolute().parent == _DEVICES:
+            raise StorageFailed(
+                f"cannot write {shown(path.name)}: it is a device or a pipe, and no file",
+                hint="name a file",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(descriptor)

@@ -122,6 +122,17 @@ def test_a_file_is_on_disk_before_its_name_and_its_name_before_the_end(
     assert order == ["file", "rename", "folder", "append", "file", "file"]
 
 
+def test_a_device_or_a_pipe_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    """Whoever may do so would take it from everybody on the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/stdout"), Path("/dev/null"), Path("/dev/new.md")):
+        with pytest.raises(StorageFailed, match="a device or a pipe, and no file"):
+            storage.write_text(path, "words")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert not [*tmp_path.glob(".*")]
+
+
 @pytest.mark.parametrize(
     ("number", "message", "hint"),
     [
