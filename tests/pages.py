@@ -6,9 +6,12 @@ import re
 import shlex
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from relkit.cli.boundary import run
 from tests.conftest import ROOT
 
 FENCE = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -88,3 +91,20 @@ class Walk:
             text=True,
             check=False,
         )
+
+
+class WalkHere(Walk):
+    """Does the same, with every ``relkit`` in this process: Python starts once, not ten times."""
+
+    def _done(self, command: str) -> "subprocess.CompletedProcess[str]":
+        program, *arguments = shlex.split(command)
+        if program != "relkit":
+            return super()._done(command)
+        out, err = (TextIOWrapper(BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+        with chdir(self.folder), redirect_stdout(out), redirect_stderr(err):
+            code = run(arguments)
+        printed = []
+        for stream in (out, err):
+            stream.seek(0)
+            printed.append(stream.read())
+        return subprocess.CompletedProcess(command, code, *printed)

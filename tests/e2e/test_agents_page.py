@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Workspace
-from tests.pages import Walk
+from tests.pages import WalkHere
 from tests.runbook_data import commands_of
 
 
 @pytest.mark.slow
 def test_the_page_ends_where_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The careful agent passes signed, the obedient one is blocked by channel and rolled back."""
-    page = Walk("agents.md", tmp_path)
+    page = WalkHere("agents.md", tmp_path)
     page.go()
     workspace = Workspace(folder=page.folder, capture=capsys)
     passed, blocked = (

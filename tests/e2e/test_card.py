@@ -14,7 +14,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.conftest import ROOT, Workspace
-from tests.pages import Walk
+from tests.pages import WalkHere
 
 CARD = Path("registry", "releases", "desk-asr", "1.0.0", "card.yaml")
 GOLDEN = ROOT / "tests" / "golden" / "card.md"
@@ -22,15 +22,15 @@ PLANTED = "zq7x-kite-40-lemur"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Walk:
+def page(tmp_path_factory: pytest.TempPathFactory) -> WalkHere:
     """Do what the page says, once."""
-    walk = Walk("cards.md", tmp_path_factory.mktemp("cards"))
+    walk = WalkHere("cards.md", tmp_path_factory.mktemp("cards"))
     walk.go()
     return walk
 
 
 @pytest.fixture
-def desk(page: Walk, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
+def desk(page: WalkHere, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
     """Give a copy of the page's workspace: a card needs no data."""
     folder = tmp_path / "desk"
     shutil.copytree(page.folder, folder, ignore=shutil.ignore_patterns("datasets", ".git", ".dvc"))
@@ -52,7 +52,7 @@ def masked(card: str) -> str:
 
 
 @pytest.mark.slow
-def test_the_page_ends_where_it_says(page: Walk) -> None:
+def test_the_page_ends_where_it_says(page: WalkHere) -> None:
     """The first card names what is open, the second nothing, and leaves a check that passes."""
     first = page.printed["relkit card desk-asr --out card.md"]
     assert "not measured: 1 point\n  gaps between groups" in first
