@@ -151,6 +151,17 @@ def test_values_are_printed_as_text(render: Render, template: str, text: str) ->
         ("{% include '/etc/passwd' %}", 1, "no template /etc/passwd"),
         ("{% include 'relkit/../relkit.yaml' %}", 1, "no template relkit/../relkit.yaml"),
         ("{% extends 'own.md.j2' %}", 1, "a macro or template calls itself"),
+        ("{% extends 'missing.md.j2' %}", 1, "no template missing.md.j2"),
+        (
+            "{% extends 'relkit/runbook-rollback.md.j2' %}\n{% block clsing %}{% endblock %}",
+            2,
+            'no block clsing there; did you mean "closing"?',
+        ),
+        (
+            "{% extends 'relkit/parts.md.j2' %}{% block x %}{% endblock %}",
+            1,
+            "no block x there; relkit/parts.md.j2 has none",
+        ),
         ("{% macro f() %}{{ f() }}{% endmacro %}\n{{ f() }}", 1, "calls itself"),
         ("{% for i in range(999999999) %}{% endfor %}", 1, "more than 100,000 turns"),
         (

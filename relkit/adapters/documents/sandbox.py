@@ -247,6 +247,8 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         )
         self.templates = templates
         self.files: list[str] = []
+        self.blocks: dict[str | None, set[str]] = {}
+        self.extending: list[str] = []
         self.steps = 0
         self.characters = 0
         self.globals = {"range": self.numbers}
@@ -263,11 +265,34 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for node in tree.find_all(tuple(_NOT_ALLOWED)):
             raise TemplateSyntaxError(_NOT_ALLOWED[type(node)], node.lineno, name, filename)
+        self._hold_blocks(tree, name, filename)
         for loop in tree.find_all(nodes.For):
             loop.iter = nodes.Filter(
                 loop.iter, _COUNTED, [], [], None, None, lineno=loop.lineno
             ).set_environment(self)
         return tree
+
+    def _hold_blocks(self, tree: nodes.Template, name: str | None, filename: str | None) -> None:
+        """Raise where a template fills a block that the one it extends has not, to no effect."""
+        self.blocks[name] = {block.name for block in tree.find_all(nodes.Block)}
+        for node in tree.find_all(nodes.Extends):
+            if not isinstance(node.template, nodes.Const) or node.template.value in self.extending:
+                continue
+            base = str(node.template.value)
+            self.extending.append(base)
+            try:
+                self.get_template(base)
+            except TemplateNotFound:
+                continue  # said where it is rendered, with the line
+            finally:
+                self.extending.pop()
+            there = self.blocks.get(base, set())
+            for block in (part for part in tree.body if isinstance(part, nodes.Block)):
+                if block.name not in there:
+                    close = nearest(block.name, sorted(there)) or f"{base} has none"
+                    problem = f"no block {wording.safe(block.name, wording.SHORT)} there; {close}"
+                    raise TemplateSyntaxError(problem, block.lineno, name, filename)
+            self.blocks[name] |= there
 
     def count(self, steps: int) -> None:
         """Take note of turns of a loop or calls; raises InvalidInput where they are too many."""
