@@ -18,15 +18,8 @@ from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.slices import OVERALL, spec_of
 from relkit.documents.bom_files import model_bom
-from relkit.documents.card import (
-    NOT_HERE,
-    CardRecords,
-    Tail,
-    card_of,
-    evidence_of,
-    identity_digest,
-    report_tails,
-)
+from relkit.documents.card import NOT_HERE, card_of, identity_digest
+from relkit.documents.card_evaluation import CardRecords, Tail, evidence_of, report_tails
 from relkit.documents.card_files import CARD, eval_results, front_matter, parse_card_text
 from relkit.documents.card_view import card_title, card_values
 from relkit.documents.ports import DocumentRenderer

@@ -10,7 +10,8 @@ from relkit.core.config import Privacy
 from relkit.core.errors import InvalidInput
 from relkit.core.values import Estimate, Named
 from relkit.disclosure.types import Subjects
-from relkit.documents.card import CardRecords, card_of, report_tails
+from relkit.documents.card import card_of
+from relkit.documents.card_evaluation import CardRecords, report_tails
 from relkit.documents.card_view import card_values
 from relkit.documents.types import CardNumber, CardText, Fairness, ModelCard
 from relkit.evaluation.types import EvalReport

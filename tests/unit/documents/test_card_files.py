@@ -8,7 +8,8 @@ import yaml
 
 from relkit.core.errors import InvalidInput
 from relkit.datasets.types import Consent
-from relkit.documents.card import CardRecords, card_of
+from relkit.documents.card import card_of
+from relkit.documents.card_evaluation import CardRecords
 from relkit.documents.card_files import eval_results, finite, front_matter, parse_card_text
 from relkit.documents.types import CardNumber, CardText, ModelCard
 from relkit.report.shared_numbers import Sharing
