@@ -343,18 +343,21 @@ def capacity(
     *,
     load_test: Paths = (),
     telemetry: Paths = (),
+    about: str | None = None,
     now: str | None = None,
     workspace: str | Path = ".",
 ) -> "CapacityReport":
     """Return what a service can bear and what it needs; the options of ``relkit capacity``.
 
     Give ``load_test``, ``telemetry`` or both; ``report.verdict`` is ``pass``, ``fail`` or
-    ``no_data``. No record is written. Raises InvalidInput, UsageError.
+    ``no_data``. ``about`` is the release that was under load. No record is written. Raises
+    InvalidInput, UsageError.
     """
     from relkit.wiring import monitoring as wiring
 
     opened, tests = _open(workspace), [Path(path) for path in _paths(load_test)]
-    return wiring.check_capacity(opened, os.fspath(policy), tests, _paths(telemetry), now=now)
+    name, paths = os.fspath(policy), _paths(telemetry)
+    return wiring.check_capacity(opened, name, tests, paths, now=now, about=about)
 
 
 def triage(

@@ -76,8 +76,7 @@ def capacity(
     if not tests and not paths:
         raise UsageError("needs --load-test or --telemetry", hint="see: relkit capacity --help")
     release = None if about is None else artifact_of(workspace, about)
-    version = None if about is None else about.partition("@")[2]
-    report = wiring.check_capacity(workspace, policy, tests, tuple(paths), now=now, version=version)
+    report = wiring.check_capacity(workspace, policy, tests, tuple(paths), now=now, about=about)
     conclude(
         capacity_finding(report, *(release or ())),
         workspace,

@@ -63,12 +63,20 @@ def check_capacity(
     paths: tuple[str, ...],
     *,
     now: str | None,
-    version: str | None = None,
+    about: str | None = None,
 ) -> "CapacityReport":
-    """Judge what a service needs; see :mod:`relkit.monitoring.serving.run`."""
+    """Judge what a service needs; see :mod:`relkit.monitoring.serving.run`.
+
+    ``about`` is the release that was under load, ``MODEL@VERSION``; it has to be registered.
+    """
     from relkit.monitoring.serving.files import parse_capacity_policy
     from relkit.monitoring.serving.run import check_capacity as check
+    from relkit.wiring.registry import artifact_of
 
+    version = None
+    if about is not None:
+        artifact_of(workspace, about)
+        version = about.partition("@")[2]
     policy = monitor_files(workspace).read(name, parse_capacity_policy)
     telemetry = _turn_traffic(paths) if paths else None
     replayed = now is not None

@@ -9,21 +9,25 @@ from typing import Any
 import pytest
 
 import relkit
-from relkit.cli import canary, cost, drift, evaluate, serving, slo
+from relkit.cli import canary, cost, documents, drift, evaluate, serving, slo
 from relkit.cli import triage as triage_command
 from relkit.core.errors import InvalidInput, UsageError
 from tests.conftest import Workspace
 
 RENAMED = {"common", "workspace", "progress"}
 
-SPELLED = {"map_": "mapping"}
+SPELLED = {"map_": "mapping", "format_": "format"}
 
 OF_A_COMMAND = {"more", "junit", "github", "export", "merge", "plan", "turns_per_hour"}
 """What a command line alone has: further paths, what CI reads, and other jobs of the command."""
 
 
-WRITTEN = {"triage": {"out", "packet", "sign"}}
-"""Files that a command writes, and a verb returns."""
+WRITTEN = {
+    "triage": {"out", "packet", "sign"},
+    "card": {"out", "strict"},
+    "runbook": {"out"},
+}
+"""What a command writes, a file or a check, and a verb returns."""
 
 
 @pytest.mark.parametrize(
@@ -39,6 +43,8 @@ WRITTEN = {"triage": {"out", "packet", "sign"}}
         (relkit.health, serving.health),
         (relkit.capacity, serving.capacity),
         (relkit.triage, triage_command.triage),
+        (relkit.card, documents.card),
+        (relkit.runbook, documents.runbook),
     ],
 )
 def test_a_verb_takes_the_options_of_its_command(verb: Any, command: Any) -> None:  # noqa: ANN401  # any function
