@@ -238,7 +238,7 @@ def _prompt(row: Mapping[str, Any]) -> JsonValue:
     turns = prompt.get("turns", [prompt])
     return [
         [turn.get("role"), content.get("text"), content.get("data_checksum")]
-        for turn in turns
+        for turn in (turns if isinstance(turns, list) else [prompt])
         if isinstance(turn, Mapping)
         for content in [turn.get("content", turn)]
         if isinstance(content, Mapping)

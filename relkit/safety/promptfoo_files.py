@@ -124,7 +124,8 @@ def _why_unjudged(row: Mapping[str, Any], at: str) -> str:
     if not isinstance(grading, Mapping) or not isinstance(grading.get("pass"), bool):
         return "without a grade"
     parts = grading.get("componentResults")
-    components = [part for part in parts if isinstance(part, Mapping)] if parts else []
+    listed = parts if isinstance(parts, list) else []
+    components = [part for part in listed if isinstance(part, Mapping)]
     if any(_mapping(part.get("metadata")).get("graderError") for part in (grading, *components)):
         return "whose grader failed"
     if not components and not grading.get("assertion"):
@@ -138,7 +139,7 @@ def _target(rows: Sequence[Mapping[str, Any]], source: str) -> dict[str, JsonVal
     """Return what was attacked, through which prompt; raises InvalidInput for more than one."""
     targets = {_provider(row.get("provider")) for row in rows}
     prompts = {prompt_key(_mapping(row.get("prompt")).get("label")) for row in rows}
-    if len({row.get("promptIdx") for row in rows}) == 1:
+    if len({prompt_key(row.get("promptIdx")) for row in rows}) == 1:
         prompts = {""}
     for what, names in (("targets", targets), ("prompts", prompts)):
         if len(names) > 1:
