@@ -202,16 +202,20 @@ def _considerations(card: ModelCard) -> Document:
 
 
 def _fairness(gap: CardGap) -> Document:
-    """Return a gap between groups, in words: whom it is to the disadvantage of, and how large."""
+    """Return a gap between groups, in words: whom it is to the disadvantage of, and how large.
+
+    Of equal groups none is at risk.
+    """
     name, shown = metric_name(gap.metric), gap.gap
     value = 0.0 if shown.value is None else shown.value
     ends = change(value, shown.low, shown.high, shown.unit).interval
-    harms = f"{name} differs by {amount(value, shown.unit)} ({ends}) from {gap.best}"
+    where = f"from {gap.best}" if gap.best else f"between the groups of {gap.column}"
+    harms = f"{name} differs by {amount(value, shown.unit)} ({ends}) {where}"
     if gap.tolerance is not None:
         tolerated = {True: "within", False: "not within", None: "not shown to be within"}
         limit = margin(gap.tolerance, shown.unit)
         harms += f"; {tolerated[gap.within]} the tolerance of {limit}"
-    return {"groupAtRisk": gap.worst, "harms": harms}
+    return {**({"groupAtRisk": gap.worst} if gap.worst else {}), "harms": harms}
 
 
 # --- parts

@@ -93,8 +93,8 @@ def gap_of(
         return replace(empty, gap=gap)
     return replace(
         empty,
-        best=widest.better,
-        worst=widest.worse,
+        best=widest.better if widest.gap else "",  # of equal groups none is the worse one
+        worst=widest.worse if widest.gap else "",
         gap=gap,
         visible=_upward([pair.visible for pair in pairs]),
         within=_within(gap, tolerance),

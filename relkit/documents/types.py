@@ -165,10 +165,11 @@ class CardNumber:
 class CardGap:
     """The largest less the smallest value of a metric among the groups of a slice column.
 
-    ``best`` and ``worst`` name the two slices, empty where there is no gap to tell. ``gap`` has its
-    interval, joint over all pairs of groups. ``visible`` is the smallest gap that this data would
-    probably have shown, None where none is, or it cannot be told. ``groups`` are compared,
-    ``left_out`` says that others are too small. ``tolerance`` is what card.yaml tolerates,
+    ``best`` and ``worst`` name the two slices, empty where there is no gap, or none to tell.
+    ``gap`` has its interval, joint over all pairs of groups. ``visible`` is the smallest gap that
+    this data would probably have shown, None where none is, or it cannot be told. ``groups`` are
+    compared, ``left_out`` says that others are too small. ``tolerance`` is what card.yaml
+    tolerates,
     ``within`` whether the interval keeps to it, None where nobody said or it cannot be told.
     """
 

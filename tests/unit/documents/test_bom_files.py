@@ -356,3 +356,15 @@ def test_any_card_is_valid(card: ModelCard) -> None:
         decision=card.decision and replace(card.decision, created=at),
     )
     assert_valid(model_bom(card, tool_version="0.1.0"))
+
+
+def test_of_equal_groups_none_is_at_risk() -> None:
+    """A gap of 0 is said of the column, and names no group."""
+    card = full()
+    assert card.evaluation is not None
+    equal = tuple(replace(gap, best="", worst="") for gap in card.evaluation.gaps)
+    card = replace(card, evaluation=replace(card.evaluation, gaps=equal))
+    text = model_bom(card, tool_version="0.1.0")
+    assert_valid(text)
+    assert "between the groups of" in text
+    assert "groupAtRisk" not in text

@@ -102,6 +102,7 @@ def test_groups_without_an_error_still_say_what_could_hide() -> None:
     """Nothing seen in both is no proof of no gap."""
     shown = gap(groups([0.0, 0.0], 20, 1))
     assert shown.gap.value == 0
+    assert (shown.worst, shown.best) == ("", "")  # none is at risk, and none is named
     assert shown.gap.high is not None
     assert shown.gap.high > 0
     assert shown.visible is not None
