@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.live import Now
+from relkit.cli.live import Now, TurnMap, Turns
 from relkit.cli.output import put, result_is_stored, say, show
 from relkit.core.errors import ExitCode, UsageError
 from relkit.core.storage import write_bytes
@@ -17,10 +17,7 @@ def packet(
         str | None, typer.Argument(metavar="MODEL", help="A model with a ledger.")
     ] = None,
     *,
-    telemetry: Annotated[
-        list[str],
-        typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
-    ],
+    telemetry: Turns,
     window: Annotated[
         str,
         typer.Option("--window", metavar="FROM/TO", help="Whole UTC hours: 2026-11-01T03Z/…T09Z."),
@@ -72,10 +69,7 @@ def packet(
         list[str] | None,
         typer.Option("--mitigation", metavar="KIND…", help="What was done: rolled_back, …"),
     ] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
-    ] = None,
+    map_: TurnMap = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Where the two files go.")
     ] = None,

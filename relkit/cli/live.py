@@ -20,12 +20,21 @@ Junit = Annotated[
 GitHub = Annotated[
     bool, typer.Option("--github", help="Write GitHub's step summary and annotations.")
 ]
+Turns = Annotated[
+    list[str],
+    typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
+]
 TelemetryPaths = Annotated[
     list[str] | None,
     typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
 ]
 Prometheus = Annotated[
     str | None, typer.Option("--prometheus", metavar="URL", help="A Prometheus server to ask.")
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Search up to here.")]
+TurnMap = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
 ]
 Now = Annotated[
     str | None, typer.Option("--now", metavar="TIME", help="Decide as of this UTC time.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.live import GitHub, Junit, Now, conclude
+from relkit.cli.live import GitHub, Junit, Now, TurnMap, Turns, Until, conclude
 from relkit.core.errors import UsageError
 
 
@@ -86,25 +86,17 @@ def voices(
 
 def abuse(
     *,
-    telemetry: Annotated[
-        list[str],
-        typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
-    ],
+    telemetry: Turns,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="TIME", help="Search from here; default: the last 24 h."),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Search up to here.")
-    ] = None,
+    until: Until = None,
     policy: Annotated[
         Path | None,
         typer.Option("--policy", metavar="FILE", help="Classes of tenants, measures, windows."),
     ] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
-    ] = None,
+    map_: TurnMap = None,
     now: Now = None,
     junit: Junit = None,
     github: GitHub = False,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.live import Now
+from relkit.cli.live import Now, TurnMap, Turns, Until
 from relkit.cli.output import result_is_stored, say, show
 from relkit.core.errors import ExitCode, RelkitError, UsageError
 
@@ -28,17 +28,12 @@ def triage(
         ),
     ] = None,
     *,
-    telemetry: Annotated[
-        list[str],
-        typer.Option("--telemetry", metavar="PATH…", help="Turns: files, folders, globs."),
-    ],
+    telemetry: Turns,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="TIME", help="Search from here; default: the last 48 h."),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Search up to here.")
-    ] = None,
+    until: Until = None,
     policy: Annotated[
         Path | None,
         typer.Option("--policy", metavar="FILE", help="Signals, slices and windows of your own."),
@@ -47,10 +42,7 @@ def triage(
         Path | None,
         typer.Option("--events", metavar="FILE", help="What changed elsewhere, as JSON lines."),
     ] = None,
-    map_: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="NAME=COLUMN", help="Where a column of turns comes from."),
-    ] = None,
+    map_: TurnMap = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Write the report as JSON, too."),
