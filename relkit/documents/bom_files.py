@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.slices import OVERALL
-from relkit.core.wording import amount, change, interval, margin, metric_name, number
+from relkit.core.wording import amount, change, margin, metric_name
+from relkit.documents.card_evaluation import shown_words
 from relkit.documents.card_files import finite
-from relkit.documents.types import NOT_MEASURED, CardEvaluation, CardGap, CardNumber, ModelCard
+from relkit.documents.types import CardEvaluation, CardGap, CardNumber, ModelCard
 from relkit.registry.types import Component, Lineage
-from relkit.report.types import SharedNumber
 
 Document = dict[str, JsonValue]
 
@@ -339,26 +339,17 @@ def _evaluated(evaluation: CardEvaluation) -> Iterator[tuple[str, str | None]]:
     yield "fewest_people", str(evaluation.k)
     yield "report", evaluation.report
     yield "hidden_numbers", str(evaluation.hidden)
-    yield "coverage", _words(evaluation.coverage)
-    yield "failures", _words(evaluation.failures)
-    yield "runaways", _words(evaluation.runaways)
+    yield "coverage", shown_words(evaluation.coverage)
+    yield "failures", shown_words(evaluation.failures)
+    yield "runaways", shown_words(evaluation.runaways)
     yield from (("load", f"{name}={value}") for name, value in sorted(evaluation.load.items()))
     for item in (*evaluation.numbers, *evaluation.latency):
         if item.number.value is None:
             where = "" if item.slice == OVERALL else f" on {item.slice}"
-            yield "not_shown", f"{item.metric}{where}: {_words(item.number)}"
+            yield "not_shown", f"{item.metric}{where}: {shown_words(item.number)}"
     for gap in evaluation.gaps:
         if gap.gap.value is None:
-            yield "not_shown", f"gap of {gap.metric} by {gap.column}: {_words(gap.gap)}"
+            yield "not_shown", f"gap of {gap.metric} by {gap.column}: {shown_words(gap.gap)}"
         elif gap.visible is not None:
             least = amount(gap.visible, gap.gap.unit)
             yield "smallest_visible_gap", f"{gap.metric} by {gap.column}: {least}"
-
-
-def _words(shown: SharedNumber) -> str:
-    if shown.value is None:
-        return shown.missing or NOT_MEASURED
-    value = number(shown.value, shown.unit)
-    if shown.low is None and shown.high is None:
-        return value
-    return f"{value} ({interval(shown.low, shown.high, shown.unit)})"

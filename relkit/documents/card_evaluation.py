@@ -13,11 +13,12 @@ from relkit.core.arrays import FloatArray
 from relkit.core.metrics import help_of, metric_of
 from relkit.core.slices import OVERALL, columns_of
 from relkit.core.values import Estimate, to_minute
-from relkit.core.wording import count
+from relkit.core.wording import count, interval, number
 from relkit.disclosure.names import is_name
 from relkit.disclosure.numbers import band_of, grid_value
 from relkit.documents.gaps import gap_of, has_gap
 from relkit.documents.types import (
+    NOT_MEASURED,
     CardEvaluation,
     CardGap,
     CardNumber,
@@ -92,6 +93,16 @@ class CardRecords:
     remarks: tuple[str, ...] = ()
 
 
+def shown_words(shown: SharedNumber) -> str:
+    """Return a number with its interval, or why it is not shown."""
+    if shown.value is None:
+        return shown.missing or NOT_MEASURED
+    value = number(shown.value, shown.unit)
+    if shown.low is None and shown.high is None:
+        return value
+    return f"{value} ({interval(shown.low, shown.high, shown.unit)})"
+
+
 def plain_words(text: str) -> str:
     """Return text of a record where each of its words is one that may be shared, and all of it."""
     words = [word.strip("(),;") for word in text.replace("/", " ").split(" ")]
@@ -140,7 +151,7 @@ def evaluation_of(records: CardRecords, report: EvalReport) -> CardEvaluation:
         load=_load(records.load, scope),
         load_digest=report.load if scope.k == 1 or report.load == MIXED_LOAD else "",
         hidden=sum(shown is None for _, _, shown in rates)
-        + sum(number.number.value is None for number in times),
+        + sum(item.number.value is None for item in times),
         limit=report.limit,
         report=records.release.report if scope.k == 1 else None,
     )
@@ -316,9 +327,7 @@ def _gaps(
         if len(columns) == 1:
             families.setdefault(columns[0], []).append(item.slice)
     shown = {
-        number.slice
-        for number in numbers
-        if number.metric == name and number.number.value is not None
+        item.slice for item in numbers if item.metric == name and item.number.value is not None
     }
     for column, slices in families.items():
         if column not in scope.names or not is_name(column):

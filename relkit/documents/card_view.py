@@ -10,13 +10,13 @@ from relkit.core.slices import OVERALL
 from relkit.core.wording import (
     NONE,
     count,
-    interval,
     metric_name,
     number,
     percent,
     short_digest,
     signed,
 )
+from relkit.documents.card_evaluation import shown_words
 from relkit.documents.types import (
     NOT_MEASURED,
     CardDecision,
@@ -29,7 +29,7 @@ from relkit.documents.types import (
 from relkit.evaluation.types import MIXED_LOAD
 from relkit.gate.view import WORDS
 from relkit.incident.received.words import NOT_STATED, REFUSAL_WORDS, SUBJECT_WORDS
-from relkit.report.types import SharedNumber, SharedRow
+from relkit.report.types import SharedRow
 
 _Cells = tuple[str, ...]
 
@@ -116,16 +116,6 @@ def card_values(card: ModelCard) -> Mapping[str, object]:
         "not_measured": card.not_measured,
         "not_stated": card.not_stated,
     }
-
-
-def shown_words(shown: SharedNumber) -> str:
-    """Return a number with its interval, or why it is not shown."""
-    if shown.value is None:
-        return shown.missing or NOT_MEASURED
-    value = number(shown.value, shown.unit)
-    if shown.low is None and shown.high is None:
-        return value
-    return f"{value} ({interval(shown.low, shown.high, shown.unit)})"
 
 
 def gap_words(gap: CardGap) -> _Cells:
