@@ -51,7 +51,7 @@ class _Asked:
     lacking: tuple[str, ...]
     stages: tuple[str, ...]
     start: int
-    reference: int
+    dispersion: Mapping[str, float]
 
 
 class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
@@ -175,7 +175,7 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
             lacking=tuple(lacking),
             stages=tuple(stages),
             start=start,
-            reference=reference,
+            dispersion=self._dispersion(signals, (reference - start) // BIN_S),
         )
         self._asked = asked
         return self._counted(asked)
@@ -242,7 +242,7 @@ class TurnTableIncidents(AbstractContextManager["TurnTableIncidents"]):
             turns=_whole(fetched.pop("turns")),
             measured=measured,
             events=events,
-            dispersion=self._dispersion(asked.signals, (asked.reference - asked.start) // BIN_S),
+            dispersion=asked.dispersion,
             sums={name: np.asarray(fetched.pop(key), np.float64) for name, key in totals.items()},
         )
 
