@@ -10,15 +10,15 @@ cut by five columns beside the failing one; verify's peer checks one signature a
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
+
+from benchmarks.canary_speed import TimedRun, timed
 
 TURNS, RUNS = 1_000_000, 3
 DAYS = 8
@@ -78,16 +78,6 @@ key.verify(base64.b64decode(envelope["signatures"][0]["sig"]), message)
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRun:
-    """CPU and wall-clock seconds of a process, its peak memory in MiB, and what it printed."""
-
-    cpu: float
-    seconds: float
-    peak: float
-    printed: str
-
-
 def write_turns(folder: Path, turns: int) -> None:
     """Write turns in sessions of four, a file a day; the newest asr fails twice as often."""
     import duckdb
@@ -123,23 +113,8 @@ def write_turns(folder: Path, turns: int) -> None:
     connection.close()
 
 
-def measured(code: str, *arguments: str) -> ProcessRun:
-    """Run code in a process of its own."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True
-    )
-    printed = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in {0, 1, 3}:
-        sys.exit(f"a run failed: {printed[:500]}")
-    return ProcessRun(
-        cpu=usage.ru_utime + usage.ru_stime,
-        seconds=time.perf_counter() - began,
-        peak=usage.ru_maxrss / 1024,
-        printed=printed,
-    )
+measured = partial(timed, exits=frozenset({0, 1, 3}))
+"""Runs code in a process of its own; without data it failed."""
 
 
 def main() -> None:
@@ -156,7 +131,7 @@ def main() -> None:
         for turns, folder in folders.items():
             subprocess.run([sys.executable, "-c", _WRITE, str(folder), str(turns)], check=True)
         quarter, full = map(str, folders.values())
-        runs: dict[str, list[ProcessRun]] = {name: [] for name in _NAMES}
+        runs: dict[str, list[TimedRun]] = {name: [] for name in _NAMES}
         for run in range(options.runs):
             out = home / f"out-{run}"
             asked = ("--now", NOW, "--workspace", made, "--json")
@@ -190,12 +165,12 @@ def main() -> None:
     print(f"verdict {verdict['verdict']}: {named}, log odds {verdict['log_odds']}; {cells} cells")
 
 
-def _ratio(ours: list[ProcessRun], peers: list[ProcessRun], field: str) -> float:
+def _ratio(ours: list[TimedRun], peers: list[TimedRun], field: str) -> float:
     pairs = zip(ours, peers, strict=True)
     return float(median(getattr(our, field) / getattr(peer, field) for our, peer in pairs))
 
 
-def _row(name: str, runs: list[ProcessRun]) -> str:
+def _row(name: str, runs: list[TimedRun]) -> str:
     cpu, seconds, peak = (
         median(values)
         for values in zip(*((run.cpu, run.seconds, run.peak) for run in runs), strict=True)
