@@ -1,14 +1,32 @@
 """``relkit card`` and ``relkit runbook``: what a release needs on paper."""
 
-import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from relkit.cli.app import Common
 from relkit.cli.output import put, result_is_stored, say, show
 from relkit.core.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from relkit.documents.types import WrittenDocument
+
+
+def _check_paper(format_: str, out: Path | None) -> None:
+    """Refuse to print what is no text."""
+    if format_ == "pdf" and out is None:
+        raise UsageError("--format pdf goes to a file", hint="--out FILE")
+
+
+def _deliver(document: "WrittenDocument", data: bytes, common: Common) -> None:
+    """Print a document itself where it went to no file, else what became of it."""
+    from relkit.documents.view import written_text
+
+    if document.path is None and not common.as_json:
+        put(data.decode())
+    else:
+        show(document, common, text=written_text)
 
 
 def card(
@@ -39,21 +57,16 @@ def card(
     Example: relkit card assistant-asr@2.1.0 --out card.md
     """
     from relkit.documents.run import CardOptions, complete
-    from relkit.documents.view import written_text
     from relkit.wiring import documents as wiring
 
-    if format_ == "pdf" and out is None:
-        raise UsageError("--format pdf goes to a file", hint="--out FILE")
+    _check_paper(format_, out)
     options = CardOptions(subject=subject, format=format_, out=out, strict=strict)
     document, data, made = wiring.card(common.open(), options)
     if out is not None:
         result_is_stored()
     if made.release.yanked is not None:
         say(f"relkit: warning: {subject} is withdrawn since {made.release.yanked}: do not serve it")
-    if out is None and not common.as_json:
-        sys.stdout.write(data.decode())
-    else:
-        show(document, common, text=written_text)
+    _deliver(document, data, common)
     if strict and not complete(made):
         say("the card is not complete (--strict)", quiet=common.quiet)
         raise typer.Exit(ExitCode.FAILED)
@@ -87,18 +100,13 @@ def runbook(
     Example: relkit runbook rollback assistant-asr@2.1.0 --out rollback.md
     """
     from relkit.documents.runbooks import RunbookOptions
-    from relkit.documents.view import written_text
     from relkit.wiring import documents as wiring
 
-    if format_ == "pdf" and out is None:
-        raise UsageError("--format pdf goes to a file", hint="--out FILE")
+    _check_paper(format_, out)
     options = RunbookOptions(kind=kind, subject=subject, format=format_, out=out)
     document, data = wiring.runbook(common.open(), options)
-    if out is None and not common.as_json:
-        put(data.decode())
-        return
     if out is not None:
         result_is_stored()
-    show(document, common, text=written_text)
+    _deliver(document, data, common)
     if out is not None:
         say(f"wrote {document.path}", quiet=common.quiet)

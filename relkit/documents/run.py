@@ -1,6 +1,5 @@
 """``relkit card``: reads the records of a release, checks their digests, writes what they say."""
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,7 +10,6 @@ from relkit.attestation.envelopes import Envelope, parse_envelope, render_envelo
 from relkit.attestation.statements import parse_content
 from relkit.attestation.types import TrustedKey
 from relkit.attestation.verify import VerifyOptions, verify
-from relkit.core import storage
 from relkit.core.codec import decode
 from relkit.core.config import Privacy
 from relkit.core.digests import sha256_bytes
@@ -22,6 +20,7 @@ from relkit.documents.card import NOT_HERE, card_of, identity_digest
 from relkit.documents.card_evaluation import CardRecords, Tail, evidence_of, report_tails
 from relkit.documents.card_files import CARD, eval_results, front_matter, parse_card_text
 from relkit.documents.card_view import card_title, card_values
+from relkit.documents.layout import document_bytes, write_document
 from relkit.documents.ports import DocumentRenderer
 from relkit.documents.types import (
     CardFormat,
@@ -100,18 +99,17 @@ def card(options: CardOptions, ports: CardPorts) -> tuple[WrittenDocument, bytes
     the release, and for a card.yaml that says what it may not.
     """
     made = read_card(options.subject, ports)
-    data = _laid_out(made, options.format, ports)
-    if options.out is not None:
-        storage.write_bytes(options.out, data)
-    if options.strict:
-        ports.keep(_check(made, ports))
-    written = WrittenDocument(
-        path=None if options.out is None else ports.shown(options.out),
-        sha256=hashlib.sha256(data).hexdigest(),
+    data = _formatted(made, options.format, ports)
+    document = write_document(
+        data,
+        options.out,
+        ports.shown,
         not_measured=made.not_measured,
         not_stated=made.not_stated,
     )
-    return written, data, made
+    if options.strict:
+        ports.keep(_check(made, ports))
+    return document, data, made
 
 
 def read_card(subject: str, ports: CardPorts) -> ModelCard:
@@ -325,17 +323,15 @@ def _rollback(release: Release, state: LedgerState, ports: CardPorts) -> Rollbac
         return None
 
 
-def _laid_out(made: ModelCard, format_: CardFormat, ports: CardPorts) -> bytes:
+def _formatted(made: ModelCard, format_: CardFormat, ports: CardPorts) -> bytes:
     if format_ == "eval-results":
         return eval_results(made).encode()
     if format_ == "cyclonedx":
         return model_bom(made, tool_version=ports.tool_version).encode()
-    documents = ports.documents
-    body = documents.markdown("card", card_values(made))
+    body = ports.documents.markdown("card", card_values(made))
     if format_ == "markdown":
-        return f"{front_matter(made)}\n{body}".encode()
-    page = documents.html(body, title=card_title(made))
-    return documents.pdf(page) if format_ == "pdf" else page.encode()
+        body = f"{front_matter(made)}\n{body}"
+    return document_bytes(body, format_, ports.documents, title=card_title(made))
 
 
 def _check(made: ModelCard, ports: CardPorts) -> WrittenCheck:

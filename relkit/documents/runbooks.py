@@ -15,15 +15,14 @@ from relkit.attestation.statements import parse_statement
 from relkit.attestation.types import TrustedKey
 from relkit.attestation.verify import signed_by
 from relkit.canary.policies import CANARY_SCHEMA, parse_canary_policy
-from relkit.core import storage
 from relkit.core.codec import nearest, parse_yaml
-from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.documents.degradation_view import degradation_values
 from relkit.documents.first_hour_view import first_hour_values
 from relkit.documents.incident_view import handoff_values, postmortem_values
 from relkit.documents.launch_view import launch_review_values
+from relkit.documents.layout import document_bytes, write_document
 from relkit.documents.ports import DocumentRenderer
 from relkit.documents.rollout_view import post_release_values, rollout_values
 from relkit.documents.runbook_types import (
@@ -151,8 +150,6 @@ def runbook(options: RunbookOptions, ports: RunbookPorts) -> tuple[WrittenDocume
             f'no runbook "{shown(options.kind)}"',
             hint=nearest(options.kind, KINDS) or f"one of {', '.join(KINDS)}",
         )
-    if kind not in WORDED:
-        raise UsageError(f"the runbook {kind} is not there yet", hint=f"{', '.join(WORDED)} are")
     facts = read_facts(kind, options.subject, ports)
     open_points = OpenPoints()
     worded = WORDED[kind](facts, open_points)
@@ -163,15 +160,11 @@ def runbook(options: RunbookOptions, ports: RunbookPorts) -> tuple[WrittenDocume
         "not_stated": tuple(open_points.not_stated),
     }
     text = ports.documents.markdown(f"runbook-{kind}", values)
-    data = text.encode()
-    if options.format != "markdown":
-        page = ports.documents.html(text, title=str(values["title"]))
-        data = ports.documents.pdf(page) if options.format == "pdf" else page.encode()
-    if options.out is not None:
-        storage.write_bytes(options.out, data)
-    document = WrittenDocument(
-        path=None if options.out is None else ports.shown(options.out),
-        sha256=sha256_bytes(data).partition(":")[2],
+    data = document_bytes(text, options.format, ports.documents, title=str(values["title"]))
+    document = write_document(
+        data,
+        options.out,
+        ports.shown,
         not_measured=tuple(open_points.not_measured),
         not_stated=tuple(open_points.not_stated),
     )
