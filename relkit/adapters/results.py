@@ -11,10 +11,11 @@ from typing import Any
 
 from relkit.audio.types import Quality, SpokenAudio
 from relkit.comparison.types import Row
+from relkit.conversation.types import RESPONSE_STAGES
 from relkit.core import storage
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput
-from relkit.core.metrics import QUALITY_METRICS
+from relkit.core.metrics import QUALITY_METRICS, column_of
 from relkit.core.tokens import Segmenter, tokens
 from relkit.core.values import ErrorCounts
 from relkit.curation.types import ScoredItem
@@ -31,12 +32,17 @@ from relkit.evaluation.run_files import parse_answer, render_answer
 from relkit.evaluation.types import Outcome, Result
 from relkit.scoring.types import ScoredText, Texts
 from relkit.statistics.sums import (
+    CONVERSATION_COUNTS,
+    CONVERSATION_PREFIX,
+    CONVERSATION_TIMES,
     CORE_COLUMNS,
     DETECTION_COLUMNS,
+    PASS_SHARES,
     PROMPT,
     SAFETY_COUNTS,
     SAFETY_PREFIX,
     SPEECH_COLUMNS,
+    UNIT,
 )
 
 _COUNTS = ("hits", "substitutions", "deletions", "insertions")
@@ -75,19 +81,25 @@ class ParquetResults:
             | _columns(speech, "int64", "clipped", "dropouts")
             | _columns(results, "int64", PROMPT)
             | _columns([r.trial for r in results], "float64", *DETECTION_COLUMNS)
-            | _columns([r.safety for r in results], "int64", *SAFETY_COUNTS, prefix=SAFETY_PREFIX),
+            | _columns([r.safety for r in results], "int64", *SAFETY_COUNTS, prefix=SAFETY_PREFIX)
+            | _conversations(results),
         )
 
     def write_texts(
         self, path: Path, results: Sequence[Result], outcomes: Sequence[Outcome]
     ) -> None:
-        """Write the texts of the same rows, with the whole answer as JSON and the audio digest."""
+        """Write the texts of the same rows, with the whole answer as JSON and the audio digest.
+
+        Those stand on the rows of items; a part of one, such as a turn, has its texts alone.
+        """
         import pyarrow as pa
 
+        by_key = {(outcome.id, outcome.repeat): outcome for outcome in outcomes}
+        of_rows = [by_key[r.id, r.repeat] if r.is_item else None for r in results]
         answers = {
-            "answer": [_answer(outcome) for outcome in outcomes],
-            "detail": [_detail(outcome) for outcome in outcomes],
-            "audio": [outcome.audio for outcome in outcomes],
+            "answer": [None if outcome is None else _answer(outcome) for outcome in of_rows],
+            "detail": [None if outcome is None else _detail(outcome) for outcome in of_rows],
+            "audio": [None if outcome is None else outcome.audio for outcome in of_rows],
         }
         _write(
             path,
@@ -105,7 +117,7 @@ class ParquetResults:
         names = ["id", "repeat", "failure", "unusable", "attempts", "cached", "load", "duration"]
         try:
             held = set(pq.read_schema(results).names)  # older runs know nothing of speech
-            names += [name for name in SPEECH_COLUMNS if name in held]
+            names += [name for name in (*SPEECH_COLUMNS, UNIT) if name in held]
             rows = pq.read_table(results, columns=names).to_pylist()
             stored = pq.read_table(texts, columns=["id", "repeat", "answer", "detail", "audio"])
         except (OSError, ArrowException) as error:
@@ -117,7 +129,11 @@ class ParquetResults:
         keys = {(row["id"], row["repeat"]) for row in rows}
         if keys != set(by_key) or not len(keys) == len(rows) == stored.num_rows:
             raise InvalidInput(_OTHER_ROWS)
-        return [_outcome(row, by_key[row["id"], row["repeat"]]) for row in rows]
+        return [
+            _outcome(row, by_key[row["id"], row["repeat"]])
+            for row in rows
+            if row.get(UNIT) in {None, "conversation"}
+        ]
 
 
 def _columns(items: Sequence[object], kind: str, *names: str, prefix: str = "") -> Cells:
@@ -143,6 +159,32 @@ def _scores(scores: Sequence[ScoredText | None]) -> Cells:
         | _columns(counts, "int64", "capped_errors")
         | _columns(scores, "int64", "entities", "entity_errors", "keywords", "keyword_errors")
         | _columns(scores, "bool_", "runaway", "loop")
+    )
+
+
+def _conversations(results: Sequence[Result]) -> Cells:
+    """Return what rows add to the metrics of conversations and streams, nothing for others."""
+    import pyarrow as pa
+
+    if results and all(
+        r.unit is None and r.conversation is None and r.times is None for r in results
+    ):
+        return {}
+
+    counts = [r.conversation for r in results]
+    times = [r.times for r in results]
+    plain = [name for name in CONVERSATION_TIMES if not name.startswith("stage_ms")]
+    return (
+        _columns(results, "string", UNIT)
+        | _columns(counts, "int64", *CONVERSATION_COUNTS, prefix=CONVERSATION_PREFIX)
+        | _columns(counts, "float64", *PASS_SHARES, prefix=CONVERSATION_PREFIX)
+        | _columns(times, "float64", *plain)
+        | {
+            column_of(f"stage_ms.{stage}"): pa.array(
+                [None if row is None else row.stages.get(stage) for row in times], pa.float64()
+            )
+            for stage in RESPONSE_STAGES
+        }
     )
 
 

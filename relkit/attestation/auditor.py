@@ -75,6 +75,7 @@ RATES = {  # name: errors, units, utterances with such units
     "wer_raw": ("raw_errors", "raw_words", "with_raw_words"),
     "cer": ("char_errors", "characters", "with_characters"),
     "min_dcf": ("dcf_cost", "dcf_weight", "scarce"),
+    "partial_churn": ("taken_back", "final_words", "with_final_words"),
 }
 
 SHARES = {  # the same, and never above 1
@@ -97,6 +98,27 @@ SHARES = {  # the same, and never above 1
     "utility_under_attack": ("attacked_tasks_done", "attacked_tasks", "attacked_tasks"),
     "pii_readback_rate": ("readbacks", "readback_chances", "readback_chances"),
     "voice_consent_rate": ("consented_voices", "voices", "with_voices"),
+    "no_response_rate": ("unanswered", "turns", "turns"),
+    "early_response_rate": ("early", "turns", "turns"),
+    "false_eot_rate": ("false_ends", "endpointed", "endpointed"),
+    "missed_eot_rate": ("missed_ends", "observed_ends", "observed_ends"),
+    "forced_eot_rate": ("forced_ends", "observed_ends", "observed_ends"),
+    "yield_rate": ("yields", "interruptions", "interruptions"),
+    "false_yield_rate": ("false_yields", "ignorable_over_speech", "ignorable_over_speech"),
+    "false_reply_rate": ("false_replies", "ignorable_in_silence", "ignorable_in_silence"),
+    "over_budget_rate": ("over_budget", "budgeted", "budgeted"),
+    "task_success": ("tasks_done", "tasks", "tasks"),
+    "pass_all_k": ("pass_all", "pass_scored", "pass_scored"),
+    "pass_any_k": ("pass_any", "pass_scored", "pass_scored"),
+    "tool_call_validity": ("valid_calls", "calls", "with_calls"),
+    "unconfirmed_sensitive_rate": ("unconfirmed_calls", "sensitive_calls", "with_sensitive_calls"),
+    "tool_call_accuracy": ("tool_matches", "tool_pairs", "with_tool_pairs"),
+    "empty_argument_rate": ("empty_arguments", "tool_calls", "with_tool_calls"),
+    "forbidden_tool_rate": ("forbidden", "forbidding", "forbidding"),
+    "revision_rate": ("revisions", "updates", "with_updates"),
+    "unstable_rate": ("unstable", "streamed", "streamed"),
+    "false_final_rate": ("false_finals", "finals", "finals"),
+    "speculation_waste": ("wasted_speculations", "speculations", "with_speculations"),
 }
 
 SAFETY = {  # an exchange without an answer is in none of them
@@ -117,19 +139,49 @@ AMOUNTS = {  # numerator, denominator, what counts the units
     "first_byte_ms.mean": ("first_byte_ms", "first_byte_timed", "first_byte_timed"),
     "first_audio_ms.mean": ("first_audio_ms", "first_audio_timed", "first_audio_timed"),
     "leading_silence_ms.mean": ("leading_silence_ms", "spoken", "spoken"),
+    **{
+        f"{name}.mean": (column, f"{column}_timed", f"{column}_timed")
+        for name in (
+            "response_ms",
+            "eot_delay_ms",
+            "barge_in_stop_ms",
+            "dead_air_ms",
+            "overlap_ms",
+            "first_partial_ms",
+            "stage_ms.endpoint",
+            "stage_ms.asr",
+            "stage_ms.retrieval",
+            "stage_ms.tool",
+            "stage_ms.llm",
+            "stage_ms.tts",
+            "stage_ms.playout",
+            "stage_ms.unexplained",
+        )
+        for column in (name.replace(".", "_"),)
+    },
 }
 
 QUALITY = ["dnsmos_sig", "dnsmos_bak", "dnsmos_ovrl", "dnsmos_p808", "plcmos", "pesq", "stoi"]
 MORE_IS_BETTER = {"rtfx", *(f"{name}.{part}" for name in QUALITY for part in ("mean", "p10"))}
 UNITS = {
     "rtf": "ratio",
+    "partial_churn": "ratio",
     "min_dcf": "ratio",
     "rtfx": "ratio",
     "stoi": "ratio",
     **dict.fromkeys(QUALITY[:-1], "mos"),
 }
 CLUMPED = {"wer", "wer_raw", "wer_capped", "cer", "impersonation_eer", "min_dcf"}
-MORE_IS_BETTER |= {"utility_under_attack", "voice_consent_rate"}
+MORE_IS_BETTER |= {
+    "utility_under_attack",
+    "voice_consent_rate",
+    "yield_rate",
+    "task_success",
+    "pass_all_k",
+    "pass_any_k",
+    "tool_call_validity",
+    "tool_call_accuracy",
+}
 
 
 class Metric:
@@ -145,7 +197,7 @@ class Metric:
         if name == "wil":
             self.top, self.bottom, self.n, self.utterances = "", "", "words", "with_words"
             return
-        base, _, statistic = name.partition(".")
+        base, _, statistic = name.rpartition(".")
         if base in QUALITY and statistic == "mean":
             columns = (base, f"{base}_scored", f"{base}_scored")
         else:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from relkit.core.arrays import FloatArray, IntArray
+from relkit.core.metrics import column_of, split_metric
 from relkit.core.slices import OVERALL, matches
 from relkit.gate.evidence import COMPARING, Compared
 from relkit.gate.types import (
@@ -250,9 +251,9 @@ def _percentile_pairs(
 def _percentile_metrics(rules: Sequence[Rule]) -> Iterator[tuple[str, str, float]]:
     """Yield (metric, column of measurements, share) of each percentile, once."""
     for metric in dict.fromkeys(rule.metric for rule in rules):
-        column, _, statistic = metric.partition(".")
+        base, statistic = split_metric(metric)
         if statistic in PERCENTILES:
-            yield metric, column, PERCENTILES[statistic]
+            yield metric, column_of(base), PERCENTILES[statistic]
 
 
 def _kept(rules: Sequence[Rule], metric: str, slices: Sequence[str]) -> list[str]:

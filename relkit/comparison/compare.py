@@ -23,7 +23,7 @@ from relkit.comparison.types import (
 )
 from relkit.core.codec import as_type
 from relkit.core.errors import InvalidInput, NoData, UsageError
-from relkit.core.metrics import METRICS, STATISTICS, expand
+from relkit.core.metrics import METRICS, STATISTICS, column_of, expand, split_metric
 from relkit.core.slices import OVERALL
 from relkit.core.wording import clustering
 from relkit.evaluation.plausibility import SAME_ERRORS, hidden_loops
@@ -88,7 +88,7 @@ def compare(options: CompareOptions, ports: ComparePorts) -> CompareReport:
         pairing = pairs.pairing(header.suite.slices)
         _check_pairing(pairing, ours, theirs)
         sums = pairs.sums(header.suite.slices, findings.columns_needed(name))
-        column = name.partition(".")[0]
+        column = column_of(split_metric(name)[0])
         values = None if name in RATE_METRICS else pairs.values(header.suite.slices, column)
         differences = findings.metric_differences(name, sums, values)
         overall = _overall(name, differences, sums, ours)
@@ -153,7 +153,7 @@ def _metric(requested: str | None, ours: EvalReport, theirs: EvalReport) -> str:
         if name in STATISTICS:
             hint = "name a statistic: " + ", ".join(f"{name}.{each}" for each in STATISTICS[name])
         raise UsageError(f'no metric "{name}" to compare', hint=hint)
-    if not comparable(name, METRICS[name.partition(".")[0]].unit, ours, theirs):
+    if not comparable(name, METRICS[split_metric(name)[0]].unit, ours, theirs):
         raise InvalidInput(
             f"{name} cannot be compared: {_load_reason(ours, theirs)}",
             hint="run both on the same machine with the same --jobs, without cached answers",
@@ -234,7 +234,8 @@ def _timings(ours: EvalReport, theirs: EvalReport, pairs: ComparedPairs) -> dict
         if sums is not None and name in RATE_METRICS:
             by_slice = findings.metric_differences(name, sums, None)
         else:
-            by_slice = findings.percentiles(name, pairs.values([OVERALL], name.partition(".")[0]))
+            column = column_of(split_metric(name)[0])
+            by_slice = findings.percentiles(name, pairs.values([OVERALL], column))
         if OVERALL in by_slice:
             differences[name] = by_slice[OVERALL]
     return differences

@@ -22,7 +22,7 @@ from relkit.comparison.types import (
     WordChange,
 )
 from relkit.core.arrays import FloatArray
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import metric_of, split_metric
 from relkit.core.slices import OVERALL
 from relkit.core.tokens import Segmenter
 from relkit.core.values import Estimate
@@ -75,7 +75,7 @@ def metric_differences(
 
 def percentiles(metric: str, values: PairedValues) -> dict[str, Difference]:
     """Return the difference of a percentile (``latency_ms.p95``) in each slice."""
-    share = PERCENTILES[metric.partition(".")[2]]
+    share = PERCENTILES[split_metric(metric)[1]]
     definition = metric_of(metric)
     differences = percentile_differences(
         share, values, unit=definition.unit, better=definition.better

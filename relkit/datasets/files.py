@@ -14,15 +14,18 @@ from relkit.core.values import Id, Limits, Shape
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.selection import RESERVED, default_id
 from relkit.datasets.types import (
+    Acoustics,
     AgentCase,
     AudioSpan,
     Consent,
     DatasetLock,
     DatasetSettings,
     Entity,
+    ExpectedOutcome,
     Inside,
     LockedAudio,
     Md5,
+    ScriptEntry,
     Text,
     Utterance,
 )
@@ -37,14 +40,17 @@ class ManifestRow:
 
     FILE: ClassVar = Shape(open=True)
 
-    audio_filepath: Text
+    audio_filepath: Text | None = None
     offset: Seconds | None = None
     duration: Seconds | None = None
-    text: str
+    text: str | None = None
     id: Id | None = None
     consent: Consent = Consent.UNKNOWN
     entities: tuple[Entity, ...] = ()
     case: AgentCase | None = None
+    script: tuple[ScriptEntry, ...] = ()
+    expect: ExpectedOutcome | None = None
+    acoustics: Acoustics | None = None
 
 
 _KEYS = frozenset(item.name for item in fields(ManifestRow))
@@ -93,18 +99,65 @@ def refuse_duplicates(utterances: Iterable[Utterance], *, source: str) -> None:
 def _utterance(line: str, source: str, number: int) -> Utterance:
     document = parse_json(line, source=source, line=number)
     row = parse(ManifestRow, document, source=source, line=number)
+    if row.script:
+        path, text, name = "", "", row.id or ""
+        _check_script(row, source, number)
+    else:
+        path, text = row.audio_filepath or "", row.text or ""
+        for key, value in (("audio_filepath", row.audio_filepath), ("text", row.text)):
+            if value is None:
+                raise InvalidInput(
+                    f'{where(source, number)}: the key "{key}" is missing',
+                    hint='a line has audio and its text, or the "script" of a conversation',
+                )
+        name = row.id or default_id(path, row.offset)
     return Utterance(
-        id=row.id or default_id(row.audio_filepath, row.offset),
-        audio=AudioSpan(path=row.audio_filepath, offset_s=row.offset, length_s=row.duration),
-        reference=row.text,
+        id=name,
+        audio=AudioSpan(path=path, offset_s=row.offset, length_s=row.duration),
+        reference=text,
         attributes=_with_channel(
             _attributes(cast("Mapping[str, JsonValue]", document), source, number), row.case
         ),
         entities=row.entities,
         consent=row.consent,
         case=row.case,
+        script=row.script,
+        expect=row.expect,
+        acoustics=row.acoustics,
         line=number,
     )
+
+
+def _check_script(row: ManifestRow, source: str, line: int) -> None:
+    """Refuse a conversation that cannot be held as it is written; raises InvalidInput."""
+    at = where(source, line)
+    if row.id is None:
+        raise InvalidInput(f'{at}: the key "id" is missing', hint="name the conversation")
+    if row.audio_filepath is not None or row.offset is not None:
+        raise InvalidInput(
+            f'{at}: a conversation has no "audio_filepath" of its own',
+            hint="name the clips in its script",
+        )
+    earlier: list[str] = []
+    for entry in row.script:
+        if entry.turn in earlier:
+            raise InvalidInput(
+                f'{at}: two entries of the script are called "{shown(entry.turn)}"',
+                hint="give every entry a name of its own",
+            )
+        if entry.when.turn is not None and entry.when.turn not in earlier:
+            raise InvalidInput(
+                f'{at}: "{shown(entry.turn)}" waits for "{shown(entry.when.turn)}", which does '
+                "not come before it",
+                hint="name an earlier entry of the script",
+            )
+        earlier.append(entry.turn)
+    sound = row.acoustics
+    if sound is not None and (sound.noise is None) != (sound.snr_db is None):
+        raise InvalidInput(
+            f'{at}: "acoustics": "noise" and "snr_db" need each other',
+            hint="name a noise clip and how far it lies below the speech",
+        )
 
 
 def _with_channel(attributes: dict[str, str], case: AgentCase | None) -> dict[str, str]:

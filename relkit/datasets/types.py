@@ -74,6 +74,91 @@ class AgentCase:
     planted: tuple[Text, ...] = ()
 
 
+SpeechLabel = Literal["turn", "backchannel", "non_directed", "vocal_tic", "noise"]
+"""What an entry of a script is: a turn of the user, which wants an answer, or what wants none: an
+"uh-huh", words to somebody else, a cough, a noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class When:
+    """When an entry of a script begins: ``ms`` after something.
+
+    ``after`` is ``start`` (of the conversation), ``agent_speech_start``, ``agent_speech_stop``,
+    ``user_speech_stop``, or the kind of any other event; the first one counts that is later than
+    the entry before began. ``turn`` names an earlier entry whose event it has to be.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    after: Text = "agent_speech_stop"
+    ms: Annotated[float, Limits(ge=0, le=600_000)] = 0.0
+    turn: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptEntry:
+    """What the user says, or what is heard at the user's side, and when.
+
+    ``bounds_ms`` are the first and the last moment of speech within the clip, in ms, by the
+    dataset's lock; None where it is not locked.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    turn: Text
+    audio_filepath: Text
+    text: str = ""
+    label: SpeechLabel = "turn"
+    when: When = field(default_factory=When)
+    bounds_ms: tuple[float, float] | None = field(default=None, metadata=OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acoustics:
+    """What the microphone hears besides the user: a noise, and the loudspeaker.
+
+    ``noise`` is a clip that is repeated, mixed in at ``snr_db`` to the speech of the script.
+    ``echo_db`` is the level of the loudspeaker's sound at the microphone relative to what it plays,
+    after ``echo_ms``. ``seed`` decides where the noise begins.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    noise: Text | None = None
+    snr_db: Annotated[float, Limits(ge=-30, le=80)] | None = None
+    echo_db: Annotated[float, Limits(ge=-90, le=0)] | None = None
+    echo_ms: Annotated[float, Limits(ge=0, le=500)] = 40.0
+    seed: Annotated[int, Limits(ge=0, le=2**32 - 1)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedCall:
+    """A call that a conversation has to lead to; ``arguments`` are compared normalized."""
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    name: Text
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedOutcome:
+    """What has to hold at the end of a conversation for its task to be done.
+
+    ``tools`` is None where the calls do not matter, and () where there must be none. ``state`` is
+    compared key by key. ``rubrics`` are for judges.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    tools: tuple[ExpectedCall, ...] | None = None
+    no_tools: tuple[Text, ...] = ()
+    says: tuple[Text, ...] = ()
+    never_says: tuple[Text, ...] = ()
+    state: Mapping[str, Any] | None = None
+    rubrics: tuple[Text, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioSpan:
     """Where the audio of an utterance lies: path inside the dataset, offset and length in s.
@@ -92,7 +177,8 @@ class Utterance:
     """One labelled item of a dataset.
 
     ``attributes`` are the slice columns of the manifest (strings); ``case`` is what an exchange
-    with an agent is about; ``line`` is the manifest line it came from, for messages.
+    with an agent is about; ``line`` is the manifest line it came from, for messages. A conversation
+    has a ``script``, and no audio of its own.
     """
 
     id: str
@@ -102,6 +188,9 @@ class Utterance:
     entities: tuple[Entity, ...] = ()
     consent: Consent = Consent.UNKNOWN
     case: AgentCase | None = None
+    script: tuple[ScriptEntry, ...] = ()
+    expect: ExpectedOutcome | None = None
+    acoustics: Acoustics | None = None
     line: int = 0
 
 
@@ -109,6 +198,8 @@ class UnusableReason(StrEnum):
     """Why an item could not be given to the system; it is not scored and lowers coverage.
 
     ``not_judged``: the system had it, and the record does not tell what its answer was worth.
+    ``not_paced``: audio was sent too late, so that the harness and not the system is measured.
+    ``no_truth``: nobody knows when the user spoke, or what the loudspeaker played.
     """
 
     MISSING = "missing"
@@ -119,6 +210,8 @@ class UnusableReason(StrEnum):
     TOO_LONG = "too_long"
     OUTSIDE = "outside"
     NOT_JUDGED = "not_judged"
+    NOT_PACED = "not_paced"
+    NO_TRUTH = "no_truth"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +253,9 @@ class AnswerEvent:
 
     An agent's are, besides others: ``readback`` of a call it is about to make (``tool``,
     ``arguments``), ``confirm`` and ``deny`` by a ``speaker``, and ``attack`` by a ``channel`` with
-    a ``goal``, where the dataset does not say that the exchange is attacked.
+    a ``goal``, where the dataset does not say that the exchange is attacked. In a conversation
+    ``turn`` names the entry of the script, ``label`` what it is, and ``data`` holds numbers and
+    names of the kind (docs/conversations.md, section "Events").
     """
 
     t_ms: Milliseconds
@@ -171,6 +266,9 @@ class AnswerEvent:
     speaker: Literal["user", "agent", "other"] | None = field(default=None, metadata=OMITTED)
     channel: AttackChannel | None = field(default=None, metadata=OMITTED)
     goal: Goal | None = field(default=None, metadata=OMITTED)
+    turn: Text | None = field(default=None, metadata=OMITTED)
+    label: SpeechLabel | None = field(default=None, metadata=OMITTED)
+    data: Mapping[str, Any] | None = field(default=None, metadata=OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +276,9 @@ class Answer:
     """What a system said about one clip: the answer protocol (docs/cli.md, section "Answers").
 
     ``latency_ms`` and ``first_byte_ms`` are in milliseconds by ``clock``; ``usage`` holds numbers
-    by name, ``tool_calls`` JSON documents, ``audio`` the path of spoken output.
+    by name, ``tool_calls`` JSON documents, ``audio`` the path of spoken output. Of a conversation
+    ``audio`` is the stereo recording (user, agent), ``duration_ms`` its length, and ``state`` what
+    the system's world was like at its end.
     """
 
     FILE: ClassVar = Shape(omitted=True)
@@ -191,13 +291,16 @@ class Answer:
     events: tuple[AnswerEvent, ...] = ()
     usage: Mapping[str, float] = field(default_factory=dict)
     tool_calls: tuple[object, ...] = ()
+    duration_ms: Milliseconds | None = None
+    state: Mapping[str, Any] | None = None
 
 
 class FailureReason(StrEnum):
     """Why a system gave no answer; all words of the utterance then count as deleted.
 
-    The last three belong to systems that speak: the clip is empty or silent, it cannot be decoded,
-    or the recogniser (not the system under test) did not answer.
+    Three belong to systems that speak: the clip is empty or silent, it cannot be decoded, or the
+    recogniser (not the system under test) did not answer. ``closed``: an agent ended a conversation
+    before its script did; ``flooded``: it sent more than anybody could play or read.
     """
 
     TIMEOUT = "timeout"
@@ -210,6 +313,8 @@ class FailureReason(StrEnum):
     NO_SPEECH = "no_speech"
     BAD_AUDIO = "bad_audio"
     NOT_HEARD = "not_heard"
+    CLOSED = "closed"
+    FLOODED = "flooded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.core.metrics import help_of, metric_of
+from relkit.core.metrics import column_of, help_of, metric_of, split_metric
 from relkit.core.slices import OVERALL, columns_of
 from relkit.core.values import Estimate, to_minute
 from relkit.core.wording import count, interval, number
@@ -239,7 +239,7 @@ def report_tails(
     everything = overall_if_any(report)
     tails: dict[tuple[str, str], Tail] = {}
     for name, estimate in {} if everything is None else everything.metrics.items():
-        values = timings.get(name.partition(".")[0])
+        values = timings.get(column_of(split_metric(name)[0]))
         if values is None or estimate.value is None or OVERALL not in values.slices:
             continue
         rows = values.slice_index == values.slices.index(OVERALL)

@@ -9,6 +9,14 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, ClassVar, Literal
 
 from relkit.audio.types import Quality, QualitySummary, SpeechSummary, SpokenAudio
+from relkit.conversation.types import (
+    DEFAULT_WINDOWS,
+    ConversationCounts,
+    ConversationSummary,
+    ConversationTimes,
+    ReactionWindows,
+    TimingSource,
+)
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.metrics import METRICS, PREDICTED, expand, metric_of
@@ -117,6 +125,7 @@ class EvalReport:
     entity_types: tuple[EntityType, ...] = field(default=(), metadata=OPTIONAL)
     quality: QualitySummary | None = field(default=None, metadata=OPTIONAL)
     speech: SpeechSummary | None = field(default=None, metadata=OPTIONAL)
+    conversations: ConversationSummary | None = field(default=None, metadata=OPTIONAL | OMITTED)
     registered: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=OPTIONAL)
     cluster: str = field(default="cluster", metadata=OPTIONAL)
     shared_prompts: int | None = field(default=None, metadata=OPTIONAL | OMITTED)
@@ -134,11 +143,12 @@ class EvalReport:
 
 
 Scalar = str | int | float | bool | None
-Task = Literal["asr", "tts", "agent"]
+Task = Literal["asr", "tts", "agent", "turn", "stream"]
 Name = Annotated[str, Limits(min_length=1, max_length=200)]
 ToolFileName = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.ya?ml$")]
 """The name of a file beside the suite."""
 Voice = Annotated[str, Limits(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+./-]{0,79}$")]
+SocketAddress = Annotated[str, Limits(pattern=r"^wss?://[^\s@]+$")]
 Address = Annotated[str, Limits(pattern=r"^https?://[^\s@]+$")]
 Variable = Annotated[str, Limits(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """The name of an environment variable."""
@@ -239,6 +249,51 @@ class Command(System):
     run: Name
 
 
+ConversationProtocol = Literal["pcm", "twilio", "rtvi", "openai-realtime"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceWs(System):
+    """A running voice agent that is spoken to over a WebSocket, in real time.
+
+    ``sample_rate`` in Hz is that of both directions. ``protocol`` names a table of message types
+    (docs/conversations.md, section "Protocols"). ``headers_env`` maps a header to the environment
+    variable that holds its value. ``timeout_s`` bounds a conversation, besides what its script
+    takes.
+    """
+
+    kind: Literal["voice-ws"] = field(default="voice-ws", metadata=REQUIRED)
+    url: SocketAddress
+    protocol: ConversationProtocol = "pcm"
+    sample_rate: Literal[8000, 16000, 24000, 48000] = 16000
+    headers_env: Mapping[str, Variable] | None = field(default=None, metadata=OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoAgent(System):
+    """The small voice agent that comes with relkit, started here for as long as it is spoken to.
+
+    ``stop_ms`` of silence end a turn; with ``barge_in`` it stops when somebody speaks.
+    """
+
+    kind: Literal["demo-agent"] = field(default="demo-agent", metadata=REQUIRED)
+    stop_ms: Annotated[int, Limits(ge=50, le=10_000)] = 500
+    barge_in: bool = True
+    model: Name = "tiny.en"
+    voice: Voice = "en-us"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsrWs(System):
+    """A recogniser that hears audio over a WebSocket and gives partials as JSON lines."""
+
+    kind: Literal["asr-ws"] = field(default="asr-ws", metadata=REQUIRED)
+    url: SocketAddress
+    protocol: Literal["pcm"] = "pcm"
+    sample_rate: Literal[8000, 16000, 24000, 48000] = 16000
+    headers_env: Mapping[str, Variable] | None = field(default=None, metadata=OMITTED)
+
+
 ANSWER_KEYS = ("id", "error", *(item.name for item in fields(Answer)))
 """The keys of an answer line (docs/cli.md, section "Answers")."""
 
@@ -271,7 +326,17 @@ class Recorded(System):
 
 
 AnySystem = Annotated[
-    FasterWhisper | OpenAIHttp | OpenAISpeech | Command | Recorded | Espeak | Flite | Hibari,
+    FasterWhisper
+    | OpenAIHttp
+    | OpenAISpeech
+    | Command
+    | Recorded
+    | Espeak
+    | Flite
+    | Hibari
+    | VoiceWs
+    | DemoAgent
+    | AsrWs,
     Tagged("kind"),
 ]
 Recogniser = Annotated[FasterWhisper | OpenAIHttp | Command, Tagged("kind")]
@@ -317,6 +382,10 @@ class Suite:
     ``recogniser`` listens to what a system of the task tts says, and is None for every other task.
     ``detection_cost`` is what errors of a detector of spoofed speech cost, for ``min_dcf``.
     ``tools`` is the file, beside the suite, of the tools that an agent may call (docs/safety.md).
+    Of conversations ``windows`` say how long reactions may take, ``source`` what latencies are
+    measured on, ``budget`` maps a metric in ms to what its p95 should stay below, and ``k`` is how
+    many repeats ``pass_all_k`` and ``pass_any_k`` are about (None: all). ``pace`` is how a stream
+    is sent: faster than real time its times mean nothing.
     """
 
     schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
@@ -338,13 +407,28 @@ class Suite:
     recogniser: Recogniser | None = None
     detection_cost: DetectionCost | None = field(default=None, metadata=OMITTED)
     tools: ToolFileName | None = field(default=None, metadata=OMITTED)
+    windows: ReactionWindows = field(default=DEFAULT_WINDOWS, metadata=OMITTED)
+    source: TimingSource = field(default="audio", metadata=OMITTED)
+    budget: Mapping[Name, Annotated[float, Limits(gt=0)]] | None = field(
+        default=None, metadata=OMITTED
+    )
+    k: Annotated[int, Limits(ge=1, le=100)] | None = field(default=None, metadata=OMITTED)
+    pace: Literal["realtime", "fast"] = field(default="realtime", metadata=OMITTED)
 
 
-JOBS: Mapping[Task, str] = {"asr": "listens", "tts": "speaks", "agent": "acts"}
+JOBS: Mapping[Task, str] = {
+    "asr": "listens",
+    "tts": "speaks",
+    "agent": "acts",
+    "turn": "converses",
+    "stream": "gives partials",
+}
 DOES: Mapping[Task, tuple[type[System], ...]] = {
     "asr": (FasterWhisper, OpenAIHttp, Command, Recorded),
     "tts": (OpenAISpeech, Command, Espeak, Flite, Hibari),
     "agent": (Recorded, Command),
+    "turn": (VoiceWs, DemoAgent, Command, Recorded),
+    "stream": (AsrWs, OpenAIHttp, Command, Recorded),
 }
 """The systems that do what a task asks for."""
 RECOGNISERS = (FasterWhisper, OpenAIHttp, Command)
@@ -401,16 +485,23 @@ class RunHeader:
     limit: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
+RowUnit = Literal["conversation", "turn", "interruption"]
+"""What a row is where it is no utterance; an interruption is an entry of a script that is no
+turn."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One utterance and repeat of a run.
+    """One row of a run: an utterance, or a part of one, in one repeat.
 
     ``score`` is None where the item was unusable; a failed item is scored as all deleted and names
     its ``failure``. Times in ms, ``duration`` in s; ``slices`` are the columns the data is cut by.
     ``quality`` is that of the audio, None where the suite does not ask for it. ``prompt_number`` is
-    the same for what was to be read alike, None where nothing was. ``trial`` is what a scored trial
-    of a detector of spoofed speech adds. ``safety`` is what an exchange with an agent adds to the
-    safety metrics, None where nothing was evaluated.
+    the same for what was to be read alike, None where nothing was. ``unit`` is None for an
+    utterance; a ``conversation`` has rows of its parts besides its own, whose ids begin with its id
+    and ``#``. ``conversation`` and ``times`` are what the row adds to their metrics. ``trial`` is
+    what a scored trial of a detector of spoofed speech adds. ``safety`` is what an exchange with an
+    agent adds to the safety metrics, None where nothing was evaluated.
     """
 
     id: str
@@ -432,6 +523,14 @@ class Result:
     prompt_number: int | None = None
     trial: TrialCosts | None = None
     safety: SafetyCounts | None = None
+    unit: RowUnit | None = None
+    conversation: ConversationCounts | None = None
+    times: ConversationTimes | None = None
+
+    @property
+    def is_item(self) -> bool:
+        """Whether the row stands for an item of the dataset, and not for a part of one."""
+        return self.unit in {None, "conversation"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import metric_of, split_metric
 from relkit.core.values import Estimate
 from relkit.core.wording import chance, count, counted, interval, number
 from relkit.gate.plan_types import Assumed, SlicePlan
@@ -92,7 +92,7 @@ def _never(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
 
 
 def _too_few_values(rule: Rule, plan: SlicePlan) -> SlicePlan | None:
-    share = PERCENTILES[rule.metric.partition(".")[2]]
+    share = PERCENTILES[split_metric(rule.metric)[1]]
     ends = [share] if rule.max is not None else []
     ends += [1.0 - share] if rule.min is not None else []
     needed = max(percentiles.values_needed(end) for end in ends)

@@ -9,7 +9,7 @@ passes"); what is in order with them is not listed: it cannot be the only thing 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from relkit.core.metrics import SAFETY_METRICS, TIMING_METRICS, metric_of
+from relkit.core.metrics import SAFETY_METRICS, TIMING_METRICS, metric_of, split_metric
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
 from relkit.core.wording import clusters, count, counted, duration, limit, number
@@ -300,7 +300,7 @@ def _cannot_judge(rule: Rule, evidence: Evidence) -> RuleResult | None:
     if (spec := spec_of(rule.slice).name) not in evidence.specs:
         reason = f"the candidate's results are not cut by {spec}"
         return new_result(rule, rule.slice, Verdict.ERROR, "not_cut", reason)
-    if rule.metric.partition(".")[0] in _LOAD_METRICS:
+    if split_metric(rule.metric)[0] in _LOAD_METRICS:
         comparing = rule.test in COMPARING
         sides = (evidence.baseline, evidence.anchor) if comparing else ()
         loads = {evidence.candidate.load, *(s.report.load for s in sides if s is not None)}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import column_of, metric_of, split_metric
 from relkit.core.slices import SliceSpec, columns_of, is_pattern, matches, spec_of
 from relkit.core.values import Estimate
 from relkit.datasets.types import NO_VALUE
@@ -65,11 +65,12 @@ class Compared:
             elif self.unpaired is not None:
                 differences = unpaired_differences(RATE_METRICS[metric], *self.unpaired)
         else:
-            base, _, statistic = metric.partition(".")
-            if base in self.values and statistic in PERCENTILES:
+            base, statistic = split_metric(metric)
+            column = column_of(base)
+            if column in self.values and statistic in PERCENTILES:
                 share, definition = PERCENTILES[statistic], metric_of(metric)
                 differences = percentile_differences(
-                    share, self.values[base], unit=definition.unit, better=definition.better
+                    share, self.values[column], unit=definition.unit, better=definition.better
                 )
         return {item.slice: item for item in differences}
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import NamedTuple
 
-from relkit.core.metrics import METRICS
+from relkit.core.metrics import METRICS, split_metric
 from relkit.core.values import WITHIN, Estimate
 from relkit.gate.evidence import FAMILY_ALPHA, Compared, Evidence, correction_of
 from relkit.gate.reasons import reason_of
@@ -247,7 +247,7 @@ def new_result(
     rule: Rule, key: str, verdict: Verdict = Verdict.ERROR, code: str = "", reason: str = ""
 ) -> RuleResult:
     """Return a result of a rule in one slice, without numbers yet."""
-    unit = METRICS[base].unit if (base := rule.metric.partition(".")[0]) in METRICS else "fraction"
+    unit = METRICS[base].unit if (base := split_metric(rule.metric)[0]) in METRICS else "fraction"
     return RuleResult(
         rule=rule.id,
         slice=key,

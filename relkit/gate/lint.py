@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
-from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
+from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of, split_metric
 from relkit.core.slices import escape_value, expand_slices, is_pattern
 from relkit.core.wording import amount, chance, clusters, counted, limit, margin, number
 from relkit.gate.facts import planned_slices, size_of, too_small
@@ -104,7 +104,7 @@ def _noise(
     rule: Rule, facts: SelectionFacts | None, observed: Mapping[tuple[str, str], float]
 ) -> Iterator[LintFinding]:
     """Find bounds on quality scores that lie within the noise of the model that predicts them."""
-    base = rule.metric.partition(".")[0]
+    base, _ = split_metric(rule.metric)
     if base not in QUALITY_METRICS:
         return
     default = MOS_NOISE if base in PREDICTED else 0.0
@@ -147,7 +147,7 @@ def _on_data(rule: Rule, facts: SelectionFacts, plan: RulePlan | None) -> Iterat
 
 def _unmeasured(rule: Rule, facts: SelectionFacts) -> LintFinding | None:
     """Find a metric that the suite does not measure and that results cannot be asked for later."""
-    base = rule.metric.partition(".")[0]
+    base, _ = split_metric(rule.metric)
     if facts.metrics is None:
         return None
     spoken = base in _SPOKEN and facts.task != "tts"
@@ -162,7 +162,7 @@ def _unmeasured(rule: Rule, facts: SelectionFacts) -> LintFinding | None:
         severity_of(rule),
         "metric_not_measured",
         f"{rule.metric} is measured {why}; the suite {facts.suite} has none",
-        _near(base, [name.partition(".")[0] for name in facts.metrics])
+        _near(base, [split_metric(name)[0] for name in facts.metrics])
         or f'add "{base}" to the metrics of the suite, or remove the rule',
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relkit.core.errors import InvalidInput, UsageError
+from relkit.core.metrics import column_of, split_metric
 from relkit.core.slices import OVERALL, columns_of, spec_of
 from relkit.datasets.ports import VersionedDatasets
 from relkit.datasets.types import Dataset
@@ -234,11 +235,11 @@ def _with_pairs(
     differences: dict[tuple[str, str], Difference] = {}
     regressions: dict[tuple[str, str], Regression] = {}
     for metric in metrics:
-        column, _, statistic = metric.partition(".")
+        base, statistic = split_metric(metric)
         by_slice = (
             rate_differences(RATE_METRICS[metric], sums)
             if metric in RATE_METRICS
-            else percentile_differences(PERCENTILES[statistic], values[column], unit="ms")
+            else percentile_differences(PERCENTILES[statistic], values[column_of(base)], unit="ms")
         )
         differences |= {(metric, item.slice): item for item in by_slice}
     slices = {rule.id: planned_slices(rule, facts) for rule in rules}

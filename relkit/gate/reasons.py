@@ -6,7 +6,7 @@ A reason is written into the decision, for people; no program reads it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from relkit.core.metrics import METRICS, Better
+from relkit.core.metrics import METRICS, Better, split_metric
 from relkit.core.wording import (
     NONE,
     amount,
@@ -89,7 +89,7 @@ def _allowed(result: RuleResult, more: int) -> str:
 
 def _better(metric: str) -> Better:
     """Return which way a metric gets better; down for one of another version of relkit."""
-    definition = METRICS.get(metric.partition(".")[0])
+    definition = METRICS.get(split_metric(metric)[0])
     return "down" if definition is None else definition.better
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from relkit.comparison.types import CompareReport, Finding, OverallChange, SliceChange
 from relkit.comparison.view import change_cells, finding_words
 from relkit.core.charts import PlottedEstimate, Scale, estimate_scale, mark
-from relkit.core.metrics import help_of
+from relkit.core.metrics import help_of, split_metric
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.values import WITHIN, Estimate
 from relkit.core.wording import NONE, OPINION, interval, markdown, number, signed, tick
@@ -182,7 +182,7 @@ class ReportView:
         names = sorted(self.overall.metrics, key=lambda name: name != self.primary)
         groups: dict[str, list[str]] = {}
         for name in names:
-            groups.setdefault(name.partition(".")[0], []).append(name)
+            groups.setdefault(split_metric(name)[0], []).append(name)
         return tuple(self._tile(group, members) for group, members in groups.items())
 
     def forests(self, *, opinion: bool = False) -> tuple[Forest, ...]:
@@ -210,7 +210,7 @@ class ReportView:
         estimates = [self.overall.metrics[name] for name in members]
         scale = estimate_scale(estimates, unit=estimates[0].unit)
         shown = tuple(
-            (name.partition(".")[2], self._shown(self.overall, name, scale_of=estimates))
+            (split_metric(name)[1], self._shown(self.overall, name, scale_of=estimates))
             for name in members
         )
         return Tile(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.core.metrics import STATISTICS, expand, metric_of
+from relkit.core.metrics import STATISTICS, column_of, expand, metric_of, split_metric
 from relkit.core.values import Estimate
 from relkit.statistics.intervals import RateEvidence, claimed_of, estimate_rates, group_sum
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
@@ -35,8 +35,8 @@ def sums_needed(metrics: Iterable[str]) -> dict[str, str]:
 
 def timings_needed(metrics: Iterable[str]) -> tuple[str, ...]:
     """Return the columns of single measurements that percentiles among the metrics need."""
-    bases = {metric.partition(".")[0] for metric in _known(metrics) if metric not in RATE_METRICS}
-    return tuple(name for name in STATISTICS if name in bases)
+    bases = {split_metric(metric)[0] for metric in _known(metrics) if metric not in RATE_METRICS}
+    return tuple(column_of(name) for name in STATISTICS if name in bases)
 
 
 def estimate_metrics(
@@ -55,8 +55,8 @@ def estimate_metrics(
             claimed = (claimed_of(rate, estimate) for estimate in estimate_rates(rate, rates))
             estimates = dict(zip(slices, claimed, strict=True))
         else:
-            column, _, statistic = metric.partition(".")
-            unit, timing = metric_of(metric).unit, timings[column]
+            base, statistic = split_metric(metric)
+            unit, timing = metric_of(metric).unit, timings[column_of(base)]
             percentiles = estimate_percentiles(PERCENTILES[statistic], timing, unit=unit)
             estimates = dict(zip(timing.values.slices, percentiles, strict=True))
         missing = Estimate(value=None, unit=metric_of(metric).unit, note="no values")

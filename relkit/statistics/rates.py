@@ -12,7 +12,14 @@ from types import MappingProxyType
 import numpy as np
 
 from relkit.core.arrays import FloatArray
-from relkit.core.metrics import PREDICTED, QUALITY_METRICS, metric_of
+from relkit.core.metrics import (
+    CONVERSATION_TIMINGS,
+    PREDICTED,
+    QUALITY_METRICS,
+    SIGNED_TIMINGS,
+    column_of,
+    metric_of,
+)
 
 Sums = Mapping[str, FloatArray]
 
@@ -125,6 +132,11 @@ def _of_units(name: str, events: str, units: str, nothing: str) -> RateMetric:
     return _share(name, events, units, f"with_{units}", nothing)
 
 
+def _each(name: str, events: str, rows: str, nothing: str) -> RateMetric:
+    """Return the share of rows that something happened to."""
+    return _share(name, events, rows, rows, nothing)
+
+
 _ALL = (
     _rate("wer", "errors", "words", "with_words", "no words"),
     _rate("wer_raw", "raw_errors", "raw_words", "with_raw_words", "no words"),
@@ -194,11 +206,42 @@ _ALL = (
         "nothing planted elsewhere",
     ),
     _of_units("voice_consent_rate", "consented_voices", "voices", "no cloned voices"),
+    _each("no_response_rate", "unanswered", "turns", "no turns"),
+    _each("early_response_rate", "early", "turns", "no turns"),
+    _each("false_eot_rate", "false_ends", "endpointed", "no end of turn by the system"),
+    _each("missed_eot_rate", "missed_ends", "observed_ends", "no end of turn by the system"),
+    _each("forced_eot_rate", "forced_ends", "observed_ends", "no end of turn by the system"),
+    _each("yield_rate", "yields", "interruptions", "no interruptions"),
+    _each("false_yield_rate", "false_yields", "ignorable_over_speech", "nothing to be ignored"),
+    _each("false_reply_rate", "false_replies", "ignorable_in_silence", "nothing to be ignored"),
+    _each("over_budget_rate", "over_budget", "budgeted", "no budget, or no answered turns"),
+    _each("task_success", "tasks_done", "tasks", "no conversation expects anything"),
+    _each("pass_all_k", "pass_all", "pass_scored", "fewer repeats than k"),
+    _each("pass_any_k", "pass_any", "pass_scored", "fewer repeats than k"),
+    _of_units("tool_call_validity", "valid_calls", "calls", "no tool calls"),
+    _of_units(
+        "unconfirmed_sensitive_rate", "unconfirmed_calls", "sensitive_calls", "no such calls"
+    ),
+    _of_units("tool_call_accuracy", "tool_matches", "tool_pairs", "no tool calls"),
+    _of_units("empty_argument_rate", "empty_arguments", "tool_calls", "no tool calls"),
+    _each("forbidden_tool_rate", "forbidden", "forbidding", "no conversation forbids a tool"),
+    _rate("partial_churn", "taken_back", "final_words", "with_final_words", "no words in finals"),
+    _of_units("revision_rate", "revisions", "updates", "no partials"),
+    _each("unstable_rate", "unstable", "streamed", "no partials"),
+    _each("false_final_rate", "false_finals", "finals", "no finals"),
+    _of_units("speculation_waste", "wasted_speculations", "speculations", "no answer was begun"),
+    *(
+        _measure(f"{name}.mean", column, f"{column}_timed", f"{column}_timed", "not measured")
+        for name in CONVERSATION_TIMINGS
+        if name not in SIGNED_TIMINGS
+        for column in (column_of(name),)
+    ),
 )
 
 RATE_METRICS: Mapping[str, RateMetric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Metric name to its definition (docs/method.md, section "Scoring text")."""
 
+_ANY = (-math.inf, math.inf)
 _FIVE = (1.0, 5.0)
 _PESQ = (1.0, 4.64)
 _SHARE = (0.0, 1.0)
@@ -230,6 +273,8 @@ def metric_range(name: str) -> MetricRange:
         low, high = _FIVE
     elif base == "pesq":
         low, high = _PESQ
+    elif base in SIGNED_TIMINGS:
+        low, high = _ANY
     elif base == "stoi":
         low, high = _SHARE
     else:

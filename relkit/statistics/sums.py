@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relkit.core.arrays import IntArray
-from relkit.core.metrics import QUALITY_METRICS
+from relkit.core.metrics import CONVERSATION_TIMINGS, QUALITY_METRICS, column_of
 from relkit.core.slices import SliceSpec
 
 QUALITY_COLUMNS = (*QUALITY_METRICS, "level_dbfs")
@@ -61,6 +61,65 @@ manifest's column ``prompt``) of the run, null where there is none. It leads bac
 DETECTION_COLUMNS = ("eer_errors", "eer_weight", "dcf_cost", "dcf_weight", "scarce")
 """What a trial of a spoofing detector adds (:mod:`relkit.statistics.detection`); null elsewhere."""
 
+UNIT = "unit"
+"""What a row is where it is no utterance: a conversation, a turn of one, or an interruption."""
+
+CONVERSATION_PREFIX = "talk_"
+
+CONVERSATION_COUNTS = (
+    "turns",
+    "unanswered",
+    "early",
+    "answered",
+    "censored",
+    "endpointed",
+    "false_ends",
+    "observed_ends",
+    "missed_ends",
+    "forced_ends",
+    "interruptions",
+    "yields",
+    "natural_ends",
+    "contradictions",
+    "ignorable_over_speech",
+    "false_yields",
+    "ignorable_in_silence",
+    "false_replies",
+    "budgeted",
+    "over_budget",
+    "tasks",
+    "tasks_done",
+    "pass_scored",
+    "tool_calls",
+    "empty_arguments",
+    "forbidding",
+    "forbidden",
+    "tool_pairs",
+    "tool_matches",
+    "streamed",
+    "unstable",
+    "updates",
+    "revisions",
+    "final_words",
+    "taken_back",
+    "finals",
+    "false_finals",
+    "speculations",
+    "wasted_speculations",
+)
+"""What a row adds to the rates of conversations and of streams, as whole numbers."""
+
+PASS_SHARES = ("pass_any", "pass_all")
+"""Estimates over the repeats of a conversation; on one of its rows."""
+
+CONVERSATION_COLUMNS = tuple(
+    CONVERSATION_PREFIX + name for name in (*CONVERSATION_COUNTS, *PASS_SHARES)
+)
+"""The same as columns; null where a row is of no conversation and no stream."""
+
+CONVERSATION_TIMES = tuple(map(column_of, CONVERSATION_TIMINGS))
+"""Single measurements of turns, conversations and streams in ms; null where not measured."""
+
 LATER_COLUMNS = (
     *QUALITY_COLUMNS,
     "quality_reason",
@@ -68,6 +127,9 @@ LATER_COLUMNS = (
     PROMPT,
     *DETECTION_COLUMNS,
     *SAFETY_COLUMNS,
+    UNIT,
+    *CONVERSATION_COLUMNS,
+    *CONVERSATION_TIMES,
 )
 """Columns that results of earlier versions lack: they are read as null."""
 
@@ -123,6 +185,10 @@ def _known(column: str) -> str:
     return f"{column} IS NOT NULL AND isfinite({column})"
 
 
+_ITEM = f"({UNIT} IS NULL OR CAST({UNIT} AS VARCHAR) = 'conversation')"
+"""An utterance or a conversation; turns are parts of one that is counted already."""
+
+
 def _sum(expression: str, when: str = "TRUE") -> str:
     """Return an expression that is 0 for unusable rows, which have no score."""
     return f"CASE WHEN unusable IS NULL AND {when} THEN {expression} ELSE 0 END"
@@ -138,10 +204,10 @@ def _evaluated(name: str) -> str:
 
 SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
-        "expected": "1",
-        "unusable": "CASE WHEN unusable IS NULL THEN 0 ELSE 1 END",
-        "utterances": _count("TRUE"),
-        "failures": _count("failure IS NOT NULL"),
+        "expected": f"CASE WHEN {_ITEM} THEN 1 ELSE 0 END",
+        "unusable": f"CASE WHEN unusable IS NOT NULL AND {_ITEM} THEN 1 ELSE 0 END",
+        "utterances": _count(_ITEM),
+        "failures": _count(f"{_ITEM} AND failure IS NOT NULL"),
         "hits": _sum("hits"),
         "substitutions": _sum("substitutions"),
         "deletions": _sum("deletions"),
@@ -189,10 +255,24 @@ SUM_COLUMNS: Mapping[str, str] = MappingProxyType(
         **{name: _sum(name, _known(name)) for name in QUALITY_METRICS},
         **{f"{name}_scored": _count(_known(name)) for name in QUALITY_METRICS},
         **{name: _evaluated(name) for name in SAFETY_COUNTS},
+        "valid_calls": _sum(
+            f"coalesce({SAFETY_PREFIX}calls - {SAFETY_PREFIX}schema_violations, 0)",
+            "failure IS NULL",
+        ),
         **{
             f"with_{name}": _count(f"coalesce({SAFETY_PREFIX}{name}, 0) > 0")
             for name in (*SAFETY_COUNTS[:8:2], "voices")
         },
+        **{
+            name: _sum(f"coalesce({CONVERSATION_PREFIX}{name}, 0)")
+            for name in (*CONVERSATION_COUNTS, *PASS_SHARES)
+        },
+        **{
+            f"with_{name}": _count(f"coalesce({CONVERSATION_PREFIX}{name}, 0) > 0")
+            for name in ("tool_calls", "tool_pairs", "updates", "final_words", "speculations")
+        },
+        **{name: _sum(name, _known(name)) for name in CONVERSATION_TIMES},
+        **{f"{name}_timed": _count(_known(name)) for name in CONVERSATION_TIMES},
     }
 )
 """Name of a sum to the SQL expression whose values over rows are summed; 0 for unusable rows."""

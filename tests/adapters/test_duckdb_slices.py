@@ -13,7 +13,7 @@ from scipy import stats
 
 from relkit.adapters.duckdb.results import DuckDBSlices
 from relkit.core.errors import InvalidInput, StorageFailed
-from relkit.core.metrics import METRICS, QUALITY_METRICS, expand
+from relkit.core.metrics import METRICS, QUALITY_METRICS, column_of, expand, split_metric
 from relkit.core.slices import SliceSpec
 from relkit.core.values import Estimate
 from relkit.evaluation.ports import By
@@ -325,7 +325,8 @@ def test_estimates_are_those_of_the_reference(seed: int, size: int, clusters: in
             _same(found[key][metric], _claimed(metric, expected))
     pairs = _timings(rows, timings)
     for metric in (name for name in expand(tuple(METRICS)) if name not in RATE_METRICS):
-        column, _, statistic = metric.partition(".")
+        base, statistic = split_metric(metric)
+        column = column_of(base)
         for key in by_cluster:
             expected = reference_percentile(int(statistic[1:]) / 100, pairs[key, column])
             _same(found[key][metric], expected)

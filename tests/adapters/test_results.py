@@ -23,7 +23,12 @@ from relkit.datasets.types import (
 )
 from relkit.evaluation.types import Outcome
 from relkit.scoring.types import Texts
-from relkit.statistics.sums import CORE_COLUMNS
+from relkit.statistics.sums import (
+    CONVERSATION_COLUMNS,
+    CONVERSATION_TIMES,
+    CORE_COLUMNS,
+    UNIT,
+)
 from tests.builders import (
     FULL_ANSWER,
     counts,
@@ -97,7 +102,8 @@ def test_the_columns_of_results_are_known(tmp_path: Path) -> None:
     path = tmp_path / "results.parquet"
     TABLES.write_results(path, [result("u1", slices={"accent": "plain", "Hits": "x"})])
     schema = pq.read_schema(path)
-    assert set(schema.names) == {*CORE_COLUMNS, "accent", "Hits"}
+    of_talks = {UNIT, *CONVERSATION_COLUMNS, *CONVERSATION_TIMES}
+    assert set(schema.names) == {*CORE_COLUMNS, "accent", "Hits"} - of_talks
     assert len(schema.names) == len(set(schema.names))
     strings = {name for name in schema.names if schema.field(name).type == pa.string()}
     names = {"id", "accent", "Hits", "cluster", "failure", "unusable", "load", "quality_reason"}
@@ -226,7 +232,8 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path, which: int, damage: s
 def test_a_table_can_be_read_in_part(tmp_path: Path) -> None:
     """For notebooks: all columns, or those asked for; anything else is one clear error."""
     results, _ = write(tmp_path, [outcome("a")])
-    assert read_table(results).num_columns == len(CORE_COLUMNS) + 1
+    of_talks = 1 + len(CONVERSATION_COLUMNS) + len(CONVERSATION_TIMES)
+    assert read_table(results).num_columns == len(CORE_COLUMNS) + 1 - of_talks
     assert read_table(results, ["id", "hits"]).to_pylist() == [{"id": "a", "hits": 1}]
     results.write_bytes(b"x")
     with pytest.raises(InvalidInput, match=r"^results\.parquet: cannot be read as Parquet"):

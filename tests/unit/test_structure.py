@@ -19,6 +19,7 @@ PACKAGES = (
     "audio",
     "scoring",
     "safety",
+    "conversation",
     "evaluation",
     "monitoring",
     "comparison",

@@ -19,12 +19,16 @@ from relkit.evaluation.ports import By
 from relkit.statistics.families import EXCUSED, FAMILY_METRICS
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import (
+    CONVERSATION_COLUMNS,
+    CONVERSATION_PREFIX,
+    CONVERSATION_TIMES,
     CORE_COLUMNS,
     PROMPT,
     QUALITY_COLUMNS,
     SAFETY_COLUMNS,
     SAFETY_PREFIX,
     SPEECH_COLUMNS,
+    UNIT,
 )
 from relkit.statistics.types import ClusterSums, PairedSums, PairedValues, Pairing, SliceValues
 
@@ -33,9 +37,15 @@ if TYPE_CHECKING:
 
 
 _KEY = ("id", "repeat")
-_ASKED = (*_KEY, "cluster", PROMPT)
+_ASKED = (*_KEY, "cluster", PROMPT, UNIT)
 _SCORED = tuple(name for name in CORE_COLUMNS if name not in {*_ASKED, "unusable"})
-_MEASURES = ("latency_ms", "first_byte_ms", *QUALITY_COLUMNS, *SPEECH_COLUMNS)
+_MEASURES = (
+    "latency_ms",
+    "first_byte_ms",
+    *QUALITY_COLUMNS,
+    *SPEECH_COLUMNS,
+    *CONVERSATION_TIMES,
+)
 _DIFFERS = " OR ".join(
     f"c_{name} IS DISTINCT FROM b_{name}"
     for name in (
@@ -45,9 +55,39 @@ _DIFFERS = " OR ".join(
             for part in ("hits", "substitutions", "deletions", "insertions")
         ),
         *SAFETY_COLUMNS,
+        *CONVERSATION_COLUMNS,
     )
 )
 _ERRORS = "{0}_substitutions + {0}_deletions + {0}_insertions"
+
+_REACHED = {
+    "answered": "turns",
+    "yields": "interruptions",
+    "tasks_done": "tasks",
+    "pass_any": "pass_scored",
+    "pass_all": "pass_scored",
+    "tool_matches": "tool_pairs",
+}
+"""What a perfect conversation has as often as it could, by what it could."""
+
+_UNWANTED = (
+    "unanswered",
+    "early",
+    "false_ends",
+    "missed_ends",
+    "forced_ends",
+    "contradictions",
+    "false_yields",
+    "false_replies",
+    "over_budget",
+    "empty_arguments",
+    "forbidden",
+    "unstable",
+    "revisions",
+    "taken_back",
+    "false_finals",
+    "wasted_speculations",
+)
 
 _PERFECT: Mapping[str, str] = {
     **{
@@ -62,6 +102,11 @@ _PERFECT: Mapping[str, str] = {
     **dict.fromkeys(
         ("capped_errors", "entity_errors", "keyword_errors", "eer_errors", "dcf_cost"), "0"
     ),
+    **{
+        f"{CONVERSATION_PREFIX}{events}": f"b.{CONVERSATION_PREFIX}{units}"
+        for events, units in _REACHED.items()
+    },
+    **dict.fromkeys((f"{CONVERSATION_PREFIX}{name}" for name in _UNWANTED), "0"),
     **dict.fromkeys(("runaway", "loop"), "FALSE"),
     "failure": "NULL",
 }

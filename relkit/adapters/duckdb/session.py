@@ -23,14 +23,18 @@ from relkit.datasets.types import NO_VALUE
 from relkit.evaluation.ports import By
 from relkit.statistics.crossed import FEWEST_PROMPTS, SHARED
 from relkit.statistics.sums import (
+    CONVERSATION_COLUMNS,
+    CONVERSATION_TIMES,
     CORE_COLUMNS,
     COUNT_COLUMNS,
     DETECTION_COLUMNS,
     LATER_COLUMNS,
+    PASS_SHARES,
     PROMPT,
     QUALITY_COLUMNS,
     SAFETY_COLUMNS,
     SPEECH_COLUMNS,
+    UNIT,
     Array,
     SliceRows,
     number_slices,
@@ -45,13 +49,14 @@ if TYPE_CHECKING:
 
 
 _HINT = "write it anew with: relkit eval SUITE"
-_TEXT = ("id", "cluster", "failure", "unusable", "load", "quality_reason")
+_TEXT = ("id", "cluster", "failure", "unusable", "load", "quality_reason", UNIT)
 
 _TYPES: Mapping[str, str] = {
     **dict.fromkeys(CORE_COLUMNS, "BIGINT"),
     **dict.fromkeys(("runaway", "loop", "cached"), "BOOLEAN"),
     **dict.fromkeys(("latency_ms", "first_byte_ms", "duration"), "DOUBLE"),
     **dict.fromkeys((*QUALITY_COLUMNS, *SPEECH_COLUMNS, *DETECTION_COLUMNS), "DOUBLE"),
+    **dict.fromkeys((*CONVERSATION_COLUMNS[-len(PASS_SHARES) :], *CONVERSATION_TIMES), "DOUBLE"),
     **dict.fromkeys(_TEXT, "VARCHAR"),
 }
 
@@ -217,8 +222,11 @@ class Session:
         """Refuse rows without id, and scored rows without counts, which sums would pass over."""
         bad = " OR ".join(f"{name} IS NULL OR CAST({name} AS BIGINT) < 0" for name in COUNT_COLUMNS)
         odd = " OR ".join(
-            f"coalesce({events} NOT BETWEEN 0 AND coalesce({units}, 0), FALSE)"
-            for units, events in zip(SAFETY_COLUMNS[::2], SAFETY_COLUMNS[1::2], strict=True)
+            [f"coalesce({name} < 0, FALSE)" for name in CONVERSATION_COLUMNS]
+            + [
+                f"coalesce({events} NOT BETWEEN 0 AND coalesce({units}, 0), FALSE)"
+                for units, events in zip(SAFETY_COLUMNS[::2], SAFETY_COLUMNS[1::2], strict=True)
+            ]
         )
         counts = (*COUNT_COLUMNS, *SAFETY_COLUMNS[::2])
         total = " + ".join(f"coalesce(sum(CAST({name} AS HUGEINT)), 0)" for name in counts)
@@ -293,7 +301,7 @@ _SHARED = "shared_prompts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Coded:
-    """A query whose rows carry numbers for slice values (k0, k1 …) and for their part (unit).
+    """A query whose rows carry numbers for slice values (k0, k1 …) and for their part (part).
 
     ``repeated`` says that several rows may make up one part of a slice.
     """
@@ -367,7 +375,7 @@ class SliceQueries:
         return ClusterSums(
             slices=sums.slices,
             slice_index=sums.index,
-            cluster_index=sums.columns["unit"].astype(np.int64),
+            cluster_index=sums.columns["part"].astype(np.int64),
             columns={name: sums.columns[name] for name in columns},
             by_prompt=cells,
         )
@@ -381,7 +389,7 @@ class SliceQueries:
     ) -> SliceRows:
         """Return the sums by slice and unit, of cells by prompt as well."""
         parts: list[SliceRows] = []
-        unit = ("unit", PROMPT) if by == "cell" else ("unit",)
+        unit = ("part", PROMPT) if by == "cell" else ("part",)
         for specs, coded in self._coded(slices, by, rows):
             sets = ", ".join(f"({', '.join((*coded.keys_of(spec), *unit))})" for spec in specs)
             total = "sum" if coded.repeated else ""  # counts stay exact in doubles up to 2^53
@@ -419,7 +427,7 @@ class SliceQueries:
         number = np.array([place[key] for key in cells.slices], dtype=np.int64)
         return PromptSums(
             slice_index=number[cells.index],
-            cluster_index=cells.columns["unit"].astype(np.int64),
+            cluster_index=cells.columns["part"].astype(np.int64),
             prompt_index=cells.columns[PROMPT].astype(np.int64),
             columns={name: cells.columns[name] for name in columns},
         )
@@ -453,7 +461,7 @@ class SliceQueries:
         value = f"CAST({self._relation.expression(column)} AS DOUBLE)"
         parts: list[SliceRows] = []
         for specs, coded in self._coded(slices, by, rows):
-            shown = ", ".join((*coded.keys, "unit", f"{value} AS value"))
+            shown = ", ".join((*coded.keys, "part", f"{value} AS value"))
             fetched = self._fetch(
                 f"SELECT {shown} FROM ({coded.sql}) WHERE unusable IS NULL"
                 f" AND {value} IS NOT NULL AND isfinite({value}) ORDER BY value"
@@ -463,7 +471,7 @@ class SliceQueries:
         return SliceValues(
             slices=found_rows.slices,
             slice_index=found_rows.index,
-            cluster_index=found_rows.columns["unit"].astype(np.int64),
+            cluster_index=found_rows.columns["part"].astype(np.int64),
             values=found_rows.columns["value"],
         )
 
@@ -505,7 +513,7 @@ class SliceQueries:
     ) -> _Coded:
         columns = tuple(dict.fromkeys(column for spec in specs for column in spec.columns))
         codes = [f"{self._code(column)} AS k{i}" for i, column in enumerate(columns)]
-        shown = ", ".join((*codes, f"{unit} AS unit", "*"))
+        shown = ", ".join((*codes, f"{unit} AS part", "*"))
         return _Coded(
             sql=f"SELECT {shown} FROM {rows or self._relation.name} WHERE {where}",
             columns=columns,
@@ -516,13 +524,13 @@ class SliceQueries:
         """Return a condition for rows of slices whose scored rows belong to one cluster."""
         inner = self._rows((spec,), self._code("cluster"), where="unusable IS NULL")
         if not spec.columns:
-            fetched = self._fetch(f"SELECT min(unit) = max(unit) AS one FROM ({inner.sql})")
+            fetched = self._fetch(f"SELECT min(part) = max(part) AS one FROM ({inner.sql})")
             return "TRUE" if np.ma.filled(fetched["one"], fill_value=False).all() else "FALSE"
         codes = ", ".join(self._code(column) for column in spec.columns)
         keys = ", ".join(inner.keys)
         return (
             f"({codes}) IN (SELECT ({keys}) FROM ({inner.sql})"
-            f" GROUP BY {keys} HAVING min(unit) = max(unit))"
+            f" GROUP BY {keys} HAVING min(part) = max(part))"
         )
 
     def _code(self, column: str) -> str:
@@ -560,7 +568,7 @@ class SliceQueries:
         """Return the rows found for one specification, sorted by slice."""
         codes = [np.asarray(fetched[key]).astype(np.int64) for key in coded.keys_of(spec)]
         labels = [self._labels_of(column) for column in spec.columns]
-        keys, index = number_slices(spec, codes, labels, len(fetched["unit"]))
+        keys, index = number_slices(spec, codes, labels, len(fetched["part"]))
         used_up = {*coded.keys, "which"}
         measured = {name: np.asarray(v) for name, v in fetched.items() if name not in used_up}
         return sort_by_slice(keys, index, measured)
