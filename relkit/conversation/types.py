@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from relkit.core.values import OMITTED, OPTIONAL, Count, Limits, Shape
-from relkit.datasets.types import AnswerEvent, SpeechLabel
+from relkit.datasets.types import Acoustics, AnswerEvent, ScriptEntry, SpeechLabel
 
 TimingSource = Literal["audio", "events", "vad"]
 """What latencies are measured on: the recording of what was played, the events of who kept it, or a
@@ -89,6 +89,37 @@ class Conversation:
     events: tuple[AnswerEvent, ...] = ()
     source: TimingSource = "events"
     pacing_p99_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptClip:
+    """An entry of a script with its sound: float32 little endian, mono, at the script's rate.
+
+    ``bounds_ms`` are the first and the last moment of speech within the clip, in ms.
+    """
+
+    entry: ScriptEntry
+    samples: bytes
+    bounds_ms: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationScript:
+    """What a harness is asked to hold: a conversation, ready to be sent.
+
+    ``sample_rate`` in Hz is that of all clips, and what the agent hears. ``noise`` is the clip that
+    is mixed in, of the same form. ``digest`` is that of everything that decides what is sent.
+    ``folder`` is the absolute folder that the recording is written to.
+    """
+
+    id: str
+    clips: tuple[ScriptClip, ...]
+    sample_rate: int
+    acoustics: Acoustics | None = None
+    noise: bytes | None = None
+    windows: ReactionWindows = DEFAULT_WINDOWS
+    digest: str
+    folder: str
 
 
 TurnEnding = Literal["answered", "early", "unanswered", "censored"]
