@@ -441,8 +441,8 @@ def terminal(text: str) -> str:
     The rest of a longer line is indented below it. A word that is longer than a line stays whole:
     it may be a path to copy, and so does a command. A number stays with its sign of percent.
     """
-    lines = [part for line in text.split("\n") for part in _folded(line)]
-    return "\n".join(map(log_line, lines))
+    escaped = (_OLD_COMMAND.sub("## ", line) for line in text.split("\n"))  # before they are cut
+    return "\n".join(log_line(part) for line in escaped for part in _folded(line))
 
 
 _COMMAND = re.compile(r"(?<=: )relkit .*$")

@@ -1,6 +1,6 @@
 """What people see fits 80 columns, loses nothing, and steers no terminal."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relkit.core.wording import WIDTH, columns, terminal
@@ -25,6 +25,7 @@ def test_a_table_fits_and_holds_every_word(rows: list[tuple[str, ...]]) -> None:
     assert shown.split() == [word for row in rows for cell in row for word in cell.split()]
 
 
+@example([": " * 25 + "##[ " * 7])
 @given(st.lists(TEXTS, max_size=5))
 def test_text_fits_and_keeps_its_words(lines: list[str]) -> None:
     """Long lines go on below, further in; only spaces and the marks of runners change."""
