@@ -21,7 +21,7 @@ from relkit.core.values import (
     fraction_of,
     one_line,
 )
-from relkit.datasets.types import checked_edges
+from relkit.datasets.types import checked_bounds, checked_edges
 from relkit.documents.types import plain_prose
 from relkit.evaluation.types import (
     ANSWER_KEYS,
@@ -51,6 +51,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
     checked_time: st.integers(0, 2**32).map(
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
+    checked_bounds: st.tuples(st.floats(0, 1e5), st.floats(1e5, 1e6, exclude_min=True)),
     checked_edges: st.sets(
         st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=3
     ).map(lambda edges: tuple(sorted(edges))),

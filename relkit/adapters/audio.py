@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from relkit.audio.samples import speech_bounds
 from relkit.core import wording
 from relkit.core.digests import PREFIX
 from relkit.datasets.types import AudioSpan, Clip, Unusable, UnusableReason
@@ -40,6 +41,9 @@ BLOCK_SAMPLES = 1 << 18
 
 SLACK_S = 0.05
 """How far a file's header or a manifest may round a length before it counts as wrong."""
+
+LONGEST_CLIP_S = 600.0
+"""The longest clip of a script, in seconds."""
 
 RATES = range(1_000, 192_001)
 """Sample rates in Hz that are taken for speech."""
@@ -97,6 +101,19 @@ class SoundfileReader:
             return bad.unusable
         except soundfile.SoundFileError:
             return Unusable(reason=UnusableReason.UNREADABLE, detail="libsndfile gave up")
+
+    def speech(self, path: str) -> tuple[float, float] | str:
+        """Return when speech begins and ends in a clip of a script, in ms, or what is wrong."""
+        clip = self.read("", AudioSpan(path=path), max_s=LONGEST_CLIP_S)
+        if isinstance(clip, Unusable):
+            return f"cannot be used: {clip.reason.value.replace('_', ' ')}"
+        channels = int(soundfile.info(path).channels)
+        if channels != 1:
+            return f"has {channels} channels, and a user has one"
+        bounds = speech_bounds(clip.samples, clip.sample_rate)
+        if bounds is None:
+            return "has no speech: nothing exceeds -60 dBFS for 30 ms"
+        return round(bounds[0], 3), round(bounds[1], 3)
 
 
 def length_s(path: str) -> float | None:

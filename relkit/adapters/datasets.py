@@ -18,7 +18,7 @@ from typing import Protocol
 
 from relkit.core import storage
 from relkit.core.codec import decode, encode, nearest
-from relkit.core.digests import JsonValue, digest_of
+from relkit.core.digests import PREFIX, JsonValue, digest_of
 from relkit.core.errors import InvalidInput, StorageFailed
 from relkit.core.wording import short_digest
 from relkit.core.yaml_text import shown, where
@@ -138,7 +138,7 @@ class DatasetFiles:
             lock = read_lock(copy, name)
             utterances = _read_manifest(copy, name, settings)
             held = {} if lock is None else lock.audio.sha256
-            digests = {u.audio.path: held.get(_inside(u, copy)) for u in utterances}
+            digests = {path: held.get(_inside(path, copy)) for path in _paths(utterances)}
             content = _Content(
                 root=copy, settings=settings, utterances=utterances, digests=digests, lock=lock
             )
@@ -170,7 +170,7 @@ class DatasetFiles:
         """
         root = self.folder(name)
         utterances = _read_manifest(root, name, _read_settings(root, name))
-        problems = {_inside(item, root): _defect(Path(item.audio.path)) for item in utterances}
+        problems = {_inside(path, root): _defect(Path(path)) for path in _paths(utterances)}
         return {path: problem for path, problem in problems.items() if problem}
 
     def folder(self, name: str) -> Path:
@@ -241,10 +241,9 @@ def _working(root: Path, name: str, revisions: Revisions) -> DatasetSnapshot:
     if lock is not None and lacking:
         below = tuple(f"{out}/" for out in lacking)
         sha256 = lock.audio.sha256
-        paths = {u.audio.path: _inside(u, root) for u in content.utterances}
         digests = {
-            path: sha256.get(paths[path]) if f"{paths[path]}/".startswith(below) else digest
-            for path, digest in content.digests.items()
+            path: sha256.get(inside) if f"{inside}/".startswith(below) else digest
+            for path, inside, digest in content.files()
         }
         content = replace(content, digests=digests)
     commit, dirty = revisions.state()
@@ -331,10 +330,8 @@ def _pointer(path: Path, name: str) -> Pointer:
 def _refuse_other_audio(content: "_Content", name: str) -> None:
     """Refuse audio whose bytes are not those that the lock recorded."""
     held = {} if content.lock is None else content.lock.audio.sha256
-    for path, absolute in {
-        _inside(u, content.root): u.audio.path for u in content.utterances
-    }.items():
-        if path in held and content.digests[absolute] != held[path]:
+    for absolute, path, digest in content.files():
+        if path in held and digest != held[path]:
             problem = _defect(Path(absolute)) or f"has another SHA-256 than {LOCK} says"
             raise InvalidInput(
                 f"{name}/{shown(path)}: {problem}", hint="restore it from where it was locked"
@@ -357,13 +354,14 @@ class _Content:
         rows: list[JsonValue] = [
             {
                 "id": item.id,
-                "audio": self.digests[item.audio.path],
+                "audio": None if item.script else self.digests[item.audio.path],
                 "offset": item.audio.offset_s,
                 "length": item.audio.length_s if item.audio.offset_s is not None else None,
                 "text": item.reference,
                 "attributes": dict(item.attributes),
                 "entities": [[entity.text, entity.type] for entity in item.entities],
                 "consent": item.consent.value,
+                **self._held(item),
             }
             for item in self.utterances
         ]
@@ -374,6 +372,53 @@ class _Content:
         if self.settings.consent == "required":  # it decides which utterances are evaluated
             shaping["consent"] = self.settings.consent
         return digest_of({"settings": shaping, "utterances": rows})
+
+    def _held(self, item: Utterance) -> dict[str, JsonValue]:
+        """Return what a conversation's row says besides: its script, acoustics and outcome.
+
+        Clips stand for their bytes, wherever they lie.
+        """
+        if not item.script:
+            return {}
+        script = [
+            replace(entry, audio_filepath=self.digests[entry.audio_filepath] or "(missing)")
+            for entry in item.script
+        ]
+        sound = item.acoustics
+        if sound is not None and sound.noise is not None:
+            sound = replace(sound, noise=self.digests[sound.noise] or "(missing)")
+        outcome, case = item.expect, item.case
+        return {
+            "script": [encode(entry) for entry in script],
+            "acoustics": None if sound is None else encode(sound),
+            "expect": None if outcome is None else encode(outcome),
+            "case": None if case is None else encode(case),
+        }
+
+    def files(self) -> list[tuple[str, str, str | None]]:
+        """Return each file of audio: absolute path, path inside the dataset, and digest."""
+        return [(path, _inside(path, self.root), digest) for path, digest in self.digests.items()]
+
+    def _bounded(self) -> tuple[Utterance, ...]:
+        """Return the utterances, their scripts with the bounds of clips that are still locked."""
+        if self.lock is None or not self.lock.audio.speech:
+            return self.utterances
+        held, speech = self.lock.audio.sha256, self.lock.audio.speech
+        bounds = {
+            path: speech[inside]
+            for path, inside, digest in self.files()
+            if inside in speech and held.get(inside) == digest
+        }
+        return tuple(
+            replace(item, script=script) if item.script else item
+            for item in self.utterances
+            for script in [
+                tuple(
+                    replace(entry, bounds_ms=bounds.get(entry.audio_filepath))
+                    for entry in item.script
+                )
+            ]
+        )
 
     @property
     def stale(self) -> bool:
@@ -392,7 +437,7 @@ class _Content:
             ),
             root=str(self.root),
             settings=self.settings,
-            utterances=self.utterances,
+            utterances=self._bounded(),
             registered=None if self.lock is None else self.lock.slices,
         )
 
@@ -405,22 +450,33 @@ class _Content:
         audio_known: bool = True,
     ) -> DatasetSnapshot:
         """Return the dataset with digests; without those of audio that is not known."""
-        audio = {item.id: self.digests[item.audio.path] for item in self.utterances}
+        audio = {item.id: self._sound(item) for item in self.utterances}
         return DatasetSnapshot(
             dataset=self.dataset(commit, dirty=dirty),
             audio=audio if audio_known else None,
-            files={item.id: _inside(item, self.root) for item in self.utterances},
+            files={inside: digest for _, inside, digest in self.files()},
             lock=self.lock,
             present=present,
         )
+
+    def _sound(self, item: Utterance) -> str | None:
+        """Return the digest of an utterance's audio, None where any of it is missing."""
+        if not item.script:
+            return self.digests[item.audio.path]
+        clips = [self.digests[path] for path in item.audio_paths]
+        return None if None in clips else digest_of(clips).removeprefix(PREFIX)
+
+
+def _paths(utterances: Iterable[Utterance]) -> dict[str, None]:
+    """Return every file of audio once."""
+    return dict.fromkeys(path for item in utterances for path in item.audio_paths)
 
 
 def _read(root: Path, name: str, lock: DatasetLock | None) -> _Content:
     """Return a folder's dataset with the digests of the audio that lies in it."""
     settings = _read_settings(root, name)
     utterances = _read_manifest(root, name, settings)
-    paths = dict.fromkeys(item.audio.path for item in utterances)
-    digests = {path: _file_digest(path) for path in paths}
+    digests = {path: _file_digest(path) for path in _paths(utterances)}
     return _Content(root=root, settings=settings, utterances=utterances, digests=digests, lock=lock)
 
 
@@ -460,10 +516,30 @@ def _read_manifest(root: Path, name: str, settings: DatasetSettings) -> tuple[Ut
 def _placed(
     utterance: Utterance, roots: list[Path], real: tuple[str, ...], source: str
 ) -> Utterance:
-    """Return the utterance with its audio's absolute path, checked to lie under a root."""
+    """Return the utterance with absolute paths of its audio, checked to lie under a root."""
+    at = where(source, utterance.line)
+    if utterance.script:
+        sound = utterance.acoustics
+        if sound is not None and sound.noise is not None:
+            sound = replace(sound, noise=_lies(sound.noise, roots, real, at)[0])
+        script = tuple(
+            replace(entry, audio_filepath=_lies(entry.audio_filepath, roots, real, at)[0])
+            for entry in utterance.script
+        )
+        return replace(utterance, script=script, acoustics=sound)
     written = utterance.audio.path
+    path, target, folder = _lies(written, roots, real, at)
+    key = utterance.id
+    if os.path.isabs(written) and key == default_id(written, utterance.audio.offset_s):  # noqa: PTH117  # hot path
+        # Such an id would name this machine, and the dataset's digest would depend on it.
+        key = default_id(os.path.relpath(target, folder), utterance.audio.offset_s)
+    return replace(utterance, id=key, audio=replace(utterance.audio, path=path))
+
+
+def _lies(written: str, roots: list[Path], real: tuple[str, ...], at: str) -> tuple[str, str, str]:
+    """Return a file's absolute path, where that leads, and the root it lies under."""
     if "\0" in written:
-        raise InvalidInput(f"{where(source, utterance.line)}: the path holds a NUL character")
+        raise InvalidInput(f"{at}: the path holds a NUL character")
     choices = [os.path.normpath(root / written) for root in roots]
     path = next((choice for choice in choices if os.path.lexists(choice)), choices[0])
     try:
@@ -476,14 +552,10 @@ def _placed(
     folder = _root_of(target, real)
     if folder is None:
         raise InvalidInput(
-            f"{where(source, utterance.line)}: the audio path leaves the dataset",
+            f"{at}: the audio path leaves the dataset",
             hint="move the file into it, or add its folder to audio_roots in dataset.yaml",
         )
-    key = utterance.id
-    if os.path.isabs(written) and key == default_id(written, utterance.audio.offset_s):  # noqa: PTH117  # hot path
-        # Such an id would name this machine, and the dataset's digest would depend on it.
-        key = default_id(os.path.relpath(target, folder), utterance.audio.offset_s)
-    return replace(utterance, id=key, audio=replace(utterance.audio, path=path))
+    return path, target, folder
 
 
 @lru_cache(maxsize=65536)
@@ -521,6 +593,6 @@ def _defect(path: Path) -> str | None:
     return next((words for start, words in _POINTERS.items() if head.startswith(start)), None)
 
 
-def _inside(item: Utterance, root: Path) -> str:
-    """Return the audio's path relative to the dataset, with forward slashes."""
-    return os.path.relpath(item.audio.path, root)
+def _inside(path: str, root: Path) -> str:
+    """Return a file's path relative to the dataset, with forward slashes."""
+    return os.path.relpath(path, root)

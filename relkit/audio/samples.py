@@ -230,6 +230,31 @@ def audio_facts(samples: bytes, sample_rate: int) -> SpokenAudio | None:
     )
 
 
+SPEECH_FRAME_S = 0.010
+SPEECH_FRAMES = 3
+"""Speech is sound for at least three frames of 10 ms in a row."""
+
+
+def speech_bounds(samples: bytes, sample_rate: int) -> tuple[float, float] | None:
+    """Return the first and the last moment of speech in a clip, in ms; None where it has none.
+
+    ``samples`` are float32 little endian, mono. Speech is where the level of 10 ms exceeds -60 dBFS
+    for 30 ms (shared with the agent's channel: docs/conversations.md); in a clip with noise of its
+    own, where it is within 40 dB of the loudest frame, too. The bounds are those of its first and
+    last sample above that.
+    """
+    signal: Samples = np.frombuffer(samples, dtype="<f4")
+    frame = max(1, round(SPEECH_FRAME_S * sample_rate))
+    levels = _levels(signal, frame)
+    threshold = max(_HOLE, float(levels.max(initial=0.0)) * 10 ** (-AUDIBLE_DB / 20))
+    stretches = _runs(levels > threshold, SPEECH_FRAMES)
+    if not stretches:
+        return None
+    start, stop = stretches[0][0] * frame, min(len(signal), stretches[-1][1] * frame)
+    loud = start + np.flatnonzero(np.abs(signal[start:stop]) > threshold)
+    return 1000.0 * int(loud[0]) / sample_rate, 1000.0 * (int(loud[-1]) + 1) / sample_rate
+
+
 def clipped_runs(signal: Samples) -> int:
     """Return how many runs of at least three samples of one sign are at full scale."""
     return sum(

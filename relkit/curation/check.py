@@ -14,6 +14,7 @@ from relkit.curation.contracts import (
     NOTES,
     ClipFacts,
     clip_facts,
+    conversation_facts,
     default_expectations,
     slice_facts,
     utterance_facts,
@@ -22,7 +23,7 @@ from relkit.curation.ports import ContractChecker, ContractStore
 from relkit.curation.types import SLICES, UTTERANCES, Contract, ContractOutcome, Doubt
 from relkit.datasets.look_alikes import look_alikes
 from relkit.datasets.ports import AudioReader, DatasetStore
-from relkit.datasets.types import NO_VALUE, Answer, Dataset
+from relkit.datasets.types import NO_VALUE, Answer, AudioSpan, Dataset
 from relkit.evaluation.evaluate import Normalizers
 from relkit.evaluation.ports import RunStore
 from relkit.evaluation.types import Outcome
@@ -196,10 +197,19 @@ def _check_names(dataset: Dataset, contract: Contract, recognised: Sequence[Reco
 
 
 def _listen(dataset: Dataset, audio: AudioReader, progress: Progress) -> dict[str, ClipFacts]:
-    """Decode every utterance once, keeping numbers only."""
+    """Decode every utterance once, keeping numbers only; a conversation is all of its clips."""
+    clips: dict[str, ClipFacts] = {}
     sounds = {}
     for done, item in enumerate(dataset.utterances, start=1):
-        sounds[item.id] = clip_facts(audio.read(dataset.root, item.audio, max_s=MAX_AUDIO_S))
+        if item.script:
+            for path in item.audio_paths:
+                if path not in clips:
+                    span = AudioSpan(path=path)
+                    clips[path] = clip_facts(audio.read(dataset.root, span, max_s=MAX_AUDIO_S))
+            entries = [clips[entry.audio_filepath] for entry in item.script]
+            sounds[item.id] = conversation_facts(entries, [clips[p] for p in item.audio_paths])
+        else:
+            sounds[item.id] = clip_facts(audio.read(dataset.root, item.audio, max_s=MAX_AUDIO_S))
         progress(done, len(dataset.utterances))
     return sounds
 

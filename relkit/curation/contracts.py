@@ -6,12 +6,13 @@ A first contract: what any dataset should keep, and what this one keeps now.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, escape_value
 from relkit.core.tokens import tokens
@@ -80,6 +81,34 @@ def clip_facts(clip: Clip | Unusable) -> ClipFacts:
     )
 
 
+def conversation_facts(entries: Sequence[ClipFacts], files: Sequence[ClipFacts]) -> ClipFacts:
+    """Return the facts of a conversation from those of its script and of all its files.
+
+    Its length is that of its script's clips together, without pauses; its state that of the first
+    file that is not usable; its sample rate None where they differ; other numbers are the worst.
+    """
+    broken = next((item for item in files if item.state != "ok"), None)
+    if broken is not None:
+        return ClipFacts(state=broken.state)
+    rates = {item.sample_rate for item in files}
+    digests = [item.digest for item in files]
+    levels = [item.level_dbfs for item in files]
+    return ClipFacts(
+        state="ok",
+        digest=digests[0] if len(digests) == 1 else digest_of(digests),
+        duration=sum(item.duration or 0.0 for item in entries),
+        sample_rate=rates.pop() if len(rates) == 1 else None,
+        peak=_highest(item.peak for item in files),
+        level_dbfs=None if None in levels else min(level for level in levels if level is not None),
+        clipped_share=_highest(item.clipped_share for item in files),
+        silence_share=_highest(item.silence_share for item in files),
+    )
+
+
+def _highest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
 LEAKAGE = ("leak_audio", "leak_speaker", "leak_text")
 LABEL = ("label_error_rate", "label_neighbours_rate", "label_excess", "label_systems")
 """Facts that need a split, and facts that need a run."""
@@ -98,7 +127,7 @@ def utterance_facts(
     Raises InvalidInput where a manifest column has the name of a fact.
     """
     items = dataset.utterances
-    references = [item.reference for item in items]
+    references = [item.spoken for item in items]
     attributes = sorted({column for item in items for column in item.attributes})
     columns: dict[str, Sequence[Cell]] = {
         "id": [item.id for item in items],

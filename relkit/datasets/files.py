@@ -223,7 +223,7 @@ class Pointer:
 def parse_lock(text: str, *, source: str) -> DatasetLock:
     """Return a dataset's lock; raises InvalidInput, also for a path that leaves the dataset."""
     lock = parse(DatasetLock, parse_json(text, source=source), source=source)
-    for path in (*lock.audio.dvc, *lock.audio.sha256):
+    for path in (*lock.audio.dvc, *lock.audio.sha256, *lock.audio.speech):
         _refuse_outside(path, source)
     return lock
 
@@ -231,7 +231,9 @@ def parse_lock(text: str, *, source: str) -> DatasetLock:
 def render_lock(lock: DatasetLock) -> str:
     """Return ``lock.json`` as text, the same for the same lock wherever it is written."""
     audio = LockedAudio(
-        dvc=dict(sorted(lock.audio.dvc.items())), sha256=dict(sorted(lock.audio.sha256.items()))
+        dvc=dict(sorted(lock.audio.dvc.items())),
+        sha256=dict(sorted(lock.audio.sha256.items())),
+        speech=dict(sorted(lock.audio.speech.items())),
     )
     document = encode(replace(lock, slices=dict(sorted(lock.slices.items())), audio=audio))
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

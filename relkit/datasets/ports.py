@@ -48,6 +48,13 @@ class VersionedDatasets(DatasetStore, Protocol):
         """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
 
 
+class SpeechFinder(Protocol):
+    """Finds the speech in a clip of a script."""
+
+    def speech(self, path: str) -> tuple[float, float] | str:
+        """Return its first and its last moment in ms, or in words why the clip cannot be used."""
+
+
 class AudioVersions(Protocol):
     """Puts audio under version control."""
 

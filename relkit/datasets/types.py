@@ -193,6 +193,21 @@ class Utterance:
     acoustics: Acoustics | None = None
     line: int = 0
 
+    @property
+    def audio_paths(self) -> tuple[str, ...]:
+        """Where its audio lies, each file once: its clip, or those of its script and its noise."""
+        if not self.script:
+            return (self.audio.path,)
+        noise = None if self.acoustics is None else self.acoustics.noise
+        paths = [entry.audio_filepath for entry in self.script] + ([noise] if noise else [])
+        return tuple(dict.fromkeys(paths))
+
+    @property
+    def spoken(self) -> str:
+        """The words of its audio: the reference, or what the script says, in its order."""
+        texts = (entry.text for entry in self.script)
+        return " ".join(text for text in texts if text) if self.script else self.reference
+
 
 class UnusableReason(StrEnum):
     """Why an item could not be given to the system; it is not scored and lowers coverage.
@@ -431,6 +446,13 @@ class Dataset:
         return frozenset(names)
 
 
+def checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return bounds of speech that last; raises ValueError for others."""
+    if bounds[1] <= bounds[0]:
+        raise ValueError("speech must end after it begins")
+    return bounds
+
+
 LockState = Literal["none", "fresh", "stale"]
 """No lock, one that says what the files say, or one that was written before they changed."""
 
@@ -443,12 +465,21 @@ Md5 = Annotated[str, Limits(pattern=r"^[0-9a-f]{32}(\.dir)?$")]
 Hex = Annotated[str, Limits(pattern=r"^[0-9a-f]{64}$")]
 
 
+Moment = Annotated[float, Limits(ge=0)]
+SpeechBounds = Annotated[tuple[Moment, Moment], Checked(checked_bounds)]
+"""The first and the last moment of speech within a clip, in ms."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedAudio:
-    """The audio of a version: each path under DVC by its DVC hash, each file by its SHA-256."""
+    """The audio of a version: each path under DVC by its DVC hash, each file by its SHA-256.
+
+    ``speech`` holds of each clip of a script the first and the last moment of its speech, in ms.
+    """
 
     dvc: Mapping[Inside, Md5]
     sha256: Mapping[Inside, Hex]
+    speech: Mapping[Inside, SpeechBounds] = field(default_factory=dict, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -477,14 +508,15 @@ class DatasetLock:
 class DatasetSnapshot:
     """A dataset with the hex SHA-256 of the audio of each utterance.
 
-    ``audio`` maps utterance ids to digests, None for what is missing; it is None where no
-    fresh lock tells them, and ``dataset.version.digest`` then says nothing. ``files`` maps
-    utterance ids to paths inside the dataset. ``present`` says that no path under DVC is absent.
+    ``audio`` maps utterance ids to digests, a conversation's to one over all of its clips, and to
+    None what is missing; it is None where no fresh lock tells them, and ``dataset.version.digest``
+    then says nothing. ``files`` maps paths inside the dataset to their digests, in the same way.
+    ``present`` says that no path under DVC is absent.
     """
 
     dataset: Dataset
     audio: Mapping[str, str | None] | None
-    files: Mapping[str, str]
+    files: Mapping[str, str | None]
     lock: DatasetLock | None
     present: bool
 

@@ -1,13 +1,15 @@
 """``relkit dataset lock``, ``diff`` and ``stats``: what versions hold by slice; no text leaves."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from os.path import relpath
 from pathlib import PurePosixPath
 
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import tokens
-from relkit.core.yaml_text import shown
-from relkit.datasets.ports import AudioVersions, VersionedDatasets
+from relkit.core.yaml_text import shown, where
+from relkit.datasets.ports import AudioVersions, SpeechFinder, VersionedDatasets
 from relkit.datasets.selection import DURATION, slice_values
 from relkit.datasets.types import (
     NO_VALUE,
@@ -70,7 +72,7 @@ def _members(dataset: Dataset, columns: tuple[str, ...]) -> dict[tuple[str, str]
 
 def text_numbers(utterances: Iterable[Utterance]) -> TextNumbers:
     """Return how long the references are, in words; at least one utterance."""
-    lengths = [len(tokens(item.reference)) for item in utterances]
+    lengths = [len(tokens(item.spoken)) for item in utterances]
     return TextNumbers(
         words=sum(lengths), empty=lengths.count(0), shortest=min(lengths), longest=max(lengths)
     )
@@ -84,9 +86,7 @@ def compare_snapshots(before: DatasetSnapshot, after: DatasetSnapshot) -> Datase
     return DatasetChanges(
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
-        relabelled=tuple(
-            a.id for a, b in both if (a.reference, a.entities) != (b.reference, b.entities)
-        ),
+        relabelled=tuple(a.id for a, b in both if _labels(a) != _labels(b)),
         attributes={
             a.id: tuple(
                 name
@@ -116,6 +116,14 @@ def _audio(
     if old is None or new is None:
         return None
     return tuple(a.id for a, b in pairs if old[a.id] != new[b.id] or _segment(a) != _segment(b))
+
+
+def _labels(item: Utterance) -> tuple[object, ...]:
+    # Where the clips lie is no label; what their bytes are is compared elsewhere.
+    script = [replace(entry, audio_filepath="", bounds_ms=None) for entry in item.script]
+    sound = item.acoustics
+    heard = None if sound is None else replace(sound, noise=None)
+    return item.reference, item.entities, script, item.expect, heard
 
 
 def _segment(item: Utterance) -> tuple[float, float | None] | None:
@@ -160,11 +168,13 @@ def _order(value: str) -> tuple[int, float, str]:
     return 1, 0, value
 
 
-def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOutcome:
+def lock(
+    name: str, datasets: VersionedDatasets, audio: AudioVersions, finder: SpeechFinder
+) -> LockOutcome:
     """Put a dataset's audio under DVC and write its lock; the same again changes nothing.
 
     Raises InvalidInput for audio that is missing, empty, a pointer, or outside the dataset's
-    folder; MissingDependency without DVC.
+    folder, and for a clip of a script without speech; MissingDependency without DVC.
     """
     dataset = datasets.load(name, rev=None)
     bad = datasets.defects(name)
@@ -176,7 +186,7 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
             hint="restore them, or take their lines out of the manifest",
         )
     snapshot = datasets.snapshot(name, rev=None)
-    digests = {snapshot.files[key]: value for key, value in (snapshot.audio or {}).items()}
+    digests = snapshot.files
     if any(path.startswith("../") for path in digests):
         raise InvalidInput(
             f"audio of {name} lies outside its folder, under audio_roots, and cannot be locked",
@@ -184,6 +194,7 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
         )
     # The folders at the top of the dataset that hold its audio, or files that lie there.
     outs = tuple(sorted({PurePosixPath(path).parts[0] for path in digests}))
+    speech = _speech(dataset, finder)
     tracked = audio.track(datasets.folder(name), outs)
     written = DatasetLock(
         name=name,
@@ -193,6 +204,7 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
         audio=LockedAudio(
             dvc=tracked.outs,
             sha256={path: digest for path, digest in digests.items() if digest is not None},
+            speech=speech,
         ),
         subjects=dataset.settings.subjects,
     )
@@ -202,6 +214,30 @@ def lock(name: str, datasets: VersionedDatasets, audio: AudioVersions) -> LockOu
         tracked=tracked,
         untold=slice_columns_of(dataset)[1],
     )
+
+
+def _speech(dataset: Dataset, finder: SpeechFinder) -> dict[str, tuple[float, float]]:
+    """Return the bounds of speech of every clip of a script; raises InvalidInput with its line."""
+    bounds: dict[str, tuple[float, float]] = {}
+    noises: set[str] = set()
+    for item in dataset.utterances:
+        clips = [entry.audio_filepath for entry in item.script]
+        for path in item.audio_paths if item.script else ():
+            inside = relpath(path, dataset.root)
+            if inside in bounds or (inside in noises and path not in clips):
+                continue
+            heard = finder.speech(path)
+            if isinstance(heard, str):
+                raise InvalidInput(
+                    f'{where(dataset.manifest, item.line)}: the clip "{shown(inside)}" of the '
+                    f'conversation "{shown(item.id)}" {heard}',
+                    hint="record it again, or take it out of the script",
+                )
+            if path in clips:
+                bounds[inside] = heard
+            else:
+                noises.add(inside)
+    return bounds
 
 
 def diff(name: str, before: str, after: str | None, datasets: VersionedDatasets) -> DiffOutcome:

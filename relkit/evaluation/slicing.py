@@ -123,12 +123,20 @@ def promised_values(
     return promised
 
 
+TALK_CLUSTERS = ("conversation", "speaker")
+"""The columns that tell which conversations are independent, the first that there is."""
+
+
 def cluster_column(dataset: Dataset, suite: Suite) -> str:
     """Return the column of independent units, the suite's word first; raises InvalidInput.
 
-    A suite of the task tts may name ``id``: every text is a unit of its own.
+    A suite of the task tts may name ``id``: every text is a unit of its own. Where it names none,
+    conversations are clusters by the column ``conversation``, else by ``speaker``.
     """
     column = suite.cluster or dataset.settings.cluster
+    if suite.cluster is None and suite.task == "turn":
+        columns = _attribute_columns(dataset)
+        column = next((name for name in TALK_CLUSTERS if name in columns), column)
     if column == ID and suite.task == "tts":
         return column
     available = _attribute_columns(dataset)

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 def lock_dataset(workspace: Workspace, name: str) -> "LockOutcome":
     """Lock a dataset; see :func:`relkit.datasets.versions.lock`."""
+    from relkit.adapters.audio import SoundfileReader
     from relkit.datasets.versions import lock
 
-    return lock(name, dataset_files(workspace), dvc_audio(workspace))
+    return lock(name, dataset_files(workspace), dvc_audio(workspace), SoundfileReader())
 
 
 def diff_dataset(workspace: Workspace, name: str, before: str, after: str | None) -> "DiffOutcome":

@@ -14,7 +14,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from relkit.audio.samples import audio_facts, audio_start, stream_header, whole_wav
+from relkit.audio.samples import (
+    audio_facts,
+    audio_start,
+    speech_bounds,
+    stream_header,
+    whole_wav,
+)
 from relkit.audio.types import SpokenAudio
 from tests.speech import SENTENCES
 
@@ -188,3 +194,29 @@ def test_what_holds_no_samples_is_no_wav_file(data: bytes) -> None:
     """Nothing, only a header, and other formats are refused."""
     with pytest.raises(ValueError, match="no "):
         whole_wav(data)
+
+
+def _bounds(*parts: Floats) -> tuple[float, float] | None:
+    return speech_bounds(np.concatenate(parts).astype("<f4").tobytes(), RATE)
+
+
+@given(before=st.floats(0, 1), pause=st.floats(0, 1), after=st.floats(0, 1))
+@settings(deadline=None, max_examples=30)
+def test_speech_is_bounded_by_its_first_and_last_sample(
+    before: float, pause: float, after: float
+) -> None:
+    """A pause inside belongs to it; silence before moves both ends and changes nothing else."""
+    found = _bounds(quiet(before), voice(0.2), quiet(pause), voice(0.3, seed=1), quiet(after))
+    assert found is not None
+    start = 1000 * round(before * RATE) / RATE
+    stop = start + 500 + 1000 * round(pause * RATE) / RATE
+    assert found == pytest.approx((start, stop), abs=1.0)
+
+
+def test_noise_of_the_recording_is_no_speech() -> None:
+    """Sound 40 dB below the loudest frame is outside; a click, a whisper and nothing are none."""
+    hiss = voice(0.5, level=0.001)
+    assert _bounds(hiss, voice(0.3), hiss) == pytest.approx((500, 800), abs=1.0)
+    for parts in ([quiet(0.5)], [quiet(0.1), voice(0.01), quiet(0.1)], [voice(0.5, level=5e-4)]):
+        assert _bounds(*parts) is None
+    assert speech_bounds(b"", RATE) is None

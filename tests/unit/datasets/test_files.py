@@ -1,6 +1,7 @@
 """Settings, manifests, locks and DVC files: what they become, and what is refused with its line."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -310,6 +311,22 @@ def test_a_lock_is_read_as_it_was_written() -> None:
     assert text.endswith("}\n")
 
 
+@given(
+    st.dictionaries(
+        st.from_regex(r"audio/[a-z]{1,8}\.wav", fullmatch=True),
+        st.tuples(st.floats(0, 1e5), st.floats(1e5, 1e6, exclude_min=True)),
+    )
+)
+def test_bounds_of_speech_come_back_and_none_leave_no_trace(
+    speech: dict[str, tuple[float, float]],
+) -> None:
+    """A lock with them is read as written; one without is what it was before there were any."""
+    written = replace(LOCK, audio=replace(LOCK.audio, speech=speech))
+    text = render_lock(written)
+    assert parse_lock(text, source="lock.json") == written
+    assert ("speech" in text) == bool(speech)
+
+
 def test_a_lock_fits_its_schema() -> None:
     """Other programs read it by the published schema."""
     jsonschema.validate(json.loads(render_lock(LOCK)), schema(DatasetLock))
@@ -328,6 +345,11 @@ def _with(**changes: Any) -> str:  # noqa: ANN401  # any JSON value
         ("[]", "a mapping of keys"),
         (_with(schema="relkit.dataset-lock/v2"), '"schema"'),
         (_with(digest=HEX), '"digest"'),
+        (
+            _with(audio={"dvc": {}, "sha256": {}, "speech": {"a.wav": [300, 300]}}),
+            "speech must end after it begins",
+        ),
+        (_with(audio={"dvc": {}, "sha256": {}, "speech": {"../a.wav": [0, 3]}}), "leaves"),
         (_with(digest=f"sha256:{HEX}\n"), '"digest"'),
         (_with(utterances=0), '"utterances"'),
         (_with(slices={"accent": "plain"}), '"slices.accent"'),

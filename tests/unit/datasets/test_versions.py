@@ -47,7 +47,7 @@ def snapshot(
     return DatasetSnapshot(
         dataset=dataset(utterances, slices=("accent",)),
         audio=found if known else None,
-        files={item.id: f"{item.id}.wav" for item in utterances},
+        files={f"{item.id}.wav": found.get(item.id) for item in utterances},
         lock=None,
         present=True,
     )
