@@ -17,6 +17,7 @@ from relkit.evaluation.types import EvalReport, overall, primary_metric, worst_f
 from relkit.evaluation.view import answered_words
 from relkit.gate.view import WORDS, GateView
 from relkit.incident.received.view import PacketView
+from relkit.report.conversation_view import ConversationsView
 from relkit.report.github_view import shared_headline, shared_slice
 from relkit.report.types import Page, SharedDocument
 from relkit.report.view import ReportView, compared_view
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 
 
 _MOST_METRICS = 3
+
+_PLOTTED = (
+    "response_ms",
+    "eot_delay_ms",
+    "barge_in_stop_ms",
+    "first_partial_ms",
+    "finalisation_ms",
+)
+"""Times of turns and streams that a page draws a distribution of."""
 
 _FIRST_ROWS = 20
 """Rows of the explorer that are there without JavaScript."""
@@ -107,6 +117,7 @@ class JinjaPages:
                 audio=None if page.audio is None else embedded_json(clips),
                 confusions=confusions(spoken) if page.with_text else None,
                 latencies=_distributions(page),
+                conversations=_conversations(page),
                 masking=waterfall([(m.errors_before, m.errors_after) for m in page.report.masking]),
                 style=style,
                 script=script,
@@ -164,12 +175,26 @@ def embedded_json(document: object) -> str:
     return text.translate(_JSON)
 
 
+def _conversations(page: Page) -> ConversationsView | None:
+    if page.conversations is None or page.report.conversations is None:
+        return None
+    return ConversationsView(
+        page.report,
+        page.conversations,
+        budget=page.header.suite.budget,
+        with_text=page.with_text,
+    )
+
+
 def _distributions(page: Page) -> list[dict[str, object]]:
     """Return a histogram per kind of time that the run has."""
     kinds = {
         "latency_ms": [row.latency_ms for row in page.rows],
         "first_byte_ms": [row.first_byte_ms for row in page.rows],
-        "first_audio_ms": [row.measures.get("first_audio_ms") for row in page.rows],
+        **{
+            name: [row.measures.get(name) for row in page.rows]
+            for name in ("first_audio_ms", *_PLOTTED)
+        },
     }
     plots = (
         (name, histogram(value for value in values if value is not None))

@@ -248,3 +248,16 @@ class ConversationSummary:
     pacing_p99_ms: float | None = None
     source: TimingSource | Literal["mixed"] = "events"
     not_measured: Mapping[str, Count] = field(default_factory=dict, metadata=OPTIONAL | OMITTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredConversation:
+    """A conversation that was held, with what became of each entry of its script, in order.
+
+    ``unusable`` says why nothing of it counts, None where it does.
+    """
+
+    conversation: Conversation
+    turns: tuple[MeasuredTurn, ...]
+    repeat: int = 0
+    unusable: str | None = None

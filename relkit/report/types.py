@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relkit.comparison.types import CompareReport, Row
+from relkit.conversation.types import MeasuredConversation
 from relkit.core.values import Count
 from relkit.disclosure.types import Subjects
 from relkit.evaluation.types import EvalReport, RunHeader
@@ -32,6 +33,7 @@ class Page:
     ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
     ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
     ``compared`` is the paired comparison with the baseline, or in words why there is none.
+    ``conversations`` are those that the run held, None where it is about something else.
     """
 
     header: RunHeader
@@ -43,6 +45,7 @@ class Page:
     decision: GateDecision | None = None
     overrides: tuple[Override, ...] = ()
     compared: CompareReport | str | None = None
+    conversations: tuple[MeasuredConversation, ...] | None = None
 
 
 NOT_SHARED = "(not shared)"

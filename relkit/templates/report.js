@@ -244,6 +244,15 @@
     return [audio];
   };
 
+  // The recording of a conversation is read when its timeline is opened.
+  for (const player of document.querySelectorAll("audio[data-clip]")) {
+    player.closest("details").addEventListener("toggle", () => {
+      if (clips === null) clips = byId("audio") ? json("audio") : { clips: {} };
+      const held = Object.hasOwn(clips.clips, player.dataset.clip);
+      if (held && !player.src) player.src = `data:${clips.type};base64,${clips.clips[player.dataset.clip]}`;
+    });
+  }
+
   const utterance = (i) => {
     const id = make("span", "id", data(all.id[i]));
     const tally = make("span", "tally");
