@@ -80,11 +80,11 @@ def response_stages(
                 over = stopped and (started is None or stopped.t_ms >= started.t_ms)
                 milestones[stage] = stopped.t_ms if stopped and over else None
         elif stage in _KINDS:
-            since = stop_ms
+            since, sooner_ms = stop_ms, start_ms
             if stage == "llm" and (request := times.last("llm_started", start_ms, until)):
-                since = request.t_ms
+                since = sooner_ms = request.t_ms
             kind = _KINDS[stage]
-            event = times.first(kind, since, sound_ms) or times.last(kind, start_ms, sound_ms)
+            event = times.first(kind, since, sound_ms) or times.last(kind, sooner_ms, sound_ms)
             milestones[stage] = event.t_ms if event else None
     milestones["playout"] = sound_ms
     stages: dict[ResponseStage, float] = {"unexplained": 0.0}

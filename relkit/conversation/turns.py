@@ -263,7 +263,7 @@ def conversation_times(conversation: Conversation) -> ConversationTimes:
         pauses.append(conversation.duration_ms - user[-1].stop_ms)
     overlap_ms = _length(user) + _length(agent) - _length(both)
     return ConversationTimes(
-        dead_air_ms=max(0.0, *pauses, 0.0),
+        dead_air_ms=max(pauses, default=0.0),
         overlap_ms=max(0.0, overlap_ms) * 60_000.0 / conversation.duration_ms,
     )
 

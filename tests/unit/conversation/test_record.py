@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relkit.conversation.record import conversation_of, conversation_of_spans
+from relkit.conversation.turns import measure_turns
 from relkit.conversation.types import SoundSpan, UserSpeech
 from relkit.datasets.types import Answer, AnswerEvent, ScriptEntry
 
@@ -133,7 +134,11 @@ def test_a_recording_alone_has_turns_without_names() -> None:
 
 
 def test_a_million_events_are_a_conversation() -> None:
-    """A flood of belief is sorted and kept."""
-    events = tuple(AnswerEvent(t_ms=float(i % 977), kind="llm_token") for i in range(1_000_000))
-    conversation = conversation_of(Answer(text="", duration_ms=9e3, events=events), id="c")
-    assert len(conversation.events) == 1_000_000
+    """A flood of belief is sorted, and what became of the turn is found in it."""
+    told = ("llm_token", "interrupted", "final", "agent_cut")
+    events = [AnswerEvent(t_ms=float(i % 9_000), kind=told[i % 4]) for i in range(999_996)]
+    truth = answer((900, SOUND), (1_000, START, "u1"), (1_500, SILENCE), (2_000, STOP, "u1"))
+    record = Answer(text="", duration_ms=9e3, events=(*events, *truth.events))
+    conversation = conversation_of(record, id="c")
+    assert len(conversation.events) == 999_996
+    assert [turn.reaction for turn in measure_turns(conversation)] == ["yielded"]

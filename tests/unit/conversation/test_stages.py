@@ -94,6 +94,17 @@ def test_retrieval_and_tools_stand_before_the_answer() -> None:
     }
 
 
+def test_a_request_without_a_token_is_missing() -> None:
+    """Tokens of the request before are not those of the answer."""
+    events = ((100, EOT), (150, FINAL), (400, TOKEN), (500, "llm_started"), (1_000, AUDIO))
+    assert stages(*events) == {
+        "endpoint": 100,
+        "asr": 50,
+        "unexplained": 850,
+        "playout": 200,
+    }
+
+
 def test_a_tool_that_never_stopped_is_unexplained() -> None:
     """What was started and not seen to stop is missing; what was not started is not."""
     events = ((100, EOT), (150, FINAL), (420, "tool_started"), (900, TOKEN), (1_000, AUDIO))
