@@ -59,6 +59,7 @@ COMMANDS = {
     "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
     "card": ("documents:card", "Write the model card of a release, from its records alone."),
     "redact": ("redact:redact", "Mask personal values in text, for local debugging only."),
+    "agent": ("", "Run the voice agent that comes with relkit."),
     "rollback": ("rollback:rollback", "Find the release to go back to; --apply goes there."),
     "bisect": (
         "rollback:bisect",
@@ -176,6 +177,12 @@ GROUPS = {
         ),
         "answer": ("drill:answer", "Hand in what it was, what was done and what was sent."),
         "score": ("drill:score", "Say what the answer was worth, and where points went."),
+    },
+    "agent": {
+        "demo": (
+            "conversation:agent_demo",
+            "Serve a small voice agent on this machine, to hold conversations with.",
+        ),
     },
     "drift": {
         "profile": ("drift:profile", "Freeze a reference: bins, shares and counts, and no row."),

@@ -47,25 +47,25 @@ CONVERSATIONS = [
         id="cancelled",
     ),
     pytest.param(
-        ["Transfer fifty euros to Martin.", "Yes, please."],
+        ["Transfer fifty dollars to Martin.", "Yes, please."],
         ["make_transfer(Martin, 50)"],
         {"transfers": 1, "transferred": 50},
         id="confirmed",
     ),
     pytest.param(
-        ["Transfer fifty euros to Martin.", "No, stop."], [], {"transfers": 0}, id="denied"
+        ["Transfer fifty dollars to Martin.", "No, stop."], [], {"transfers": 0}, id="denied"
     ),
     pytest.param(
         ["Transfer $50 to Martin.", "Uh-huh.", "Okay."], [], {"transfers": 0}, id="no yes"
     ),
     pytest.param(
-        ["Send 50 euros to Martin.", "No, sixty.", "Yes."],
+        ["Send 50 dollars to Martin.", "No, sixty.", "Yes."],
         ["make_transfer(Martin, 60)"],
         {"transferred": 60},
         id="changed before the yes",
     ),
     pytest.param(
-        ["Send money.", "To Helen.", "Thirty euros.", "Yes."],
+        ["Send money.", "To Helen.", "Thirty dollars.", "Yes."],
         ["make_transfer(Helen, 30)"],
         {"transferred": 30},
         id="asked for what is missing",
@@ -100,7 +100,7 @@ def test_conversations_lead_to_their_calls_and_state(
 def test_a_transfer_is_made_after_a_yes_to_what_was_read_back() -> None:
     """The readback names every argument, and the yes is to exactly that call."""
     dialogue = Dialogue()
-    asked = dialogue.hear("Please send 75 euros to Robert")
+    asked = dialogue.hear("Please send 75 dollars to Robert")
     assert asked.readback is not None
     assert not asked.calls
     assert all(str(value) in asked.sentences[0] for value in asked.readback.arguments.values())

@@ -81,7 +81,7 @@ def test_common_options_stand_before_or_after_the_name(
         (("import",), "relkit dataset import or relkit registry import"),
         (("registry", "eval"), "it is: relkit eval"),
         (("--quiet", "rolback"), 'did you mean "rollback"?'),
-        (("zzz",), "known: approve, bisect"),
+        (("zzz",), "known: agent, approve"),
     ],
 )
 def test_the_nearest_command_is_named(

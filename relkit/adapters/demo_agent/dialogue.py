@@ -14,8 +14,14 @@ from typing import Any, Literal
 PAYEES = ("Daniel", "Helen", "Martin", "Robert", "Victor")
 """Who money can be sent to."""
 
+VOCABULARY = (
+    "Cancel the timer. No, I meant twenty. Uh-huh. Savings, or checking? "
+    f"Send, transfer forty dollars to {', '.join(PAYEES)}."
+)
+"""What the recogniser is told to expect."""
+
 ACCOUNTS: Mapping[str, int] = {"checking": 840, "savings": 2300}
-"""What is in each account at the beginning, in euros."""
+"""What is in each account at the beginning, in dollars."""
 
 LAST_PAYMENTS: Mapping[str, int] = {"checking": 45, "savings": 100}
 
@@ -174,9 +180,8 @@ class Dialogue:
             self._forget()
             self.transfers.append(pending)
             self.last_act = "transfer"
-            text = (
-                f"Done. I sent {pending.arguments['amount']} euros to {pending.arguments['payee']}."
-            )
+            amount, payee = pending.arguments["amount"], pending.arguments["payee"]
+            text = f"Done. I sent {amount} dollars to {payee}."
             return DialogueReply(
                 verdict="confirm", about=pending, calls=(pending,), sentences=(text,)
             )
@@ -219,8 +224,10 @@ class Dialogue:
                 self.asking = "minutes"
                 return DialogueReply(sentences=("For how many minutes?",))
             return self._set_timer(minutes)
-        is_transfer = _TRANSFER.search(words) and not _PAYMENT.search(words)
-        if is_transfer and (payee_in(words) or number_in(words) or "money" in words):
+        names_both = payee_in(words) is not None and number_in(words) is not None
+        asks_to_send = _TRANSFER.search(words) is not None and not _PAYMENT.search(words)
+        is_enough = payee_in(words) or number_in(words) or "money" in words
+        if names_both or (asks_to_send and is_enough):
             self._forget()
             self.payee, self.amount = payee_in(words), number_in(words)
             return self._transfer()
@@ -278,7 +285,7 @@ class Dialogue:
 
     def _read_back(self, call: ToolUse) -> DialogueReply:
         self.asking, self.pending = None, call
-        text = f"I will send {call.arguments['amount']} euros to {call.arguments['payee']}."
+        text = f"I will send {call.arguments['amount']} dollars to {call.arguments['payee']}."
         return DialogueReply(sentences=(text, "Is that right?"), readback=call)
 
     def _account(self) -> DialogueReply:
@@ -294,11 +301,11 @@ class Dialogue:
         self.asking, self.topic = None, None
         if topic == "balance":
             sent = sum(int(item.arguments["amount"]) for item in self.transfers)
-            euros = ACCOUNTS[account] - (sent if account == "checking" else 0)
-            name, text = "get_balance", f"There are {euros} euros in your {account} account."
+            held = ACCOUNTS[account] - (sent if account == "checking" else 0)
+            name, text = "get_balance", f"There are {held} dollars in your {account} account."
         else:
             name = "get_last_payment"
-            text = f"The last payment from {account} was {LAST_PAYMENTS[account]} euros."
+            text = f"The last payment from {account} was {LAST_PAYMENTS[account]} dollars."
         call = ToolUse(name, {"account": account})
         return DialogueReply(calls=(call,), sentences=(text, "Is there anything else?"))
 
