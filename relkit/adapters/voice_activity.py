@@ -7,7 +7,6 @@ by chunk, a recording many chunks at a time, with the same figures.
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relkit._version import with_extra
+from relkit.conversation.segments import probability_spans
 from relkit.conversation.types import SoundSpan
 from relkit.core.digests import PREFIX
 from relkit.core.errors import InvalidInput, MissingDependency
@@ -33,12 +33,6 @@ CHUNK_MS = 1000.0 * CHUNK / VAD_RATE
 _CONTEXT = 64
 _AT_ONCE = 1024  # chunks of a recording that go through the network together
 _MODEL = "silero_vad_v6.onnx"
-
-SPEECH_FROM = 0.5
-"""From this probability on a chunk is speech."""
-
-SPEECH_TO = 0.35
-"""Speech goes on down to this probability."""
 
 
 class SileroVad:
@@ -87,12 +81,16 @@ class SileroVad:
     def speech(
         self, samples: Mono, sample_rate: int, *, bridge_ms: float = 200.0, least_ms: float = 96.0
     ) -> tuple[SoundSpan, ...]:
-        """Return where there is speech in a recording, in ms, by :func:`speech_spans`.
+        """Return where there is speech in a recording, in ms, by :func:`probability_spans`.
 
-        Raises MissingDependency where it has to be resampled and soxr is not installed.
+        Speech that is shorter than ``least_ms`` is none, and less than ``bridge_ms`` of silence
+        parts nothing. Raises MissingDependency where it has to be resampled and soxr is not
+        installed.
         """
         at_rate = Resampler(sample_rate, VAD_RATE).all_of(samples)
-        spans = speech_spans(self.probabilities(at_rate), bridge_ms=bridge_ms, least_ms=least_ms)
+        spans = probability_spans(
+            self.probabilities(at_rate), CHUNK_MS, shortest_ms=least_ms, bridge_ms=bridge_ms
+        )
         end_ms = 1000.0 * len(samples) / sample_rate
         return tuple(
             SoundSpan(start_ms=span.start_ms, stop_ms=min(span.stop_ms, end_ms)) for span in spans
@@ -123,28 +121,6 @@ class VadStream:
         output, *state = self._session.run(None, {"input": chunks, "h": hidden, "c": cell})
         self._state = (state[0], state[1])
         return np.asarray(output, dtype=np.float32).reshape(-1)
-
-
-def speech_spans(
-    probabilities: NDArray[np.float32], *, bridge_ms: float = 200.0, least_ms: float = 96.0
-) -> Iterator[SoundSpan]:
-    """Yield where there is speech, in ms from the first chunk, by probability of each chunk.
-
-    Speech begins with a chunk of at least ``SPEECH_FROM`` and goes on down to ``SPEECH_TO``; less
-    than ``bridge_ms`` below that parts nothing; what is shorter than ``least_ms`` is no speech.
-    """
-    start: int | None = None
-    last = 0
-    for i, probability in enumerate([*probabilities.tolist(), *([0.0] * len(probabilities[:1]))]):
-        if probability >= SPEECH_FROM or (
-            start is not None and i == last + 1 and probability >= SPEECH_TO
-        ):
-            start, last = (i if start is None else start), i
-        is_end = i == len(probabilities)
-        if start is not None and (is_end or (i - last) * CHUNK_MS >= bridge_ms):
-            if (last + 1 - start) * CHUNK_MS >= least_ms:
-                yield SoundSpan(start_ms=start * CHUNK_MS, stop_ms=(last + 1) * CHUNK_MS)
-            start = None
 
 
 class Resampler:

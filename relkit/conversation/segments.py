@@ -191,7 +191,7 @@ def energy_spans(
 
 
 def probability_spans(
-    scores: FloatArray,
+    scores: FloatArray | ChannelSamples,
     chunk_ms: float,
     *,
     begin: float = 0.5,

@@ -9,12 +9,10 @@ import soundfile
 
 from relkit.adapters.voice_activity import (
     CHUNK,
-    CHUNK_MS,
     VAD_RATE,
     Mono,
     Resampler,
     SileroVad,
-    speech_spans,
 )
 from relkit.core.errors import MissingDependency
 from tests.speech import spoken
@@ -63,15 +61,6 @@ def test_short_recordings_have_a_probability_per_chunk(vad: SileroVad, samples: 
     silence = np.zeros(samples, dtype=np.float32)
     assert len(vad.probabilities(silence)) == -(-samples // CHUNK)
     assert vad.speech(silence, VAD_RATE) == ()
-
-
-def test_pauses_and_blips_are_no_ends_and_no_speech() -> None:
-    """Short gaps are bridged, hysteresis holds, and what is too short is dropped."""
-    likely = [0.9] * 5 + [0.4] * 3 + [0.1] * 4 + [0.9] * 5 + [0.1] * 20 + [0.9] + [0.1] * 9
-    (span,) = speech_spans(np.array(likely, dtype=np.float32))
-    assert (span.start_ms, span.stop_ms) == (0.0, 17 * CHUNK_MS)
-    (open_span,) = speech_spans(np.array([0.1] * 2 + [0.9] * 8, dtype=np.float32))
-    assert (open_span.start_ms, open_span.stop_ms) == (2 * CHUNK_MS, 10 * CHUNK_MS)
 
 
 @pytest.mark.parametrize("rate", [8000, 24000, 48000])

@@ -151,6 +151,13 @@ def test_scores_of_voice_activity_have_hysteresis(scores: list[float], expected:
     assert bounds(probability_spans(np.array(scores), 32.0)) == expected
 
 
+def test_pauses_and_blips_are_no_ends_and_no_speech() -> None:
+    """Short gaps are bridged, and a chunk alone is dropped; what is open at the end counts."""
+    likely = [0.9] * 5 + [0.4] * 3 + [0.1] * 4 + [0.9] * 5 + [0.1] * 20 + [0.9] + [0.1] * 9
+    assert bounds(probability_spans(np.array(likely), 32.0)) == [(0, 17 * 32)]
+    assert bounds(probability_spans(np.array([0.1] * 2 + [0.9] * 8), 32.0)) == [(64, 320)]
+
+
 @pytest.mark.parametrize("scores", [[0.5, float("nan")], [1.5], [-0.1]])
 def test_scores_that_are_no_probabilities_are_refused(scores: list[float]) -> None:
     """A detector that gives NaN or logits has not said where speech is."""

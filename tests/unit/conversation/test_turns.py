@@ -425,6 +425,109 @@ def test_every_entry_is_counted_once(conversation: Conversation, failed: bool) -
         assert not (failed and turn.ending == "censored")
 
 
+WINDOWS = ReactionWindows(answer_ms=60, yield_ms=30, ignore_ms=15, reply_ms=30)
+
+
+NEVER = 10**9
+
+
+class Milliseconds:
+    """A conversation as what happens in each millisecond of it: slow, and easy to believe."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        """Write down in which milliseconds the agent sounds, and in which it begins to."""
+        self.conversation, self.end = conversation, int(conversation.duration_ms)
+        self.sounds = {
+            t for span in conversation.agent for t in range(int(span.start_ms), int(span.stop_ms))
+        }
+        self.begins = sorted(t for t in self.sounds if t - 1 not in self.sounds)
+        self.turns = [item for item in conversation.user if item.label == "turn"]
+
+    def following(self, speech: UserSpeech) -> int:
+        """Return when the next turn starts."""
+        starts = (int(item.start_ms) for item in self.turns)
+        return min((t for t in starts if t > speech.start_ms), default=NEVER)
+
+    def answer(self, speech: UserSpeech) -> int | None:
+        """Return when the agent begins to answer a turn."""
+        stop = int(speech.stop_ms)
+        if {stop - 1, stop} <= self.sounds:
+            return None
+        window = range(stop, min(self.following(speech), stop + 61))
+        return next((t for t in window if t in self.begins), None)
+
+    def ending(self, speech: UserSpeech) -> str | None:
+        """Return how a turn ends."""
+        start, stop = int(speech.start_ms), int(speech.stop_ms)
+        if speech.label != "turn":
+            return None
+        if self.answer(speech) is not None:
+            return "answered"
+        if {stop - 1, stop} <= self.sounds or any(start < t < stop for t in self.begins):
+            return "early"
+        waited = self.following(speech) < NEVER or self.end >= stop + 60
+        return "unanswered" if waited else "censored"
+
+    def happened(self, kind: str, since: int, until: int) -> int | None:
+        """Return when an event of a kind came first in that time."""
+        times = (int(event.t_ms) for event in self.conversation.events if event.kind == kind)
+        return min((t for t in times if since <= t <= until), default=None)
+
+    def reaction(self, speech: UserSpeech) -> str | None:
+        """Return what the agent's speech did."""
+        start = int(speech.start_ms)
+        if start not in self.sounds:
+            return None
+        window = 30 if speech.label == "turn" else 15
+        quiet = next(t for t in range(start, self.end + 2) if t not in self.sounds)
+        again = min((t for t in self.begins if t > start), default=NEVER)
+        until = min(start + window, again - 1)
+        told = self.happened("interrupted", start, until)
+        if quiet - start > window:
+            return "contradiction" if told is not None and quiet - told >= 30 else "kept_on"
+        if told is not None or self.happened("agent_cut", start, until) is not None:
+            return "yielded"
+        return "ended" if quiet < self.end else None
+
+    def replied(self, speech: UserSpeech) -> bool | None:
+        """Return whether the agent answered what is no turn."""
+        start, stop = int(speech.start_ms), int(speech.stop_ms)
+        if speech.label == "turn" or start in self.sounds:
+            return None
+        sound = min((t for t in self.begins if t >= start), default=NEVER)
+        following = self.following(speech)
+        answers = {self.answer(turn) for turn in self.turns}
+        if sound <= stop + 30 and sound < following and sound not in answers:
+            return True
+        return None if min(following, stop + 30, sound) > self.end else False
+
+
+@st.composite
+def short_conversations(draw: st.DrawFn) -> Conversation:
+    """Conversations of less than a second, for windows as short."""
+    lengths = st.lists(st.integers(1, 50), max_size=16)
+    user, agent = _bounds(draw(lengths)), _bounds(draw(lengths))
+    last = max((stop for _, stop in (*user, *agent)), default=0.0)
+    kinds = st.sampled_from(["interrupted", "agent_cut"])
+    events = draw(st.lists(st.tuples(st.integers(0, 300), kinds), max_size=12))
+    return held(
+        *(said(start, stop, draw(LABELS)) for start, stop in user),
+        agent=tuple(agent),
+        events=tuple((float(time), kind) for time, kind in events),
+        end=last + draw(st.integers(0, 100)),
+    )
+
+
+@given(short_conversations())
+def test_every_millisecond_says_the_same(conversation: Conversation) -> None:
+    """A slow oracle that looks at each millisecond agrees on endings, reactions and replies."""
+    oracle = Milliseconds(conversation)
+    for turn in measure_turns(conversation, WINDOWS):
+        assert turn.ending == oracle.ending(turn.speech)
+        assert turn.reaction == oracle.reaction(turn.speech)
+        assert turn.replied == oracle.replied(turn.speech)
+
+
 def test_rows_hold_what_was_measured_of_them() -> None:
     """A row's times are those of its turn, None where there is none."""
     turn = measure_turns(held(TURN, agent=((4_000, 5_000),), events=((3_400, EOT),)))[0]
