@@ -15,7 +15,8 @@ PAYEES = ("Daniel", "Helen", "Martin", "Robert", "Victor")
 """Who money can be sent to."""
 
 VOCABULARY = (
-    "Cancel the timer. No, I meant twenty. Uh-huh. Savings, or checking? "
+    "Set a timer. Cancel it. No, I meant twenty. Yes, that is right. Uh-huh. "
+    "My account, savings or checking, the balance or the last payment. "
     f"Send, transfer forty dollars to {', '.join(PAYEES)}."
 )
 """What the recogniser is told to expect."""
@@ -85,6 +86,7 @@ _BACKCHANNEL = re.compile(
     r"(?:(?:u+h+|a+h+|o+h+|m+|m+h*m+|h+m+|u+m+|ha|hu+h|aha|mhm|ok|okay|right|alright|i see|wow|"
     r"well|hey|you|nice|good|great|yeah|yes|sure|so|and|the|i|a)[\s,.!?-]*)+"
 )
+_LOOP = re.compile(r"\b([a-z]+)(?:[\s,.!?-]+\1\b){4}")  # what recognisers make of a hum
 _TIMER = re.compile(r"\b(?:timer?s?|tim[eo]r|timber|time are|tymer|tyner|alarm|reminder|remind)\b")
 _CLOCK = re.compile(r"\b(?:what(?:'s| is|s)?|tell me|have)\b.*\btime\b|\btime is it\b")
 _BALANCE = re.compile(
@@ -147,7 +149,7 @@ class Dialogue:
         }
 
     def _decide(self, words: str) -> DialogueReply:
-        if not re.search("[a-z0-9]", words):
+        if not re.search("[a-z0-9]", words) or _LOOP.search(words):
             return DialogueReply()
         if self.pending is not None and (reply := self._verdict(self.pending, words)):
             return reply
@@ -387,8 +389,8 @@ def payee_in(words: str) -> str | None:
 
 def account_in(words: str) -> str | None:
     """Return which account a text in lower case is about."""
-    if re.search(r"\b(?:savings?|saving's|save ?ings|seventh?s)\b", words):
+    if re.search(r"\b(?:savings?|saving's|save (?:ings?|and)|see,? (?:thanks|things))\b", words):
         return "savings"
-    if re.search(r"\b(?:check(?:ing|in|ings)?|chicken|checks|current)\b", words):
+    if re.search(r"\b(?:check(?:ing|in|ings|er| it)?|chicken|cack\w*|checks|current)\b", words):
         return "checking"
     return None
