@@ -10,7 +10,8 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,8 +23,10 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from relkit.adapters.demo_agent.listening import STEP_MS, Endpointer
 from relkit.adapters.demo_agent.server import AgentParts, AgentSettings, DemoAgentServer
-from relkit.adapters.systems.demo import AgentProgram
+from relkit.adapters.systems.demo import AgentProgram, DemoAgentSystem
+from relkit.conversation.types import ConversationScript
 from relkit.core.errors import BackendUnavailable
+from relkit.datasets.types import Answer
 from relkit.evaluation.types import DemoAgent
 from relkit.wiring.conversation import agent_arguments, agent_parts, agent_weights
 
@@ -227,6 +230,19 @@ def test_a_pause_ends_a_turn_by_the_silence_that_ends_one(
     assert stop_ms - 100 < delay_ms < stop_ms + 150
 
 
+def test_partials_are_told_while_somebody_speaks(parts: AgentParts) -> None:
+    """They come before the end of the turn, at most twice a second, and only where asked for."""
+    quick = replace(parts, hear=lambda samples: f"{len(samples)} samples")
+    steps: list[Step] = [300, speech(f"please {COMMAND} and not any longer"), 1500]
+    held = with_agent(quick, AgentSettings(partials=True), lambda port: hold(port, steps))
+    times = held.times("partial")
+    assert len(times) >= 2
+    assert all(later - before >= 400 for before, later in pairwise(times))
+    assert times[-1] <= held.times("user_stopped_speaking")[0]
+    silent = with_agent(quick, AgentSettings(), lambda port: hold(port, steps))
+    assert not silent.times("partial")
+
+
 def test_conversations_at_a_time_share_nothing(parts: AgentParts) -> None:
     """Each has its own clock, dialogue and sample rate."""
     ten = speech(COMMAND)
@@ -319,6 +335,42 @@ def test_a_program_that_does_not_listen_is_said() -> None:
             AgentProgram([sys.executable, "-c", code], os.environ, ready_s=1.0)
 
 
+@dataclass
+class Speaker:
+    """Stands for who holds conversations at an address."""
+
+    url: str
+    closed: list[str]
+
+    def answer(self, script: ConversationScript) -> Answer:
+        """Say at which address a script was held."""
+        return Answer(text=f"{script.id} at {self.url}")
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self.closed.append(self.url)
+
+
+def test_an_agent_that_ended_is_started_anew_for_the_next_conversation() -> None:
+    """Each conversation finds an agent, and the end of the system is that of its agent."""
+    code = "print('ws://127.0.0.1:' + str(__import__('os').getpid()), flush=True); input()"
+    closed: list[str] = []
+    system = DemoAgentSystem(
+        [sys.executable, "-c", code], os.environ, lambda url: Speaker(url, closed)
+    )
+    script = ConversationScript(id="a", clips=(), sample_rate=16_000, digest="", folder="")
+    first = system.answer(script)
+    assert isinstance(first, Answer)
+    assert system.answer(script) == first
+    pid = first.text.rpartition(":")[2]
+    os.kill(int(pid), signal.SIGKILL)
+    while system.answer(script) == first:  # until its end is noticed
+        pass
+    assert [url.rpartition(":")[2] for url in closed] == [pid]
+    system.close()
+    assert len(closed) == 2
+
+
 def relkit(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     """Start the command line."""
     return subprocess.Popen(
@@ -331,12 +383,14 @@ def relkit(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 def test_the_command_says_where_it_listens_and_ends_at_a_signal(parts: AgentParts) -> None:
-    """It prints one line, and Ctrl-C is its usual end; a port that is taken is said."""
+    """It prints one line, whatever is said; Ctrl-C is its usual end; a taken port is told."""
     assert parts
+    steps: list[Step] = [300, speech(COMMAND), Until("final")]
     with relkit("agent", "demo", "--port", "0") as agent:
         assert agent.stdout is not None
         line = agent.stdout.readline()
         assert line.startswith("listening on ws://127.0.0.1:")
+        assert asyncio.run(hold(int(line.rpartition(":")[2]), steps)).times("final")
         agent.send_signal(signal.SIGINT)
         assert agent.communicate(timeout=20) == ("", "")
     assert agent.returncode == 0

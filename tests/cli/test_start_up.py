@@ -23,6 +23,8 @@ HEAVY = (
     "rich",
     "scipy",
     "soundfile",
+    "soxr",
+    "websockets",
     "whisper_normalizer",
 )
 SCRIPT = """
@@ -53,6 +55,7 @@ def modules_of(*arguments: str) -> set[str]:
         ("--version",),
         ("eval", "--help"),
         ("gate", "--help"),
+        ("agent", "demo", "--help"),
         ("rollback", "--help"),
     ],
 )

@@ -254,7 +254,11 @@ class Dialogue:
             if payee or amount:
                 self.payee, self.amount = payee or self.payee, amount or self.amount
                 return self._transfer()
-        if (account := account_in(words)) is not None and self.pending is None:
+        account = account_in(words)
+        if account is None and self.asking == "account":  # it is one of two
+            is_one = re.search(r"\b(?:(ch[ae])|sa[vf])", words)
+            account = None if is_one is None else "checking" if is_one[1] else "savings"
+        if account is not None and self.pending is None:
             self.account = account
             return self._account()
         return None

@@ -3,11 +3,14 @@
 import re
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from relkit.conversation.types import ConversationScript
 from relkit.core.errors import BackendUnavailable, describe_exit
 from relkit.core.wording import limit
+from relkit.datasets.types import Answer, Failure
+from relkit.evaluation.ports import AnsweringSystem
 
 READY_S = 120.0
 """How long the agent may take to load its models, in seconds."""
@@ -81,3 +84,37 @@ class AgentProgram:
         except subprocess.TimeoutExpired:
             self._program.kill()
             return self._program.wait()
+
+
+class DemoAgentSystem:
+    """Implements AnsweringSystem: an agent of its own, and who speaks to it at its address."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        connect: Callable[[str], AnsweringSystem[ConversationScript]],
+    ) -> None:
+        """Start the agent; ``connect`` makes who speaks to an address. Raises as AgentProgram."""
+        self._arguments, self._environment, self._connect = arguments, environment, connect
+        self._start()
+
+    def answer(self, script: ConversationScript) -> Answer | Failure:
+        """Hold a conversation; an agent that has ended since the last one is started anew."""
+        if self._program.ended is not None:
+            self.close()
+            self._start()
+        return self._speaker.answer(script)
+
+    def close(self) -> None:
+        """End the conversation, then the agent."""
+        self._speaker.close()
+        self._program.close()
+
+    def _start(self) -> None:
+        self._program = AgentProgram(self._arguments, self._environment)
+        try:
+            self._speaker = self._connect(self._program.url)
+        except BaseException:
+            self._program.close()
+            raise
