@@ -120,10 +120,11 @@ class Workspace:
 
 @pytest.fixture(scope="session")
 def commands_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give what ``relkit init`` writes without the attacks on agents, which few tests need."""
+    """Give what ``relkit init`` writes without agents' datasets, which few tests need."""
     folder = tmp_path_factory.mktemp("scaffold") / "workspace"
     write_scaffold(folder, scaffold_source())
-    shutil.rmtree(folder / "datasets" / "assistant-safety")
+    for name in ("assistant-safety", "assistant-talks"):
+        shutil.rmtree(folder / "datasets" / name)
     return folder
 
 

@@ -138,7 +138,12 @@ def write_rows(folder: Path, rows: Sequence[Row]) -> None:
     (folder / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_provenance(folder: Path, versions: dict[str, str], digests: dict[str, str]) -> None:
+OF_SAMPLES = "SHA-256 of the decoded samples as 16-bit little-endian integers"
+
+
+def write_provenance(
+    folder: Path, versions: dict[str, str], digests: dict[str, str], *, of: str = OF_SAMPLES
+) -> None:
     """Write provenance.json: what the samples were made with, and their digests by id."""
     provenance = {
         "engines": versions,
@@ -148,7 +153,7 @@ def write_provenance(folder: Path, versions: dict[str, str], digests: dict[str, 
             "soundfile": soundfile.__version__,
             "libsndfile": soundfile.__libsndfile_version__,
         },
-        "digest_of": "SHA-256 of the decoded samples as 16-bit little-endian integers",
+        "digest_of": of,
         "samples": digests,
     }
     text = json.dumps(provenance, ensure_ascii=False, indent=1)

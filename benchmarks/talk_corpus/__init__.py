@@ -1,0 +1,1 @@
+"""Makes `datasets/assistant-talks`: conversations with a voice agent, spoken by bundled voices."""
