@@ -11,11 +11,12 @@ import json
 import logging
 import signal
 import wave
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -233,6 +234,9 @@ class _Call:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns: asyncio.Queue[tuple[Sound, float]] = asyncio.Queue(_WAITING)
         self._thinking = False
+        self._saying: tuple[str, ...] = ()
+        self._starts_ms: list[float] = []  # of each sentence, from where the sound began
+        self._unsaid: tuple[str, ...] = ()
 
     @property
     def clock_ms(self) -> float:
@@ -324,6 +328,8 @@ class _Call:
     async def _interrupt(self) -> None:
         playing = self._playing
         cut_ms = max(0.0, playing.end_ms - self.clock_ms)
+        at = bisect_right(self._starts_ms, self.clock_ms - playing.started_ms)
+        self._unsaid = self._saying[max(0, at - 1) :]
         playing.frames.clear()  # somebody may be in the middle of sending them
         self._playing = _Playing()
         self._thinking = False
@@ -332,16 +338,19 @@ class _Call:
         await self._tell("agent_stopped_speaking")
 
     async def _answer_turns(self) -> None:
-        """Answer turn after turn."""
+        """Answer turn after turn; after one that wants no answer, go on where it was cut."""
         while True:
             samples, ended_ms = await self._turns.get()
             text = (await self._server.transcript(samples)).strip()
             await self._tell("final", text=text)
-            if not text:
-                continue
             self._thinking = True
             reply = self._dialogue.hear(text)
-            await self._act(reply, text, ended_ms)
+            if not reply.sentences and self._unsaid:
+                pending = self._dialogue.pending
+                reply = replace(reply, sentences=self._unsaid, readback=pending)
+            self._unsaid = ()
+            if text:
+                await self._act(reply, text, ended_ms)
             await self._speak(reply)
             self._thinking = False
 
@@ -362,11 +371,13 @@ class _Call:
 
     async def _speak(self, reply: DialogueReply) -> None:
         """Say a reply sentence by sentence, unless the user goes on, or comes in between."""
+        self._saying, self._starts_ms = reply.sentences, []
         for i, sentence in enumerate(reply.sentences):
             if not i:
                 await self._tell("tts_started")
             pcm = await self._server.spoken(sentence, self._rate)
             if self._settings.barge_in and self._user_goes_on():
+                self._unsaid = reply.sentences[i:]
                 if not i:
                     await self._tell("interrupted", data={"ms": 0.0})
                 return
@@ -391,6 +402,7 @@ class _Call:
             pcm = bytes(2 * self._rate * _PAUSE_MS // 1000) + pcm
         else:  # the loudspeaker had nothing left
             playing.started_ms = self.clock_ms - playing.queued_ms
+        self._starts_ms.append(playing.queued_ms)
         size = 2 * self._rate * _FRAME_MS // 1000
         playing.frames.extend(pcm[at : at + size] for at in range(0, len(pcm), size))
         playing.queued_ms += 1000.0 * len(pcm) / 2 / self._rate
