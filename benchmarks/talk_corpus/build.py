@@ -92,7 +92,9 @@ def render(talk: Talk, line: Line) -> dsp.Samples:
     if line.sound is not None:
         return _stored(sound(line.sound))
     voice = talk.voices[1 if line.other else 0]
-    parts = [dry(voice, "normal", part.strip()) for part in line.said.split("|")]
+    # "Uh-huh" is short among people, too: most of what is said so lasts less than half a second.
+    rate = "fast" if line.label == "backchannel" else "normal"
+    parts = [dry(voice, rate, part.strip()) for part in line.said.split("|")]
     samples = parts[0]
     for part in parts[1:]:
         # Both ends have silence already, which is a part of the pause.

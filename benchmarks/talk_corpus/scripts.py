@@ -228,12 +228,12 @@ def _backchannel() -> Iterator[Talk]:
     asks = ("What can you do?", "How does this work?", "Can you help me?")
     for place, (first, second) in enumerate(
         [
-            ("Uh-huh.", "Okay."),
-            ("Right.", "Uh-huh."),
-            ("Okay.", "I see."),
-            ("Mm-hmm.", "Right."),
-            ("Uh-huh.", "Mm-hmm."),
-            ("I see.", "Okay."),
+            ("Uh-huh.", "Right."),
+            ("Yeah.", "Uh-huh."),
+            ("Right.", "Okay."),
+            ("Uh-huh.", "Yeah."),
+            ("Yeah.", "Right."),
+            ("Okay.", "Uh-huh."),
         ]
     ):
         yield _talk(
