@@ -56,6 +56,7 @@ COMMANDS = {
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "drill": ("", "Rehearse an incident, and see what the response was worth."),
     "safety": ("", "Look for abuse, and take results of other tools as runs."),
+    "events": ("", "Make recorded answers of conversations from what others logged."),
     "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
     "card": ("documents:card", "Write the model card of a release, from its records alone."),
     "redact": ("redact:redact", "Mask personal values in text, for local debugging only."),
@@ -182,6 +183,12 @@ GROUPS = {
         "demo": (
             "conversation:agent_demo",
             "Serve a small voice agent on this machine, to hold conversations with.",
+        ),
+    },
+    "events": {
+        "convert": (
+            "conversation:convert",
+            "Make recorded answers from logs of voice frameworks.",
         ),
     },
     "drift": {

@@ -1,12 +1,17 @@
-"""``relkit agent demo``."""
+"""``relkit agent demo`` and ``relkit events``."""
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from relkit.cli.app import Common
-from relkit.cli.output import show
+from relkit.cli.output import print_json, put, result_is_stored, say, show
+from relkit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from relkit.conversation.types import EventFormat
 
 DEMO_PORT = 8765
 
@@ -48,11 +53,57 @@ def agent_demo(
     from relkit.wiring.conversation import ListeningAgent, agent_weights, serve_agent
     from relkit.wiring.stores import workspace_if_any
 
-    def say(agent: ListeningAgent) -> None:
+    def announce(agent: ListeningAgent) -> None:
         show(agent, common, text=lambda where: f"listening on {where.url}")
         sys.stdout.flush()  # who started it waits for this line
 
     workspace = workspace_if_any(common.start)  # it needs none
     system = DemoAgent(stop_ms=stop_ms, barge_in=not no_barge_in, model=model, voice=voice)
     weights = agent_weights(system, workspace, common.start)
-    serve_agent(system, weights.folder, port=port, partials=partials, ready=say)
+    serve_agent(system, weights.folder, port=port, partials=partials, ready=announce)
+
+
+def convert(
+    form: Annotated[str, typer.Argument(metavar="FORMAT", help="rtvi or livekit.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE", help="Logs; a file names its conversation.")
+    ],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the answers here (default: stdout)."),
+    ] = None,
+    common: Common,
+) -> None:
+    """Make recorded answers from logs of voice frameworks.
+
+    Numbers that stand for "not measured" become null, and are counted.
+    Example: relkit events convert rtvi calls/*.jsonl --out answers.jsonl
+    """
+    from typing import get_args
+
+    from relkit.conversation.convert_view import converted_text
+    from relkit.conversation.types import EventFormat
+    from relkit.core.codec import encode, nearest
+    from relkit.core.yaml_text import shown
+    from relkit.wiring.recordings import convert_events
+
+    formats: tuple[str, ...] = get_args(EventFormat)
+    if form not in formats:
+        raise UsageError(
+            f'no format "{shown(form)}": it is {", ".join(formats)}', hint=nearest(form, formats)
+        )
+    if common.as_json and out is None:
+        raise UsageError(
+            "--json needs --out: the answers are JSON lines and not one document",
+            hint="for example --out answers.jsonl",
+        )
+    converted, lines = convert_events(cast("EventFormat", form), files, out)
+    if out is not None:
+        result_is_stored()
+    if common.as_json:
+        print_json(encode(converted))
+        return
+    if out is None:
+        put(lines)
+    say(converted_text(converted), quiet=common.quiet)

@@ -261,3 +261,23 @@ class MeasuredConversation:
     turns: tuple[MeasuredTurn, ...]
     repeat: int = 0
     unusable: str | None = None
+
+
+EventFormat = Literal["rtvi", "livekit"]
+"""Whose logs ``relkit events convert`` reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertedEvents:
+    """What was read out of logs, in counts.
+
+    ``not_measured`` counts by kind what stands for no number, ``unknown`` messages by their names.
+    """
+
+    format: EventFormat
+    conversations: Count
+    failures: Count
+    events: Count
+    tool_calls: Count
+    not_measured: Mapping[str, Count] = field(default_factory=dict)
+    unknown: Mapping[str, Count] = field(default_factory=dict)

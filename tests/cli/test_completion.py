@@ -41,7 +41,7 @@ def add_runs(workspace: Workspace, *names: str) -> None:
 @pytest.mark.parametrize(
     ("line", "names"),
     [
-        ("relkit ev", ["eval"]),
+        ("relkit eva", ["eval"]),
         ("relkit dataset c", ["check", "candidates"]),
         ("relkit eval d", ["demo", "digits"]),
         ("relkit rescore x --suite fu", ["full"]),
