@@ -188,6 +188,8 @@ def test_a_spoken_command_is_answered(parts: AgentParts) -> None:
     calls = [event["data"] for event in held.events if event["type"] == "tool_started"]
     assert calls == [{"name": "set_timer", "arguments": {"minutes": 10}}]
     assert held.state["timers"] == 1
+    words = [event["text"] for event in held.events if event["type"] == "tts_started"]
+    assert words[0] == "Okay. A timer for 10 minutes is set."
     times = [event["t_ms"] for event in held.events if "t_ms" in event]
     assert times == sorted(times)
     spoken_ms = held.times("agent_stopped_speaking")[0] - held.times("agent_started_speaking")[0]
@@ -277,8 +279,8 @@ def test_conversations_at_a_time_share_nothing(parts: AgentParts) -> None:
     assert (timer.state["timers"], timer.state["transfers"]) == (1, 0)
     assert (transfer.state["timers"], transfer.state["transferred"]) == (0, 50)
     by_kind = {event["type"]: event for event in transfer.events}
-    assert by_kind["readback"]["arguments"] == {"payee": "Martin", "amount": 50}
-    assert by_kind["confirm"]["speaker"] == "user"
+    assert by_kind["readback"]["data"]["arguments"] == {"payee": "Martin", "amount": 50}
+    assert by_kind["confirm"]["data"]["speaker"] == "user"
     order = ("readback", "confirm", "tool_started")
     read, confirmed, called = (by_kind[kind]["t_ms"] for kind in order)
     assert read < confirmed < called

@@ -358,13 +358,13 @@ class _Call:
         """Tell what was decided, and call the tools."""
         if reply.verdict is not None and reply.about is not None:
             # The yes is from when the turn ended, which is before the call, however fast this was.
-            at = {"t_ms": round(min(ended_ms, self.clock_ms - 1.0), 1), "speaker": "user"}
-            await self._tell(reply.verdict, **at, **_named(reply.about))
+            at_ms = round(min(ended_ms, self.clock_ms - 1.0), 1)
+            data = {**_named(reply.about), "speaker": "user"}
+            await self._tell(reply.verdict, t_ms=at_ms, data=data)
         await self._tell("llm_started", text=text)
         for call in reply.calls:
-            named = {"name": call.name, "arguments": dict(call.arguments)}
-            await self._tell("tool_started", data=named)
-            await self._tell("tool_stopped", data={**named, "result": {"rows": 1}})
+            await self._tell("tool_started", data=_named(call))
+            await self._tell("tool_stopped", data={**_named(call), "result": {"rows": 1}})
         for sentence in reply.sentences:
             await self._tell("llm_token", text=sentence)
         await self._tell("llm_stopped")
@@ -373,8 +373,7 @@ class _Call:
         """Say a reply sentence by sentence, unless the user goes on, or comes in between."""
         self._saying, self._starts_ms = reply.sentences, []
         for i, sentence in enumerate(reply.sentences):
-            if not i:
-                await self._tell("tts_started")
+            await self._tell("tts_started", text=sentence)
             pcm = await self._server.spoken(sentence, self._rate)
             if self._settings.barge_in and self._user_goes_on():
                 self._unsaid = reply.sentences[i:]
@@ -386,7 +385,7 @@ class _Call:
             if not i:
                 await self._tell("tts_first_audio")
                 if reply.readback is not None:
-                    await self._tell("readback", **_named(reply.readback))
+                    await self._tell("readback", data=_named(reply.readback))
             await self._queue(pcm)
 
     def _user_goes_on(self) -> bool:
@@ -423,9 +422,4 @@ class _Call:
 
 def _named(call: ToolUse) -> dict[str, Any]:
     """Return a call as an event names it."""
-    arguments = dict(call.arguments)
-    return {
-        "tool": call.name,
-        "arguments": arguments,
-        "data": {"name": call.name, "arguments": arguments},
-    }
+    return {"name": call.name, "arguments": dict(call.arguments)}
