@@ -189,7 +189,7 @@ def test_a_spoken_command_is_answered(parts: AgentParts) -> None:
     assert calls == [{"name": "set_timer", "arguments": {"minutes": 10}}]
     assert held.state["timers"] == 1
     words = [event["text"] for event in held.events if event["type"] == "tts_started"]
-    assert words[0] == "Okay. A timer for 10 minutes is set."
+    assert words[0] == "Okay, a timer for 10 minutes is set."
     times = [event["t_ms"] for event in held.events if "t_ms" in event]
     assert times == sorted(times)
     spoken_ms = held.times("agent_stopped_speaking")[0] - held.times("agent_started_speaking")[0]

@@ -98,8 +98,8 @@ _ACCOUNT = re.compile(r"\b(?:account|a count|accounts|banking)\b")
 _FIRST_NAMES = re.compile(r"[a-z']+")
 
 CAPABILITIES = (
-    "I can set timers, tell you what is in your accounts, and send money.",
-    "Say for example, set a timer for ten minutes, or, what is my balance.",
+    "I can set timers and send money, and tell you what is in your accounts.",
+    "Say for example, set a timer for ten minutes, or what is my balance.",
     "Before I send money I read it back, and I wait until you say yes.",
 )
 
@@ -109,7 +109,7 @@ _SMALL_TALK: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\b(?:repeat|say that again|pardon|what did you say|come again)\b", ()),
     (r"\b(?:bye|goodbye|good bye|good night)\b", ("Goodbye.",)),
     (r"\bthanks?\b|\bthat(?:'s| is|ll be|'ll be)? all\b", ("You are welcome.",)),
-    (r"\b(?:hello|hi|good (?:morning|evening|day))\b", ("Hello. What can I do for you?",)),
+    (r"\b(?:hello|hi|good (?:morning|evening|day))\b", ("Hello, what can I do for you?",)),
     (r"^(?:no|nope)\b", ("Okay.",)),
 )
 """What is answered to a pattern; nothing stands for what was said last."""
@@ -128,7 +128,7 @@ class Dialogue:
     account: str | None = None
     topic: Literal["balance", "payment"] | None = None
     last_act: Literal["timer", "transfer"] | None = None
-    last_words: tuple[str, ...] = ("Hello. What can I do for you?",)
+    last_words: tuple[str, ...] = ("Hello, what can I do for you?",)
 
     def hear(self, text: str) -> DialogueReply:
         """Return what follows from a turn of the user, and keep it in the state."""
@@ -183,7 +183,7 @@ class Dialogue:
             self.transfers.append(pending)
             self.last_act = "transfer"
             amount, payee = pending.arguments["amount"], pending.arguments["payee"]
-            text = f"Done. I sent {amount} dollars to {payee}."
+            text = f"Done, I sent {amount} dollars to {payee}."
             return DialogueReply(
                 verdict="confirm", about=pending, calls=(pending,), sentences=(text,)
             )
@@ -273,7 +273,7 @@ class Dialogue:
         self._forget()
         self.timers.append(minutes)
         self.last_act = "timer"
-        text = f"Okay. A timer for {counted_minutes(minutes)} is set."
+        text = f"Okay, a timer for {counted_minutes(minutes)} is set."
         call = ToolUse("set_timer", {"minutes": minutes})
         return DialogueReply(
             calls=(call,), sentences=(text, "I will tell you when the time is over.")
@@ -297,7 +297,7 @@ class Dialogue:
     def _account(self) -> DialogueReply:
         if self.account is None:
             self.asking = "account"
-            return DialogueReply(sentences=("Sure. Is it about checking or savings?",))
+            return DialogueReply(sentences=("Sure, is it about checking or savings?",))
         if self.topic is None:
             self.asking = "topic"
             return DialogueReply(
