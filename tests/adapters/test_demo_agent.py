@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from relkit.adapters.demo_agent.dialogue import CAPABILITIES
 from relkit.adapters.demo_agent.listening import STEP_MS, Endpointer
+from relkit.adapters.demo_agent.ports import Sound
 from relkit.adapters.demo_agent.server import AgentParts, AgentSettings, DemoAgentServer
 from relkit.adapters.systems.demo import AgentProgram, DemoAgentSystem
 from relkit.conversation.types import ConversationScript
@@ -157,7 +159,7 @@ def with_agent(
             return await asyncio.wait_for(talk(await port), 60)
         finally:
             stop.set()
-            await serving
+            await asyncio.wait_for(serving, 20)
 
     return asyncio.run(run())
 
@@ -307,6 +309,28 @@ def test_what_breaks_the_protocol_is_refused(parts: AgentParts) -> None:
         assert (await hold(port, [100])).state["timers"] == 0
 
     with_agent(parts, AgentSettings(), all_refused)
+
+
+def test_a_client_that_vanishes_holds_nobody_up(parts: AgentParts) -> None:
+    """More turns than may wait, of a client that is gone, keep no other, and not the end."""
+
+    def hear_slowly(samples: Sound) -> str:
+        time.sleep(0.05)
+        return f"{len(samples)} samples"
+
+    slow = replace(parts, hear=hear_slowly)
+    turn = np.concatenate([speech(COMMAND), silence(1000)]).tobytes()
+
+    async def vanish(port: int) -> Held:
+        async with connect(f"ws://127.0.0.1:{port}") as call:
+            await call.send('{"type": "start", "sample_rate": 16000}')
+            for _ in range(20):
+                await call.send(turn)
+            await asyncio.sleep(0.1)
+            call.transport.abort()
+        return await hold(port, [100])
+
+    assert with_agent(slow, AgentSettings(), vanish).state["timers"] == 0
 
 
 def test_turns_end_by_silence_or_by_their_length() -> None:

@@ -13,11 +13,11 @@ import signal
 import wave
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from relkit.adapters.demo_agent.ports import (
 )
 from relkit.audio.samples import FULL_SCALE, whole_wav
 from relkit.core.errors import UsageError
+
+_Done = TypeVar("_Done")
 
 HOST = "127.0.0.1"
 CALL_RATES = (8_000, 16_000, 24_000, 48_000)
@@ -52,6 +54,7 @@ _PARTIAL_MS = 500.0
 _LARGEST = 1 << 20
 _CHUNK = int(HEARING_RATE * STEP_MS / 1000)
 _QUIET = 0.003
+_ALWAYS = 2  # tasks of a conversation: reading and answering
 _WAITING = 4  # turns that wait to be answered; a client that is faster has to wait
 
 
@@ -231,7 +234,7 @@ class _Call:
         self._playing = _Playing()
         self._began_over_speech = False
         self._partial_ms = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._turns: asyncio.Queue[tuple[Sound, float]] = asyncio.Queue(_WAITING)
         self._thinking = False
         self._saying: tuple[str, ...] = ()
@@ -244,31 +247,45 @@ class _Call:
         return 1000.0 * self._received / self._rate
 
     async def hold(self) -> None:
-        """Hear, think and speak until the client stops; raises ValueError for half a sample."""
-        self._start(self._answer_turns())
+        """Hear, think and speak until the client stops; raises ValueError for half a sample.
+
+        It ends with the connection, and with whatever of it fails, so that nothing waits for ever.
+        """
+        reading, answering = self._start(self._read()), self._start(self._answer_turns())
+        try:
+            await asyncio.wait((reading, answering), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.end()
+        if answering.done():  # it goes on for ever, unless it fails
+            answering.result()
+        if reading.result():
+            await self._send({"type": "state", "data": self._dialogue.state()})
+
+    async def _read(self) -> bool:
+        """Hear until the client stops; return whether it said so."""
         async for message in self._socket:
             if isinstance(message, bytes):
                 await self._hear(message)
                 await asyncio.sleep(0)  # others have their turn, however much is waiting here
             elif (document := _document(message)) and document.get("type") == "stop":
-                self.end()
-                await self._send({"type": "state", "data": self._dialogue.state()})
-                return
+                return True
+        return False
 
     def end(self) -> None:
         """Give up what was begun."""
         for task in self._tasks:
             task.cancel()
 
-    def _start(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
+    def _start(self, work: Coroutine[Any, Any, _Done]) -> "asyncio.Task[_Done]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _done(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:  # its words may quote the user
-            self._tasks.add(asyncio.ensure_future(self._socket.close(1011, "the agent failed")))
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio writes nothing of it
 
     async def _send(self, document: Mapping[str, Any]) -> None:
         await self._socket.send(json.dumps(document))
@@ -306,7 +323,7 @@ class _Call:
         if is_sustained and self._settings.barge_in and self._playing.on:
             await self._interrupt()
         is_due = ears.in_turn and ears.turn_ms - self._partial_ms >= _PARTIAL_MS
-        if self._settings.partials and is_due and len(self._tasks) == 1:  # none is at work
+        if self._settings.partials and is_due and len(self._tasks) <= _ALWAYS:  # none is at work
             self._partial_ms = ears.turn_ms
             self._start(self._partial(np.concatenate(self._sound)))
 
