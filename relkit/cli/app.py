@@ -56,6 +56,10 @@ COMMANDS = {
     "incident": ("", "Tell others of an incident, and of nobody: packets."),
     "drill": ("", "Rehearse an incident, and see what the response was worth."),
     "safety": ("", "Look for abuse, and take results of other tools as runs."),
+    "listen": (
+        "conversation:listen",
+        "Measure turns and latencies of recordings that were made elsewhere.",
+    ),
     "events": ("", "Make recorded answers of conversations from what others logged."),
     "runbook": ("documents:runbook", "Write what to do about a release, from records alone."),
     "card": ("documents:card", "Write the model card of a release, from its records alone."),

@@ -1,4 +1,4 @@
-"""``relkit agent demo`` and ``relkit events``."""
+"""``relkit agent demo``, ``relkit events`` and ``relkit listen``."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from relkit.cli.output import print_json, put, result_is_stored, say, show
 from relkit.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from relkit.conversation.types import EventFormat
+    from relkit.conversation.types import EventFormat, VadKind
 
 DEMO_PORT = 8765
 
@@ -107,3 +107,44 @@ def convert(
     if out is None:
         put(lines)
     say(converted_text(converted), quiet=common.quiet)
+
+
+def listen(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="A stereo recording, or a folder of them."),
+    ] = None,
+    *,
+    user: Annotated[
+        str | None,
+        typer.Option("--user", metavar="CHANNEL", help="left (default), right, or a file."),
+    ] = None,
+    agent: Annotated[
+        str | None,
+        typer.Option("--agent", metavar="CHANNEL", help="right (default), left, or a file."),
+    ] = None,
+    vad: Annotated[
+        str, typer.Option("--vad", metavar="KIND", help="energy (default) or silero.")
+    ] = "energy",
+    common: Common,
+) -> None:
+    """Measure turns and latencies of recordings that were made elsewhere.
+
+    By voice activity: good to about 0.2 s a turn.
+    Example: relkit listen call.wav --user left --agent right
+    """
+    from typing import get_args
+
+    from relkit.conversation.listen_view import listening_text
+    from relkit.conversation.types import VadKind
+    from relkit.core.codec import nearest
+    from relkit.core.yaml_text import shown
+    from relkit.wiring import recordings
+
+    kinds: tuple[str, ...] = get_args(VadKind)
+    if vad not in kinds:
+        raise UsageError(
+            f'--vad: "{shown(vad)}" is none of {" and ".join(kinds)}', hint=nearest(vad, kinds)
+        )
+    listening = recordings.listen(path, user=user, agent=agent, vad=cast("VadKind", vad))
+    show(listening, common, text=listening_text)

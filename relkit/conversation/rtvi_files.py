@@ -151,11 +151,11 @@ class _Reading:
                 result = tool_result(data.get("result"), error="cancelled" if cancelled else None)
                 if result:
                     call["result"] = result
-            told = {"name": data.get("function_name") or (call or {}).get("name")}
+            names = {"name": data.get("function_name") or (call or {}).get("name")}
             log.event(
                 at,
                 "tool_stopped",
-                data={key: value for key, value in told.items() if value}
+                data={key: value for key, value in names.items() if value}
                 | ({"cancelled": True} if cancelled else {}),
             )
         if not self._types:

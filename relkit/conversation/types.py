@@ -281,3 +281,41 @@ class ConvertedEvents:
     tool_calls: Count
     not_measured: Mapping[str, Count] = field(default_factory=dict)
     unknown: Mapping[str, Count] = field(default_factory=dict)
+
+
+VadKind = Literal["energy", "silero"]
+"""What finds speech in a recording that was made elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VadTurn:
+    """A stretch of the user's speech, and what became of it; ``response_ms`` where answered."""
+
+    start_ms: float
+    stop_ms: float
+    response_ms: float | None
+    kind: TurnEnding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VadRecording:
+    """Turns of one recording; ``overlap_ms`` per minute, ``cross_talk`` the echo's correlation.
+
+    ``cross_talk`` is that of the levels of both channels while the agent speaks, None where it is
+    too low to mean anything.
+    """
+
+    path: str
+    turns: tuple[VadTurn, ...]
+    overlap_ms: float | None
+    dead_air_ms: float | None
+    cross_talk: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """What was measured in recordings, by which voice activity."""
+
+    vad: VadKind
+    source: TimingSource
+    recordings: tuple[VadRecording, ...]
