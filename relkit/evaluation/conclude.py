@@ -17,6 +17,7 @@ from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.ports import OpenRun, SliceAggregator
 from relkit.evaluation.safety import RunSafety, judges_text, run_safety
 from relkit.evaluation.slicing import Cut, Plan
+from relkit.evaluation.streams import run_streams
 from relkit.evaluation.types import (
     MIXED_LOAD,
     EvalReport,
@@ -188,8 +189,12 @@ def conclude(
     if planned.tools is not None:
         safety = run_safety(outcomes, utterances, cluster=cut.cluster, tools=planned.tools)
         notes = (*safety.notes, *notes)
+    streams = None
+    if suite.task == "stream":
+        streams = run_streams(outcomes, suite=suite, normalizer=normalizer, by_level=planned.bounds)
+        notes = (*streams.notes, *notes)
     results = score_outcomes(
-        outcomes,
+        outcomes if streams is None else streams.outcomes,
         utterances,
         suite=suite,
         normalizer=normalizer,
@@ -197,6 +202,11 @@ def conclude(
         qualities={} if quality is None else quality.by_id,
         safety=safety,
     )
+    if streams is not None:
+        results = [
+            replace(result, conversation=counts, times=times)
+            for result, counts, times in zip(results, streams.counts, streams.times, strict=True)
+        ]
     has_words = safety is None or judges_text(suite.metrics)
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:

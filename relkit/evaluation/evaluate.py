@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Protocol
 
+from relkit.audio.samples import speech_bounds
 from relkit.audio.types import QualityEvidence
 from relkit.core.codec import encode
 from relkit.core.digests import sha256_bytes
@@ -251,13 +252,31 @@ def _measure(
     report = conclude(
         run,
         outcomes,
-        planned,
+        _with_bounds(planned, ports.audio),
         ports.aggregators,
         quality=quality,
         speech=summary,
         notes=() if summary is None else speech_notes(summary),
     )
     return finish(run, report, ports)
+
+
+def _with_bounds(planned: Plan, audio: AudioReader) -> Plan:
+    """Return the plan with the bounds of speech of its clips, where streams are timed by them.
+
+    They are those of each clip's level; one that has none, or cannot be decoded, is left out.
+    """
+    suite = planned.suite
+    if suite.task != "stream" or suite.pace == "fast":
+        return planned
+    bounds = {}
+    for item in planned.utterances:
+        clip = audio.read(planned.dataset.root, item.audio, max_s=suite.max_audio_s)
+        if isinstance(clip, Unusable):
+            continue
+        if (spoken := speech_bounds(clip.samples, clip.sample_rate)) is not None:
+            bounds[item.id] = spoken
+    return replace(planned, bounds=bounds)
 
 
 def finish(run: OpenRun, report: EvalReport, ports: FinishPorts) -> EvalResult:
@@ -451,7 +470,13 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
             ports.runs.read_report(options.run).speech, same_text_rules=same
         )
         report = conclude(
-            run, outcomes, planned, ports.aggregators, quality=quality, speech=speech, notes=notes
+            run,
+            outcomes,
+            _with_bounds(planned, ports.audio),
+            ports.aggregators,
+            quality=quality,
+            speech=speech,
+            notes=notes,
         )
         return finish(run, report, ports)
 

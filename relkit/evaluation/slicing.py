@@ -2,8 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from relkit.conversation.partials import StreamBounds
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
 from relkit.datasets.selection import CONSENT, ID
@@ -44,6 +45,7 @@ class Plan:
 
     ``notes`` are what a reader of the report has to know about the selection, ``limit`` is how many
     utterances a smoke run takes of it (None: all). ``tools`` are an agent's, None for other tasks.
+    ``bounds`` are those of speech in clips that are streamed, by id, once these were decoded.
     """
 
     suite: Suite
@@ -54,6 +56,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     limit: int | None = None
     tools: AgentTools | None = None
+    bounds: Mapping[str, StreamBounds] = field(default_factory=dict)
 
 
 def select(dataset: Dataset, where: Mapping[str, tuple[str, ...]]) -> tuple[Utterance, ...]:

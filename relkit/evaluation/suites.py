@@ -9,7 +9,8 @@ from relkit.core import yaml_text
 from relkit.core.codec import Lines, encode, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.metrics import SAFETY_METRICS
+from relkit.core.metrics import SAFETY_METRICS, STREAM_METRICS, TURN_METRICS, split_metric
+from relkit.evaluation.streams import default_metrics, is_timed
 from relkit.evaluation.types import (
     DOES,
     JOBS,
@@ -57,6 +58,9 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         _check_system(document.get("system"), from_where, lines, DOES[task], task)
         _check_recogniser(document, source, lines)
         _check_tools(document, source, lines)
+        _check_stream(document, source, lines)
+    if task == "stream" and "metrics" not in document:
+        document = {**document, "metrics": list(default_metrics(document.get("pace")))}
     if task == "agent" and "metrics" not in document:
         document = {**document, "metrics": list(AGENT_METRICS)}
     return parse(Suite, document, source=source, lines=lines)
@@ -110,6 +114,60 @@ def _check_tools(document: Mapping[str, JsonValue], source: str, lines: Lines) -
             raise InvalidInput(
                 f'{at}: the metric "{name}" is about an agent, and this suite has none',
                 hint='write "task: agent" and "tools: tools.yaml", or remove the metric',
+            )
+
+
+def _check_stream(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Refuse times at a pace that has none, and what is about streams in any other suite."""
+    is_stream, is_fast = document.get("task") == "stream", document.get("pace") == "fast"
+    if not is_stream and "update_ms" in document:
+        raise InvalidInput(
+            f'{yaml_text.where(source, lines.get(("update_ms",)))}: "update_ms" is about '
+            "recognisers that give partials",
+            hint='write "task: stream", or remove the key',
+        )
+    metrics = document.get("metrics")
+    for i, name in enumerate(metrics if isinstance(metrics, list) else ()):
+        at = yaml_text.where(source, lines.get(("metrics", i)) or lines.get(("metrics",)))
+        base, _ = split_metric(str(name))
+        if not is_stream and base in STREAM_METRICS and base not in TURN_METRICS:
+            raise InvalidInput(
+                f'{at}: the metric "{name}" is about a recogniser that gives partials, and this '
+                "suite has none",
+                hint='write "task: stream" (docs/streaming.md), or remove the metric',
+            )
+        if is_stream and is_fast and (is_timed(base) or base == "false_final_rate"):
+            raise InvalidInput(
+                f'{at}: the metric "{name}" needs speech at its own pace, and pace: fast sends it '
+                "faster",
+                hint='write "pace: realtime", or remove the metric',
+            )
+    system = document.get("system")
+    if is_stream and isinstance(system, Mapping):
+        _check_streaming(system, document, source, lines)
+
+
+def _check_streaming(
+    system: Mapping[str, JsonValue], document: Mapping[str, JsonValue], source: str, lines: Lines
+) -> None:
+    """Refuse systems that give no partials as they are set up, or none in real time."""
+    at = yaml_text.where(source, lines.get(("system", "kind")) or lines.get(("system",)))
+    match system.get("kind"):
+        case "faster-whisper" if document.get("update_ms") is None:
+            raise InvalidInput(
+                f"{at}: faster-whisper gives partials by decoding again and again, and the suite "
+                "does not say how often",
+                hint='for example "update_ms: 500" in the suite; churn depends on it',
+            )
+        case "openai-http" if system.get("stream") is not True:
+            raise InvalidInput(
+                f"{at}: openai-http gives partials only as a stream",
+                hint='add "stream: true" to the system',
+            )
+        case "openai-http" if document.get("pace") != "fast":
+            raise InvalidInput(
+                f"{at}: openai-http is sent the clip at once: its partials have no time of speech",
+                hint='write "pace: fast" in the suite, and leave metrics in ms out',
             )
 
 

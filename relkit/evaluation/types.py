@@ -385,7 +385,8 @@ class Suite:
     Of conversations ``windows`` say how long reactions may take, ``source`` what latencies are
     measured on, ``budget`` maps a metric in ms to what its p95 should stay below, and ``k`` is how
     many repeats ``pass_all_k`` and ``pass_any_k`` are about (None: all). ``pace`` is how a stream
-    is sent: faster than real time its times mean nothing.
+    is sent: faster than real time its times mean nothing. ``update_ms`` is how often a recogniser
+    makes the text of a stream again, where it does.
     """
 
     schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
@@ -414,6 +415,9 @@ class Suite:
     )
     k: Annotated[int, Limits(ge=1, le=100)] | None = field(default=None, metadata=OMITTED)
     pace: Literal["realtime", "fast"] = field(default="realtime", metadata=OMITTED)
+    update_ms: Annotated[float, Limits(ge=20, le=60_000)] | None = field(
+        default=None, metadata=OMITTED
+    )
 
 
 JOBS: Mapping[Task, str] = {
@@ -428,7 +432,7 @@ DOES: Mapping[Task, tuple[type[System], ...]] = {
     "tts": (OpenAISpeech, Command, Espeak, Flite, Hibari),
     "agent": (Recorded, Command),
     "turn": (VoiceWs, DemoAgent, Command, Recorded),
-    "stream": (AsrWs, OpenAIHttp, Command, Recorded),
+    "stream": (AsrWs, FasterWhisper, OpenAIHttp, Command, Recorded),
 }
 """The systems that do what a task asks for."""
 RECOGNISERS = (FasterWhisper, OpenAIHttp, Command)

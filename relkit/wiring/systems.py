@@ -34,6 +34,7 @@ from relkit.evaluation.types import (
     Scalar,
     Suite,
     System,
+    Task,
     wrong_kind,
 )
 from relkit.wiring.stores import run_folders
@@ -60,9 +61,9 @@ def system_under_test(
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
     match suite.system:
         case Recorded():
-            return _recorded(workspace, suite.system, is_agent=suite.task == "agent")
+            return _recorded(workspace, suite.system, suite.task)
         case FasterWhisper():
-            return _faster_whisper(workspace, suite.system, jobs)
+            return _faster_whisper(workspace, suite.system, suite, jobs)
         case OpenAIHttp():
             return _openai_http(workspace, suite.system, jobs)
         case Command():
@@ -70,23 +71,30 @@ def system_under_test(
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
 
-def _recorded(workspace: Workspace, system: Recorded, *, is_agent: bool) -> SystemUnderTest:
+def _recorded(workspace: Workspace, system: Recorded, task: Task) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
     from relkit.evaluation.safety import check_calls
+    from relkit.evaluation.streams import check_stream
 
     answers = RecordedAnswers(
         _inside(workspace, system.path),
         source=system.path,
         mapping=system.mapping,
-        check=check_calls if is_agent else None,
+        check={"agent": check_calls, "stream": check_stream}.get(task),
     )
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}
     return _under_test(system, artifact=answers.artifact, load=load, recorded=answers)
 
 
-def _faster_whisper(workspace: Workspace, system: FasterWhisper, jobs: int) -> SystemUnderTest:
-    from relkit.adapters.systems.faster_whisper import FasterWhisperSystem, find_weights
+def _faster_whisper(
+    workspace: Workspace, system: FasterWhisper, suite: Suite, jobs: int
+) -> SystemUnderTest:
+    from relkit.adapters.systems.faster_whisper import (
+        FasterWhisperSystem,
+        RedecodedWhisper,
+        find_weights,
+    )
     from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
@@ -96,8 +104,23 @@ def _faster_whisper(workspace: Workspace, system: FasterWhisper, jobs: int) -> S
         environment=workspace.environment,
     )
     threads = system.cpu_threads or threads_per_job(jobs)
-    build = partial(FasterWhisperSystem, system, weights.folder, cpu_threads=threads)
-    return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
+    if suite.task != "stream" or suite.update_ms is None:
+        build = partial(FasterWhisperSystem, system, weights.folder, cpu_threads=threads)
+        return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
+    every = suite.update_ms
+    streaming = partial(
+        RedecodedWhisper, system, weights.folder, update_ms=every, cpu_threads=threads
+    )
+    return asked(
+        system,
+        streaming,
+        artifact=weights.artifact,
+        jobs=jobs,
+        threads=threads,
+        # One call decodes so often, and what is decoded once is no answer of a stream.
+        limit_s=system.timeout_s * max(1.0, 1000 * suite.max_audio_s / every),
+        stream={"update_ms": every},
+    )
 
 
 def _openai_http(workspace: Workspace, system: OpenAIHttp, jobs: int) -> SystemUnderTest:
@@ -130,16 +153,26 @@ def asked(
     artifact: str | None = None,
     jobs: int,
     threads: int = 0,
+    limit_s: float | None = None,
+    stream: Mapping[str, Scalar] | None = None,
 ) -> SystemUnderTest:
-    """Return a system that is asked now, by ``jobs`` processes."""
+    """Return a system that is asked now, by ``jobs`` processes.
+
+    A call may take ``limit_s``, by default what the system says. ``stream`` is how clips are given
+    to one that streams, which makes it another candidate: its answers are others.
+    """
     from relkit.adapters.workers import ProcessExecutor, cores
     from relkit.adapters.workspace import load_fingerprint
 
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
     executor = ProcessExecutor(
-        build, jobs=jobs, timeout_s=system.timeout_s, retries=system.retries, load=digest_of(load)
+        build,
+        jobs=jobs,
+        timeout_s=limit_s or system.timeout_s,
+        retries=system.retries,
+        load=digest_of(load),
     )
-    return _under_test(system, artifact=artifact, load=load, executor=executor)
+    return _under_test(system, artifact=artifact, load=load, executor=executor, stream=stream)
 
 
 def _under_test(
@@ -149,6 +182,7 @@ def _under_test(
     load: Mapping[str, Scalar],
     executor: Executor | None = None,
     recorded: RecordedSystem | None = None,
+    stream: Mapping[str, Scalar] | None = None,
 ) -> SystemUnderTest:
     """Return a system with its identity: the digest of its settings and its artifact."""
     if artifact and system.artifact and artifact != system.artifact:
@@ -156,10 +190,11 @@ def _under_test(
             "system.artifact is not the digest of what was found", hint=f"it is {artifact}"
         )
     artifact = artifact or system.artifact
+    identity = {**encode(system), "artifact": artifact}
+    if stream is not None:
+        identity["stream"] = dict(stream)
     return SystemUnderTest(
-        candidate=SystemId(
-            digest=digest_of({**encode(system), "artifact": artifact}), artifact=artifact
-        ),
+        candidate=SystemId(digest=digest_of(identity), artifact=artifact),
         load=load,
         load_digest=digest_of(load),
         versions={},

@@ -25,7 +25,7 @@ from relkit.core import storage
 from relkit.core.digests import sha256_bytes
 from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.core.yaml_text import shown
-from relkit.datasets.types import Answer, Clip, Failure, FailureReason
+from relkit.datasets.types import Answer, AnswerEvent, Clip, Failure, FailureReason
 from relkit.evaluation.types import FasterWhisper
 
 _FILES = ("config.json", "model.bin", "tokenizer.json")
@@ -308,6 +308,43 @@ class FasterWhisperSystem:
             "output_tokens": float(sum(len(segment.tokens) for segment in segments)),
         }
         return [segment.text for segment in segments], usage
+
+
+class RedecodedWhisper(FasterWhisperSystem):
+    """A Whisper model that gives partials: all audio so far is decoded again every ``update_ms``.
+
+    Clips are not sent in real time; the events' times are what they would be if they were: a text
+    is there when its audio was said and everything before was decoded, and after the time that its
+    own decoding took here. No update is left out where decoding cannot keep up, so that the texts
+    are the same on every machine and only their times are not.
+    """
+
+    def __init__(
+        self, system: FasterWhisper, folder: Path, *, update_ms: float, cpu_threads: int = 0
+    ) -> None:
+        """Load the model, see FasterWhisperSystem; ``update_ms`` is the time between two texts."""
+        super().__init__(system, folder, cpu_threads=cpu_threads)
+        self._step = max(1, round(update_ms * MODEL_RATE / 1000))
+
+    def answer(self, clip: Clip) -> Answer | Failure:
+        """Return the final text with its partials; the latency is from the end of the clip."""
+        samples = samples_for_model(clip)
+        events = []
+        clock_ms, text = 0.0, ""
+        usage: dict[str, float] = {}
+        try:
+            for heard in (*range(self._step, len(samples), self._step), len(samples)):
+                started = time.perf_counter()
+                segments, usage = self._decode(samples[:heard])
+                text = "".join(segments).strip()
+                took_ms = (time.perf_counter() - started) * 1000
+                clock_ms = max(clock_ms, 1000 * heard / MODEL_RATE) + took_ms
+                kind = "final" if heard == len(samples) else "partial"
+                events.append(AnswerEvent(t_ms=clock_ms, kind=kind, text=text))
+        except (RuntimeError, ValueError, MemoryError) as error:
+            return Failure(reason=FailureReason.CRASHED, detail=_cause(error))
+        latency_ms = clock_ms - 1000 * len(samples) / MODEL_RATE
+        return Answer(text=text, latency_ms=latency_ms, usage=usage, events=tuple(events))
 
 
 def _load(folder: Path, system: FasterWhisper, cpu_threads: int) -> Any:  # noqa: ANN401 - the library is untyped
