@@ -21,6 +21,7 @@ from relkit.curation.contracts import (
     NOTES,
     ClipFacts,
     clip_facts,
+    conversation_facts,
     default_expectations,
     slice_facts,
     utterance_facts,
@@ -138,6 +139,23 @@ def test_missing_stays_missing() -> None:
     assert columns["duration_difference"] == [None, None]
     assert columns["audio_copies"] == [None, None]
     assert not set(LEAKAGE + LABEL) & set(columns)
+
+
+def test_a_conversation_is_as_bad_as_the_worst_of_its_files() -> None:
+    """Lengths of its script add up; the loudest, the most clipped and the first broken count."""
+    quiet = ClipFacts(
+        state="ok", digest="sha256:1", duration=1.0, sample_rate=16000, peak=0.1, level_dbfs=-40.0,
+        clipped_share=0.0, silence_share=0.5,
+    )  # fmt: skip
+    loud = replace(quiet, digest="sha256:2", peak=1.0, level_dbfs=-10.0, clipped_share=0.1)
+    facts = conversation_facts([quiet, quiet, loud], [quiet, loud])
+    assert (facts.state, facts.duration, facts.sample_rate) == ("ok", 3.0, 16000)
+    assert (facts.peak, facts.clipped_share, facts.level_dbfs) == (1.0, 0.1, -40.0)
+    assert facts.digest not in {quiet.digest, loud.digest}
+    other = replace(loud, sample_rate=8000)
+    assert conversation_facts([quiet, other], [quiet, other]).sample_rate is None
+    broken = ClipFacts(state="truncated")
+    assert conversation_facts([quiet, broken], [quiet, broken]) == broken
 
 
 def test_copies_of_a_recording_are_counted() -> None:

@@ -1,6 +1,7 @@
 """Which utterances a suite takes, and the slice values each of them has."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -132,6 +133,26 @@ def test_an_unknown_slice_column_is_refused_with_the_nearest(
 def test_the_suites_cluster_wins(line: str, column: str) -> None:
     """A suite may name other independent units than the dataset."""
     assert cluster_column(cut(), suite(MINIMAL_SUITE + line)) == column
+
+
+@pytest.mark.parametrize(
+    ("columns", "line", "cluster"),
+    [
+        ({"conversation": "c1", "speaker": "s1", "voice": "v1"}, "", "conversation"),
+        ({"speaker": "s1", "voice": "v1"}, "", "speaker"),
+        ({"voice": "v1"}, "", "voice"),
+        ({"conversation": "c1", "voice": "v1"}, "cluster: voice\n", "voice"),
+    ],
+)
+def test_conversations_are_clusters_where_the_suite_names_none(
+    columns: dict[str, str], line: str, cluster: str
+) -> None:
+    """By the column conversation, else speaker, else what the dataset says."""
+    plain = dataset([utterance("a", attributes=columns)])
+    talks = replace(plain, settings=replace(plain.settings, cluster="voice"))
+    talk = "name: t\ndataset: {name: words}\ntask: turn\nmetrics: [response_ms]\n"
+    read = suite("schema: relkit.suite/v1\n" + talk + "system: {kind: demo-agent}\n" + line)
+    assert cluster_column(talks, read) == cluster
 
 
 def test_an_unknown_cluster_is_refused() -> None:
