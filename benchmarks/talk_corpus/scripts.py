@@ -242,7 +242,7 @@ def _backchannel() -> Iterator[Talk]:
             _first(asks[place % 3]),
             _over(first, 1_500, label="backchannel"),
             Line(second, after="user_speech_stop", ms=2_000, label="backchannel"),
-            # Whether it was cut or not, by then the agent is silent.
+            # Not after the agent stopped speaking: one that was cut may never speak again.
             _later(f"Set a timer for {('ten', 'fifteen', 'twenty')[place % 3]} minutes.", 9_000),
         )
 
