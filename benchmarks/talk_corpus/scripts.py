@@ -418,7 +418,7 @@ SCENARIOS = (
 ROOMS: tuple[Room, ...] = ("clean", "kitchen", "clean", "echo", "clean", "kitchen")
 """Where the conversations of a scenario take place, in their order."""
 
-DEMO = {"plain": (1, 3), "pause": (1, 3, 5), "barge_in": (1, 3, 4)}
+DEMO = {"plain": (1,), "pause": (1, 3, 5), "barge_in": (1, 3, 4)}
 """What `make demo` holds: by scenario, the numbers of its conversations; none is in the kitchen."""
 
 
