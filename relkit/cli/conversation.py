@@ -64,7 +64,9 @@ def agent_demo(
 
 
 def convert(
-    form: Annotated[str, typer.Argument(metavar="FORMAT", help="rtvi or livekit.")],
+    form: Annotated[
+        str, typer.Argument(metavar="FORMAT", help="otlp, rtvi, livekit, twilio or tau2.")
+    ],
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Logs; a file names its conversation.")
     ],

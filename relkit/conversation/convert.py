@@ -1,22 +1,21 @@
 """``relkit events convert``: logs of voice frameworks to recorded answers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 
 from relkit.conversation.livekit_files import livekit_conversation
 from relkit.conversation.log_files import log_lines
-from relkit.conversation.logs import LogLine, RecordedConversation, union
+from relkit.conversation.logs import RecordedConversation, union
 from relkit.conversation.ports import LogReader
 from relkit.conversation.rtvi_files import rtvi_conversation
+from relkit.conversation.tick_files import tau2_conversations
+from relkit.conversation.trace_files import trace_conversations
+from relkit.conversation.twilio_files import twilio_conversations
 from relkit.conversation.types import ConvertedEvents, EventFormat
+from relkit.core.codec import decode, parse_json
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.yaml_text import shown
 from relkit.datasets.types import Answer
-
-_ONE_A_FILE: Mapping[EventFormat, Callable[..., RecordedConversation]] = {
-    "rtvi": rtvi_conversation,
-    "livekit": livekit_conversation,
-}
 
 
 def convert(
@@ -28,9 +27,10 @@ def convert(
     the dataset that it belongs to. Two conversations of one name are refused.
     """
     places: dict[str, str] = {}
-    for path in paths:
-        source = shown(PurePath(path).name)
-        for conversation in _conversations(form, path, source, reader):
+    groups = [tuple(paths)] if form == "otlp" else [(path,) for path in paths]
+    for group in groups:
+        source = shown(PurePath(group[0]).name)
+        for conversation in _conversations(form, group, source, reader):
             if conversation.id in places:
                 raise InvalidInput(
                     f'{source}: the conversation "{shown(conversation.id)}" stands already in '
@@ -42,13 +42,28 @@ def convert(
 
 
 def _conversations(
-    form: EventFormat, path: str, source: str, reader: LogReader
-) -> Iterator[RecordedConversation]:
-    lines: Iterable[LogLine] = log_lines(reader.read(path), source=source)
-    name = PurePath(path).name.partition(".")[0]
+    form: EventFormat, paths: tuple[str, ...], source: str, reader: LogReader
+) -> Iterable[RecordedConversation]:
+    """Return the conversations of one file, or of traces, which may be spread over several."""
+    if form == "otlp":
+        return trace_conversations(
+            (shown(PurePath(path).name), line)
+            for path in paths
+            for line in log_lines(reader.read(path), source=shown(PurePath(path).name))
+        )
+    data = reader.read(paths[0])
+    if form == "tau2":
+        document = parse_json(decode(data, source=source), source=source)
+        return tau2_conversations(document, source=source)
+    lines = log_lines(data, source=source)
+    name = PurePath(paths[0]).name.partition(".")[0]
     if not name:
         raise UsageError(f"{source}: a file without a name gives a conversation none")
-    yield _ONE_A_FILE[form](lines, source=source, name=name)
+    if form == "twilio":
+        return twilio_conversations(lines, source=source, name=name)
+    if form == "rtvi":
+        return (rtvi_conversation(lines, source=source, name=name),)
+    return (livekit_conversation(lines, source=source, name=name),)
 
 
 def summary(form: EventFormat, conversations: Sequence[RecordedConversation]) -> ConvertedEvents:

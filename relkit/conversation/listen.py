@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relkit.conversation.logs import turns_of_user
 from relkit.conversation.ports import RecordingReader, SideSamples, SpeechDetector
 from relkit.conversation.record import conversation_of_spans
 from relkit.conversation.segments import frame_powers
@@ -17,9 +18,6 @@ from relkit.conversation.types import (
     VadTurn,
 )
 from relkit.core.errors import InvalidInput, NoData
-
-PAUSE_MS = 1000.0
-"""Stretches of the user less than that apart, with the agent silent between, are one turn."""
 
 CROSS_TALK = 0.6
 """From this correlation of levels on the user's channel holds the agent's sound, too."""
@@ -64,28 +62,6 @@ def listen(
             hint="voice activity found no speech: are --user and --agent the right channels?",
         )
     return Listening(vad=vad, source="vad", recordings=tuple(listening))
-
-
-def turns_of_user(user: Sequence[SoundSpan], agent: Sequence[SoundSpan]) -> tuple[SoundSpan, ...]:
-    """Return the user's speech by turns: a pause of less than ``PAUSE_MS`` ends none.
-
-    Where the agent speaks in the pause, it does. What is said after a pause for thought would else
-    make the words before it a turn that nobody answered.
-    """
-    turns: list[SoundSpan] = []
-    for span in sorted(user, key=lambda span: span.start_ms):
-        if (
-            turns
-            and span.start_ms - turns[-1].stop_ms < PAUSE_MS
-            and not any(
-                sound.start_ms < span.start_ms and sound.stop_ms > turns[-1].stop_ms
-                for sound in agent
-            )
-        ):
-            turns[-1] = SoundSpan(start_ms=turns[-1].start_ms, stop_ms=span.stop_ms)
-        else:
-            turns.append(span)
-    return tuple(turns)
 
 
 def cross_talk(

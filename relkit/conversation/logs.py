@@ -9,18 +9,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
+from relkit.conversation.types import SoundSpan
 from relkit.core.digests import JsonValue
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import shown, where
-from relkit.datasets.types import Answer, AnswerEvent, Failure
+from relkit.datasets.types import Answer, AnswerEvent, Failure, SpeechLabel
 from relkit.telemetry.spans import read_delay
 
 LogLine = tuple[int, Mapping[str, Any]]
 """An object of a log with the number of its line."""
 
-SpeakerOfLog = Literal["user", "agent"]
+_Event = tuple[float, str, str | None, Mapping[str, Any] | None, str | None, SpeechLabel | None]
+
+PAUSE_MS = 1000.0
+"""Stretches of the user less than that apart, with the agent silent between, are one turn."""
 
 _LONGEST_WORD = 200
 """Characters of a text that is kept of a message that nobody computes with: no sound, no page."""
@@ -50,7 +54,7 @@ class ConversationLog:
     def __init__(self, form: str) -> None:
         """Start with nothing; ``form`` goes before the kind of events that nobody computes with."""
         self._form = form
-        self._events: list[tuple[float, str, str | None, Mapping[str, Any] | None]] = []
+        self._events: list[_Event] = []
         self._calls: list[tuple[float, dict[str, Any]]] = []
         self._words: list[tuple[float, str]] = []
         self.not_measured: Counter[str] = Counter()
@@ -67,9 +71,21 @@ class ConversationLog:
         *,
         text: str | None = None,
         data: Mapping[str, Any] | None = None,
+        turn: str | None = None,
+        label: SpeechLabel | None = None,
     ) -> None:
         """Take in an event of a kind that relkit computes with."""
-        self._events.append((at_ms, kind, text, data or None))
+        self._events.append((at_ms, kind, text, data or None, turn, label))
+
+    def speech(self, span: SoundSpan, turn: str, label: SpeechLabel = "turn") -> None:
+        """Take in speech of the user that somebody knows of: truth."""
+        self.event(span.start_ms, "user_speech_start", turn=turn, label=label)
+        self.event(span.stop_ms, "user_speech_stop", turn=turn, label=label)
+
+    def sound(self, span: SoundSpan) -> None:
+        """Take in sound of the agent that was played: truth."""
+        self.event(span.start_ms, "agent_speech_start")
+        self.event(span.stop_ms, "agent_speech_stop")
 
     def other(self, at_ms: float, name: str, content: object, *, expected: bool = True) -> None:
         """Keep a message that nobody computes with, by its name: its text, and short values.
@@ -82,7 +98,7 @@ class ConversationLog:
             text = words if isinstance(words, str) else None
             data = {key: value for key, value in content.items() if _is_short(value)}
             data.pop("text", None)
-        self._events.append((at_ms, f"{self._form}.{shown(name)}", text, data or None))
+        self.event(at_ms, f"{self._form}.{shown(name)}", text=text, data=data)
         if not expected:
             self.unknown[shown(name)] += 1
 
@@ -113,7 +129,7 @@ class ConversationLog:
 
     def first_ms(self) -> float:
         """Return the time of the earliest event."""
-        return min(at for at, _, _, _ in self._events)
+        return min(event[0] for event in self._events)
 
     def recorded(
         self, name: str, *, zero: float | None = None, duration_ms: float | None = None
@@ -125,12 +141,19 @@ class ConversationLog:
         start = self.first_ms() if zero is None else zero
         not_measured = Counter(self.not_measured)
         events = []
-        for at, kind, text, data in sorted(self._events, key=_by_time):
+        for at, kind, text, data, turn, label in sorted(self._events, key=_by_time):
             if at < start:
                 not_measured["before_audio"] += 1
             else:
                 events.append(
-                    AnswerEvent(t_ms=round(at - start, 3), kind=kind, text=text, data=data)
+                    AnswerEvent(
+                        t_ms=round(at - start, 3),
+                        kind=kind,
+                        text=text,
+                        data=data,
+                        turn=turn,
+                        label=label,
+                    )
                 )
         calls = [
             {"t_ms": round(at - start, 3), **call}
@@ -157,9 +180,9 @@ class ConversationLog:
         )
 
 
-def _by_time(event: tuple[float, str, str | None, Mapping[str, Any] | None]) -> tuple[Any, ...]:
-    at, kind, text, data = event
-    return at, kind, text or "", repr(data)
+def _by_time(event: _Event) -> tuple[Any, ...]:
+    at, kind, text, data, turn, _ = event
+    return at, kind, text or "", turn or "", repr(data)
 
 
 def _is_short(value: object) -> bool:
@@ -179,6 +202,28 @@ def tool_result(output: object, *, error: str | None = None) -> dict[str, JsonVa
     if error is not None:
         result["error"] = error
     return result
+
+
+def turns_of_user(user: Sequence[SoundSpan], agent: Sequence[SoundSpan]) -> tuple[SoundSpan, ...]:
+    """Return the user's speech by turns: a pause of less than ``PAUSE_MS`` ends none.
+
+    Where the agent speaks in the pause, it does. What is said after a pause for thought would else
+    make the words before it a turn that nobody answered.
+    """
+    turns: list[SoundSpan] = []
+    for span in sorted(user, key=lambda span: span.start_ms):
+        if (
+            turns
+            and span.start_ms - turns[-1].stop_ms < PAUSE_MS
+            and not any(
+                sound.start_ms < span.start_ms and sound.stop_ms > turns[-1].stop_ms
+                for sound in agent
+            )
+        ):
+            turns[-1] = SoundSpan(start_ms=turns[-1].start_ms, stop_ms=span.stop_ms)
+        else:
+            turns.append(span)
+    return tuple(turns)
 
 
 TIME_KEYS = ("t_ms", "timestamp", "time", "ts", "created_at", "received_at")

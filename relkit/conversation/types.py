@@ -263,7 +263,7 @@ class MeasuredConversation:
     unusable: str | None = None
 
 
-EventFormat = Literal["rtvi", "livekit"]
+EventFormat = Literal["otlp", "rtvi", "livekit", "twilio", "tau2"]
 """Whose logs ``relkit events convert`` reads."""
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from relkit.conversation.listen import turns_of_user
+from relkit.conversation.logs import turns_of_user
 from relkit.conversation.types import SoundSpan
 from tests.conftest import Workspace
 
