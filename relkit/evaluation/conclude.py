@@ -14,6 +14,7 @@ from relkit.core.values import ErrorCounts, Named
 from relkit.core.wording import clustering
 from relkit.datasets.selection import cluster_of, prompts_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
+from relkit.evaluation.conversations import conversation_rows, run_conversations
 from relkit.evaluation.ports import OpenRun, SliceAggregator
 from relkit.evaluation.safety import RunSafety, judges_text, run_safety
 from relkit.evaluation.slicing import Cut, Plan
@@ -193,8 +194,10 @@ def conclude(
     if suite.task == "stream":
         streams = run_streams(outcomes, suite=suite, normalizer=normalizer, by_level=planned.bounds)
         notes = (*streams.notes, *notes)
+    talks = run_conversations(outcomes, utterances, suite) if suite.task == "turn" else None
+    measured = streams if talks is None else talks
     results = score_outcomes(
-        outcomes if streams is None else streams.outcomes,
+        outcomes if measured is None else measured.outcomes,
         utterances,
         suite=suite,
         normalizer=normalizer,
@@ -207,12 +210,20 @@ def conclude(
             replace(result, conversation=counts, times=times)
             for result, counts, times in zip(results, streams.counts, streams.times, strict=True)
         ]
-    has_words = safety is None or judges_text(suite.metrics)
+    held = None
+    if talks is not None:
+        wordless = TextScorer(normalizer.stages).score("", "", [])
+        results, held, talk_notes = conversation_rows(
+            results, talks, utterances, suite=suite, wordless=wordless
+        )
+        notes = (*talk_notes, *notes)
+    has_words = talks is None and (safety is None or judges_text(suite.metrics))
     path = run.write_results(results, outcomes)
     with aggregators(path) as aggregator:
         slices = slice_results(aggregator, suite.metrics, suite.slices, repeats=header.repeats)
         cells = aggregator.sums((OVERALL,), {}).by_prompt
-    scored = [result for result in results if result.score is not None]
+    items = [result for result in results if result.is_item]
+    scored = [result for result in items if result.score is not None]
     prompts = 0 if cells is None else cells.prompts
     twofold = clustering(cut.cluster, prompts, next(iter(slices)).clusters) if slices else ""
     stages = [result.score.stage_errors for result in results if result.score is not None]
@@ -225,10 +236,10 @@ def conclude(
         scorer=SCORER,
         tool_version=header.versions.get("relkit", ""),
         created=header.created,
-        expected=len(results),
+        expected=len(items),
         scored=len(scored),
         failures=sum(result.failure is not None for result in scored),
-        unusable=len(results) - len(scored),
+        unusable=len(items) - len(scored),
         repeats=header.repeats,
         load=_load(scored) or header.load_digest,
         slices=slices,
@@ -236,17 +247,18 @@ def conclude(
         runaways=count_runaways(results if has_words else ()),
         hallucinations=hallucinations(results if has_words else ()),
         failure_reasons=_counted(result.failure for result in scored),
-        unusable_reasons=_counted(result.unusable for result in results),
+        unusable_reasons=_counted(result.unusable for result in items),
         notes=(*filter(None, [twofold]), *_notes(scored, suite, cut), *planned.notes, *notes),
         quality=None if quality is None else quality.summary,
         speech=speech,
+        conversations=held,
         registered=cut.registered,
         cluster=cut.cluster,
         shared_prompts=prompts,
         limit=header.limit,
         entity_types=entity_types(
             ([item.type for item in utterances[result.id].entities], result.score.entity_marks)
-            for result in results
+            for result in items
             if result.score is not None
         ),
     )

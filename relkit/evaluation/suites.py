@@ -10,6 +10,8 @@ from relkit.core.codec import Lines, encode, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.core.metrics import SAFETY_METRICS, STREAM_METRICS, TURN_METRICS, split_metric
+from relkit.evaluation.conversations import DEFAULT_TURN_METRICS
+from relkit.evaluation.safety import judges_text
 from relkit.evaluation.streams import default_metrics, is_timed
 from relkit.evaluation.types import (
     DOES,
@@ -59,8 +61,11 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         _check_recogniser(document, source, lines)
         _check_tools(document, source, lines)
         _check_stream(document, source, lines)
+        _check_turn(document, source, lines)
     if task == "stream" and "metrics" not in document:
         document = {**document, "metrics": list(default_metrics(document.get("pace")))}
+    if task == "turn" and "metrics" not in document:
+        document = {**document, "metrics": list(DEFAULT_TURN_METRICS)}
     if task == "agent" and "metrics" not in document:
         document = {**document, "metrics": list(AGENT_METRICS)}
     return parse(Suite, document, source=source, lines=lines)
@@ -145,6 +150,26 @@ def _check_stream(document: Mapping[str, JsonValue], source: str, lines: Lines) 
     system = document.get("system")
     if is_stream and isinstance(system, Mapping):
         _check_streaming(system, document, source, lines)
+
+
+def _check_turn(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Refuse words in suites of conversations, and conversations in suites of sound alone."""
+    task, metrics = document.get("task", "asr"), document.get("metrics")
+    for i, name in enumerate(metrics if isinstance(metrics, list) else ()):
+        at = yaml_text.where(source, lines.get(("metrics", i)) or lines.get(("metrics",)))
+        base, _ = split_metric(str(name))
+        if task == "turn" and judges_text([base]):
+            raise InvalidInput(
+                f'{at}: the metric "{name}" holds words against a reference, and conversations '
+                "have none",
+                hint="measure the recogniser in a suite of the task asr or stream",
+            )
+        of_turns = base == "stage_ms" or (base in TURN_METRICS and base not in STREAM_METRICS)
+        if task in {"asr", "tts", "stream"} and of_turns:
+            raise InvalidInput(
+                f'{at}: the metric "{name}" is about conversations, and this suite has none',
+                hint='write "task: turn" (docs/conversations.md), or remove the metric',
+            )
 
 
 def _check_streaming(

@@ -19,7 +19,7 @@ from relkit.conversation.types import (
 )
 from relkit.core.codec import nearest
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.metrics import METRICS, PREDICTED, expand, metric_of
+from relkit.core.metrics import METRICS, PREDICTED, STAGE_METRICS, expand, metric_of
 from relkit.core.slices import OVERALL, SliceSpec
 from relkit.core.tokens import Segmenter
 from relkit.core.values import (
@@ -362,7 +362,7 @@ def checked_metrics(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return metrics with their statistics spelled out; raises ValueError for an unknown one."""
     for name in names:
         try:
-            metric_of(name)
+            metric_of(STAGE_METRICS[0] if name == "stage_ms" else name)
         except KeyError:
             hint = nearest(name, tuple(METRICS))
             raise ValueError(f'unknown metric "{shown(name)}"; {hint}') from None

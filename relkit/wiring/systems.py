@@ -59,6 +59,17 @@ def system_under_test(
     """
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
+    if suite.task == "turn" and suite.source != "events":
+        raise InvalidInput(
+            f"the suite {suite.name}: conversations are not measured on their audio yet "
+            f"(source: {suite.source})",
+            hint='write "source: events" in the suite',
+        )
+    if suite.task == "turn" and not isinstance(suite.system, Recorded):
+        raise InvalidInput(
+            f"conversations are not held with a system of the kind {suite.system.kind} yet",
+            hint="record answers with events: --system kind=recorded --system path=FILE",
+        )
     match suite.system:
         case Recorded():
             return _recorded(workspace, suite.system, suite.task)
@@ -73,6 +84,7 @@ def system_under_test(
 
 def _recorded(workspace: Workspace, system: Recorded, task: Task) -> SystemUnderTest:
     from relkit.adapters.systems.recorded import RecordedAnswers
+    from relkit.evaluation.conversations import check_conversation
     from relkit.evaluation.safety import check_calls
     from relkit.evaluation.streams import check_stream
 
@@ -80,7 +92,11 @@ def _recorded(workspace: Workspace, system: Recorded, task: Task) -> SystemUnder
         _inside(workspace, system.path),
         source=system.path,
         mapping=system.mapping,
-        check={"agent": check_calls, "stream": check_stream}.get(task),
+        check={
+            "agent": check_calls,
+            "stream": check_stream,
+            "turn": check_conversation,
+        }.get(task),
     )
     # Nobody knows under which load a file was made: its latencies compare with no other file's.
     load: dict[str, Scalar] = {"recorded": answers.artifact}

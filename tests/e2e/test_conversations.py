@@ -1,0 +1,153 @@
+"""Recorded conversations through the whole command: rows, rates, task, repeats, bad input."""
+
+import json
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import Workspace
+
+SUITE = """\
+schema: relkit.suite/v1
+name: talks
+dataset: {name: talks}
+task: turn
+source: events
+slices: [scenario]
+budget: {response_ms: 600}
+metrics: [response_ms, no_response_rate, over_budget_rate, yield_rate, false_yield_rate,
+          task_success, pass_all_k, stage_ms, forbidden_tool_rate]
+system: {kind: recorded, path: answers.jsonl}
+"""
+SCRIPT = [
+    {"turn": "u1", "audio_filepath": "a.wav", "text": "set a timer"},
+    {"turn": "u2", "audio_filepath": "a.wav", "text": "uh-huh", "label": "backchannel"},
+    {"turn": "u3", "audio_filepath": "a.wav", "text": "stop"},
+]
+
+
+def event(t_ms: float, kind: str, turn: str | None = None) -> dict[str, Any]:
+    """Return an event of an answer."""
+    return {"t_ms": t_ms, "kind": kind} | ({} if turn is None else {"turn": turn})
+
+
+def answer(name: str, *, response_ms: float = 500.0) -> dict[str, Any]:
+    """Return a conversation: a turn is answered, a backchannel ignored, an interruption heard."""
+    return {
+        "id": name,
+        "text": "your timer is set",
+        "duration_ms": 15_000.0,
+        "tool_calls": [{"t_ms": 2000, "name": "set_timer", "arguments": {}}],
+        "events": [
+            event(600, "user_speech_start", "u1"),
+            event(1600, "user_speech_stop", "u1"),
+            event(1900, "user_stopped_speaking"),
+            event(1600 + response_ms, "agent_speech_start"),
+            event(3000, "user_speech_start", "u2"),
+            event(3300, "user_speech_stop", "u2"),
+            event(6000, "user_speech_start", "u3"),
+            event(6300, "interrupted"),
+            event(6400, "agent_speech_stop"),
+            event(6500, "user_speech_stop", "u3"),
+        ],
+    }
+
+
+@pytest.fixture
+def talks(workspace: Workspace) -> Workspace:
+    """Give a workspace with a dataset of three conversations and a suite for them."""
+    folder = workspace.folder / "datasets" / "talks"
+    folder.mkdir()
+    settings = "schema: relkit.dataset/v1\nname: talks\ncluster: conversation\n"
+    (folder / "dataset.yaml").write_text(settings, encoding="utf-8")
+    rows = [
+        {
+            "id": name,
+            "conversation": name,
+            "scenario": "timer",
+            "script": SCRIPT,
+            "expect": {"says": ["timer is set"], "no_tools": ["make_transfer"]},
+        }
+        for name in ("t1", "t2", "t3")
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "manifest.jsonl").write_text(text, encoding="utf-8")
+    (workspace.folder / "eval" / "suites" / "talks.yaml").write_text(SUITE, encoding="utf-8")
+    return workspace
+
+
+def record(workspace: Workspace, *answers: dict[str, Any]) -> None:
+    """Write recorded answers."""
+    text = "".join(json.dumps(item) + "\n" for item in answers)
+    (workspace.folder / "answers.jsonl").write_text(text, encoding="utf-8")
+
+
+def test_recorded_conversations_become_rows_rates_and_a_summary(talks: Workspace) -> None:
+    """Turns, interruptions and the task of three conversations, one of which got no answer."""
+    record(talks, answer("t1"), answer("t2", response_ms=700), {"id": "t3", "error": "crashed"})
+    evaluated = talks.relkit("eval", "talks", "--json")
+    assert evaluated.code == 0, evaluated.err
+    report = evaluated.document
+    metrics = {name: item["value"] for name, item in report["slices"][0]["metrics"].items()}
+    assert (report["expected"], report["scored"], report["failures"]) == (3, 3, 1)
+    assert metrics["response_ms.p50"] == 600.0
+    assert metrics["over_budget_rate"] == 0.5
+    assert metrics["no_response_rate"] == 0.5
+    assert metrics["yield_rate"] == 1.0
+    assert metrics["false_yield_rate"] == 0.0
+    assert metrics["forbidden_tool_rate"] == 0.0
+    assert metrics["task_success"] == metrics["pass_all_k"] == pytest.approx(2 / 3)
+    assert metrics["stage_ms.endpoint.mean"] == 300.0
+    held = report["conversations"]
+    assert (held["held"], held["unusable"], held["censored_turns"]) == (3, 0, 2)
+    rows = pq.read_table(talks.runs[0] / "results.parquet").to_pylist()
+    assert [row["id"] for row in rows][:4] == ["t1", "t1#u1", "t1#u2", "t1#u3"]
+    assert len(rows) == 12
+    again = talks.relkit("rescore", report["run"], "--json").document
+    assert again["slices"][0]["metrics"] == report["slices"][0]["metrics"]
+    assert talks.relkit("report", report["run"]).code == 0
+    assert talks.relkit("compare", again["run"], report["run"]).code == 0
+
+
+def test_conversations_without_truth_are_unusable(talks: Workspace) -> None:
+    """Nobody knows when the user spoke: no rate holds such a conversation."""
+    silent = answer("t3") | {"events": [event(2100, "agent_speech_start")]}
+    record(talks, answer("t1"), answer("t2") | {"usage": {"pacing_p99_ms": 180}}, silent)
+    report = talks.relkit("eval", "talks", "--json").document
+    assert report["unusable_reasons"] == {"no_truth": 1, "not_paced": 1}
+    assert report["coverage"] == pytest.approx(1 / 3)
+    assert report["slices"][0]["metrics"]["task_success"]["value"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"duration_ms": None}, "the conversation has no end"),
+        ({"events": [event(5, "user_speech_stop", "u1")]}, "has a stop and no start"),
+        ({"events": [event(-5, "user_speech_start", "u1")]}, "t_ms"),
+    ],
+)
+def test_bad_records_are_refused_by_their_line(
+    talks: Workspace, change: dict[str, Any], words: str
+) -> None:
+    """One message with file, line and what is wrong, exit 2, and no run."""
+    record(talks, answer("t1"), answer("t2") | change)
+    refused = talks.relkit("eval", "talks")
+    message = " ".join(refused.err.split())
+    assert refused.code == 2
+    assert "answers.jsonl, line 2" in message
+    assert words in message
+    assert not talks.runs
+
+
+def test_words_are_no_metric_of_conversations(talks: Workspace) -> None:
+    """And what is not measured yet is refused before anything runs."""
+    suite = talks.folder / "eval" / "suites" / "talks.yaml"
+    record(talks, answer("t1"))
+    suite.write_text(SUITE.replace("[response_ms,", "[wer, response_ms,"), encoding="utf-8")
+    refused = talks.relkit("eval", "talks")
+    assert refused.code == 2
+    assert 'the metric "wer" holds words' in " ".join(refused.err.split())
+    suite.write_text(SUITE.replace("source: events", "source: audio"), encoding="utf-8")
+    assert talks.relkit("eval", "talks").code == 2
