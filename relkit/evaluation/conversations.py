@@ -6,7 +6,7 @@ the agent failed, every turn it did not answer is unanswered (docs/conversations
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relkit.conversation.record import conversation_of
@@ -21,7 +21,7 @@ from relkit.conversation.types import Conversation, ConversationCounts, Conversa
 from relkit.core.errors import InvalidInput
 from relkit.core.metrics import TURN_METRICS
 from relkit.core.wording import counted, number
-from relkit.core.yaml_text import where
+from relkit.core.yaml_text import shown, where
 from relkit.datasets.types import (
     Answer,
     Failure,
@@ -65,6 +65,23 @@ def check_conversation(answer: Answer, source: str, line: int) -> None:
             hint="times are ms from the first audio sample sent (docs/conversations.md)",
         ) from None
     calls_of(answer.tool_calls, source=source, line=line)
+
+
+def check_scripts(
+    utterances: Iterable[Utterance], lookup: Callable[[str], Answer | Failure]
+) -> None:
+    """Refuse records of other scripts, before a run begins; raises InvalidInput with the id."""
+    for item in utterances:
+        answer = lookup(item.id)
+        if isinstance(answer, Failure):
+            continue
+        try:
+            conversation_of(answer, id=item.id, script=item.script)
+        except ValueError as error:
+            raise InvalidInput(
+                f'the record of the conversation "{shown(item.id)}": {error}',
+                hint="record the conversations of this dataset",
+            ) from None
 
 
 def run_conversations(

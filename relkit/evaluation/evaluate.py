@@ -21,6 +21,7 @@ from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.selection import require_consent
 from relkit.datasets.types import Unusable, UnusableReason
 from relkit.evaluation.conclude import Aggregators, conclude
+from relkit.evaluation.conversations import check_scripts
 from relkit.evaluation.ports import (
     ContractOutcomes,
     OpenRun,
@@ -326,6 +327,8 @@ def _check_recorded(planned: Plan, system: SystemUnderTest) -> None:
             f'such as "{unknown[0]}"',
             hint="record the answers to this dataset, or remove the others",
         )
+    if planned.suite.task == "turn":
+        check_scripts(planned.utterances, system.recorded.lookup)
 
 
 def _check_roots(planned: Plan, system: SystemUnderTest, audio: AudioReader) -> None:

@@ -48,6 +48,11 @@ def eval_summary(report: EvalReport) -> str:
         f"{count(report.expected)} expected, {count(report.scored)} scored: "
         f"{answered_words(report)}, {count(report.unusable)} unusable"
     )
+    if (talks := report.conversations) is not None:
+        head += (
+            f"\n{counted(talks.held, 'conversation')} with {counted(talks.turns, 'turn')}, "
+            f"{count(talks.censored_turns)} without time for an answer, on {talks.source}"
+        )
     parts = [head, _metrics(overall(report)), _remarks(report)]
     if metric is not None:
         parts[1:1] = [_headline(overall(report), ranked, metric)]

@@ -151,3 +151,33 @@ def test_words_are_no_metric_of_conversations(talks: Workspace) -> None:
     assert 'the metric "wer" holds words' in " ".join(refused.err.split())
     suite.write_text(SUITE.replace("source: events", "source: audio"), encoding="utf-8")
     assert talks.relkit("eval", "talks").code == 2
+
+
+def test_records_of_another_script_are_refused_before_a_run_begins(talks: Workspace) -> None:
+    """An event that names a turn which the dataset does not have is no failure of the agent."""
+    foreign = answer("t2")
+    foreign["events"] = [*foreign["events"], event(9000, "user_speech_start", "u9")]
+    record(talks, answer("t1"), foreign)
+    refused = talks.relkit("eval", "talks")
+    assert refused.code == 2
+    message = 'the record of the conversation "t2": the script has no entry "u9"'
+    assert message in " ".join(refused.err.split())
+    assert not talks.runs
+
+
+def test_repeats_of_a_conversation_are_no_further_evidence(talks: Workspace) -> None:
+    """Three repeats of a record: the same rates, and three rows of each."""
+    record(talks, *(answer(name) for name in ("t1", "t2", "t3")))
+    once = talks.relkit("eval", "talks", "--json").document["slices"][0]
+    thrice = talks.relkit("eval", "talks", "--repeat", "3", "--json").document["slices"][0]
+    assert thrice["clusters"] == once["clusters"] == 3
+    for name, metric in once["metrics"].items():
+        assert thrice["metrics"][name]["value"] == pytest.approx(metric["value"]), name
+
+
+def test_what_people_read_counts_conversations_and_turns(talks: Workspace) -> None:
+    """The head of the report says how many were held, and on what times were measured."""
+    record(talks, *(answer(name) for name in ("t1", "t2", "t3")))
+    text = talks.relkit("eval", "talks").out
+    assert "3 expected, 3 scored: 3 answered, 0 failures, 0 unusable" in text
+    assert "3 conversations with 6 turns, 3 without time for an answer, on events" in text
