@@ -19,7 +19,7 @@ from relkit.conversation.turns import (
 )
 from relkit.conversation.types import Conversation, ConversationCounts, ConversationSummary
 from relkit.core.errors import InvalidInput
-from relkit.core.metrics import TURN_METRICS
+from relkit.core.metrics import STAGE_METRICS, TURN_METRICS
 from relkit.core.wording import counted, number
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.types import (
@@ -197,7 +197,7 @@ def conversation_rows(
             rows.append(row)
     rows = _with_repeats(rows, suite)
     summary = _summary(rows, talks)
-    return rows, summary, (*talks.notes, *_notes(rows, summary))
+    return rows, summary, (*talks.notes, *_notes(rows, summary), *_over_total(suite))
 
 
 def _whole(
@@ -289,3 +289,15 @@ def _notes(rows: Sequence[Result], summary: ConversationSummary) -> Iterator[str
     )
     if missing:
         yield f"{counted(missing, 'part')} of scripts without events: not measured"
+
+
+def _over_total(suite: Suite) -> Iterator[str]:
+    """Yield that the stages of a budget together take longer than its response may."""
+    budget = suite.budget or {}
+    total = budget.get("response_ms")
+    stages = sum(value for name, value in budget.items() if name in STAGE_METRICS)
+    if total is not None and stages > total:
+        yield (
+            f"the budget's stages take {number(stages, 'ms')} together, more than its "
+            f"{number(total, 'ms')} for a response"
+        )

@@ -62,6 +62,7 @@ def parse_suite(text: str, *, source: str, system: Iterable[str] = ()) -> Suite:
         _check_tools(document, source, lines)
         _check_stream(document, source, lines)
         _check_turn(document, source, lines)
+        _check_budget(document, source, lines)
     if task == "stream" and "metrics" not in document:
         document = {**document, "metrics": list(default_metrics(document.get("pace")))}
     if task == "turn" and "metrics" not in document:
@@ -169,6 +170,26 @@ def _check_turn(document: Mapping[str, JsonValue], source: str, lines: Lines) ->
             raise InvalidInput(
                 f'{at}: the metric "{name}" is about conversations, and this suite has none',
                 hint='write "task: turn" (docs/conversations.md), or remove the metric',
+            )
+
+
+def _check_budget(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
+    """Refuse a budget of what no conversation measures, or of any other task."""
+    budget = document.get("budget")
+    if not isinstance(budget, Mapping):
+        return
+    timed = [name for name in TURN_METRICS if is_timed(name)]
+    for name in budget:
+        at = yaml_text.where(source, lines.get(("budget", name)) or lines.get(("budget",)))
+        if document.get("task", "asr") != "turn":
+            raise InvalidInput(
+                f'{at}: "budget" is about conversations, and this suite has none',
+                hint='write "task: turn" (docs/conversations.md), or remove the key',
+            )
+        if name not in timed:
+            raise InvalidInput(
+                f'{at}: "budget": "{yaml_text.shown(name)}" is no time of a conversation',
+                hint=nearest(name, tuple(timed)),
             )
 
 

@@ -181,3 +181,29 @@ def test_what_people_read_counts_conversations_and_turns(talks: Workspace) -> No
     text = talks.relkit("eval", "talks").out
     assert "3 expected, 3 scored: 3 answered, 0 failures, 0 unusable" in text
     assert "3 conversations with 6 turns, 3 without time for an answer, on events" in text
+
+
+def test_budgets_name_times_and_their_stages_fit(talks: Workspace) -> None:
+    """A budget of no time is refused by its line, one that cannot be met is remarked."""
+    suite = talks.folder / "eval" / "suites" / "talks.yaml"
+    record(talks, *(answer(name) for name in ("t1", "t2", "t3")))
+    lines = "budget: {response_ms: 600, stage_ms.asr: 400, stage_ms.llm: 300}"
+    suite.write_text(SUITE.replace("budget: {response_ms: 600}", lines), encoding="utf-8")
+    text = " ".join(talks.relkit("eval", "talks").out.split())
+    assert "the budget's stages take 700 ms together, more than its 600 ms" in text
+    suite.write_text(SUITE.replace("{response_ms: 600}", "{respons_ms: 600}"), encoding="utf-8")
+    refused = talks.relkit("eval", "talks")
+    assert refused.code == 2
+    assert '"respons_ms" is no time of a conversation' in " ".join(refused.err.split())
+
+
+def test_runs_of_other_windows_are_not_compared(talks: Workspace) -> None:
+    """How long a reaction may take decides the rates."""
+    suite = talks.folder / "eval" / "suites" / "talks.yaml"
+    record(talks, *(answer(name) for name in ("t1", "t2", "t3")))
+    runs = [talks.relkit("eval", "talks", "--json").document["run"]]
+    suite.write_text(SUITE + "windows: {answer_ms: 5000}\n", encoding="utf-8")
+    runs.append(talks.relkit("eval", "talks", "--json").document["run"])
+    refused = talks.relkit("compare", *runs)
+    assert refused.code == 2
+    assert "another suite" in " ".join(refused.err.split())
