@@ -42,6 +42,18 @@ def evaluate(
         int | None,
         typer.Option("--limit", metavar="N", min=1, help="A smoke run of N utterances."),
     ] = None,
+    allow_remote: Annotated[
+        bool,
+        typer.Option("--allow-remote", help="Converse with an agent on another machine."),
+    ] = False,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="RUN",
+            help="Measure the conversations of RUN again; nothing is spoken.",
+        ),
+    ] = None,
     stderr: Annotated[
         bool, typer.Option("--stderr", help="Show what the system's program writes to stderr.")
     ] = False,
@@ -64,6 +76,8 @@ def evaluate(
         fresh=fresh,
         limit=limit,
         stderr=stderr,
+        allow_remote=allow_remote,
+        replay=replay,
     )
     workspace = common.open()
     with progress_bar("decoding", quiet=common.quiet) as progress:

@@ -85,7 +85,8 @@ class When:
 
     ``after`` is ``start`` (of the conversation), ``agent_speech_start``, ``agent_speech_stop``,
     ``user_speech_stop``, or the kind of any other event; the first one counts that is later than
-    the entry before began. ``turn`` names an earlier entry whose event it has to be.
+    the entry before began. After ``agent_speech_stop`` the agent has to stay silent for ``ms``.
+    ``turn`` names an earlier entry whose event it has to be.
     """
 
     FILE: ClassVar = Shape(omitted=True)

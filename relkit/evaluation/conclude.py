@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from relkit.core.values import ErrorCounts, Named
 from relkit.core.wording import clustering
 from relkit.datasets.selection import cluster_of, prompts_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
-from relkit.evaluation.conversations import conversation_rows, run_conversations
+from relkit.evaluation.conversations import AgentSound, conversation_rows, run_conversations
 from relkit.evaluation.ports import OpenRun, SliceAggregator
 from relkit.evaluation.safety import RunSafety, judges_text, run_safety
 from relkit.evaluation.slicing import Cut, Plan
@@ -169,20 +169,38 @@ Aggregators = Callable[[Path], SliceAggregator]
 """Opens the aggregator of a results file."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEvidence:
+    """What was measured on the audio of a run, besides the answers.
+
+    ``quality`` is that of the audio, where the suite asks for it, ``speech`` a summary of a round
+    trip. ``sound`` finds the agent's sound in recordings of conversations, of which ``held_again``
+    had to be held a second time.
+    """
+
+    quality: QualityEvidence | None = None
+    speech: SpeechSummary | None = None
+    sound: AgentSound | None = None
+    held_again: int = 0
+
+
+NO_EVIDENCE = RunEvidence()
+
+
 def conclude(
     run: OpenRun,
     outcomes: Sequence[Outcome],
     planned: Plan,
     aggregators: Aggregators,
     *,
-    quality: QualityEvidence | None = None,
-    speech: SpeechSummary | None = None,
+    evidence: RunEvidence = NO_EVIDENCE,
     notes: tuple[str, ...] = (),
 ) -> EvalReport:
     """Score outcomes, write the results into the run, and return the report (not yet written).
 
-    ``quality`` is that of the audio, where the suite asks for it; ``notes`` come after our own.
+    ``notes`` come after our own.
     """
+    quality, speech = evidence.quality, evidence.speech
     header, cut, normalizer = run.header, planned.cut, planned.normalizer
     suite = header.suite
     utterances = {item.id: item for item in planned.utterances}
@@ -194,7 +212,9 @@ def conclude(
     if suite.task == "stream":
         streams = run_streams(outcomes, suite=suite, normalizer=normalizer, by_level=planned.bounds)
         notes = (*streams.notes, *notes)
-    talks = run_conversations(outcomes, utterances, suite) if suite.task == "turn" else None
+    talks = None
+    if suite.task == "turn":
+        talks = run_conversations(outcomes, utterances, suite, evidence.sound)
     measured = streams if talks is None else talks
     results = score_outcomes(
         outcomes if measured is None else measured.outcomes,
@@ -214,7 +234,12 @@ def conclude(
     if talks is not None:
         wordless = TextScorer(normalizer.stages).score("", "", [])
         results, held, talk_notes = conversation_rows(
-            results, talks, utterances, suite=suite, wordless=wordless
+            results,
+            talks,
+            utterances,
+            suite=suite,
+            wordless=wordless,
+            held_again=evidence.held_again,
         )
         notes = (*talk_notes, *notes)
     has_words = talks is None and (safety is None or judges_text(suite.metrics))
@@ -241,7 +266,7 @@ def conclude(
         failures=sum(result.failure is not None for result in scored),
         unusable=len(items) - len(scored),
         repeats=header.repeats,
-        load=_load(scored) or header.load_digest,
+        load=_load(scored, timed=talks is not None) or header.load_digest,
         slices=slices,
         masking=masking_steps(normalizer.steps, stages),
         runaways=count_runaways(results if has_words else ()),
@@ -302,8 +327,13 @@ def slice_results(
     )
 
 
-def _load(scored: Sequence[Result]) -> str | None:
-    loads = {result.load for result in scored if result.latency_ms is not None}
+def _load(scored: Sequence[Result], *, timed: bool = False) -> str | None:
+    """Return the load of what was timed; ``timed`` says that every answer was."""
+    loads = {
+        result.load
+        for result in scored
+        if result.latency_ms is not None or (timed and result.failure is None)
+    }
     return next(iter(loads)) if len(loads) == 1 else MIXED_LOAD if loads else None
 
 

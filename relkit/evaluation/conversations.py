@@ -17,7 +17,13 @@ from relkit.conversation.turns import (
     turn_counts,
     turn_times,
 )
-from relkit.conversation.types import Conversation, ConversationCounts, ConversationSummary
+from relkit.conversation.types import (
+    Conversation,
+    ConversationCounts,
+    ConversationSummary,
+    MeasuredConversation,
+    SoundSpan,
+)
 from relkit.core.errors import InvalidInput
 from relkit.core.metrics import STAGE_METRICS, TURN_METRICS
 from relkit.core.wording import counted, number
@@ -84,10 +90,25 @@ def check_scripts(
             ) from None
 
 
+FAILED = "failed"
+"""The kind of the event by which a harness says that an agent did not see a conversation through;
+its ``data.reason`` is that of a failure."""
+
+AgentSound = Callable[[Answer], Sequence[SoundSpan] | None]
+"""Returns where the agent's channel of a recording has sound; None where there is no recording."""
+
+
 def run_conversations(
-    outcomes: Sequence[Outcome], utterances: Mapping[str, Utterance], suite: Suite
+    outcomes: Sequence[Outcome],
+    utterances: Mapping[str, Utterance],
+    suite: Suite,
+    sound: AgentSound | None = None,
 ) -> RunConversations:
-    """Return the conversations of a run, measured on their events."""
+    """Return the conversations of a run.
+
+    They are measured on their events, or, for another ``source``, on the ``sound`` of recordings:
+    one without a recording has no truth.
+    """
     judged = list(outcomes)
     conversations: list[Conversation | None] = [None] * len(outcomes)
     seen: Counter[UnusableReason] = Counter()
@@ -95,12 +116,15 @@ def run_conversations(
         prediction = outcome.prediction
         if prediction is None or not isinstance(answer := prediction.outcome, Answer):
             continue
+        spans = None if sound is None or suite.source == "events" else sound(answer)
         try:
             calls_of(answer.tool_calls)
             conversation = conversation_of(
                 answer,
                 id=outcome.id,
                 script=utterances[outcome.id].script,
+                agent=spans,
+                source=suite.source,
                 bridge_ms=suite.windows.bridge_ms,
             )
         except (ValueError, InvalidInput) as error:
@@ -111,7 +135,9 @@ def run_conversations(
         reason = None
         if late is not None and late > suite.windows.pacing_ms:
             reason = UnusableReason.NOT_PACED
-        elif not conversation.user:
+        elif (suite.source != "events" and spans is None) or (
+            not conversation.user and broken_off(answer) is None
+        ):
             reason = UnusableReason.NO_TRUTH
         if reason is None:
             conversations[i] = conversation
@@ -131,7 +157,18 @@ def _spoilt(seen: Counter[UnusableReason], suite: Suite) -> Iterator[str]:
         yield f"{counted(late, 'conversation')} sent more than {limit} late: unusable"
     if unknown := seen[UnusableReason.NO_TRUTH]:
         talks = counted(unknown, "conversation")
-        yield f"{talks} without events that tell when the user spoke: unusable"
+        lacking = "" if suite.source == "events" else ", or without a recording"
+        yield f"{talks} without events that tell when the user spoke{lacking}: unusable"
+
+
+def broken_off(answer: Answer) -> str | None:
+    """Return why an agent did not see a conversation through, None where it did."""
+    reasons = {reason.value for reason in FailureReason}
+    for event in reversed(answer.events):
+        if event.kind == FAILED:
+            reason = (event.data or {}).get("reason")
+            return str(reason) if reason in reasons else FailureReason.PROTOCOL.value
+    return None
 
 
 def conversation_rows(
@@ -141,29 +178,34 @@ def conversation_rows(
     *,
     suite: Suite,
     wordless: ScoredText,
+    held_again: int = 0,
 ) -> tuple[list[Result], ConversationSummary, tuple[str, ...]]:
     """Return all rows of a run, what its report says of conversations, and notes.
 
     ``results`` are those of the outcomes of ``talks``, in their order; ``wordless`` is the score of
-    a row that no words are held against. A turn that was not said because the agent failed is
-    unanswered; one that was not said without that is unusable (``no_truth``).
+    a row that no words are held against, ``held_again`` how many had to be held twice. A turn that
+    was not said because the agent failed is unanswered; one that was not said without that is
+    unusable (``no_truth``).
     """
-    tells_ends = any(
-        event.kind == "user_stopped_speaking"
-        for conversation in talks.conversations
-        if conversation is not None
-        for event in conversation.events
-    )
+    tells_ends = _tells_ends(talks)
     rows: list[Result] = []
     for result, outcome, conversation in zip(
         results, talks.outcomes, talks.conversations, strict=True
     ):
         utterance = utterances[result.id]
+        response = None if outcome.prediction is None else outcome.prediction.outcome
+        if isinstance(response, Answer) and (reason := broken_off(response)) is not None:
+            result = replace(result, failure=reason)  # noqa: PLW2901 - what was measured stays
         rows.append(_whole(result, outcome, conversation, utterance, wordless))
         measured = (
             ()
             if conversation is None
-            else measure_turns(conversation, suite.windows, tells_ends=tells_ends or None)
+            else measure_turns(
+                conversation,
+                suite.windows,
+                failed=result.failure is not None,
+                tells_ends=tells_ends,
+            )
         )
         by_turn = {turn.speech.turn: turn for turn in measured}
         for entry in utterance.script:
@@ -196,8 +238,51 @@ def conversation_rows(
                 row = replace(row, score=None, unusable=UnusableReason.NO_TRUTH.value)
             rows.append(row)
     rows = _with_repeats(rows, suite)
-    summary = _summary(rows, talks)
+    summary = _summary(rows, talks, suite, held_again)
     return rows, summary, (*talks.notes, *_notes(rows, summary), *_over_total(suite))
+
+
+def _tells_ends(talks: RunConversations) -> bool | None:
+    """Tell whether the system says anywhere in a run when a turn is over; None where it does not.
+
+    A system that never does has no ends of turn to be seen or missed.
+    """
+    return (
+        any(
+            event.kind == "user_stopped_speaking"
+            for conversation in talks.conversations
+            if conversation is not None
+            for event in conversation.events
+        )
+        or None
+    )
+
+
+def measured_conversations(
+    outcomes: Sequence[Outcome],
+    utterances: Mapping[str, Utterance],
+    suite: Suite,
+    sound: AgentSound | None = None,
+) -> tuple[MeasuredConversation, ...]:
+    """Return the conversations of a run that could be measured, with what became of each turn."""
+    talks = run_conversations(outcomes, utterances, suite, sound)
+    tells_ends = _tells_ends(talks)
+    return tuple(
+        MeasuredConversation(
+            conversation=conversation,
+            repeat=outcome.repeat,
+            turns=measure_turns(
+                conversation, suite.windows, failed=_has_failed(outcome), tells_ends=tells_ends
+            ),
+        )
+        for outcome, conversation in zip(talks.outcomes, talks.conversations, strict=True)
+        if conversation is not None
+    )
+
+
+def _has_failed(outcome: Outcome) -> bool:
+    answer = None if outcome.prediction is None else outcome.prediction.outcome
+    return isinstance(answer, Answer) and broken_off(answer) is not None
 
 
 def _whole(
@@ -217,12 +302,15 @@ def _whole(
         counts = task_counts(utterance.expect, (), text=None, state=None)
         counts = replace(counts, tasks_done=0, forbidding=0)
         return replace(row, conversation=counts)
+    counts = task_counts(
+        utterance.expect, calls_of(answer.tool_calls), text=answer.text, state=answer.state
+    )
+    if row.failure is not None:
+        counts = replace(counts, tasks_done=0)
     return replace(
         row,
         duration=conversation.duration_ms / 1000,
-        conversation=task_counts(
-            utterance.expect, calls_of(answer.tool_calls), text=answer.text, state=answer.state
-        ),
+        conversation=counts,
         times=conversation_times(conversation),
     )
 
@@ -254,7 +342,9 @@ def _counts(row: Result) -> ConversationCounts:
     return row.conversation or ConversationCounts()
 
 
-def _summary(rows: Sequence[Result], talks: RunConversations) -> ConversationSummary:
+def _summary(
+    rows: Sequence[Result], talks: RunConversations, suite: Suite, held_again: int
+) -> ConversationSummary:
     counts = [_counts(row) for row in rows]
     held = [row for row in rows if row.is_item and row.unusable is None]
     paced = [item.pacing_p99_ms for item in talks.conversations if item is not None]
@@ -266,12 +356,17 @@ def _summary(rows: Sequence[Result], talks: RunConversations) -> ConversationSum
         censored_turns=sum(item.censored for item in counts),
         contradictions=sum(item.contradictions for item in counts),
         pacing_p99_ms=max(late) if late and len(late) == len(paced) else None,
-        source="events",
+        source=suite.source,
+        held_again=held_again,
     )
 
 
 def _notes(rows: Sequence[Result], summary: ConversationSummary) -> Iterator[str]:
-    yield "latencies are those of the events of whoever recorded them (source: events)"
+    if summary.source == "events":
+        yield "latencies are those of the events of whoever recorded them (source: events)"
+    if summary.held_again:
+        talks = counted(summary.held_again, "conversation")
+        yield f"{talks} held a second time, alone: the harness was late for the first"
     if summary.held and summary.pacing_p99_ms is None:
         yield "nobody recorded how late the user's audio was sent (pacing)"
     if summary.censored_turns:

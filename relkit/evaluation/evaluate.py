@@ -6,7 +6,7 @@
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Protocol
 
 from relkit.audio.samples import speech_bounds
@@ -20,13 +20,15 @@ from relkit.datasets.look_alikes import look_alikes
 from relkit.datasets.ports import AudioReader, DatasetStore
 from relkit.datasets.selection import require_consent
 from relkit.datasets.types import Unusable, UnusableReason
-from relkit.evaluation.conclude import Aggregators, conclude
+from relkit.evaluation.conclude import Aggregators, RunEvidence, conclude
 from relkit.evaluation.conversations import check_scripts
+from relkit.evaluation.converse import converse, sound_in
 from relkit.evaluation.ports import (
     ContractOutcomes,
     OpenRun,
     PredictionCache,
     QualityScorer,
+    RecordingFiles,
     ReportRenderer,
     RunStore,
     RunTracker,
@@ -55,6 +57,8 @@ from relkit.scoring.types import Normalizer
 class EvalOptions:
     """What is evaluated and how: a suite by name or path, with options of its system changed.
 
+    ``replay`` measures the conversations of another run again, and speaks to nobody.
+    ``allow_remote`` lets conversations be held with an agent on another machine.
     ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
     processes decode, ``fresh`` uses no stored answer, ``limit`` takes so many utterances only, and
     ``stderr`` shows what the program of a system writes there.
@@ -68,6 +72,8 @@ class EvalOptions:
     fresh: bool = False
     limit: int | None = None
     stderr: bool = False
+    allow_remote: bool = False
+    replay: str | None = None
 
 
 class Suites(Protocol):
@@ -108,6 +114,7 @@ class EvalPorts:
     """What an evaluation needs from the outside; ``system`` builds what a suite names.
 
     ``tools`` reads the tools of an agent, by the name or path of its suite, and the suite.
+    ``folders`` are where recordings of a run may lie: in it, or in one that it was measured from.
     """
 
     suites: Suites
@@ -125,6 +132,8 @@ class EvalPorts:
     contracts: ContractOutcomes | None = None
     quality: QualityPorts | None = None
     tools: Callable[[str, Suite], AgentTools] | None = None
+    recordings: RecordingFiles | None = None
+    folders: Callable[[RunHeader], tuple[Path, ...]] = lambda _run: ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +198,8 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
     else, BackendUnavailable where the system cannot be reached; what was answered until then stays
     in the run.
     """
+    if options.replay is not None:
+        return rescore(RescoreOptions(run=options.replay, suite=options.suite), ports)
     header = None if options.resume is None else ports.runs.read_header(options.resume)
     limit = options.limit or (None if header is None else header.limit)
     suite = ports.suites.read(options.suite, options.system)
@@ -231,6 +242,17 @@ def _measure(
 ) -> EvalResult:
     """Ask for what the run lacks, score it, and finish the run."""
     utterances, trip, summary = planned.utterances, system.round_trip, None
+    if (held := system.conversations) is not None and ports.recordings is not None:
+        outcomes, again = converse(
+            run,
+            planned,
+            system,
+            held,
+            audio=ports.audio,
+            recordings=ports.recordings,
+            progress=progress,
+        )
+        return finish(run, _concluded(run, outcomes, planned, ports, held_again=again), ports)
     if trip is None:
         outcomes = predict(
             run,
@@ -241,6 +263,8 @@ def _measure(
             root=planned.dataset.root,
             progress=progress,
         )
+        if planned.suite.task == "turn":
+            return finish(run, _concluded(run, outcomes, planned, ports), ports)
         quality = _quality(planned, outcomes, scorer, ports, progress)
     else:
         outcomes = speak(
@@ -255,8 +279,7 @@ def _measure(
         outcomes,
         _with_bounds(planned, ports.audio),
         ports.aggregators,
-        quality=quality,
-        speech=summary,
+        evidence=RunEvidence(quality=quality, speech=summary),
         notes=() if summary is None else speech_notes(summary),
     )
     return finish(run, report, ports)
@@ -278,6 +301,22 @@ def _with_bounds(planned: Plan, audio: AudioReader) -> Plan:
         if (spoken := speech_bounds(clip.samples, clip.sample_rate)) is not None:
             bounds[item.id] = spoken
     return replace(planned, bounds=bounds)
+
+
+def _concluded(
+    run: OpenRun,
+    outcomes: Sequence[Outcome],
+    planned: Plan,
+    ports: EvalPorts,
+    *,
+    held_again: int = 0,
+) -> EvalReport:
+    """Return the report of conversations; recordings lie in the run, or in one it comes from."""
+    sound = None
+    if ports.recordings is not None:
+        sound = sound_in(planned.suite, ports.recordings, ports.folders(run.header))
+    evidence = RunEvidence(sound=sound, held_again=held_again)
+    return conclude(run, outcomes, planned, ports.aggregators, evidence=evidence)
 
 
 def finish(run: OpenRun, report: EvalReport, ports: FinishPorts) -> EvalResult:
@@ -467,6 +506,8 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
     header = _new_header(planned, ports, source, source.repeats, versions)
     with ports.runs.create(header) as run:
         run.log(ports.clock.now(), "rescored", source=source.run)
+        if planned.suite.task == "turn":
+            return finish(run, _concluded(run, outcomes, planned, ports), ports)
         quality = _quality(planned, outcomes, scorer, ports, lambda _done, _total: None)
         same = source.normalizer.digest == planned.normalizer.digest
         speech, notes = rescored_summary(
@@ -477,11 +518,13 @@ def rescore(options: RescoreOptions, ports: EvalPorts) -> EvalResult:
             outcomes,
             _with_bounds(planned, ports.audio),
             ports.aggregators,
-            quality=quality,
-            speech=speech,
+            evidence=RunEvidence(quality=quality, speech=speech),
             notes=notes,
         )
         return finish(run, report, ports)
+
+
+_SPOKEN = {"tts": "texts were spoken", "turn": "conversations were held"}
 
 
 def _check_task(source: RunHeader, planned: Plan) -> bool:
@@ -489,7 +532,7 @@ def _check_task(source: RunHeader, planned: Plan) -> bool:
 
     What was spoken cannot be scored against another text, so its dataset has to be the same.
     """
-    speaks = source.suite.task == "tts"
+    speaks = source.suite.task in _SPOKEN
     if source.suite.task != planned.suite.task:
         raise InvalidInput(
             f"the run {source.run} is one of the task {source.suite.task}, the suite is not",
@@ -502,8 +545,8 @@ def _check_task(source: RunHeader, planned: Plan) -> bool:
         )
     if speaks and source.dataset.digest != planned.dataset.version.digest:
         raise InvalidInput(
-            "the dataset has changed since its texts were spoken",
-            hint="speak them again: relkit eval SUITE",
+            f"the dataset has changed since its {_SPOKEN[source.suite.task]}",
+            hint="speak again: relkit eval SUITE",
         )
     return speaks
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self, TypeVar
 
 from relkit.audio.types import ComparedClip, Quality, Script
+from relkit.conversation.types import ConversationScript, ReactionWindows, SoundSpan
 from relkit.core.values import SystemId
 from relkit.datasets.types import Answer, Clip, Dataset, Failure, Prediction
 from relkit.evaluation.types import EvalReport, Outcome, Result, RunHeader, Scalar
@@ -237,9 +238,9 @@ class ReportRenderer(Protocol):
 class SystemUnderTest:
     """A system that is ready to be measured: identity, load fingerprint, and a way to ask it.
 
-    Exactly one of ``executor`` (asked now, needs the audio), ``recorded`` (asked earlier) and
-    ``round_trip`` (speaks now) is set. ``versions`` maps a distribution that shapes the answers to
-    its version.
+    Exactly one of ``executor`` (asked now, needs the audio), ``recorded`` (asked earlier),
+    ``round_trip`` (speaks now) and ``conversations`` (converses now) is set. ``versions`` maps a
+    distribution that shapes the answers to its version.
     """
 
     candidate: SystemId
@@ -249,6 +250,7 @@ class SystemUnderTest:
     executor: Executor | None = None
     recorded: RecordedSystem | None = None
     round_trip: "RoundTrip | None" = None
+    conversations: "HeldConversations | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +263,41 @@ class RoundTrip:
     speaker: Speaker
     recogniser: SystemUnderTest
     folder: Callable[[str], Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldConversations:
+    """How conversations are held: several at a time, or one ``alone``.
+
+    ``sample_rate`` in Hz is what the system hears; ``folder`` maps a run's id to the absolute
+    folder that its recordings are kept below.
+    """
+
+    executor: AskingSystem[ConversationScript]
+    alone: AskingSystem[ConversationScript]
+    sample_rate: int
+    folder: Callable[[str], Path]
+
+
+class RecordingFiles(Protocol):
+    """Recordings of conversations: where the agent sounded in one, and those of earlier runs."""
+
+    def resampled(self, clip: Clip, sample_rate: int) -> bytes:
+        """Return a clip's samples (float32, mono) at another rate; raises MissingDependency."""
+
+    def sound(
+        self, path: str, folders: Sequence[Path], *, windows: ReactionWindows, source: str
+    ) -> Sequence[SoundSpan] | None:
+        """Return where the agent sounded in the recording of a path below one of the folders.
+
+        None where there is none; raises InvalidInput for one that cannot be read, or is not stereo.
+        """
+
+    def fetch(self, key: str, folder: Path) -> Answer | None:
+        """Return the answer kept under a key, its recording copied into a folder; None without."""
+
+    def keep(self, key: str, answer: Answer, folder: Path) -> None:
+        """Keep an answer with its recording from a folder, at once and whole."""
 
 
 class RunTracker(Protocol):

@@ -39,7 +39,7 @@ def predict(
     InvalidInput for a journal that is not of these utterances or contradicts itself.
     """
     items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
-    done = _journalled(run, {(item.id, repeat) for item, repeat in items})
+    done = journalled(run, {(item.id, repeat) for item, repeat in items})
     missing = [(item, repeat) for item, repeat in items if (item.id, repeat) not in done]
     if system.recorded is not None:
         arriving = _recorded(missing, system, system.recorded)
@@ -54,7 +54,8 @@ def predict(
     return [done[item.id, repeat] for item, repeat in items]
 
 
-def _journalled(run: OpenRun, keys: AbstractSet[Key]) -> dict[Key, Outcome]:
+def journalled(run: OpenRun, keys: AbstractSet[Key]) -> dict[Key, Outcome]:
+    """Return what the journal holds; raises InvalidInput for what is not of these items."""
     done: dict[Key, Outcome] = {}
     for number, item in enumerate(run.outcomes(), start=1):
         key = item.id, item.repeat

@@ -106,7 +106,8 @@ def _check_recogniser(document: Mapping[str, JsonValue], source: str, lines: Lin
 
 def _check_tools(document: Mapping[str, JsonValue], source: str, lines: Lines) -> None:
     """Refuse an agent without a table of its tools, and what needs one in any other suite."""
-    is_agent, tools = document.get("task", "asr") == "agent", document.get("tools")
+    task, tools = document.get("task", "asr"), document.get("tools")
+    is_agent = task == "agent" or (task == "turn" and tools is not None)
     if (tools is None) == is_agent:
         at = yaml_text.where(source, lines.get(("tools",)) or lines.get(("task",)))
         raise InvalidInput(

@@ -13,6 +13,7 @@ from relkit.comparison.compare import CompareOptions
 from relkit.comparison.ports import Rows
 from relkit.comparison.rows import most_errors_first
 from relkit.comparison.types import CompareReport, Row
+from relkit.conversation.types import MeasuredConversation
 from relkit.core import storage
 from relkit.core.errors import InvalidInput, NoData, UsageError
 from relkit.core.slices import spec_of
@@ -66,7 +67,8 @@ class PagePorts:
 
     ``decision`` gives the decision about a run from a file, or the newest one without a file;
     ``overrides`` those about a run or its candidate; ``compare`` compares it with a baseline;
-    ``slices`` opens its results.
+    ``slices`` opens its results, ``conversations`` measures those that it held, None where the
+    dataset is another now.
     """
 
     runs: RunStore
@@ -79,6 +81,7 @@ class PagePorts:
     overrides: Callable[[EvalReport], tuple[Override, ...]]
     compare: Callable[[CompareOptions], CompareReport]
     slices: Callable[[Path], SliceAggregator]
+    conversations: Callable[[RunHeader], tuple[MeasuredConversation, ...] | None] = lambda _: None
 
 
 def report_page(options: ReportOptions, ports: PagePorts) -> Page:
@@ -103,6 +106,7 @@ def report_page(options: ReportOptions, ports: PagePorts) -> Page:
         decision=ports.decision(report.run, options.decision),
         overrides=ports.overrides(report),
         compared=None if baseline is None else _compared(run, baseline, ports),
+        conversations=None if report.conversations is None else ports.conversations(header),
     )
 
 
@@ -157,9 +161,9 @@ def shared_documents(
 
 def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:
     """Return the clips a page may carry: consent granted, unchanged since the run, and bounded."""
-    if header.suite.task == "tts":
+    if header.suite.task in {"tts", "turn"}:
         raise UsageError(
-            "--with-audio shows recordings of the dataset; the clips of this run were synthesised",
+            "--with-audio shows recordings of the dataset; those of this run lie in the run",
             hint="leave out --with-audio",
         )
     dataset = ports.datasets.load(header.dataset.name, rev=header.suite.dataset.rev)

@@ -18,15 +18,17 @@ from relkit.wiring.stores import (
 )
 
 if TYPE_CHECKING:
+    from relkit.adapters.recordings import Channel
     from relkit.adapters.runs import RunFolders
     from relkit.comparison.compare import CompareOptions
     from relkit.comparison.ports import Rows
     from relkit.comparison.types import CompareReport, Row
+    from relkit.conversation.types import MeasuredConversation, SoundSpan
     from relkit.core.ports import Progress
     from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
     from relkit.evaluation.listing import ListedRun
-    from relkit.evaluation.ports import RunTracker
-    from relkit.evaluation.types import EvalReport
+    from relkit.evaluation.ports import RecordingFiles, RunTracker
+    from relkit.evaluation.types import EvalReport, RunHeader
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.shared_numbers import Sharing
@@ -91,7 +93,12 @@ def score_texts(
 
 @contextmanager
 def eval_ports(
-    workspace: Workspace, *, jobs: int = 1, fresh: bool = False, show_stderr: bool = False
+    workspace: Workspace,
+    *,
+    jobs: int = 1,
+    fresh: bool = False,
+    show_stderr: bool = False,
+    allow_remote: bool = False,
 ) -> Iterator["EvalPorts"]:
     """Give the ports of an evaluation; what they hold open is closed with the block.
 
@@ -110,7 +117,13 @@ def eval_ports(
         yield EvalPorts(
             suites=suites,
             normalizers=normalizer_files(workspace),
-            system=partial(system_under_test, workspace, jobs=jobs, show_stderr=show_stderr),
+            system=partial(
+                system_under_test,
+                workspace,
+                jobs=jobs,
+                show_stderr=show_stderr,
+                allow_remote=allow_remote,
+            ),
             datasets=dataset_files(workspace),
             audio=SoundfileReader(),
             cache=cache,
@@ -123,7 +136,40 @@ def eval_ports(
             contracts=contract_files(workspace),
             quality=quality_ports(workspace, jobs=jobs),
             tools=lambda name, suite: agent_tools(suites.tools(name, suite)),
+            recordings=recording_files(workspace, fresh=fresh),
+            folders=partial(recording_folders, workspace),
         )
+
+
+def recording_folders(workspace: Workspace, header: "RunHeader") -> tuple[Path, ...]:
+    """Return where recordings of a run may lie: in it, in those it was measured from, or here."""
+    folders = run_folders(workspace)
+    named, source = [header.run], header.source
+    while source is not None and source not in named:
+        named.append(source)
+        source = folders.read_header(source).source
+    return (*(folders.find(run) for run in named), workspace.folder)
+
+
+def recording_files(workspace: Workspace, *, fresh: bool = False) -> "RecordingFiles":
+    """Return the recordings of conversations; ``fresh`` uses none of an earlier run."""
+    from relkit.adapters.recordings import RecordingFolder
+
+    return RecordingFolder(
+        workspace.cache / "recordings", resample=_resampled, speech=_speech, fresh=fresh
+    )
+
+
+def _resampled(samples: "Channel", source_rate: int, target_rate: int) -> "Channel":
+    from relkit.adapters.voice_activity import Resampler
+
+    return Resampler(source_rate, target_rate).all_of(samples)
+
+
+def _speech(samples: "Channel", sample_rate: int, bridge_ms: float) -> "Sequence[SoundSpan]":
+    from relkit.adapters.voice_activity import SileroVad
+
+    return SileroVad().speech(samples, sample_rate, bridge_ms=bridge_ms)
 
 
 def agent_tools(file: "ToolFile") -> "AgentTools":
@@ -139,7 +185,11 @@ def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress")
     from relkit.evaluation import evaluate as workflow
 
     with eval_ports(
-        workspace, jobs=options.jobs, fresh=options.fresh, show_stderr=options.stderr
+        workspace,
+        jobs=options.jobs,
+        fresh=options.fresh,
+        show_stderr=options.stderr,
+        allow_remote=options.allow_remote,
     ) as ports:
         return workflow.evaluate(options, ports, progress=progress)
 
@@ -233,6 +283,27 @@ def _page_ports(workspace: Workspace) -> "PagePorts":
         overrides=partial(overrides_of_run, signing),
         compare=partial(compare, workspace),
         slices=DuckDBSlices,
+        conversations=partial(_conversations_of, workspace),
+    )
+
+
+def _conversations_of(
+    workspace: Workspace, header: "RunHeader"
+) -> "tuple[MeasuredConversation, ...] | None":
+    """Return the conversations that a run held; None where its dataset is another now."""
+    from relkit.evaluation.conversations import measured_conversations
+    from relkit.evaluation.converse import sound_in
+
+    folders = run_folders(workspace)
+    dataset = dataset_files(workspace).load(header.dataset.name, rev=header.suite.dataset.rev)
+    if dataset.version.digest != header.dataset.digest:
+        return None
+    places = recording_folders(workspace, header)
+    return measured_conversations(
+        folders.read_outcomes(header.run),
+        {item.id: item for item in dataset.utterances},
+        header.suite,
+        sound_in(header.suite, recording_files(workspace), places),
     )
 
 

@@ -7,13 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from relkit.conversation.types import ConversationScript
 from relkit.core.codec import encode
 from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
 from relkit.core.errors import InvalidInput
 from relkit.core.values import SystemId
 from relkit.evaluation.ports import (
+    AnsweringSystem,
+    AskingSystem,
     Executor,
+    HeldConversations,
     QualityScorer,
     RecordedSystem,
     RoundTrip,
@@ -24,6 +28,7 @@ from relkit.evaluation.ports import (
 )
 from relkit.evaluation.types import (
     Command,
+    DemoAgent,
     Espeak,
     FasterWhisper,
     Flite,
@@ -35,11 +40,13 @@ from relkit.evaluation.types import (
     Suite,
     System,
     Task,
+    VoiceWs,
     wrong_kind,
 )
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
+    from relkit.adapters.systems.voice_ws import WriteRecording
     from relkit.evaluation.ports import SpeechEngine
     from relkit.evaluation.quality import QualityPorts
 
@@ -51,7 +58,12 @@ QUALITY_TIMEOUT_S = 600.0
 
 
 def system_under_test(
-    workspace: Workspace, suite: Suite, *, jobs: int, show_stderr: bool = False
+    workspace: Workspace,
+    suite: Suite,
+    *,
+    jobs: int,
+    show_stderr: bool = False,
+    allow_remote: bool = False,
 ) -> SystemUnderTest:
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency.
 
@@ -59,12 +71,8 @@ def system_under_test(
     """
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
-    if suite.task == "turn" and suite.source != "events":
-        raise InvalidInput(
-            f"the suite {suite.name}: conversations are not measured on their audio yet "
-            f"(source: {suite.source})",
-            hint='write "source: events" in the suite',
-        )
+    if suite.task == "turn" and isinstance(suite.system, VoiceWs | DemoAgent):
+        return conversing_system(workspace, suite.system, jobs=jobs, allow_remote=allow_remote)
     if suite.task == "turn" and not isinstance(suite.system, Recorded):
         raise InvalidInput(
             f"conversations are not held with a system of the kind {suite.system.kind} yet",
@@ -293,6 +301,74 @@ def build_speaking(engine: "Callable[..., SpeechEngine]", *arguments: object) ->
     from relkit.adapters.systems.engines import EngineSystem
 
     return EngineSystem(engine(*arguments))
+
+
+CONVERSATION_S = 3600.0
+"""How long a conversation may take in s; the harness itself ends it long before."""
+
+DEMO_RATE = 16_000
+"""The sample rate of the demo agent, in Hz."""
+
+
+def conversing_system(
+    workspace: Workspace, system: VoiceWs | DemoAgent, *, jobs: int, allow_remote: bool
+) -> SystemUnderTest:
+    """Return a voice agent, ready to be spoken to by ``jobs`` harnesses at a time.
+
+    Raises UsageError for an agent on another machine, MissingDependency, InvalidInput.
+    """
+    from relkit.adapters.recordings import write_recording
+    from relkit.adapters.systems.voice_ws import VoiceWsSystem, check_address
+    from relkit.conversation.protocols import PROTOCOLS
+
+    environment = dict(workspace.environment)
+    build: Callable[[], AnsweringSystem[ConversationScript]]
+    versions: dict[str, str] = {}
+    artifact: str | None = None
+    if isinstance(system, VoiceWs):
+        check_address(system.url, allow_remote=allow_remote)
+        rate = PROTOCOLS[system.protocol].rate or system.sample_rate
+        build = partial(VoiceWsSystem, system, environment, write_recording)
+    else:
+        rate = DEMO_RATE
+        build, versions, artifact = _demo_agent(workspace, system)
+    worker = cast("Callable[[], SpeechSystem]", build)
+    bounded = replace(system, timeout_s=CONVERSATION_S, retries=0)
+    several, alone = (asked(bounded, worker, jobs=count) for count in (jobs, 1))
+    under_test = asked(system, worker, artifact=artifact, jobs=jobs)
+    held = HeldConversations(
+        executor=cast("AskingSystem[ConversationScript]", several.executor),
+        alone=cast("AskingSystem[ConversationScript]", alone.executor),
+        sample_rate=rate,
+        folder=run_folders(workspace).find,
+    )
+    return replace(under_test, executor=None, conversations=held, versions=versions)
+
+
+def _demo_agent(
+    workspace: Workspace, system: DemoAgent
+) -> "tuple[Callable[[], AnsweringSystem[ConversationScript]], dict[str, str], str | None]":
+    """Return how a worker builds the demo agent, what shapes it, and its model's digest."""
+    from relkit.adapters.recordings import write_recording
+    from relkit.adapters.systems.demo import DemoAgentSystem
+    from relkit.adapters.systems.engines import program_version
+    from relkit.wiring.conversation import agent_arguments, agent_weights
+
+    weights = agent_weights(system, workspace, workspace.folder)
+    arguments = agent_arguments(system, weights.folder)
+    speaks = VoiceWs(url="ws://127.0.0.1:1", timeout_s=system.timeout_s)
+    connect = partial(_at_address, speaks, dict(workspace.environment), write_recording)
+    build = partial(DemoAgentSystem, arguments, dict(workspace.environment), connect)
+    return build, {"espeak-ng": program_version("espeak-ng")}, weights.artifact
+
+
+def _at_address(
+    system: VoiceWs, environment: Mapping[str, str], write: "WriteRecording", url: str
+) -> "AnsweringSystem[ConversationScript]":
+    """Return who speaks to an agent at an address."""
+    from relkit.adapters.systems.voice_ws import VoiceWsSystem
+
+    return VoiceWsSystem(replace(system, url=url), environment, write)
 
 
 def quality_ports(workspace: Workspace, *, jobs: int) -> "QualityPorts":
