@@ -9,7 +9,13 @@ passes"); what is in order with them is not listed: it cannot be the only thing 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from relkit.core.metrics import SAFETY_METRICS, TIMING_METRICS, metric_of, split_metric
+from relkit.core.metrics import (
+    SAFETY_METRICS,
+    TIMING_METRICS,
+    TURN_METRICS,
+    metric_of,
+    split_metric,
+)
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
 from relkit.core.wording import clusters, count, counted, duration, limit, number
@@ -136,9 +142,37 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Pr
         reason = f"{count(answered)} of {count(report.expected)} exchanges were answered, "
         reason += f"{limit(policy.coverage, 'fraction')} are needed: what failed is not safe"
         yield "not_evaluated", Verdict.NO_DATA, reason
+    yield from _conversations(policy, report, "candidate")
     if report.dataset.contract == "failed":
         reason = "the dataset breaks its contract: repair it first"
         yield "contract_failed", Verdict.ERROR, reason
+
+
+MOST_SPOILT = 0.02
+"""The share of turns that may be censored or contradictory (docs/gates.md, "Conversations")."""
+
+
+def _conversations(policy: GatePolicy, report: EvalReport, what: str) -> Iterator[_Problem]:
+    """Yield what keeps conversations from being judged by a policy that asks about turns."""
+    bases = {split_metric(rule.metric)[0] for rule in policy.rules if rule.mode == "required"}
+    talks = report.conversations
+    if bases.isdisjoint(TURN_METRICS):
+        return
+    if talks is None:
+        reason = f"the {what} held no conversations, and the policy asks about their turns"
+        yield f"{what}_no_conversations", Verdict.NO_DATA, reason
+        return
+    if talks.source == "mixed":
+        reason = f"the {what} was measured on different sources: its times mean different things"
+        yield f"{what}_mixed_source", Verdict.NO_DATA, reason
+    spoilt = talks.censored_turns + talks.contradictions
+    if talks.turns and spoilt > MOST_SPOILT * talks.turns:
+        reason = f"{spoilt} of {counted(talks.turns, 'turn')} of the {what} are censored or "
+        reason += f"contradictory, {limit(MOST_SPOILT, 'fraction')} are allowed"
+        yield f"{what}_spoilt_turns", Verdict.NO_DATA, reason
+    if talks.pacing_p99_ms is None and not bases.isdisjoint(TIMING_METRICS):
+        reason = f"nobody knows how late the audio of the {what} was sent: its times may be ours"
+        yield f"{what}_no_pacing", Verdict.NO_DATA, reason
 
 
 def _against(
@@ -149,6 +183,7 @@ def _against(
     report, candidate = compared.report, evidence.candidate
     yield from _age(report, what, now, policy.baseline_max_age_s if what == "baseline" else None)
     yield from _smoke(report, what)
+    yield from _conversations(policy, report, what)
     if report.run == candidate.run:
         yield "same_run", Verdict.ERROR, f"candidate and {what} are the same run"
     coverage = report.coverage

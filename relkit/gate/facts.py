@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from relkit.core.metrics import metric_of
+from relkit.core.metrics import STAGE_METRICS, metric_of, split_metric
 from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, matches, spec_of
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.datasets.selection import cluster_of, prompts_of, require_consent, slice_values
-from relkit.datasets.types import Dataset, Utterance
+from relkit.datasets.types import Dataset, ScriptEntry, Utterance
 from relkit.evaluation.slicing import cluster_column, select, slice_columns
 from relkit.evaluation.types import Suite
 from relkit.gate.evidence import unlabelled
@@ -33,13 +33,31 @@ _UNIT_NAMES = {
     "sensitive_calls": "sensitive calls",
     "attacked_tasks": "attacked tasks",
     "readback_chances": "exchanges",
+    "endpointed": "turns",
+    "observed_ends": "turns",
+    "budgeted": "turns",
+    "ignorable_over_speech": "entries over the agent's speech",
+    "ignorable_in_silence": "entries in silence",
+    "tasks": "conversations that expect something",
+    "forbidding": "conversations that forbid a tool",
 }
+
+
+_TIMED_UNITS = {
+    "response_ms": "turns",
+    "eot_delay_ms": "turns",
+    "barge_in_stop_ms": "interruptions",
+    **dict.fromkeys(STAGE_METRICS, "turns"),
+}
+"""Times of conversations and what they are of; those of a conversation are one each."""
 
 
 def units_name(metric: str) -> str:
     """Return what a metric's denominator counts, in the plural."""
     rate = RATE_METRICS.get(metric)
     if rate is None:
+        if (units := _TIMED_UNITS.get(split_metric(metric)[0])) is not None:
+            return _UNIT_NAMES.get(units, units)
         return "answers" if metric_of(metric).unit == "ms" else "scored clips"
     return _UNIT_NAMES.get(rate.n, "scored clips" if rate.n.endswith("_scored") else rate.n)
 
@@ -58,7 +76,8 @@ def size_of(metric: str, facts: SliceFacts) -> SliceSize:
     What only a run can count (latencies, scored clips, calls) is taken as one per utterance.
     """
     rate = RATE_METRICS.get(metric)
-    counted = facts.units.get(rate.n if rate is not None else "utterances")
+    timed = _TIMED_UNITS.get(split_metric(metric)[0])
+    counted = facts.units.get(timed or (rate.n if rate is not None else "utterances"))
     if counted is None:
         counted = facts.units["utterances"]
     return SliceSize(
@@ -85,6 +104,19 @@ UNITS = ("utterances", "words", "characters", "entities", "keywords", "empty_cli
 CASE_UNITS = ("attacks", "attacked_tasks", "readback_chances")
 """The same of exchanges with an agent, where the manifest says what they are about."""
 
+SCRIPT_UNITS = (
+    "turns",
+    "endpointed",
+    "observed_ends",
+    "budgeted",
+    "interruptions",
+    "ignorable_over_speech",
+    "ignorable_in_silence",
+    "tasks",
+    "forbidding",
+)
+"""The same of conversations, where the manifest has their scripts: at most what a run will have."""
+
 _AUTO: Segmenter = "auto"
 
 
@@ -104,7 +136,7 @@ class _Counter:
         for name, total in units.items():
             if total:
                 self.totals[name] += total
-                self.utterances[name] += 1
+                self.utterances[name] += total if name in SCRIPT_UNITS else 1
                 self.clusters[name].add(cluster)
 
     @property
@@ -172,12 +204,15 @@ def facts_of(
         [cluster_of(item, cluster) for item in usable],
     )
     names = UNITS if all(item.case is None for item in usable) else (*UNITS, *CASE_UNITS)
+    if any(item.script for item in usable):
+        names = (*names, *SCRIPT_UNITS)
     planters = {cluster_of(item, cluster) for item in usable if item.case and item.case.planted}
     for item, prompt in zip(usable, prompts, strict=True):
         row_values = slice_values(item, columns, settings.bins, item.audio.length_s)
         for column, value in row_values.items():
             values[column].add(value)
         units = _units(item, keywords, segmenter) | _case_units(item, cluster, planters)
+        units |= _script_units(item)
         group = item.id if closed else cluster_of(item, cluster)
         specs = map(spec_of, cuttable)
         for key in {s.key([row_values[column] for column in s.columns]) for s in specs}:
@@ -207,6 +242,29 @@ def _units(item: Utterance, keywords: Keywords, segmenter: Segmenter) -> dict[st
         "entities": len(item.entities),
         "keywords": len(keywords.spans(words)),
         "empty_clips": int(not words),
+    }
+
+
+def _script_units(item: Utterance) -> dict[str, int]:
+    """Return what a conversation is a chance for, by its script.
+
+    An entry that waits for the agent's speech is taken to be said over it, every other one in
+    silence.
+    """
+    turns = [entry for entry in item.script if entry.label == "turn"]
+    others = [entry for entry in item.script if entry.label != "turn"]
+
+    def over_speech(entries: Iterable[ScriptEntry]) -> int:
+        return sum(entry.when.after == "agent_speech_start" for entry in entries)
+
+    expect = item.expect
+    return {
+        **dict.fromkeys(("turns", "endpointed", "observed_ends", "budgeted"), len(turns)),
+        "interruptions": over_speech(turns),
+        "ignorable_over_speech": over_speech(others),
+        "ignorable_in_silence": len(others) - over_speech(others),
+        "tasks": int(expect is not None),
+        "forbidding": int(expect is not None and bool(expect.no_tools)),
     }
 
 

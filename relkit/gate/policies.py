@@ -108,9 +108,20 @@ def _check_words(document: Mapping[str, JsonValue], source: str, lines: Lines) -
     rules = document.get("rules")
     for i, rule in enumerate(rules if isinstance(rules, list) else []):
         if isinstance(rule, Mapping):
+            _check_sum(rule, where(source, lines.get(("rules", i, "sum_of"))))
             _check_word(rule, "test", get_args(Test), ("rules", i), source, lines)
             _check_word(rule, "mode", get_args(Mode), ("rules", i), source, lines)
             _check_metric(rule.get("metric"), where(source, lines.get(("rules", i, "metric"))))
+
+
+def _check_sum(rule: Mapping[str, JsonValue], at: str) -> None:
+    """Refuse a sum of percentiles: the slow stages of two turns are not those of one."""
+    if "sum_of" in rule:
+        raise InvalidInput(
+            f'{at}: "sum_of": percentiles do not add',
+            hint="limit what is meant, for example metric: response_ms.p95; means of stages do "
+            "add, to response_ms.mean",
+        )
 
 
 def _check_word(

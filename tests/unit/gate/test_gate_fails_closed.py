@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from relkit.cli.gate import EXIT_CODES, exit_code
+from relkit.conversation.types import ConversationSummary
 from relkit.core.values import Estimate, Named
 from relkit.evaluation.types import EvalReport
 from relkit.gate.decide import decide, judge_all, judge_requirements
@@ -21,6 +22,22 @@ from tests.gate_data import EQUAL, NOW, OTHER, WORSE, evidence, policy, rule
 Given = Callable[[], tuple[GatePolicy, Evidence]]
 FAR = "sha256:" + "2" * 64
 LOCKED = {"accent": ("a", "b")}
+
+
+TURNS = policy(rule(metric="no_response_rate", margin=0.1))
+
+
+def talks(**fields: Any) -> ConversationSummary:  # noqa: ANN401  # any field of the type
+    """Return what a report says of 100 turns, all of them as they should be."""
+    given: dict[str, Any] = {
+        "held": 50,
+        "unusable": 0,
+        "turns": 100,
+        "censored_turns": 0,
+        "contradictions": 0,
+        "pacing_p99_ms": 9.0,
+    }
+    return ConversationSummary(**(given | fields))
 
 
 def _case(
@@ -352,6 +369,38 @@ CASES: list[tuple[str, Given, Verdict, str]] = [
         _case(theirs={"limit": 12}),
         Verdict.NO_DATA,
         "baseline_smoke_run",
+    ),
+    ("no conversations", _case(TURNS), Verdict.NO_DATA, "candidate_no_conversations"),
+    (
+        "turns without time to be answered",
+        _case(TURNS, ours={"conversations": talks(censored_turns=3)}),
+        Verdict.NO_DATA,
+        "candidate_spoilt_turns",
+    ),
+    (
+        "contradictions in the baseline",
+        _case(
+            TURNS,
+            ours={"conversations": talks()},
+            theirs={"conversations": talks(contradictions=4)},
+        ),
+        Verdict.NO_DATA,
+        "baseline_spoilt_turns",
+    ),
+    (
+        "sources mixed",
+        _case(TURNS, ours={"conversations": talks(source="mixed")}),
+        Verdict.NO_DATA,
+        "candidate_mixed_source",
+    ),
+    (
+        "nobody knows the pacing",
+        _case(
+            policy(rule(metric="response_ms.p95", test="bound", max=900.0)),
+            ours={"conversations": talks(pacing_p99_ms=None)},
+        ),
+        Verdict.NO_DATA,
+        "candidate_no_pacing",
     ),
     ("coverage just under", _case(ours={"scored": 237}), Verdict.NO_DATA, "coverage"),
     ("nothing scored", _case(ours={"scored": 0}), Verdict.NO_DATA, "nothing_scored"),

@@ -12,7 +12,7 @@ from scipy import stats
 
 from relkit.core.codec import encode
 from relkit.core.values import Estimate
-from relkit.datasets.types import Entity
+from relkit.datasets.types import Entity, ScriptEntry, When
 from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.facts import facts_of
 from relkit.gate.plan import margins, plan_rules, ratios
@@ -411,3 +411,28 @@ def test_data_that_excludes_no_ratio_leaves_the_rule_alone() -> None:
     """A ratio that nobody would ask for is not written: the plan says that the rule cannot."""
     asked = policy(NR.format(2.0))
     assert ratios(asked, facts(asked, speakers=8, each=1)) == {}
+
+
+def test_a_script_is_counted_before_anything_is_said() -> None:
+    """Turns, interruptions and backchannels are those of the scripts, and a p95 needs 72 turns."""
+    over = When(after="agent_speech_start", ms=400.0)
+    entries = (
+        ScriptEntry(turn="u1", audio_filepath="a"),
+        ScriptEntry(turn="u2", audio_filepath="b", when=over),
+        ScriptEntry(turn="u3", audio_filepath="c", label="backchannel", when=over),
+    )
+    items = [
+        utterance(f"t{i}", reference="", attributes={"speaker": f"t{i}"}, script=entries)
+        for i in range(30)
+    ]
+    asked = policy(
+        "metric: response_ms.p95, test: bound, max: 900",
+        "metric: false_yield_rate, test: bound, max: 0.05",
+    )
+    plans = [only(plan) for plan in plan_rules(asked, facts_of(dataset(items), asked.rules))]
+    assert [(plan.units, plan.unit) for plan in plans] == [
+        (60, "turns"),
+        (30, "entries over the agent's speech"),
+    ]
+    assert "60 of 72 values" in plans[0].says
+    assert "it takes 74" in plans[1].says

@@ -105,6 +105,11 @@ REFUSED = [
     (HEAD, "p.yaml: the policy asks for nothing", "rules, parts or requires"),
     (HEAD + "rules: []\n", "line 3: the policy asks for nothing", "rules, parts or requires"),
     (HEAD + "rulse: []\n", 'line 3: unknown key "rulse"', 'did you mean "rules"?'),
+    (
+        HEAD + "rules:\n- {id: a, metric: response_ms.p95, sum_of: [stage_ms.asr.p95], max: 9}\n",
+        'line 4: "sum_of": percentiles do not add',
+        "response_ms.p95",
+    ),
     (HEAD + f"parts: {{asr: p}}\nrules: [{RULE}]\n", "line 4: a policy with parts", "move"),
     (HEAD.replace("name: p", "name: A/b"), 'line 2: "name"', ""),
     (HEAD + f"enforcement: off\nrules: [{RULE}]\n", 'unknown enforcement "off"', "enforce"),
