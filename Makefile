@@ -94,6 +94,14 @@ demo: $(DEMO)/.complete
 	set -- $$(ls .relkit/runs | tail -n 2) && \
 	  $(DEMO)/bin/relkit compare $$1 $$2 --top 3 && \
 	  { $(DEMO)/bin/relkit gate asr-promotion --baseline $$1 --candidate $$2 || test $$? -eq 3; }
+	@if command -v espeak-ng >/dev/null; then set -x; \
+	  $(DEMO)/bin/relkit eval talk-demo --jobs 4 --quiet --system stop_ms=300; \
+	  $(DEMO)/bin/relkit eval talk-demo --jobs 4 --quiet --system stop_ms=900; \
+	  $(DEMO)/bin/relkit compare @prev:talk-demo @latest:talk-demo --metric false_eot_rate --top 3; \
+	  { set +x; } 2>/dev/null; \
+	  echo "Waiting 900 ms instead of 300 for the end of a turn ends no turn falsely where somebody only pauses,"; \
+	  echo "and every answer comes some 600 ms later: eot_delay_ms and response_ms above."; \
+	else echo "espeak-ng is not installed: no conversation is held"; fi
 
 lint: $(DEV)/.complete
 	$(call timed,lint,$(DEV)/bin/ruff check && $(DEV)/bin/ruff format --check)
