@@ -23,6 +23,7 @@ NAMES = (
     "rollback_speed",
     "cost_speed",
     "safety_speed",
+    "conversation_speed",
     "document_speed",
     "bisect_power",
     "structure",

@@ -44,7 +44,7 @@ def evaluate(
     ] = None,
     allow_remote: Annotated[
         bool,
-        typer.Option("--allow-remote", help="Converse with an agent on another machine."),
+        typer.Option("--allow-remote", help="Let audio go to a socket of another machine."),
     ] = False,
     replay: Annotated[
         str | None,

@@ -58,10 +58,10 @@ class EvalOptions:
     """What is evaluated and how: a suite by name or path, with options of its system changed.
 
     ``replay`` measures the conversations of another run again, and speaks to nobody.
-    ``allow_remote`` lets conversations be held with an agent on another machine.
     ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
-    processes decode, ``fresh`` uses no stored answer, ``limit`` takes so many utterances only, and
-    ``stderr`` shows what the program of a system writes there.
+    processes decode, ``fresh`` uses no stored answer, ``limit`` takes so many utterances only,
+    ``stderr`` shows what the program of a system writes there, and ``allow_remote`` lets audio go
+    to a socket on another machine.
     """
 
     suite: str
@@ -229,7 +229,8 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
 
 def _way_on(options: EvalOptions, header: RunHeader) -> str:
     system = [word for option in options.system for word in ("--system", option)]
-    return shlex.join(["relkit", "eval", options.suite, *system, "--resume", header.run])
+    remote = ["--allow-remote"] if options.allow_remote else []
+    return shlex.join(["relkit", "eval", options.suite, *system, *remote, "--resume", header.run])
 
 
 def _measure(

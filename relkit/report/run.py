@@ -3,7 +3,7 @@
 And what other systems read of a decision: JUnit XML, GitHub's summary and comment.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,12 @@ from relkit.comparison.types import CompareReport, Row
 from relkit.conversation.types import MeasuredConversation
 from relkit.core import storage
 from relkit.core.errors import InvalidInput, NoData, UsageError
-from relkit.core.slices import spec_of
+from relkit.core.slices import SliceSpec, spec_of
 from relkit.datasets.ports import AudioReader, DatasetStore
-from relkit.datasets.types import Clip, Consent, Unusable, Utterance
+from relkit.datasets.types import NO_VALUE, Answer, Clip, Consent, Unusable, Utterance
+from relkit.evaluation.evaluate import Normalizers
 from relkit.evaluation.ports import ReportRenderer, RunStore, SliceAggregator
+from relkit.evaluation.streams import stream_words, taken_back_words
 from relkit.evaluation.types import EvalReport, RunHeader, check_same_measure, overall
 from relkit.gate.types import GateDecision, Override
 from relkit.monitoring.types import LiveFinding
@@ -68,7 +70,8 @@ class PagePorts:
     ``decision`` gives the decision about a run from a file, or the newest one without a file;
     ``overrides`` those about a run or its candidate; ``compare`` compares it with a baseline;
     ``slices`` opens its results, ``conversations`` measures those that it held, None where the
-    dataset is another now.
+    dataset is another now; ``recording`` gives the file of one. ``normalizers`` are those of the
+    workspace.
     """
 
     runs: RunStore
@@ -81,7 +84,13 @@ class PagePorts:
     overrides: Callable[[EvalReport], tuple[Override, ...]]
     compare: Callable[[CompareOptions], CompareReport]
     slices: Callable[[Path], SliceAggregator]
+    normalizers: Normalizers
     conversations: Callable[[RunHeader], tuple[MeasuredConversation, ...] | None] = lambda _: None
+    recording: Callable[[RunHeader, str], bytes | None] = lambda *_: None
+
+
+MOST_WORDS = 20
+"""So many words that were taken back are shown of a slice."""
 
 
 def report_page(options: ReportOptions, ports: PagePorts) -> Page:
@@ -105,9 +114,28 @@ def report_page(options: ReportOptions, ports: PagePorts) -> Page:
         audio=_embedded(header, rows, ports) if options.with_audio else None,
         decision=ports.decision(report.run, options.decision),
         overrides=ports.overrides(report),
+        taken_back=_taken_back(header, rows, ports) if options.with_text else None,
         compared=None if baseline is None else _compared(run, baseline, ports),
         conversations=None if report.conversations is None else ports.conversations(header),
     )
+
+
+def _taken_back(
+    header: RunHeader, rows: Sequence[Row], ports: PagePorts
+) -> Mapping[str, tuple[tuple[str, int], ...]] | None:
+    """Return by slice the words that were taken back most, None for what is no stream."""
+    if header.suite.task != "stream":
+        return None
+    normalizer = ports.normalizers.read(header.normalizer.name, header.normalizer.digest)
+    specs = [SliceSpec.parse(name) for name in header.suite.slices]
+    slices = {
+        row.id: [
+            spec.key(row.slices.get(name, NO_VALUE) for name in spec.columns) for spec in specs
+        ]
+        for row in rows
+    }
+    words = stream_words(header.suite, normalizer)
+    return taken_back_words(ports.runs.read_outcomes(header.run), slices, words, most=MOST_WORDS)
 
 
 def _compared(run: str, baseline: str, ports: PagePorts) -> CompareReport | str:
@@ -161,9 +189,9 @@ def shared_documents(
 
 def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> EmbeddedAudio:
     """Return the clips a page may carry: consent granted, unchanged since the run, and bounded."""
-    if header.suite.task in {"tts", "turn"}:
+    if header.suite.task == "tts":
         raise UsageError(
-            "--with-audio shows recordings of the dataset; those of this run lie in the run",
+            "--with-audio shows recordings of the dataset; the clips of this run were synthesised",
             hint="leave out --with-audio",
         )
     dataset = ports.datasets.load(header.dataset.name, rev=header.suite.dataset.rev)
@@ -173,19 +201,49 @@ def _embedded(header: RunHeader, rows: Sequence[Row], ports: PagePorts) -> Embed
             hint="check out the run's revision, or leave out --with-audio",
         )
     utterances = {item.id: item for item in dataset.utterances}
+    if header.suite.task == "turn":
+        return _within_size(_recordings(header, utterances, ports), ports)
+    first_of_each = {row.id: row for row in reversed(most_errors_first(rows))}
+    return _within_size(
+        (
+            (row.id, _clip(row, utterances, dataset.root, header, ports))
+            for row in reversed(first_of_each.values())
+        ),
+        ports,
+    )
+
+
+def _within_size(
+    clips_or_reasons: Iterable[tuple[str, bytes | str]], ports: PagePorts
+) -> EmbeddedAudio:
+    """Return clips by id, as many as a page may carry, and why the others are left out."""
     clips: dict[str, bytes] = {}
     left_out: dict[str, int] = {}
     size = 0
-    first_of_each = {row.id: row for row in reversed(most_errors_first(rows))}
-    for row in reversed(first_of_each.values()):
-        clip = _clip(row, utterances, dataset.root, header, ports)
+    for name, clip in clips_or_reasons:
         if isinstance(clip, bytes) and size + len(clip) <= MOST_AUDIO_BYTES:
-            clips[row.id] = clip
+            clips[name] = clip
             size += len(clip)
             continue
         reason = clip if isinstance(clip, str) else "the page would become too large"
         left_out[reason] = left_out.get(reason, 0) + 1
     return EmbeddedAudio(media_type=ports.media_type, clips=clips, left_out=left_out)
+
+
+def _recordings(
+    header: RunHeader, utterances: Mapping[str, Utterance], ports: PagePorts
+) -> Iterator[tuple[str, bytes | str]]:
+    """Yield the recording of the first repeat of each conversation, or why there is none."""
+    for outcome in ports.runs.read_outcomes(header.run):
+        answer = None if outcome.prediction is None else outcome.prediction.outcome
+        if outcome.repeat or not isinstance(answer, Answer):
+            continue
+        consent = utterances[outcome.id].consent
+        if consent is not Consent.GRANTED:
+            yield outcome.id, f"consent is {consent.value}, not granted"
+            continue
+        recording = None if answer.audio is None else ports.recording(header, answer.audio)
+        yield outcome.id, recording or "no recording"
 
 
 def _clip(

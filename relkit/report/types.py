@@ -33,6 +33,7 @@ class Page:
     ``with_text`` says that rows carry their transcripts; ``audio`` is None unless asked for.
     ``decision`` is a gate's about this run, where one is shown, with the ``overrides`` of it.
     ``compared`` is the paired comparison with the baseline, or in words why there is none.
+    ``taken_back`` are by slice the words that a stream took back most, None unless asked for.
     ``conversations`` are those that the run held, None where it is about something else.
     """
 
@@ -46,6 +47,7 @@ class Page:
     overrides: tuple[Override, ...] = ()
     compared: CompareReport | str | None = None
     conversations: tuple[MeasuredConversation, ...] | None = None
+    taken_back: Mapping[str, tuple[tuple[str, int], ...]] | None = None
 
 
 NOT_SHARED = "(not shared)"

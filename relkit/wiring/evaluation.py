@@ -103,7 +103,8 @@ def eval_ports(
     """Give the ports of an evaluation; what they hold open is closed with the block.
 
     ``jobs`` processes decode, and score the quality of audio where a suite asks for it. ``fresh``
-    uses no answer of an earlier run, ``show_stderr`` shows what a program complains about.
+    uses no answer of an earlier run, ``show_stderr`` shows what a program complains about,
+    ``allow_remote`` lets a suite name a socket on another machine.
     """
     from relkit.adapters.audio import SoundfileReader
     from relkit.adapters.caches import SqlitePredictionCache
@@ -284,7 +285,17 @@ def _page_ports(workspace: Workspace) -> "PagePorts":
         compare=partial(compare, workspace),
         slices=DuckDBSlices,
         conversations=partial(_conversations_of, workspace),
+        recording=partial(_recording_of, workspace),
+        normalizers=normalizer_files(workspace),
     )
+
+
+def _recording_of(workspace: Workspace, header: "RunHeader", path: str) -> bytes | None:
+    """Return the recording of a run by its path in it; None where it is not there any more."""
+    for folder in recording_folders(workspace, header)[:-1]:
+        if (folder / path).is_file() and ".." not in Path(path).parts:
+            return (folder / path).read_bytes()
+    return None
 
 
 def _conversations_of(

@@ -1,17 +1,21 @@
 """Builds the system under test that a suite names, and what scores the quality of its audio."""
 
+import importlib.util
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from relkit.conversation.types import ConversationScript
 from relkit.core.codec import encode
 from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
-from relkit.core.errors import InvalidInput
+from relkit.core.errors import InvalidInput, MissingDependency, UsageError
 from relkit.core.values import SystemId
 from relkit.evaluation.ports import (
     AnsweringSystem,
@@ -27,6 +31,7 @@ from relkit.evaluation.ports import (
     SystemUnderTest,
 )
 from relkit.evaluation.types import (
+    AsrWs,
     Command,
     DemoAgent,
     Espeak,
@@ -67,13 +72,12 @@ def system_under_test(
 ) -> SystemUnderTest:
     """Return the suite's system, ready to be asked; raises InvalidInput, MissingDependency.
 
-    ``show_stderr`` lets the standard error of a program pass to ours.
+    ``show_stderr`` lets the standard error of a program pass to ours. Raises UsageError for a
+    socket on another machine, unless ``allow_remote``.
     """
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
-    if suite.task == "turn" and isinstance(suite.system, VoiceWs | DemoAgent):
-        return conversing_system(workspace, suite.system, jobs=jobs, allow_remote=allow_remote)
-    if suite.task == "turn" and not isinstance(suite.system, Recorded):
+    if suite.task == "turn" and isinstance(suite.system, Command):
         raise InvalidInput(
             f"conversations are not held with a system of the kind {suite.system.kind} yet",
             hint="record answers with events: --system kind=recorded --system path=FILE",
@@ -85,6 +89,8 @@ def system_under_test(
             return _faster_whisper(workspace, suite.system, suite, jobs)
         case OpenAIHttp():
             return _openai_http(workspace, suite.system, jobs)
+        case AsrWs() | VoiceWs() | DemoAgent():
+            return _over_socket(workspace, suite, jobs=jobs, allow_remote=allow_remote)
         case Command():
             return _command(workspace, suite.system, jobs, show_stderr=show_stderr)
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
@@ -152,6 +158,59 @@ def _openai_http(workspace: Workspace, system: OpenAIHttp, jobs: int) -> SystemU
 
     build = partial(OpenAIHttpSystem, system, dict(workspace.environment))
     return asked(system, build, jobs=jobs)
+
+
+def check_address(url: str, *, allow_remote: bool) -> None:
+    """Refuse a socket that is not on this machine; raises UsageError.
+
+    What is sent there is speech of people: a suite from elsewhere must not decide that alone.
+    """
+    host = urlsplit(url).hostname or ""
+    is_local = host == "localhost"
+    with suppress(ValueError):
+        is_local = is_local or ip_address(host).is_loopback
+    if not is_local and not allow_remote:
+        raise UsageError(
+            "system.url is on another machine, and the audio of the dataset would be sent there",
+            hint="add --allow-remote if it may be",
+        )
+
+
+def _over_socket(
+    workspace: Workspace, suite: Suite, *, jobs: int, allow_remote: bool
+) -> SystemUnderTest:
+    """Return a system that sound is sent to as it is spoken; raises UsageError."""
+    system = suite.system
+    if isinstance(system, AsrWs | VoiceWs):
+        check_address(system.url, allow_remote=allow_remote)
+    if isinstance(system, AsrWs):
+        return _asr_ws(workspace, system, suite, jobs)
+    if isinstance(system, VoiceWs | DemoAgent):
+        return conversing_system(workspace, system, jobs=jobs)
+    raise InvalidInput(wrong_kind(system.kind, suite.task))
+
+
+def _asr_ws(workspace: Workspace, system: AsrWs, suite: Suite, jobs: int) -> SystemUnderTest:
+    from relkit._version import with_extra
+    from relkit.adapters.systems.asr_ws import AsrWsSystem
+    from relkit.adapters.voice_activity import Resampler
+
+    if importlib.util.find_spec("websockets") is None:
+        raise MissingDependency("the package websockets is not installed", hint=with_extra("voice"))
+    build = partial(
+        AsrWsSystem,
+        system,
+        dict(workspace.environment),
+        is_fast=suite.pace == "fast",
+        rate_change=Resampler,
+    )
+    return asked(
+        system,
+        build,
+        jobs=jobs,
+        limit_s=suite.max_audio_s + 2 * system.timeout_s,
+        stream={"pace": suite.pace},
+    )
 
 
 def _command(
@@ -311,14 +370,14 @@ DEMO_RATE = 16_000
 
 
 def conversing_system(
-    workspace: Workspace, system: VoiceWs | DemoAgent, *, jobs: int, allow_remote: bool
+    workspace: Workspace, system: VoiceWs | DemoAgent, *, jobs: int
 ) -> SystemUnderTest:
     """Return a voice agent, ready to be spoken to by ``jobs`` harnesses at a time.
 
-    Raises UsageError for an agent on another machine, MissingDependency, InvalidInput.
+    Raises MissingDependency, InvalidInput.
     """
     from relkit.adapters.recordings import write_recording
-    from relkit.adapters.systems.voice_ws import VoiceWsSystem, check_address
+    from relkit.adapters.systems.voice_ws import VoiceWsSystem
     from relkit.conversation.protocols import PROTOCOLS
 
     environment = dict(workspace.environment)
@@ -326,7 +385,6 @@ def conversing_system(
     versions: dict[str, str] = {}
     artifact: str | None = None
     if isinstance(system, VoiceWs):
-        check_address(system.url, allow_remote=allow_remote)
         rate = PROTOCOLS[system.protocol].rate or system.sample_rate
         build = partial(VoiceWsSystem, system, environment, write_recording)
     else:

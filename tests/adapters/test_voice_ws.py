@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from relkit.adapters.recordings import read_recording, write_recording
-from relkit.adapters.systems.voice_ws import VoiceWsSystem, check_address
+from relkit.adapters.systems.voice_ws import VoiceWsSystem
 from relkit.conversation.record import conversation_of
 from relkit.conversation.segments import sound_spans
 from relkit.conversation.turns import measure_turns
@@ -21,6 +21,7 @@ from relkit.conversation.types import ConversationScript, ReactionWindows, Scrip
 from relkit.core.errors import InvalidInput, UsageError
 from relkit.datasets.types import Answer, Failure, ScriptEntry, When
 from relkit.evaluation.types import VoiceWs
+from relkit.wiring.systems import check_address
 
 RATE = 16_000
 WINDOWS = ReactionWindows(answer_ms=1500.0, reply_ms=500.0)

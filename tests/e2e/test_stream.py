@@ -49,6 +49,11 @@ def test_recorded_partials_are_measured_beside_the_words(workspace: Workspace) -
     assert any("by the level of the clip" in note for note in report["notes"])
     again = workspace.relkit("rescore", report["run"], "--json").document
     assert again["slices"][0]["metrics"] == metrics
+    page = workspace.folder / "page.html"
+    workspace.relkit("report", report["run"], "-o", str(page))
+    assert "Words taken back" not in page.read_text(encoding="utf-8")
+    workspace.relkit("report", report["run"], "--with-text", "-o", str(page))
+    assert "Words taken back" in page.read_text(encoding="utf-8")
     rows = pq.read_table(workspace.runs[0] / "results.parquet").to_pylist()
     assert {row["talk_taken_back"] for row in rows} == {1}
 
@@ -61,6 +66,16 @@ def test_a_record_without_partials_is_refused_by_its_line(workspace: Workspace) 
     assert refused.code == 2
     message = 'answers.jsonl, line 1: the answer has no event "partial" or "final"'
     assert message in " ".join(refused.err.split())
+
+
+def test_audio_goes_to_another_machine_only_where_it_may(workspace: Workspace) -> None:
+    """A suite alone cannot send speech away; nothing is decoded before that is known."""
+    write_suite(workspace, '{kind: asr-ws, url: "wss://asr.example.com/listen"}')
+    refused = workspace.relkit("eval", "stream")
+    assert refused.code == 2
+    assert "add --allow-remote" in refused.err
+    assert "example.com" not in refused.err
+    assert not workspace.runs
 
 
 @pytest.mark.slow

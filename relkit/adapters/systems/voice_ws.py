@@ -6,14 +6,12 @@ loudspeaker plays what arrives. Who was late, and by how much, is part of the an
 
 import asyncio
 import gc
-import ipaddress
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,7 @@ from relkit.conversation.protocols import (
     hello_messages,
 )
 from relkit.conversation.types import ConversationScript
-from relkit.core.errors import InvalidInput, MissingDependency, UsageError
+from relkit.core.errors import InvalidInput, MissingDependency
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, AnswerEvent, Failure, FailureReason
 from relkit.evaluation.types import VoiceWs
@@ -58,20 +56,6 @@ _STALLED_S = 5.0
 class _Broken(Exception):
     def __init__(self, reason: FailureReason) -> None:
         self.reason = reason
-
-
-def check_address(url: str, *, allow_remote: bool) -> None:
-    """Refuse to speak to another machine unless that was asked for; raises UsageError."""
-    host = urlsplit(url).hostname or ""
-    with suppress(ValueError):
-        if ipaddress.ip_address(host).is_loopback:
-            return
-    if host == "localhost" or allow_remote:
-        return
-    raise UsageError(
-        "system.url is another machine, and what the dataset says would be sent there",
-        hint="add --allow-remote if that is meant",
-    )
 
 
 class VoiceWsSystem:

@@ -17,6 +17,7 @@ from relkit.evaluation.ports import OpenRun
 from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Task, check_same_measure
 from relkit.report import run as workflow
 from relkit.report.run import PagePorts, ReportOptions, report_page
+from relkit.wiring.stores import normalizer_files
 from tests.builders import counts, dataset, header, report, suite, utterance
 
 OTHER = "sha256:" + "1" * 64
@@ -193,6 +194,7 @@ def ports(*, asked: list[tuple[bool, bool]] | None = None, digest: str | None = 
         overrides=lambda _report: (),
         compare=_not_comparable,
         slices=DuckDBSlices,
+        normalizers=normalizer_files(None),
     )
 
 
