@@ -13,11 +13,12 @@ from relkit.comparison.types import (
     SegmentTest,
     SliceChange,
 )
-from relkit.core.metrics import SAFETY_METRICS, metric_of
+from relkit.core.metrics import SAFETY_METRICS, TURN_METRICS, metric_of, split_metric
 from relkit.core.slices import OVERALL, slice_parts
 from relkit.core.wording import (
     NONE,
     WordedChange,
+    amount,
     change,
     clusters,
     columns,
@@ -76,14 +77,33 @@ def _whole(report: CompareReport) -> str:
         f"overall: {safe(item.reason)}\n"
         f"  {number(item.baseline, item.unit)} -> {number(item.candidate, item.unit)}{moved}"
     )
-    if report.metric in SAFETY_METRICS:  # it counts no words
-        return f"{whole}{note}"
+    if report.metric in SAFETY_METRICS or split_metric(report.metric)[0] in TURN_METRICS:
+        return f"{whole}{note}{_trade(report)}"  # no words are counted
     return (
         f"{whole}\n"
         f"  {_per_thousand(item.harm.per_thousand)} wrong words in 1,000 turns; "
         f"substitutions {count_change(item.words.substitutions)}, "
         f"deletions {count_change(item.words.deletions)}, "
         f"insertions {count_change(item.words.insertions)}{note}"
+    )
+
+
+_DELAY = "eot_delay_ms.p50"
+
+
+def _trade(report: CompareReport) -> str:
+    """Return in words what waiting longer, or less long, for the end of a turn buys."""
+    delay, ends = report.timings.get(_DELAY), report.overall
+    if report.metric != "false_eot_rate" or delay is None:
+        return ""
+    if delay.worsening is None or ends.worsening is None:
+        return ""
+    longer = "longer" if delay.worsening >= 0 else "less long"
+    lower = "lower" if ends.worsening <= 0 else "higher"
+    share = amount(abs(ends.worsening), ends.unit)
+    return (
+        f"\n  the trade: the candidate waits {number(abs(delay.worsening), delay.unit)} {longer} "
+        f"for the end of a turn (p50), and its share of falsely ended turns is {share} {lower}"
     )
 
 

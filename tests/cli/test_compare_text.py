@@ -248,3 +248,15 @@ def test_the_document_has_fractions_and_every_field() -> None:
     assert found["flipped"]["worst_right_to_wrong"][0]["slices"]["accent"] == "scottish"
     assert found["confusions"][0]["change"] == 7
     assert [key for key, _ in slice_parts(found["attribution"]["slice"])] == ["accent", "noise"]
+
+
+def test_the_trade_of_waiting_is_told_in_words() -> None:
+    """Of false ends of turn no words are counted, and the wait that they cost is named."""
+    wait = Difference(
+        slice="overall", baseline=369.0, candidate=970.0, worsening=601.0, unit="ms", clusters=54
+    )
+    report = full()
+    report = replace(report, metric="false_eot_rate", timings={"eot_delay_ms.p50": wait})
+    text = " ".join(compare_summary(report, top=1).split())
+    assert "wrong words in 1,000 turns;" not in text
+    assert "the trade: the candidate waits 601 ms longer for the end of a turn (p50)" in text
