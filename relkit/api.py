@@ -91,6 +91,8 @@ def evaluate(
     fresh: bool = False,
     limit: int | None = None,
     stderr: bool = False,
+    allow_remote: bool = False,
+    replay: str | None = None,
     progress: "Progress | None" = None,
 ) -> Run:
     """Run a suite and return the finished run; the options of ``relkit eval``.
@@ -109,6 +111,8 @@ def evaluate(
         fresh=fresh,
         limit=limit,
         stderr=stderr,
+        allow_remote=allow_remote,
+        replay=replay,
     )
     opened = _open(workspace)
     result = evaluation.evaluate(opened, options, progress or (lambda _done, _total: None))

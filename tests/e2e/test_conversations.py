@@ -142,7 +142,7 @@ def test_bad_records_are_refused_by_their_line(
 
 
 def test_words_are_no_metric_of_conversations(talks: Workspace) -> None:
-    """And what is not measured yet is refused before anything runs."""
+    """And what is to be measured on recordings that are not there has no truth."""
     suite = talks.folder / "eval" / "suites" / "talks.yaml"
     record(talks, answer("t1"))
     suite.write_text(SUITE.replace("[response_ms,", "[wer, response_ms,"), encoding="utf-8")
@@ -150,7 +150,7 @@ def test_words_are_no_metric_of_conversations(talks: Workspace) -> None:
     assert refused.code == 2
     assert 'the metric "wer" holds words' in " ".join(refused.err.split())
     suite.write_text(SUITE.replace("source: events", "source: audio"), encoding="utf-8")
-    assert talks.relkit("eval", "talks").code == 2
+    assert talks.relkit("eval", "talks", "--json").document["unusable_reasons"] == {"no_truth": 1}
 
 
 def test_records_of_another_script_are_refused_before_a_run_begins(talks: Workspace) -> None:

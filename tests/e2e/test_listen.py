@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from relkit.conversation.logs import turns_of_user
 from relkit.conversation.types import SoundSpan
-from tests.conftest import Workspace
+from tests.conftest import ROOT, Workspace
 
 RATE = 16_000
 Samples = NDArray[np.float32]
@@ -29,6 +29,13 @@ def noise(*spans: tuple[float, float], seed: int, seconds: float = 12.0) -> Samp
 
 USER = noise((1.0, 2.0), (2.5, 3.0), (7.0, 8.0), seed=1)
 AGENT = noise((3.5, 5.0), (9.0, 10.0), seed=2)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Workspace:
+    """Give a folder with nothing in it but what makes it a workspace: listening needs no more."""
+    (tmp_path / "relkit.yaml").write_bytes((ROOT / "relkit.yaml").read_bytes())
+    return Workspace(folder=tmp_path, capture=capsys)
 
 
 def write(path: Path, *channels: Samples) -> Path:
