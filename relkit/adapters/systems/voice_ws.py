@@ -89,7 +89,6 @@ class VoiceWsSystem:
     def answer(self, script: ConversationScript) -> Answer | Failure:
         """Hold a conversation; whatever the agent does, it ends, and says why."""
         collecting = gc.isenabled()
-        gc.collect()
         gc.disable()  # a collection takes longer than a frame
         try:
             return asyncio.run(self._hold(script))
@@ -211,7 +210,8 @@ class _Call:
             samples = np.clip(np.rint(frame * 32768.0), -32768, 32767).astype(np.int16)
             message = audio_message(self._table, samples, self._rate)
             try:
-                await asyncio.wait_for(self._connection.send(message), _STALLED_S)
+                async with asyncio.timeout(_STALLED_S):  # wait_for would make a task of each frame
+                    await self._connection.send(message)
             except TimeoutError:
                 raise _Broken(FailureReason.TIMEOUT) from None
             number += 1
