@@ -40,7 +40,7 @@ def agent(serving: Serving) -> Iterator[str]:
     async def run() -> None:
         stop = asyncio.Event()
         loops.append((asyncio.get_running_loop(), stop))
-        async with serve(serving, "127.0.0.1", 0, max_size=None) as server:
+        async with serve(serving, "127.0.0.1", 0, max_size=None, close_timeout=0.2) as server:
             address.append(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}")
             ready.set()
             await stop.wait()
