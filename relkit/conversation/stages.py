@@ -11,7 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from relkit.conversation.types import RESPONSE_STAGES, ResponseStage
+from relkit.conversation.types import RESPONSE_STAGES, ResponseStage, StageTime, StageTimes
+from relkit.core.values import Estimate
 from relkit.datasets.types import AnswerEvent
 
 
@@ -100,3 +101,25 @@ def response_stages(
             stages[stage] = time - reached
         reached, missing = time, False
     return stages
+
+
+def stage_times(metrics: Mapping[str, Estimate]) -> StageTimes | None:
+    """Return the stages among the metrics of a slice; None where none of them was measured."""
+    stages: dict[ResponseStage, StageTime] = {}
+    total = 0.0
+    for stage in RESPONSE_STAGES:
+        names = (f"stage_ms.{stage}.{part}" for part in ("mean", "p50", "p95"))
+        mean, p50, p95 = (metrics.get(name) for name in names)
+        if mean is None or p50 is None or p95 is None or mean.value is None:
+            continue
+        stages[stage] = StageTime(mean=mean.value, p50=p50.value, p95=p95.value)
+        total += mean.value * mean.n
+    if not stages:
+        return None
+    response = metrics.get("response_ms.mean")
+    turns = 0 if response is None else response.n
+    return StageTimes(
+        **stages,
+        sum_ms=total / turns if turns else None,
+        response_ms=None if response is None else response.value,
+    )

@@ -227,6 +227,46 @@ class ConversationTimes:
     stages: Mapping[ResponseStage, float] = field(default_factory=dict)
 
 
+_IF_MEASURED = OPTIONAL | OMITTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """How long a stage of a response takes, in ms, over the turns that have it."""
+
+    FILE: ClassVar = Shape(required=True)
+
+    mean: float | None
+    p50: float | None
+    p95: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTimes:
+    """The stages of a response that were measured in a slice.
+
+    ``sum_ms`` is what they come to in a mean turn, ``response_ms`` the mean response; None where no
+    turn has one. Means add; percentiles do not.
+    """
+
+    endpoint: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    asr: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    retrieval: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    tool: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    llm: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    tts: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    playout: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    unexplained: StageTime | None = field(default=None, metadata=_IF_MEASURED)
+    sum_ms: float | None
+    response_ms: float | None
+
+    @property
+    def measured(self) -> dict[ResponseStage, StageTime]:
+        """Every stage that was measured, in the order of the milestones."""
+        times = {stage: getattr(self, stage) for stage in RESPONSE_STAGES}
+        return {stage: time for stage, time in times.items() if time is not None}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationSummary:
     """What a report says of its conversations besides metrics.

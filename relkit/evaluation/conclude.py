@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from relkit.audio.quality import bases_of
 from relkit.audio.types import Quality, QualityEvidence, SpeechSummary
+from relkit.conversation.stages import stage_times
 from relkit.core.metrics import PREDICTED
 from relkit.core.slices import OVERALL
 from relkit.core.values import ErrorCounts, Named
@@ -322,6 +323,7 @@ def slice_results(
             failures=totals["failures"][i],
             counts=ErrorCounts(**{part: totals[part][i] for part in _COUNTS}),
             metrics=estimates[name],
+            stages=stage_times(estimates[name]),
         )
         for i, name in enumerate(rates.sums.slices)
     )

@@ -15,6 +15,7 @@ from relkit.conversation.types import (
     ConversationSummary,
     ConversationTimes,
     ReactionWindows,
+    StageTimes,
     TimingSource,
 )
 from relkit.core.codec import nearest
@@ -55,6 +56,7 @@ class SliceResult:
     failures: int
     counts: ErrorCounts
     metrics: Mapping[str, Estimate]
+    stages: StageTimes | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

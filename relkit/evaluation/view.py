@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from relkit.conversation.types import ConversationSummary, StageTimes
 from relkit.core.metrics import help_of, metric_of
 from relkit.core.slices import OVERALL
 from relkit.core.values import WITHIN, Estimate
@@ -33,6 +34,9 @@ from relkit.evaluation.types import (
 
 MOST_SLICES = 30
 
+_NOTED_IN_PLACE = 2
+"""A note that more metrics share than these stands below their table, once."""
+
 
 def eval_summary(report: EvalReport) -> str:
     """Return what ``relkit eval`` prints: headline, metrics with intervals, slices, remarks."""
@@ -49,11 +53,9 @@ def eval_summary(report: EvalReport) -> str:
         f"{answered_words(report)}, {count(report.unusable)} unusable"
     )
     if (talks := report.conversations) is not None:
-        head += (
-            f"\n{counted(talks.held, 'conversation')} with {counted(talks.turns, 'turn')}, "
-            f"{count(talks.censored_turns)} without time for an answer, on {talks.source}"
-        )
-    parts = [head, _metrics(overall(report)), _remarks(report)]
+        head += f"\n{_conversations(talks)}"
+    stages = _stages(overall(report).stages)
+    parts = [head, _metrics(overall(report)), stages, _remarks(report)]
     if metric is not None:
         parts[1:1] = [_headline(overall(report), ranked, metric)]
         parts[-1:-1] = [_slices(ranked, metric, besides(report))]
@@ -93,7 +95,32 @@ def settings_line(settings: Sequence[ChangedSetting]) -> str:
     return f"settings that differ: {shown}" if shown else ""
 
 
+def _conversations(talks: ConversationSummary) -> str:
+    """Return what was held, what latencies are measured on, and how exact the harness was."""
+    pacing = ""
+    if talks.pacing_p99_ms is not None:
+        pacing = f", sent at most {number(talks.pacing_p99_ms, 'ms')} late (99 % of frames)"
+    again = f", {count(talks.held_again)} held a second time" if talks.held_again else ""
+    return (
+        f"{counted(talks.held, 'conversation')} with {counted(talks.turns, 'turn')}, "
+        f"{count(talks.censored_turns)} without time for an answer{again}\n"
+        f"times are those of the {talks.source}{pacing}"
+    )
+
+
 def _metrics(item: SliceResult) -> str:
+    """Return the metrics in a table; a note that several share stands once, below it.
+
+    Stages have a table of their own.
+    """
+    metrics = {
+        name: e
+        for name, e in item.metrics.items()
+        if item.stages is None or not name.startswith("stage_ms.")
+    }
+    repeated = Counter(e.note for e in metrics.values() if e.note is not None)
+    below = [note for note, total in repeated.items() if total > _NOTED_IN_PLACE]
+    marks = {note: f"[{i}]" for i, note in enumerate(below, start=1)}
     rows = [["metric", "value", "95 % interval", "n", "clusters", ""]]
     rows += [
         [
@@ -101,12 +128,27 @@ def _metrics(item: SliceResult) -> str:
             number(e.value, e.unit),
             interval(e.low, e.high, e.unit),
             count(e.n),
-            count(e.clusters),
-            e.note or "",
+            f"{count(e.clusters)} {marks.get(e.note or '', '')}".rstrip(),
+            "" if e.note in marks else e.note or "",
         ]
-        for name, e in item.metrics.items()
+        for name, e in metrics.items()
     ]
-    return columns(rows, to_left=(0, 5))
+    notes = "".join(f"\n{mark} {note}" for note, mark in marks.items())
+    return columns(rows, to_left=(0, 4, 5) if marks else (0, 5)) + notes
+
+
+def _stages(times: StageTimes | None) -> str:
+    """Return what a response is made of; empty where its stages were not measured."""
+    if times is None:
+        return ""
+    rows = [["stage of a response", "mean", "p50", "p95"]]
+    rows += [
+        [stage, number(time.mean, "ms"), number(time.p50, "ms"), number(time.p95, "ms")]
+        for stage, time in times.measured.items()
+    ]
+    if times.sum_ms is not None:
+        rows.append(["sum, in a mean turn", number(times.sum_ms, "ms"), "", ""])
+    return columns(rows, to_left=(0,))
 
 
 def _slices(ranked: Sequence[SliceResult], metric: str, beside: Sequence[str]) -> str:

@@ -28,16 +28,17 @@ _UNIT_NAMES = {
     "spoken": "spoken clips",
     "paced": "answers",
     "aligned": "words",
-    "empty_clips": "clips without speech",
     "reading_calls": "reading calls",
     "sensitive_calls": "sensitive calls",
-    "attacked_tasks": "attacked tasks",
-    "readback_chances": "exchanges",
-    "endpointed": "turns",
-    "observed_ends": "turns",
-    "budgeted": "turns",
-    "ignorable_over_speech": "entries over the agent's speech",
-    "ignorable_in_silence": "entries in silence",
+    "raw_words": "words",
+    "eer_weight": "trials",
+    "dcf_weight": "trials",
+    "tool_calls": "tool calls",
+    "tool_pairs": "tool calls",
+    "final_words": "words",
+    "updates": "partials",
+    "speculations": "answers begun early",
+    "pass_scored": "conversations",
     "tasks": "conversations that expect something",
     "forbidding": "conversations that forbid a tool",
 }
@@ -47,19 +48,23 @@ _TIMED_UNITS = {
     "response_ms": "turns",
     "eot_delay_ms": "turns",
     "barge_in_stop_ms": "interruptions",
+    "dead_air_ms": "utterances",
+    "overlap_ms": "utterances",
     **dict.fromkeys(STAGE_METRICS, "turns"),
 }
-"""Times of conversations and what they are of; those of a conversation are one each."""
+"""Times of conversations and what they are of; a conversation is counted as an utterance is."""
 
 
 def units_name(metric: str) -> str:
     """Return what a metric's denominator counts, in the plural."""
+    if (timed := _TIMED_UNITS.get(split_metric(metric)[0])) is not None:
+        return "conversations" if timed == "utterances" else timed
     rate = RATE_METRICS.get(metric)
-    if rate is None:
-        if (units := _TIMED_UNITS.get(split_metric(metric)[0])) is not None:
-            return _UNIT_NAMES.get(units, units)
+    if rate is not None and rate.n in _UNIT_NAMES:
+        return _UNIT_NAMES[rate.n]
+    if rate is None or rate.n.endswith(("_timed", "_scored")):
         return "answers" if metric_of(metric).unit == "ms" else "scored clips"
-    return _UNIT_NAMES.get(rate.n, "scored clips" if rate.n.endswith("_scored") else rate.n)
+    return rate.items if rate.n == rate.utterances else rate.n
 
 
 def planned_slices(rule: Rule, facts: SelectionFacts) -> tuple[str, ...]:

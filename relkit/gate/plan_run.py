@@ -151,6 +151,7 @@ def plan_gate(options: PlanOptions, ports: PlanPorts) -> GatePlan:
         utterances=overall.utterances,
         clusters=overall.clusters,
         words=overall.units["words"].total,
+        turns=overall.units["turns"].total if "turns" in overall.units else 0,
         rules=rules,
         assumptions=(*sentences(rules), *_remarks(facts, reports)),
         findings=lint(policy, facts, rules, observed=observed),
@@ -272,6 +273,8 @@ def _noise_floors(reports: Mapping[str, EvalReport]) -> dict[str, float]:
 
 def _remarks(facts: SelectionFacts, reports: Mapping[str, EvalReport]) -> tuple[str, ...]:
     remarks = ["words are counted as the scorer counts them, before normalizing"]
+    if "turns" in facts.slices[OVERALL].units:
+        remarks = ["turns, interruptions and backchannels are counted in the scripts"]
     if facts.task == "agent":
         remarks = ["what only a run can count (calls, effects) is taken as one per exchange"]
     remarks += [

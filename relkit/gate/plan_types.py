@@ -150,8 +150,8 @@ class RulePlan:
 class GatePlan:
     """What a policy can decide on a dataset, rule by rule, with what would change that.
 
-    ``assumptions`` are sentences: all that the numbers rest on. ``baseline`` and ``candidate`` are
-    the runs whose measured values were used.
+    ``turns`` counts those of the scripts of conversations. ``assumptions`` are sentences: all that
+    the numbers rest on. ``baseline`` and ``candidate`` are the runs whose values were used.
     """
 
     schema: Literal["relkit.gate-plan/v1"] = "relkit.gate-plan/v1"
@@ -164,6 +164,7 @@ class GatePlan:
     utterances: int
     clusters: int
     words: int
+    turns: int = 0
     baseline: str | None = None
     candidate: str | None = None
     rules: tuple[RulePlan, ...]

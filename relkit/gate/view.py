@@ -412,10 +412,14 @@ def _plan_head(plan: GatePlan) -> str:
     suite = "" if plan.suite is None else f", suite {safe(plan.suite)}"
     revision = "" if plan.revision is None else f" ({short_digest(plan.revision)})"
     about = f"{safe(plan.policy)} on {safe(plan.dataset)}{revision}{suite}"
+    items, of_what = counted(plan.utterances, "utterance"), counted(plan.words, "word")
+    done = "decoded"
+    if plan.turns:
+        items, of_what = counted(plan.utterances, "conversation"), counted(plan.turns, "turn")
+        done = "spoken"
     return (
-        f"plan of {about}: nothing was decoded\n"
-        f"{counted(plan.utterances, 'utterance')}, {counted(plan.clusters, 'cluster')} "
-        f"({safe(plan.cluster)}), {counted(plan.words, 'word')}"
+        f"plan of {about}: nothing was {done}\n"
+        f"{items}, {counted(plan.clusters, 'cluster')} ({safe(plan.cluster)}), {of_what}"
     )
 
 

@@ -278,8 +278,8 @@ def _all_alike(metric: RateMetric, difference: Difference, highest: float) -> Di
     if metric.counted:
         hidden = _missed(difference.utterances, count, highest)
         by_utterances = hidden <= unseen(difference.utterances)
-        note = f"no cluster differs in {difference.utterances} utterances: " + (
-            f"upper end {UNSEEN} / utterances"
+        note = f"no cluster differs in {difference.utterances} {metric.items}: " + (
+            f"upper end {UNSEEN} / {metric.items}"
             if by_utterances
             else f"upper end as if the share of clusters that {count} can miss differed like the "
             "most different of the run"

@@ -353,9 +353,9 @@ def _with_ends(
     if metric.bounded and value >= 1.0:
         return _mirrored(_nothing_seen(metric, estimate, hits, i, "errors only (mirrored)"))
     if _is_share(metric) and parts.eventful[i] < MIN_CLUSTERS:
-        return _few_seen(estimate, parts, i)
+        return _few_seen(metric, estimate, parts, i)
     if _is_share(metric) and hits.eventful[i] < MIN_CLUSTERS:
-        return _mirrored(_few_seen(estimate, hits, i, "few without one"))
+        return _mirrored(_few_seen(metric, estimate, hits, i, "few without one"))
     short = _carried_by_few(metric, parts, i)
     return _around(metric, estimate, parts, i) if short is None else replace(estimate, note=short)
 
@@ -416,7 +416,7 @@ def _nothing_seen(
         return replace(estimate, note="no interval: all measured values are 0")
     utterances = max(1, round(parts.utterances[i] / parts.repeats))
     high = unseen(utterances)
-    note = f"{what} in {utterances} utterances: upper end {UNSEEN} / utterances"
+    note = f"{what} in {utterances} {metric.items}: upper end {UNSEEN} / {metric.items}"
     if parts.part == "utterance":
         method, note = WITHIN, f"{ADVISORY}; {note}"
     else:
@@ -425,7 +425,7 @@ def _nothing_seen(
         if hidden > high:
             high = hidden
             note = (
-                f"{what} in {utterances} utterances: upper end as if the share of clusters "
+                f"{what} in {utterances} {metric.items}: upper end as if the share of clusters "
                 f"that {int(parts.count[i])} can miss were as bad as the worst of the run"
             )
     return replace(
@@ -445,13 +445,15 @@ def _is_share(metric: RateMetric) -> bool:
     return metric.counted and metric.bounded and metric.n == metric.utterances
 
 
-def _few_seen(estimate: Estimate, parts: _Parts, i: int, what: str = "few events") -> Estimate:
+def _few_seen(
+    metric: RateMetric, estimate: Estimate, parts: _Parts, i: int, what: str = "few events"
+) -> Estimate:
     """Return the exact interval of a share of which few clusters had an event."""
     utterances = max(1, round(parts.utterances[i] / parts.repeats))
     events = min(utterances, max(1, math.ceil(parts.value[i] * utterances - _ROUNDING)))
     count, eventful = int(parts.count[i]), int(parts.eventful[i])
     low, high = exact_ends(events, utterances)
-    note = f"{what}: {events} of {utterances} utterances, exact binomial ends"
+    note = f"{what}: {events} of {utterances} {metric.items}, exact binomial ends"
     if parts.part == "utterance":
         return replace(estimate, low=low, high=high, method=WITHIN, note=f"{ADVISORY}; {note}")
     fewest, most = (end * parts.highest for end in exact_ends(eventful, count))

@@ -23,6 +23,24 @@ from relkit.core.metrics import (
 
 Sums = Mapping[str, FloatArray]
 
+_PLURALS = {
+    "turns": "turns",
+    "endpointed": "turns",
+    "observed_ends": "turns",
+    "budgeted": "turns",
+    "interruptions": "interruptions",
+    "ignorable_over_speech": "entries over the agent's speech",
+    "ignorable_in_silence": "entries in silence",
+    "tasks": "conversations",
+    "pass_scored": "conversations",
+    "forbidding": "conversations",
+    "attacks": "attacks",
+    "attacked_tasks": "attacked tasks",
+    "readback_chances": "exchanges",
+    "empty_clips": "clips without speech",
+}
+"""What is counted where it is no utterance, in the plural, by its column of sums."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateMetric:
@@ -48,6 +66,11 @@ class RateMetric:
     def needs(self) -> tuple[str, ...]:
         """All the sums this metric is made from, each once."""
         return tuple(dict.fromkeys((*self.columns, self.n, self.utterances)))
+
+    @property
+    def items(self) -> str:
+        """What ``utterances`` counts, in the plural: ``turns`` of conversations, for example."""
+        return _PLURALS.get(self.utterances, "utterances")
 
     def slopes(self, totals: Sums) -> dict[str, FloatArray]:
         """Return the derivative of the metric by each of its sums, 0 where it does not exist."""

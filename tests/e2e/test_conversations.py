@@ -180,7 +180,7 @@ def test_what_people_read_counts_conversations_and_turns(talks: Workspace) -> No
     record(talks, *(answer(name) for name in ("t1", "t2", "t3")))
     text = talks.relkit("eval", "talks").out
     assert "3 expected, 3 scored: 3 answered, 0 failures, 0 unusable" in text
-    assert "3 conversations with 6 turns, 3 without time for an answer, on events" in text
+    assert "3 conversations with 6 turns, 3 without time for an answer\ntimes are those of" in text
 
 
 def test_budgets_name_times_and_their_stages_fit(talks: Workspace) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from relkit.conversation.stages import EventTimes, response_stages
+from relkit.conversation.stages import EventTimes, response_stages, stage_times
+from relkit.conversation.types import StageTime, StageTimes
+from relkit.core.values import Estimate
 from relkit.datasets.types import AnswerEvent
 
 EOT, FINAL, TOKEN, AUDIO = "user_stopped_speaking", "final", "llm_token", "tts_first_audio"
@@ -129,3 +131,36 @@ def test_events_are_looked_up_with_both_ends() -> None:
     assert times.first("partial", 0, 99) is times.last("partial", 0, 99) is None
     assert times.tells("final")
     assert not times.tells("partial")
+
+
+def timed(name: str, n: int, *values: float) -> dict[str, Estimate]:
+    """Return the estimates of a time: mean, p50 and p95 over n turns."""
+    parts = zip(("mean", "p50", "p95"), values, strict=True)
+    return {f"{name}.{part}": Estimate(value=value, n=n, unit="ms") for part, value in parts}
+
+
+def test_the_stages_of_a_slice_come_to_its_mean_response() -> None:
+    """A stage that only some turns have counts as often as they do."""
+    metrics = (
+        timed("response_ms", 4, 500, 480, 900)
+        | timed("stage_ms.endpoint", 4, 300, 290, 400)
+        | timed("stage_ms.tool", 1, 800, 800, 800)
+    )
+    times = stage_times(metrics)
+    assert times == StageTimes(
+        endpoint=StageTime(mean=300, p50=290, p95=400),
+        tool=StageTime(mean=800, p50=800, p95=800),
+        sum_ms=500,
+        response_ms=500,
+    )
+    assert times is not None
+    assert list(times.measured) == ["endpoint", "tool"]
+
+
+def test_a_slice_without_stages_has_none() -> None:
+    """Nothing measured is no stage of 0 ms, and without turns there is no sum."""
+    missing = {f"stage_ms.asr.{part}": Estimate(value=None) for part in ("mean", "p50", "p95")}
+    assert stage_times(missing | timed("response_ms", 4, 500, 480, 900)) is None
+    alone = stage_times(timed("stage_ms.asr", 2, 5, 5, 5))
+    assert alone is not None
+    assert (alone.sum_ms, alone.response_ms) == (None, None)

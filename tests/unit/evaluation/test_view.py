@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from relkit.conversation.types import StageTime, StageTimes
 from relkit.core.values import Estimate
 from relkit.evaluation.view import eval_summary
 from tests.builders import report, slice_result
@@ -20,6 +21,7 @@ def measured(wer: float, mos: float, *, claimed: bool = True) -> dict[str, Estim
     }
 
 
+TAILS = ("p50", "p95", "p99")
 SLICES = {"noise=babble": (0.4, 1.5), "noise=clean": (0.05, 3.5), "noise=pink": (0.2, 2.5)}
 
 
@@ -57,6 +59,32 @@ def test_why_a_number_claims_little_stands_by_it() -> None:
     text = eval_summary(report(*slices))
     assert "9\n  says little: a few clusters make most of it\nwer_capped " in text
     assert "  1 *\n* 1 cluster: an interval needs 5 (1 of the slices)" in text
+
+
+def test_a_note_that_many_metrics_share_stands_once() -> None:
+    """It is named by a mark in each row, below the table."""
+    note = "7 clusters: the interval of a percentile needs 8"
+    whole = measured(0.1, 2.0)
+    noted = {f"latency_ms.{p}": replace(whole["latency_ms.p50"], note=note) for p in TAILS}
+    text = eval_summary(report(slice_result("overall", whole | noted)))
+    assert text.count(note) == 1
+    assert f"\n[1] {note}" in text
+    assert text.count("9 [1]\n") == len(TAILS)
+
+
+def test_the_stages_of_a_response_stand_in_a_table_of_their_own() -> None:
+    """Each with its mean and percentiles, and the sum of the means alone."""
+    whole = measured(0.1, 2.0)
+    whole["stage_ms.asr.mean"] = replace(whole["latency_ms.p50"], value=150.0)
+    times = StageTimes(
+        asr=StageTime(mean=150.0, p50=140.0, p95=190.0), sum_ms=150.0, response_ms=150.0
+    )
+    item = replace(slice_result("overall", whole), stages=times)
+    lines = eval_summary(report(item)).splitlines()
+    start = lines.index("stage of a response    mean     p50     p95")
+    assert lines[start + 1].split() == ["asr", "150", "ms", "140", "ms", "190", "ms"]
+    assert lines[start + 2].split() == ["sum,", "in", "a", "mean", "turn", "150", "ms"]
+    assert not any(line.startswith("stage_ms") for line in lines)
 
 
 def test_a_run_of_one_slice_has_a_headline_without_extremes() -> None:
