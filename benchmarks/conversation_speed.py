@@ -149,7 +149,7 @@ def replaying() -> None:
             for start, stop in spans:
                 part = slice(start * RATE // 1000, stop * RATE // 1000)
                 agent[part] = draw.integers(-3000, 3000, part.stop - part.start)
-            user = draw.normal(0, 0.05, 30 * RATE).astype(np.float32)
+            user = draw.normal(0, 1600, 30 * RATE).astype(np.int16)
             files.append(write_recording(folder, [user], [agent], RATE))
             events = [
                 AnswerEvent(t_ms=float(t), kind=kind, turn=f"u{i}" if "user" in kind else None)

@@ -23,17 +23,19 @@ ActivityFinder = Callable[[Channel, int, float], Sequence[SoundSpan]]
 
 
 def write_recording(
-    folder: Path, user: Sequence[NDArray[np.float32]], agent: Sequence[NDArray[np.int16]], rate: int
+    folder: Path, user: Sequence[NDArray[np.int16]], agent: Sequence[NDArray[np.int16]], rate: int
 ) -> str:
     """Write both channels as one FLAC file of 16 bits and return its name inside the folder.
 
     The file is there whole or not at all. The shorter channel is filled up with silence.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    said = np.concatenate(user) if user else np.zeros(0, dtype=np.float32)
-    played = np.concatenate(agent) if agent else np.zeros(0, dtype=np.int16)
+    said, played = (
+        np.concatenate(frames) if frames else np.zeros(0, dtype=np.int16)
+        for frames in (user, agent)
+    )
     stereo = np.zeros((max(len(said), len(played)), 2), dtype=np.int16)
-    stereo[: len(said), 0] = np.clip(np.rint(said * 32768.0), -32768, 32767)
+    stereo[: len(said), 0] = said
     stereo[: len(played), 1] = played
     name = f"{secrets.token_hex(8)}.flac"
     temporary = folder / f".{name}.tmp"

@@ -57,6 +57,8 @@ class Loudspeaker:
         """Play the next frame; return it, and starts and stops of sound that are known by now."""
         frame = self._next()
         self.played.append(frame)
+        if frame is self._silence:  # most of a conversation: nothing to measure
+            return frame, self._tracker.feed_silence(self._frame)
         return frame, self._tracker.feed(frame.astype(np.float32) * FULL_SCALE_PCM)
 
     def finish(self) -> tuple[AnswerEvent, ...]:

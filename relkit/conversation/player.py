@@ -13,7 +13,10 @@ from relkit.conversation.record import USER_TRUTH
 from relkit.conversation.types import ConversationScript, ScriptClip
 from relkit.datasets.types import AnswerEvent
 
-MicrophoneSamples = NDArray[np.float32]
+MicrophonePcm = NDArray[np.int16]
+"""Samples (n,) of 16 bits, as they are sent."""
+
+FULL_SCALE = 32768.0
 
 QUIET_MS = 600.0
 """So long after its last sound an agent that has answered the last turn is taken to be done."""
@@ -24,12 +27,22 @@ class _Begun:
     """An entry that is being said: ``start`` is the sample at which its clip begins."""
 
     clip: ScriptClip
-    samples: MicrophoneSamples
+    samples: MicrophonePcm
     start: int
 
     @property
     def stop(self) -> int:
         return self.start + len(self.samples)
+
+    def part(self, start: int, stop: int) -> MicrophonePcm:
+        """Return what is said between two samples, (stop - start,)."""
+        low, high = start - self.start, stop - self.start
+        if low >= 0 and high <= len(self.samples):
+            return self.samples[low:high]
+        part = np.zeros(stop - start, dtype=np.int16)
+        said = self.samples[max(low, 0) : max(high, 0)]
+        part[max(-low, 0) : max(-low, 0) + len(said)] = said
+        return part
 
 
 class ScriptPlayer:
@@ -40,6 +53,7 @@ class ScriptPlayer:
         self._script, self._frame = script, frame
         self._rate = script.sample_rate
         self._begun: list[_Begun] = []
+        self._silence = np.zeros(frame, dtype=np.int16)
         self._next = 0
         self._due: int | None = None  # the sample at which the next entry begins
         self._heard: list[AnswerEvent] = []
@@ -56,7 +70,7 @@ class ScriptPlayer:
         self._echo_gain = None if echo_db is None else np.float32(10.0 ** (echo_db / 20.0))
         delay = 0 if acoustics is None else round(acoustics.echo_ms * self._rate / 1000.0)
         self._echo = np.zeros(delay, dtype=np.float32)
-        self.said: list[MicrophoneSamples] = []
+        self.said: list[MicrophonePcm] = []
         """The user's own sound, frame by frame: what is on the user's channel of the recording."""
 
     def observe(self, events: Iterable[AnswerEvent]) -> None:
@@ -69,7 +83,7 @@ class ScriptPlayer:
         if self._due is None:
             self._look()
 
-    def frame(self, played: NDArray[np.int16]) -> tuple[MicrophoneSamples, tuple[AnswerEvent, ...]]:
+    def frame(self, played: MicrophonePcm) -> tuple[MicrophonePcm, tuple[AnswerEvent, ...]]:
         """Return the next frame to send and the truth of what begins and ends in it.
 
         ``played`` is the frame of the loudspeaker before it; times of the truth are audio time.
@@ -79,19 +93,18 @@ class ScriptPlayer:
             self._look()
         while self._due is not None and self._due < stop:
             self._begin(max(self._due, start))
-        user = np.zeros(self._frame, dtype=np.float32)
-        truth: list[AnswerEvent] = []
-        for entry in self._begun:
-            low, high = max(entry.start, start), min(entry.stop, stop)
-            if low < high:
-                user[low - start : high - start] += entry.samples[
-                    low - entry.start : high - entry.start
-                ]
-            truth.extend(self._bounds(entry, start, stop))
+        sounding = [entry for entry in self._begun if entry.stop > start and entry.start < stop]
+        user = self._silence if not sounding else sounding[0].part(start, stop)
+        if len(sounding) > 1:
+            parts = [entry.part(start, stop) for entry in sounding]
+            mixed = np.sum(parts, axis=0, dtype=np.int32)
+            user = np.clip(mixed, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        truth = tuple(event for entry in self._begun for event in self._bounds(entry, start, stop))
         self._sent = stop
         self.said.append(user)
-        self.observe(truth)
-        return self._at_microphone(user, played), tuple(truth)
+        if truth:
+            self.observe(truth)
+        return self._at_microphone(user, played), truth
 
     def finished(self, t_ms: float, *, agent_start_ms: float | None, silent_ms: float) -> bool:
         """Tell whether nothing more is to come at ``t_ms``.
@@ -150,7 +163,7 @@ class ScriptPlayer:
 
     def _begin(self, start: int) -> None:
         clip = self._script.clips[self._next]
-        samples = np.frombuffer(clip.samples, dtype="<f4")
+        samples = _pcm(np.frombuffer(clip.samples, dtype="<f4"))
         self._begun.append(_Begun(clip=clip, samples=samples, start=start))
         self._next += 1
         self._due = None
@@ -167,25 +180,29 @@ class ScriptPlayer:
                     label=entry.clip.entry.label,
                 )
 
-    def _at_microphone(
-        self, user: MicrophoneSamples, played: NDArray[np.int16]
-    ) -> MicrophoneSamples:
+    def _at_microphone(self, user: MicrophonePcm, played: MicrophonePcm) -> MicrophonePcm:
         if self._noise is None and self._echo_gain is None:
             return user
-        mixed = user.copy()
+        mixed = user.astype(np.float32) / np.float32(FULL_SCALE)
         if self._noise is not None:
             at = (self._noise_at + np.arange(self._frame)) % len(self._noise)
             mixed += self._noise[at]
             self._noise_at = int(at[-1] + 1) % len(self._noise)
         if self._echo_gain is not None:
-            sound = played.astype(np.float32) * (self._echo_gain / np.float32(32768.0))
+            sound = played.astype(np.float32) * (self._echo_gain / np.float32(FULL_SCALE))
             line = np.concatenate((self._echo, sound))
             mixed += line[: self._frame]
             self._echo = line[self._frame :]
-        return np.clip(mixed, -1.0, 1.0)
+        return _pcm(mixed)
 
 
-def _noise(script: ConversationScript) -> MicrophoneSamples | None:
+def _pcm(samples: NDArray[np.float32]) -> MicrophonePcm:
+    """Return samples of nominal range -1 to 1 with 16 bits; what is louder is clipped."""
+    scaled: NDArray[np.float32] = np.rint(samples * np.float32(FULL_SCALE))
+    return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def _noise(script: ConversationScript) -> NDArray[np.float32] | None:
     """Return the noise at ``snr_db`` below the mean power of speech within its bounds."""
     acoustics = script.acoustics
     if acoustics is None or script.noise is None or acoustics.snr_db is None:

@@ -124,10 +124,18 @@ class SoundTracker:
 
     def feed(self, samples: ChannelSamples) -> tuple[AnswerEvent, ...]:
         """Return the starts and stops that further samples (n,) make known."""
-        signal = np.concatenate((self._pending, np.asarray(samples, dtype=np.float32)))
+        signal = np.asarray(samples, dtype=np.float32)
+        if len(self._pending):
+            signal = np.concatenate((self._pending, signal))
         full = len(signal) // self._frame * self._frame
         self._pending = signal[full:]
         return tuple(self._look(signal[:full]))
+
+    def feed_silence(self, length: int) -> tuple[AnswerEvent, ...]:
+        """Return what so many samples of digital silence make known, without looking at them."""
+        if len(self._pending) or length % self._frame:
+            return self.feed(np.zeros(length, dtype=np.float32))
+        return tuple(self._count([False] * (length // self._frame)))
 
     def finish(self) -> tuple[AnswerEvent, ...]:
         """Return what is known when no sample follows; sound that still goes on stops here."""
@@ -141,8 +149,12 @@ class SoundTracker:
         return tuple(events)
 
     def _look(self, signal: ChannelSamples) -> list[AnswerEvent]:
+        return self._count((frame_powers(signal, self._rate) > _SOUND_POWER).tolist())
+
+    def _count(self, levels: Sequence[bool]) -> list[AnswerEvent]:
+        """Take note of whether each further frame is above the level."""
         events = []
-        for above in (frame_powers(signal, self._rate) > _SOUND_POWER).tolist():
+        for above in levels:
             self._frames += 1
             self._run = self._run + 1 if above else 0
             if above:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
 WriteRecording = Callable[
-    [Path, Sequence[NDArray[np.float32]], Sequence[NDArray[np.int16]], int], str
+    [Path, Sequence[NDArray[np.int16]], Sequence[NDArray[np.int16]], int], str
 ]
 
 FRAME_MS = 20
@@ -191,7 +191,8 @@ class _Call:
         """Send a frame every 20 ms, against a schedule that begins with the first."""
         loop_s = FRAME_MS / 1000.0
         bound = self._bound_s()
-        number = 0
+        number, before = 0, None
+        message: str | bytes = b""
         while True:
             due = self._begun + number * loop_s
             wait = due - time.perf_counter()
@@ -205,15 +206,12 @@ class _Call:
             played, sounds = self._speaker.play()
             self._note(sounds)
             frame, truth = self._player.frame(played)
-            late_ms = 1000.0 * max(0.0, now - due)
-            self._events.extend(replace(item, t_ms=item.t_ms + late_ms) for item in truth)
-            samples = np.clip(np.rint(frame * 32768.0), -32768, 32767).astype(np.int16)
-            message = audio_message(self._table, samples, self._rate)
-            try:
-                async with asyncio.timeout(_STALLED_S):  # wait_for would make a task of each frame
-                    await self._connection.send(message)
-            except TimeoutError:
-                raise _Broken(FailureReason.TIMEOUT) from None
+            if truth:
+                late_ms = 1000.0 * max(0.0, now - due)
+                self._events.extend(replace(item, t_ms=item.t_ms + late_ms) for item in truth)
+            if frame is not before:  # silence is the same frame every time
+                before, message = frame, audio_message(self._table, frame, self._rate)
+            await self._send(message)
             number += 1
             t_ms = number * float(FRAME_MS)
             if self._player.finished(
@@ -222,6 +220,17 @@ class _Call:
                 return
             if t_ms / 1000.0 > bound:
                 raise _Broken(FailureReason.TIMEOUT)
+
+    async def _send(self, message: str | bytes) -> None:
+        """Send a frame; an agent that has not read for long is given up."""
+        if not self._connection.transport.get_write_buffer_size():  # then nothing has to wait
+            await self._connection.send(message)
+            return
+        try:
+            async with asyncio.timeout(_STALLED_S):  # wait_for would make a task of each frame
+                await self._connection.send(message)
+        except TimeoutError:
+            raise _Broken(FailureReason.TIMEOUT) from None
 
     def _bound_s(self) -> float:
         clips = sum(len(clip.samples) / 4 / self._rate for clip in self._script.clips)

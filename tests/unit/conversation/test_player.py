@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.conversation.loudspeaker import Loudspeaker
-from relkit.conversation.player import ScriptPlayer
+from relkit.conversation.player import FULL_SCALE, ScriptPlayer
 from relkit.conversation.types import ConversationScript, ScriptClip
 from relkit.datasets.types import Acoustics, AnswerEvent, ScriptEntry, When
 
@@ -95,7 +95,7 @@ def test_noise_lies_at_its_distance_below_the_speech() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, 500).astype("<f4").tobytes()
     acoustics = Acoustics(noise="n", snr_db=10.0, seed=3)
     silent = player(clip("u1", When(after="start", ms=5000)), acoustics=acoustics, noise=noise)
-    sent = np.concatenate([silent.frame(SILENT)[0] for _ in range(25)])
+    sent = np.concatenate([silent.frame(SILENT)[0] for _ in range(25)]) / FULL_SCALE
     assert 10 * np.log10(0.25 / np.mean(sent**2)) == pytest.approx(10.0, abs=0.01)
 
 
@@ -116,9 +116,28 @@ def test_the_loudspeaker_comes_back_as_echo() -> None:
     acoustics = Acoustics(echo_db=-20.0, echo_ms=40.0)
     script = player(clip("u1", When(after="start", ms=5000)), acoustics=acoustics)
     loud = np.full(FRAME, 16384, dtype=np.int16)
-    sent = [float(script.frame(loud if i == 0 else SILENT)[0][0]) for i in range(4)]
-    assert sent == pytest.approx([0.0, 0.0, 0.05, 0.0])
+    sent = [script.frame(loud if i == 0 else SILENT)[0][0] / FULL_SCALE for i in range(4)]
+    assert sent == pytest.approx([0.0, 0.0, 0.05, 0.0], abs=1 / FULL_SCALE)
     assert not np.concatenate(script.said).any()
+
+
+@given(st.integers(0, 90), st.integers(21, 90), st.integers(0, 70))
+def test_what_is_said_stands_where_its_entry_begins(first: int, length: int, then: int) -> None:
+    """Sample by sample, however entries lie across frames and over each other."""
+    script = player(
+        clip("u1", When(after="start", ms=first), length),
+        clip("u2", When(after="user_speech_start", ms=then), 40),
+    )
+    for _ in range(20):
+        script.frame(SILENT)
+    second = first + 10 + then
+    if second < (first + 10) // FRAME * FRAME + FRAME:  # its cue was seen a frame too late
+        second = (first + 10) // FRAME * FRAME + FRAME
+    expected = np.zeros(20 * FRAME)
+    expected[first : first + length] += 0.5
+    expected[second : second + 40] += 0.5
+    loudest = (FULL_SCALE - 1) / FULL_SCALE
+    assert np.concatenate(script.said) / FULL_SCALE == pytest.approx(expected.clip(-1, loudest))
 
 
 @given(st.lists(st.one_of(st.integers(0, 50), st.just(-1)), max_size=30))
