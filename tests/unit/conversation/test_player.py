@@ -130,9 +130,8 @@ def test_what_is_said_stands_where_its_entry_begins(first: int, length: int, the
     )
     for _ in range(20):
         script.frame(SILENT)
-    second = first + 10 + then
-    if second < (first + 10) // FRAME * FRAME + FRAME:  # its cue was seen a frame too late
-        second = (first + 10) // FRAME * FRAME + FRAME
+    seen = (first + 10) // FRAME * FRAME + FRAME  # the frame after that of its cue
+    second = max(first + 10 + then, seen)
     expected = np.zeros(20 * FRAME)
     expected[first : first + length] += 0.5
     expected[second : second + 40] += 0.5
