@@ -50,6 +50,16 @@ def write_recording(
     return name
 
 
+def keep_recording(path: Path, folder: Path) -> str:
+    """Copy a stereo recording into a folder as FLAC and return its name there.
+
+    Raises InvalidInput where it cannot be read, or is no stereo recording.
+    """
+    samples, rate = read_recording(path)
+    pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+    return write_recording(folder, [pcm[:, 0]], [pcm[:, 1]], rate)
+
+
 def read_recording(path: Path) -> tuple[Channels, int]:
     """Return the channels (n, 2) of a recording and its sample rate in Hz.
 

@@ -196,6 +196,13 @@ class ScriptPlayer:
         return _pcm(mixed)
 
 
+def longest_s(script: ConversationScript) -> float:
+    """Return how long a conversation may take in s: clips, waits, and a window for each answer."""
+    clips = sum(len(clip.samples) / 4 / script.sample_rate for clip in script.clips)
+    waits = sum(clip.entry.when.ms / 1000.0 for clip in script.clips)
+    return clips + waits + (len(script.clips) + 1) * script.windows.answer_ms / 1000.0
+
+
 def _pcm(samples: NDArray[np.float32]) -> MicrophonePcm:
     """Return samples of nominal range -1 to 1 with 16 bits; what is louder is clipped."""
     scaled: NDArray[np.float32] = np.rint(samples * np.float32(FULL_SCALE))

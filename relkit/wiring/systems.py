@@ -77,11 +77,6 @@ def system_under_test(
     """
     if suite.task == "tts":
         return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
-    if suite.task == "turn" and isinstance(suite.system, Command):
-        raise InvalidInput(
-            f"conversations are not held with a system of the kind {suite.system.kind} yet",
-            hint="record answers with events: --system kind=recorded --system path=FILE",
-        )
     match suite.system:
         case Recorded():
             return _recorded(workspace, suite.system, suite.task)
@@ -92,7 +87,10 @@ def system_under_test(
         case AsrWs() | VoiceWs() | DemoAgent():
             return _over_socket(workspace, suite, jobs=jobs, allow_remote=allow_remote)
         case Command():
-            return _command(workspace, suite.system, jobs, show_stderr=show_stderr)
+            talks = suite.task == "turn"
+            return (conversing_system if talks else _command)(
+                workspace, suite.system, jobs=jobs, show_stderr=show_stderr
+            )
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
 
@@ -214,7 +212,7 @@ def _asr_ws(workspace: Workspace, system: AsrWs, suite: Suite, jobs: int) -> Sys
 
 
 def _command(
-    workspace: Workspace, system: Command, jobs: int, *, show_stderr: bool
+    workspace: Workspace, system: Command, *, jobs: int, show_stderr: bool
 ) -> SystemUnderTest:
     from relkit.adapters.systems.command import CommandSystem
 
@@ -365,18 +363,23 @@ def build_speaking(engine: "Callable[..., SpeechEngine]", *arguments: object) ->
 CONVERSATION_S = 3600.0
 """How long a conversation may take in s; the harness itself ends it long before."""
 
-DEMO_RATE = 16_000
-"""The sample rate of the demo agent, in Hz."""
+SPOKEN_RATE = 16_000
+"""The sample rate of the demo agent, and of the clips that a program gets, in Hz."""
 
 
 def conversing_system(
-    workspace: Workspace, system: VoiceWs | DemoAgent, *, jobs: int
+    workspace: Workspace,
+    system: VoiceWs | DemoAgent | Command,
+    *,
+    jobs: int,
+    show_stderr: bool = False,
 ) -> SystemUnderTest:
     """Return a voice agent, ready to be spoken to by ``jobs`` harnesses at a time.
 
     Raises MissingDependency, InvalidInput.
     """
-    from relkit.adapters.recordings import write_recording
+    from relkit.adapters.recordings import keep_recording, write_recording
+    from relkit.adapters.systems.command import CommandConversations
     from relkit.adapters.systems.voice_ws import VoiceWsSystem
     from relkit.conversation.protocols import PROTOCOLS
 
@@ -384,11 +387,20 @@ def conversing_system(
     build: Callable[[], AnsweringSystem[ConversationScript]]
     versions: dict[str, str] = {}
     artifact: str | None = None
+    rate = SPOKEN_RATE
     if isinstance(system, VoiceWs):
         rate = PROTOCOLS[system.protocol].rate or system.sample_rate
         build = partial(VoiceWsSystem, system, environment, write_recording)
+    elif isinstance(system, Command):
+        build = partial(
+            CommandConversations,
+            system,
+            folder=workspace.folder,
+            environment=environment,
+            keep=keep_recording,
+            show_stderr=show_stderr,
+        )
     else:
-        rate = DEMO_RATE
         build, versions, artifact = _demo_agent(workspace, system)
     worker = cast("Callable[[], SpeechSystem]", build)
     bounded = replace(system, timeout_s=CONVERSATION_S, retries=0)

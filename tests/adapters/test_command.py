@@ -8,12 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from relkit.adapters.systems.command import GIVE_UP, CommandSystem
+from relkit.adapters.recordings import keep_recording, read_recording
+from relkit.adapters.systems.command import GIVE_UP, CommandConversations, CommandSystem
 from relkit.audio.samples import wav_bytes
+from relkit.conversation.types import ConversationScript, ScriptClip
 from relkit.core.errors import BackendUnavailable, InvalidInput
-from relkit.datasets.types import Answer, Clip, Failure
+from relkit.datasets.types import Answer, Clip, Failure, ScriptEntry, When
 from relkit.evaluation.types import Command
 from tests.fakes import tone, write_tone
 
@@ -312,3 +315,85 @@ def test_standard_error_is_shown_on_request(
     assert isinstance(answer, Answer)
     assert answer.text == "heard"
     assert capfd.readouterr().err == ("CUDA is not there\n" if show else "")
+
+
+TALKING = """
+import wave
+
+def record(path, channels):
+    with wave.open(path, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(b"\\0\\1" * 16000 * channels)
+
+def talk(question, **more):
+    at, events = 600, []
+    for entry in question["script"]:
+        start, stop = entry["bounds_ms"]
+        assert wave.open(entry["audio_filepath"]).getframerate() == question["sample_rate"]
+        events.append({"t_ms": at + start, "kind": "user_speech_start", "turn": entry["turn"]})
+        events.append({"t_ms": at + stop, "kind": "user_speech_stop", "turn": entry["turn"]})
+        at += 5000
+    say(id=question["id"], events=events, duration_ms=at, **more)
+
+for number, question in enumerate(requests()):
+    name = question["folder"] + "/talk.wav"
+"""
+
+
+def _talk(folder: Path) -> ConversationScript:
+    entry = ScriptEntry(turn="u1", audio_filepath="a", when=When(after="start"))
+    samples = np.full(16_000, 0.1, dtype="<f4").tobytes()
+    return ConversationScript(
+        id="t1",
+        clips=(ScriptClip(entry=entry, samples=samples, bounds_ms=(100.0, 900.0)),),
+        sample_rate=16_000,
+        digest="d",
+        folder=str(folder / "audio"),
+    )
+
+
+def _held(folder: Path, program: str) -> Answer | Failure:
+    path = folder / "talks.py"
+    path.write_text(PRELUDE + TALKING + program)
+    system = CommandConversations(
+        Command(run=shlex.join([sys.executable, str(path)]), timeout_s=10.0),
+        folder=folder,
+        environment=os.environ,
+        keep=keep_recording,
+    )
+    try:
+        return system.answer(_talk(folder))
+    finally:
+        system.close()
+
+
+def test_a_program_holds_a_conversation(tmp_path: Path) -> None:
+    """Its events are those of the record, and its recording is kept with the run."""
+    answer = _held(tmp_path, "    record(name, 2); talk(question, audio=name)\n")
+    assert isinstance(answer, Answer), answer
+    assert [event.t_ms for event in answer.events] == [700.0, 1500.0]
+    assert (answer.text, answer.latency_ms) == ("", None)
+    samples, rate = read_recording(tmp_path / "audio" / str(answer.audio))
+    assert (samples.shape, rate) == ((16_000, 2), 16_000)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("    record(name, 1); talk(question, audio=name)\n", "bad_audio"),
+        ("    talk(question, audio=name)\n", "bad_audio"),
+        ("    question['script'][0]['turn'] = 'u9'; talk(question)\n", "protocol"),
+        ("    say(id=question['id'], events=[{'t_ms': -1, 'kind': 'final'}])\n", "protocol"),
+        ("    say(id=question['id'], error='line_busy')\n", "reported"),
+    ],
+)
+def test_a_record_that_cannot_be_used_is_a_failure(
+    tmp_path: Path, program: str, reason: str
+) -> None:
+    """With a reason, and nothing of it is kept."""
+    answer = _held(tmp_path, program)
+    assert isinstance(answer, Failure), answer
+    assert answer.reason.value == reason
+    assert not list(tmp_path.glob("audio/*"))

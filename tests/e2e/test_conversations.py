@@ -1,12 +1,14 @@
 """Recorded conversations through the whole command: rows, rates, task, repeats, bad input."""
 
 import json
+import sys
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Workspace
+from tests.fakes import write_tone
 
 SUITE = """\
 schema: relkit.suite/v1
@@ -207,3 +209,33 @@ def test_runs_of_other_windows_are_not_compared(talks: Workspace) -> None:
     refused = talks.relkit("compare", *runs)
     assert refused.code == 2
     assert "another suite" in " ".join(refused.err.split())
+
+
+PROGRAM = """
+import json, sys
+for line in sys.stdin:
+    question = json.loads(line)
+    events = json.load(open("events.json"))
+    print(json.dumps({"id": question["id"], "events": events, "duration_ms": 15000,
+                      "text": " ".join(entry["text"] for entry in question["script"])}), flush=True)
+"""
+
+
+def test_a_program_holds_the_conversations_of_a_suite(talks: Workspace) -> None:
+    """It gets scripts and answers with records, and they are measured as recorded ones are."""
+    folder = talks.folder / "datasets" / "talks"
+    write_tone(folder / "a.wav", seconds=1.5)
+    (talks.folder / "program.py").write_text(PROGRAM, encoding="utf-8")
+    events = json.dumps(answer("t1")["events"])
+    (talks.folder / "events.json").write_text(events, encoding="utf-8")
+    program = ("--system", "kind=command", "--system", f"run={sys.executable} program.py")
+    unlocked = talks.relkit("eval", "talks", *program)
+    assert unlocked.code == 2
+    assert "nobody knows when" in unlocked.err
+    locked = talks.relkit("dataset", "lock", "talks")
+    assert locked.code == 0, locked.err
+    evaluated = talks.relkit("eval", "talks", *program, "--json")
+    assert evaluated.code == 0, evaluated.err
+    metrics = evaluated.document["slices"][0]["metrics"]
+    assert metrics["response_ms.p50"]["value"] == 500.0
+    assert evaluated.document["conversations"]["held"] == 3

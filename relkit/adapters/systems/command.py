@@ -21,7 +21,10 @@ from pathlib import Path
 
 from relkit.audio.samples import wav_bytes
 from relkit.audio.types import WARM_UP, Script
-from relkit.core.codec import parse_json
+from relkit.conversation.player import longest_s
+from relkit.conversation.record import conversation_of
+from relkit.conversation.types import ConversationScript, ScriptClip
+from relkit.core.codec import encode, parse_json
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError, describe_exit
 from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason
@@ -235,6 +238,94 @@ class _Speaking(CommandSystem):
     def _parse(self, line: str) -> tuple[str, Answer | Failure]:
         document = parse_json(line, source="answer")
         if isinstance(document, Mapping) and "audio" in document:
+            document = {"text": "", **document}
+        return answer_from(document, source="answer")
+
+
+class CommandConversations:
+    """Implements AnsweringSystem with a program that holds conversations by itself.
+
+    It gets ``{"id", "script", "sample_rate", "folder"}``, with noise or echo also ``"acoustics"``
+    and ``"noise"``, and answers with a record of the conversation (docs/conversations.md, section
+    "A program"). Clips are files of its own for as long as it is asked.
+    """
+
+    def __init__(
+        self,
+        system: Command,
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        keep: Callable[[Path, Path], str],
+        show_stderr: bool = False,
+    ) -> None:
+        """Start the program; see :class:`CommandSystem`.
+
+        ``keep`` copies a stereo recording into a folder and returns its name there; it raises
+        InvalidInput where it is none. A conversation may take ``timeout_s`` besides what its script
+        takes.
+        """
+        self._program = _Conversing(
+            system, folder=folder, environment=environment, show_stderr=show_stderr
+        )
+        self._timeout_s, self._folder, self._keep = system.timeout_s, folder, keep
+
+    def answer(self, script: ConversationScript) -> Answer | Failure:
+        """Have one conversation held, and keep its recording in the script's folder."""
+        answer = self._program.hold(script, self._timeout_s + longest_s(script))
+        if isinstance(answer, Failure):
+            return answer
+        try:
+            conversation_of(answer, id=script.id, script=[clip.entry for clip in script.clips])
+        except ValueError:
+            detail = "a record that contradicts its script or itself"
+            return Failure(reason=FailureReason.PROTOCOL, detail=detail)
+        if answer.audio is None:
+            return answer
+        try:
+            kept = self._keep(self._folder / answer.audio, Path(script.folder))
+        except (InvalidInput, OSError) as error:
+            return Failure(reason=FailureReason.BAD_AUDIO, detail=type(error).__name__)
+        return replace(answer, audio=kept)
+
+    def close(self) -> None:
+        """End the program."""
+        self._program.close()
+
+
+class _Conversing(CommandSystem):
+    """The program as it is asked to hold a conversation."""
+
+    def hold(self, script: ConversationScript, timeout_s: float) -> Answer | Failure:
+        self._timeout_s = timeout_s
+        question: dict[str, object] = {
+            "script": [
+                self._entry(clip, i, script.sample_rate) for i, clip in enumerate(script.clips)
+            ],
+            "sample_rate": script.sample_rate,
+            "folder": self._clips.name,
+        }
+        if script.acoustics is not None:
+            question["acoustics"] = encode(replace(script.acoustics, noise=None))
+        if script.noise is not None:
+            question["noise"] = self._file("noise", script.noise, script.sample_rate)
+        answer = self._answer(question)
+        if isinstance(answer, Failure):
+            return answer
+        return replace(answer, latency_ms=None, first_byte_ms=None)  # of a whole conversation
+
+    def _entry(self, clip: ScriptClip, number: int, rate: int) -> dict[str, object]:
+        path = self._file(f"entry-{number}", clip.samples, rate)
+        return {**encode(clip.entry), "audio_filepath": path, "bounds_ms": list(clip.bounds_ms)}
+
+    def _file(self, name: str, samples: bytes, rate: int) -> str:
+        path = Path(self._clips.name) / f"{name}.wav"
+        path.write_bytes(wav_bytes(samples, rate))
+        return str(path)
+
+    def _parse(self, line: str) -> tuple[str, Answer | Failure]:
+        document = parse_json(line, source="answer")
+        if isinstance(document, Mapping) and "error" not in document:
             document = {"text": "", **document}
         return answer_from(document, source="answer")
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from relkit._version import with_extra
 from relkit.conversation.loudspeaker import Loudspeaker
-from relkit.conversation.player import ScriptPlayer
+from relkit.conversation.player import ScriptPlayer, longest_s
 from relkit.conversation.protocols import (
     PROTOCOLS,
     ProtocolReader,
@@ -190,7 +190,7 @@ class _Call:
     async def _speak(self, receiving: "asyncio.Task[None]") -> None:
         """Send a frame every 20 ms, against a schedule that begins with the first."""
         loop_s = FRAME_MS / 1000.0
-        bound = self._bound_s()
+        bound = longest_s(self._script) + self._system.timeout_s
         number, before = 0, None
         message: str | bytes = b""
         while True:
@@ -231,12 +231,6 @@ class _Call:
                 await self._connection.send(message)
         except TimeoutError:
             raise _Broken(FailureReason.TIMEOUT) from None
-
-    def _bound_s(self) -> float:
-        clips = sum(len(clip.samples) / 4 / self._rate for clip in self._script.clips)
-        waits = sum(clip.entry.when.ms / 1000.0 for clip in self._script.clips)
-        windows = (len(self._script.clips) + 1) * self._script.windows.answer_ms / 1000.0
-        return clips + waits + windows + self._system.timeout_s
 
     def _silent_ms(self, t_ms: float) -> float:
         if self._speaker.speaking or self._speaker.queued_ms > 0.0:
