@@ -9,12 +9,13 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.audio.samples import FULL_SCALE
 from relkit.conversation.segments import SoundTracker
 from relkit.datasets.types import AnswerEvent
 
 Pcm = NDArray[np.int16]
 
-FULL_SCALE_PCM = np.float32(1.0 / 32768.0)
+_PCM_UNIT = np.float32(1.0 / FULL_SCALE)
 
 
 class Loudspeaker:
@@ -59,7 +60,7 @@ class Loudspeaker:
         self.played.append(frame)
         if frame is self._silence:  # most of a conversation: nothing to measure
             return frame, self._tracker.feed_silence(self._frame)
-        return frame, self._tracker.feed(frame.astype(np.float32) * FULL_SCALE_PCM)
+        return frame, self._tracker.feed(frame.astype(np.float32) * _PCM_UNIT)
 
     def finish(self) -> tuple[AnswerEvent, ...]:
         """Return what is known when nothing more is played."""

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from relkit.audio.samples import FULL_SCALE, to_pcm16
 from relkit.conversation.record import USER_TRUTH
 from relkit.conversation.types import ConversationScript, ScriptClip
 from relkit.datasets.types import AnswerEvent
 
 MicrophonePcm = NDArray[np.int16]
 """Samples (n,) of 16 bits, as they are sent."""
-
-FULL_SCALE = 32768.0
 
 QUIET_MS = 600.0
 """So long after its last sound an agent that has answered the last turn is taken to be done."""
@@ -163,7 +162,7 @@ class ScriptPlayer:
 
     def _begin(self, start: int) -> None:
         clip = self._script.clips[self._next]
-        samples = _pcm(np.frombuffer(clip.samples, dtype="<f4"))
+        samples = to_pcm16(clip.samples)
         self._begun.append(_Begun(clip=clip, samples=samples, start=start))
         self._next += 1
         self._due = None
@@ -193,7 +192,7 @@ class ScriptPlayer:
             line = np.concatenate((self._echo, sound))
             mixed += line[: self._frame]
             self._echo = line[self._frame :]
-        return _pcm(mixed)
+        return to_pcm16(mixed.astype("<f4").tobytes())
 
 
 def longest_s(script: ConversationScript) -> float:
@@ -201,12 +200,6 @@ def longest_s(script: ConversationScript) -> float:
     clips = sum(len(clip.samples) / 4 / script.sample_rate for clip in script.clips)
     waits = sum(clip.entry.when.ms / 1000.0 for clip in script.clips)
     return clips + waits + (len(script.clips) + 1) * script.windows.answer_ms / 1000.0
-
-
-def _pcm(samples: NDArray[np.float32]) -> MicrophonePcm:
-    """Return samples of nominal range -1 to 1 with 16 bits; what is louder is clipped."""
-    scaled: NDArray[np.float32] = np.rint(samples * np.float32(FULL_SCALE))
-    return scaled.clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def _noise(script: ConversationScript) -> NDArray[np.float32] | None:

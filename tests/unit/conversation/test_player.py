@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relkit.audio.samples import FULL_SCALE
 from relkit.conversation.loudspeaker import Loudspeaker
-from relkit.conversation.player import FULL_SCALE, ScriptPlayer
+from relkit.conversation.player import ScriptPlayer
 from relkit.conversation.types import ConversationScript, ScriptClip
 from relkit.datasets.types import Acoustics, AnswerEvent, ScriptEntry, When
 
