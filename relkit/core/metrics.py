@@ -157,6 +157,9 @@ _OF_PARTIALS = (
 )
 _OF_BOTH = (_rate("speculation_waste", "share of answers begun on a text that was not the final"),)
 
+CHECKED_METRICS = ("tool_call_validity", "unconfirmed_sensitive_rate")
+"""What of them only a table of the agent's tools can tell."""
+
 TURN_METRICS = tuple(metric.name for metric in (*_OF_TURNS, *_OF_CALLS, *_OF_BOTH))
 """What only conversations have (docs/conversations.md)."""
 

@@ -205,10 +205,6 @@ def conclude(
     header, cut, normalizer = run.header, planned.cut, planned.normalizer
     suite = header.suite
     utterances = {item.id: item for item in planned.utterances}
-    safety = None
-    if planned.tools is not None:
-        safety = run_safety(outcomes, utterances, cluster=cut.cluster, tools=planned.tools)
-        notes = (*safety.notes, *notes)
     streams = None
     if suite.task == "stream":
         streams = run_streams(outcomes, suite=suite, normalizer=normalizer, by_level=planned.bounds)
@@ -216,6 +212,16 @@ def conclude(
     talks = None
     if suite.task == "turn":
         talks = run_conversations(outcomes, utterances, suite, evidence.sound)
+    safety = None
+    if planned.tools is not None:
+        safety = run_safety(
+            outcomes if talks is None else talks.outcomes,
+            utterances,
+            cluster=cut.cluster,
+            tools=planned.tools,
+            conversations=None if talks is None else talks.conversations,
+        )
+        notes = (*safety.notes, *notes)
     measured = streams if talks is None else talks
     results = score_outcomes(
         outcomes if measured is None else measured.outcomes,

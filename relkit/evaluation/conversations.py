@@ -215,6 +215,7 @@ def conversation_rows(
                 result,
                 id=f"{result.id}#{entry.turn}",
                 unit=unit,
+                safety=None,  # the calls are the conversation's
                 duration=None,
                 latency_ms=None,
                 first_byte_ms=None,

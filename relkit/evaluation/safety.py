@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from relkit.conversation.confirmations import CONFIRMING, confirming_events
+from relkit.conversation.types import Conversation
 from relkit.core.errors import InvalidInput
 from relkit.core.wording import counted
 from relkit.core.yaml_text import shown, where
@@ -74,8 +76,12 @@ def run_safety(
     *,
     cluster: str,
     tools: AgentTools,
+    conversations: Sequence[Conversation | None] | None = None,
 ) -> RunSafety:
     """Return what the exchanges of a run count.
+
+    Of ``conversations`` (O,), in the order of the outcomes, what was confirmed is what was said,
+    whatever the agent tells of it; one that could not be measured counts nothing.
 
     An exchange that was not answered counts nothing, one whose calls are none is a failure of the
     agent (``protocol``), and one whose record does not tell enough is unusable (``not_judged``).
@@ -94,6 +100,13 @@ def run_safety(
         except InvalidInput:
             failures[i] = FailureReason.PROTOCOL.value
             continue
+        if conversations is not None:
+            conversation = conversations[i]
+            if conversation is None:
+                continue
+            told = (item for item in response.events if item.kind not in CONFIRMING)
+            events = (*told, *confirming_events(conversation, calls))
+            response = replace(response, events=events)
         places.append(i)
         exchanges.append(
             Exchange(

@@ -9,7 +9,13 @@ from relkit.core import yaml_text
 from relkit.core.codec import Lines, encode, nearest, parse
 from relkit.core.digests import JsonValue, digest_of
 from relkit.core.errors import InvalidInput, UsageError
-from relkit.core.metrics import SAFETY_METRICS, STREAM_METRICS, TURN_METRICS, split_metric
+from relkit.core.metrics import (
+    CHECKED_METRICS,
+    SAFETY_METRICS,
+    STREAM_METRICS,
+    TURN_METRICS,
+    split_metric,
+)
 from relkit.evaluation.conversations import DEFAULT_TURN_METRICS
 from relkit.evaluation.safety import judges_text
 from relkit.evaluation.streams import default_metrics, is_timed
@@ -116,11 +122,13 @@ def _check_tools(document: Mapping[str, JsonValue], source: str, lines: Lines) -
         )
     metrics = document.get("metrics")
     for i, name in enumerate(metrics if isinstance(metrics, list) else ()):
-        if name in SAFETY_METRICS and not is_agent:
+        if name in {*SAFETY_METRICS, *CHECKED_METRICS} and not is_agent:
             at = yaml_text.where(source, lines.get(("metrics", i)) or lines.get(("metrics",)))
             raise InvalidInput(
-                f'{at}: the metric "{name}" is about an agent, and this suite has none',
-                hint='write "task: agent" and "tools: tools.yaml", or remove the metric',
+                f'{at}: the metric "{name}" is about an agent\'s tools, and this suite has none',
+                hint='add "tools: tools.yaml"'
+                + ("" if task == "turn" else ' and "task: agent"')
+                + ", or remove the metric",
             )
 
 

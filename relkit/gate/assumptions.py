@@ -37,6 +37,21 @@ _RARE_METRICS = (
     "pii_readback_rate",
 )
 
+_TURN_RATES: Mapping[str, float] = {
+    "no_response_rate": 0.02,
+    "early_response_rate": 0.05,
+    "false_eot_rate": 0.05,
+    "task_success": 0.95,
+}
+"""The rates of conversations that are assumed before any was held."""
+
+_TURN_DISCORDANCE = 0.5
+"""The share of the events of turns that two equal agents do not have in common: the same agent
+twice, on the bundled conversations (docs/gates.md, section "Conversations")."""
+
+PLANNED_RATES = frozenset({*FAMILY_METRICS, *_TURN_RATES})
+"""Metrics whose differences are planned before a run has measured them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
@@ -66,9 +81,9 @@ def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Ass
     metric, for at the worst rate it allows an equal system should still pass; then a default.
     """
     usual = Assumed(
-        rate=RARE if metric in _RARE_METRICS else USUAL.rate,
+        rate=RARE if metric in _RARE_METRICS else _TURN_RATES.get(metric, USUAL.rate),
         rate_from="a usual rate",
-        discordance=USUAL.discordance,
+        discordance=_discordance(metric),
         clumping=USUAL.clumping,
         between_clusters=USUAL.between_clusters,
     )
@@ -85,9 +100,16 @@ def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Ass
     return usual
 
 
-def assumptions_of(assumed: Assumed) -> Assumptions:
-    """Return the assumptions of the power of a test."""
-    return replace(USUAL, rate=assumed.rate or 0.0)
+def _discordance(metric: str) -> float:
+    return _TURN_DISCORDANCE if metric in _TURN_RATES else USUAL.discordance
+
+
+def assumptions_of(metric: str, assumed: Assumed) -> Assumptions:
+    """Return the assumptions of the power of a test; of what mostly comes true, about the rest."""
+    rate = assumed.rate or 0.0
+    if metric in _TURN_RATES:
+        rate = min(rate, 1.0 - rate)
+    return replace(USUAL, rate=rate, discordance=_discordance(metric))
 
 
 def precision_of(
@@ -98,10 +120,10 @@ def precision_of(
     precision = None if difference is None else measured_precision(difference)
     if difference is not None and precision is not None and precision.se > 0:
         return precision, Assumed(rate=difference.baseline, rate_from=BY_BOTH, measured=BY_BOTH)
-    if metric not in FAMILY_METRICS:
+    if metric not in PLANNED_RATES:
         return None, None
     assumed = assume(metric, size.slice, policy, measured)
-    return assumed_precision(size, assumptions_of(assumed)), assumed
+    return assumed_precision(size, assumptions_of(metric, assumed)), assumed
 
 
 def assumed_precision(size: SliceSize, assumptions: Assumptions) -> Precision | None:
@@ -128,17 +150,17 @@ def quiet_floor(metric: str, size: SliceSize, assumed: Assumed | None) -> float:
     Where fewer than 5 clusters differ, the interval of a difference reaches at least what so many
     utterances can miss (statistics/differences.py).
     """
-    if metric not in FAMILY_METRICS or assumed is None or assumed.rate is None:
+    if metric not in PLANNED_RATES or assumed is None or assumed.rate is None:
         return 0.0
-    discordance = USUAL.discordance if assumed.discordance is None else assumed.discordance
-    differing = _differing(size, assumed.rate, discordance)
+    supposed = assumptions_of(metric, assumed)
+    differing = _differing(size, supposed.rate, supposed.discordance)
     return unseen(size.utterances) if differing < MIN_CLUSTERS else 0.0
 
 
 def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
     """Return all that the numbers of a plan rest on, each once."""
     rates: dict[str, None] = {}
-    usual = False
+    shares: set[float] = set()
     for plan in plans:
         for item in plan.slices:
             basis = item.assumed
@@ -146,10 +168,11 @@ def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
                 continue
             source = basis.measured or f"{limit(basis.rate, 'fraction')} ({basis.rate_from})"
             rates[f"{plan.metric}: {source}"] = None
-            usual = usual or basis.discordance is not None
+            shares |= set() if basis.discordance is None else {basis.discordance}
+    differ = " or ".join(map(percent, sorted(shares)))
     alike = (
-        f"two systems of equal rates differ in {percent(USUAL.discordance)} of their errors, "
+        f"two systems of equal rates differ in {differ} of their errors, "
         f"these come in clumps ({times(USUAL.clumping)} Poisson's variance), and the difference "
         f"varies between clusters by {percent(USUAL.between_clusters)} of the rate"
     )
-    return (*rates, alike) if usual else tuple(rates)
+    return (*rates, alike) if shares else tuple(rates)

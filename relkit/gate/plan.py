@@ -14,6 +14,7 @@ from relkit.core.metrics import metric_of
 from relkit.core.wording import NONE, amount, chance, counted, limit, margin, percent, times
 from relkit.gate.assumptions import (
     BY_BOTH,
+    PLANNED_RATES,
     Measured,
     assume,
     assumed_precision,
@@ -28,7 +29,6 @@ from relkit.gate.facts import planned_slices, size_of, too_small, units_name
 from relkit.gate.judge import decimal_at_most
 from relkit.gate.plan_types import Assumed, Outlook, RulePlan, SelectionFacts, SliceFacts, SlicePlan
 from relkit.gate.types import GatePolicy, Rule
-from relkit.statistics.families import FAMILY_METRICS
 from relkit.statistics.intervals import MIN_CLUSTERS
 from relkit.statistics.power import (
     POWER,
@@ -206,7 +206,7 @@ def _family(
             says = f"these two runs exclude {times(excludes)} the rate"
     else:
         assumed = assume(rule.metric, size.slice, policy, measured)
-        assumptions = assumptions_of(assumed)
+        assumptions = assumptions_of(rule.metric, assumed)
         excludes = excludable_ratio(size, assumptions, **family._asdict())
         needed = clusters_to_pass_ratio(size, assumptions, rule.detectable, **family._asdict())
         says = "would exclude no ratio"
@@ -229,19 +229,19 @@ def _with_needed(plan: SlicePlan, needed: int | None) -> SlicePlan:
 def margins(policy: GatePolicy, facts: SelectionFacts) -> dict[str, float]:
     """Return, by rule id, the margin at which an equal system passes in 80 % of gates.
 
-    For ``non_inferiority`` on error rates; the largest over a rule's slices, rounded up to two
-    digits. Rules whose slices have too little data for any margin are left out.
+    For ``non_inferiority`` on rates that are planned; the largest over a rule's slices, rounded up
+    to two digits. Rules whose slices have too little data for any margin are left out.
     """
     chosen: dict[str, float] = {}
     for rule in policy.rules:
-        if rule.test != "non_inferiority" or rule.metric not in FAMILY_METRICS:
+        if rule.test != "non_inferiority" or rule.metric not in PLANNED_RATES:
             continue
         least: list[float] = []
         keys = planned_slices(rule, facts)
         for key in keys:
             size = size_of(rule.metric, facts.slices[key])
             assumed = assume(rule.metric, key, policy, Measured())
-            precision = assumed_precision(size, assumptions_of(assumed))
+            precision = assumed_precision(size, assumptions_of(rule.metric, assumed))
             if precision is not None:
                 floor = quiet_floor(rule.metric, size, assumed)
                 least.append(max(smallest_margin(precision), floor))

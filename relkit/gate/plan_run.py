@@ -58,7 +58,7 @@ class PlanPorts:
     pairs: Callable[[Path, Path], PairAggregator]
 
 
-REFERENCE = {"asr-promotion": "demo", "tts-promotion": "speech"}
+REFERENCE = {"asr-promotion": "demo", "tts-promotion": "speech", "turn-promotion": "talk"}
 """Policies of the reference workspace, and the suites whose data they are set for."""
 
 

@@ -239,3 +239,54 @@ def test_a_program_holds_the_conversations_of_a_suite(talks: Workspace) -> None:
     metrics = evaluated.document["slices"][0]["metrics"]
     assert metrics["response_ms.p50"]["value"] == 500.0
     assert evaluated.document["conversations"]["held"] == 3
+
+
+TOOLS = """\
+schema: relkit.tools/v1
+tools:
+  set_timer: {arguments: {type: object}}
+  make_transfer:
+    sensitive: true
+    arguments: {type: object, required: [payee], properties: {payee: {type: string}}}
+"""
+
+
+def test_calls_are_confirmed_by_what_was_said(talks: Workspace) -> None:
+    """Not by what the agent tells of it; and a call counts once, with its conversation."""
+    suites = talks.folder / "eval" / "suites"
+    suite = SUITE.replace("task: turn", "task: turn\ntools: talk-tools.yaml").replace(
+        "metrics: [", "metrics: [unconfirmed_sensitive_rate, tool_call_validity, "
+    )
+    (suites / "talks.yaml").write_text(suite, encoding="utf-8")
+    (suites / "talk-tools.yaml").write_text(TOOLS, encoding="utf-8")
+    manifest = talks.folder / "datasets" / "talks" / "manifest.jsonl"
+    text = manifest.read_text(encoding="utf-8").replace('"stop"', '"yes please do"')
+    manifest.write_text(text, encoding="utf-8")
+    call = {"t_ms": 7_000, "name": "make_transfer", "arguments": {"payee": "Helen"}}
+    said = {"t_ms": 2_100, "kind": "tts_started", "text": "Shall I send it to Helen?"}
+    told = [
+        {"t_ms": 2_100, "kind": "readback", "tool": call["name"], "arguments": call["arguments"]},
+        {"t_ms": 6_500, "kind": "confirm", "speaker": "user"},
+    ]
+    records = []
+    for name, events in (("t1", [said]), ("t2", told), ("t3", [])):
+        item = answer(name)
+        heard = [e for e in item["events"] if e["kind"] != "interrupted"]
+        records.append(item | {"events": heard + events, "tool_calls": [call]})
+    record(talks, *records)
+    evaluated = talks.relkit("eval", "talks", "--json")
+    assert evaluated.code == 0, evaluated.err
+    metrics = evaluated.document["slices"][0]["metrics"]
+    unconfirmed = metrics["unconfirmed_sensitive_rate"]
+    assert (unconfirmed["value"], unconfirmed["n"]) == (pytest.approx(2 / 3), 3)
+    assert (metrics["tool_call_validity"]["value"], metrics["tool_call_validity"]["n"]) == (1.0, 3)
+
+
+def test_what_needs_the_tools_says_so(talks: Workspace) -> None:
+    """With the line of the metric, and how to name them."""
+    suite = SUITE.replace("metrics: [", "metrics: [tool_call_validity, ")
+    (talks.folder / "eval" / "suites" / "talks.yaml").write_text(suite, encoding="utf-8")
+    refused = talks.relkit("eval", "talks")
+    assert refused.code == 2
+    assert 'talks.yaml, line 8: the metric "tool_call_validity" is about' in refused.err
+    assert 'add "tools: tools.yaml", or remove the metric' in " ".join(refused.err.split())
