@@ -4,6 +4,7 @@ A conversation that the harness was late for says nothing of the system: it is h
 alone, and is unusable if that is late, too.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,15 @@ from relkit.core.errors import InvalidInput
 from relkit.core.ports import Progress
 from relkit.core.yaml_text import shown, where
 from relkit.datasets.ports import AudioReader
-from relkit.datasets.types import Answer, AudioSpan, Clip, Prediction, Unusable, Utterance
+from relkit.datasets.types import (
+    Answer,
+    AudioSpan,
+    Clip,
+    Failure,
+    Prediction,
+    Unusable,
+    Utterance,
+)
 from relkit.evaluation.conversations import FAILED, AgentSound
 from relkit.evaluation.ports import (
     AskingSystem,
@@ -61,9 +70,10 @@ def converse(
         progress(len(done), len(items))
 
     by_key = {(item.id, i): (item, i) for item, i in missing}
-    holding = _Holding(system, recordings, folder)
+    holding = _Holding(system, recordings, folder, limit_ms)
     for outcome in holding.outcomes(missing, scripts, held.executor):
-        if _lateness(outcome) > limit_ms:
+        prediction = outcome.prediction
+        if prediction is not None and _lateness(prediction.outcome) > limit_ms:
             late.append(by_key[outcome.id, outcome.repeat])
         else:
             take(outcome)
@@ -72,8 +82,7 @@ def converse(
     return [done[item.id, i] for item, i in items], len(late)
 
 
-def _lateness(outcome: Outcome) -> float:
-    response = None if outcome.prediction is None else outcome.prediction.outcome
+def _lateness(response: Answer | Failure) -> float:
     return response.usage.get("pacing_p99_ms", 0.0) if isinstance(response, Answer) else 0.0
 
 
@@ -143,7 +152,8 @@ class _Holding:
     system: SystemUnderTest
     recordings: RecordingFiles
     folder: Path
-    _settled: list[Outcome] = field(default_factory=list)
+    limit_ms: float
+    _settled: deque[Outcome] = field(default_factory=deque)
     _asked: dict[Key, str] = field(default_factory=dict)
 
     def outcomes(
@@ -155,7 +165,7 @@ class _Holding:
         """Yield an outcome per conversation, in the order in which they become known."""
         for prediction in executor.predict(self._feed(missing, scripts)):
             while self._settled:
-                yield self._settled.pop(0)
+                yield self._settled.popleft()
             yield self._held(prediction)
         yield from self._settled
         self._settled.clear()
@@ -186,9 +196,13 @@ class _Holding:
             yield utterance.id, repeat, script
 
     def _key(self, script: ConversationScript, repeat: int) -> str:
-        """Return what a recording is kept under: never one of another system, script or load."""
+        """Return what a recording is kept under: never one of another system, script or load.
+
+        Two conversations with the same script are held each: one recording is not two of them.
+        """
         return digest_of(
             {
+                "id": script.id,
                 "candidate": self.system.candidate.digest,
                 "script": script.digest,
                 "repeat": repeat,
@@ -201,7 +215,7 @@ class _Holding:
         if isinstance(answer, Answer) and answer.audio is not None:
             answer = replace(answer, audio=f"{RECORDINGS}/{answer.audio}")
             key = self._asked.pop((prediction.id, prediction.repeat))
-            if _whole(answer):
+            if _whole(answer) and _lateness(answer) <= self.limit_ms:
                 self.recordings.keep(key, answer, self.folder)
             prediction = replace(prediction, outcome=answer)
         return _outcome(prediction)
