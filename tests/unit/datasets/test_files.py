@@ -236,6 +236,51 @@ bins:
 """
 
 
+SAID = {"turn": "u1", "audio_filepath": "a.wav", "text": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        (
+            {"script": [SAID | {"when": {"after": "user_speech_stop", "turn": "u2"}}]},
+            '"u1" waits for "u2", which does not come before it',
+            "name an earlier entry of the script",
+        ),
+        (
+            {"script": [SAID, SAID]},
+            'two entries of the script are called "u1"',
+            None,
+        ),
+        ({"id": None}, 'the key "id" is missing', "name the conversation"),
+        (
+            {"acoustics": {"snr_db": 10}},
+            '"acoustics": "noise" and "snr_db" need each other',
+            "name a noise clip and how far it lies below the speech",
+        ),
+        (
+            {"acoustics": {"noise": "hum.wav"}},
+            '"acoustics": "noise" and "snr_db" need each other',
+            "name a noise clip and how far it lies below the speech",
+        ),
+        ({"script": [SAID | {"when": {"ms": -1}}]}, '"script.0.when.ms"', None),
+        ({"script": [SAID | {"label": "shout"}]}, '"script.0.label"', None),
+        ({"script": []}, 'the key "audio_filepath" is missing', None),
+    ],
+)
+def test_a_script_that_cannot_be_held_is_refused_by_its_line(
+    changes: dict[str, Any], message: str, hint: str | None
+) -> None:
+    """Before anything is spoken, with what to do where that is not the message itself."""
+    document = {"id": "t1", "script": [SAID]} | changes
+    line = json.dumps({key: value for key, value in document.items() if value is not None})
+    with pytest.raises(InvalidInput, match="^words/manifest.jsonl, line 1: ") as caught:
+        parse_manifest(line, source="words/manifest.jsonl")
+    assert message in str(caught.value)
+    if hint is not None:
+        assert caught.value.hint == hint
+
+
 def test_every_setting_arrives() -> None:
     """Values and defaults of dataset.yaml."""
     record = parse_dataset(SETTINGS, source="words/dataset.yaml")
