@@ -274,7 +274,7 @@ def test_a_script_that_cannot_be_held_is_refused_by_its_line(
     """Before anything is spoken, with what to do where that is not the message itself."""
     document = {"id": "t1", "script": [SAID]} | changes
     line = json.dumps({key: value for key, value in document.items() if value is not None})
-    with pytest.raises(InvalidInput, match="^words/manifest.jsonl, line 1: ") as caught:
+    with pytest.raises(InvalidInput, match=r"^words/manifest\.jsonl, line 1: ") as caught:
         parse_manifest(line, source="words/manifest.jsonl")
     assert message in str(caught.value)
     if hint is not None:
