@@ -1,5 +1,6 @@
 """Recorded conversations through the whole command: rows, rates, task, repeats, bad input."""
 
+import base64
 import json
 import sys
 from typing import Any
@@ -290,3 +291,40 @@ def test_what_needs_the_tools_says_so(talks: Workspace) -> None:
     assert refused.code == 2
     assert 'talks.yaml, line 8: the metric "tool_call_validity" is about' in refused.err
     assert 'add "tools: tools.yaml", or remove the metric' in " ".join(refused.err.split())
+
+
+def media(payload: bytes, t_ms: int | None = None) -> str:
+    """Return a message of a Media Stream with 20 ms of sound; the agent's have no time."""
+    content: dict[str, Any] = {"payload": base64.b64encode(payload).decode()}
+    if t_ms is not None:
+        content |= {"track": "inbound", "timestamp": str(t_ms)}
+    return json.dumps({"event": "media", "streamSid": "MZ1", "media": content}) + "\n"
+
+
+def test_calls_of_a_telephone_become_answers_a_run_and_a_report(talks: Workspace) -> None:
+    """The log of each call is converted, read as recorded, measured by its turns and drawn."""
+    loud, silent = b"\x10\x90\x20\xa0" * 40, b"\xff" * 160
+    manifest = talks.folder / "datasets" / "talks" / "manifest.jsonl"
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({"event": "start", "start": {"streamSid": "MZ1"}}) + "\n"]
+    for t_ms in range(0, 15_000, 20):
+        speaks = 400 <= t_ms < 1400 or 4000 <= t_ms < 4600
+        lines.append(media(loud if speaks else silent, t_ms))
+        if t_ms == 2000:
+            lines += [media(loud)] * 40
+    logs = []
+    for row in rows:
+        row["script"] = [SCRIPT[0], SCRIPT[2] | {"turn": "u2"}]
+        logs.append(talks.folder / f"{row['id']}.jsonl")
+        logs[-1].write_text("".join(lines), encoding="utf-8")
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    out = talks.folder / "answers.jsonl"
+    converted = talks.relkit("events", "convert", "twilio", *map(str, logs), "--out", str(out))
+    assert converted.code == 0, converted.err
+    evaluated = talks.relkit("eval", "talks", "--json")
+    assert evaluated.code == 0, evaluated.err
+    metrics = evaluated.document["slices"][0]["metrics"]
+    assert metrics["response_ms.p50"]["value"] == pytest.approx(620, abs=30)
+    assert metrics["no_response_rate"]["value"] == pytest.approx(0.5)
+    written = talks.relkit("report", evaluated.document["run"])
+    assert written.code == 0, written.err

@@ -1,10 +1,13 @@
 """Recognisers that give partials through the whole command: recorded, and decoded again here."""
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from tests.conftest import Workspace
 
@@ -98,3 +101,45 @@ def test_a_model_decoded_again_and_again_gives_partials(workspace: Workspace) ->
     refused = workspace.relkit("compare", runs[1]["run"], runs[0]["run"])
     assert refused.code == 2
     assert "another suite" in " ".join(refused.err.split())
+
+
+def test_a_recogniser_over_a_socket_is_measured(workspace: Workspace) -> None:
+    """It hears clips as they were spoken, and its partials, final and pacing make the run."""
+    ready = threading.Event()
+    running: dict[str, Any] = {}
+
+    async def recognise(socket: ServerConnection) -> None:
+        heard = 0
+        async for message in socket:
+            if isinstance(message, bytes):
+                heard += 1
+                if heard in {20, 40}:
+                    text = "turn on" if heard == 20 else "turn off"
+                    await socket.send(json.dumps({"type": "partial", "text": text}))
+            elif json.loads(message)["type"] == "end":
+                await socket.send(json.dumps({"type": "final", "text": "turn off the lights"}))
+                return
+
+    async def run() -> None:
+        stop = running["stop"] = asyncio.Event()
+        running["loop"] = asyncio.get_running_loop()
+        async with serve(recognise, "127.0.0.1", 0) as server:
+            running["port"] = server.sockets[0].getsockname()[1]
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        url = f"ws://127.0.0.1:{running['port']}"
+        write_suite(workspace, f'{{kind: asr-ws, url: "{url}"}}')
+        evaluated = workspace.relkit("eval", "stream", "--limit", "2", "--jobs", "2", "--json")
+    finally:
+        running["loop"].call_soon_threadsafe(running["stop"].set)
+        thread.join(10)
+    assert evaluated.code == 0, evaluated.err
+    metrics = evaluated.document["slices"][0]["metrics"]
+    assert metrics["partial_churn"]["value"] == pytest.approx(1 / 4)  # "on" was taken back
+    assert metrics["finalisation_ms.p50"]["value"] > 0.0
+    assert evaluated.document["failures"] == 0
