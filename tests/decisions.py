@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ from relkit.gate.types import (
     JudgedRun,
 )
 from relkit.statistics.families import Correction
-from relkit.statistics.intervals import RateEvidence, estimate_rates
+from relkit.statistics.intervals import RateEvidence, distinct, estimate_rates
 from relkit.statistics.percentiles import TimingEvidence, estimate_percentiles
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import (
@@ -46,6 +46,8 @@ from relkit.statistics.types import (
     PromptSums,
     SliceValues,
 )
+
+Systems = TypeVar("Systems", PairedSums, PairedValues)
 
 NOW = "2026-01-31T12:00:00Z"
 LATER = "2026-01-31T18:00:00Z"
@@ -259,6 +261,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         pairs = replace(pairs, candidate=same, baseline=same)
     if prompts:
         pairs = with_prompts(pairs, prompts, seed)
+    pairs, values = asked(pairs, repeats), asked(values, repeats)
     judged = replace(
         part(artifact=artifact), policy=Named(name="asr-promotion", digest=rules.digest)
     )
@@ -269,12 +272,13 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         within=_by_utterance(pairs.candidate) if speakers == 1 else None,
         by_repeat=_by_repeat(pairs.candidate, repeats) if repeats > 1 else None,
     )
-    timings = {"latency_ms": TimingEvidence(values=values.candidate)}
+    # What a percentile of its own rests on is not in the evidence of a run that asked again.
+    timings = {"latency_ms": TimingEvidence(values=replace(values.candidate, repeats=1))}
     evidence = Evidence(
         candidate=replace(report(judged.candidate), registered=registered),
         estimates=_estimates(rates, timings),
         utterances={
-            name: 10 * speakers * (slices if name == "overall" else 1) // repeats
+            name: distinct(10 * speakers * (slices if name == "overall" else 1), repeats)
             for name in pairs.candidate.slices
         },
         specs=frozenset({"overall", "noise"}),
@@ -288,6 +292,7 @@ def statement(  # noqa: PLR0913 - a builder: every field can be given
         others, far_values = random_pairs(seed + 100, speakers=speakers, slices=slices)
         pairs = replace(pairs, baseline=others.baseline)
         values = replace(values, baseline=far_values.baseline)
+        pairs, values = asked(pairs, repeats), asked(values, repeats)
         judged = replace(judged, anchor=run)
         compared["anchor"] = _compared(run, pairs, values)
         evidence = replace(evidence, anchor=compared["anchor"])
@@ -365,6 +370,15 @@ def launch(
             parts=tuple(replace(d.evidence.parts[0], part=name) for name, d in parts.items()),
             method=METHOD,
         ),
+    )
+
+
+def asked(systems: Systems, repeats: int) -> Systems:
+    """Return sums or measurements of two runs as those of all repeats together."""
+    return replace(
+        systems,
+        candidate=replace(systems.candidate, repeats=repeats),
+        baseline=replace(systems.baseline, repeats=repeats),
     )
 
 

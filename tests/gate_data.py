@@ -169,6 +169,41 @@ def evidence(
     )
 
 
+def repeated(found: ClusterSums, times: int) -> ClusterSums:
+    """Return the sums of a run that asked so often and heard the same each time."""
+    columns = {name: column * times for name, column in found.columns.items()}
+    return replace(found, columns=columns, repeats=times)
+
+
+def by_repeat(found: ClusterSums, times: int) -> ClusterSums | None:
+    """Return the sums by slice and repeat of such a run; None where it asked one time."""
+    if times == 1:
+        return None
+    count = len(found.slices)
+    columns = {
+        name: np.repeat(np.bincount(found.slice_index, column, count), times).astype(np.float64)
+        for name, column in found.columns.items()
+    }
+    return replace(
+        found,
+        slice_index=np.repeat(np.arange(count), times),
+        cluster_index=np.tile(np.arange(times), count),
+        columns=columns,
+        repeats=times,
+    )
+
+
+def repeated_values(found: SliceValues, times: int) -> SliceValues:
+    """Return the measurements of such a run; the second argument is how often it asked."""
+    return replace(
+        found,
+        slice_index=np.repeat(found.slice_index, times),
+        cluster_index=np.repeat(found.cluster_index, times),
+        values=np.repeat(found.values, times),
+        repeats=times,
+    )
+
+
 def with_latencies(given: Evidence, ours: Sequence[float], theirs: Sequence[float]) -> Evidence:
     """Return the evidence with latencies of both runs."""
     if given.baseline is None:

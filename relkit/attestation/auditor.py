@@ -346,6 +346,8 @@ class Table:
         self.metric = Metric(document["metric"])
         self.against = document["against"]
         self.slices: list[str] = document["slices"]
+        self.repeats = asked(document)
+        """How often each utterance was asked: the sums are over all of it."""
         columns: list[str] = document["columns"]
         if any(len(set(names)) != len(names) for names in (self.slices, columns)):
             raise Refused(f"{document['metric']}: a slice or column stands twice")
@@ -398,11 +400,6 @@ class Table:
         ]
         return math.fsum(a * b for a, b in zip(columns, by_column, strict=True))
 
-    @property
-    def repeats(self) -> int:
-        """How many repeats there are in a table by repeat."""
-        return max(1, len({repeat for rows in self.rows.values() for repeat, _, _ in rows}))
-
     def highest(self, figure: Callable[[Sums, Sums], float]) -> float:
         """Return the highest figure of a cluster of the whole run, or of any slice without it."""
         names = ["overall"] if "overall" in self.slices else self.slices
@@ -414,6 +411,19 @@ class Table:
         return max((value for value in figures if math.isfinite(value)), default=0.0)
 
 
+def asked(document: Json) -> int:
+    """Return how often each utterance was asked; raises Refused where that is no count."""
+    repeats = document.get("repeats", 1)
+    if type(repeats) is not int or repeats < 1:
+        raise Refused(f"{document['metric']}: repeats is no count")
+    return repeats
+
+
+def distinct(total: float, repeats: int) -> int:
+    """Return how many items a count over all repeats is about: each counts once."""
+    return max(1 if total > 0 else 0, round(total / repeats))
+
+
 def tables_of(documents: list[Json], method: int) -> dict[Any, Table]:
     """Return tables by metric, by what they are compared with, and by what they are summed."""
     tables = {(item["metric"], item["against"], item["by"]): Table(item) for item in documents}
@@ -422,6 +432,9 @@ def tables_of(documents: list[Json], method: int) -> dict[Any, Table]:
         if by == "cluster":
             table.prompts = tables.get((metric, against, "prompt"))
             table.products = tables.get((metric, against, "cell"))
+            if (by_repeat := tables.get((metric, against, "repeat"))) is not None:
+                numbers_of = {repeat for rows in by_repeat.rows.values() for repeat, _, _ in rows}
+                table.repeats = max(table.repeats, len(numbers_of))
     return tables
 
 
@@ -459,13 +472,15 @@ def bound(table: Table, name: str, by_repeat: Table | None, method: str | None) 
     every = [sums for _, sums, _ in table.rows[name]]
     rows = [sums for sums in every if sums[metric.n] > 0]
     totals, count = total(rows), len(rows)
-    times_asked = 1 if by_repeat is None else by_repeat.repeats
+    times_asked = table.repeats
     result = numbers(
-        clusters=count, utterances=round(total(every).get("utterances", 0) / times_asked)
+        clusters=count, utterances=distinct(total(every).get("utterances", 0), times_asked)
     )
     if not count or not math.isfinite(value := metric.value(totals)):
         return result
-    result.update(observed=value, candidate=value, n=max(1, round(totals[metric.n] / times_asked)))
+    result.update(
+        observed=value, candidate=value, n=max(1, distinct(totals[metric.n], times_asked))
+    )
     if count < 5:
         return result
     if method is not None and metric.counted and metric.top:
@@ -487,7 +502,7 @@ def nothing_seen(table: Table, rows: list[Sums], totals: Sums, times_asked: int)
     if not metric.counted:
         return {}
     highest = table.highest(lambda sums, _: metric.value(sums))
-    high = hidden(round(totals[metric.utterances] / times_asked), len(rows), highest)
+    high = hidden(distinct(totals[metric.utterances], times_asked), len(rows), highest)
     return {"low": 0.0, "high": min(1.0, high) if metric.bounded else high}
 
 
@@ -496,10 +511,10 @@ def on_log_scale(
 ) -> Json:
     """Return the ends of a positive rate or mean: r exp(+-t se), jackknifed on the log scale."""
     metric = table.metric
-    value, times_asked = metric.value(totals), 1 if by_repeat is None else by_repeat.repeats
+    value = metric.value(totals)
     eventful = sum(metric.value(sums) > 0 for sums in rows)
     if metric.is_share and eventful < 5:
-        utterances = max(1, round(totals[metric.utterances] / times_asked))
+        utterances = max(1, distinct(totals[metric.utterances], table.repeats))
         events = min(utterances, max(1, math.ceil(value * utterances - 1e-9)))
         return few_events(table, events, utterances, eventful=eventful, count=len(rows))
     left_out = [metric.value(without(totals, row)) for row in rows]
@@ -523,10 +538,9 @@ def on_logit_scale(
     """Return the ends of a positive rate that cannot exceed 1: logit r +- t se, jackknifed."""
     metric = table.metric
     value, rates = metric.value(totals), [metric.value(sums) for sums in rows]
-    times_asked = 1 if by_repeat is None else by_repeat.repeats
     if value >= 1.0:
         best = table.highest(lambda sums, _: 1.0 - metric.value(sums))
-        utterances = round(totals[metric.utterances] / times_asked)
+        utterances = distinct(totals[metric.utterances], table.repeats)
         return {"low": 1.0 - min(1.0, hidden(utterances, len(rows), best)), "high": 1.0}
     left_out = [metric.value(without(totals, row)) for row in rows]
     errors = [rate * sums[metric.n] for rate, sums in zip(rates, rows, strict=True)]
@@ -692,7 +706,8 @@ def difference(table: Table, name: str) -> Json:
     result = numbers(clusters=count)
     if not count:
         return result
-    result.update(n=round(here[metric.n]), utterances=round(here[metric.utterances]))
+    utterances = distinct(here[metric.utterances], table.repeats)
+    result.update(n=distinct(here[metric.n], table.repeats), utterances=utterances)
     values = metric.value(here), metric.value(base)
     named = zip(("candidate", "baseline"), values, strict=True)
     result.update({key: value for key, value in named if math.isfinite(value)})
@@ -704,7 +719,7 @@ def difference(table: Table, name: str) -> Json:
         return result
     apart = sum(differs(metric, a, b) for a, b in pairs)
     highest = table.highest(lambda a, b: abs(metric.value(a) - metric.value(b)))
-    unseen = hidden(here[metric.utterances], count, highest) if metric.counted else 0.0
+    unseen = hidden(utterances, count, highest) if metric.counted else 0.0
     if apart == 0:
         result.update(low=-unseen, high=unseen)
         return result
@@ -770,7 +785,7 @@ class Family:
         """Whether the 5 % are the false discovery rate, as where slices are only looked at."""
         clusters = sorted({cluster for name in names for cluster, _, _ in table.rows[name]})
         number = {cluster: i for i, cluster in enumerate(clusters)}
-        self.metric, self.clusters = metric, len(clusters)
+        self.metric, self.clusters, self.repeats = metric, len(clusters), table.repeats
         excused = f"excused_{metric.top}"
         self.rows: dict[str, list[Row]] = {}
         for name in names:
@@ -949,13 +964,14 @@ class Exclusion:
         self.errors: dict[str, tuple[float, float]] = {}
         residuals: list[tuple[str, int, float, float, float]] = []
         for name, rows in family.rows.items():
-            own = [max(row[2] - row[4], 0.0) for row in rows]
-            a = math.fsum(own)
-            b = math.fsum(row[3] for row in rows)
+            # Errors of one asking: one that a system makes in each of its repeats is one.
+            own = [max(row[2] - row[4], 0.0) / family.repeats for row in rows]
+            before = [row[3] / family.repeats for row in rows]
+            a, b = math.fsum(own), math.fsum(before)
             ratio = a / b if b > 0 else 1.0
-            for row, errors in zip(rows, own, strict=True):
+            for row, errors, earlier in zip(rows, own, before, strict=True):
                 share = row[1] / family.units[name]
-                square = (errors - ratio * row[3]) ** 2 / max(1 - share, 0.1)
+                square = (errors - ratio * earlier) ** 2 / max(1 - share, 0.1)
                 residuals.append((name, row[0], square, (1 + ratio) * a * share, a * share))
             self.errors[name] = a, b
         self.phi, self.between = fitted([row[2:] for row in residuals])
@@ -998,7 +1014,8 @@ class Exclusion:
         squares = math.fsum((row[1] / units) ** 2 for row in self.family.rows[name])
         variance = ratio * (2 * self.phi + max(1.0, self.phi) * (ratio - 1)) * m
         variance += self.between * (ratio * m) ** 2 * squares
-        prompts = self.family.common[name] * (2 * ratio / (1 + ratio)) ** 2
+        common = self.family.common[name] / self.family.repeats**2
+        prompts = common * (2 * ratio / (1 + ratio)) ** 2
         reach = self.critical[name] * math.sqrt(self.factor[name] * variance + prompts)
         return ratio * b - a - (1 + ratio) / 2 >= reach
 
@@ -1107,7 +1124,9 @@ def normal_tail(x: float) -> float:
 # -- percentiles: ranks from counts ------------------------------------------------------------
 
 
-def ranks(share: float, counts: list[list[float]], half: float) -> tuple[int | None, int | None]:
+def ranks(
+    share: float, counts: list[list[float]], half: float, repeats: int = 1
+) -> tuple[int | None, int | None]:
     """Return the ranks of the interval's ends, rounded outward."""
     size = round(math.fsum(row[0] for row in counts))
     if not math.isfinite(half):
@@ -1116,9 +1135,10 @@ def ranks(share: float, counts: list[list[float]], half: float) -> tuple[int | N
     low = math.floor(size / (1 + odds * factor))
     high = math.ceil(size / (1 + odds / factor)) + 1
     enough = [math.ceil(math.log(0.025) / math.log(chance)) for chance in (1 - share, share)]
+    count = distinct(size, repeats)
     return (
-        low if low >= 1 and size >= enough[0] else None,
-        high if high <= size and size >= enough[1] else None,
+        low if low >= 1 and count >= enough[0] else None,
+        high if high <= size and count >= enough[1] else None,
     )
 
 
@@ -1146,15 +1166,15 @@ def percentile(share: float, statistics: Json) -> Json:
     )  # fmt: skip
 
 
-def percentile_difference(share: float, statistics: Json, *, sign: float) -> Json:
+def percentile_difference(share: float, statistics: Json, repeats: int, *, sign: float) -> Json:
     """Return how much worse a percentile is: the outer ends of moving either system."""
     reference = statistics["other"]
     left_out = [
         a - b for a, b in zip(logits(statistics["rows"]), logits(reference["rows"]), strict=True)
     ]
     half = half_width(left_out) if len(left_out) >= 8 else math.nan
-    low, high = at_ranks(statistics, ranks(share, statistics["rows"], half))
-    other_low, other_high = at_ranks(reference, ranks(share, reference["rows"], half))
+    low, high = at_ranks(statistics, ranks(share, statistics["rows"], half, repeats))
+    other_low, other_high = at_ranks(reference, ranks(share, reference["rows"], half, repeats))
     point, base = statistics["value"], reference["value"]
     ends = [
         None if low is None or other_high is None else min(low - base, point - other_high),
@@ -1164,7 +1184,8 @@ def percentile_difference(share: float, statistics: Json, *, sign: float) -> Jso
         ends = [None if end is None else -end for end in reversed(ends)]
     return numbers(
         observed=sign * (point - base), candidate=point, baseline=base, low=ends[0], high=ends[1],
-        n=statistics["values"], clusters=len(left_out), utterances=statistics["utterances"],
+        n=distinct(statistics["values"], repeats), clusters=len(left_out),
+        utterances=distinct(statistics["values"], repeats),
     )  # fmt: skip
 
 
@@ -1751,7 +1772,7 @@ def one_check(rule: Json, check: Json, tables: dict[Any, Table], evidence: Json)
                     sign = -1.0 if rule["metric"] in MORE_IS_BETTER else 1.0
                     if side is None:
                         return percentile(item["share"], statistic)
-                    return percentile_difference(item["share"], statistic, sign=sign)
+                    return percentile_difference(item["share"], statistic, asked(item), sign=sign)
     return None
 
 

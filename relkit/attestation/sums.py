@@ -24,7 +24,7 @@ from relkit.gate.types import (
 from relkit.statistics.crossed import shared_cells
 from relkit.statistics.estimates import PERCENTILES
 from relkit.statistics.families import EXCUSED
-from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.intervals import RateEvidence, distinct
 from relkit.statistics.percentile_differences import aligned
 from relkit.statistics.percentiles import (
     Counts,
@@ -90,7 +90,8 @@ def _own_sums(rules: Sequence[Rule], rates: RateEvidence) -> Iterator[SumsTable]
         columns = tuple(dict.fromkeys((*RATE_METRICS[metric].needs, UTTERANCES_COLUMN)))
         if not all(name in rates.sums.columns for name in columns):
             continue
-        yield _table(metric, (rates.sums,), slices, columns)
+        asked = replace(rates.sums, repeats=rates.repeats)
+        yield _table(metric, (asked,), slices, columns)
         yield from _prompt_tables(metric, (rates.sums,), slices, RATE_METRICS[metric].columns)
         if rates.by_repeat is not None:
             yield _table(metric, (rates.by_repeat,), slices, columns, by_repeat=True)
@@ -162,6 +163,7 @@ def _table(
         rows=tuple(zip(*lists, strict=True)),
         against=against,
         by="repeat" if by_repeat else "cluster",
+        repeats=sums[0].repeats,
     )
 
 
@@ -206,6 +208,7 @@ def _prompt_tables(
             rows=tuple(zip(*(_exact(np.asarray(x, dtype=np.float64)) for x in lists), strict=True)),
             against=against,
             by="prompt" if by == "prompt" else "cell",
+            repeats=sums[0].repeats,
         )
 
 
@@ -245,7 +248,13 @@ def _percentile_pairs(
         keys = _kept(rules, metric, pairs.candidate.slices)
         statistics = (_paired_statistics(pairs, key, share) for key in keys)
         slices = tuple(item for item in statistics if item is not None)
-        yield PercentileTable(metric=metric, share=share, slices=slices, against=against)
+        yield PercentileTable(
+            metric=metric,
+            share=share,
+            slices=slices,
+            against=against,
+            repeats=pairs.candidate.repeats,
+        )
 
 
 def _percentile_metrics(rules: Sequence[Rule]) -> Iterator[tuple[str, str, float]]:
@@ -285,11 +294,13 @@ def _paired_statistics(pairs: PairedValues, key: str, share: float) -> OrderStat
         (aligned(slice_.sizes, numbers, clusters), aligned(point.exceeding, numbers, clusters))
         for (slice_, numbers), point in zip(systems, points, strict=True)
     ]
-    ranks = paired_ranks(share, counts[0], counts[1])
+    repeats = pairs.candidate.repeats
+    ranks = paired_ranks(share, counts[0], counts[1], repeats)
     here, base = (
         _statistics(key, systems[i][0].values, points[i].value, counts[i], ranks[i])
         for i in range(2)
     )
+    here, base = (replace(side, utterances=distinct(side.values, repeats)) for side in (here, base))
     return replace(here, other=base)
 
 

@@ -119,7 +119,7 @@ def _cells(metric: RateMetric, sums: PairedSums) -> Iterator[_Cell]:
             slice=sums.candidate.slices[index],
             excess=_at(sums.candidate, first, row) - _at(sums.baseline, first, row),
             units=_at(sums.candidate, metric.n, row),
-            utterances=_at(sums.candidate, metric.utterances, row),
+            utterances=_at(sums.candidate, metric.utterances, row) / sums.candidate.repeats,
         )
 
 

@@ -176,8 +176,9 @@ def by_harm(slices: Sequence[SliceChange]) -> tuple[SliceChange, ...]:
 def harms(pairs: PairedSums) -> dict[str, Harm]:
     """Return what each slice's difference means to users; see :class:`Harm`."""
     here, base = pairs.candidate.columns, pairs.baseline.columns
-    turns = _totals(here["utterances"], pairs)
-    extra = _totals(here["capped_errors"] - base["capped_errors"], pairs)
+    asked = pairs.candidate.repeats
+    turns = _totals(here["utterances"] / asked, pairs)
+    extra = _totals((here["capped_errors"] - base["capped_errors"]) / asked, pairs)
     total = turns.get(OVERALL, 0.0)
     return {
         name: Harm(
@@ -320,7 +321,7 @@ def confusion_changes(
     """
     before = {(row.id, row.repeat): row for row in baseline if _answered(row)}
     totals: tuple[Counter[WordPair], Counter[WordPair]] = Counter(), Counter()
-    where: defaultdict[WordPair, int] = defaultdict(int)
+    where: defaultdict[WordPair, set[str]] = defaultdict(set)
     for row in candidate:
         earlier = before.get((row.id, row.repeat))
         if earlier is None or not _answered(row):
@@ -329,14 +330,15 @@ def confusion_changes(
         totals[0].update(ours)
         totals[1].update(theirs)
         for pair in ours.keys() | theirs.keys():
-            where[pair] += ours[pair] != theirs[pair]
+            if ours[pair] != theirs[pair]:
+                where[pair].add(row.id)
     confusions = [
         ConfusionChange(
             expected=expected,
             given=hypothesis,
             candidate=totals[0][expected, hypothesis],
             baseline=totals[1][expected, hypothesis],
-            utterances=utterances,
+            utterances=len(utterances),
         )
         for (expected, hypothesis), utterances in where.items()
     ]

@@ -104,14 +104,18 @@ def segment_test(
     """Return the test of errors of the candidate less those of the baseline, segment by segment.
 
     Rows carry their transcripts and are paired by id and repeat; those unusable in either run are
-    left out. A candidate that failed has every word wrong, a baseline that failed none.
+    left out. A candidate that failed has every word wrong, a baseline that failed none. Of each
+    utterance only the first repeat counts: the test takes segments for independent, and repeats of
+    the same speech are not.
     """
     before = {(row.id, row.repeat): row for row in baseline if row.unusable is None}
     segments: list[int] = []
-    for row in candidate:
+    counted: set[str] = set()
+    for row in sorted(candidate, key=lambda row: row.repeat):
         earlier = before.get((row.id, row.repeat))
-        if earlier is None or row.unusable is not None:
+        if row.id in counted or earlier is None or row.unusable is not None:
             continue
+        counted.add(row.id)
         ours, theirs = align_row(row, segmenter), align_row(earlier, segmenter)
         if ours is not None and theirs is not None:
             edits = () if earlier.failure is not None else theirs.edits

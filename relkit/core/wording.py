@@ -184,6 +184,11 @@ def count_change(value: int) -> str:
     return f"{value:+,}"
 
 
+def each_asked(items: int, repeats: int) -> str:
+    """Return how often so many items were asked, before a count of answers; empty for one time."""
+    return f"{counted(items, 'item')}, each asked {count(repeats)} times: " if repeats > 1 else ""
+
+
 def counted(value: int, noun: str) -> str:
     """Return a count of something: ``1 utterance``, ``1,204 utterances``."""
     return f"{value:,} {noun}{'' if value == 1 or noun.endswith('s') else 's'}"

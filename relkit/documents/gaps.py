@@ -147,6 +147,7 @@ def _only(sums: ClusterSums, key: str) -> ClusterSums:
         slice_index=np.zeros(int(rows.sum()), dtype=np.int64),
         cluster_index=sums.cluster_index[rows],
         columns={name: column[rows] for name, column in sums.columns.items()},
+        repeats=sums.repeats,
     )
 
 
@@ -178,6 +179,7 @@ def _aligned(sums: ClusterSums, clusters: IntArray) -> ClusterSums:
         columns={
             name: group_sum(column, place, len(clusters)) for name, column in sums.columns.items()
         },
+        repeats=sums.repeats,
     )
 
 

@@ -36,7 +36,7 @@ from relkit.scoring.types import Normalizer, ScoredText, Texts
 from relkit.scoring.words import SCORER
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
-from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.intervals import RateEvidence, distinct
 from relkit.statistics.percentiles import TimingEvidence
 
 
@@ -324,7 +324,7 @@ def slice_results(
     return tuple(
         SliceResult(
             slice=name,
-            utterances=round(totals["utterances"][i] / repeats),
+            utterances=distinct(totals["utterances"][i], repeats),
             clusters=totals["clusters"][i],
             failures=totals["failures"][i],
             counts=ErrorCounts(**{part: totals[part][i] for part in _COUNTS}),

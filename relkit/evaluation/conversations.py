@@ -317,7 +317,10 @@ def _whole(
 
 
 def _with_repeats(rows: Sequence[Result], suite: Suite) -> list[Result]:
-    """Return rows with what repeats of a conversation tell, on the first one that was scored."""
+    """Return rows with what repeats of a conversation tell, on each one that was scored.
+
+    Counts are divided by the repeats: a conversation that is asked three times counts once.
+    """
     repeats: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         counts = row.conversation
@@ -327,15 +330,16 @@ def _with_repeats(rows: Sequence[Result], suite: Suite) -> list[Result]:
     for places in repeats.values():
         done = sum(_counts(rows[i]).tasks_done for i in places)
         passed = pass_counts(len(places), done, suite.k)
-        filled[places[0]] = replace(
-            rows[places[0]],
-            conversation=replace(
-                _counts(rows[places[0]]),
-                pass_scored=passed.pass_scored,
-                pass_any=passed.pass_any,
-                pass_all=passed.pass_all,
-            ),
-        )
+        for i in places:
+            filled[i] = replace(
+                rows[i],
+                conversation=replace(
+                    _counts(rows[i]),
+                    pass_scored=passed.pass_scored,
+                    pass_any=passed.pass_any,
+                    pass_all=passed.pass_all,
+                ),
+            )
     return filled
 
 

@@ -96,8 +96,9 @@ class EvalReport:
     where the dataset is not locked. ``cluster`` is the column of the independent units, and
     ``shared_prompts`` how many prompts numbers are clustered by as well, 0 where too few are shared
     to count, None where it is not known. ``load`` is the digest of the load fingerprint that
-    latencies were measured under, or ``mixed``. ``limit`` marks a smoke
-    run of so many utterances. Rates are fractions, times in ms.
+    latencies were measured under, or ``mixed``. ``limit`` marks a smoke run of so many utterances.
+    ``expected``, ``scored``, ``failures`` and ``unusable`` count answers, ``repeats`` of each item.
+    Rates are fractions, times in ms.
     """
 
     FILE: ClassVar = Shape(required=True, derived={"path": "run", "coverage": "unusable"})
@@ -137,6 +138,11 @@ class EvalReport:
     def path(self) -> str:
         """Where the run lies, relative to the workspace."""
         return f".relkit/runs/{self.run}"
+
+    @property
+    def items(self) -> int:
+        """How many utterances (or conversations) there were, each once whatever the repeats."""
+        return round(self.expected / max(1, self.repeats))
 
     @property
     def coverage(self) -> float | None:

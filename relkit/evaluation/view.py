@@ -14,6 +14,7 @@ from relkit.core.wording import (
     columns,
     count,
     counted,
+    each_asked,
     interval,
     metric_name,
     number,
@@ -49,6 +50,7 @@ def eval_summary(report: EvalReport) -> str:
         f"run {report.run}\n"
         f"suite {safe(report.suite.name)} on {safe(version.name)} ({revision(version)}), "
         f"normalizer {safe(report.normalizer.name)}\n"
+        f"{each_asked(report.items, report.repeats)}"
         f"{count(report.expected)} expected, {count(report.scored)} scored: "
         f"{answered_words(report)}, {count(report.unusable)} unusable"
     )

@@ -18,7 +18,7 @@ from relkit.core.metrics import (
 )
 from relkit.core.slices import OVERALL, spec_of
 from relkit.core.values import seconds_between
-from relkit.core.wording import clusters, count, counted, duration, limit, number
+from relkit.core.wording import clusters, count, counted, duration, each_asked, limit, number
 from relkit.evaluation.plausibility import SAME_ERRORS, hidden_loops, leaked
 from relkit.evaluation.types import MIXED_LOAD, EvalReport, other_measures
 from relkit.gate.evidence import (
@@ -130,7 +130,9 @@ def _candidate(policy: GatePolicy, report: EvalReport, now: str) -> Iterator[_Pr
     if coverage is None or report.scored <= 0:
         yield "nothing_scored", Verdict.NO_DATA, "nothing of the candidate could be scored"
     elif coverage < policy.coverage or report.scored > report.expected:
-        scored = f"{count(report.scored)} of {count(report.expected)} items were scored "
+        what = "answers" if report.repeats > 1 else "items"
+        scored = each_asked(report.items, report.repeats)
+        scored += f"{count(report.scored)} of {count(report.expected)} {what} were scored "
         scored += f"({number(coverage, 'fraction')})"
         least = limit(policy.coverage, "fraction")
         yield "coverage", Verdict.NO_DATA, f"{scored}, {least} are needed"

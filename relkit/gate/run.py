@@ -51,7 +51,7 @@ from relkit.gate.types import (
     Verdict,
 )
 from relkit.statistics.estimates import slice_totals, sums_needed, timings_needed
-from relkit.statistics.intervals import RateEvidence
+from relkit.statistics.intervals import RateEvidence, distinct
 from relkit.statistics.percentiles import TimingEvidence
 
 
@@ -362,7 +362,7 @@ def _of_candidate(
     )
     totals = slice_totals(rates.sums)["utterances"].tolist()
     for name, count in zip(rates.sums.slices, totals, strict=True):
-        utterances.setdefault(name, round(count / report.repeats))
+        utterances.setdefault(name, distinct(count, report.repeats))
     # Bounds that the report was not asked for; where it was, its own number counts.
     unreported: dict[str, dict[str, Estimate]] = {}
     overall = estimates.get(OVERALL, {})

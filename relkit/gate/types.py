@@ -264,12 +264,14 @@ class Coverage:
     """How much of what was asked for could be scored (a run's counts).
 
     ``failures`` are answers of the scored that the system failed to give: they count as all wrong.
+    Counts are of answers, of which every item has as many as there are ``repeats``.
     """
 
     expected: Count
     scored: Count
     unusable: Count
     failures: Count = field(default=0, metadata=OPTIONAL)
+    repeats: Least = field(default=1, metadata=OPTIONAL | OMITTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -434,7 +436,8 @@ class SumsTable:
     another one. In a table
     ``by`` repeat the second number is the repeat of the run, in one ``by`` prompt that of a prompt
     that several clusters read. In one ``by`` cell it is the place k of a sum x_k in the row, and
-    the row holds sum x_k x_j over the cells (cluster by shared prompt) for each j.
+    the row holds sum x_k x_j over the cells (cluster by shared prompt) for each j. Sums are over
+    the ``repeats`` in which each utterance was asked: it counts once.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -442,6 +445,7 @@ class SumsTable:
     metric: str
     against: Against | None = None
     by: Literal["cluster", "repeat", "prompt", "cell"] = "cluster"
+    repeats: Least = field(default=1, metadata=OPTIONAL | OMITTED)
     slices: tuple[NonEmpty, ...]
     columns: tuple[NonEmpty, ...]
     rows: tuple[tuple[float, ...], ...]
@@ -477,7 +481,8 @@ class OrderStatistics:
 class PercentileTable:
     """The percentiles of measurements by slice; ``share`` is 0.95 for p95.
 
-    Without ``against`` the candidate stands alone.
+    Without ``against`` the candidate stands alone. Measurements are of all ``repeats`` in which
+    each utterance was asked.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -485,6 +490,7 @@ class PercentileTable:
     metric: str
     against: Against | None = None
     share: float
+    repeats: Least = field(default=1, metadata=OPTIONAL | OMITTED)
     slices: tuple[OrderStatistics, ...]
 
 

@@ -19,6 +19,7 @@ from relkit.core.wording import (
     columns,
     count,
     counted,
+    each_asked,
     log_line,
     number,
     safe,
@@ -122,7 +123,8 @@ def part_lines(part: JudgedPart) -> list[str]:
     """Return what has to be known of a part: coverage, A/A, what the baseline left out."""
     coverage, named = part.coverage, f" of {part.name}" if part.name else ""
     share = number(coverage.scored / coverage.expected, "fraction") if coverage.expected else NONE
-    scored = f"{count(coverage.scored)} of {count(coverage.expected)} scored ({share})"
+    scored = each_asked(round(coverage.expected / coverage.repeats), coverage.repeats)
+    scored += f"{count(coverage.scored)} of {count(coverage.expected)} scored ({share})"
     failed = f", {counted(coverage.failures, 'failure')} among them" if coverage.failures else ""
     unusable = f"{count(coverage.unusable)} unusable"
     lines = [f"coverage{named}: {scored}{failed}, {unusable}", null_line(part)]

@@ -8,7 +8,7 @@ The shape is the one Jenkins and Maven Surefire read (``testsuites`` > ``testsui
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from relkit.core.wording import NONE, interval, number, xml_text
+from relkit.core.wording import NONE, each_asked, interval, number, xml_text
 from relkit.evaluation.types import EvalReport
 from relkit.gate.types import GateDecision, Override, Verdict
 from relkit.gate.view import GateView, ShownResult
@@ -91,7 +91,8 @@ def report_junit(report: EvalReport) -> bytes:
             case = _testcase(suite, item.slice, name)
             _add(case, "skipped", message=f"{value}{beside}{note}; {_NOT_JUDGED}")
     case = _testcase(suite, "coverage", "scored")
-    text = f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
+    text = each_asked(report.items, report.repeats)
+    text += f"{report.scored} of {report.expected} scored, {report.unusable} unusable"
     if report.scored:
         _add(case, "skipped", message=f"{text}; {_NOT_JUDGED}")
     else:

@@ -218,11 +218,11 @@ def shared_percentile(
 
 
 def summed_cell(sums: ClusterSums, key: str, metric: RateMetric) -> SummedCell | None:
-    """Return the sums in a slice; None where those of the metric are not there."""
+    """Return the sums in a slice, of one asking; None where those of the metric are not there."""
     if key not in sums.slices or not all(name in sums.columns for name in metric.needs):
         return None
     rows = sums.slice_index == sums.slices.index(key)
-    return {name: column[rows] for name, column in sums.columns.items()}
+    return {name: column[rows] / sums.repeats for name, column in sums.columns.items()}
 
 
 OTHER_RUN = "other "
@@ -240,4 +240,5 @@ def tabled_sums(table: SumsTable) -> ClusterSums:
         slice_index=rows[:, 0].astype(np.int64),
         cluster_index=rows[:, 1].astype(np.int64),
         columns=dict(zip(names, rows[:, 2:].T, strict=True)),
+        repeats=table.repeats,
     )

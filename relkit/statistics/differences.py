@@ -22,6 +22,7 @@ from relkit.statistics.intervals import (
     MIN_CLUSTERS,
     MIN_DF,
     Spread,
+    distinct,
     group_sum,
     highest_rate,
     leave_one_out_spread,
@@ -43,16 +44,17 @@ class _System:
     """One system's metric over all slices (S,), and by row (R,) of a slice's cluster.
 
     ``left`` is the metric without the row's cluster, ``own`` that of the cluster alone; ``group``
-    the slice of a row. ``sound``: no sum of the slice is NaN, infinite or negative. ``most_df`` are
-    the degrees of freedom that the units of the clusters allow.
+    the slice of a row. ``n`` and ``utterances`` count once whatever the repeats. ``sound``: no sum
+    of the slice is NaN, infinite or negative. ``most_df`` are the degrees of freedom that the units
+    of the clusters allow.
     """
 
     value: FloatArray
     left: FloatArray
     own: FloatArray
     group: IntArray
-    n: FloatArray
-    utterances: FloatArray
+    n: IntArray
+    utterances: IntArray
     sound: NDArray[np.bool_]
     most_df: FloatArray
 
@@ -189,11 +191,15 @@ def _system(metric: RateMetric, sums: ClusterSums, used: NDArray[np.bool_]) -> _
         left=np.where(left_out[metric.n] > 0, metric.function(left_out), np.nan),
         own=metric.function(rows),
         group=group,
-        n=totals[metric.n],
-        utterances=totals[metric.utterances],
+        n=_distinct(totals[metric.n], sums.repeats),
+        utterances=_distinct(totals[metric.utterances], sums.repeats),
         sound=np.bincount(group, weights=broken, minlength=groups) == 0,
         most_df=np.maximum(_evenness(rows[metric.n], group, groups) - 1.0, MIN_DF),
     )
+
+
+def _distinct(totals: FloatArray, repeats: int) -> IntArray:
+    return np.array([distinct(total, repeats) for total in totals.tolist()], dtype=np.int64)
 
 
 def _evenness(units: FloatArray, group: IntArray, groups: int) -> FloatArray:
@@ -228,8 +234,8 @@ def _point(
         empty,
         candidate=candidate,
         baseline=baseline,
-        n=round(float(here.n[i])),
-        utterances=round(float(here.utterances[i])),
+        n=int(here.n[i]),
+        utterances=int(here.utterances[i]),
         note=metric.nothing,
     )
     if candidate is None or baseline is None:

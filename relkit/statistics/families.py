@@ -199,7 +199,8 @@ class Family:
     the last and the differences without excused errors; ``clusters`` counts those with units.
     ``rows``, in the order of ``differences.value``, hold units and errors by cluster. ``prompts``
     is what shared prompts add to the variance of the sum of D, 0 where none are shared, ``cells``
-    their differences and errors (``both``), the clusters as the sums number them.
+    their differences and errors (``both``), the clusters as the sums number them. All are sums over
+    the ``repeats`` of the run.
     """
 
     slices: tuple[str, ...]
@@ -211,6 +212,7 @@ class Family:
     rows: "ClusterRows"
     prompts: FloatArray
     cells: PromptSums | None = None
+    repeats: int = 1
 
     @property
     def variance(self) -> FloatArray:
@@ -245,7 +247,8 @@ class Family:
     def ratios(self, difference: FloatArray | None = None) -> Ratios:
         """Return what the ratios of rates rest on; ``difference`` (R,) stands for that of the rows.
 
-        Excused errors are left out.
+        Excused errors are left out. Ratios rest on counts, which are those of one asking: an error
+        that a system makes in each of its repeats is one.
         """
         group, value = self.differences.slice, self.differences.value
         candidate = np.maximum(self.rows.baseline + value, 0.0)
@@ -256,10 +259,10 @@ class Family:
             slice=group,
             cluster=self.differences.cluster,
             share=self.rows.units / self.units[group],
-            candidate=np.maximum((both + apart) / 2.0, 0.0),
-            baseline=np.maximum((both - apart) / 2.0, 0.0),
+            candidate=np.maximum((both + apart) / 2.0, 0.0) / self.repeats,
+            baseline=np.maximum((both - apart) / 2.0, 0.0) / self.repeats,
         )
-        return ratios_of(rows, self.prompts)
+        return ratios_of(rows, self.prompts / self.repeats**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +407,7 @@ def family_of(
         rows=rows,
         prompts=_of_prompts(cells, count),
         cells=cells,
+        repeats=pairs.candidate.repeats,
     )
 
 

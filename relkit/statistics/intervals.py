@@ -180,9 +180,20 @@ _LARGEST = 600.0  # keeps exp() finite
 _ROUNDING = 1e-9  # a share times its count comes back with rounding
 
 
-def repeats_of(by_repeat: ClusterSums | SliceValues | None) -> int:
-    """Return how often each utterance was asked, by what was counted per repeat; 1 without it."""
-    return 1 if by_repeat is None else max(1, len(np.unique(by_repeat.cluster_index)))
+def repeats_of(
+    counted_rows: ClusterSums | SliceValues, by_repeat: ClusterSums | SliceValues | None
+) -> int:
+    """Return how often each utterance was asked, by what was counted over all and per repeat."""
+    per_repeat = 0 if by_repeat is None else len(np.unique(by_repeat.cluster_index))
+    return max(1, counted_rows.repeats, per_repeat)
+
+
+def distinct(total: float, repeats: int) -> int:
+    """Return how many items a count over all repeats is about, at least one where there is any.
+
+    Asking three times is not three times the data: an item counts once.
+    """
+    return max(1 if total > 0 else 0, round(total / repeats))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +213,7 @@ class RateEvidence:
     @property
     def repeats(self) -> int:
         """How often each utterance was asked."""
-        return repeats_of(self.by_repeat)
+        return repeats_of(self.sums, self.by_repeat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +223,7 @@ class _Parts:
     A part is a cluster, or an utterance inside one. ``lopsided`` counts the parts without which no
     error, no unit or (of what cannot exceed 1) nothing else is left; ``eventful`` counts the parts
     with an event, ``effective`` is how many of them carry the errors; ``highest`` is the highest
-    rate of one part of the run.
+    rate of one part of the run. ``over_repeats``: the spread between ``repeats`` is in the width.
     """
 
     part: Literal["cluster", "utterance"]
@@ -226,6 +237,7 @@ class _Parts:
     effective: FloatArray
     highest: float
     repeats: int
+    over_repeats: bool
 
 
 def estimate_rates(metric: RateMetric, evidence: RateEvidence) -> tuple[Estimate, ...]:
@@ -302,6 +314,7 @@ def _estimates(
         effective=effective_parts(rates * rows[metric.n], group, groups),
         highest=highest_rate(rates, group, sums.slices),
         repeats=evidence.repeats,
+        over_repeats=evidence.by_repeat is not None and evidence.repeats > 1,
     )
     hits = replace(
         errors,
@@ -337,7 +350,7 @@ def _estimate(metric: RateMetric, parts: _Parts, hits: _Parts, i: int) -> Estima
     )
     if count == 0 or not math.isfinite(value):
         return estimate
-    n = max(1, round(parts.n[i] / parts.repeats))
+    n = max(1, distinct(float(parts.n[i]), parts.repeats))
     few = f"{counted(count, parts.part)}: an interval needs {MIN_CLUSTERS}"
     estimate = replace(estimate, value=value, n=n, note=few if count < MIN_CLUSTERS else None)
     return estimate if count < MIN_CLUSTERS else _with_ends(metric, estimate, parts, hits, i)
@@ -384,7 +397,7 @@ def _around(metric: RateMetric, estimate: Estimate, parts: _Parts, i: int) -> Es
     if high > _SAYS_LITTLE * value:
         note = f"says little: a few {parts.part}s make most of it"
     method = (BOUNDED if metric.bounded else CLUSTERED) + (
-        WITH_REPEATS if parts.repeats > 1 else ""
+        WITH_REPEATS if parts.over_repeats else ""
     )
     if parts.part == "utterance":
         method = WITHIN
@@ -414,7 +427,7 @@ def _nothing_seen(
     """Return the interval of a rate of which no event was seen: what could still be hidden."""
     if not metric.counted:
         return replace(estimate, note="no interval: all measured values are 0")
-    utterances = max(1, round(parts.utterances[i] / parts.repeats))
+    utterances = max(1, distinct(float(parts.utterances[i]), parts.repeats))
     high = unseen(utterances)
     note = f"{what} in {utterances} {metric.items}: upper end {UNSEEN} / {metric.items}"
     if parts.part == "utterance":
@@ -449,7 +462,7 @@ def _few_seen(
     metric: RateMetric, estimate: Estimate, parts: _Parts, i: int, what: str = "few events"
 ) -> Estimate:
     """Return the exact interval of a share of which few clusters had an event."""
-    utterances = max(1, round(parts.utterances[i] / parts.repeats))
+    utterances = max(1, distinct(float(parts.utterances[i]), parts.repeats))
     events = min(utterances, max(1, math.ceil(parts.value[i] * utterances - _ROUNDING)))
     count, eventful = int(parts.count[i]), int(parts.eventful[i])
     low, high = exact_ends(events, utterances)

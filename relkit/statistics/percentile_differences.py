@@ -14,7 +14,7 @@ import numpy as np
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.core.metrics import Better
 from relkit.core.wording import counted
-from relkit.statistics.intervals import Spread, leave_one_out_spread
+from relkit.statistics.intervals import Spread, distinct, leave_one_out_spread
 from relkit.statistics.percentiles import (
     MIN_PERCENTILE_CLUSTERS,
     OrderedValues,
@@ -34,9 +34,10 @@ def percentile_differences(
     """Return the worsening of a percentile (share 0.95: p95) in each slice of the candidate.
 
     Percentiles are type 7 quantiles (Hyndman and Fan 1996). The interval needs 8 clusters, and its
-    ends as many values as those of a percentile do; an end beyond the data is None and the note
-    says so. Either system's values can be moved onto the other's: the ends are the outer ones of
-    both, so that exchanging the systems mirrors the interval. ``n`` counts the candidate's values.
+    ends as many values of distinct utterances as those of a percentile do; an end beyond the data
+    is None and the note says so. Either system's values can be moved onto the other's: the ends are
+    the outer ones of both, so that exchanging the systems mirrors the interval. ``n`` counts the
+    candidate's values, once whatever the number of repeats.
     """
     place = {name: i for i, name in enumerate(pairs.baseline.slices)}
     differences = []
@@ -62,6 +63,12 @@ class _Values:
     ordered: OrderedValues
     values: FloatArray
     clusters: IntArray
+    repeats: int
+
+    @property
+    def count(self) -> int:
+        """How many values there are of distinct utterances."""
+        return distinct(len(self.values), self.repeats)
 
 
 def _slice(values: SliceValues, i: int) -> _Values | None:
@@ -70,7 +77,9 @@ def _slice(values: SliceValues, i: int) -> _Values | None:
         return None
     ordered = ordered_slice(values, i, "cluster")
     clusters = np.unique(values.cluster_index[first:end])
-    return _Values(ordered=ordered, values=ordered.values, clusters=clusters)
+    return _Values(
+        ordered=ordered, values=ordered.values, clusters=clusters, repeats=values.repeats
+    )
 
 
 def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> Difference:
@@ -86,8 +95,8 @@ def _moved(share: float, empty: Difference, here: _Values, second: _Values) -> D
         candidate=point.value,
         baseline=base.value,
         worsening=point.value - base.value,
-        n=len(here.values),
-        utterances=len(here.values),
+        n=here.count,
+        utterances=here.count,
         clusters=len(clusters),
         discordant=int(np.count_nonzero((above != above_there) | (sizes != sizes_there))),
     )
@@ -128,7 +137,7 @@ def _with_ends(
     point, base = difference.candidate, difference.baseline
     if point is None or base is None:
         return difference
-    ends = [_ends(here.values, share, half), _ends(second.values, share, half)]
+    ends = [_ends(here, share, half), _ends(second, share, half)]
     (low, high), (low_there, high_there) = ends
     lows = (low - base, point - high_there)
     highs = (high - base, point - low_there)
@@ -147,15 +156,15 @@ def _with_ends(
     )
 
 
-def _ends(values: FloatArray, share: float, half: float) -> tuple[float, float]:
+def _ends(system: _Values, share: float, half: float) -> tuple[float, float]:
     """Return the values at which the logit of the share above differs by ``half``.
 
     Infinite beyond the data, or with fewer values than an end needs.
     """
-    size = len(values)
+    values, size, count = system.values, len(system.values), system.count
     low_rank, high_rank = end_ranks(share, size, half)
-    low = low_rank >= 1 and size >= values_needed(1.0 - share)
-    high = high_rank <= size and size >= values_needed(share)
+    low = low_rank >= 1 and count >= values_needed(1.0 - share)
+    high = high_rank <= size and count >= values_needed(share)
     return (
         float(values[low_rank - 1]) if low else -math.inf,
         float(values[high_rank - 1]) if high else math.inf,

@@ -26,6 +26,7 @@ from relkit.statistics.intervals import (
     ADVISORY,
     MIN_DF,
     Spread,
+    distinct,
     leave_one_out_spread,
     repeats_of,
     with_repeats,
@@ -51,7 +52,7 @@ class TimingEvidence:
     @property
     def repeats(self) -> int:
         """How often each utterance was asked."""
-        return repeats_of(self.by_repeat)
+        return repeats_of(self.values, self.by_repeat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +244,7 @@ def _estimate(
     count = len(slice_.sizes)
     estimate = Estimate(
         value=point.value,
-        n=max(1, round(len(slice_.values) / repeats)),
+        n=distinct(len(slice_.values), repeats),
         clusters=count if slice_.part == "cluster" else 1,
         unit=unit,
     )
@@ -308,15 +309,18 @@ def order_ranks(share: float, sizes: FloatArray, exceeding: FloatArray) -> Ranks
     return _ranks(share, float(sizes.sum()), _half(left_out_logits(sizes, exceeding)))
 
 
-def paired_ranks(share: float, candidate: Counts, baseline: Counts) -> tuple[Ranks, Ranks]:
+def paired_ranks(
+    share: float, candidate: Counts, baseline: Counts, repeats: int = 1
+) -> tuple[Ranks, Ranks]:
     """Return the ranks in both systems of the interval of the difference of their percentiles.
 
-    Both count the same clusters in the same order, 0 where a system has no measurement of one.
+    Both count the same clusters in the same order, 0 where a system has no measurement of one;
+    ``repeats`` is how often each utterance was asked.
     """
     half = _half(left_out_logits(*candidate) - left_out_logits(*baseline))
     return (
-        _ranks(share, float(candidate[0].sum()), half),
-        _ranks(share, float(baseline[0].sum()), half),
+        _ranks(share, float(candidate[0].sum()), half, repeats),
+        _ranks(share, float(baseline[0].sum()), half, repeats),
     )
 
 
@@ -328,12 +332,13 @@ def _half(logits: FloatArray) -> float:
     return float(spread.half_width[0])
 
 
-def _ranks(share: float, size: float, half: float) -> Ranks:
+def _ranks(share: float, size: float, half: float, repeats: int = 1) -> Ranks:
     """Return the ranks that are there; none with fewer values than an end needs."""
     if not math.isfinite(half):
         return None, None
     low, high = end_ranks(share, size, half)
+    count = distinct(size, repeats)
     return (
-        low if low >= 1 and size >= values_needed(1.0 - share) else None,
-        high if high <= size and size >= values_needed(share) else None,
+        low if low >= 1 and count >= values_needed(1.0 - share) else None,
+        high if high <= size and count >= values_needed(share) else None,
     )

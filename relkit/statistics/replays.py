@@ -162,6 +162,7 @@ def replayed_pairs(
             cluster_index=clusters,
             columns=columns[side],
             by_prompt=cells[side],
+            repeats=pairs.candidate.repeats,
         )
         for side in range(2)
     )

@@ -110,7 +110,7 @@ CONVERSATION_COUNTS = (
 """What a row adds to the rates of conversations and of streams, as whole numbers."""
 
 PASS_SHARES = ("pass_any", "pass_all")
-"""Estimates over the repeats of a conversation; on one of its rows."""
+"""Estimates over the repeats of a conversation; the same on each of its rows."""
 
 CONVERSATION_COLUMNS = tuple(
     CONVERSATION_PREFIX + name for name in (*CONVERSATION_COUNTS, *PASS_SHARES)

@@ -39,7 +39,8 @@ class Difference:
     ``worsening`` with its two-sided 95 % interval is in the metric's unit; None where there is
     none, and ``note`` says why. ``se`` and ``df`` belong to it (None without an interval). ``n``
     counts the units of the candidate's denominator, ``utterances`` and ``clusters`` what is behind
-    them, ``discordant`` the clusters in which the two differ at all.
+    them, each once whatever the repeats, ``discordant`` the clusters in which the two differ at
+    all.
     """
 
     slice: str
@@ -145,6 +146,7 @@ class ClusterSums:
     ascending order; ``cluster_index`` (R,) is the same number for the same cluster in every slice;
     ``columns`` maps a name (``errors``, ``words`` …) to its sums (R,). ``by_prompt`` are the same
     sums by prompt, where clusters share enough of them to be clustered by, too; else None.
+    ``repeats`` is how often each utterance was asked: the sums are over all of it.
     """
 
     slices: tuple[str, ...]
@@ -152,6 +154,7 @@ class ClusterSums:
     cluster_index: "IntArray"
     columns: "Mapping[str, FloatArray]"
     by_prompt: PromptSums | None = None
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,13 +162,15 @@ class SliceValues:
     """Single measurements (latencies) per slice, for percentiles.
 
     Rows are sorted by slice, then by value: ``slice_index`` (R,), ``cluster_index`` (R,) with the
-    numbering of :class:`ClusterSums`, ``values`` (R,) finite.
+    numbering of :class:`ClusterSums`, ``values`` (R,) finite; of every utterance as many as the
+    ``repeats`` in which it has one.
     """
 
     slices: tuple[str, ...]
     slice_index: "IntArray"
     cluster_index: "IntArray"
     values: "FloatArray"
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,9 @@ from pyarrow import parquet as pq
 from relkit.adapters.duckdb.results import DuckDBPairs, DuckDBSlices
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
+from relkit.statistics.differences import rate_differences
 from relkit.statistics.families import EXCUSED
+from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.sums import QUALITY_COLUMNS, SUM_COLUMNS
 from relkit.statistics.types import ClusterSums, PairedSums, SliceValues
 from tests.result_rows import (
@@ -294,6 +296,27 @@ def test_flips_are_utterances_only_one_run_has_right(tmp_path: Path) -> None:
     assert (first.candidate_errors, first.baseline_errors) == (-min(broken)[0], 0)
     assert first.cluster == row["cluster"]
     assert first.slices == {name: row[name] for name in EXTRA if row[name] is not None}
+
+
+def test_repeats_of_an_utterance_are_one_utterance(tmp_path: Path) -> None:
+    """Sums and values say how often each was asked, and a flip is counted once."""
+    candidate, baseline = make_pair(9, 60)
+    wer = RATE_METRICS["wer_capped"]
+    columns = {name: SUM_COLUMNS[name] for name in wer.needs}
+    counts = []
+    for times in (1, 3):
+        ours, theirs = (
+            [row | {"repeat": k} for row in run for k in range(times)]
+            for run in (candidate, baseline)
+        )
+        with opened(tmp_path, ours, theirs) as pairs:
+            found = pairs.sums(["overall"], columns)
+            assert found.candidate.repeats == found.baseline.repeats == times
+            assert pairs.values(["overall"], "latency_ms").baseline.repeats == times
+            (difference,) = rate_differences(wer, found)
+            flips = pairs.flips(4)
+            counts.append((difference.n, difference.utterances, flips.broken, flips.mended))
+    assert counts[0] == counts[1]
 
 
 def equal(one: PairedSums, other: PairedSums) -> bool:

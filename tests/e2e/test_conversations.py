@@ -176,6 +176,7 @@ def test_repeats_of_a_conversation_are_no_further_evidence(talks: Workspace) -> 
     assert thrice["clusters"] == once["clusters"] == 3
     for name, metric in once["metrics"].items():
         assert thrice["metrics"][name]["value"] == pytest.approx(metric["value"]), name
+        assert thrice["metrics"][name]["n"] == metric["n"], name
 
 
 def test_what_people_read_counts_conversations_and_turns(talks: Workspace) -> None:

@@ -282,7 +282,8 @@ class DuckDBPairs(_Opened):
     def flips(self, most: int, metric: str = "wer") -> Flips:
         """Return the utterances that one run has no error in and the other has.
 
-        Errors are those of words, or what a metric of safety counts: attacks that were obeyed.
+        Errors are those of words, or what a metric of safety counts: attacks that were obeyed. An
+        utterance is counted once each way, in however many repeats it flipped.
 
         At most ``most`` each way, those with the most errors first. Rows that the baseline failed
         on are left out: it is not known what it would have said.
@@ -292,8 +293,8 @@ class DuckDBPairs(_Opened):
         rows = f"""(SELECT *, {errors.format("c")} AS c_errors, {errors.format("b")} AS b_errors
             FROM paired WHERE unusable IS NULL AND NOT failed)"""
         counts = self._fetch(
-            f"SELECT count(*) FILTER (WHERE {broken}) AS broken,"
-            f" count(*) FILTER (WHERE {mended}) AS mended FROM {rows}"
+            f"SELECT count(DISTINCT id) FILTER (WHERE {broken}) AS broken,"
+            f" count(DISTINCT id) FILTER (WHERE {mended}) AS mended FROM {rows}"
         )
         return Flips(
             broken=int(counts["broken"][0]),

@@ -352,6 +352,7 @@ class SliceQueries:
         self._order = order
         self._labels: dict[str, tuple[str, ...]] = {}
         self._shared: bool | None = None
+        self._repeats: int | None = None
 
     def sums(
         self,
@@ -378,7 +379,17 @@ class SliceQueries:
             cluster_index=sums.columns["part"].astype(np.int64),
             columns={name: sums.columns[name] for name in columns},
             by_prompt=cells,
+            repeats=self._asked(),
         )
+
+    def _asked(self) -> int:
+        """Return how often each utterance was asked."""
+        if self._repeats is None:
+            counts = self._fetch(
+                f"SELECT count(DISTINCT repeat) AS repeats FROM {self._relation.name}"
+            )
+            self._repeats = max(1, int(counts["repeats"][0]))
+        return self._repeats
 
     def _summed(
         self,
@@ -473,6 +484,7 @@ class SliceQueries:
             slice_index=found_rows.index,
             cluster_index=found_rows.columns["part"].astype(np.int64),
             values=found_rows.columns["value"],
+            repeats=self._asked(),
         )
 
     def clusters(self) -> tuple[str, ...]:

@@ -145,6 +145,36 @@ def test_sums_by_prompt_cannot_be_left_out_or_changed(
 
 
 @VERIFIERS
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"worse": 3.0},
+        {"alike": True},
+        {"alike": True, "errors": False},
+        {"worse": 2.0, "prompts": 12},
+        {"anchor": True, "text": ADVISORY},
+    ],
+)
+def test_repeats_count_an_utterance_once(arguments: dict[str, Any], verifier: Verifier) -> None:
+    """A verifier comes to the counts and ends of the engine, and to no other number of repeats."""
+    payload = render_statement(statement(4, repeats=3, **arguments))
+    assert b'"repeats":3' in payload
+    assert verifier(payload)[0] == []
+
+    def another(predicate: dict[str, Any]) -> None:
+        for table in predicate["evidence"]["parts"][0]["sums"]:
+            if table["against"] is not None:
+                table["repeats"] = 1
+
+    assert verifier(changed(payload, another))[0]
+    for bad in (0, -3, 1.5, "3", True, None):
+        document = json.loads(payload)
+        document["predicate"]["evidence"]["parts"][0]["sums"][0]["repeats"] = bad
+        assert verifier(canonical(document))[0], bad
+
+
+@VERIFIERS
 @pytest.mark.parametrize("arguments", [{}, {"repeats": 3}, {"speakers": 5}])
 def test_decisions_from_before_limits_were_tested_agree(
     monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], verifier: Verifier

@@ -375,6 +375,10 @@ def test_segments_are_made_of_the_words_of_both_systems() -> None:
     assert found.mean == pytest.approx(1 / 3)
     assert found.note is not None
     assert "needs 30" in found.note
+    thrice = [
+        [replace(row, repeat=k) for k in range(3) for row in rows] for rows in (after, before)
+    ]
+    assert segment_test(thrice[0], thrice[1], "auto") == found
 
 
 def test_confusions_that_changed_come_with_the_most_utterances_first() -> None:
@@ -400,3 +404,6 @@ def test_confusions_that_changed_come_with_the_most_utterances_first() -> None:
         (None, "now", 0, 40, 1),
     ]
     assert [c.change for c in confusion_changes(before, after, "auto", most=1)] == [-2]
+    twice = [[replace(row, repeat=k) for row in rows for k in range(2)] for rows in (after, before)]
+    again = confusion_changes(twice[0], twice[1], "auto", most=10)
+    assert [(c.candidate, c.utterances) for c in again] == [(4, 2), (80, 1)]

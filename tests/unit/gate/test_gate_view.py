@@ -12,8 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relkit.gate.reasons import figures
-from relkit.gate.types import ORDER, GateDecision, RuleResult, Verdict
-from relkit.gate.view import MOST_BLOCKING, GateView, drawn, gate_summary, null_line, shown_verdict
+from relkit.gate.types import ORDER, Coverage, GateDecision, RuleResult, Verdict
+from relkit.gate.view import (
+    MOST_BLOCKING,
+    GateView,
+    drawn,
+    gate_summary,
+    null_line,
+    part_lines,
+    shown_verdict,
+)
 from relkit.statistics.types import NullReplay
 from tests.gate_decisions import (
     HOSTILE,
@@ -254,6 +262,10 @@ def test_what_else_has_to_be_known_is_said() -> None:
             "below 300 ms at 50 streams"
         ),
     ]
+    again = Coverage(expected=36, scored=35, unusable=1, repeats=3)
+    assert part_lines(part(coverage=again))[0] == (
+        "coverage: 12 items, each asked 3 times: 35 of 36 scored (97.2 %), 1 unusable"
+    )
     none = NullReplay(replays=0, blocked=0, undecided=0, method="none")
     for replay in (None, none):
         assert "unknown" in null_line(part(null_replay=replay, name="asr"))
