@@ -173,14 +173,17 @@ class DatasetFiles:
         problems = {_inside(path, root): _defect(Path(path)) for path in _paths(utterances)}
         return {path: problem for path, problem in problems.items() if problem}
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all datasets, sorted."""
+        return tuple(sorted(path.parent.name for path in self._folder.glob("*/dataset.yaml")))
+
     def folder(self, name: str) -> Path:
         """Return the absolute folder of a dataset; raises InvalidInput where there is none."""
         root = self._folder / name
         if Path(name).name != name or not (root / "dataset.yaml").is_file():
-            names = sorted(path.parent.name for path in self._folder.glob("*/dataset.yaml"))
             raise InvalidInput(
                 f'no dataset "{shown(name)}" in {self._folder.name}/',
-                hint=nearest(name, names) or "make one, or start from: relkit init DIR",
+                hint=nearest(name, self.names()) or "make one, or start from: relkit init DIR",
             )
         return root
 

@@ -45,10 +45,6 @@ _TURN_RATES: Mapping[str, float] = {
 }
 """The rates of conversations that are assumed before any was held."""
 
-_TURN_DISCORDANCE = 0.5
-"""The share of the events of turns that two equal agents do not have in common: the same agent
-twice, on the bundled conversations (docs/gates.md, section "Conversations")."""
-
 PLANNED_RATES = frozenset({*FAMILY_METRICS, *_TURN_RATES})
 """Metrics whose differences are planned before a run has measured them."""
 
@@ -83,7 +79,7 @@ def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Ass
     usual = Assumed(
         rate=RARE if metric in _RARE_METRICS else _TURN_RATES.get(metric, USUAL.rate),
         rate_from="a usual rate",
-        discordance=_discordance(metric),
+        discordance=USUAL.discordance,
         clumping=USUAL.clumping,
         between_clusters=USUAL.between_clusters,
     )
@@ -100,16 +96,12 @@ def assume(metric: str, key: str, policy: GatePolicy, measured: Measured) -> Ass
     return usual
 
 
-def _discordance(metric: str) -> float:
-    return _TURN_DISCORDANCE if metric in _TURN_RATES else USUAL.discordance
-
-
 def assumptions_of(metric: str, assumed: Assumed) -> Assumptions:
     """Return the assumptions of the power of a test; of what mostly comes true, about the rest."""
     rate = assumed.rate or 0.0
     if metric in _TURN_RATES:
         rate = min(rate, 1.0 - rate)
-    return replace(USUAL, rate=rate, discordance=_discordance(metric))
+    return replace(USUAL, rate=rate)
 
 
 def precision_of(
@@ -152,15 +144,15 @@ def quiet_floor(metric: str, size: SliceSize, assumed: Assumed | None) -> float:
     """
     if metric not in PLANNED_RATES or assumed is None or assumed.rate is None:
         return 0.0
-    supposed = assumptions_of(metric, assumed)
-    differing = _differing(size, supposed.rate, supposed.discordance)
+    discordance = USUAL.discordance if assumed.discordance is None else assumed.discordance
+    differing = _differing(size, assumptions_of(metric, assumed).rate, discordance)
     return unseen(size.utterances) if differing < MIN_CLUSTERS else 0.0
 
 
 def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
     """Return all that the numbers of a plan rest on, each once."""
     rates: dict[str, None] = {}
-    shares: set[float] = set()
+    usual = False
     for plan in plans:
         for item in plan.slices:
             basis = item.assumed
@@ -168,11 +160,10 @@ def sentences(plans: Iterable[RulePlan]) -> tuple[str, ...]:
                 continue
             source = basis.measured or f"{limit(basis.rate, 'fraction')} ({basis.rate_from})"
             rates[f"{plan.metric}: {source}"] = None
-            shares |= set() if basis.discordance is None else {basis.discordance}
-    differ = " or ".join(map(percent, sorted(shares)))
+            usual = usual or basis.discordance is not None
     alike = (
-        f"two systems of equal rates differ in {differ} of their errors, "
+        f"two systems of equal rates differ in {percent(USUAL.discordance)} of their errors, "
         f"these come in clumps ({times(USUAL.clumping)} Poisson's variance), and the difference "
         f"varies between clusters by {percent(USUAL.between_clusters)} of the rate"
     )
-    return (*rates, alike) if shares else tuple(rates)
+    return (*rates, alike) if usual else tuple(rates)

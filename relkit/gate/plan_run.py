@@ -79,13 +79,20 @@ class NamedSuites(Suites, Protocol):
         """Return the names of all suites, sorted."""
 
 
+class NamedDatasets(VersionedDatasets, Protocol):
+    """Datasets that can be listed."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all datasets, sorted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginPorts:
     """What setting margins reads and writes."""
 
     policies: PolicyTexts
     suites: NamedSuites
-    datasets: VersionedDatasets
+    datasets: NamedDatasets
 
 
 def set_margins(
@@ -94,7 +101,7 @@ def set_margins(
     """Write margins and ratios that its own data can decide into the policies of a workspace.
 
     ``reference`` maps policies to the suites whose data they are set for. Returns margins by policy
-    and rule. A policy or suite that is not there is passed over.
+    and rule. A policy, suite or dataset that is not there is passed over.
     """
     by_policy: dict[str, dict[str, float]] = {}
     for name, suite_name in reference.items():
@@ -104,6 +111,8 @@ def set_margins(
         source = f"{name}.yaml"
         policy = parse_policy(text, source=source)
         suite = ports.suites.read(suite_name)
+        if suite.dataset.name not in ports.datasets.names():
+            continue
         dataset = ports.datasets.snapshot(suite.dataset.name, rev=None).dataset
         facts = facts_of(dataset, policy.rules, suite)
         by_policy[name] = margins(policy, facts)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from relkit.core.codec import encode
 from relkit.core.values import Estimate
-from relkit.datasets.types import Entity, ScriptEntry, When
+from relkit.datasets.types import Entity, ExpectedOutcome, ScriptEntry, When
 from relkit.gate.assumptions import Measured, sentences
 from relkit.gate.facts import facts_of
 from relkit.gate.plan import margins, plan_rules, ratios
@@ -436,3 +436,32 @@ def test_a_script_is_counted_before_anything_is_said() -> None:
     ]
     assert "60 of 72 values" in plans[0].says
     assert "it takes 74" in plans[1].says
+
+
+def test_margins_of_turns_are_those_that_their_scripts_can_decide() -> None:
+    """Equal agents pass at them in 80 %; what mostly comes true is planned by what does not."""
+    entries = (
+        ScriptEntry(turn="u1", audio_filepath="a"),
+        ScriptEntry(turn="u2", audio_filepath="b"),
+    )
+    items = [
+        utterance(
+            f"t{i}",
+            reference="",
+            attributes={"speaker": f"t{i}"},
+            script=entries,
+            expect=ExpectedOutcome(says=("yes",)),
+        )
+        for i in range(60)
+    ]
+    asked = policy(
+        "metric: false_eot_rate, test: non_inferiority, margin: 0.01",
+        "metric: task_success, test: non_inferiority, margin: 0.01",
+    )
+    facts = facts_of(dataset(items), asked.rules)
+    chosen = margins(asked, facts)
+    assert set(chosen) == {"r0", "r1"}
+    assert 0.05 < chosen["r0"] < chosen["r1"] < 0.2  # 120 turns, 60 tasks of the same rate
+    rules = [replace(rule, margin=chosen[rule.id]) for rule in asked.rules]
+    for plan in plan_rules(replace(asked, rules=tuple(rules)), facts):
+        assert (only(plan).equal_passes or 0.0) >= 0.8
