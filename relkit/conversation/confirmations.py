@@ -92,7 +92,7 @@ def _said_before(
 ) -> tuple[float, str] | None:
     """Return when the agent began what it said between two turns, and its words; None without.
 
-    What was cut before the user answered was not heard to its end, and does not count.
+    What was cut before the user answered was not played to its end, and does not count.
     """
     cuts = [
         event.t_ms
