@@ -53,7 +53,7 @@ from relkit.report.shared_numbers import (
 )
 from relkit.report.types import NOT_SHARED, SharedDocument, SharedNumber
 from relkit.rollback.types import RollbackTarget
-from relkit.statistics.intervals import group_sum
+from relkit.statistics.intervals import distinct, group_sum
 from relkit.statistics.rates import RATE_METRICS, RateMetric
 from relkit.statistics.types import ClusterSums, SliceValues
 
@@ -130,6 +130,7 @@ def evaluation_of(records: CardRecords, report: EvalReport) -> CardEvaluation:
         for key, name, shown in rates
         if shown is not None and NOT_SHARED not in scope.named(key)
     )
+    failures = distinct(report.failures, report.repeats)
     return CardEvaluation(
         dataset=shared_name(report.dataset.name),
         dataset_digest=report.dataset.digest,
@@ -145,7 +146,7 @@ def evaluation_of(records: CardRecords, report: EvalReport) -> CardEvaluation:
         coverage=_coverage(report, scope),
         numbers=numbers,
         gaps=tuple(_gaps(records, report, scope, numbers)),
-        failures=_share(records, scope, "failure_rate", report.failures),
+        failures=_share(records, scope, "failure_rate", failures),
         runaways=_share(records, scope, "runaway_rate", report.runaways.count),
         latency=times,
         load=_load(records.load, scope),
@@ -289,7 +290,7 @@ def _share(records: CardRecords, scope: Scope, name: str, events: int) -> Shared
     """Return the share of utterances that failed or ran away.
 
     By its interval where the suite asked for the metric; else the count alone says it: of people's
-    data as fewer than k, or in a band.
+    data as fewer than k, or in a band. ``events`` count an utterance once, as the cell does.
     """
     report, metric = records.report, RATE_METRICS[name]
     everything = None if report is None else overall_if_any(report)

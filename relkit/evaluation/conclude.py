@@ -130,11 +130,12 @@ LOOP_WORDS = 200
 def count_runaways(results: Sequence[Result]) -> Runaways:
     """Return the runaways among results, and what an unseen rate of them would cost.
 
-    Each utterance of the rate that shows nothing with 2.5 % chance is taken to insert 200 words.
+    An utterance counts once, in however many repeats it ran away. Each utterance of the rate that
+    shows nothing with 2.5 % chance is taken to insert 200 words.
     """
     scored = [(result, result.score) for result in results if result.score is not None]
-    count = sum(score.runaway for _, score in scored)
-    loops = sum(score.loop for _, score in scored)
+    count = len({result.id for result, score in scored if score.runaway})
+    loops = len({result.id for result, score in scored if score.loop})
     utterances = len({result.id for result, _ in scored})
     words = sum(score.counts.reference_length for _, score in scored)
     if count or not utterances:
@@ -147,7 +148,8 @@ def count_runaways(results: Sequence[Result]) -> Runaways:
 def hallucinations(results: Sequence[Result]) -> Hallucinations:
     """Return how many words were heard on answered clips whose reference is empty.
 
-    Words per minute are over the clips of known length; None where there is none.
+    A clip counts once, words in all repeats. Words per minute are over the clips of known length;
+    None where there is none.
     """
     empty = [
         (result, result.score.counts.insertions)
@@ -159,8 +161,8 @@ def hallucinations(results: Sequence[Result]) -> Hallucinations:
     timed = [(result.duration, words) for result, words in empty if result.duration]
     minutes = sum(duration for duration, _ in timed) / 60
     return Hallucinations(
-        clips=len(empty),
-        with_words=sum(words > 0 for _, words in empty),
+        clips=len({result.id for result, _ in empty}),
+        with_words=len({result.id for result, words in empty if words > 0}),
         words=sum(words for _, words in empty),
         words_per_minute=sum(words for _, words in timed) / minutes if minutes else None,
     )

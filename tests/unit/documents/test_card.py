@@ -179,6 +179,9 @@ def test_failures_and_runaways_of_people_are_bands() -> None:
     assert card.evaluation is not None
     assert card.evaluation.failures.missing == "20 to 49 utterances"
     assert card.evaluation.failures.value is None
+    again = made(failures=93, repeats=3)
+    assert again.evaluation is not None
+    assert again.evaluation.failures == card.evaluation.failures
 
 
 def test_latency_of_people_needs_a_tail_that_many_bear() -> None:

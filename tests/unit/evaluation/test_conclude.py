@@ -1,5 +1,6 @@
 """Runaways and hallucinations: what was seen, and what could not be seen."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ def test_runaways_and_loops_are_counted() -> None:
         result("e", score=None, unusable="missing"),
     ]
     assert count_runaways(results) == Runaways(count=2, loops=1)
+    again = [replace(item, repeat=k) for item in results for k in range(3)]
+    assert count_runaways(again) == Runaways(count=2, loops=1)
 
 
 @pytest.mark.parametrize("repeats", [1, 3])
@@ -79,6 +82,10 @@ def test_words_on_clips_without_speech_are_counted() -> None:
     ]
     assert hallucinations(results) == Hallucinations(
         clips=3, with_words=2, words=7, words_per_minute=2.0
+    )
+    again = [replace(item, repeat=k) for item in results for k in range(3)]
+    assert hallucinations(again) == Hallucinations(
+        clips=3, with_words=2, words=21, words_per_minute=2.0
     )
 
 
