@@ -1,6 +1,6 @@
 """How often promotion decisions are right: simulated runs through the engine that decides.
 
-    python -m benchmarks.decision_quality [--quick | --whole GATES]
+    python -m benchmarks.decision_quality [--quick | --whole GATES | --repeats GATES]
 
 Two systems answer the same utterances of 4 to 14 words. Speakers' error rates are beta distributed
 with a standard deviation of half their mean; utterances differ in difficulty for both systems
@@ -8,7 +8,8 @@ with a standard deviation of half their mean; utterances differ in difficulty fo
 the shipped ``gates/asr-promotion.yaml`` with its rules about word errors, runaways and failures, at
 the margin that the plan proposes; its accents and noises are one family. Flips are the first 2,000
 of a stream (decisions use 10,000; the third table holds the two against each other). Seeds are
-fixed; the full run takes about twelve minutes of CPU time, the quick one about one.
+fixed; the full run takes about twelve minutes of CPU time, the quick one about one, and ``--repeats
+200`` a quarter of an hour.
 """
 
 import argparse
@@ -41,6 +42,7 @@ from benchmarks.decision_quality.prompts import (
     coverage_rows,
     prompt_rows,
 )
+from benchmarks.decision_quality.repeats import ASKED_HEAD, RARE_HEAD, asked_rows, rare_rows
 from benchmarks.decision_quality.whole import (
     CHANGED_HEAD,
     EQUAL_HEAD,
@@ -61,9 +63,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="how often promotion decisions are right")
     parser.add_argument("--quick", action="store_true", help="fewer gates")
     parser.add_argument("--whole", type=int, metavar="GATES", help="only whole policies, so many")
+    parser.add_argument("--repeats", type=int, metavar="GATES", help="only repeats, so many")
     options = parser.parse_args()
     many = options.whole
     tables = _tables(quick=options.quick) if many is None else _whole(many, many, many, many)
+    if options.repeats is not None:
+        tables = _repeats(options.repeats)
     for title, head, rows in tables:
         print(f"\n{title}\n{head}")
         for row in rows:
@@ -83,6 +88,19 @@ def _whole(most: int, gates: int, changed: int, few: int) -> Iterator[Table]:
         "Whole policies, one slice doubled; all worse by exactly the margin, %",
         CHANGED_HEAD,
         changed_rows(changed, few),
+    )
+
+
+def _repeats(gates: int) -> Iterator[Table]:
+    yield (
+        "Asked again: equal systems | all worse by exactly the margin | one slice doubled, %",
+        ASKED_HEAD,
+        asked_rows(gates),
+    )
+    yield (
+        "Asked again: a candidate that gives no answer to 12 %, at a margin of 12 points, %",
+        RARE_HEAD,
+        rare_rows(10 * gates),
     )
 
 
@@ -153,3 +171,5 @@ def _tables(*, quick: bool) -> Iterator[Table]:
         COVERAGE_HEAD,
         coverage_rows(20 if quick else 1000),
     )
+    if quick:
+        yield from _repeats(1)

@@ -20,7 +20,7 @@ from relkit.gate.evidence import Compared, Evidence, family_count, joined, rule_
 from relkit.gate.policies import parse_policy
 from relkit.gate.types import GatePolicy, Rule, RuleResult, Verdict
 from relkit.statistics.families import test_regressions
-from relkit.statistics.intervals import RateEvidence, estimate_rates, group_sum
+from relkit.statistics.intervals import RateEvidence, distinct, estimate_rates, group_sum
 from relkit.statistics.power import Assumptions, SliceSize, expected_precision, smallest_margin
 from relkit.statistics.rates import RATE_METRICS
 from relkit.statistics.types import ClusterSums, PairedSums, Pairing
@@ -70,19 +70,24 @@ def planned_margin(world: World) -> float:
     return max(0.002, smallest_margin(precision)) if precision is not None else 1.0
 
 
-def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evidence:
+def evidence_of(
+    pairs: PairedSums, rules: tuple[Rule, ...], number: int, by_repeat: ClusterSums | None = None
+) -> Evidence:
     """Return what a gate is given of two runs; ``number`` makes the flips of each gate its own.
+
+    ``by_repeat`` are the candidate's sums by repeat, of runs that asked more than once.
 
     The families are joined as :func:`relkit.gate.decide.judge_all` does, for who judges one rule.
     """
-    own, before = _report(pairs.candidate, number), _report(pairs.baseline, None)
+    rates = RateEvidence(sums=pairs.candidate, by_repeat=by_repeat)
+    own, before = _report(rates, number), _report(RateEvidence(sums=pairs.baseline), None)
     both, names = own.expected, pairs.candidate.slices
     return Evidence(
         candidate=own,
         estimates={item.slice: dict(item.metrics) for item in own.slices},
         utterances={item.slice: item.utterances for item in own.slices},
         specs=frozenset({OVERALL, "accent", "noise"}),
-        rates=RateEvidence(sums=pairs.candidate),
+        rates=rates,
         baseline=Compared(
             report=before,
             pairing=Pairing(
@@ -97,16 +102,17 @@ def evidence_of(pairs: PairedSums, rules: tuple[Rule, ...], number: int) -> Evid
     )
 
 
-def _report(sums: ClusterSums, number: int | None) -> EvalReport:
+def _report(rates: RateEvidence, number: int | None) -> EvalReport:
     """Return the report of a run; None is the baseline, of which only what it counted is used."""
-    found = {} if number is None else _estimates(sums)
+    sums = rates.sums
+    found = {} if number is None else _estimates(rates)
     many = group_sum(sums.columns["utterances"], sums.slice_index, len(sums.slices))
     failures = group_sum(sums.columns["failures"], sums.slice_index, len(sums.slices))
     speakers = np.bincount(sums.slice_index, minlength=len(sums.slices))
     slices = tuple(
         SliceResult(
             slice=name,
-            utterances=int(many[i]),
+            utterances=distinct(many[i], sums.repeats),
             clusters=int(speakers[i]),
             failures=int(failures[i]),
             counts=ErrorCounts(),
@@ -125,7 +131,7 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
             revision=None,
             dirty=None,
             digest=_DIGEST,
-            utterances=int(many[0]),
+            utterances=distinct(many[0], sums.repeats),
         ),
         normalizer=Named(name="english", digest=_DIGEST),
         scorer="simulated",
@@ -135,7 +141,7 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
         scored=int(many[0]),
         failures=int(failures[0]),
         unusable=0,
-        repeats=1,
+        repeats=sums.repeats,
         load=_DIGEST,
         slices=slices,
         masking=(),
@@ -149,9 +155,8 @@ def _report(sums: ClusterSums, number: int | None) -> EvalReport:
     )
 
 
-def _estimates(sums: ClusterSums) -> dict[str, tuple[Estimate, ...]]:
-    given = RateEvidence(sums=sums)
-    return {name: estimate_rates(RATE_METRICS[name], given) for name in METRICS}
+def _estimates(rates: RateEvidence) -> dict[str, tuple[Estimate, ...]]:
+    return {name: estimate_rates(RATE_METRICS[name], rates) for name in METRICS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +175,11 @@ class Judged:
         return next(item for item in self.results if (item.rule, item.slice) == (rule, key))
 
 
-def judged(policy: GatePolicy, pairs: PairedSums, number: int) -> Judged:
+def judged(
+    policy: GatePolicy, pairs: PairedSums, number: int, by_repeat: ClusterSums | None = None
+) -> Judged:
     """Return what ``relkit gate`` would say of two runs."""
-    results = judge_all(policy, evidence_of(pairs, policy.rules, number), now=_NOW)
+    results = judge_all(policy, evidence_of(pairs, policy.rules, number, by_repeat), now=_NOW)
     return Judged(verdict=decide(policy, results).verdict, results=results)
 
 

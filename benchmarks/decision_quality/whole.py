@@ -69,21 +69,21 @@ def equal_rows(most: int, gates: int, open_: list[str]) -> Iterator[str]:
     together = Counter[str]()
     for number, world in enumerate(WORLDS):
         many = most if number < MOST else gates
-        found = list(_gates(world, many, np.random.default_rng([1, number]), number))
+        found = list(gates_of(world, many, np.random.default_rng([1, number]), number))
         counted = Counter(one.verdict.value for one in found)
         together.update(counted)
         failing = Counter(rule for one in found for rule in _with(one, Verdict.FAIL))
         undecided = [one for one in found if one.verdict is not Verdict.FAIL]
         lacking = Counter(rule for one in undecided for rule in _with(one, Verdict.INCONCLUSIVE))
         yield (
-            f"{world.name:28} {100 * planned_margin(world):6.2f} {_shares(counted, many)}"
+            f"{world.name:28} {100 * planned_margin(world):6.2f} {shares_of(counted, many)}"
             + "".join(percent(failing[rule], many) for rule in (*RULES, "bounds"))
         )
         open_.append(
             f"{world.name:28}"
             + "".join(percent(lacking[rule], many) for rule in (*RULES, "bounds"))
         )
-    yield f"{'all worlds':35} {_shares(together, together.total())}"
+    yield f"{'all worlds':35} {shares_of(together, together.total())}"
 
 
 def changed_rows(most: int, gates: int) -> Iterator[str]:
@@ -91,10 +91,10 @@ def changed_rows(most: int, gates: int) -> Iterator[str]:
     for number, world in enumerate(WORLDS):
         random = np.random.default_rng([2, number])
         doubled, margins = (most // 2, most) if number < MOST else (gates, gates)
-        twice = list(_gates(world, doubled, random, number, ratio=2.0))
+        twice = list(gates_of(world, doubled, random, number, ratio=2.0))
         found = sum(one.at("wer-accents", "accent=0").verdict is Verdict.FAIL for one in twice)
         first = Counter(one.verdict.value for one in twice)
-        edge = list(_gates(world, margins, random, number, worse=planned_margin(world)))
+        edge = list(gates_of(world, margins, random, number, worse=planned_margin(world)))
         second = Counter(one.verdict.value for one in edge)
         yield (
             f"{world.name:28} {doubled:7d} {percent(found, doubled)}"
@@ -104,7 +104,7 @@ def changed_rows(most: int, gates: int) -> Iterator[str]:
         )
 
 
-def _gates(
+def gates_of(
     world: World,
     many: int,
     random: np.random.Generator,
@@ -113,11 +113,12 @@ def _gates(
     worse: float = 0.0,
     ratio: float = 1.0,
 ) -> Iterator[Judged]:
+    """Yield so many gates of the shipped policy over runs of a world."""
     policy = default_policy(planned_margin(world))
     with fewer_flips():
         for k in range(many):
-            pairs = draw(world, random, worse=worse, ratio=ratio).pairs()
-            yield judged(policy, pairs, 10_000 * number + k)
+            drawn = draw(world, random, worse=worse, ratio=ratio)
+            yield judged(policy, drawn.pairs(), 10_000 * number + k, drawn.by_repeat())
 
 
 def _with(one: Judged, verdict: Verdict) -> list[str]:
@@ -126,7 +127,7 @@ def _with(one: Judged, verdict: Verdict) -> list[str]:
     return [*(r for r in RULES if r in rules), *(["bounds"] if rules - set(RULES) else [])]
 
 
-def _shares(counted: Counter[str], many: int) -> str:
+def shares_of(counted: Counter[str], many: int) -> str:
     """Return gates, the shares of verdicts, and the standard error of the failed ones."""
     other = many - counted["fail"] - counted["inconclusive"] - counted["pass"]
     if other:

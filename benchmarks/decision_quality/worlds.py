@@ -29,7 +29,8 @@ class World:
     speakers, the first ones, say 30 times as much. ``prompts``: so many texts are read by all in
     turn, 0 where none is read twice. They differ in difficulty as utterances do elsewhere, and in
     how many errors each system has to itself: ``by_prompt`` is the sd of the log of that, the same
-    for all who read.
+    for all who read. Each utterance is asked ``repeats`` times, and ``unsteady`` is the chance that
+    a system's own errors are drawn anew for another repeat; loops and failures come back.
     """
 
     name: str
@@ -50,6 +51,8 @@ class World:
     heavy: int = 0
     prompts: int = 0
     by_prompt: float = 0.5
+    repeats: int = 1
+    unsteady: float = 0.0
 
     @property
     def clusters(self) -> int:
@@ -59,10 +62,11 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """Utterances (U,): slice, noise, speaker, words, and what the two systems made of them.
+    """Answers (U,): slice, noise, speaker, words, and what the two systems made of them.
 
-    ``loops`` and ``failed`` are those of candidate and baseline (2, U). ``prompt`` is the text that
-    was read, empty where none is read twice.
+    Those of a repeat stand together, the utterances in the same order in each. ``loops`` and
+    ``failed`` are those of candidate and baseline (2, U). ``prompt`` is the text that was read,
+    empty where none is read twice.
     """
 
     world: World
@@ -105,6 +109,14 @@ class Draw:
                 systems[k] = replace(systems[k], by_prompt=shared)
         return PairedSums(candidate=systems[0], baseline=systems[1], clusters=clusters)
 
+    def by_repeat(self) -> ClusterSums | None:
+        """Return the candidate's sums of the whole by repeat, None where there is one."""
+        if self.world.repeats == 1:
+            return None
+        each = len(self.slice) // self.world.repeats
+        repeat = np.repeat(np.arange(self.world.repeats), each)
+        return self._sums((OVERALL,), repeat, self.world.repeats)[0]
+
     def _sums(self, slices: tuple[str, ...], cell: IntArray, width: int) -> list[ClusterSums]:
         """Return the sums of both systems by ``cell`` (U times the cuts,): slice * width + part."""
         number, place = np.unique(cell, return_inverse=True)
@@ -131,6 +143,7 @@ class Draw:
                     "runaways": sums(self.loops[k]),
                     "failures": sums(self.failed[k]),
                 },
+                repeats=self.world.repeats,
             )
             for k, errors in enumerate((self.candidate, self.baseline))
         ]
@@ -169,32 +182,52 @@ def draw(
         own_errors = random.standard_normal((2, world.prompts)) * world.by_prompt
         alone = np.exp(own_errors - world.by_prompt**2 / 2)[:, prompt]
     shared = random.binomial(words, p * (1.0 - world.discordance))
-    errors = [
-        shared
-        + random.binomial(words, np.minimum(1.0, p * world.discordance * taste[speaker] * alone[k]))
+    own_p = [
+        np.minimum(1.0, p * world.discordance * taste[speaker] * alone[k])
         for k, taste in enumerate(_tastes(world, random))
     ]
     extra = np.minimum(1.0, p * (worse / world.rate + np.where(slice_ == 0, ratio - 1.0, 0.0)))
-    errors[0] = errors[0] + random.binomial(words, extra)
+    errors = _answers(random, shared, words, (*own_p, extra))
     loops = random.random((2, len(cell))) < world.loops
     if world.bursts:
         lost = random.random((2, world.clusters)) < world.bursts
         loops |= lost[:, speaker] & (random.random((2, len(cell))) < LOST)
-    capped = np.where(loops, words, np.minimum(words, errors))
     failed = np.zeros((2, len(cell)))
     failed[1] = random.random(len(cell)) < world.failing
+    noise = random.integers(0, len(NOISES), len(cell))
+    asked = [errors]
+    for _ in range(1, world.repeats):
+        other = _answers(random, shared, words, (*own_p, extra))
+        asked.append(np.where(random.random(other.shape) < world.unsteady, other, errors))
+    times = world.repeats
+    every = np.concatenate(asked, axis=1)
+    words, failed, loops = np.tile(words, times), np.tile(failed, times), np.tile(loops, times)
+    capped = np.where(loops, words, np.minimum(words, every))
     return Draw(
         world=world,
-        slice=slice_,
-        noise=random.integers(0, len(NOISES), len(cell)),
-        speaker=speaker,
+        slice=np.tile(slice_, times),
+        noise=np.tile(noise, times),
+        speaker=np.tile(speaker, times),
         words=words.astype(np.float64),
         candidate=capped[0].astype(np.float64),
         baseline=np.where(failed[1] > 0, 0, capped[1]).astype(np.float64),
-        loops=loops.astype(np.float64) if not world.bursts else np.zeros((2, len(cell))),
+        loops=loops.astype(np.float64) if not world.bursts else np.zeros(loops.shape),
         failed=failed,
-        prompt=prompt,
+        prompt=np.tile(prompt, times),
     )
+
+
+def _answers(
+    random: np.random.Generator, shared: IntArray, words: IntArray, own: tuple[FloatArray, ...]
+) -> IntArray:
+    """Return the errors of both systems (2, U) in one asking.
+
+    ``own`` are the chances of a word to be an error of the candidate, of the baseline, and of the
+    candidate because it is worse.
+    """
+    errors = [shared + random.binomial(words, chance) for chance in own[:2]]
+    errors[0] = errors[0] + random.binomial(words, own[2])
+    return np.stack(errors)
 
 
 def _tastes(world: World, random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
