@@ -16,15 +16,15 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
 from relkit.core.errors import BackendUnavailable, RelkitError, describe_exit
-from relkit.core.wording import counted, limit
+from relkit.core.wording import limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
+from relkit.evaluation.pool import ClipTask, predictions
 from relkit.evaluation.ports import SpeechSystem
 
 _NUMPY = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -71,25 +71,6 @@ START_S = 300.0
 
 END_S = 4.0
 """How long a worker may take to close its system, which may have programs of its own to end."""
-
-_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
-"""The pause before the first, second … retry; the last one also serves later ones."""
-
-
-@dataclass(slots=True, kw_only=True)
-class ClipTask:
-    """A clip on its way, and how often it was asked."""
-
-    id: str
-    repeat: int
-    clip: Clip
-    attempts: int = 0
-
-    @property
-    def pause_s(self) -> float:
-        """How long a worker waits before it asks again."""
-        last = len(_PAUSES_S) - 1
-        return _PAUSES_S[min(self.attempts - 2, last)] if self.attempts > 1 else 0.0
 
 
 class Worker:
@@ -223,69 +204,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-UNREACHABLE_IN_A_ROW = 10
-"""After so many predictions that found nobody, the run ends instead of counting on."""
-
-LOST_IN_A_ROW = 20
-"""After so many workers lost without an outcome in between, the run ends."""
-
-_LOST = (FailureReason.CRASHED, FailureReason.TIMEOUT)
-
-
-@dataclass(slots=True)
-class HeldBack:
-    """Holds predictions back as long as a later run should rather ask them again.
-
-    These are unreachable ones until somebody answers, and lost workers until one has ever answered.
-    """
-
-    held: list[Prediction] = field(default_factory=list)
-    answered: bool = False
-
-    def released(self, prediction: Prediction, *, lost: int) -> Iterator[Prediction]:
-        """Yield what is certain to be a result; ``lost`` is how many workers were lost in a row.
-
-        Raises BackendUnavailable once there is no hope.
-        """
-        reason = prediction.outcome.reason if isinstance(prediction.outcome, Failure) else None
-        unreachable = reason is FailureReason.UNREACHABLE
-        if unreachable or (lost and reason in _LOST and not self.answered):
-            self.held.append(prediction)
-        else:
-            self.answered = self.answered or reason not in _LOST
-            yield from self._let_go()
-            yield prediction
-        if lost >= LOST_IN_A_ROW:
-            raise BackendUnavailable(
-                f"the system crashed or hung {lost} times in a row",
-                hint="try one clip by hand; a longer timeout_s may help",
-            )
-        if unreachable and len(self.held) >= UNREACHABLE_IN_A_ROW:
-            raise self._nobody()
-
-    def rest(self) -> Iterator[Prediction]:
-        """Yield what is still held; raises BackendUnavailable where nobody was ever reached."""
-        if self.held and not self.answered and all(map(_is_unreachable, self.held)):
-            raise self._nobody()
-        yield from self._let_go()
-
-    def _let_go(self) -> Iterator[Prediction]:
-        held, self.held = self.held, []
-        yield from held
-
-    def _nobody(self) -> BackendUnavailable:
-        clips = counted(sum(map(_is_unreachable, self.held)), "clip")
-        return BackendUnavailable(
-            f"the endpoint of the system could not be reached for {clips} in a row",
-            hint="check that it runs and that base_url is right, then resume the run",
-        )
-
-
-def _is_unreachable(prediction: Prediction) -> bool:
-    outcome = prediction.outcome
-    return isinstance(outcome, Failure) and outcome.reason is FailureReason.UNREACHABLE
-
-
 _GRACE_S = 2.0
 """How much longer than its time-out a call may take before its worker is killed, in seconds.
 
@@ -327,60 +245,25 @@ class ProcessExecutor:
     def predict(self, clips: Iterable[tuple[str, int, Clip]]) -> Iterator[Prediction]:
         """Yield a prediction per (utterance id, repeat, clip), in the order they are finished.
 
-        Raises the RelkitError with which a system could not be built, and BackendUnavailable where
-        it cannot be reached or never answers: the predictions that show it are then held back, so
-        that a later run asks again.
+        Raises as :func:`relkit.evaluation.pool.predictions` does.
         """
-        tasks = (ClipTask(id=name, repeat=repeat, clip=clip) for name, repeat, clip in clips)
-        held_back = HeldBack()
-        pool = _Pool(self._build, jobs=self._jobs, limit_s=self._timeout_s + self._grace_s)
+        pool = _Pool(
+            self._build, jobs=self._jobs, limit_s=self._timeout_s + self._grace_s, load=self._load
+        )
         with pool.running():
-            for task, outcome in self._outcomes(pool, tasks):
-                if isinstance(outcome, Failure) and outcome.reason is FailureReason.TIMEOUT:
-                    detail = f"no answer in {limit(self._timeout_s, 's')}"
-                    outcome = replace(outcome, detail=detail)  # noqa: PLW2901 - as users read it
-                prediction = Prediction(
-                    id=task.id,
-                    repeat=task.repeat,
-                    outcome=outcome,
-                    attempts=task.attempts,
-                    load=self._load,
-                )
-                yield from held_back.released(prediction, lost=pool.lost_in_a_row)
-        yield from held_back.rest()
-
-    def _outcomes(
-        self, pool: "_Pool", tasks: Iterator[ClipTask]
-    ) -> Iterator[tuple[ClipTask, Answer | Failure]]:
-        """Keep the workers busy until every task has its outcome."""
-        waiting: deque[ClipTask] = deque()
-        more = True
-        while True:
-            pool.hand_out(waiting)
-            # Taking the next clip decodes it: our work for the time in which the workers are busy.
-            ahead = more and len(waiting) < self._jobs
-            if ahead:
-                task = next(tasks, None)
-                more = task is not None
-                if task is not None:
-                    waiting.append(task)
-            elif not waiting and not pool.busy:
-                return
-            for done, outcome in pool.finished(wait=not ahead):
-                again = isinstance(outcome, Failure) and outcome.retryable
-                if again and done.attempts <= self._retries:
-                    waiting.appendleft(done)
-                else:
-                    yield done, outcome
+            yield from predictions(
+                pool, clips, jobs=self._jobs, timeout_s=self._timeout_s, retries=self._retries
+            )
 
 
 class _Pool:
     """The workers, started one by one as there is work for them."""
 
-    def __init__(self, build: Build, *, jobs: int, limit_s: float) -> None:
+    def __init__(self, build: Build, *, jobs: int, limit_s: float, load: str) -> None:
         self._build = build
         self._jobs = jobs
         self._limit_s = limit_s
+        self._load = load
         self._workers: list[Worker] = []
         self.lost_in_a_row = 0
 
@@ -423,7 +306,7 @@ class _Pool:
             late = time.monotonic() >= worker.deadline
             task = worker.task
             if (worker.pipe in ready or late) and task and (outcome := worker.result()):
-                worker.task = None
+                worker.task, task.load = None, self._load
                 if worker.alive:
                     self.lost_in_a_row = 0
                 else:

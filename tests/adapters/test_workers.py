@@ -13,14 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from relkit.adapters.workers import (
-    LOST_IN_A_ROW,
-    UNREACHABLE_IN_A_ROW,
-    ProcessExecutor,
-    threads_per_job,
-)
+from relkit.adapters.workers import ProcessExecutor, threads_per_job
 from relkit.core.errors import BackendUnavailable, InvalidInput
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
+from relkit.evaluation.pool import LOST_IN_A_ROW, UNREACHABLE_IN_A_ROW
 from tests.fakes import EchoSystem, tone, tones
 
 ROOT = Path(__file__).resolve().parents[2]
