@@ -4,8 +4,7 @@ A conversation that the harness was late for says nothing of the system: it is h
 alone, and is unusable if that is late, too.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,14 +70,16 @@ def converse(
 
     by_key = {(item.id, i): (item, i) for item, i in missing}
     holding = _Holding(system, recordings, folder, limit_ms)
-    for outcome in holding.outcomes(missing, scripts, held.executor):
+
+    def take_if_paced(outcome: Outcome) -> None:
         prediction = outcome.prediction
         if prediction is not None and _lateness(prediction.outcome) > limit_ms:
             late.append(by_key[outcome.id, outcome.repeat])
         else:
             take(outcome)
-    for outcome in holding.outcomes(late, scripts, held.alone):
-        take(outcome)
+
+    holding.hold(missing, scripts, held.executor, take_if_paced)
+    holding.hold(late, scripts, held.alone, take)
     return [done[item.id, i] for item, i in items], len(late)
 
 
@@ -153,31 +154,29 @@ class _Holding:
     recordings: RecordingFiles
     folder: Path
     limit_ms: float
-    _settled: deque[Outcome] = field(default_factory=deque)
     _asked: dict[Key, str] = field(default_factory=dict)
 
-    def outcomes(
+    def hold(
         self,
         missing: Sequence[tuple[Utterance, int]],
         scripts: _Scripts,
         executor: AskingSystem[ConversationScript],
-    ) -> Iterator[Outcome]:
-        """Yield an outcome per conversation, in the order in which they become known."""
-        for prediction in executor.predict(self._feed(missing, scripts)):
-            while self._settled:
-                yield self._settled.popleft()
-            yield self._held(prediction)
-        yield from self._settled
-        self._settled.clear()
+        take: Callable[[Outcome], None],
+    ) -> None:
+        """Hand an outcome per conversation to ``take``, in the order in which they become known."""
+        for prediction in executor.predict(self._feed(missing, scripts, take)):
+            take(self._held(prediction))
 
     def _feed(
-        self, missing: Sequence[tuple[Utterance, int]], scripts: _Scripts
+        self,
+        missing: Sequence[tuple[Utterance, int]],
+        scripts: _Scripts,
+        take: Callable[[Outcome], None],
     ) -> Iterator[tuple[str, int, ConversationScript]]:
         for utterance, repeat in missing:
             script = scripts.script(utterance)
             if isinstance(script, Unusable):
-                unusable = Outcome(id=utterance.id, repeat=repeat, unusable=script)
-                self._settled.append(unusable)
+                take(Outcome(id=utterance.id, repeat=repeat, unusable=script))
                 continue
             key = self._key(script, repeat)
             answer = self.recordings.fetch(key, self.folder)
@@ -190,7 +189,7 @@ class _Holding:
                     cached=True,
                     load=self.system.load_digest,
                 )
-                self._settled.append(_outcome(prediction))
+                take(_outcome(prediction))
                 continue
             self._asked[utterance.id, repeat] = key
             yield utterance.id, repeat, script

@@ -41,16 +41,19 @@ def predict(
     items = [(item, repeat) for repeat in range(run.header.repeats) for item in utterances]
     done = journalled(run, {(item.id, repeat) for item, repeat in items})
     missing = [(item, repeat) for item, repeat in items if (item.id, repeat) not in done]
-    if system.recorded is not None:
-        arriving = _recorded(missing, system, system.recorded)
-    elif system.executor is not None:
-        limit = run.header.suite.max_audio_s
-        asking = Asking(run.header.candidate.digest, audio, cache, root, limit)
-        arriving = asking.outcomes(missing, system.executor)
-    for outcome in arriving:
+
+    def take(outcome: Outcome) -> None:
         run.append(outcome)
         done[outcome.id, outcome.repeat] = outcome
         progress(len(done), len(items))
+
+    if system.recorded is not None:
+        for outcome in _recorded(missing, system, system.recorded):
+            take(outcome)
+    elif system.executor is not None:
+        limit = run.header.suite.max_audio_s
+        asking = Asking(run.header.candidate.digest, audio, cache, root, limit)
+        asking.ask(missing, system.executor, take)
     return [done[item.id, repeat] for item, repeat in items]
 
 
@@ -99,32 +102,34 @@ class Asking:
     root: str
     limit_s: float
     look: Look | None = None
-    _known: list[Outcome] = field(default_factory=list)
     _asked: dict[Key, tuple[str, float]] = field(default_factory=dict)
 
-    def outcomes(
-        self, missing: Sequence[tuple[Utterance, int]], executor: Executor
-    ) -> Iterator[Outcome]:
-        """Yield an outcome per item, in the order in which they become known."""
-        for prediction in executor.predict(self._clips(missing)):
-            yield from self._settled()
-            yield self._answered(prediction)
-        yield from self._settled()
+    def ask(
+        self,
+        missing: Sequence[tuple[Utterance, int]],
+        executor: Executor,
+        take: Callable[[Outcome], None],
+    ) -> None:
+        """Hand an outcome per item to ``take``, in the order in which they become known.
+
+        What needs nobody's answer is known as soon as it was looked at, also while the executor
+        waits for its next clip: a run whose answers are all cached goes on line by line.
+        """
+        for prediction in executor.predict(self._clips(missing, take)):
+            take(self._answered(prediction))
         self.cache.flush()
 
-    def _settled(self) -> Iterator[Outcome]:
-        while self._known:
-            yield self._known.pop(0)
-
-    def _clips(self, missing: Sequence[tuple[Utterance, int]]) -> Iterator[tuple[str, int, Clip]]:
+    def _clips(
+        self, missing: Sequence[tuple[Utterance, int]], take: Callable[[Outcome], None]
+    ) -> Iterator[tuple[str, int, Clip]]:
         for utterance, repeat in missing:
             clip = self.audio.read(self.root, utterance.audio, max_s=self.limit_s)
             if isinstance(clip, Unusable):
-                self._known.append(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
+                take(Outcome(id=utterance.id, repeat=repeat, unusable=clip))
             elif self.look and (settled := self.look(utterance, repeat, clip)) is not None:
-                self._known.append(settled)
+                take(settled)
             elif (earlier := self._earlier(utterance.id, repeat, clip)) is not None:
-                self._known.append(earlier)
+                take(earlier)
             else:
                 self._asked[utterance.id, repeat] = clip.digest, clip.duration_s
                 yield utterance.id, repeat, clip

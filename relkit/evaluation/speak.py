@@ -3,7 +3,7 @@
 The recogniser's floor: what it gets wrong by itself, on the dataset's own recordings.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -134,8 +134,14 @@ def speak(
     limit = run.header.suite.max_audio_s
     listening = _Listening(dict(done))
     unheard = [listening.clip(u, r) for u, r in items if _clip_of(done[u.id, r]) is not None]
-    for outcome in listening.outcomes(unheard, trip.recogniser, audio, cache, str(folder), limit):
-        take(outcome)
+    if trip.recogniser.executor is not None and unheard:
+        digest = trip.recogniser.candidate.digest
+        asking = Asking(digest, audio, cache, str(folder), limit, listening.look)
+        asking.ask(
+            unheard,
+            trip.recogniser.executor,
+            lambda transcribed: take(listening.settled(transcribed)),
+        )
     return [done[item.id, repeat] for item, repeat in items]
 
 
@@ -189,24 +195,7 @@ class _Listening:
         path = _clip_of(self.spoken[utterance.id, repeat]) or ""
         return replace(utterance, audio=AudioSpan(path=path)), repeat
 
-    def outcomes(
-        self,
-        clips: Sequence[tuple[Utterance, int]],
-        recogniser: SystemUnderTest,
-        audio: AudioReader,
-        cache: PredictionCache,
-        root: str,
-        limit_s: float,
-    ) -> Iterator[Outcome]:
-        """Yield the final outcome of each clip, in the order in which they become known."""
-        if recogniser.executor is None or not clips:
-            return
-        digest = recogniser.candidate.digest
-        asking = Asking(digest, audio, cache, root, limit_s, self._look)
-        for transcribed in asking.outcomes(clips, recogniser.executor):
-            yield self._settled(transcribed)
-
-    def _look(self, utterance: Utterance, repeat: int, clip: Clip) -> Outcome | None:
+    def look(self, utterance: Utterance, repeat: int, clip: Clip) -> Outcome | None:
         """Measure a clip; a silent one needs no recogniser, which might hear words in it."""
         key = utterance.id, repeat
         facts = audio_facts(clip.samples, clip.sample_rate)
@@ -235,7 +224,7 @@ class _Listening:
             duration=None if clip is None else clip.duration_s,
         )
 
-    def _settled(self, transcribed: Outcome) -> Outcome:
+    def settled(self, transcribed: Outcome) -> Outcome:
         key = transcribed.id, transcribed.repeat
         if transcribed.unusable is not None:
             return self._failed(key, FailureReason.BAD_AUDIO, transcribed.unusable.reason.value)
@@ -284,8 +273,10 @@ def recogniser_floor(
     suite, root = planned.suite, planned.dataset.root
     asking = Asking(recogniser.candidate.digest, audio, cache, root, suite.max_audio_s)
     by_id = {item.id: item for item in planned.utterances}
+    outcomes: list[Outcome] = []
+    asking.ask([(item, 0) for item in planned.utterances], recogniser.executor, outcomes.append)
     results = score_outcomes(
-        list(asking.outcomes([(item, 0) for item in planned.utterances], recogniser.executor)),
+        outcomes,
         by_id,
         suite=suite,
         normalizer=planned.normalizer,
