@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from relkit.canary.types import CanaryReport
@@ -88,6 +88,7 @@ def evaluate(
     repeat: int | None = None,
     resume: str | None = None,
     jobs: int = 1,
+    executor: Literal["local", "ray"] = "local",
     fresh: bool = False,
     limit: int | None = None,
     stderr: bool = False,
@@ -108,6 +109,7 @@ def evaluate(
         repeat=repeat,
         resume=resume,
         jobs=jobs,
+        executor=executor,
         fresh=fresh,
         limit=limit,
         stderr=stderr,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,10 @@ def evaluate(
     jobs: Annotated[
         int, typer.Option("--jobs", min=1, max=256, help="Processes, each with its own system.")
     ] = 1,
+    executor: Annotated[
+        Literal["local", "ray"],
+        typer.Option("--executor", help="Decode here, or on the Ray cluster of RAY_ADDRESS."),
+    ] = "local",
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Ask for everything again; use no stored answer.")
     ] = False,
@@ -73,6 +77,7 @@ def evaluate(
         repeat=repeat,
         resume=resume,
         jobs=jobs,
+        executor=executor,
         fresh=fresh,
         limit=limit,
         stderr=stderr,

@@ -48,7 +48,14 @@ from relkit.evaluation.speak import (
     spoken_clips,
 )
 from relkit.evaluation.suites import suite_digest
-from relkit.evaluation.types import EvalReport, Outcome, RunHeader, Scalar, Suite
+from relkit.evaluation.types import (
+    EvalReport,
+    ExecutorKind,
+    Outcome,
+    RunHeader,
+    Scalar,
+    Suite,
+)
 from relkit.safety.exchanges import AgentTools
 from relkit.scoring.types import Normalizer
 
@@ -59,9 +66,9 @@ class EvalOptions:
 
     ``replay`` measures the conversations of another run again, and speaks to nobody.
     ``repeat`` asks for every clip so often, ``resume`` goes on with an interrupted run, ``jobs``
-    processes decode, ``fresh`` uses no stored answer, ``limit`` takes so many utterances only,
-    ``stderr`` shows what the program of a system writes there, and ``allow_remote`` lets audio go
-    to a socket on another machine.
+    processes decode, or with the ``executor`` ray actors of a cluster, ``fresh`` uses no stored
+    answer, ``limit`` takes so many utterances only, ``stderr`` shows what the program of a system
+    writes there, and ``allow_remote`` lets audio go to a socket on another machine.
     """
 
     suite: str
@@ -69,6 +76,7 @@ class EvalOptions:
     repeat: int | None = None
     resume: str | None = None
     jobs: int = 1
+    executor: ExecutorKind = "local"
     fresh: bool = False
     limit: int | None = None
     stderr: bool = False
@@ -230,7 +238,10 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
 def _way_on(options: EvalOptions, header: RunHeader) -> str:
     system = [word for option in options.system for word in ("--system", option)]
     remote = ["--allow-remote"] if options.allow_remote else []
-    return shlex.join(["relkit", "eval", options.suite, *system, *remote, "--resume", header.run])
+    executor = ["--executor", options.executor] if options.executor != "local" else []
+    return shlex.join(
+        ["relkit", "eval", options.suite, *system, *remote, *executor, "--resume", header.run]
+    )
 
 
 def _measure(

@@ -257,6 +257,9 @@ class Command(System):
     run: Name
 
 
+ExecutorKind = Literal["local", "ray"]
+"""Who asks a system: processes of this machine, or actors of a Ray cluster."""
+
 ConversationProtocol = Literal["pcm", "twilio", "rtvi", "openai-realtime"]
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
     from relkit.evaluation.listing import ListedRun
     from relkit.evaluation.ports import RecordingFiles, RunTracker
-    from relkit.evaluation.types import EvalReport, RunHeader
+    from relkit.evaluation.types import EvalReport, ExecutorKind, RunHeader
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.shared_numbers import Sharing
@@ -96,32 +96,36 @@ def eval_ports(
     workspace: Workspace,
     *,
     jobs: int = 1,
+    executor: "ExecutorKind" = "local",
     fresh: bool = False,
     show_stderr: bool = False,
     allow_remote: bool = False,
 ) -> Iterator["EvalPorts"]:
     """Give the ports of an evaluation; what they hold open is closed with the block.
 
-    ``jobs`` processes decode, and score the quality of audio where a suite asks for it. ``fresh``
-    uses no answer of an earlier run, ``show_stderr`` shows what a program complains about,
-    ``allow_remote`` lets a suite name a socket on another machine.
+    ``jobs`` processes decode, or with the ``executor`` ray actors of a cluster; processes score the
+    quality of audio where a suite asks for it. ``fresh`` uses no answer of an earlier run,
+    ``show_stderr`` shows what a program complains about, ``allow_remote`` lets a suite name a
+    socket on another machine.
     """
     from relkit.adapters.audio import SoundfileReader
     from relkit.adapters.caches import SqlitePredictionCache
     from relkit.adapters.duckdb.results import DuckDBSlices
     from relkit.adapters.workspace import SystemClock, versions
     from relkit.evaluation.evaluate import EvalPorts
-    from relkit.wiring.systems import quality_ports, system_under_test
+    from relkit.wiring.systems import Workers, quality_ports, system_under_test
 
     suites = suite_files(workspace)
-    with SqlitePredictionCache(workspace.cache / "predictions.sqlite", fresh=fresh) as cache:
+    workers = Workers(jobs, executor, workspace.environment)
+    predictions = SqlitePredictionCache(workspace.cache / "predictions.sqlite", fresh=fresh)
+    with predictions as cache, closing(workers):
         yield EvalPorts(
             suites=suites,
             normalizers=normalizer_files(workspace),
             system=partial(
                 system_under_test,
                 workspace,
-                jobs=jobs,
+                workers=workers,
                 show_stderr=show_stderr,
                 allow_remote=allow_remote,
             ),
@@ -188,6 +192,7 @@ def evaluate(workspace: Workspace, options: "EvalOptions", progress: "Progress")
     with eval_ports(
         workspace,
         jobs=options.jobs,
+        executor=options.executor,
         fresh=options.fresh,
         show_stderr=options.stderr,
         allow_remote=options.allow_remote,

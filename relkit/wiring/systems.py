@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -35,6 +35,7 @@ from relkit.evaluation.types import (
     Command,
     DemoAgent,
     Espeak,
+    ExecutorKind,
     FasterWhisper,
     Flite,
     Hibari,
@@ -51,6 +52,7 @@ from relkit.evaluation.types import (
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
+    from relkit.adapters.ray_cluster import ClusterWorker, RayCluster
     from relkit.adapters.systems.voice_ws import WriteRecording
     from relkit.evaluation.ports import SpeechEngine
     from relkit.evaluation.quality import QualityPorts
@@ -62,11 +64,46 @@ QUALITY_TIMEOUT_S = 600.0
 """How long the quality of one clip may take in s, loading the models aside."""
 
 
+@dataclass(slots=True)
+class Workers:
+    """Who is asked: ``jobs`` processes of this machine, or actors of a Ray cluster.
+
+    The cluster is joined when it is first needed, and left with :meth:`close`.
+    """
+
+    jobs: int = 1
+    executor: ExecutorKind = "local"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _joined: "list[RayCluster]" = field(default_factory=list)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a worker gets, where its system does not say it."""
+        from relkit.adapters.workers import threads_per_job
+
+        return 1 if self.executor == "ray" else threads_per_job(self.jobs)
+
+    def cluster(self) -> "RayCluster | None":
+        """Return the cluster, None for processes; raises as :class:`RayCluster` does."""
+        if self.executor == "local":
+            return None
+        if not self._joined:
+            from relkit.adapters.ray_cluster import RayCluster
+
+            self._joined.append(RayCluster(self.environment))
+        return self._joined[0]
+
+    def close(self) -> None:
+        """Leave the cluster, if it was joined."""
+        while self._joined:
+            self._joined.pop().close()
+
+
 def system_under_test(
     workspace: Workspace,
     suite: Suite,
     *,
-    jobs: int,
+    workers: Workers,
     show_stderr: bool = False,
     allow_remote: bool = False,
 ) -> SystemUnderTest:
@@ -75,21 +112,26 @@ def system_under_test(
     ``show_stderr`` lets the standard error of a program pass to ours. Raises UsageError for a
     socket on another machine, unless ``allow_remote``.
     """
+    if workers.executor == "ray" and suite.task in {"tts", "turn"}:
+        raise UsageError(
+            f"--executor ray does not serve the task {suite.task} yet",
+            hint="leave it out: it runs on this machine",
+        )
     if suite.task == "tts":
-        return speaking_system(workspace, suite, jobs=jobs, show_stderr=show_stderr)
+        return speaking_system(workspace, suite, workers=workers, show_stderr=show_stderr)
     match suite.system:
         case Recorded():
             return _recorded(workspace, suite.system, suite.task)
         case FasterWhisper():
-            return _faster_whisper(workspace, suite.system, suite, jobs)
+            return _faster_whisper(workspace, suite.system, suite, workers)
         case OpenAIHttp():
-            return _openai_http(workspace, suite.system, jobs)
+            return _openai_http(workspace, suite.system, workers)
         case AsrWs() | VoiceWs() | DemoAgent():
-            return _over_socket(workspace, suite, jobs=jobs, allow_remote=allow_remote)
+            return _over_socket(workspace, suite, workers=workers, allow_remote=allow_remote)
         case Command():
             talks = suite.task == "turn"
             return (conversing_system if talks else _command)(
-                workspace, suite.system, jobs=jobs, show_stderr=show_stderr
+                workspace, suite.system, workers=workers, show_stderr=show_stderr
             )
     raise InvalidInput(wrong_kind(suite.system.kind, suite.task))
 
@@ -116,14 +158,13 @@ def _recorded(workspace: Workspace, system: Recorded, task: Task) -> SystemUnder
 
 
 def _faster_whisper(
-    workspace: Workspace, system: FasterWhisper, suite: Suite, jobs: int
+    workspace: Workspace, system: FasterWhisper, suite: Suite, workers: Workers
 ) -> SystemUnderTest:
     from relkit.adapters.systems.faster_whisper import (
         FasterWhisperSystem,
         RedecodedWhisper,
         find_weights,
     )
-    from relkit.adapters.workers import threads_per_job
 
     weights = find_weights(
         system.model,
@@ -131,10 +172,10 @@ def _faster_whisper(
         cache=workspace.cache / "weights",
         environment=workspace.environment,
     )
-    threads = system.cpu_threads or threads_per_job(jobs)
+    threads = system.cpu_threads or workers.threads
     if suite.task != "stream" or suite.update_ms is None:
         build = partial(FasterWhisperSystem, system, weights.folder, cpu_threads=threads)
-        return asked(system, build, artifact=weights.artifact, jobs=jobs, threads=threads)
+        return asked(system, build, artifact=weights.artifact, workers=workers, threads=threads)
     every = suite.update_ms
     streaming = partial(
         RedecodedWhisper, system, weights.folder, update_ms=every, cpu_threads=threads
@@ -143,7 +184,7 @@ def _faster_whisper(
         system,
         streaming,
         artifact=weights.artifact,
-        jobs=jobs,
+        workers=workers,
         threads=threads,
         # One call decodes so often, and what is decoded once is no answer of a stream.
         limit_s=system.timeout_s * max(1.0, 1000 * suite.max_audio_s / every),
@@ -151,11 +192,11 @@ def _faster_whisper(
     )
 
 
-def _openai_http(workspace: Workspace, system: OpenAIHttp, jobs: int) -> SystemUnderTest:
+def _openai_http(workspace: Workspace, system: OpenAIHttp, workers: Workers) -> SystemUnderTest:
     from relkit.adapters.systems.openai import OpenAIHttpSystem
 
     build = partial(OpenAIHttpSystem, system, dict(workspace.environment))
-    return asked(system, build, jobs=jobs)
+    return asked(system, build, workers=workers)
 
 
 def check_address(url: str, *, allow_remote: bool) -> None:
@@ -175,20 +216,20 @@ def check_address(url: str, *, allow_remote: bool) -> None:
 
 
 def _over_socket(
-    workspace: Workspace, suite: Suite, *, jobs: int, allow_remote: bool
+    workspace: Workspace, suite: Suite, *, workers: Workers, allow_remote: bool
 ) -> SystemUnderTest:
     """Return a system that sound is sent to as it is spoken; raises UsageError."""
     system = suite.system
     if isinstance(system, AsrWs | VoiceWs):
         check_address(system.url, allow_remote=allow_remote)
     if isinstance(system, AsrWs):
-        return _asr_ws(workspace, system, suite, jobs)
+        return _asr_ws(workspace, system, suite, workers)
     if isinstance(system, VoiceWs | DemoAgent):
-        return conversing_system(workspace, system, jobs=jobs)
+        return conversing_system(workspace, system, workers=workers)
     raise InvalidInput(wrong_kind(system.kind, suite.task))
 
 
-def _asr_ws(workspace: Workspace, system: AsrWs, suite: Suite, jobs: int) -> SystemUnderTest:
+def _asr_ws(workspace: Workspace, system: AsrWs, suite: Suite, workers: Workers) -> SystemUnderTest:
     from relkit._version import with_extra
     from relkit.adapters.systems.asr_ws import AsrWsSystem
     from relkit.adapters.voice_activity import Resampler
@@ -205,14 +246,14 @@ def _asr_ws(workspace: Workspace, system: AsrWs, suite: Suite, jobs: int) -> Sys
     return asked(
         system,
         build,
-        jobs=jobs,
+        workers=workers,
         limit_s=suite.max_audio_s + 2 * system.timeout_s,
         stream={"pace": suite.pace},
     )
 
 
 def _command(
-    workspace: Workspace, system: Command, *, jobs: int, show_stderr: bool
+    workspace: Workspace, system: Command, *, workers: Workers, show_stderr: bool
 ) -> SystemUnderTest:
     from relkit.adapters.systems.command import CommandSystem
 
@@ -224,7 +265,7 @@ def _command(
         environment=environment,
         show_stderr=show_stderr,
     )
-    return asked(system, build, jobs=jobs)
+    return asked(system, build, workers=workers)
 
 
 def asked(
@@ -232,12 +273,12 @@ def asked(
     build: Callable[[], SpeechSystem],
     *,
     artifact: str | None = None,
-    jobs: int,
+    workers: Workers,
     threads: int = 0,
     limit_s: float | None = None,
     stream: Mapping[str, Scalar] | None = None,
 ) -> SystemUnderTest:
-    """Return a system that is asked now, by ``jobs`` processes.
+    """Return a system that is asked now, by workers.
 
     A call may take ``limit_s``, by default what the system says. ``stream`` is how clips are given
     to one that streams, which makes it another candidate: its answers are others.
@@ -245,15 +286,53 @@ def asked(
     from relkit.adapters.workers import ProcessExecutor, cores
     from relkit.adapters.workspace import load_fingerprint
 
+    jobs = workers.jobs
+    limit_s = limit_s or system.timeout_s
+    if (cluster := workers.cluster()) is not None:
+        executor, load = _on_cluster(
+            cluster, build, jobs=jobs, threads=threads, limit_s=limit_s, retries=system.retries
+        )
+        return _under_test(system, artifact=artifact, load=load, executor=executor, stream=stream)
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
-    executor = ProcessExecutor(
-        build,
-        jobs=jobs,
-        timeout_s=limit_s or system.timeout_s,
-        retries=system.retries,
-        load=digest_of(load),
+    processes = ProcessExecutor(
+        build, jobs=jobs, timeout_s=limit_s, retries=system.retries, load=digest_of(load)
     )
-    return _under_test(system, artifact=artifact, load=load, executor=executor, stream=stream)
+    return _under_test(system, artifact=artifact, load=load, executor=processes, stream=stream)
+
+
+def _on_cluster(
+    cluster: "RayCluster",
+    build: Callable[[], SpeechSystem],
+    *,
+    jobs: int,
+    threads: int,
+    limit_s: float,
+    retries: int,
+) -> "tuple[Executor, dict[str, Scalar]]":
+    """Return what asks the actors of a cluster, one for each job, and the load that is known."""
+    from relkit.adapters.ray_cluster import ActorSettings, RayExecutor
+
+    settings = ActorSettings(jobs=jobs, timeout_s=limit_s, retries=retries, threads=max(1, threads))
+    load: dict[str, Scalar] = {
+        "executor": "ray",
+        "nodes": cluster.node_kinds,
+        "jobs": jobs,
+        "threads_per_job": threads,
+    }
+    return RayExecutor(build, partial(cluster_worker, jobs, threads), settings), load
+
+
+def cluster_worker(jobs: int, threads: int) -> "ClusterWorker":
+    """Return what a process of a cluster is, inside of it: its versions and its load.
+
+    Machines of one kind have one load; answers of several kinds are mixed.
+    """
+    from relkit.adapters.ray_cluster import described
+    from relkit.adapters.workers import cores
+    from relkit.adapters.workspace import load_fingerprint
+
+    load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
+    return described(digest_of({"executor": "ray", **load}))
 
 
 def _under_test(
@@ -295,7 +374,7 @@ def _inside(workspace: Workspace, relative: str) -> Path:
 
 
 def speaking_system(
-    workspace: Workspace, suite: Suite, *, jobs: int, show_stderr: bool
+    workspace: Workspace, suite: Suite, *, workers: Workers, show_stderr: bool
 ) -> SystemUnderTest:
     """Return the suite's system, ready to speak, with its recogniser.
 
@@ -304,11 +383,11 @@ def speaking_system(
     if suite.recogniser is None:
         raise InvalidInput('the task tts needs a "recogniser"')
     listening = replace(suite, task="asr", system=suite.recogniser, recogniser=None)
-    recogniser = system_under_test(workspace, listening, jobs=jobs, show_stderr=show_stderr)
+    recogniser = system_under_test(workspace, listening, workers=workers, show_stderr=show_stderr)
     build, versions = _build(workspace, suite.system, show_stderr=show_stderr)
     # Executors never look into what they hand out; their workers get what they were built for.
     worker = cast("Callable[[], SpeechSystem]", build)
-    system = asked(suite.system, worker, jobs=jobs)
+    system = asked(suite.system, worker, workers=workers)
     trip = RoundTrip(
         speaker=cast("Speaker", system.executor),
         recogniser=recogniser,
@@ -371,10 +450,10 @@ def conversing_system(
     workspace: Workspace,
     system: VoiceWs | DemoAgent | Command,
     *,
-    jobs: int,
+    workers: Workers,
     show_stderr: bool = False,
 ) -> SystemUnderTest:
-    """Return a voice agent, ready to be spoken to by ``jobs`` harnesses at a time.
+    """Return a voice agent, ready to be spoken to by a harness of each worker at a time.
 
     Raises MissingDependency, InvalidInput.
     """
@@ -404,8 +483,10 @@ def conversing_system(
         build, versions, artifact = _demo_agent(workspace, system)
     worker = cast("Callable[[], SpeechSystem]", build)
     bounded = replace(system, timeout_s=CONVERSATION_S, retries=0)
-    several, alone = (asked(bounded, worker, jobs=count) for count in (jobs, 1))
-    under_test = asked(system, worker, artifact=artifact, jobs=jobs)
+    several, alone = (
+        asked(bounded, worker, workers=replace(workers, jobs=count)) for count in (workers.jobs, 1)
+    )
+    under_test = asked(system, worker, artifact=artifact, workers=workers)
     held = HeldConversations(
         executor=cast("AskingSystem[ConversationScript]", several.executor),
         alone=cast("AskingSystem[ConversationScript]", alone.executor),
