@@ -35,6 +35,11 @@ RATES = {
     "rtf": ("latency_ms", "audio_ms"),
 }
 
+SHARES = ("wer_capped", "ser", "runaway_rate")
+"""Rates that cannot exceed 1: their intervals are on the scale of log odds."""
+
+JACKKNIFED = ("log-jackknife", "logit-jackknife")
+
 Ends = dict[str, dict[str, tuple[float | None, float | None, float | None]]]
 
 
@@ -104,8 +109,13 @@ def ours(path: Path) -> Ends:
             for name in timings_needed(METRICS)
         }
     found = estimate_metrics(METRICS, rates, timings)
+    # Of few events relkit's ends are exact binomial, which the peer does not know: only ends by
+    # the jackknife are held against each other.
     return {
-        key: {name: (e.value, e.low, e.high) for name, e in by_metric.items()}
+        key: {
+            name: (e.value, e.low, e.high) if e.method in JACKKNIFED else (e.value, None, None)
+            for name, e in by_metric.items()
+        }
         for key, by_metric in found.items()
     }
 
@@ -137,7 +147,12 @@ def peer(path: Path) -> Ends:
             labels = values if isinstance(values, tuple) else (values,)
             key = "&".join(f"{c}={v}" for c, v in zip(columns, labels, strict=False)) or "overall"
             found[key] = {
-                name: jackknife(part[top].to_numpy(), part[bottom].to_numpy(), stats.t.ppf)
+                name: jackknife(
+                    part[top].to_numpy(),
+                    part[bottom].to_numpy(),
+                    stats.t.ppf,
+                    is_share=name in SHARES,
+                )
                 for name, (top, bottom) in RATES.items()
             }
             at = labels if len(labels) > 1 else labels[0]
@@ -146,18 +161,22 @@ def peer(path: Path) -> Ends:
 
 
 def jackknife(
-    top: np.ndarray, bottom: np.ndarray, t: Callable[[float, float], float]
+    top: np.ndarray, bottom: np.ndarray, t: Callable[[float, float], float], *, is_share: bool
 ) -> tuple[float | None, float | None, float | None]:
     """Return a ratio with its interval; None for the ends where they are not defined."""
     value = float(top.sum() / bottom.sum())
     left = (top.sum() - top) / (bottom.sum() - bottom)
-    if len(top) < 5 or not (left > 0).all():
+    if len(top) < 5 or not (left > 0).all() or (is_share and not (left < 1).all()):
         return value, None, None
-    q = np.log(left)
+    q = np.log(left / (1 - left)) if is_share else np.log(left)
     q -= q.mean()
     count, second = len(q), float((q**2).sum())
     df = min(max(second**2 / float((q**4).sum()), 1.5), count - 1)
     factor = float(np.exp(t(0.975, df) * np.sqrt((count - 1) / count * second)))
+    if is_share:
+        odds = value / (1 - value)
+        low, high = odds / factor, odds * factor
+        return value, low / (1 + low), high / (1 + high)
     return value, value / factor, value * factor
 
 

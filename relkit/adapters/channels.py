@@ -1,5 +1,7 @@
 """Channels of recordings through libsndfile, each by itself."""
 
+from pathlib import Path
+
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ class SoundfileChannels:
     def channels(self, path: str) -> tuple[int, tuple[NDArray[np.float32], ...]]:
         """Return sample rate and channels; raises InvalidInput for what cannot be decoded."""
         name = shown(path.rpartition("/")[2])
+        if not Path(path).is_file():
+            raise InvalidInput(f"{name}: no such file")
         try:
             with soundfile.SoundFile(path) as file:
                 rate = int(file.samplerate)

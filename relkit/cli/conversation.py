@@ -92,9 +92,7 @@ def convert(
 
     formats: tuple[str, ...] = get_args(EventFormat)
     if form not in formats:
-        raise UsageError(
-            f'no format "{shown(form)}": it is {", ".join(formats)}', hint=nearest(form, formats)
-        )
+        raise UsageError(f'no format "{shown(form)}"', hint=nearest(form, formats))
     if common.as_json and out is None:
         raise UsageError(
             "--json needs --out: the answers are JSON lines and not one document",

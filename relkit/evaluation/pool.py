@@ -105,10 +105,10 @@ class HeldBack:
         yield from held
 
     def _nobody(self) -> BackendUnavailable:
-        clips = counted(sum(map(_is_unreachable, self.held)), "clip")
+        calls = counted(sum(map(_is_unreachable, self.held)), "call")
         return BackendUnavailable(
-            f"the endpoint of the system could not be reached for {clips} in a row",
-            hint="check that it runs and that base_url is right, then resume the run",
+            f"the endpoint of the system could not be reached for {calls} in a row",
+            hint="check that it runs and that its address is right, then resume the run",
         )
 
 

@@ -193,7 +193,7 @@ def test_an_endpoint_that_goes_away_ends_the_run_and_keeps_what_was_answered(
     diary = tmp_path / "diary"
     script = {"0": "", "1": "", "2": "", "*": "unreachable"}
     given: list[Prediction] = []
-    with pytest.raises(BackendUnavailable, match="could not be reached for 10 clips"):
+    with pytest.raises(BackendUnavailable, match="could not be reached for 10 calls"):
         given.extend(_executor(script, diary=diary).predict(tones(1000)))
     assert [p.id for p in given] == ["u0", "u1", "u2"]
     asked = sum(count for event, count in _events(diary).items() if event.startswith("asked"))
@@ -218,7 +218,7 @@ def test_an_outage_at_the_end_is_a_failure_of_its_clips() -> None:
 
 def test_an_endpoint_that_never_was_there_ends_even_a_short_run() -> None:
     """Three clips and nobody to ask: that says nothing about the system."""
-    with pytest.raises(BackendUnavailable, match="could not be reached for 3 clips"):
+    with pytest.raises(BackendUnavailable, match="could not be reached for 3 calls"):
         list(_executor({"*": "unreachable"}, retries=1).predict(tones(3)))
 
 
