@@ -1305,7 +1305,11 @@ def within(rule: Json, low: float | None, high: float | None) -> tuple[str, str]
 def of_family(rule: Json, result: Json) -> tuple[str, str]:
     """Return the verdict of one slice of a family."""
     if result["observed"] > 0 and at_most(result["p_adjusted"], 0.05):
-        return "fail", "regressed"
+        tolerated = rule.get("tolerate") or 0.0
+        if result["low"] is None or not at_most(result["low"], tolerated):
+            return "fail", "regressed"
+        if not at_most(result["observed"], tolerated):
+            return "inconclusive", "maybe_tolerated"
     key, codes = FAMILY_CODES[result["formulas"]]
     smallest = result[key]
     excluded = smallest is not None and at_most(smallest, rule["detectable"])
@@ -1403,7 +1407,7 @@ class Audit:
             complete |= {key: value for key, value in written_rule.items() if value is not None}
             for key, value in complete.items():
                 ours = sorted(value.split("&")) if key == "slice" else value
-                theirs = sorted(rule[key].split("&")) if key == "slice" else rule[key]
+                theirs = sorted(rule[key].split("&")) if key == "slice" else rule.get(key)
                 if ours != theirs:
                     self.problems.append(f"{rule['id']}: {key} is not the policy's")
         scored, expected = part["coverage"]["scored"], part["coverage"]["expected"]
@@ -1749,6 +1753,7 @@ DEFAULTS: Json = {
     "slice": "overall",
     "mode": "required",
     "detectable": 2.0,
+    "tolerate": None,
     "min_clusters": 5,
     "min_utterances": 30,
 }

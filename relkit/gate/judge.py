@@ -194,10 +194,7 @@ def _slice_of_family(
         result = with_missing(result, regression.needed_clusters)
         return _worded(rule, result, evidence, regression.note)
     outcome = no_regression(
-        regression.p_adjusted,
-        difference.worsening,
-        excludes=regression.excludes,
-        detectable=rule.detectable,
+        rule, regression.p_adjusted, difference.worsening, regression.low, regression.excludes
     )
     result = if_enough(rule, shown, outcome, difference.method)
     if result.code == "ratio_not_excluded":
@@ -381,15 +378,21 @@ def required_change(
 
 
 def no_regression(
-    p_adjusted: float, worsening: float, *, excludes: float | None, detectable: float
+    rule: Rule, p_adjusted: float, worsening: float, low: float | None, excludes: float | None
 ) -> RuleOutcome:
     """``no_regression``: fail where the family's test finds it, pass where its size is excluded.
 
-    ``p_adjusted`` is one-sided over the family at 5 %; ``excludes`` is the smallest ratio of rates
-    that this data excludes. Data that do not exclude ``detectable`` never pass.
+    ``p_adjusted`` is one-sided over the family at 5 %, ``low`` the simultaneous lower end of the
+    worsening; ``excludes`` is the smallest ratio of rates that this data excludes. Data that do not
+    exclude the rule's ratio never pass. A worsening that was found, of which not even the lower end
+    is above what the rule tolerates, does not fail; it passes where all that was seen is tolerated.
     """
     if worsening > 0 and decimal_at_most(p_adjusted, FAMILY_ALPHA):
-        return RuleOutcome(Verdict.FAIL, "regressed")
-    if excludes is None or not decimal_at_most(excludes, detectable):
+        tolerated = rule.tolerate or 0.0
+        if low is None or not decimal_at_most(low, tolerated):
+            return RuleOutcome(Verdict.FAIL, "regressed")
+        if not decimal_at_most(worsening, tolerated):
+            return RuleOutcome(Verdict.INCONCLUSIVE, "maybe_tolerated")
+    if excludes is None or not decimal_at_most(excludes, rule.detectable):
         return RuleOutcome(Verdict.INCONCLUSIVE, "ratio_not_excluded")
     return RuleOutcome(Verdict.PASS, "ratio_excluded")

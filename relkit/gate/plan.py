@@ -47,7 +47,8 @@ def asks(rule: Rule) -> str:
     if rule.test == "non_inferiority":
         return f"worse by at most {_asked(rule, rule.margin)}"
     if rule.test == "no_regression":
-        return f"no slice worse; {times(rule.detectable)} the rate is excluded"
+        worse = "" if rule.tolerate is None else f" by more than {_asked(rule, rule.tolerate)}"
+        return f"no slice worse{worse}; {times(rule.detectable)} the rate is excluded"
     if rule.test == "min_change":
         requests = [] if rule.min_change is None else [_asked(rule, rule.min_change)]
         if rule.min_relative_change is not None:

@@ -37,7 +37,7 @@ SCHEMA = "relkit.gate/v1"
 BOUND_KEYS: Mapping[Test, tuple[str, ...]] = {
     "bound": ("max", "min"),
     "non_inferiority": ("margin", "anchor_margin"),
-    "no_regression": ("detectable",),
+    "no_regression": ("detectable", "tolerate"),
     "min_change": ("min_change", "min_relative_change"),
 }
 """Test to the keys that say what it asks for."""
@@ -315,6 +315,9 @@ def _family(rule: Rule) -> Iterator[RuleDefect]:
         message = f'"detectable: {rule.detectable:g}" is no worsening that could be found'
         hint = "it is a ratio of rates above 1: 2.0 is a doubled rate"
         yield RuleDefect("detectable", message, hint)
+    if rule.tolerate is not None and not 0 < rule.tolerate < 1:
+        message = f'"tolerate: {rule.tolerate:g}" is no worsening of a rate'
+        yield RuleDefect("tolerate", message, "0.005 is half a point; leave it out for none")
 
 
 def _change(rule: Rule, limits: MetricRange) -> Iterator[RuleDefect]:

@@ -116,7 +116,10 @@ def _measured(rule: Rule, result: RuleResult) -> str:
         if result.p_adjusted is None:
             return shown.sentence
         how = "by Benjamini-Hochberg" if rule.mode == "advisory" else "over the family"
-        return f"{shown.sentence}; p {p_value(result.p_adjusted)} {how}"
+        words = f"{shown.sentence}; p {p_value(result.p_adjusted)} {how}"
+        if rule.tolerate is not None:
+            words += f"; {amount(rule.tolerate, result.unit)} tolerated"
+        return words
     if rule.test == "bound":
         ends = [("at most", rule.max), ("at least", rule.min)]
         limits = (
@@ -144,6 +147,8 @@ def _undecided_by(rule: Rule, result: RuleResult, column: str, note: str | None)
     elif result.code == "few_utterances":
         few = counted(result.utterances, "utterance")
         yield f"too few: {few}, the rule needs {rule.min_utterances}"
+    elif result.code == "maybe_tolerated":
+        yield "it is worse, and this data does not tell whether by more than is tolerated"
     elif result.code == "ratio_not_excluded":
         excludes = "no multiple of" if result.excludes is None else f"only {times(result.excludes)}"
         yield f"this data excludes {excludes} the rate, {times(rule.detectable)} is asked for"

@@ -71,7 +71,8 @@ class WrittenRule:
     ``metric`` is spelled out (``latency_ms.p95``); ``slice`` is ``overall``, ``col=value``,
     ``col=*`` or a crossing of those. All bounds are in the metric's own unit (fractions, ms);
     ``margin`` and ``anchor_margin`` are the largest acceptable worsening against the baseline and
-    against the anchor; ``detectable`` is a ratio of rates.
+    against the anchor; ``detectable`` is a ratio of rates, ``tolerate`` a worsening of a slice that
+    does not matter.
     """
 
     id: Annotated[str, Limits(pattern=r"^[a-z0-9._-]{1,64}$")]
@@ -83,6 +84,7 @@ class WrittenRule:
     min: Number | None = None
     margin: Number | None = None
     detectable: Number | None = None
+    tolerate: Number | None = field(default=None, metadata=OPTIONAL | OMITTED)
     min_change: Number | None = None
     min_relative_change: Number | None = None
     anchor_margin: Number | None = None

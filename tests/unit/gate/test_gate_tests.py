@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relkit.attestation.auditor import of_family
+from relkit.core.codec import encode
 from relkit.gate.judge import (
     better_by,
     no_regression,
@@ -17,7 +20,7 @@ from relkit.gate.judge import (
     required_change,
     within_bounds,
 )
-from relkit.gate.types import Verdict
+from relkit.gate.types import Rule, Verdict
 
 VECTORS = Path(__file__).resolve().parents[3].parent / "shared/vectors/mlflow_thresholds.json"
 P, I, F = Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL  # noqa: E741 - a table reads best so
@@ -104,8 +107,49 @@ def test_a_family_fails_what_it_finds_and_passes_what_excludes_the_ratio(
     p: float, worsening: float, excludes: float | None, verdict: Verdict
 ) -> None:
     """Data that do not exclude a doubled rate never pass, whatever p says."""
-    outcome = no_regression(p, worsening, excludes=excludes, detectable=2.0)
+    outcome = no_regression(FAMILY, p, worsening, worsening / 2, excludes)
     assert outcome.verdict is verdict
+
+
+FAMILY = Rule(id="r", metric="wer_capped", slice="accent=*", test="no_regression")
+
+
+@pytest.mark.parametrize(
+    ("p", "worsening", "low", "excludes", "expected"),
+    [
+        (0.01, 0.003, 0.001, 1.5, (P, "ratio_excluded")),  # all that was seen is tolerated
+        (0.01, 0.003, 0.001, 2.5, (I, "ratio_not_excluded")),
+        (0.01, 0.005, 0.005, 1.5, (P, "ratio_excluded")),  # at what is tolerated
+        (0.01, 0.02, 0.004, 1.5, (I, "maybe_tolerated")),
+        (0.01, 0.02, 0.006, 1.5, (F, "regressed")),
+        (0.01, 0.003, None, 1.5, (F, "regressed")),  # nobody knows how little it may be
+        (0.5, 0.02, None, 1.5, (P, "ratio_excluded")),
+    ],
+)
+def test_a_worsening_that_does_not_matter_blocks_nothing(
+    p: float, worsening: float, low: float | None, excludes: float, expected: tuple[Verdict, str]
+) -> None:
+    """One that may be more than is tolerated is undecided, and never passes."""
+    outcome = no_regression(replace(FAMILY, tolerate=0.005), p, worsening, low, excludes)
+    assert (outcome.verdict, outcome.code) == expected
+
+
+@given(
+    p=st.floats(0, 1),
+    worsening=st.floats(-1, 1),
+    low=st.none() | st.floats(-1, 1),
+    excludes=st.none() | st.floats(1, 9),
+    tolerate=st.none() | st.floats(0.001, 0.5),
+)
+def test_the_auditor_decides_a_slice_alike(
+    p: float, worsening: float, low: float | None, excludes: float | None, tolerate: float | None
+) -> None:
+    """By its own code, from what a decision says of its rule and its result."""
+    rule = replace(FAMILY, tolerate=tolerate)
+    ours = no_regression(rule, p, worsening, low, excludes)
+    result = {"observed": worsening, "p_adjusted": p, "low": low, "excludes": excludes}
+    theirs = of_family(encode(rule), result | {"formulas": 2})
+    assert theirs == (ours.verdict.value, ours.code)
 
 
 @given(
