@@ -228,6 +228,22 @@ def test_frames_of_seven_bytes_are_put_together(tmp_path: Path) -> None:
     assert np.count_nonzero(samples[:, 1]) == np.count_nonzero(TONE[:7000])
 
 
+async def _echo(connection: ServerConnection) -> None:
+    async for message in connection:
+        if isinstance(message, bytes):
+            await connection.send(message)
+
+
+def test_an_agent_that_echoes_what_it_hears_answers_nothing(tmp_path: Path) -> None:
+    """It speaks into every turn, and its own sound coming back is no answer to one."""
+    with agent(_echo) as url:
+        answer = answered(url, script(tmp_path))
+    (turn,) = measure_turns(conversation_of(answer, id="a"), WINDOWS)
+    assert turn.ending == "early"
+    assert turn.response_ms is None
+    assert answer.usage["not_said"] == 0.0
+
+
 def test_a_clock_that_goes_backwards_changes_no_order(tmp_path: Path) -> None:
     """A time that is negative is none, and what is no message is counted."""
     with agent(_early) as url:
