@@ -126,7 +126,8 @@ def test_a_recording_without_two_sides_is_refused(
     ("arguments", "message"),
     [
         ((), "nothing to listen to"),
-        (("nothing.wav",), "no audio that can be read"),
+        (("nothing.wav",), "nothing.wav: no such file"),
+        (("junk.wav",), "junk.wav: no audio that can be read"),
         (("gates",), "no recording in this folder"),
         (("x.wav", "--user", "middle"), '"middle" is no channel'),
         (("x.wav", "--user", "right"), "are the same channel"),
@@ -143,6 +144,7 @@ def test_what_cannot_be_listened_to_is_refused(
     """One message, and exit 2."""
     write(workspace.folder / "x.wav", USER)
     write(workspace.folder / "short.wav", AGENT[:RATE])
+    (workspace.folder / "junk.wav").write_bytes(b"RIFFxxxx")
     (workspace.folder / "gates").mkdir(exist_ok=True)
     monkeypatch.chdir(workspace.folder)
     refused = workspace.relkit("listen", *arguments)
