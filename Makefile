@@ -43,12 +43,13 @@ DEMO_LOCKED := $(DEMO)/$(call locked,requirements/demo.lock)
 DEV_LOCKED := $(DEV)/$(call locked,requirements/dev.lock requirements/pesq.lock)
 BENCH_LOCKED := $(BENCH)/$(call locked,requirements/bench.lock)
 
-.PHONY: help dev fix demo test lint docs dist bench lock schemas clean
+.PHONY: help dev fix demo test coverage lint docs dist bench lock schemas clean
 
 help:
 	@echo "make dev    an environment to work in, and the checks before each commit"
 	@echo "make fix    format, and the safe fixes of lint"
 	@echo "make test   lint, types, layers and tests, with the time of each part"
+	@echo "make coverage  lines that the unit tests reach"
 	@echo "make demo   evaluate a real recogniser on the bundled dataset"
 	@echo "make docs   the documentation as a site, in build/site"
 	@echo "make dist   the wheel, and a check of it in a clean environment"
@@ -109,10 +110,14 @@ lint: $(DEV)/.complete
 	$(call timed,types,$(DEV)/bin/mypy)
 
 test: lint
+	$(call timed,unit tests,$(PYTEST) tests/unit)
+	$(call timed,other tests,$(PYTEST) --ignore=tests/unit)
+
+# Apart from the tests: to trace every line takes about as long as they do.
+coverage: $(DEV)/.complete
 	$(call timed,unit tests,$(PYTEST) tests/unit --cov --cov-report=)
 	@echo "-- line coverage of the unit tests: $$($(DEV)/bin/coverage report --format=total) %;" \
 	  "by file: $(DEV)/bin/coverage report"
-	$(call timed,other tests,$(PYTEST) --ignore=tests/unit)
 
 docs: $(DEV)/.complete
 	$(DEV)/bin/mkdocs build --strict
