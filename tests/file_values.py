@@ -21,7 +21,7 @@ from relkit.core.values import (
     fraction_of,
     one_line,
 )
-from relkit.datasets.types import checked_bounds, checked_edges
+from relkit.datasets.types import checked_bounds, checked_edges, one_or_two
 from relkit.documents.types import plain_prose
 from relkit.evaluation.types import (
     ANSWER_KEYS,
@@ -52,6 +52,7 @@ CHECKED: dict[object, st.SearchStrategy[Any]] = {
         lambda second: f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
     ),
     checked_bounds: st.tuples(st.floats(0, 1e5), st.floats(1e5, 1e6, exclude_min=True)),
+    one_or_two: st.sampled_from(["speaker", ("speaker",), ("speaker", "text")]),
     checked_edges: st.sets(
         st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=3
     ).map(lambda edges: tuple(sorted(edges))),

@@ -369,7 +369,7 @@ class _Content:
             for item in self.utterances
         ]
         shaping: dict[str, JsonValue] = {
-            "cluster": self.settings.cluster,
+            "cluster": encode(self.settings.cluster),
             "bins": encode(self.settings.bins),
         }
         if self.settings.consent == "required":  # it decides which utterances are evaluated

@@ -270,7 +270,7 @@ def _notes(name: str, pairing: Pairing, ours: EvalReport, theirs: EvalReport) ->
         (pairing.only_baseline, "results are only in the baseline: left out"),
         (pairing.moved, "results have another cluster or slice now: the candidate's counts"),
     )
-    notes = [*filter(None, [clustering(ours.cluster, ours.shared_prompts)])]
+    notes = [*filter(None, [clustering(ours.cluster, ours.shared_prompts, crossed=ours.crossed)])]
     notes += [SAME_ERRORS] if pairing.alike else []
     if (loops := hidden_loops(ours, theirs)) is not None:
         notes.append(loops)

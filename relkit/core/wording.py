@@ -202,16 +202,25 @@ def clusters(value: int, column: str) -> str:
     return counted(value, _CLUSTERS.get(column, column))
 
 
-def clustering(column: str, prompts: int | None, parts: int | None = None) -> str:
+def clustering(
+    column: str, prompts: int | None, parts: int | None = None, *, crossed: str | None = None
+) -> str:
     """Return by what numbers are clustered: empty where it is the ``column`` alone.
 
     ``prompts`` counts those that clusters share (None: not known), ``parts`` the clusters.
+    ``crossed`` is the column of prompts where one was chosen, ``(none)`` for none.
     """
     if prompts is None:
         return f"clustered by {column} alone: these results do not say which prompts are shared"
+    if crossed == "(none)":
+        return f"clustered by {column} alone, as chosen: numbers hold for the texts of this data"
     if prompts == 0:
-        return ""
+        lacking = f"too few values of {crossed} have several of it"
+        return "" if crossed is None else f"clustered by {column} alone: {lacking}"
     of = "" if parts is None else f"{clusters(parts, column)}, "
+    if crossed is not None:
+        shared = f"{counted(prompts, 'shared value')} of {crossed}"
+        return f"clustered by {column} and {crossed}: {of}{shared}"
     return f"clustered by {column} and prompt: {of}{counted(prompts, 'shared prompt')}"
 
 

@@ -227,7 +227,7 @@ def _doubts(
         {name: _normalized(normalizer, text) for name, text in _answers(item.outcomes, sounds)}
         for item in recognised
     ]
-    column = dataset.settings.cluster
+    column = dataset.settings.ways.column
     speakers = {item.id: item.attributes.get(column, NO_VALUE) for item in dataset.utterances}
     return doubts(references, hypotheses, speakers)
 

@@ -148,7 +148,7 @@ def utterance_facts(
     columns |= measured
     if split is not None:
         splits = [item.attributes.get(split) for item in items]
-        speakers = [item.attributes.get(dataset.settings.cluster) for item in items]
+        speakers = [item.attributes.get(dataset.settings.ways.column) for item in items]
         columns |= {
             "leak_audio": elsewhere([sounds[item.id].digest for item in items], splits),
             "leak_speaker": elsewhere(speakers, splits),
@@ -222,7 +222,9 @@ def slice_facts(dataset: Dataset, sounds: Mapping[str, ClipFacts]) -> FactTable:
         for column in columns:
             members.setdefault((column, values[column]), []).append(item)
     keys = sorted(members, key=lambda key: (key[0] != OVERALL, key))
-    speakers = [{item.attributes.get(settings.cluster) for item in members[key]} for key in keys]
+    speakers = [
+        {item.attributes.get(settings.ways.column) for item in members[key]} for key in keys
+    ]
     return FactTable(
         key="slice",
         columns={
@@ -252,7 +254,7 @@ def default_expectations(
     dataset: Dataset, facts: FactTable, slices: FactTable
 ) -> Iterator[Expectation]:
     """Yield what any dataset should keep, and what this one keeps now."""
-    required = ["id", "text", "consent", dataset.settings.cluster]
+    required = ["id", "text", "consent", dataset.settings.ways.column]
     yield _expect("expect_table_row_count_to_be_between", min_value=facts.rows)
     yield _expect("expect_table_columns_to_match_set", column_set=required, exact_match=False)
     yield _expect("expect_column_values_to_be_unique", column="id")

@@ -26,14 +26,29 @@ def cluster_of(utterance: Utterance, column: str) -> str:
     return utterance.id if column == ID else utterance.attributes.get(column, NO_VALUE)
 
 
-def prompts_of(
-    utterances: Sequence[Utterance], texts: Sequence[str], clusters: Sequence[str]
-) -> list[str]:
-    """Return what was to be read, by utterance: the manifest's ``prompt``, else the text.
+TEXT = "text"
+"""Stands for the reference itself, where a column is named."""
 
-    It is the text throughout where that column hides that clusters share texts.
+
+def prompts_of(
+    utterances: Sequence[Utterance],
+    texts: Sequence[str],
+    clusters: Sequence[str],
+    crossed: str | None = None,
+) -> list[str]:
+    """Return the prompt of each utterance, empty where it has none: what clusters may share.
+
+    It is the value of the column ``crossed`` (``text``: the text, ``(none)``: none has any). None:
+    the manifest's ``prompt``, else the text, and the text throughout where that column hides that
+    clusters share texts.
     """
+    if crossed == NO_VALUE:
+        return [""] * len(utterances)
+    if crossed not in {None, TEXT}:
+        return [item.attributes.get(crossed or "", "") for item in utterances]
     read = [" ".join(text.split()) for text in texts]
+    if crossed == TEXT:
+        return read
     named = [
         " ".join(utterance.attributes["prompt"].split())
         if "prompt" in utterance.attributes

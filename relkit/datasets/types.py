@@ -15,6 +15,44 @@ NO_VALUE = "(none)"
 """How a missing slice value is written."""
 
 
+MOST_WAYS = 2
+
+
+def one_or_two(named: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    """Return a column, or one or two that differ; raises ValueError."""
+    columns = (named,) if isinstance(named, str) else named
+    if not 1 <= len(columns) <= MOST_WAYS or not all(columns):
+        raise ValueError("name one column or two")
+    if len(set(columns)) < len(columns):
+        raise ValueError(f'"{columns[0]}" is named twice: name two columns that differ')
+    return named
+
+
+Clustering = Annotated[str | tuple[str, ...], Checked(one_or_two)]
+"""The column of independent units, and whether another one is a second way: by default what several
+of them read is, ``[speaker, sentence]`` names the column (``text``: the reference), and
+``[speaker]`` is by speakers alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What numbers are clustered by: a column, and ``crossed``, another one.
+
+    ``crossed`` is None where it is what was read, as far as that is shared, and ``(none)`` where
+    there is to be none.
+    """
+
+    column: str
+    crossed: str | None = None
+
+    @classmethod
+    def of(cls, named: Clustering) -> "Ways":
+        """Return the ways that a file names."""
+        if isinstance(named, str):
+            return cls(named)
+        return cls(named[0], named[1] if len(named) > 1 else NO_VALUE)
+
+
 class Consent(StrEnum):
     """Whether a speaker allows the use of a recording."""
 
@@ -381,10 +419,10 @@ class Bins:
 class DatasetSettings:
     """``dataset.yaml``: where a dataset's parts lie, and how it wants to be cut.
 
-    ``cluster`` is the column whose values are the independent units (speakers, conversations).
-    ``audio_roots`` are further folders that audio may lie in. ``consent`` says whether an utterance
-    needs its speaker's consent to be used. ``subjects`` is whose data it is: what is shared about
-    ``people`` tells of no few of them.
+    ``cluster`` is the column whose values are the independent units (speakers, conversations), or
+    two of them. ``audio_roots`` are further folders that audio may lie in. ``consent`` says whether
+    an utterance needs its speaker's consent to be used. ``subjects`` is whose data it is: what is
+    shared about ``people`` tells of no few of them.
     """
 
     schema: Literal["relkit.dataset/v1"] = "relkit.dataset/v1"
@@ -392,11 +430,16 @@ class DatasetSettings:
     licence: str | None = None
     manifest: str = "manifest.jsonl"
     audio_roots: tuple[str, ...] = ()
-    cluster: str = "speaker"
+    cluster: Clustering = "speaker"
     consent: Literal["optional", "required"] = "optional"
     subjects: Subjects = "people"
     slices: tuple[str, ...] = ()
     bins: tuple[Bins, ...] = ()
+
+    @property
+    def ways(self) -> Ways:
+        """What numbers are clustered by."""
+        return Ways.of(self.cluster)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

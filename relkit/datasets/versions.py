@@ -132,12 +132,12 @@ def _segment(item: Utterance) -> tuple[float, float | None] | None:
 
 
 def _covered(name: str, items: list[Utterance], dataset: Dataset) -> SliceCoverage:
-    lengths = [item.audio.length_s for item in items]
+    lengths, column = [item.audio.length_s for item in items], dataset.settings.ways.column
     measured = [length for length in lengths if length is not None]
     return SliceCoverage(
         slice=name,
         utterances=len(items),
-        clusters=len({item.attributes.get(dataset.settings.cluster, NO_VALUE) for item in items}),
+        clusters=len({item.attributes.get(column, NO_VALUE) for item in items}),
         seconds=sum(measured) if len(measured) == len(lengths) else None,
     )
 

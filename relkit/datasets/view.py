@@ -42,7 +42,7 @@ def stats_document(outcome: StatsOutcome) -> dict[str, JsonValue]:
         "audio_present": outcome.snapshot.present,
         "utterances": version.utterances,
         "clusters": overall.clusters,
-        "cluster": outcome.snapshot.dataset.settings.cluster,
+        "cluster": outcome.snapshot.dataset.settings.ways.column,
         "subjects": version.subjects,
         "hours": outcome.seconds / 3600 if outcome.timed else None,
         "without_duration": version.utterances - outcome.timed,
@@ -69,7 +69,7 @@ def stats_text(outcome: StatsOutcome) -> str:
     untimed = version.utterances - outcome.timed
     length = number(outcome.seconds / 3600, "hours") if outcome.timed else "length not known"
     without = f" ({untimed} without a duration)" if untimed else ""
-    column = safe(outcome.snapshot.dataset.settings.cluster)
+    column = safe(outcome.snapshot.dataset.settings.ways.column)
     clusters = f"{counted(outcome.coverage[0].clusters, 'cluster')} ({column})"
     subjects = f"subjects: {version.subjects}"
     digest = "digest not known: the audio is not here" if outcome.snapshot.audio is None else None

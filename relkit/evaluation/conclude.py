@@ -13,7 +13,7 @@ from relkit.core.metrics import PREDICTED
 from relkit.core.slices import OVERALL
 from relkit.core.values import ErrorCounts, Named
 from relkit.core.wording import clustering
-from relkit.datasets.selection import cluster_of, prompts_of, slice_values
+from relkit.datasets.selection import TEXT, cluster_of, prompts_of, slice_values
 from relkit.datasets.types import NO_VALUE, Answer, Failure, Utterance
 from relkit.evaluation.conversations import AgentSound, conversation_rows, run_conversations
 from relkit.evaluation.ports import OpenRun, SliceAggregator
@@ -34,6 +34,7 @@ from relkit.scoring.normalizers import masking_steps
 from relkit.scoring.text import TextScorer, entity_types
 from relkit.scoring.types import Normalizer, ScoredText, Texts
 from relkit.scoring.words import SCORER
+from relkit.statistics.crossed import leaves_texts
 from relkit.statistics.distributions import unseen_share
 from relkit.statistics.estimates import estimate_metrics, slice_totals, sums_needed, timings_needed
 from relkit.statistics.intervals import RateEvidence, distinct
@@ -68,6 +69,7 @@ def score_outcomes(
         [utterances[result.id] for result in results],
         [result.texts.reference_normalized for result in results],
         [result.cluster for result in results],
+        cut.crossed,
     )
     numbers: dict[str, int] = {}
     return [
@@ -259,7 +261,8 @@ def conclude(
     items = [result for result in results if result.is_item]
     scored = [result for result in items if result.score is not None]
     prompts = 0 if cells is None else cells.prompts
-    twofold = clustering(cut.cluster, prompts, next(iter(slices)).clusters) if slices else ""
+    voices = slices[0].clusters if slices else None
+    twofold = clustering(cut.cluster, prompts, voices, crossed=cut.crossed) if slices else ""
     stages = [result.score.stage_errors for result in results if result.score is not None]
     return EvalReport(
         run=header.run,
@@ -282,12 +285,19 @@ def conclude(
         hallucinations=hallucinations(results if has_words else ()),
         failure_reasons=_counted(result.failure for result in scored),
         unusable_reasons=_counted(result.unusable for result in items),
-        notes=(*filter(None, [twofold]), *_notes(scored, suite, cut), *planned.notes, *notes),
+        notes=(
+            *filter(None, [twofold]),
+            *_left_texts(items, utterances, cut),
+            *_notes(scored, suite, cut),
+            *planned.notes,
+            *notes,
+        ),
         quality=None if quality is None else quality.summary,
         speech=speech,
         conversations=held,
         registered=cut.registered,
         cluster=cut.cluster,
+        crossed=cut.crossed,
         shared_prompts=prompts,
         limit=header.limit,
         entity_types=entity_types(
@@ -335,6 +345,27 @@ def slice_results(
         )
         for i, name in enumerate(rates.sums.slices)
     )
+
+
+def _left_texts(
+    items: Sequence[Result], utterances: Mapping[str, Utterance], cut: Cut
+) -> tuple[str, ...]:
+    """Return a note where a second column was chosen, and errors may go with the texts as well."""
+    column = cut.crossed
+    if column in {None, NO_VALUE, TEXT}:
+        return ()
+    rows = (
+        (
+            item.cluster,
+            utterances[item.id].attributes.get(column or "", ""),
+            item.texts.reference_normalized,
+        )
+        for item in items
+    )
+    if not leaves_texts(rows):
+        return ()
+    words = f"several values of {cut.cluster} share texts, which {column} does not stand for"
+    return (f"{words}: cluster: [{cut.cluster}, text] counts these",)
 
 
 def _load(scored: Sequence[Result], *, timed: bool = False) -> str | None:

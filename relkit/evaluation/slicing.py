@@ -1,23 +1,26 @@
 """What a suite takes of a dataset: its utterances, slice columns and clusters."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from relkit.conversation.partials import StreamBounds
 from relkit.core.errors import InvalidInput
 from relkit.core.slices import SliceSpec
-from relkit.datasets.selection import CONSENT, ID
-from relkit.datasets.types import NO_VALUE, Bins, Dataset, Utterance
+from relkit.datasets.selection import CONSENT, ID, TEXT, cluster_of, prompts_of
+from relkit.datasets.types import NO_VALUE, Bins, Dataset, Utterance, Ways
 from relkit.evaluation.types import Suite
 from relkit.safety.exchanges import AgentTools
 from relkit.scoring.types import Normalizer
+from relkit.statistics.crossed import FEWEST_PROMPTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
     """How results are cut: slice columns, derived bins, and the column of independent units.
 
+    ``crossed`` is a second one, as in :class:`relkit.datasets.types.Ways`.
     ``registered`` maps slice columns to the values that the dataset's lock promises, None where the
     dataset is not locked.
     """
@@ -25,16 +28,18 @@ class Cut:
     columns: tuple[str, ...]
     bins: tuple[Bins, ...]
     cluster: str
+    crossed: str | None = None
     registered: Mapping[str, tuple[str, ...]] | None = None
 
     @classmethod
     def of(cls, dataset: Dataset, suite: Suite) -> "Cut":
         """Return how a suite cuts a dataset; raises InvalidInput for unknown columns."""
-        columns = slice_columns(dataset, suite)
+        columns, ways = slice_columns(dataset, suite), cluster_ways(dataset, suite)
         return cls(
             columns=columns,
             bins=dataset.settings.bins,
-            cluster=cluster_column(dataset, suite),
+            cluster=ways.column,
+            crossed=ways.crossed,
             registered=promised_values(dataset, suite, columns),
         )
 
@@ -130,22 +135,48 @@ TALK_CLUSTERS = ("conversation", "speaker")
 """The columns that tell which conversations are independent, the first that there is."""
 
 
-def cluster_column(dataset: Dataset, suite: Suite) -> str:
-    """Return the column of independent units, the suite's word first; raises InvalidInput.
+def cluster_ways(dataset: Dataset, suite: Suite) -> Ways:
+    """Return by what numbers are clustered, the suite's word first; raises InvalidInput.
 
     A suite of the task tts may name ``id``: every text is a unit of its own. Where it names none,
     conversations are clusters by the column ``conversation``, else by ``speaker``.
     """
-    column = suite.cluster or dataset.settings.cluster
-    if suite.cluster is None and suite.task == "turn":
-        columns = _attribute_columns(dataset)
-        column = next((name for name in TALK_CLUSTERS if name in columns), column)
-    if column == ID and suite.task == "tts":
-        return column
+    ways = dataset.settings.ways if suite.cluster is None else Ways.of(suite.cluster)
     available = _attribute_columns(dataset)
-    if column not in available:
-        raise _unknown(column, available, "cluster")
-    return column
+    if suite.cluster is None and suite.task == "turn":
+        column = next((name for name in TALK_CLUSTERS if name in available), ways.column)
+        ways = replace(ways, column=column)
+    if ways.column not in available and (ways.column, suite.task) != (ID, "tts"):
+        raise _unknown(ways.column, available, "cluster")
+    if ways.crossed in {None, NO_VALUE}:
+        return ways
+    if ways.crossed == ways.column:
+        raise InvalidInput(f"cluster: {ways.column} is both columns: name two that differ")
+    if ways.crossed != TEXT and ways.crossed not in available:
+        raise _unknown(str(ways.crossed), available, "cluster")
+    _check_crossed(select(dataset, suite.dataset.where), ways)
+    return ways
+
+
+def _check_crossed(utterances: Sequence[Utterance], ways: Ways) -> None:
+    """Raise InvalidInput for a second way of which several clusters share only a few values.
+
+    They would be no sample of values, and to leave them out as if they were none is no answer.
+    """
+    clusters = [cluster_of(item, ways.column) for item in utterances]
+    values = prompts_of(
+        utterances, [item.reference.casefold() for item in utterances], clusters, ways.crossed
+    )
+    readers = defaultdict[str, set[str]](set)
+    for value, cluster in zip(values, clusters, strict=True):
+        readers[value].add(cluster)
+    shared = sum(len(names) > 1 for value, names in readers.items() if value)
+    if 0 < shared < FEWEST_PROMPTS:
+        raise InvalidInput(
+            f"cluster: only {shared} values of {ways.crossed} have several values of {ways.column}:"
+            f" they are no sample of others, of which there must be {FEWEST_PROMPTS}",
+            hint=f"cluster: [{ways.column}] speaks of these values alone; slices compare them",
+        )
 
 
 def _attribute_columns(dataset: Dataset) -> set[str]:

@@ -40,7 +40,7 @@ from relkit.core.values import (
     Tagged,
 )
 from relkit.core.yaml_text import shown
-from relkit.datasets.types import Answer, DatasetVersion, Prediction, Unusable
+from relkit.datasets.types import Answer, Clustering, DatasetVersion, Prediction, Unusable
 from relkit.safety.types import SafetyCounts
 from relkit.scoring.types import EntityType, MaskingStep, ScoredText, Texts
 from relkit.statistics.types import DetectionCost, TrialCosts
@@ -95,7 +95,8 @@ class EvalReport:
     slice column to the values that the dataset's lock promises for the suite's selection; None
     where the dataset is not locked. ``cluster`` is the column of the independent units, and
     ``shared_prompts`` how many prompts numbers are clustered by as well, 0 where too few are shared
-    to count, None where it is not known. ``load`` is the digest of the load fingerprint that
+    to count, None where it is not known. ``crossed`` is the column of these where it was chosen,
+    ``(none)`` where there are to be none. ``load`` is the digest of the load fingerprint that
     latencies were measured under, or ``mixed``. ``limit`` marks a smoke run of so many utterances.
     ``expected``, ``scored``, ``failures`` and ``unusable`` count answers, ``repeats`` of each item.
     Rates are fractions, times in ms.
@@ -131,6 +132,7 @@ class EvalReport:
     conversations: ConversationSummary | None = field(default=None, metadata=OPTIONAL | OMITTED)
     registered: Mapping[str, tuple[str, ...]] | None = field(default=None, metadata=OPTIONAL)
     cluster: str = field(default="cluster", metadata=OPTIONAL)
+    crossed: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
     shared_prompts: int | None = field(default=None, metadata=OPTIONAL | OMITTED)
     limit: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
 
@@ -412,7 +414,7 @@ class Suite:
         "cer",
     )
     slices: Annotated[tuple[Name, ...], Checked(with_overall)] = (OVERALL,)
-    cluster: Name | None = None
+    cluster: Clustering | None = None
     keywords: tuple[Name, ...] = ()
     max_audio_s: Annotated[float, Limits(gt=0, le=86400)] = 600.0
     system: AnySystem

@@ -10,7 +10,7 @@ from relkit.core.slices import OVERALL, columns_of, expand_slices, is_pattern, m
 from relkit.core.tokens import Segmenter, graphemes, tokens
 from relkit.datasets.selection import cluster_of, prompts_of, require_consent, slice_values
 from relkit.datasets.types import Dataset, ScriptEntry, Utterance
-from relkit.evaluation.slicing import cluster_column, select, slice_columns
+from relkit.evaluation.slicing import cluster_ways, select, slice_columns
 from relkit.evaluation.types import Suite
 from relkit.gate.evidence import unlabelled
 from relkit.gate.plan_types import SelectionFacts, SliceFacts, UnitCount
@@ -193,11 +193,12 @@ def facts_of(
     version, settings = dataset.version, dataset.settings
     if suite is None:
         selected, columns = dataset.utterances, tuple(sorted(dataset.columns()))
-        cluster, segmenter, keywords = settings.cluster, _AUTO, NO_KEYWORDS
+        ways, segmenter, keywords = settings.ways, _AUTO, NO_KEYWORDS
     else:
         selected, columns = select(dataset, suite.dataset.where), slice_columns(dataset, suite)
-        cluster, segmenter = cluster_column(dataset, suite), suite.segmenter
+        ways, segmenter = cluster_ways(dataset, suite), suite.segmenter
         keywords = Keywords.of(suite.keywords, segmenter)
+    cluster = ways.column
     patterns = sorted({OVERALL, *(rule.slice for rule in rules)})
     cuttable = [pattern for pattern in patterns if set(columns_of(pattern)) <= set(columns)]
     counters: dict[str, _Counter] = {OVERALL: _Counter()}
@@ -207,6 +208,7 @@ def facts_of(
         usable,
         [item.reference.casefold() for item in usable],
         [cluster_of(item, cluster) for item in usable],
+        ways.crossed,
     )
     names = UNITS if all(item.case is None for item in usable) else (*UNITS, *CASE_UNITS)
     if any(item.script for item in usable):

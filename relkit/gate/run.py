@@ -240,6 +240,7 @@ def _part(
         baseline_failures=() if pairing is None else pairing.baseline_failures,
         null_replay=replay(policy, evidence),
         cluster=report.cluster,
+        crossed=report.crossed,
         shared_prompts=report.shared_prompts,
         settings=_changed(candidate_run, baseline_run, ports),
         warnings=warnings(evidence),

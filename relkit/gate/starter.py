@@ -94,7 +94,7 @@ def _tested(dataset: Dataset) -> Iterator[str]:
         clusters: dict[str, set[str]] = defaultdict(set)
         for item in dataset.utterances:
             value = item.attributes.get(column, NO_VALUE)
-            clusters[value].add(cluster_of(item, dataset.settings.cluster))
+            clusters[value].add(cluster_of(item, dataset.settings.ways.column))
         if len(clusters) <= MOST_VALUES_TESTED and all(
             len(values) >= ENOUGH_CLUSTERS for values in clusters.values()
         ):
@@ -133,7 +133,7 @@ system: {{kind: faster-whisper, model: {model}, language: {language or "en"}}}
 
 def _rare(dataset: Dataset) -> float:
     """Return a limit that utterances of which one fails, are shown to be inside of."""
-    column = dataset.settings.cluster
+    column = dataset.settings.ways.column
     clusters = len({cluster_of(item, column) for item in dataset.utterances})
     end = share_end(1, len(dataset.utterances), clusters) * _UNEQUAL
     return min(_MOST_RARE, max(_LEAST_RARE, math.ceil(end * 100) / 100 if end < 1 else 1.0))

@@ -310,10 +310,10 @@ class JudgedPart:
 
     ``name`` is None for a policy without parts. ``cluster`` is what the numbers are clustered by,
     and by ``shared_prompts`` prompts as well (0: no prompt that counts has several clusters); None
-    in decisions that do not say. ``settings`` are those of
-    the system in which candidate and baseline differ, ``warnings`` what the verdict leaves out and
-    people should know. ``population`` is there where it speaks of the clusters of the data alone:
-    its numbers are then clustered by utterance.
+    in decisions that do not say. ``crossed`` is the column of prompts, where one was chosen.
+    ``settings`` are those of the system in which candidate and baseline differ, ``warnings`` what
+    the verdict leaves out and people should know. ``population`` is there where it speaks of the
+    clusters of the data alone: its numbers are then clustered by utterance.
     """
 
     FILE: ClassVar = Shape(required=True)
@@ -331,6 +331,7 @@ class JudgedPart:
     baseline_failures: tuple[str, ...] = ()
     null_replay: NullReplay | None = None
     cluster: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
+    crossed: str | None = field(default=None, metadata=OPTIONAL | OMITTED)
     shared_prompts: Count | None = field(default=None, metadata=OPTIONAL | OMITTED)
     settings: tuple[ChangedSetting, ...] = field(default=(), metadata=OPTIONAL | OMITTED)
     warnings: tuple[str, ...] = field(default=(), metadata=OPTIONAL | OMITTED)

@@ -128,8 +128,9 @@ def part_lines(part: JudgedPart) -> list[str]:
     failed = f", {counted(coverage.failures, 'failure')} among them" if coverage.failures else ""
     unusable = f"{count(coverage.unusable)} unusable"
     lines = [f"coverage{named}: {scored}{failed}, {unusable}", null_line(part)]
-    if part.cluster is not None and (twofold := clustering(part.cluster, part.shared_prompts)):
-        lines.append(twofold)
+    if part.cluster is not None:
+        twofold = clustering(part.cluster, part.shared_prompts, crossed=part.crossed)
+        lines += [twofold] if twofold else []
     if part.baseline_failures:
         failures = counted(len(part.baseline_failures), "utterance")
         lines.append(f"baseline{named}: no answer to {failures}, counted as right for it")

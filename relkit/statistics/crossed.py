@@ -103,6 +103,22 @@ def hides_texts(rows: Iterable[tuple[str, str, str]]) -> bool:
     )
 
 
+def leaves_texts(rows: Iterable[tuple[str, str, str]]) -> bool:
+    """Return whether texts are shared, and a column that was chosen does not stand for them.
+
+    Rows are (cluster, value, text). It stands for texts where each of them has one value.
+    """
+    readers, values = defaultdict[str, Counter[str]](Counter), defaultdict[str, set[str]](set)
+    utterances = 0
+    for cluster, value, text in rows:
+        utterances += 1
+        if text:
+            readers[text][cluster] += 1
+            values[text].add(value)
+    several = any(len(of_text) > 1 for of_text in values.values())
+    return several and are_shared(readers.values(), utterances)
+
+
 def shared_cells(cells: PromptSums, used: NDArray[np.bool_]) -> SharedCells:
     """Return which of the ``used`` (R,) cells say how errors go with prompts."""
     rows = np.flatnonzero(used)

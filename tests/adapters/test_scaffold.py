@@ -23,7 +23,7 @@ from relkit.adapters.workspace import (
     write_workflow,
 )
 from relkit.core.errors import InvalidInput, StorageFailed, UsageError
-from relkit.evaluation.slicing import cluster_column, select, slice_columns
+from relkit.evaluation.slicing import cluster_ways, select, slice_columns
 from relkit.evaluation.suites import parse_suite
 from tests.builders import git, tiny_disk
 
@@ -190,7 +190,7 @@ def test_the_reference_workspace_works_as_it_is(tmp_path: Path) -> None:
         data = store.load(suite.dataset.name, rev=suite.dataset.rev)
         assert select(data, suite.dataset.where)
         assert slice_columns(data, suite)
-        assert cluster_column(data, suite)
+        assert cluster_ways(data, suite)
         paths = {path for item in data.utterances for path in item.audio_paths}
         missing = [path for path in paths if not Path(path).is_file()]
         assert missing == []

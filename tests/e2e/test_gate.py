@@ -388,6 +388,35 @@ def test_a_decision_on_prompts_that_are_shared_says_so_and_verifies(workspace: W
     assert "clustered by voice and prompt: 144 shared prompts" in compared.out
 
 
+@pytest.mark.parametrize(
+    ("chosen", "crossed", "prompts", "words"),
+    [
+        ("[voice, text]", "text", 144, "clustered by voice and text: 44 voices, 144 shared values"),
+        ("[voice, intent]", "intent", 8, "clustered by voice and intent: 44 voices, 8 shared"),
+        ("[voice]", "(none)", 0, "clustered by voice alone, as chosen: numbers hold for the texts"),
+    ],
+)
+def test_the_second_way_of_clusters_can_be_chosen(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str,
+    crossed: str,
+    prompts: int,
+    words: str,
+) -> None:
+    """Another column, the texts or none: the decision says which, and verifies."""
+    monkeypatch.setitem(globals(), "SUITE", f"{SUITE}cluster: {chosen}\n")
+    baseline = answered(workspace, spoilt(3))
+    candidate = answered(workspace, spoilt(4))
+    document = gate(workspace, candidate, baseline).document
+    part = document["parts"][0]
+    assert (part["cluster"], part["crossed"], part["shared_prompts"]) == ("voice", crossed, prompts)
+    assert words in " ".join(workspace.relkit("report", candidate, "--json").document["notes"])
+    path = str(workspace.folder / document["decision_file"])
+    judged = workspace.relkit("verify", path, "--allow-unsigned", "--json").document
+    assert (judged["problems"], judged["believed"]) == ([], [])
+
+
 def test_a_closed_set_is_judged_over_its_utterances_and_says_so(workspace: Workspace) -> None:
     """A fleet of voices: the decision says that it is about these, and can be verified."""
     limited = POLICY + "  - {id: limit, metric: wer_capped, max: 0.5}\n"

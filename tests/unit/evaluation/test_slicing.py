@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from relkit.core.errors import InvalidInput
 from relkit.datasets.selection import bin_label, slice_values
-from relkit.datasets.types import Bins, Dataset
-from relkit.evaluation.slicing import cluster_column, select, slice_columns
+from relkit.datasets.types import NO_VALUE, Bins, Dataset, Ways
+from relkit.evaluation.slicing import cluster_ways, select, slice_columns
 from tests.builders import MINIMAL_SUITE, dataset, suite, utterance
 
 EDGES = (1.0, 2.0, 4.5)
@@ -132,7 +132,7 @@ def test_an_unknown_slice_column_is_refused_with_the_nearest(
 @pytest.mark.parametrize(("line", "column"), [("", "speaker"), ("cluster: accent\n", "accent")])
 def test_the_suites_cluster_wins(line: str, column: str) -> None:
     """A suite may name other independent units than the dataset."""
-    assert cluster_column(cut(), suite(MINIMAL_SUITE + line)) == column
+    assert cluster_ways(cut(), suite(MINIMAL_SUITE + line)) == Ways(column)
 
 
 @pytest.mark.parametrize(
@@ -152,13 +152,66 @@ def test_conversations_are_clusters_where_the_suite_names_none(
     talks = replace(plain, settings=replace(plain.settings, cluster="voice"))
     talk = "name: t\ndataset: {name: words}\ntask: turn\nmetrics: [response_ms]\n"
     read = suite("schema: relkit.suite/v1\n" + talk + "system: {kind: demo-agent}\n" + line)
-    assert cluster_column(talks, read) == cluster
+    assert cluster_ways(talks, read) == Ways(cluster)
+
+
+def crossed(sentences: int, *, speakers: int = 3) -> Dataset:
+    """Return a dataset in which every speaker reads so many sentences."""
+    return dataset(
+        [
+            utterance(
+                f"{s}-{k}", reference=f"text {k}", attributes={"speaker": f"s{s}", "said": f"{k}"}
+            )
+            for s in range(speakers)
+            for k in range(sentences)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "ways"),
+    [
+        ("[speaker, said]", Ways("speaker", "said")),
+        ("[said, speaker]", Ways("said", "speaker")),
+        ("[speaker, text]", Ways("speaker", "text")),
+        ("[speaker]", Ways("speaker", NO_VALUE)),
+    ],
+)
+def test_a_suite_may_choose_two_columns_or_one_alone(line: str, ways: Ways) -> None:
+    """What is a second way of clusters may be said, not only seen."""
+    assert cluster_ways(crossed(6, speakers=6), suite(f"{MINIMAL_SUITE}cluster: {line}\n")) == ways
+
+
+@pytest.mark.parametrize(
+    ("line", "sentences", "message"),
+    [
+        ("[speaker, sentence]", 6, 'unknown cluster column "sentence"'),
+        ("[speaker, speaker]", 6, '"speaker" is named twice'),
+        ("[speaker, said, text]", 6, "name one column or two"),
+        ("[]", 6, "name one column or two"),
+        ("[speaker, said]", 4, "only 4 values of said have several values of speaker"),
+        ("[speaker, text]", 1, "only 1 values of text have"),
+    ],
+)
+def test_a_second_column_that_is_none_is_refused(line: str, sentences: int, message: str) -> None:
+    """A way that is missing, named twice or of a few values is no way of its own."""
+    with pytest.raises(InvalidInput) as caught:
+        cluster_ways(crossed(sentences), suite(f"{MINIMAL_SUITE}cluster: {line}\n"))
+    assert message in str(caught.value)
+
+
+def test_a_second_column_that_nobody_shares_changes_nothing() -> None:
+    """Where sentences are read once each there is one way, whatever is said."""
+    alone = crossed(6, speakers=1)
+    assert (
+        cluster_ways(alone, suite(f"{MINIMAL_SUITE}cluster: [speaker, said]\n")).crossed == "said"
+    )
 
 
 def test_an_unknown_cluster_is_refused() -> None:
     """Intervals over units that nobody has would be wrong."""
     with pytest.raises(InvalidInput, match='unknown cluster column "speker"') as caught:
-        cluster_column(cut(), suite(MINIMAL_SUITE + "cluster: speker\n"))
+        cluster_ways(cut(), suite(MINIMAL_SUITE + "cluster: speker\n"))
     assert caught.value.hint == 'did you mean "speaker"?'
 
 

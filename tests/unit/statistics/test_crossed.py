@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relkit.core.arrays import FloatArray, IntArray
-from relkit.statistics.crossed import hides_texts, rate_spread, shared_cells, two_way
+from relkit.statistics.crossed import hides_texts, leaves_texts, rate_spread, shared_cells, two_way
 from relkit.statistics.differences import rate_differences
 from relkit.statistics.families import family_of, run_flips, test_regressions
 from relkit.statistics.intervals import RateEvidence, estimate_rates
@@ -287,3 +287,12 @@ def test_a_column_of_prompts_cannot_hide_texts_that_are_shared(
     assert hides_texts(rows) == hidden
     apart = [(f"s{s}", value(s, t), f"text {t} of {s}") for s in range(6) for t in range(8)]
     assert not hides_texts(apart)
+
+
+def test_a_column_that_does_not_stand_for_shared_texts_is_seen() -> None:
+    """Microphones cross the texts that all read; topics, of which each text has one, do not."""
+    read = [(f"s{s}", t) for s in range(6) for t in range(6)]
+    assert leaves_texts((s, f"mic{(len(s) + t + int(s[1])) % 3}", f"text {t}") for s, t in read)
+    assert not leaves_texts((s, f"topic {t % 3}", f"text {t}") for s, t in read)
+    assert not leaves_texts((s, f"mic{t % 3}", f"{s} says {t}") for s, t in read)
+    assert not leaves_texts(())
