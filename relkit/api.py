@@ -87,7 +87,7 @@ def evaluate(
     system: Sequence[str] = (),
     repeat: int | None = None,
     resume: str | None = None,
-    jobs: int = 1,
+    jobs: int | Literal["auto"] = 1,
     executor: Literal["local", "ray"] = "local",
     fresh: bool = False,
     limit: int | None = None,
@@ -98,7 +98,7 @@ def evaluate(
 ) -> Run:
     """Run a suite and return the finished run; the options of ``relkit eval``.
 
-    ``jobs`` above 1 starts processes: call it under ``if __name__ == "__main__"`` in a script.
+    ``jobs`` other than 1 start processes: call it under ``if __name__ == "__main__"`` in a script.
     """
     from relkit.evaluation.evaluate import EvalOptions
     from relkit.wiring import evaluation

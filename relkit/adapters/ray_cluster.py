@@ -32,6 +32,7 @@ from relkit.core.wording import counted, limit
 from relkit.datasets.types import Answer, Clip, Failure, FailureReason, Prediction
 from relkit.evaluation.pool import ClipTask, predictions
 from relkit.evaluation.ports import SpeechSystem
+from relkit.evaluation.types import DEFAULT_RESOURCES, JobResources
 
 ADDRESS = "RAY_ADDRESS"
 """The environment variable that holds the cluster's address, HOST:PORT."""
@@ -129,22 +130,29 @@ class RayCluster:
         self._ray._private.worker._worker_logs_enabled = False  # noqa: SLF001 - as above
 
     @property
-    def cpus(self) -> int:
-        """How many CPUs the cluster has now."""
-        resources: Mapping[str, float] = self._ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
-        return int(resources.get("CPU", 0))
+    def machines(self) -> tuple[tuple[float, float, float], ...]:
+        """CPUs, GPUs and memory in GiB of the machines that there are now."""
+        return tuple(
+            (
+                resources.get("CPU", 0.0),
+                resources.get("GPU", 0.0),
+                resources.get("memory", 0.0) / 2**30,
+            )
+            for resources in self._resources()
+        )
+
+    def _resources(self) -> list[Mapping[str, float]]:
+        nodes: Sequence[Mapping[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]  # Ray has no types here
+        return [node["Resources"] for node in nodes if node["Alive"]]
 
     @property
     def node_kinds(self) -> str:
         """How many machines of which kind there are now: ``2 x 8 CPU, 1 x 16 CPU 1 GPU``."""
         kinds: dict[str, int] = {}
-        nodes: Sequence[Mapping[str, Any]] = self._ray.nodes()  # type: ignore[no-untyped-call]  # as above
-        for node in nodes:
-            if node["Alive"]:
-                resources = node["Resources"]
-                parts = [f"{resources[key]:g} {key}" for key in ("CPU", "GPU") if key in resources]
-                kind = " ".join(parts)
-                kinds[kind] = kinds.get(kind, 0) + 1
+        for resources in self._resources():
+            parts = [f"{resources[key]:g} {key}" for key in ("CPU", "GPU") if key in resources]
+            kind = " ".join(parts)
+            kinds[kind] = kinds.get(kind, 0) + 1
         return ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
 
     def close(self) -> None:
@@ -179,13 +187,15 @@ class ActorSettings:
 
     ``timeout_s`` bounds one call, ``grace_s`` is what it may take beyond that until its actor is
     killed, ``start_s`` how long there may be no actor that is ready. ``retries`` is how often a
-    retryable failure is asked again, ``threads`` are those of an actor, and its CPUs.
+    retryable failure is asked again, ``threads`` are those of an actor, and its CPUs. ``resources``
+    says what else it takes.
     """
 
     jobs: int
     timeout_s: float
     retries: int
     threads: int = 1
+    resources: JobResources = DEFAULT_RESOURCES
     start_s: float = CLUSTER_START_S
     grace_s: float = _GRACE_S
 
@@ -271,6 +281,10 @@ class ClusterActor:
                 self._system.close()
 
 
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else round(gib * 2**30)
+
+
 def _ended(error: Exception) -> _Ended:
     *_, place = traceback.extract_tb(error.__traceback__)
     name = Path(place.filename).name
@@ -308,7 +322,11 @@ class _ActorPool:
         threads = dict.fromkeys(_THREADS, str(settings.threads))
         variables = threads | dict.fromkeys(_ONE_THREAD, "1")
         self._class = ray.remote(ClusterActor).options(
-            num_cpus=settings.threads, max_restarts=0, runtime_env={"env_vars": variables}
+            num_cpus=settings.resources.cpus or settings.threads,
+            num_gpus=settings.resources.gpus,
+            memory=_bytes(settings.resources.memory_gib),
+            max_restarts=0,
+            runtime_env={"env_vars": variables},
         )
         self._parts = build, describe
         self._jobs, self._start_s = max(1, settings.jobs), settings.start_s

@@ -29,6 +29,7 @@ from relkit.evaluation.ports import SpeechSystem
 
 _NUMPY = ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_MEMORY = Path("/sys/fs/cgroup/memory.max")
 
 
 def cores() -> int:
@@ -39,6 +40,14 @@ def cores() -> int:
         quota, period = _QUOTA.read_text().split()
         count = min(count, math.ceil(int(quota) / int(period)))
     return max(1, count)
+
+
+def memory_gib() -> float:
+    """Return how much memory this process may use, in GiB: the machine's, or a container's."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    with suppress(OSError, ValueError):  # no container, or "max" for no limit
+        pages = min(pages, int(_MEMORY.read_text()))
+    return pages / 2**30
 
 
 def threads_per_job(jobs: int) -> int:

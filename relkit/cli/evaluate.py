@@ -33,8 +33,11 @@ def evaluate(
         str | None, typer.Option("--resume", metavar="RUN", help="Go on with an interrupted run.")
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=1, max=256, help="Processes, each with its own system.")
-    ] = 1,
+        str,
+        typer.Option(
+            "--jobs", metavar="N", help="Processes, each with its system; auto: all that fit."
+        ),
+    ] = "1",
     executor: Annotated[
         Literal["local", "ray"],
         typer.Option("--executor", help="Decode here, or on the Ray cluster of RAY_ADDRESS."),
@@ -69,6 +72,7 @@ def evaluate(
     Example: relkit eval demo --jobs 2
     """
     from relkit.evaluation.evaluate import EvalOptions
+    from relkit.evaluation.types import job_count
     from relkit.wiring import evaluation
 
     options = EvalOptions(
@@ -76,7 +80,7 @@ def evaluate(
         system=tuple(system or ()),
         repeat=repeat,
         resume=resume,
-        jobs=jobs,
+        jobs=job_count(jobs),
         executor=executor,
         fresh=fresh,
         limit=limit,

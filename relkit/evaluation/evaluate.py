@@ -51,6 +51,7 @@ from relkit.evaluation.suites import suite_digest
 from relkit.evaluation.types import (
     EvalReport,
     ExecutorKind,
+    JobCount,
     Outcome,
     RunHeader,
     Scalar,
@@ -75,7 +76,7 @@ class EvalOptions:
     system: tuple[str, ...] = ()
     repeat: int | None = None
     resume: str | None = None
-    jobs: int = 1
+    jobs: JobCount = 1
     executor: ExecutorKind = "local"
     fresh: bool = False
     limit: int | None = None

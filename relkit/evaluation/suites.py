@@ -275,7 +275,7 @@ _OPTIONAL: Mapping[str, JsonValue] = {
 
 
 def suite_digest(suite: Suite, tools: str | None = None) -> str:
-    """Return the digest of the effective suite without its system.
+    """Return the digest of the effective suite without its system and what its workers take.
 
     ``tools`` is the digest of an agent's tools, which stands for the name of their file.
     Optional keys at their defaults are left out, so that a later relkit with more keys gives an
@@ -283,6 +283,7 @@ def suite_digest(suite: Suite, tools: str | None = None) -> str:
     """
     document = encode(suite)
     del document["system"]
+    document.pop("resources", None)
     if tools is not None:
         document["tools"] = tools
     return digest_of({k: v for k, v in document.items() if k not in _OPTIONAL or _OPTIONAL[k] != v})

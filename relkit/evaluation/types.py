@@ -387,6 +387,43 @@ def with_overall(slices: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(SliceSpec.parse(name).name for name in (OVERALL, *slices)))
 
 
+MOST_JOBS = 256
+JobCount = int | Literal["auto"]
+"""How many workers ask at a time; ``auto``: as many as the machine or cluster has place for."""
+
+
+def job_count(text: str) -> JobCount:
+    """Return how many workers a text asks for; raises UsageError."""
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MOST_JOBS:
+        raise UsageError(f"--jobs is a number from 1 to {MOST_JOBS}, or auto")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResources:
+    """What a worker takes of a machine: ``cpus``, ``gpus`` (parts of one count), memory in GiB.
+
+    None of a CPU count is what the system says, else an equal part of this machine, or 1 CPU of a
+    cluster. GPUs are shared out by a cluster only.
+    """
+
+    FILE: ClassVar = Shape(omitted=True)
+
+    cpus: Annotated[int, Limits(ge=1, le=1024)] | None = None
+    gpus: Annotated[float, Limits(ge=0, le=64)] = 0.0
+    memory_gib: Annotated[float, Limits(gt=0, le=65536)] | None = None
+
+    def places(self, cpus: float, gpus: float, memory_gib: float) -> int:
+        """Return how many workers such a machine has place for."""
+        needs = ((self.cpus or 1, cpus), (self.gpus, gpus), (self.memory_gib or 0.0, memory_gib))
+        return min(int(there / each + 1e-9) for each, there in needs if each > 0)
+
+
+DEFAULT_RESOURCES = JobResources()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """A suite, whole and checked.
@@ -399,7 +436,8 @@ class Suite:
     measured on, ``budget`` maps a metric in ms to what its p95 should stay below, and ``k`` is how
     many repeats ``pass_all_k`` and ``pass_any_k`` are about (None: all). ``pace`` is how a stream
     is sent: faster than real time its times mean nothing. ``update_ms`` is how often a recogniser
-    makes the text of a stream again, where it does.
+    makes the text of a stream again, where it does. ``resources`` is what each worker takes, which
+    is no part of what is measured.
     """
 
     schema: Literal["relkit.suite/v1"] = field(default="relkit.suite/v1", metadata=OMITTED)
@@ -431,6 +469,7 @@ class Suite:
     update_ms: Annotated[float, Limits(ge=20, le=60_000)] | None = field(
         default=None, metadata=OMITTED
     )
+    resources: JobResources | None = field(default=None, metadata=OMITTED)
 
 
 JOBS: Mapping[Task, str] = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from relkit.evaluation.evaluate import EvalOptions, EvalPorts, EvalResult, RescoreOptions
     from relkit.evaluation.listing import ListedRun
     from relkit.evaluation.ports import RecordingFiles, RunTracker
-    from relkit.evaluation.types import EvalReport, ExecutorKind, RunHeader
+    from relkit.evaluation.types import EvalReport, ExecutorKind, JobCount, RunHeader
     from relkit.report.ports import Renderer
     from relkit.report.run import PagePorts, ReportOptions
     from relkit.report.shared_numbers import Sharing
@@ -95,7 +95,7 @@ def score_texts(
 def eval_ports(
     workspace: Workspace,
     *,
-    jobs: int = 1,
+    jobs: "JobCount" = 1,
     executor: "ExecutorKind" = "local",
     fresh: bool = False,
     show_stderr: bool = False,
@@ -139,7 +139,7 @@ def eval_ports(
             versions=versions(),
             tracker=tracker(workspace),
             contracts=contract_files(workspace),
-            quality=quality_ports(workspace, jobs=jobs),
+            quality=quality_ports(workspace, jobs=Workers(jobs).count),
             tools=lambda name, suite: agent_tools(suites.tools(name, suite)),
             recordings=recording_files(workspace, fresh=fresh),
             folders=partial(recording_folders, workspace),

@@ -15,7 +15,7 @@ from relkit.conversation.types import ConversationScript
 from relkit.core.codec import encode
 from relkit.core.config import Workspace
 from relkit.core.digests import digest_of
-from relkit.core.errors import InvalidInput, MissingDependency, UsageError
+from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, UsageError
 from relkit.core.values import SystemId
 from relkit.evaluation.ports import (
     AnsweringSystem,
@@ -31,6 +31,8 @@ from relkit.evaluation.ports import (
     SystemUnderTest,
 )
 from relkit.evaluation.types import (
+    DEFAULT_RESOURCES,
+    MOST_JOBS,
     AsrWs,
     Command,
     DemoAgent,
@@ -39,6 +41,8 @@ from relkit.evaluation.types import (
     FasterWhisper,
     Flite,
     Hibari,
+    JobCount,
+    JobResources,
     OpenAIHttp,
     OpenAISpeech,
     Recorded,
@@ -52,7 +56,7 @@ from relkit.evaluation.types import (
 from relkit.wiring.stores import run_folders
 
 if TYPE_CHECKING:
-    from relkit.adapters.ray_cluster import ClusterWorker, RayCluster
+    from relkit.adapters.ray_cluster import ActorSettings, ClusterWorker, RayCluster
     from relkit.adapters.systems.voice_ws import WriteRecording
     from relkit.evaluation.ports import SpeechEngine
     from relkit.evaluation.quality import QualityPorts
@@ -68,20 +72,48 @@ QUALITY_TIMEOUT_S = 600.0
 class Workers:
     """Who is asked: ``jobs`` processes of this machine, or actors of a Ray cluster.
 
-    The cluster is joined when it is first needed, and left with :meth:`close`.
+    Each takes ``resources``. The cluster is joined when it is first needed, and left with
+    :meth:`close`.
     """
 
-    jobs: int = 1
+    jobs: JobCount = 1
     executor: ExecutorKind = "local"
     environment: Mapping[str, str] = field(default_factory=dict)
+    resources: JobResources = DEFAULT_RESOURCES
     _joined: "list[RayCluster]" = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many there are to be; raises UsageError, BackendUnavailable without place for one."""
+        from relkit.adapters.workers import cores, memory_gib
+
+        if self.jobs != "auto":
+            return self.jobs
+        needs = self.resources
+        if (cluster := self.cluster()) is not None:
+            places = sum(needs.places(*machine) for machine in cluster.machines)
+            if places == 0:
+                raise BackendUnavailable(
+                    "no machine of the cluster has what a job of this suite takes",
+                    hint="add one that has, or take less: resources of the suite",
+                )
+        elif needs.gpus:
+            raise UsageError(
+                "--jobs auto cannot tell which GPUs of this machine are free",
+                hint="say how many: --jobs 2",
+            )
+        else:
+            places = needs.places(cores(), 0.0, memory_gib())
+        return max(1, min(places, MOST_JOBS))
 
     @property
     def threads(self) -> int:
         """How many threads a worker gets, where its system does not say it."""
         from relkit.adapters.workers import threads_per_job
 
-        return 1 if self.executor == "ray" else threads_per_job(self.jobs)
+        if self.resources.cpus is not None:
+            return self.resources.cpus
+        return 1 if self.executor == "ray" else threads_per_job(self.count)
 
     def cluster(self) -> "RayCluster | None":
         """Return the cluster, None for processes; raises as :class:`RayCluster` does."""
@@ -112,6 +144,7 @@ def system_under_test(
     ``show_stderr`` lets the standard error of a program pass to ours. Raises UsageError for a
     socket on another machine, unless ``allow_remote``.
     """
+    workers = replace(workers, resources=suite.resources or DEFAULT_RESOURCES)
     if workers.executor == "ray" and suite.task in {"tts", "turn"}:
         raise UsageError(
             f"--executor ray does not serve the task {suite.task} yet",
@@ -283,15 +316,20 @@ def asked(
     A call may take ``limit_s``, by default what the system says. ``stream`` is how clips are given
     to one that streams, which makes it another candidate: its answers are others.
     """
+    from relkit.adapters.ray_cluster import ActorSettings
     from relkit.adapters.workers import ProcessExecutor, cores
     from relkit.adapters.workspace import load_fingerprint
 
-    jobs = workers.jobs
-    limit_s = limit_s or system.timeout_s
+    jobs, limit_s = workers.count, limit_s or system.timeout_s
     if (cluster := workers.cluster()) is not None:
-        executor, load = _on_cluster(
-            cluster, build, jobs=jobs, threads=threads, limit_s=limit_s, retries=system.retries
+        settings = ActorSettings(
+            jobs=jobs,
+            timeout_s=limit_s,
+            retries=system.retries,
+            threads=max(1, threads),
+            resources=workers.resources,
         )
+        executor, load = _on_cluster(cluster, build, settings, threads)
         return _under_test(system, artifact=artifact, load=load, executor=executor, stream=stream)
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
     processes = ProcessExecutor(
@@ -303,26 +341,26 @@ def asked(
 def _on_cluster(
     cluster: "RayCluster",
     build: Callable[[], SpeechSystem],
-    *,
-    jobs: int,
+    settings: "ActorSettings",
     threads: int,
-    limit_s: float,
-    retries: int,
 ) -> "tuple[Executor, dict[str, Scalar]]":
     """Return what asks the actors of a cluster, one for each job, and the load that is known."""
-    from relkit.adapters.ray_cluster import ActorSettings, RayExecutor
+    from relkit.adapters.ray_cluster import RayExecutor
 
-    settings = ActorSettings(jobs=jobs, timeout_s=limit_s, retries=retries, threads=max(1, threads))
     load: dict[str, Scalar] = {
         "executor": "ray",
         "nodes": cluster.node_kinds,
-        "jobs": jobs,
+        "jobs": settings.jobs,
         "threads_per_job": threads,
     }
-    return RayExecutor(build, partial(cluster_worker, jobs, threads), settings), load
+    gpus = settings.resources.gpus
+    if gpus:
+        load["gpus_per_job"] = gpus
+    worker = partial(cluster_worker, settings.jobs, threads, gpus)
+    return RayExecutor(build, worker, settings), load
 
 
-def cluster_worker(jobs: int, threads: int) -> "ClusterWorker":
+def cluster_worker(jobs: int, threads: int, gpus: float) -> "ClusterWorker":
     """Return what a process of a cluster is, inside of it: its versions and its load.
 
     Machines of one kind have one load; answers of several kinds are mixed.
@@ -332,7 +370,8 @@ def cluster_worker(jobs: int, threads: int) -> "ClusterWorker":
     from relkit.adapters.workspace import load_fingerprint
 
     load = load_fingerprint(cores=cores(), jobs=jobs, threads=threads)
-    return described(digest_of({"executor": "ray", **load}))
+    shared = {"gpus_per_job": gpus} if gpus else {}
+    return described(digest_of({"executor": "ray", **shared, **load}))
 
 
 def _under_test(
@@ -484,7 +523,7 @@ def conversing_system(
     worker = cast("Callable[[], SpeechSystem]", build)
     bounded = replace(system, timeout_s=CONVERSATION_S, retries=0)
     several, alone = (
-        asked(bounded, worker, workers=replace(workers, jobs=count)) for count in (workers.jobs, 1)
+        asked(bounded, worker, workers=replace(workers, jobs=count)) for count in (workers.count, 1)
     )
     under_test = asked(system, worker, artifact=artifact, workers=workers)
     held = HeldConversations(

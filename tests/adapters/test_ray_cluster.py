@@ -1,5 +1,6 @@
 """Clips through a real Ray cluster: two raylets of this machine, lost workers and machines."""
 
+import json
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ from relkit.adapters.ray_cluster import (
 )
 from relkit.core.errors import BackendUnavailable, InvalidInput, UsageError
 from relkit.datasets.types import Answer, Failure, FailureReason, Prediction
+from relkit.evaluation.types import JobResources
 from relkit.wiring.systems import cluster_worker
 from tests.conftest import Workspace
 from tests.fakes import EchoSystem, tones
@@ -157,6 +159,9 @@ def test_what_cannot_start_ends_the_run_by_name(raylets: Raylets) -> None:
     )
     with pytest.raises(BackendUnavailable, match=r"has relkit 0\.0\.9, and this is"):
         list(other.predict(tones(1)))
+    greedy = JobResources(gpus=1)
+    with pytest.raises(BackendUnavailable, match=r"was ready in 0\.5 s"):
+        list(executor(resources=greedy, start_s=0.5).predict(tones(2)))
     with pytest.raises(BackendUnavailable, match=r"was ready in 0\.5 s"):
         list(executor(threads=64, start_s=0.5).predict(tones(2)))
 
@@ -169,12 +174,19 @@ def test_a_suite_is_evaluated_on_the_cluster(raylets: Raylets, workspace: Worksp
     (workspace.folder / "echo.py").write_text(program, encoding="utf-8")
     name = workspace.suite('{kind: command, run: "python3 echo.py", timeout_s: 20}', name="echo")
     here = workspace.relkit("eval", name, "--fresh", "--json").document
-    there = workspace.relkit("eval", name, "--fresh", "--executor", "ray", "--jobs", "2", "--json")
+    file = workspace.folder / "eval" / "suites" / f"{name}.yaml"
+    file.write_text(file.read_text("utf-8") + "resources: {cpus: 1}\n", encoding="utf-8")
+    there = workspace.relkit(
+        "eval", name, "--fresh", "--executor", "ray", "--jobs", "auto", "--json"
+    )
     assert there.code == 0, there.err
     report = there.document
     assert report["scored"] == here["scored"] == report["expected"]
     assert report["slices"][0]["metrics"]["wer"] == here["slices"][0]["metrics"]["wer"]
     assert report["load"] != here["load"]
+    run = json.loads((workspace.folder / report["path"] / "run.json").read_text("utf-8"))
+    assert (run["load"]["jobs"], run["load"]["executor"]) == (2, "ray")
+    assert report["suite"] == here["suite"]
 
 
 def test_a_cluster_that_is_not_there_is_said() -> None:
@@ -209,5 +221,6 @@ def test_what_a_cluster_does_not_serve_yet_is_refused(workspace: Workspace) -> N
 
 def test_machines_of_one_kind_have_one_load() -> None:
     """What decides is the machine and how it is shared, not who asks."""
-    assert cluster_worker(2, 1) == cluster_worker(2, 1)
-    assert cluster_worker(2, 1).load != cluster_worker(4, 1).load
+    assert cluster_worker(2, 1, 0.0) == cluster_worker(2, 1, 0.0)
+    assert cluster_worker(2, 1, 0.0).load != cluster_worker(4, 1, 0.0).load
+    assert cluster_worker(2, 1, 0.0).load != cluster_worker(2, 1, 0.5).load
