@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
-from benchmarks.start_up import in_turn
+from benchmarks.processes import in_turn
 from relkit.documents.types import RunbookKind
 from relkit.incident.simulation.kinds import incident
 from relkit.wiring.simulation import simulate_incident

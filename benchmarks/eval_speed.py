@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.start_up import in_turn
+from benchmarks.processes import in_turn
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 3

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.start_up import in_turn
+from benchmarks.processes import in_turn
 from relkit.adapters.duckdb.results import DuckDBSlices
 from relkit.adapters.results import ParquetResults
 from relkit.adapters.runs import RunFolders

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.start_up import in_turn
+from benchmarks.processes import in_turn
 from relkit.adapters.releases import ArtifactFiles, ReleaseFiles
 from relkit.adapters.workspace import scaffold_source, write_scaffold
 from relkit.core.digests import sha256_bytes
@@ -62,7 +62,9 @@ def events_of(
     return [base, *steps, promoted]
 
 
-def write_registry(folder: Path, *, worse: int, canary_steps: bool, length: int = 0) -> int:
+def write_registry(
+    folder: Path, *, worse: int, canary_steps: bool, length: int = 0, releases: int = RELEASES
+) -> int:
     """Write a workspace whose newest ``worse`` releases are refused; return its events.
 
     With ``length``, releases are promoted again, in turn, until there are so many events.
@@ -71,7 +73,7 @@ def write_registry(folder: Path, *, worse: int, canary_steps: bool, length: int 
     store = ReleaseFiles(folder / "registry" / "releases")
     artifacts = ArtifactFiles(folder, folder / ".relkit" / "cache" / "artifacts", store.read)
     events: list[ReleaseEvent] = []
-    for index in range(RELEASES):
+    for index in range(releases):
         version = f"1.{index:04}.0"
         path = folder / "models" / version / "model.bin"
         path.parent.mkdir(parents=True)
@@ -87,7 +89,7 @@ def write_registry(folder: Path, *, worse: int, canary_steps: bool, length: int 
                 created="2026-01-31T12:00:00Z",
                 artifact=Artifact(digest=digest, root=root, files=files),
                 interface=SPEECH,
-                worse_slices=("accent=scottish",) if index >= RELEASES - worse else (),
+                worse_slices=("accent=scottish",) if index >= releases - worse else (),
                 owner="speech team",
                 licence="Apache-2.0",
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.counts import pairs, seconds
-from benchmarks.start_up import in_turn
+from benchmarks.processes import in_turn
 from relkit.scoring.words import count_texts
 
 LINES = 100_000
