@@ -88,3 +88,24 @@ def test_importing_relkit_loads_nothing() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "['relkit']"
+
+
+def test_reading_results_loads_neither_pandas_nor_data_sets(tmp_path: Path) -> None:
+    """A small report spent half of its time on the import of pandas, which it does not use."""
+    script = """
+import sys
+import duckdb
+from pathlib import Path
+from relkit.adapters.results import read_table
+path = Path(sys.argv[1])
+duckdb.sql(f"COPY (SELECT 'a' AS id, 1 AS hits) TO '{path}'")
+assert read_table(path, ["id"]).to_pylist() == [{"id": "a"}]
+print(sorted({"pandas", "pyarrow.dataset", "scipy"} & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "results.parquet"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,9 +1,11 @@
 """YAML 1.2 as settings files need it: scalars by the core schema, and nothing clever."""
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relkit.core import yaml_text
 from relkit.core.errors import InvalidInput
 from relkit.core.yaml_text import MAX_YAML_BYTES, MAX_YAML_DEPTH, load, shown
 
@@ -155,3 +157,20 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 def test_shown_text_is_short_and_cannot_steer_a_terminal(text: str, safe: str) -> None:
     """Messages hold no control characters and no long lines."""
     assert shown(text) == safe
+
+
+@pytest.mark.parametrize(
+    "text", ["a: b\tc", "{a: b?c}", "a: b\n\ufeffc: d\n", "a: [b", "a: é\n- b"]
+)
+def test_both_parsers_of_yaml_say_the_same(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether PyYAML was built with libyaml changes neither what is taken nor a message."""
+
+    def outcome() -> object:
+        try:
+            return load(text, source="x")
+        except InvalidInput as error:
+            return str(error)
+
+    fast = outcome()
+    monkeypatch.setattr(yaml_text, "_FAST", yaml.SafeLoader)
+    assert fast == outcome()
