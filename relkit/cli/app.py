@@ -14,6 +14,7 @@ from typer.main import get_command as built
 
 from relkit.cli.completion import complete
 from relkit.cli.output import Color
+from relkit.cli.values import convert_late
 from relkit.core.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -332,6 +333,7 @@ class LazyGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer's own context type is private
         """Print the help where nothing was asked for; that is no success, as before."""
+        convert_late(self.get_params(ctx))
         if not args and not ctx.resilient_parsing:
             typer.echo(ctx.get_help())
             raise typer.Exit(ExitCode.INVALID)
@@ -395,6 +397,7 @@ class SpreadCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # Typer's own context type is private
         """Repeat such an option before each of its words, as Typer wants it."""
+        convert_late(self.get_params(ctx))
         several = {
             name
             for option in self.params
