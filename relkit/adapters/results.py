@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from relkit.adapters.arrow_columns import column
 from relkit.audio.types import Quality, SpokenAudio
 from relkit.comparison.types import Row
 from relkit.conversation.types import RESPONSE_STAGES
@@ -60,15 +61,13 @@ class ParquetResults:
 
     def write_results(self, path: Path, results: Sequence[Result]) -> None:
         """Write one row per utterance and repeat; counts are null where an item was unusable."""
-        import pyarrow as pa
-
         slices = list(results[0].slices) if results else []
         speech = [r.speech for r in results]
         _write(
             path,
             _columns(results, "string", "id")
             | _columns(results, "int32", "repeat")
-            | {name: pa.array([r.slices[name] for r in results], pa.string()) for name in slices}
+            | {name: column([r.slices[name] for r in results], "string") for name in slices}
             | _columns(results, "string", "cluster")
             | _scores([r.score for r in results])
             | _columns(results, "string", "failure", "unusable")
@@ -92,8 +91,6 @@ class ParquetResults:
 
         Those stand on the rows of items; a part of one, such as a turn, has its texts alone.
         """
-        import pyarrow as pa
-
         by_key = {(outcome.id, outcome.repeat): outcome for outcome in outcomes}
         of_rows = [by_key[r.id, r.repeat] if r.is_item else None for r in results]
         answers = {
@@ -105,7 +102,7 @@ class ParquetResults:
             path,
             _columns(results, "string", "id")
             | _columns([r.texts for r in results], "string", *_TEXTS)
-            | {name: pa.array(values, pa.string()) for name, values in answers.items()}
+            | {name: column(values, "string") for name, values in answers.items()}
             | _columns(results, "int32", "repeat"),
         )
 
@@ -138,11 +135,9 @@ class ParquetResults:
 
 def _columns(items: Sequence[object], kind: str, *names: str, prefix: str = "") -> Cells:
     """Return attributes of items as columns of a type of Arrow; null where there is no item."""
-    import pyarrow as pa
-
     return {
-        prefix + name: pa.array(
-            [None if item is None else getattr(item, name) for item in items], getattr(pa, kind)()
+        prefix + name: column(
+            [None if item is None else getattr(item, name) for item in items], kind
         )
         for name in names
     }
@@ -164,8 +159,6 @@ def _scores(scores: Sequence[ScoredText | None]) -> Cells:
 
 def _conversations(results: Sequence[Result]) -> Cells:
     """Return what rows add to the metrics of conversations and streams, nothing for others."""
-    import pyarrow as pa
-
     if results and all(
         r.unit is None and r.conversation is None and r.times is None for r in results
     ):
@@ -180,8 +173,8 @@ def _conversations(results: Sequence[Result]) -> Cells:
         | _columns(counts, "float64", *PASS_SHARES, prefix=CONVERSATION_PREFIX)
         | _columns(times, "float64", *plain)
         | {
-            column_of(f"stage_ms.{stage}"): pa.array(
-                [None if row is None else row.stages.get(stage) for row in times], pa.float64()
+            column_of(f"stage_ms.{stage}"): column(
+                [None if row is None else row.stages.get(stage) for row in times], "float64"
             )
             for stage in RESPONSE_STAGES
         }
@@ -189,18 +182,17 @@ def _conversations(results: Sequence[Result]) -> Cells:
 
 
 def _qualities(results: Sequence[Result]) -> Cells:
-    import pyarrow as pa
 
     qualities = [r.quality or Quality() for r in results]
     columns: Cells = {
-        name: pa.array([quality.scores.get(name) for quality in qualities], pa.float64())
+        name: column([quality.scores.get(name) for quality in qualities], "float64")
         for name in QUALITY_METRICS
     }
     levels = [None if q.level is None else q.level.active_dbfs for q in qualities]
     reasons = [", ".join(sorted(set(quality.reasons.values()))) or None for quality in qualities]
     return columns | {
-        "level_dbfs": pa.array(levels, pa.float64()),
-        "quality_reason": pa.array(reasons, pa.string()),
+        "level_dbfs": column(levels, "float64"),
+        "quality_reason": column(reasons, "string"),
     }
 
 
