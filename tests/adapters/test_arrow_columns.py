@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from relkit.adapters import arrow_columns
+from relkit.adapters import results
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from relkit.adapters import arrow_columns
 )
 def test_a_column_is_the_one_that_arrow_makes(values: Sequence[object], kind: str) -> None:
     """Readers see no difference: the same values, nulls and type."""
-    column = arrow_columns.column(values, kind)
+    column = results.column(values, kind)
     column.validate(full=True)
     theirs = pa.array(values, getattr(pa, kind)())
     assert column.type == theirs.type
@@ -33,8 +33,8 @@ def test_a_column_is_the_one_that_arrow_makes(values: Sequence[object], kind: st
 
 def test_texts_too_long_for_one_array_become_several(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrow's strings hold 2 GiB an array."""
-    monkeypatch.setattr(arrow_columns, "_MOST_BYTES", 3)
-    assert arrow_columns.column(["ab", None, "cd"], "string").to_pylist() == ["ab", None, "cd"]
+    monkeypatch.setattr(results, "_MOST_BYTES", 3)
+    assert results.column(["ab", None, "cd"], "string").to_pylist() == ["ab", None, "cd"]
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_texts_too_long_for_one_array_become_several(monkeypatch: pytest.MonkeyP
 def test_what_a_type_does_not_have_is_no_other_value(value: object, kind: str) -> None:
     """A number is never cut, and half a character never replaced."""
     with pytest.raises((TypeError, OverflowError, UnicodeError)):
-        arrow_columns.column([None, value], kind)
+        results.column([None, value], kind)
