@@ -143,7 +143,7 @@ class ParquetResults:
 def column(values: Sequence[Any], kind: str) -> Any:  # noqa: ANN401  # an Arrow array; pyarrow has no types
     """Return values as an array of Arrow, made without the pandas that ``pyarrow.array`` imports.
 
-    That import is a third of what scoring a small run again takes. None is null.
+    None is null.
     ``kind`` is ``int32``, ``int64``, ``float64``, ``bool_`` or ``string``. Raises TypeError,
     OverflowError or UnicodeError for a value that the type does not have.
     """
@@ -306,8 +306,8 @@ def _stored(row: Cells, text: Cells, detail: str) -> Answer | Failure:
 def _read(file: Any, columns: list[str] | None) -> Any:  # noqa: ANN401  # a path or buffer; an Arrow table
     """Return columns of a Parquet file; raises ArrowException and OSError, also for one it lacks.
 
-    ``pyarrow.parquet.read_table`` goes through ``pyarrow.dataset``, which imports pandas: half of
-    the time of a small report.
+    ``pyarrow.parquet.read_table`` goes through ``pyarrow.dataset``, which imports pandas for
+    nobody's use.
     """
     from pyarrow import ArrowInvalid
     from pyarrow import parquet as pq

@@ -91,7 +91,7 @@ def test_importing_relkit_loads_nothing() -> None:
 
 
 def test_reading_results_loads_neither_pandas_nor_data_sets(tmp_path: Path) -> None:
-    """A small report spent half of its time on the import of pandas, which it does not use."""
+    """A report does not pay for the import of pandas, which it does not use."""
     script = """
 import sys
 import duckdb
