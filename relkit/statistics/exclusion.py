@@ -48,7 +48,8 @@ _STEPS = 60
 class ErrorRows:
     """Errors by slice and cluster (R,), and the share of the slice's units that each has.
 
-    ``slice`` numbers the ``slices`` from 0, ``cluster`` the clusters of all of them.
+    ``slice`` numbers the ``slices`` from 0, ``cluster`` the clusters of all of them. ``counts``
+    (S,) is there where rows are sorted by slice and each slice has some: how many each has.
     """
 
     slices: int
@@ -57,10 +58,29 @@ class ErrorRows:
     share: FloatArray
     candidate: FloatArray
     baseline: FloatArray
+    counts: IntArray | None = None
 
     def sum(self, values: FloatArray) -> FloatArray:
         """Return the sum of values (R,) by slice (S,)."""
-        return group_sum(values, self.slice, self.slices)
+        if self.counts is None:
+            return group_sum(values, self.slice, self.slices)
+        return np.asarray(np.add.reduceat(values, np.cumsum(self.counts) - self.counts))
+
+    def by_row(self, values: FloatArray) -> FloatArray:
+        """Return the value of each row's slice (R,), of values by slice (S,)."""
+        return values[self.slice] if self.counts is None else np.repeat(values, self.counts)
+
+    def apart(self, difference: FloatArray) -> "ErrorRows":
+        """Return the same errors of both with another ``difference`` (R,) between the systems.
+
+        Neither system has fewer than none.
+        """
+        both = self.candidate + self.baseline
+        return replace(
+            self,
+            candidate=np.maximum((both + difference) / 2.0, 0.0),
+            baseline=np.maximum((both - difference) / 2.0, 0.0),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +151,10 @@ def ratios_of(rows: ErrorRows, prompts: FloatArray | None = None) -> Ratios:
     candidate, baseline = rows.sum(rows.candidate), rows.sum(rows.baseline)
     clusters = np.bincount(rows.slice, minlength=rows.slices).astype(np.float64)
     ratio = np.divide(candidate, baseline, out=np.ones(rows.slices), where=baseline > 0)
-    residual = rows.candidate - ratio[rows.slice] * rows.baseline
+    residual = rows.candidate - rows.by_row(ratio) * rows.baseline
     own = residual**2 / np.maximum(1.0 - rows.share, LEAST_LEFT)
-    errors = candidate[rows.slice] * rows.share
-    size = (1.0 + ratio)[rows.slice] * errors
+    errors = rows.by_row(candidate) * rows.share
+    size = rows.by_row(1.0 + ratio) * errors
     dispersion = fitted(own, size, errors)
     model = dispersion.phi * size + dispersion.between * errors**2
     relative = _divided(rows.sum(own), rows.sum(model), 1.0)
@@ -227,6 +247,8 @@ def clusters_to_exclude(ratios: Ratios, ratio: float, *, power: float, most: flo
 
 
 def _divided(numerator: FloatArray, denominator: FloatArray, otherwise: float) -> FloatArray:
+    if np.min(denominator, initial=np.inf) > 0:
+        return np.asarray(numerator / denominator, dtype=np.float64)
     quotient = np.full(np.shape(denominator), otherwise)
     np.divide(numerator, denominator, out=quotient, where=denominator > 0)
     return quotient

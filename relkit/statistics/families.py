@@ -244,25 +244,28 @@ class Family:
         differences = self.differences
         return group_sum(differences.value, differences.slice, differences.slices)
 
-    def ratios(self, difference: FloatArray | None = None) -> Ratios:
-        """Return what the ratios of rates rest on; ``difference`` (R,) stands for that of the rows.
+    @property
+    def ratios(self) -> Ratios:
+        """What the ratios of rates rest on, without excused errors.
 
-        Excused errors are left out. Ratios rest on counts, which are those of one asking: an error
-        that a system makes in each of its repeats is one.
+        These are counts of one asking: an error that a system makes in each of its repeats is one.
         """
-        group, value = self.differences.slice, self.differences.value
-        candidate = np.maximum(self.rows.baseline + value, 0.0)
-        both = candidate + self.rows.baseline
-        apart = candidate - self.rows.baseline if difference is None else difference
-        rows = ErrorRows(
+        return ratios_of(self.errors, self.prompts / self.repeats**2)
+
+    @property
+    def errors(self) -> ErrorRows:
+        """The errors of both systems, those of one asking, without excused ones."""
+        group = self.differences.slice
+        counts = np.bincount(group, minlength=self.differences.slices)
+        return ErrorRows(
             slices=self.differences.slices,
             slice=group,
             cluster=self.differences.cluster,
             share=self.rows.units / self.units[group],
-            candidate=np.maximum((both + apart) / 2.0, 0.0) / self.repeats,
-            baseline=np.maximum((both - apart) / 2.0, 0.0) / self.repeats,
+            candidate=np.maximum(self.rows.baseline + self.differences.value, 0.0) / self.repeats,
+            baseline=self.rows.baseline / self.repeats,
+            counts=counts if counts.all() and np.all(np.diff(group) >= 0) else None,
         )
-        return ratios_of(rows, self.prompts / self.repeats**2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -480,7 +483,7 @@ def _tested(
     detectable: float,
     correction: Correction,
 ) -> dict[str, Regression]:
-    family, ratios = test.family, test.family.ratios()
+    family, ratios = test.family, test.family.ratios
     p_adjusted, low = test.p_adjusted, test.low
     if correction.discoveries:
         p_adjusted = np.array(benjamini_hochberg(test.p))

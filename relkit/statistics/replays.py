@@ -13,6 +13,7 @@ import numpy as np
 
 from relkit.core.arrays import FloatArray, IntArray
 from relkit.statistics.differences import highest_difference, rate_differences
+from relkit.statistics.exclusion import ratios_of
 from relkit.statistics.families import (
     ALPHA,
     TIE,
@@ -247,7 +248,8 @@ def _family(
     exchanged = signs[:, clusters_of(pairs, rule.slices)]
     root = family.reach
     largest = np.full(count, -np.inf)
-    ratio = np.full(len(tested), rule.detectable)
+    ratio, errors = np.full(len(tested), rule.detectable), family.errors
+    shared = family.prompts / family.repeats**2
     cells, place = family.cells, _rows_of_cells(family, clusters_of(pairs, rule.slices))
     for k, row in enumerate(exchanged):
         values = row[differences.cluster] * differences.value
@@ -255,10 +257,12 @@ def _family(
             sign = prompts[k, cells.prompt_index]
             turned = np.where(sign == 0, 0.0, sign - signs[k, cells.cluster_index])
             values += group_sum(turned * cells.columns["difference"], place, len(values))
-        sums = group_sum(values, differences.slice, differences.slices)
+        sums = errors.sum(values)
         largest[k] = np.max(sums / np.where(root > 0, root, 1.0))
         if not undecided[k]:
-            undecided[k] = not family.ratios(values).excluded(ratio).all()
+            undecided[k] = (
+                not ratios_of(errors.apart(values / family.repeats), shared).excluded(ratio).all()
+            )
     return test.reached(largest - TIE) <= alpha, undecided
 
 

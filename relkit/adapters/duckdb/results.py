@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from relkit.adapters.duckdb.session import Relation, Session, SliceQueries, Whole
+from relkit.adapters.duckdb.session import Relation, Session, SliceQueries, Whole, null
 from relkit.comparison.types import Flip, Flips
 from relkit.core.arrays import FloatArray
 from relkit.core.errors import InvalidInput
@@ -372,8 +372,11 @@ class DuckDBPairs(_Opened):
         return repeated
 
     def _pair(self) -> None:
-        """Make the table of pairs, and a view of each side under the names of results."""
-        slices = list(self._candidate.slice_columns.values())
+        """Make the table of pairs, and a view of each side under the names of results.
+
+        What no row has a value of is no column of the table: most runs have few of the columns.
+        """
+        slices, valued = list(self._candidate.slice_columns.values()), self._valued()
         baseline_columns = self._baseline.slice_columns
         shown = [
             "row_number() OVER () AS pair",
@@ -383,19 +386,36 @@ class DuckDBPairs(_Opened):
             "b.cluster AS b_cluster",
             *(f"c.{name} AS {name}" for name in slices),
             *(f"b.{name} AS b_{name}" for name in baseline_columns.values()),
-            *(f"{_side_value('c', name)} AS c_{name}" for name in _SCORED),
-            *(f"{_side_value('b', name)} AS b_{name}" for name in _SCORED),
+            *(f"{_side_value(name[0], name[2:])} AS {name}" for name in valued),
         ]
         self._fetch(
-            f"CREATE TABLE paired AS SELECT {', '.join(shown)}"
+            f"CREATE TABLE paired_rows AS SELECT {', '.join(shown)}"
             " FROM single_candidate AS c JOIN single_baseline AS b USING (id, repeat)"
         )
+        nulls = [
+            f"{null(name)} AS {side}_{name}"
+            for side in "cb"
+            for name in _SCORED
+            if f"{side}_{name}" not in valued
+        ]
+        self._fetch(f"CREATE VIEW paired AS SELECT {', '.join(['*', *nulls])} FROM paired_rows")
         shared = ("pair", *_ASKED, "unusable", "failed", *slices)
         for side, name in (("c", "candidate"), ("b", "baseline")):
             scored = ", ".join(f"{side}_{column} AS {column}" for column in _SCORED)
             self._fetch(
                 f"CREATE VIEW {name}_side AS SELECT {', '.join(shared)}, {scored} FROM paired"
             )
+
+    def _valued(self) -> list[str]:
+        """Return the columns of both sides that may have a value in a paired row."""
+        empty = {"c": self._candidate.empty, "b": self._baseline.empty}
+        either = empty["c"] | empty["b"]
+        return [
+            f"{side}_{name}"
+            for side, without in empty.items()
+            for name in _SCORED
+            if name not in (either if name in _MEASURES else without)
+        ]
 
     def _moved(self, slices: Sequence[str] | None) -> str:
         """Return the condition that a row has another cluster or slice value in the other run."""

@@ -46,6 +46,7 @@ from relkit.statistics.types import ClusterSums, PromptSums, SliceValues
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    from pyarrow import parquet as pq
 
 
 _HINT = "write it anew with: relkit eval SUITE"
@@ -65,12 +66,14 @@ _TYPES: Mapping[str, str] = {
 class Relation:
     """Results in a session: the relation's name, the file's, and exact column name to expression.
 
-    Core columns go by their own names, slice columns by names we made up.
+    Core columns go by their own names, slice columns by names we made up. ``empty`` are core
+    columns without a value in any row.
     """
 
     name: str
     source: str
     columns: Mapping[str, str]
+    empty: frozenset[str] = frozenset()
 
     @property
     def slice_columns(self) -> dict[str, str]:
@@ -130,8 +133,11 @@ class Session:
         from pyarrow import parquet as pq
 
         try:
+            empty: set[str] = set()
             if isinstance(source, Path):
-                names = pq.read_schema(source).names
+                footer = pq.read_metadata(source)
+                names = footer.schema.to_arrow_schema().names
+                empty = _without_values(footer)
                 # No character of the path is a wildcard.
                 literal = re.sub(r"[*?[]", r"[\g<0>]", str(source))
                 relation = self._connection.read_parquet(literal)
@@ -153,10 +159,13 @@ class Session:
             f"CAST({quoted(renamed)} AS {_TYPES.get(column, 'VARCHAR')}) AS {expressions[column]}"
             for column, renamed in read.items()
         ]
-        selected += [f"CAST(NULL AS {_TYPES[column]}) AS {column}" for column in missing]
+        selected += [f"{null(column)} AS {column}" for column in missing]
         relation.project(", ".join(selected)).create_view(name)
         opened = Relation(
-            name=name, source=shown, columns=expressions | {column: column for column in missing}
+            name=name,
+            source=shown,
+            columns=expressions | {column: column for column in missing},
+            empty=frozenset(CORE_COLUMNS) & {*missing, *empty},
         )
         self._check_rows(opened)
         return opened
@@ -247,6 +256,24 @@ class Session:
                 f" {seen['uncounted'][0]} scored rows without counts",
                 hint=_HINT,
             )
+
+
+def _without_values(footer: "pq.FileMetaData") -> set[str]:
+    """Return the columns of which the file says that they are null in every row."""
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+    names = set()
+    for i in range(footer.num_columns):
+        parts = [group.column(i) for group in groups]
+        if all(part.statistics is not None for part in parts) and all(
+            part.statistics.null_count == part.num_values for part in parts
+        ):
+            names |= {part.path_in_schema for part in parts}
+    return names
+
+
+def null(column: str) -> str:
+    """Return an expression for no value of a core column, of its type."""
+    return f"CAST(NULL AS {_TYPES[column]})"
 
 
 @contextmanager
