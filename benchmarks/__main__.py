@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
 SMALLEST: Mapping[str, Sequence[str]] = {
-    "start_up": (),
+    "start_up": ("--runs", "1"),
     "counts": ("--utterances", "2000"),
     "score_files": (),
     "telemetry_speed": ("--calls", "2000"),
     "aggregate_speed": ("--rows", "20000", "--speakers", "60"),
     "coverage": ("--quick",),
     "detection_coverage": ("--runs", "20"),
-    "mos_speed": (),
+    "mos_speed": ("--seconds", "1", "--rounds", "1", "--clips", "2"),
     "eval_speed": (),
     "gate_speed": ("--rows", "4000", "--speakers", "40", "--slices", "20"),
     "decision_quality": ("--whole", "1"),

@@ -6,9 +6,10 @@ one, as relkit's are: the fair comparison for a tool that is run once per core. 
 before its first score (librosa compiles with numba for 12 to 19 s) is excluded, and printed.
 """
 
+import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -85,10 +86,10 @@ class Took:
     cpu: float
 
 
-def fastest(calls: dict[str, Callable[[], object]]) -> dict[str, Took]:
+def fastest(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, Took]:
     """Return the best of some rounds of each, called in turn so that drift hits all alike."""
     best = dict.fromkeys(calls, Took(float("inf"), float("inf")))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, call in calls.items():
             wall, cpu = time.perf_counter(), time.process_time()
             call()
@@ -97,14 +98,14 @@ def fastest(calls: dict[str, Callable[[], object]]) -> dict[str, Took]:
     return best
 
 
-def compare(threads: str) -> None:
+def compare(threads: str, lengths: Sequence[int], rounds: int) -> None:
     """Print the table of one process."""
     every, dns = MosModels(PREDICTED), MosModels(PREDICTED[:4])
     print(f"\nspeechmos {threads}; ratios of time on the clock, of CPU time")
     print(
         "  clip    speechmos     relkit     all five scores    DNSMOS only     largest difference"
     )
-    for seconds in SECONDS:
+    for seconds in lengths:
         samples = speech(seconds)
         clip: Clip = clip_of(samples)
         best = fastest(
@@ -113,7 +114,8 @@ def compare(threads: str) -> None:
                 "own": partial(every.quality, clip),
                 "peer dns": partial(dnsmos.run, samples, RATE),
                 "own dns": partial(dns.quality, clip),
-            }
+            },
+            rounds,
         )
         theirs, ours = dnsmos.run(samples, RATE), dns.quality(clip).scores
         keys = ("sig_mos", "bak_mos", "ovrl_mos", "p808_mos")
@@ -127,12 +129,11 @@ def compare(threads: str) -> None:
         )
 
 
-def scaling() -> None:
+def scaling(count: int) -> None:
     """Print what a second process brings."""
     whole = speech(60)
     clips = [
-        (str(i), clip_of(np.roll(whole, -i * RATE)[: 10 * RATE], str(i)))
-        for i in range(SCALING_CLIPS)
+        (str(i), clip_of(np.roll(whole, -i * RATE)[: 10 * RATE], str(i))) for i in range(count)
     ]
     times = {}
     for jobs in (1, 2):
@@ -140,20 +141,25 @@ def scaling() -> None:
         scorer = quality_scorer(PREDICTED, jobs=jobs)
         assert sum(1 for _ in scorer.score(clips)) == len(clips)  # noqa: S101 - a benchmark's check
         times[jobs] = time.perf_counter() - started
-    print(f"\n{SCALING_CLIPS} clips of 10 s, worker start included")
+    print(f"\n{count} clips of 10 s, worker start included")
     for jobs, seconds in times.items():
         print(f"  --jobs {jobs}  {seconds:6.2f} s   {times[1] / seconds:.2f} x")
 
 
 def main() -> None:
     """Print the tables."""
+    parser = argparse.ArgumentParser(description="predicted MOS beside speechmos")
+    parser.add_argument("--seconds", type=int, nargs="+", default=SECONDS, help="clips so long")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--clips", type=int, default=SCALING_CLIPS, help="of the second table")
+    options = parser.parse_args()
     started = time.perf_counter()
     peer(speech(1))
     print(f"the first score of speechmos took {time.perf_counter() - started:.1f} s (not counted)")
-    compare("as installed, all cores")
+    compare("as installed, all cores", options.seconds, options.rounds)
     with one_thread():
-        compare("held to one thread")
-    scaling()
+        compare("held to one thread", options.seconds, options.rounds)
+    scaling(options.clips)
 
 
 if __name__ == "__main__":

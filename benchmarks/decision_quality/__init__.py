@@ -1,6 +1,6 @@
 """How often promotion decisions are right: simulated runs through the engine that decides.
 
-    python -m benchmarks.decision_quality [--quick | --whole GATES | --repeats GATES]
+    python -m benchmarks.decision_quality [--quick | --whole N | --repeats N | --slices N]
 
 Two systems answer the same utterances of 4 to 14 words. Speakers' error rates are beta distributed
 with a standard deviation of half their mean; utterances differ in difficulty for both systems
@@ -43,6 +43,12 @@ from benchmarks.decision_quality.prompts import (
     prompt_rows,
 )
 from benchmarks.decision_quality.repeats import ASKED_HEAD, RARE_HEAD, asked_rows, rare_rows
+from benchmarks.decision_quality.slices import (
+    DOUBLED_HEAD,
+    SLICED_HEAD,
+    doubled_slice_rows,
+    slice_rule_rows,
+)
 from benchmarks.decision_quality.whole import (
     CHANGED_HEAD,
     EQUAL_HEAD,
@@ -64,11 +70,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer gates")
     parser.add_argument("--whole", type=int, metavar="GATES", help="only whole policies, so many")
     parser.add_argument("--repeats", type=int, metavar="GATES", help="only repeats, so many")
+    parser.add_argument("--slices", type=int, metavar="GATES", help="only rules of slices, so many")
     options = parser.parse_args()
     many = options.whole
     tables = _tables(quick=options.quick) if many is None else _whole(many, many, many, many)
     if options.repeats is not None:
         tables = _repeats(options.repeats)
+    if options.slices is not None:
+        tables = _slices(options.slices)
     for title, head, rows in tables:
         print(f"\n{title}\n{head}")
         for row in rows:
@@ -101,6 +110,19 @@ def _repeats(gates: int) -> Iterator[Table]:
         "Asked again: a candidate that gives no answer to 12 %, at a margin of 12 points, %",
         RARE_HEAD,
         rare_rows(10 * gates),
+    )
+
+
+def _slices(gates: int) -> Iterator[Table]:
+    yield (
+        "Rules of slices: equal systems | all worse by exactly the margin, %",
+        SLICED_HEAD,
+        slice_rule_rows(gates),
+    )
+    yield (
+        "What is said of a slice that is doubled by all of its speakers | by a fifth of them, %",
+        DOUBLED_HEAD,
+        doubled_slice_rows(gates),
     )
 
 
@@ -173,3 +195,4 @@ def _tables(*, quick: bool) -> Iterator[Table]:
     )
     if quick:
         yield from _repeats(1)
+        yield from _slices(1)

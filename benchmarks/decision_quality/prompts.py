@@ -24,6 +24,10 @@ READ = (
     World(name="own, all read 8", prompts=8),
     World(name="own, 4 slices, 20 prompts", slices=4, prompts=20),
     World(name="own, 20 prompts, alike for all", prompts=20, by_prompt=0.0),
+    World(name="20, 500 x 20, sd 0.3", prompts=20, by_prompt=0.3),
+    World(name="100, 100 x 20, sd 0.3", slices=10, prompts=100, by_prompt=0.3),
+    World(name="250, 100 x 40, sd 0.3", slices=10, utterances=40, prompts=250, by_prompt=0.3),
+    World(name="145, 40 x 4, sd 0.3", slices=4, utterances=4, prompts=145, by_prompt=0.3),
 )
 
 READ_HEAD = (

@@ -13,7 +13,10 @@ from relkit.statistics.types import ClusterSums, PairedSums, PromptSums
 SHORTEST, LONGEST = 4, 14
 MEAN_WORDS = (SHORTEST + LONGEST) / 2
 RATE = 0.08
-HEAVY, LOST = 30.0, 0.2
+HEAVY, LOST, TAIL, REACTION = 30.0, 0.2, 1.5, 2.35
+TAIL_SCALE = 1.464
+"""Heavy tails are cut at a rate of 0.6: so many times the rate leaves its mean at 8 %."""
+
 NOISES = ("babble", "clean", "pink", "street")
 
 
@@ -31,6 +34,10 @@ class World:
     how many errors each system has to itself: ``by_prompt`` is the sd of the log of that, the same
     for all who read. Each utterance is asked ``repeats`` times, and ``unsteady`` is the chance that
     a system's own errors are drawn anew for another repeat; loops and failures come back.
+    ``zipf``: amounts of slices go by 1 / rank, the same on average. ``tails``: speakers' rates are
+    log-normal with sd 1, utterances' with sd 1.5. ``react`` is the share of speakers to whom the
+    candidate is 2.35 times as bad, being better to the others, so that it is equal on the whole.
+    ``few`` is the share of the speakers of slice 0 who bring what makes its rate higher, 0: all.
     """
 
     name: str
@@ -53,6 +60,10 @@ class World:
     by_prompt: float = 0.5
     repeats: int = 1
     unsteady: float = 0.0
+    zipf: bool = False
+    tails: bool = False
+    react: float = 0.0
+    few: float = 0.0
 
     @property
     def clusters(self) -> int:
@@ -66,7 +77,7 @@ class Draw:
 
     Those of a repeat stand together, the utterances in the same order in each. ``loops`` and
     ``failed`` are those of candidate and baseline (2, U). ``prompt`` is the text that was read,
-    empty where none is read twice.
+    empty where none is read twice. ``ratio`` is that of the chances of an error in slice 0.
     """
 
     world: World
@@ -79,6 +90,7 @@ class Draw:
     loops: FloatArray
     failed: FloatArray
     prompt: IntArray
+    ratio: float
 
     def pairs(self) -> PairedSums:
         """Return the sums: overall first, then the slices of ``accent``, then those of noise."""
@@ -159,17 +171,17 @@ def draw(
         scale = np.exp(world.sizes * random.standard_normal(world.slices) - world.sizes**2 / 2)
         scale[0] = 1.0
         amount *= scale[:, None]
-    amount[:, : world.heavy] *= HEAVY
+    amount *= np.where(np.arange(world.speakers) < world.heavy, HEAVY, 1.0)
+    amount *= _ranked(world)[:, None]
     many = np.maximum(1, np.round(world.utterances * amount)).astype(np.int64).ravel()
     cell = np.repeat(np.arange(len(many)), many)
     slice_ = cell // world.speakers
     speaker = cell % world.speakers if world.crossed else cell
-    strength = (1.0 - world.rate) / (world.spread**2 * world.rate) - 1.0
-    own = random.beta(world.rate * strength, (1.0 - world.rate) * strength, world.clusters)
+    own = _rates(world, random)
     level = np.exp(world.uneven * random.standard_normal(world.slices) - world.uneven**2 / 2)
     level[0] = 1.0
     level[1:] /= level[1:].mean() if len(level) > 1 else 1.0  # so that "worse" is worse by so much
-    hard = random.gamma(2.0, 0.5, len(cell))
+    hard = _hardness(world, random, len(cell))
     p = np.minimum(0.6, own[speaker] * level[slice_] * hard)
     words = random.integers(SHORTEST, LONGEST + 1, len(cell))
     prompt, alone = np.zeros(0, dtype=np.int64), np.ones((2, len(cell)))
@@ -186,7 +198,8 @@ def draw(
         np.minimum(1.0, p * world.discordance * taste[speaker] * alone[k])
         for k, taste in enumerate(_tastes(world, random))
     ]
-    extra = np.minimum(1.0, p * (worse / world.rate + np.where(slice_ == 0, ratio - 1.0, 0.0)))
+    more = np.where(slice_ == 0, ratio - 1.0, 0.0) * _carriers(world, random)[cell]
+    extra = np.minimum(1.0, p * (worse / world.rate + more))
     errors = _answers(random, shared, words, (*own_p, extra))
     loops = random.random((2, len(cell))) < world.loops
     if world.bursts:
@@ -214,6 +227,7 @@ def draw(
         loops=loops.astype(np.float64) if not world.bursts else np.zeros(loops.shape),
         failed=failed,
         prompt=np.tile(prompt, times),
+        ratio=_ratio(words, p, more, slice_),
     )
 
 
@@ -232,7 +246,51 @@ def _answers(
 
 def _tastes(world: World, random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Return how many times their own errors a speaker brings to each system (clusters,)."""
+    if world.react:
+        reacts = random.random(world.clusters) < world.react
+        others = (1.0 - REACTION * world.react) / (1.0 - world.react)
+        by_system = np.where(reacts, REACTION, others)
+        return 1.0 + (by_system - 1.0) / world.discordance, np.ones(world.clusters)
     if not world.taste:
         return np.ones(world.clusters), np.ones(world.clusters)
     log = world.taste * random.standard_normal((2, world.clusters)) - world.taste**2 / 2
     return np.exp(log[0]), np.exp(log[1])
+
+
+def _ratio(words: IntArray, p: FloatArray, more: FloatArray, slice_: IntArray) -> float:
+    """Return how many times as many errors those who are in slice 0 are to expect."""
+    expected = (words[: len(p)] * p)[slice_ == 0]
+    return float(1.0 + (expected * more[slice_ == 0]).sum() / expected.sum())
+
+
+def _ranked(world: World) -> FloatArray:
+    """Return the amounts of slices, 1 on average; slice 0, which changes, is in the middle."""
+    amount = 1.0 / np.arange(1, world.slices + 1) if world.zipf else np.ones(world.slices)
+    return np.roll(amount * world.slices / amount.sum(), world.slices // 2)
+
+
+def _rates(world: World, random: np.random.Generator) -> FloatArray:
+    """Return the error rates of speakers (clusters,)."""
+    strength = (1.0 - world.rate) / (world.spread**2 * world.rate) - 1.0
+    rates = random.beta(world.rate * strength, (1.0 - world.rate) * strength, world.clusters)
+    if world.tails:
+        return np.asarray(world.rate * np.exp(random.standard_normal(world.clusters) - 0.5))
+    return np.asarray(rates)
+
+
+def _hardness(world: World, random: np.random.Generator, utterances: int) -> FloatArray:
+    """Return how many times as hard as others each utterance is (utterances,)."""
+    hard = random.gamma(2.0, 0.5, utterances)
+    if world.tails:
+        hard = np.exp(TAIL * random.standard_normal(utterances) - TAIL**2 / 2)
+        return np.asarray(TAIL_SCALE * hard)
+    return np.asarray(hard)
+
+
+def _carriers(world: World, random: np.random.Generator) -> FloatArray:
+    """Return how many times what makes a slice worse each of its speakers brings (cells,)."""
+    if not world.few:
+        return np.ones(world.slices * world.speakers)
+    carriers = max(1, round(world.few * world.speakers))
+    rank = random.random((world.slices, world.speakers)).argsort(axis=1)
+    return np.where(rank < carriers, world.speakers / carriers, 0.0).ravel()
