@@ -13,7 +13,7 @@ from relkit.audio.samples import speech_bounds
 from relkit.audio.types import QualityEvidence
 from relkit.core.codec import encode
 from relkit.core.digests import sha256_bytes
-from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency
+from relkit.core.errors import BackendUnavailable, InvalidInput, MissingDependency, UsageError
 from relkit.core.ports import Clock, Progress
 from relkit.core.values import Named
 from relkit.datasets.look_alikes import look_alikes
@@ -200,6 +200,26 @@ def plan(
     )
 
 
+def _check_replay(options: EvalOptions) -> None:
+    """Raise UsageError for options of asking, of which a run that asks nobody makes no use."""
+    idle = (
+        ("--system", bool(options.system)),
+        ("--repeat", options.repeat is not None),
+        ("--resume", options.resume is not None),
+        ("--limit", options.limit is not None),
+        ("--fresh", options.fresh),
+        ("--jobs", options.jobs != 1),
+        ("--executor", options.executor != "local"),
+        ("--stderr", options.stderr),
+        ("--allow-remote", options.allow_remote),
+    )
+    if named := [name for name, is_set in idle if is_set]:
+        raise UsageError(
+            f"--replay asks nobody: {', '.join(named)} would do nothing",
+            hint=f"leave {named[0]} out",
+        )
+
+
 def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> EvalResult:
     """Run a suite and return its report, or go on with an interrupted run.
 
@@ -208,6 +228,7 @@ def evaluate(options: EvalOptions, ports: EvalPorts, *, progress: Progress) -> E
     in the run.
     """
     if options.replay is not None:
+        _check_replay(options)
         return rescore(RescoreOptions(run=options.replay, suite=options.suite), ports)
     header = None if options.resume is None else ports.runs.read_header(options.resume)
     limit = options.limit or (None if header is None else header.limit)

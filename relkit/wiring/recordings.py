@@ -36,13 +36,24 @@ def convert_events(
     """
     from relkit.conversation.convert import convert, summary
     from relkit.core import storage
+    from relkit.core.errors import InvalidInput
 
+    if out is not None and any(_is_same(out, path) for path in paths):
+        raise InvalidInput("--out is a file that is read: it would be lost", hint="name another")
     conversations = list(convert(form, paths, LogFilesOnDisk()))
     text = "".join(_answer_line(item) + "\n" for item in conversations)
     if out is not None:
         storage.write_text(out, text)
         text = ""
     return summary(form, conversations), text
+
+
+def _is_same(out: Path, path: str) -> bool:
+    """Return whether both are one file, by whatever names."""
+    try:
+        return out.samefile(path)
+    except OSError:  # one of them is not there
+        return False
 
 
 def _answer_line(conversation: "RecordedConversation") -> str:

@@ -82,3 +82,16 @@ def test_json_needs_a_file_and_a_format_its_name(workspace: Workspace) -> None:
         ]
     )
     assert 'did you mean "rtvi"' in workspace.relkit("events", "convert", "rtv", str(log)).err
+
+
+def test_a_log_that_is_read_is_not_written_over(workspace: Workspace) -> None:
+    """By its own name or by a link; the log stays as it was."""
+    log = write_log(workspace.folder / "call-8.jsonl", *CALL)
+    link = workspace.folder / "other.jsonl"
+    link.symlink_to(log)
+    before = log.read_bytes()
+    for out in (log, link):
+        refused = workspace.relkit("events", "convert", "rtvi", str(log), "--out", str(out))
+        assert refused.code == 2
+        assert "--out is a file that is read" in refused.err
+    assert log.read_bytes() == before
