@@ -208,7 +208,6 @@ def _check_replay(options: EvalOptions) -> None:
         ("--resume", options.resume is not None),
         ("--limit", options.limit is not None),
         ("--fresh", options.fresh),
-        ("--jobs", options.jobs != 1),
         ("--executor", options.executor != "local"),
         ("--stderr", options.stderr),
         ("--allow-remote", options.allow_remote),

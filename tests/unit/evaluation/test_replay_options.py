@@ -14,7 +14,6 @@ IDLE: dict[str, Any] = {
     "resume": "20260131",
     "limit": 3,
     "fresh": True,
-    "jobs": "auto",
     "executor": "ray",
     "stderr": True,
     "allow_remote": True,
